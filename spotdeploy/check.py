@@ -1,0 +1,113 @@
+"""The contract of a check: one question to one node.
+
+The core owns the loop: a check must become true `within` a time and stay true `stable_for` a
+time. A failed check is data and an unreachable node is data; an exception is a bug in the check.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Generic, TypeVar
+
+import msgspec
+
+from spotdeploy.duration import Duration
+from spotdeploy.model import Node
+from spotdeploy.payload import Manifest
+
+
+class CheckSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The keys that every `[[checks]]` table has."""
+
+    type: str
+    name: str = ""
+    """Shown instead of the check's own title."""
+    within: Duration = Duration("2m")
+    stable_for: Duration = Duration("0s")
+    every: Duration = Duration("1s")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """The answer of one check at one moment."""
+
+    ok: bool
+    name: str
+    detail: str = ""
+    """Why, in one line or a few; what was seen, not what was wanted."""
+    final: bool = False
+    """True when asking again cannot change the answer; the core then stops asking."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """What a command on a node gave. Output is bounded and decoded with replacement."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    truncated: bool = False
+
+
+class Connection(ABC):
+    """What a check may do with a node. Every method raises `UnreachableError` when the node
+    cannot be reached; the core turns that into a failed result."""
+
+    manifest: Manifest
+    """What was to be shipped: paths, modes and digests."""
+
+    @abstractmethod
+    async def run(
+        self, command: Sequence[str], *, timeout: float = 30.0, stdin: bytes = b""
+    ) -> CommandResult:
+        """Run a command as root, and wait for it. `timeout` is in seconds; when it passes, the
+        result's exit code is 124 and stderr says so."""
+
+    @abstractmethod
+    async def open_tcp(
+        self, port: int, *, host: str = "127.0.0.1"
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A TCP connection made on the node itself. Raises ConnectionError when refused there."""
+
+    @abstractmethod
+    async def dial(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A TCP connection from this computer to the node. Raises ConnectionError when refused."""
+
+
+S = TypeVar("S", bound=CheckSettings)
+
+
+class Check(ABC, Generic[S]):
+    """One configured check."""
+
+    kind: ClassVar[str]
+    """As in `type = "..."` of a `[[checks]]` table."""
+    Settings: ClassVar[type[CheckSettings]]
+
+    def __init__(self, settings: S) -> None:
+        self.settings = settings
+
+    @property
+    def name(self) -> str:
+        """How reports name it: unique enough to tell two checks of one type apart."""
+        return self.settings.name or self.title()
+
+    @abstractmethod
+    def title(self) -> str:
+        """The name when the config gives none, for example "http :8081/health"."""
+
+    @abstractmethod
+    async def run(self, node: Node, connection: Connection) -> CheckResult:
+        """Ask once. Must not wait for the answer to become good and must change nothing on the
+        node; the core asks again."""
+
+    def passed(self, detail: str = "") -> CheckResult:
+        """A good answer under this check's name."""
+        return CheckResult(ok=True, name=self.name, detail=detail)
+
+    def failed(self, detail: str, *, final: bool = False) -> CheckResult:
+        """A bad answer under this check's name."""
+        return CheckResult(ok=False, name=self.name, detail=detail, final=final)

@@ -1,0 +1,50 @@
+"""The labels on everything we create: one spelling, valid on every cloud.
+
+Keys and values keep to lower case letters, digits, `-` and `_`, at most 63 characters: the
+narrowest rule among the clouds (https://cloud.google.com/compute/docs/labeling-resources).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+DEPLOYMENT: Final = "spotdeploy-deployment"
+RUN: Final = "spotdeploy-run"
+BATCH: Final = "spotdeploy-batch"
+DIGEST: Final = "spotdeploy-digest"
+EXPIRES: Final = "spotdeploy-expires"
+
+DIGEST_LENGTH: Final = 32
+VALID: Final = re.compile(r"[a-z0-9_-]{0,63}")
+
+
+def scope(deployment: str) -> dict[str, str]:
+    """The labels that select everything of one deployment."""
+    return {DEPLOYMENT: deployment}
+
+
+def for_batch(
+    deployment: str, run: str, token: str, digest: str, expires_at: float
+) -> dict[str, str]:
+    """The labels of one create call. `expires_at` is Unix time in seconds."""
+    return {
+        DEPLOYMENT: deployment,
+        RUN: run,
+        BATCH: token,
+        DIGEST: digest[:DIGEST_LENGTH],
+        EXPIRES: str(int(expires_at)),
+    }
+
+
+def expires_at(labels: Mapping[str, str]) -> float | None:
+    """When the labelled thing's time to live ends (Unix seconds), or None if it does not say."""
+    value = labels.get(EXPIRES, "")
+    return float(value) if value.isdigit() else None
+
+
+def matches(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """True when every wanted label is there. An empty `wanted` matches nothing: a listing without
+    a scope would name machines that are not ours."""
+    return bool(wanted) and all(labels.get(key) == value for key, value in wanted.items())

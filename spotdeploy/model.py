@@ -1,0 +1,166 @@
+"""The nouns that the core and the providers exchange. All frozen; nothing is filled in later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Market(StrEnum):
+    """How a node is bought."""
+
+    SPOT = "spot"
+    ON_DEMAND = "on-demand"
+
+
+class MarketPolicy(StrEnum):
+    """Which markets a pool may use, in which order."""
+
+    SPOT = "spot"
+    ON_DEMAND = "on-demand"
+    SPOT_THEN_ON_DEMAND = "spot-then-on-demand"
+
+    @property
+    def markets(self) -> tuple[Market, ...]:
+        """The markets to try, first choice first."""
+        if self is MarketPolicy.SPOT_THEN_ON_DEMAND:
+            return (Market.SPOT, Market.ON_DEMAND)
+        return (Market(self.value),)
+
+
+class NodeState(StrEnum):
+    """What the provider says a node is doing, in words that fit every cloud.
+
+    Only `GONE` costs nothing and needs no destroy; a `STOPPED` node still has billed disks.
+    """
+
+    PENDING = "pending"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    GOING = "going"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """How many like nodes are wanted, and within which limits."""
+
+    count: int
+    policy: MarketPolicy = MarketPolicy.SPOT
+    max_usd_per_hour: float | None = None
+    """The most one node may cost, USD per hour; None is no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A place and shape to try."""
+
+    provider: str
+    location: str
+    zone: str | None
+    size: str
+    market: Market
+    usd_per_hour: float | None = None
+    """USD per hour for one node; None when unknown. 0.0 only where it truly costs nothing."""
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.zone or self.location} {self.size} {self.market}"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One request for like nodes, with everything the create call needs."""
+
+    token: str
+    """Makes the call idempotent: the same token never makes a second set. At most 64 characters
+    of [a-z0-9-]."""
+    count: int
+    labels: Mapping[str, str]
+    user_data: bytes
+    user: str
+    """The account that user-data makes on the node."""
+    open_ports: tuple[int, ...] = ()
+    """TCP ports to open besides ssh."""
+    allow_from: tuple[str, ...] = ()
+    """CIDRs that may reach the open ports; empty means the caller's own address."""
+    time_to_live: float = 7200.0
+    """Seconds after which a node ends itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One machine, as the provider describes it now."""
+
+    id: str
+    name: str
+    provider: str
+    location: str
+    state: NodeState
+    labels: Mapping[str, str] = field(default_factory=dict)
+    zone: str | None = None
+    size: str | None = None
+    market: Market = Market.SPOT
+    address: str | None = None
+    """Where ssh is dialled: a host name or an address."""
+    private_address: str | None = None
+    created_at: float | None = None
+    """Unix time in seconds, by the cloud's clock."""
+    usd_per_hour: float | None = None
+    cloud_state: str = ""
+    """The cloud's own word for the state."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What one create call gave."""
+
+    nodes: tuple[Node, ...]
+    shortfall: str | None = None
+    """When fewer than asked: why, in the cloud's words where it gave any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """Any billed or named thing of ours that is not a node: a group, a disk, an address."""
+
+    kind: str
+    id: str
+    provider: str
+    location: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id} ({self.provider} {self.location})"
+
+
+class FateKind(StrEnum):
+    """What became of a node."""
+
+    ALIVE = "alive"
+    INTERRUPTED = "interrupted"
+    STOPPED = "stopped"
+    VANISHED = "vanished"
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """The provider's answer to "what became of this node?"."""
+
+    kind: FateKind
+    words: str = ""
+    """The cloud's own words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something `doctor` found."""
+
+    what: str
+    remedy: str
+    fatal: bool = True
+    """False for a warning: the run may go on."""

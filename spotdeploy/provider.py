@@ -1,0 +1,150 @@
+"""The contract between the core and a cloud.
+
+The core makes one object per location and calls it from one thread at a time, always the same
+one, so a provider needs no locks (libcloud's drivers are not thread-safe). Methods block; the
+core keeps them off its event loop. Every method may raise `CredentialsError`, `ThrottledError`
+(the core repeats the call after a pause) or `ProviderError`, with the cloud's own words.
+"""
+
+from __future__ import annotations
+
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, Generic, TypeVar
+
+import msgspec
+
+from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
+
+
+class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The base of a provider's `[provider.NAME]` table."""
+
+
+C = TypeVar("C", bound=ProviderConfig)
+
+
+class Provider(ABC, Generic[C]):
+    """One location of one cloud."""
+
+    name: ClassVar[str]
+    """As in `--provider NAME`, in labels and in `[provider.NAME]`."""
+    Config: ClassVar[type[ProviderConfig]]
+    """The type of `[provider.NAME]`."""
+    user_data_limit: ClassVar[int] = 16384
+    """The most bytes of user-data the cloud takes, before base64."""
+
+    @classmethod
+    @abstractmethod
+    def locations(cls, config: C) -> Sequence[str]:
+        """The locations this config names, first choice first. Calls nothing, never blocks."""
+
+    @abstractmethod
+    def __init__(self, config: C, location: str) -> None:
+        """Keep what is given. Reads no credentials, calls nothing, imports no cloud library."""
+
+    @abstractmethod
+    def doctor(self) -> Sequence[Problem]:
+        """Credentials, quota and tools: everything that would stop a run, each with a remedy.
+
+        Blocks for seconds at most, is free of charge, changes nothing, may be repeated.
+        """
+
+    @abstractmethod
+    def offers(self, pool: Pool) -> Sequence[Offer]:
+        """The candidates in this location, best first, with price or None.
+
+        May block on price calls. Creates nothing. May be repeated. Offers above the pool's
+        price limit are left out; one whose price is unknown stays in only when there is no limit.
+        """
+
+    @abstractmethod
+    def create(self, offer: Offer, batch: Batch) -> Created:
+        """Ask for `batch.count` nodes and return at once with what the cloud gave.
+
+        One API call for the whole batch where the cloud has one, and `batch.labels` on that very
+        call. Does not wait for boot. Repeating it with the same token creates nothing more and
+        returns the same nodes. A partial fill is a result, not an error.
+
+        Raises:
+            CapacityError: nothing was created; another candidate may work.
+            QuotaError: nothing was created; another location may work.
+            LostReplyError: nodes may exist; a listing by the batch label will tell.
+        """
+
+    @abstractmethod
+    def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
+        """Every node that carries all these labels and is not gone, asked of the cloud.
+
+        Includes stopped and pre-empted nodes whose disks are still billed. The number of calls
+        does not grow with the number of nodes. Empty `labels` is an error in the caller: it
+        raises ValueError. May be repeated.
+        """
+
+    @abstractmethod
+    def destroy(self, nodes: Sequence[Node]) -> None:
+        """Begin to end these nodes, in as few calls as the cloud allows; does not wait for gone.
+
+        A missing node is success, a repeated one too; an empty sequence calls nothing at all.
+        May be repeated. One node that cannot be ended never keeps the others from being ended.
+        """
+
+    @abstractmethod
+    def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
+        """Every other thing of ours here that is billed or named. May be repeated."""
+
+    @abstractmethod
+    def release(self, resources: Sequence[Resource]) -> None:
+        """Delete these. A missing one is success; one still in use is left for the next try."""
+
+    @abstractmethod
+    def fate(self, node: Node) -> Fate:
+        """What became of a node, asked before any failure is blamed on the payload."""
+
+    @abstractmethod
+    def protection(self) -> str:
+        """What ends a node here if nobody comes back, in a few words for `plan`."""
+
+
+class SupportsConsole(ABC):
+    """A provider that can show what a node printed on its console."""
+
+    @abstractmethod
+    def console(self, node: Node) -> str:
+        """The console's text, possibly empty. Blocks for seconds at most. May be repeated."""
+
+
+class SupportsDial(ABC):
+    """A provider whose nodes are not reached by a plain TCP connection to their address.
+
+    These two methods may be called from any thread.
+    """
+
+    @abstractmethod
+    def dial(self, node: Node, port: int, timeout: float) -> socket.socket:
+        """A connected socket to the node's TCP port. Raises OSError as connect does.
+
+        `timeout` is in seconds.
+        """
+
+    @abstractmethod
+    def proxy_command(self, node: Node, port: int) -> Sequence[str]:
+        """A command that bridges its standard input and output to the node's port, for OpenSSH's
+        `ProxyCommand`."""
+
+
+class SupportsAccount(ABC):
+    """A provider that knows whose account it acts in (the account guard asks it)."""
+
+    @abstractmethod
+    def account(self) -> str:
+        """The account's, project's or subscription's id."""
+
+
+class SupportsPrepare(ABC):
+    """A provider that must make something on this host before its first create."""
+
+    @abstractmethod
+    def prepare(self, progress: Callable[[str], None]) -> None:
+        """Make it, reporting each step; returns at once when it is there. Blocks for minutes."""

@@ -1,0 +1,124 @@
+"""Finding and loading plugins by the entry-point names in use."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+import pluggy
+
+from spotdeploy import hookspecs
+from spotdeploy.check import Check
+from spotdeploy.errors import ConfigError, SpotdeployError
+from spotdeploy.provider import Provider
+
+GROUP: Final = "spotdeploy"
+BUNDLED_CHECKS: Final = "checks"
+
+
+class PluginError(SpotdeployError):
+    """A plugin cannot be loaded or breaks a rule. Exit code 2."""
+
+    exit_code = 2
+
+
+class Registry:
+    """The plugins of one run. Loads each at most once, and only those asked for."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """`folder` is what plugin paths in the config are relative to."""
+        self._folder = folder or Path.cwd()
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+
+    def known(self) -> list[metadata.EntryPoint]:
+        """Every installed plugin, sorted by name, read from the metadata without importing."""
+        return sorted(metadata.entry_points(group=GROUP), key=lambda point: point.name)
+
+    def provider(self, name: str) -> type[Provider[Any]]:
+        """The provider class of that name.
+
+        Raises:
+            PluginError: unknown (the known ones are listed), broken, or registered twice.
+        """
+        if not self._manager.has_plugin(name):
+            self._load_entry_point(name)
+        classes: list[type[Provider[Any]]] = self._hook_results("spotdeploy_register_provider")
+        found = [cls for cls in classes if cls.name == name]
+        if len(found) > 1:
+            raise PluginError(f"two plugins register a provider named {name!r}: {_where(found)}")
+        if not found:
+            raise PluginError(f"plugin {name!r} registers no provider of that name")
+        return found[0]
+
+    def checks(self, plugins: Iterable[str] = ()) -> dict[str, type[Check[Any]]]:
+        """The check classes by type: the bundled ones and those of `plugins` (entry-point names,
+        or paths of Python files or packages)."""
+        for plugin in (BUNDLED_CHECKS, *plugins):
+            self.load(plugin)
+        found: dict[str, type[Check[Any]]] = {}
+        for classes in self._hook_results("spotdeploy_register_checks"):
+            for cls in classes:
+                if found.setdefault(cls.kind, cls) is not cls:
+                    raise PluginError(
+                        f"two plugins register a check of type {cls.kind!r}: "
+                        f"{_where([found[cls.kind], cls])}"
+                    )
+        return found
+
+    def load(self, plugin: str) -> None:
+        """Load one plugin by entry-point name or by path. Loading it again does nothing."""
+        if self._manager.has_plugin(plugin):
+            return
+        if "/" in plugin or plugin.endswith(".py"):
+            self._load_path(plugin)
+        else:
+            self._load_entry_point(plugin)
+
+    def _load_entry_point(self, name: str) -> None:
+        points = [point for point in metadata.entry_points(group=GROUP) if point.name == name]
+        if not points:
+            known = ", ".join(point.name for point in self.known())
+            raise PluginError(
+                f"no plugin named {name!r} is installed; known: {known}",
+                hint=f"pip install 'spotdeploy[{name}]'" if name in ("gcp", "azure") else None,
+            )
+        if len({point.value for point in points}) > 1:
+            values = ", ".join(sorted(point.value for point in points))
+            raise PluginError(f"plugin {name!r} is installed twice: {values}")
+        self._register(name, points[0].value)
+
+    def _load_path(self, plugin: str) -> None:
+        path = (self._folder / plugin).resolve()
+        if not path.exists():
+            raise ConfigError(f"plugins: {path} does not exist")
+        folder = str(path.parent)
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+        self._register(plugin, path.stem)
+
+    def _register(self, name: str, module: str) -> None:
+        try:
+            plugin = importlib.import_module(module)
+        except Exception as error:
+            raise PluginError(
+                f"plugin {name!r} cannot be imported: {type(error).__name__}: {error}",
+                hint="update or uninstall it",
+            ) from error
+        self._manager.register(plugin, name)
+        try:
+            self._manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            raise PluginError(f"plugin {name!r}: {error}") from error
+
+    def _hook_results(self, hook: str) -> list[Any]:
+        results: list[Any] = getattr(self._manager.hook, hook)()
+        return results
+
+
+def _where(classes: Iterable[type]) -> str:
+    return " and ".join(f"{cls.__module__}.{cls.__qualname__}" for cls in classes)
