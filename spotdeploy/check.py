@@ -6,17 +6,20 @@ time. A failed check is data and an unreachable node is data; an exception is a 
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import msgspec
 
 from spotdeploy.duration import Duration
 from spotdeploy.model import Node
-from spotdeploy.payload import Manifest
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from spotdeploy.payload import Manifest
 
 
 class CheckSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

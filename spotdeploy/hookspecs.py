@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pluggy
 
-from spotdeploy.check import Check
-from spotdeploy.provider import Provider
+if TYPE_CHECKING:
+    from spotdeploy.check import Check
+    from spotdeploy.provider import Provider
 
 PROJECT = "spotdeploy"
 hookspec = pluggy.HookspecMarker(PROJECT)

@@ -34,6 +34,11 @@ class Provider(ABC, Generic[C]):
     """The type of `[provider.NAME]`."""
     user_data_limit: ClassVar[int] = 16384
     """The most bytes of user-data the cloud takes, before base64."""
+    settle_seconds: ClassVar[float] = 0.0
+    """How long after a create call its nodes may still be missing from a listing: absence is
+    believed only after that. 0 where listings are consistent."""
+    poll_seconds: ClassVar[float] = 5.0
+    """How often the core lists while it waits."""
 
     @classmethod
     @abstractmethod
@@ -105,6 +110,10 @@ class Provider(ABC, Generic[C]):
     @abstractmethod
     def protection(self) -> str:
         """What ends a node here if nobody comes back, in a few words for `plan`."""
+
+    def by_hand(self, thing: Node | Resource) -> str:
+        """The exact command or console page with which a person ends this thing."""
+        return f"delete {thing.id} in the console of {self.name}"
 
 
 class SupportsConsole(ABC):

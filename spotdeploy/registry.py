@@ -7,14 +7,16 @@ import sys
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pluggy
 
 from spotdeploy import hookspecs
-from spotdeploy.check import Check
 from spotdeploy.errors import ConfigError, SpotdeployError
-from spotdeploy.provider import Provider
+
+if TYPE_CHECKING:
+    from spotdeploy.check import Check
+    from spotdeploy.provider import Provider
 
 GROUP: Final = "spotdeploy"
 BUNDLED_CHECKS: Final = "checks"

@@ -1,0 +1,156 @@
+"""Running many nodes through their phases at once, and saying of each how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from spotdeploy.errors import NodeError, PayloadError, ProviderError, UnreachableError
+from spotdeploy.events import NodeEnded
+from spotdeploy.keys import Keys
+from spotdeploy.location import Location
+from spotdeploy.model import Fate, FateKind
+from spotdeploy.noderun import NodeRun, one_line
+from spotdeploy.phases.create import Placed
+from spotdeploy.phases.evidence import collect
+from spotdeploy.session import Plan, Session
+from spotdeploy.ssh import Dialer, NodeConnection
+from spotdeploy.verdict import NodeOutcome, Verdict
+from spotdeploy.watch import Watch
+
+Journey = Callable[[NodeRun, Watch], Awaitable[None]]
+OnInterrupted = Callable[[NodeOutcome, Placed], Awaitable[Sequence[Placed]]]
+_LOST: Final = "the provider no longer shows it running"
+
+
+@dataclass(frozen=True)
+class Crew:
+    """What all nodes of a run share."""
+
+    session: Session
+    plan: Plan
+    keys: Keys
+    journey: Journey
+    """What each node goes through."""
+    evidence: Path
+    """A folder for each node comes under it."""
+    on_interrupted: OnInterrupted | None = None
+    """Asked for replacements when a node was interrupted; it destroys the old one."""
+
+    async def run(self, placed: Iterable[Placed]) -> tuple[NodeOutcome, ...]:
+        """Take every node through the journey, none waiting for another."""
+        placed = tuple(placed)
+        async with self._watches() as watches:
+            groups = await asyncio.gather(*(self._run_one(one, watches) for one in placed))
+        return tuple(outcome for group in groups for outcome in group)
+
+    async def _run_one(
+        self, placed: Placed, watches: dict[Location, Watch]
+    ) -> tuple[NodeOutcome, ...]:
+        """The outcome of a node, or those of the nodes that took its place."""
+        outcome = await self._outcome(placed, watches[placed.location])
+        interrupted = outcome.fate is not None and outcome.fate.kind is FateKind.INTERRUPTED
+        if not interrupted or self.on_interrupted is None:
+            return (outcome,)
+        others = await self.on_interrupted(outcome, placed)
+        if not others:
+            return (outcome,)
+        groups = await asyncio.gather(*(self._run_one(one, watches) for one in others))
+        return tuple(outcome for group in groups for outcome in group)
+
+    async def _outcome(self, placed: Placed, watch: Watch) -> NodeOutcome:
+        run = self._new_run(placed)
+        try:
+            try:
+                await _unless_lost(self.journey(run, watch), watch, run)
+            except NodeError as error:
+                outcome = await self._failed(run, error)
+            else:
+                outcome = _outcome(run, Verdict.PASSED)
+            await self._keep_evidence(run, outcome)
+        finally:
+            await run.connection.close()
+        self.session.bus.emit(
+            NodeEnded(node=run.node.id, verdict=outcome.verdict, detail=outcome.words)
+        )
+        return outcome
+
+    def _new_run(self, placed: Placed) -> NodeRun:
+        host_keys = {
+            (node.provider, node.location, node.id): node.host_key
+            for node in self.session.journal.nodes(self.session.deployment)
+        }
+        node = placed.node
+        pinned = host_keys.get((node.provider, node.location, node.id))
+        connection = NodeConnection(
+            node,
+            Dialer(placed.location.provider),
+            self.session.settings.config.nodes.user,
+            self.keys.login.load(),
+            pinned or self.keys.bootstrap_host.public,
+            self.plan.manifest,
+        )
+        return NodeRun(self.session, self.plan, placed.location, node, connection)
+
+    async def _failed(self, run: NodeRun, error: NodeError) -> NodeOutcome:
+        """Ask what became of the node before anything is blamed on the payload."""
+        fate = await _fate(run)
+        words = one_line(error, run.node)
+        if fate.kind is not FateKind.ALIVE:
+            words = f"{fate.kind} during {run.phase}: {fate.words or words}"
+            return _outcome(run, Verdict.INFRASTRUCTURE_FAILED, words, fate)
+        if isinstance(error, PayloadError):
+            return _outcome(run, Verdict.PAYLOAD_FAILED, words, fate)
+        return _outcome(run, Verdict.INFRASTRUCTURE_FAILED, words, fate)
+
+    async def _keep_evidence(self, run: NodeRun, outcome: NodeOutcome) -> None:
+        always = self.session.settings.config.evidence.collect == "always"
+        if always or outcome.verdict is not Verdict.PASSED:
+            await collect(run, self.evidence / run.node.name)
+
+    @asynccontextmanager
+    async def _watches(self) -> AsyncIterator[dict[Location, Watch]]:
+        session = self.session
+        watches = {place: Watch(session, place, session.scope) for place in session.locations}
+        tasks = [asyncio.create_task(watch.run()) for watch in watches.values()]
+        try:
+            yield watches
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _unless_lost(journey: Awaitable[None], watch: Watch, run: NodeRun) -> None:
+    """Await the journey, but no longer than the provider shows the node running."""
+    work = asyncio.ensure_future(journey)
+    lost = asyncio.ensure_future(watch.until_lost(run.node))
+    try:
+        await asyncio.wait({work, lost}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise UnreachableError(f"{run.node.name}: {_LOST}", phase=run.phase)
+        await work
+    finally:
+        work.cancel()
+        lost.cancel()
+        await asyncio.gather(work, lost, return_exceptions=True)
+
+
+async def _fate(run: NodeRun) -> Fate:
+    try:
+        return await run.location.fate(run.node)
+    except ProviderError as error:
+        return Fate(FateKind.ALIVE, f"the provider could not say: {error.message}")
+
+
+def _outcome(
+    run: NodeRun, verdict: Verdict, words: str = "", fate: Fate | None = None
+) -> NodeOutcome:
+    return NodeOutcome(
+        node=run.node, verdict=verdict, phase=run.phase, words=words, checks=run.checks,
+        fate=fate, seconds=dict(run.seconds),
+    )  # fmt: skip

@@ -1,0 +1,176 @@
+"""What happens in a run, as typed events. The journal, the screen and the reports only listen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", omit_defaults=True):
+    """The base of all events. `at` is Unix time in seconds."""
+
+    at: float = 0.0
+
+
+class RunStarted(Event, frozen=True, tag="run-started"):
+    """A run began."""
+
+    run: str
+    command: str
+    deployment: str
+    providers: tuple[str, ...]
+    digest: str
+    wanted: int
+    """Nodes wanted, all providers together."""
+
+
+class StepStarted(Event, frozen=True, tag="step-started"):
+    """The run as a whole begins a step, for example "destroy"."""
+
+    step: str
+    detail: str = ""
+
+
+class StepEnded(Event, frozen=True, tag="step-ended"):
+    """The step ended, well or not."""
+
+    step: str
+    ok: bool
+    detail: str = ""
+
+
+class OfferTried(Event, frozen=True, tag="offer-tried"):
+    """One create call: what was asked, what came, and why not more."""
+
+    provider: str
+    location: str
+    zone: str | None
+    size: str
+    market: str
+    asked: int
+    got: int
+    refusal: str = ""
+
+
+class NodeCreated(Event, frozen=True, tag="node-created"):
+    """The cloud gave a node."""
+
+    node: str
+    name: str
+    provider: str
+    location: str
+    zone: str | None
+    size: str | None
+    market: str
+    usd_per_hour: float | None = None
+
+
+class NodeListed(Event, frozen=True, tag="node-listed"):
+    """A node that existed before this run takes part in it."""
+
+    node: str
+    name: str
+    provider: str
+    location: str
+
+
+class PhaseStarted(Event, frozen=True, tag="phase-started"):
+    """A node entered a phase."""
+
+    node: str
+    phase: str
+
+
+class PhaseEnded(Event, frozen=True, tag="phase-ended"):
+    """A node left a phase."""
+
+    node: str
+    phase: str
+    ok: bool
+    seconds: float
+    detail: str = ""
+
+
+class CheckAnswered(Event, frozen=True, tag="check-answered"):
+    """A check's answer changed, or became final (`settled`)."""
+
+    node: str
+    check: str
+    ok: bool
+    settled: bool
+    detail: str = ""
+
+
+class NodeEnded(Event, frozen=True, tag="node-ended"):
+    """A node's way through the run is over. `verdict` is "passed" or why not."""
+
+    node: str
+    verdict: str
+    detail: str = ""
+
+
+class NodeDestroyed(Event, frozen=True, tag="node-destroyed"):
+    """A node was seen gone."""
+
+    node: str
+    name: str
+    provider: str
+    location: str
+
+
+class Note(Event, frozen=True, tag="note"):
+    """Something worth a line: a retry, a warning, a replacement."""
+
+    text: str
+    node: str = ""
+    warning: bool = False
+
+
+class RunEnded(Event, frozen=True, tag="run-ended"):
+    """The verdict."""
+
+    run: str
+    verdict: str
+    exit_code: int
+    detail: str = ""
+
+
+AnyEvent = (
+    RunStarted
+    | StepStarted
+    | StepEnded
+    | OfferTried
+    | NodeCreated
+    | NodeListed
+    | PhaseStarted
+    | PhaseEnded
+    | CheckAnswered
+    | NodeEnded
+    | NodeDestroyed
+    | Note
+    | RunEnded
+)
+
+
+class Observer(Protocol):
+    """Anything that listens. Must return quickly and must not raise."""
+
+    def on(self, event: Event) -> None:
+        """Take one event."""
+
+
+class Bus:
+    """Stamps events with the time and hands them to the observers, in order."""
+
+    def __init__(self, *observers: Observer, now: Callable[[], float] = time.time) -> None:
+        self._observers = observers
+        self._now = now
+
+    def emit(self, event: Event) -> None:
+        """Hand one event to every observer."""
+        stamped = msgspec.structs.replace(event, at=self._now())
+        for observer in self._observers:
+            observer.on(stamped)

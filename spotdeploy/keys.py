@@ -1,0 +1,87 @@
+"""The ssh keys of a deployment: a fresh pair for every create, readable by its owner alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spotdeploy.errors import RefusedError
+
+if TYPE_CHECKING:
+    import asyncssh
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """An Ed25519 pair in OpenSSH's formats."""
+
+    private: str
+    public: str
+
+    def load(self) -> asyncssh.SSHKey:
+        """The private key as asyncssh wants it."""
+        import asyncssh
+
+        return asyncssh.import_private_key(self.private)
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What opens a deployment's nodes."""
+
+    login: KeyPair
+    bootstrap_host: KeyPair
+    """The host key that user-data gives every node, replaced at first contact."""
+
+
+def new_pair(comment: str) -> KeyPair:
+    """Make a pair."""
+    import asyncssh
+
+    key = asyncssh.generate_private_key("ssh-ed25519", comment=comment)
+    public = key.export_public_key().decode().strip()
+    return KeyPair(key.export_private_key().decode(), public)
+
+
+def make(folder: Path, deployment: str) -> Keys:
+    """Make fresh keys for a deployment and keep them in `folder`, replacing what was there."""
+    keys = Keys(
+        new_pair(f"spotdeploy {deployment}"), new_pair(f"spotdeploy {deployment} bootstrap")
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    for path, pair in _files(folder, keys):
+        _write_private(path, pair.private)
+        path.with_suffix(".pub").write_text(pair.public + "\n", encoding="utf-8")
+    return keys
+
+
+def read(folder: Path, deployment: str) -> Keys:
+    """The keys that `make` kept. Raises RefusedError when there are none."""
+    try:
+        login, host = (
+            KeyPair(path.read_text("utf-8"), path.with_suffix(".pub").read_text("utf-8").strip())
+            for path in (login_path(folder), folder / "bootstrap_host")
+        )
+    except FileNotFoundError as error:
+        raise RefusedError(
+            f"the ssh keys of {deployment} are not in {folder}: its nodes were created elsewhere",
+            hint="run it where they were created, or 'spotdeploy cycle' for fresh nodes",
+        ) from error
+    return Keys(login, host)
+
+
+def login_path(folder: Path) -> Path:
+    """The private key that logs in to nodes."""
+    return folder / "id_ed25519"
+
+
+def _files(folder: Path, keys: Keys) -> tuple[tuple[Path, KeyPair], ...]:
+    return (login_path(folder), keys.login), (folder / "bootstrap_host", keys.bootstrap_host)
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600, exist_ok=False)
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,97 @@
+"""One provider object, its one thread, and patience with a cloud that asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, ParamSpec, TypeVar
+
+import stamina
+
+from spotdeploy.errors import ThrottledError
+from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
+from spotdeploy.provider import Provider, SupportsConsole, SupportsPrepare
+
+P = ParamSpec("P")
+R = TypeVar("R")
+ATTEMPTS: Final = 8
+PATIENCE: Final = 120.0
+
+
+class Location:
+    """A location as the core uses it: the provider's methods, awaited.
+
+    All calls run in one thread of its own. A throttled call is repeated with exponential backoff
+    and jitter, at most `ATTEMPTS` times within `PATIENCE` seconds.
+    """
+
+    def __init__(self, provider: Provider[Any], name: str) -> None:
+        self.provider = provider
+        self.name = name
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"{provider.name}-{name}")
+
+    def __str__(self) -> str:
+        return f"{self.provider.name} {self.name}"
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Provider and location: what the journal knows it by."""
+        return self.provider.name, self.name
+
+    def close(self) -> None:
+        """End the thread once its current call is over."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def doctor(self) -> Sequence[Problem]:
+        """See `Provider.doctor`."""
+        return await self._call(self.provider.doctor)
+
+    async def offers(self, pool: Pool) -> Sequence[Offer]:
+        """See `Provider.offers`."""
+        return await self._call(self.provider.offers, pool)
+
+    async def prepare(self, progress: Callable[[str], None]) -> None:
+        """See `SupportsPrepare.prepare`; nothing to do for most providers."""
+        if isinstance(self.provider, SupportsPrepare):
+            await self._call(self.provider.prepare, progress)
+
+    async def create(self, offer: Offer, batch: Batch) -> Created:
+        """See `Provider.create`."""
+        return await self._call(self.provider.create, offer, batch)
+
+    async def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
+        """See `Provider.nodes`."""
+        return await self._call(self.provider.nodes, labels)
+
+    async def destroy(self, nodes: Sequence[Node]) -> None:
+        """See `Provider.destroy`."""
+        if nodes:
+            await self._call(self.provider.destroy, nodes)
+
+    async def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
+        """See `Provider.leftovers`."""
+        return await self._call(self.provider.leftovers, labels)
+
+    async def release(self, resources: Sequence[Resource]) -> None:
+        """See `Provider.release`."""
+        if resources:
+            await self._call(self.provider.release, resources)
+
+    async def fate(self, node: Node) -> Fate:
+        """See `Provider.fate`."""
+        return await self._call(self.provider.fate, node)
+
+    async def console(self, node: Node) -> str:
+        """The node's console text; empty where the provider cannot show it."""
+        if isinstance(self.provider, SupportsConsole):
+            return await self._call(self.provider.console, node)
+        return ""
+
+    async def _call(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        loop = asyncio.get_running_loop()
+        retries = stamina.retry_context(ThrottledError, attempts=ATTEMPTS, timeout=PATIENCE)
+        async for attempt in retries:
+            with attempt:
+                return await loop.run_in_executor(self._thread, lambda: method(*args, **kwargs))
+        raise AssertionError("stamina always returns or raises")

@@ -1,0 +1,1 @@
+"""The phases of a cycle, one file each; `spotdeploy.cycle` orders them."""

@@ -1,0 +1,225 @@
+"""Destroy: end everything of this deployment and prove that nothing is left.
+
+What to destroy is the union of what the cloud lists under our label and what the journal knows.
+A node absent from one listing is not gone: absence counts once the provider's listings have had
+`settle_seconds` to catch up since the last create call, and must then be seen again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from spotdeploy.errors import CredentialsError, ProviderError
+from spotdeploy.events import NodeDestroyed, Note, StepEnded, StepStarted
+from spotdeploy.journal import Intent, JournalNode
+from spotdeploy.location import Location
+from spotdeploy.model import Node, NodeState, Resource
+from spotdeploy.session import Session
+from spotdeploy.verdict import Receipt
+
+PROOFS: Final = 2
+
+
+async def destroy(session: Session) -> Receipt:
+    """Destroy everything of the deployment in every location, in parallel.
+
+    What could not be proven gone is in the receipt.
+
+    Raises:
+        ProviderError: a location cannot be asked, and nothing of ours is known to be there.
+    """
+    session.bus.emit(StepStarted(step="destroy"))
+    sweeps = [Sweep(session, location) for location in session.locations]
+    results = await asyncio.gather(*(sweep.run() for sweep in sweeps), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            session.bus.emit(StepEnded(step="destroy", ok=False, detail=str(result)))
+            raise result
+    receipt = join([result for result in results if isinstance(result, Receipt)])
+    session.bus.emit(StepEnded(step="destroy", ok=receipt.clean, detail=describe(receipt)))
+    return receipt
+
+
+async def destroy_nodes(session: Session, location: Location, nodes: Collection[Node]) -> Receipt:
+    """Destroy just these nodes of one location, and wait until they are gone."""
+    return await Sweep(session, location, only=frozenset(node.id for node in nodes)).run()
+
+
+def join(receipts: Sequence[Receipt]) -> Receipt:
+    """One receipt for several locations."""
+    return Receipt(
+        destroyed=tuple(node for receipt in receipts for node in receipt.destroyed),
+        released=tuple(thing for receipt in receipts for thing in receipt.released),
+        listings=min((receipt.listings for receipt in receipts), default=0),
+        seconds=max((receipt.seconds for receipt in receipts), default=0.0),
+        left=tuple(what for receipt in receipts for what in receipt.left),
+    )
+
+
+def describe(receipt: Receipt) -> str:
+    """A receipt in one line."""
+    if not receipt.clean:
+        return f"not proven gone: {'; '.join(receipt.left)}"
+    if not receipt.destroyed and not receipt.released:
+        return f"nothing was there ({receipt.listings} listings)"
+    count = len(receipt.destroyed)
+    nodes = f"{count} node{'' if count == 1 else 's'} gone"
+    things = f", {len(receipt.released)} leftovers released" if receipt.released else ""
+    return f"{nodes}{things}, proven by {receipt.listings} listings"
+
+
+class Sweep:
+    """The destroy of one location."""
+
+    def __init__(
+        self, session: Session, location: Location, *, only: frozenset[str] | None = None
+    ) -> None:
+        self._session = session
+        self._location = location
+        self._only = only
+        self._known = {node.id: node for node in map(_as_node, self._journalled())}
+        self._destroyed: list[Node] = []
+        self._released: list[Resource] = []
+        self._things: Sequence[Resource] = ()
+        self._words = ""
+
+    async def run(self) -> Receipt:
+        """Repeat list, destroy, release until `PROOFS` listings in a row show nothing.
+
+        Raises ProviderError when the cloud cannot be asked and nothing was known to be there.
+        """
+        started = time.monotonic()
+        expected = bool(self._known) or bool(self._open_intents())
+        listings = 0
+        try:
+            async with asyncio.timeout(self._session.settings.config.timeouts.destroy):
+                listings = await self._until_empty()
+        except TimeoutError:
+            pass  # what is still known is reported as left
+        except ProviderError as error:
+            if not expected and not self._destroyed and not self._known:
+                raise
+            self._words = error.message
+        return Receipt(
+            destroyed=tuple(self._destroyed),
+            released=tuple(self._released),
+            listings=listings,
+            seconds=time.monotonic() - started,
+            left=() if listings >= PROOFS else tuple(self._left()),
+        )
+
+    async def _until_empty(self) -> int:
+        proofs, rounds = 0, 0
+        while True:
+            asked_at = time.time()
+            listed = await self._list(asked_at)
+            await self._end(listed)
+            await self._release(listed)
+            rounds += 1
+            if listed or self._known or self._things or asked_at < self._trusted_from():
+                proofs = 0
+                await asyncio.sleep(0 if rounds == 1 else self._location.provider.poll_seconds)
+                continue
+            proofs += 1
+            if proofs == PROOFS:
+                self._close(asked_at)
+                return proofs
+            provider = self._location.provider
+            await asyncio.sleep(min(provider.poll_seconds, provider.settle_seconds))
+
+    async def _list(self, asked_at: float) -> list[Node]:
+        found = await self._location.nodes(self._session.scope)
+        listed = [n for n in found if n.state is not NodeState.GONE and self._wanted(n.id)]
+        self._session.journal.seen(listed, self._session.deployment)
+        here = {node.id for node in listed}
+        self._known |= {node.id: node for node in listed}
+        if asked_at >= self._trusted_from():
+            for id_ in self._known.keys() - here:
+                self._gone(self._known.pop(id_))
+        return listed
+
+    async def _end(self, listed: Sequence[Node]) -> None:
+        going = {node.id for node in listed if node.state is NodeState.GOING}
+        try:
+            await self._location.destroy([n for n in self._known.values() if n.id not in going])
+        except CredentialsError:
+            raise
+        except ProviderError as error:
+            self._say(f"destroying in {self._location}: {error.message}")
+
+    async def _release(self, listed: Sequence[Node]) -> None:
+        if listed or self._known or self._only is not None:
+            return
+        self._things = await self._location.leftovers(self._session.scope)
+        try:
+            await self._location.release(self._things)
+        except CredentialsError:
+            raise
+        except ProviderError as error:
+            self._say(f"releasing leftovers in {self._location}: {error.message}")
+        self._released += [thing for thing in self._things if thing not in self._released]
+
+    def _gone(self, node: Node) -> None:
+        self._destroyed.append(node)
+        self._session.journal.gone(*self._location.key, [node.id], "absent from a listing by label")
+        event = NodeDestroyed(
+            node=node.id, name=node.name, provider=node.provider, location=node.location
+        )
+        self._session.bus.emit(event)
+
+    def _close(self, asked_at: float) -> None:
+        if self._only is None:
+            trusted = asked_at - self._location.provider.settle_seconds
+            self._session.journal.close_intents(
+                self._session.deployment, *self._location.key, trusted
+            )
+
+    def _trusted_from(self) -> float:
+        """Before this moment (Unix seconds) the cloud may hide what was just made."""
+        made = [intent.at for intent in self._open_intents()]
+        made += [node.made_at for node in self._journalled()]
+        return max(made, default=0.0) + self._location.provider.settle_seconds
+
+    def _journalled(self) -> list[JournalNode]:
+        return [
+            node
+            for node in self._session.journal.nodes(self._session.deployment)
+            if (node.provider, node.location) == self._location.key and self._wanted(node.id)
+        ]
+
+    def _open_intents(self) -> list[Intent]:
+        return [
+            intent
+            for intent in self._session.journal.open_intents(self._session.deployment)
+            if (intent.provider, intent.location) == self._location.key
+        ]
+
+    def _wanted(self, id_: str) -> bool:
+        return self._only is None or id_ in self._only
+
+    def _say(self, words: str) -> None:
+        if words != self._words:
+            self._words = words
+            self._session.bus.emit(Note(text=words, warning=True))
+
+    def _left(self) -> list[str]:
+        provider = self._location.provider
+        things: list[Node | Resource] = [*self._known.values(), *self._things]
+        because = f" ({self._words})" if self._words else ""
+        left = [f"{thing}{because}; by hand: {provider.by_hand(thing)}" for thing in things]
+        return left or [f"whatever is in {self._location}{because}"]
+
+
+def _as_node(record: JournalNode) -> Node:
+    return Node(
+        id=record.id,
+        name=record.name,
+        provider=record.provider,
+        location=record.location,
+        state=NodeState.PENDING,
+        created_at=record.made_at,
+        cloud_state="known from the journal",
+    )

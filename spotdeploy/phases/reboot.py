@@ -1,0 +1,74 @@
+"""Reboot: restart the node and prove that it happened.
+
+ssh may answer before the node went down, and a container's kernel boot id does not change. The
+proof is a random word on a tmpfs, which only a reboot removes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+
+from spotdeploy import layout
+from spotdeploy.errors import UnreachableError
+from spotdeploy.noderun import NodeRun
+from spotdeploy.phases.settle import wait_for_cloud_init, wait_for_systemd
+from spotdeploy.ssh import connect_until
+
+
+async def reboot(run: NodeRun) -> None:
+    """Reboot one node and wait until it has settled again.
+
+    Raises PayloadError when it never comes back: it did boot before the payload changed it.
+    """
+    limit = run.session.settings.config.timeouts.reboot
+    async with run.in_phase("reboot", limit + 20):
+        await _go_down(run)
+        try:
+            async with asyncio.timeout(limit):
+                await _come_back(run, limit)
+        except (TimeoutError, UnreachableError) as error:
+            words = str(error) or f"no answer within {limit:.0f}s"
+            raise run.blame_payload(f"it did not come back after the reboot: {words}") from error
+        await wait_for_cloud_init(run, limit)
+        await wait_for_systemd(run, limit)
+
+
+def go_down_script(word: str) -> str:
+    """The script that leaves the word in both places and reboots."""
+    return (
+        f"set -eu; mkdir -p /run/spotdeploy; echo {word} > {layout.BEFORE_REBOOT}; "
+        f"echo {word} > {layout.BEFORE_REBOOT_RUN}; sync {layout.BEFORE_REBOOT}; "
+        "systemctl --no-block reboot"
+    )
+
+
+async def _go_down(run: NodeRun) -> None:
+    script = go_down_script(secrets.token_hex(16))
+    try:
+        result = await run.connection.run(["sh", "-c", script])
+    except UnreachableError:
+        return  # the connection dies with the node, as it should
+    if result.exit_code not in (0, 255):
+        raise UnreachableError(
+            f"{run.node.name}: cannot reboot: {result.stderr.strip()[:200]}", phase=run.phase
+        )
+
+
+async def _come_back(run: NodeRun, limit: float) -> None:
+    while True:
+        try:
+            if run.connection.connected and await _rebooted(run):
+                return
+        except UnreachableError:
+            await run.connection.close()
+        if run.connection.connected:
+            await asyncio.sleep(0.1)
+        else:
+            await connect_until(run.connection, limit)
+
+
+async def _rebooted(run: NodeRun) -> bool:
+    question = f"test -e {layout.BEFORE_REBOOT_RUN} || echo rebooted"
+    result = await run.connection.run(["sh", "-c", question], timeout=5.0)
+    return result.stdout.strip() == "rebooted"

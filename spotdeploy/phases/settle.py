@@ -1,0 +1,47 @@
+"""Waiting until a booted node has settled: cloud-init done, systemd's jobs finished."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from spotdeploy.errors import UnreachableError
+from spotdeploy.events import Note
+from spotdeploy.noderun import NodeRun
+from spotdeploy.text import plain
+
+_CLOUD_INIT: Final = (
+    "command -v cloud-init >/dev/null || { echo absent; exit 0; }; cloud-init status --wait --long"
+)
+_SYSTEMD: Final = (
+    "systemctl is-system-running --wait; systemctl list-units --failed --plain --no-legend"
+)
+READY_WITH_WARNINGS: Final = 2
+
+
+async def wait_for_cloud_init(run: NodeRun, limit: float) -> None:
+    """Wait for cloud-init where there is one.
+
+    Exit code 2 means done with recoverable errors: ready, and worth a warning
+    (https://cloudinit.readthedocs.io/en/latest/explanation/return_codes.html).
+    """
+    result = await run.connection.run(["sh", "-c", _CLOUD_INIT], timeout=limit)
+    words = plain(result.stdout + result.stderr, limit=400).replace("\n", "; ")
+    if result.exit_code == READY_WITH_WARNINGS:
+        run.session.bus.emit(
+            Note(text=f"cloud-init warns: {words}", node=run.node.id, warning=True)
+        )
+    elif result.exit_code != 0:
+        raise UnreachableError(f"{run.node.name}: cloud-init failed: {words}", phase=run.phase)
+
+
+async def wait_for_systemd(run: NodeRun, limit: float) -> None:
+    """Wait until systemd has no jobs left; failed units are worth a warning, checks decide."""
+    result = await run.connection.run(["sh", "-c", _SYSTEMD], timeout=limit)
+    state, _, failed = plain(result.stdout, limit=2000).partition("\n")
+    if state not in ("running", "degraded"):
+        words = state or result.stderr.strip()
+        raise UnreachableError(f"{run.node.name}: systemd did not settle: {words}", phase=run.phase)
+    if units := [line.split()[0] for line in failed.splitlines() if line.strip()]:
+        run.session.bus.emit(
+            Note(text=f"failed units: {', '.join(units)}", node=run.node.id, warning=True)
+        )

@@ -1,0 +1,110 @@
+"""Ship: give the node its own host key, stream the bundle, verify it there, put it in place."""
+
+from __future__ import annotations
+
+import shlex
+from string import Template
+from typing import Final
+
+import asyncssh
+
+from spotdeploy import layout
+from spotdeploy.bundle import stream
+from spotdeploy.errors import UnreachableError
+from spotdeploy.noderun import NodeRun
+from spotdeploy.text import plain
+
+_ROTATE: Final = f"""
+set -eu
+umask 077
+rm -f {layout.HOST_KEY}.new {layout.HOST_KEY}.new.pub
+ssh-keygen -q -t ed25519 -N '' -C '' -f {layout.HOST_KEY}.new
+mv {layout.HOST_KEY}.new.pub {layout.HOST_KEY}.pub
+mv {layout.HOST_KEY}.new {layout.HOST_KEY}
+systemctl try-reload-or-restart ssh.service 2>/dev/null \\
+    || systemctl try-reload-or-restart sshd.service
+cat {layout.HOST_KEY}.pub
+"""
+_RECEIVE: Final = Template("""
+set -eu
+umask 022
+for taken in $payload $uploaded; do
+    if [ -e $$taken ]; then
+        echo "$$taken is already there; nodes are never changed, only replaced" >&2
+        exit 1
+    fi
+done
+rm -rf $root/incoming
+mkdir -p $root/incoming
+cd $root/incoming
+tar --extract --no-same-owner --preserve-permissions --file -
+if [ "$$(sha256sum < manifest | cut -d ' ' -f 1)" != $digest ]; then
+    echo "the manifest arrived damaged" >&2
+    exit 1
+fi
+sed 's/^\\([0-9a-f]*\\) [0-7]* /\\1  /' manifest > files
+[ ! -s files ] || sha256sum --check --quiet --strict files >&2
+rm files
+mkdir -p payload uploaded_files
+chmod 755 payload uploaded_files
+sync
+mv payload $payload
+mv uploaded_files $uploaded
+mv manifest $manifest
+rmdir $root/incoming
+""")
+
+
+async def ship(run: NodeRun) -> None:
+    """Rotate the host key and deliver the payload. The manifest is put in place last: a node
+    that has it has everything.
+
+    Raises UnreachableError when the connection is cut or the node cannot take the bundle.
+    """
+    async with run.in_phase("ship", run.session.settings.config.timeouts.ship):
+        await _rotate_host_key(run)
+        await _deliver(run)
+
+
+async def _rotate_host_key(run: NodeRun) -> None:
+    result = await run.connection.run(["sh", "-c", _ROTATE])
+    key = result.stdout.strip()
+    if result.exit_code != 0 or not key.startswith("ssh-ed25519 "):
+        words = plain(result.stderr or key, limit=300)
+        raise UnreachableError(
+            f"{run.node.name}: cannot make its own host key: {words}", phase=run.phase
+        )
+    run.connection.host_key = key
+    run.session.journal.pin(run.node, key)
+
+
+async def _deliver(run: NodeRun) -> None:
+    async with run.connection.process(["sh", "-c", receive_script(run.plan.manifest.digest)]) as p:
+        try:
+            for chunk in stream(run.plan.manifest):
+                p.stdin.write(chunk)
+                await p.stdin.drain()
+            p.stdin.write_eof()
+        except (BrokenPipeError, asyncssh.DisconnectError):
+            words = "the node stopped reading"  # its standard error says why
+        else:
+            words = "the node refused the bundle"
+        done = await p.wait()
+    if done.exit_status != 0:
+        said = plain(_text(done.stderr), limit=400)
+        raise UnreachableError(f"{run.node.name}: {words}: {said}", phase=run.phase)
+
+
+def _text(output: bytes | str | None) -> str:
+    return output if isinstance(output, str) else (output or b"").decode(errors="replace")
+
+
+def receive_script(digest: str) -> str:
+    """The shell script that takes the bundle on its standard input, as root."""
+    return _RECEIVE.substitute(
+        root=layout.ROOT,
+        payload=layout.PAYLOAD,
+        uploaded=layout.UPLOADED,
+        manifest=layout.MANIFEST,
+        digest=shlex.quote(digest),
+    )

@@ -1,0 +1,107 @@
+"""Verify: every check must become true within its time and stay true for its time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from spotdeploy.check import Check, CheckResult
+from spotdeploy.errors import UnreachableError
+from spotdeploy.events import CheckAnswered
+from spotdeploy.noderun import NodeRun
+from spotdeploy.verdict import CheckOutcome
+
+CLOSING = ("payload", "rebooted")
+"""Checks of these kinds are asked last, once everything else held: they look at the whole time."""
+
+
+async def verify(run: NodeRun) -> None:
+    """Ask every check of the plan on one node; the answers are in `run.checks`.
+
+    Raises:
+        PayloadError: a check failed on a node that could be reached.
+        UnreachableError: the last answer of a check was that the node cannot be reached.
+    """
+    async with run.in_phase("verify"):
+        first = [check for check in run.plan.checks if check.kind not in CLOSING]
+        last = [check for check in run.plan.checks if check.kind in CLOSING]
+        run.checks = await _together(run, first)
+        run.checks += await _together(run, last)
+        if not run.connection.connected:
+            raise UnreachableError(f"{run.node.name}: the connection was lost", phase="verify")
+        failed = [check for check in run.checks if not check.ok]
+        if failed:
+            raise run.blame_payload("; ".join(f"{c.name}: {first_line(c.detail)}" for c in failed))
+
+
+def first_line(text: str) -> str:
+    """The first line of a detail, for one-line messages."""
+    return text.strip().partition("\n")[0]
+
+
+async def _together(run: NodeRun, checks: Sequence[Check[Any]]) -> tuple[CheckOutcome, ...]:
+    return tuple(await asyncio.gather(*(_Loop(run, check).settle() for check in checks)))
+
+
+class _Loop:
+    """The questions to one check on one node."""
+
+    def __init__(self, run: NodeRun, check: Check[Any]) -> None:
+        self._run = run
+        self._check = check
+        self._last: CheckResult | None = None
+        self._asked = 0
+
+    async def settle(self) -> CheckOutcome:
+        """Ask until the answer is settled."""
+        settings = self._check.settings
+        clock = asyncio.get_running_loop()
+        started = clock.time()
+        good_since: float | None = None
+        while True:
+            result = await self._ask()
+            now = clock.time()
+            good_since = (good_since if good_since is not None else now) if result.ok else None
+            if good_since is not None and now >= good_since + settings.stable_for:
+                return self._settled(result, now - started)
+            if result.final or (good_since is None and now >= started + settings.within):
+                return self._settled(result, now - started)
+            self._changed(result)
+            await asyncio.sleep(self._pause(now, started, good_since))
+
+    def _pause(self, now: float, started: float, good_since: float | None) -> float:
+        """Until the next question; a deadline inside the pause shortens it."""
+        settings = self._check.settings
+        if good_since is not None:
+            deadline = good_since + settings.stable_for
+        else:
+            deadline = started + settings.within
+        pause: float = min(settings.every, deadline - now)
+        return max(0.0, pause)
+
+    async def _ask(self) -> CheckResult:
+        self._asked += 1
+        try:
+            if not self._run.connection.connected:
+                await self._run.reconnect()
+            return await self._check.run(self._run.node, self._run.connection)
+        except UnreachableError as error:
+            return self._check.failed(f"unreachable: {error.message}")
+
+    def _changed(self, result: CheckResult) -> None:
+        if self._last is None or (self._last.ok, self._last.detail) != (result.ok, result.detail):
+            self._emit(result, settled=False)
+        self._last = result
+
+    def _settled(self, result: CheckResult, seconds: float) -> CheckOutcome:
+        self._emit(result, settled=True)
+        return CheckOutcome(result.name, result.ok, result.detail, seconds, self._asked)
+
+    def _emit(self, result: CheckResult, *, settled: bool) -> None:
+        self._run.session.bus.emit(
+            CheckAnswered(
+                node=self._run.node.id, check=result.name, ok=result.ok, settled=settled,
+                detail=result.detail,
+            )
+        )  # fmt: skip

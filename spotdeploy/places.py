@@ -1,0 +1,34 @@
+"""From provider names in a config to provider objects, one for each location."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from spotdeploy import config_load
+from spotdeploy.config import Settings
+from spotdeploy.provider import Provider, ProviderConfig
+from spotdeploy.registry import Registry
+
+
+def open_providers(
+    registry: Registry, settings: Settings, names: Iterable[str]
+) -> list[tuple[Provider[Any], str]]:
+    """An object for each location of each provider, with the location's name.
+
+    Raises PluginError for an unknown provider, ConfigError for a bad `[provider.NAME]` table.
+    """
+    opened = []
+    for name in names:
+        cls, config = provider_config(registry, settings, name)
+        opened += [(cls(config, place), place) for place in cls.locations(config)]
+    return opened
+
+
+def provider_config(
+    registry: Registry, settings: Settings, name: str
+) -> tuple[type[Provider[Any]], ProviderConfig]:
+    """A provider's class and its decoded `[provider.NAME]` table."""
+    cls = registry.provider(name)
+    table = settings.config.provider.get(name, {})
+    return cls, config_load.decode(table, cls.Config, settings.path.name, f"provider.{name}")

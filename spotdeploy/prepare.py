@@ -1,0 +1,129 @@
+"""Plan: everything that can be read, asked and refused before anything is made or destroyed."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spotdeploy import config_load, payload
+from spotdeploy.bootstrap import Bootstrap
+from spotdeploy.check import Check, CheckSettings
+from spotdeploy.config import Settings, Table
+from spotdeploy.errors import CapacityError, ConfigError
+from spotdeploy.events import Note, StepEnded, StepStarted
+from spotdeploy.keys import Keys
+from spotdeploy.location import Location
+from spotdeploy.model import Offer
+from spotdeploy.registry import Registry
+from spotdeploy.session import Plan, Session
+
+
+@dataclass(frozen=True)
+class Prospects:
+    """What the providers have to offer."""
+
+    offers: dict[str, list[Offer]]
+    """Provider to candidates, best first."""
+    protection: dict[str, str]
+    """Location to what ends a node there if nobody comes back."""
+
+
+def read_plan(registry: Registry, settings: Settings) -> Plan:
+    """Build the manifest and the checks of a config.
+
+    Raises ConfigError for anything in the config or the payload that cannot work.
+    """
+    config = settings.config.payload
+    root = settings.resolve(config.path)
+    manifest = payload.build(root, [settings.resolve(path) for path in config.upload])
+    _require_entry(root, config.entry)
+    return Plan(manifest, read_checks(registry, settings))
+
+
+def read_checks(registry: Registry, settings: Settings) -> tuple[Check[Any], ...]:
+    """The configured checks and the two that always stand: payload and rebooted."""
+    known = registry.checks(settings.config.plugins)
+    tables = list(settings.config.checks)
+    kinds = {table.get("type") for table in tables}
+    always = ("payload", "rebooted") if settings.config.payload.reboot else ("payload",)
+    tables += [{"type": kind} for kind in always if kind not in kinds]
+    checks = tuple(_check(known, table, settings.path, index) for index, table in enumerate(tables))
+    names = [check.name for check in checks]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise ConfigError(
+                f"{settings.path.name}: checks[{index}]: a second check is named {name!r}",
+                hint="give one of them a name of its own",
+            )
+    return checks
+
+
+async def find_offers(session: Session) -> Prospects:
+    """Ask every location for its candidates, all at once, and have it made ready.
+
+    Raises:
+        CapacityError: a provider has no candidate at all within the limits.
+        ConfigError: user-data would not fit.
+    """
+    session.bus.emit(StepStarted(step="plan"))
+    try:
+        found = await asyncio.gather(*(_offers(session, place) for place in session.locations))
+        prospects = _join(session, found)
+    except Exception as error:
+        session.bus.emit(StepEnded(step="plan", ok=False, detail=str(error)))
+        raise
+    count = sum(map(len, prospects.offers.values()))
+    session.bus.emit(StepEnded(step="plan", ok=True, detail=f"{count} candidates"))
+    return prospects
+
+
+def user_data(session: Session, keys: Keys) -> bytes:
+    """The user-data of this run, within the smallest limit of its providers."""
+    nodes = session.settings.config.nodes
+    limit = min(location.provider.user_data_limit for location in session.locations)
+    return Bootstrap(nodes.user, keys, nodes.time_to_live).user_data(limit)
+
+
+def _require_entry(root: Path, entry: str) -> None:
+    if not (root / entry).is_file():
+        raise ConfigError(
+            f"payload.entry: {root / entry} does not exist",
+            hint="name the script that deploys the payload, relative to payload.path",
+        )
+
+
+def _check(known: dict[str, type[Check[Any]]], table: Table, path: Path, index: int) -> Check[Any]:
+    where = f"checks[{index}]"
+    kind = table.get("type")
+    if not isinstance(kind, str) or kind not in known:
+        raise ConfigError(
+            f"{path.name}: {where}.type: "
+            + ("missing" if kind is None else f"{kind!r} is not a check"),
+            hint=f"known checks: {', '.join(sorted(known))}",
+        )
+    settings: CheckSettings = config_load.decode(table, known[kind].Settings, path.name, where)
+    return known[kind](settings)
+
+
+async def _offers(session: Session, location: Location) -> tuple[Location, list[Offer]]:
+    offers = list(await location.offers(session.pool))
+    await location.prepare(lambda text: session.bus.emit(Note(text=text)))
+    return location, offers
+
+
+def _join(session: Session, found: list[tuple[Location, list[Offer]]]) -> Prospects:
+    offers: dict[str, list[Offer]] = {name: [] for name in session.providers}
+    for location, more in found:
+        if location.provider.name in offers:
+            offers[location.provider.name] += more
+    for name, some in offers.items():
+        if not some:
+            limit = session.pool.max_usd_per_hour
+            within = f" at {limit} USD per hour or less" if limit else ""
+            raise CapacityError(
+                f"{name} has no {session.pool.policy} candidate{within}",
+                hint="raise nodes.max_price, or allow more sizes or locations",
+            )
+    return Prospects(offers, {str(place): place.provider.protection() for place, _ in found})

@@ -1,0 +1,17 @@
+"""Ids of runs and tokens of create calls."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+
+def new_run_id(now: float | None = None) -> str:
+    """A sortable, unique id such as `20261124-031502-7f3a9c` (UTC). Valid as a label's value."""
+    moment = time.gmtime(time.time() if now is None else now)
+    return f"{time.strftime('%Y%m%d-%H%M%S', moment)}-{secrets.token_hex(3)}"
+
+
+def batch_token(run: str, provider: str, number: int) -> str:
+    """The idempotency token of one create call: at most 64 characters of [a-z0-9-]."""
+    return f"{run}-{provider[:24]}-{number}"

@@ -1,0 +1,107 @@
+"""What one command works with: config, run id, locations, journal, events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spotdeploy import labels, places
+from spotdeploy.check import Check
+from spotdeploy.config import Settings
+from spotdeploy.events import Bus
+from spotdeploy.journal import Journal
+from spotdeploy.location import Location
+from spotdeploy.model import Batch, Pool
+from spotdeploy.payload import Manifest
+from spotdeploy.registry import Registry
+
+
+@dataclass(frozen=True)
+class Session:
+    """Everything a phase needs, passed along and never changed."""
+
+    settings: Settings
+    run: str
+    providers: tuple[str, ...]
+    locations: tuple[Location, ...]
+    journal: Journal
+    bus: Bus
+
+    @property
+    def deployment(self) -> str:
+        """The deployment's name."""
+        return self.settings.config.deployment
+
+    @property
+    def scope(self) -> dict[str, str]:
+        """The labels that select everything of this deployment."""
+        return labels.scope(self.deployment)
+
+    @property
+    def folder(self) -> Path:
+        """Where this deployment's keys are."""
+        return self.settings.state / self.deployment
+
+    @property
+    def pool(self) -> Pool:
+        """What is wanted from each provider."""
+        nodes = self.settings.config.nodes
+        return Pool(nodes.count, nodes.market, nodes.max_price)
+
+    @property
+    def wanted(self) -> int:
+        """Nodes wanted, all providers together."""
+        return self.settings.config.nodes.count * len(self.providers)
+
+    @property
+    def enough(self) -> int:
+        """Nodes that must pass, all providers together."""
+        nodes = self.settings.config.nodes
+        return (nodes.quorum or nodes.count) * len(self.providers)
+
+    def of_provider(self, name: str) -> list[Location]:
+        """The locations of one provider, first choice first."""
+        return [location for location in self.locations if location.provider.name == name]
+
+    def close(self) -> None:
+        """Let go of threads and files."""
+        for location in self.locations:
+            location.close()
+        self.journal.close()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be shipped and asked: read and checked before anything is made."""
+
+    manifest: Manifest
+    checks: tuple[Check[Any], ...]
+
+
+def open_locations(
+    registry: Registry, settings: Settings, providers: Iterable[str]
+) -> tuple[Location, ...]:
+    """One `Location` for each location of each provider."""
+    return tuple(
+        Location(provider, place)
+        for provider, place in places.open_providers(registry, settings, providers)
+    )
+
+
+def new_batch(
+    session: Session, token: str, count: int, user_data: bytes, digest: str, expires_at: float
+) -> Batch:
+    """One create call's request, with the labels on it."""
+    nodes = session.settings.config.nodes
+    return Batch(
+        token=token,
+        count=count,
+        labels=labels.for_batch(session.deployment, session.run, token, digest, expires_at),
+        user_data=user_data,
+        user=nodes.user,
+        open_ports=nodes.open_ports,
+        allow_from=nodes.allow_from,
+        time_to_live=nodes.time_to_live,
+    )

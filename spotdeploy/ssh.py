@@ -1,0 +1,258 @@
+"""Connections to nodes: strict host keys, bounded output, one connection reused by all phases."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import socket as sockets
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, cast
+
+import asyncssh
+
+from spotdeploy import layout
+from spotdeploy.check import CommandResult, Connection
+from spotdeploy.errors import UnreachableError
+from spotdeploy.model import Node
+from spotdeploy.payload import Manifest
+from spotdeploy.provider import Provider, SupportsDial
+
+PORT: Final = 22
+OUTPUT_LIMIT: Final = 1 << 20
+CHANNELS: Final = 16
+_TIMED_OUT: Final = 124
+_CUT: Final = (asyncssh.Error, OSError, asyncio.IncompleteReadError)
+_REGISTER: Final = (
+    'set -- $SSH_CONNECTION; printf "%s %s\\n" "$1" "$2" '
+    f"| sudo -n tee -a {layout.SESSIONS} >/dev/null"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialer:
+    """Opens TCP connections to nodes of one provider object."""
+
+    provider: Provider  # type: ignore[type-arg]  # whatever its config
+
+    async def open(self, node: Node, port: int, timeout: float) -> sockets.socket:
+        """A connected, non-blocking socket. Raises OSError."""
+        if isinstance(self.provider, SupportsDial):
+            sock = await asyncio.to_thread(self.provider.dial, node, port, timeout)
+        else:
+            sock = await self._plain(node, port, timeout)
+        sock.setblocking(False)
+        return sock
+
+    async def _plain(self, node: Node, port: int, timeout: float) -> sockets.socket:
+        if node.address is None:
+            raise ConnectionRefusedError(f"{node.name} has no address yet")
+        async with asyncio.timeout(timeout):
+            loop = asyncio.get_running_loop()
+            found = await loop.getaddrinfo(node.address, port, type=sockets.SOCK_STREAM)
+            family, kind, protocol, _, address = found[0]
+            sock = sockets.socket(family, kind, protocol)
+            sock.setblocking(False)
+            try:
+                await loop.sock_connect(sock, address)
+            except BaseException:
+                sock.close()
+                raise
+            return sock
+
+
+class NodeConnection(Connection):
+    """The connection to one node. It reconnects when asked, never by itself."""
+
+    def __init__(
+        self, node: Node, dialer: Dialer, user: str, key: asyncssh.SSHKey, host_key: str,
+        manifest: Manifest,
+    ) -> None:  # fmt: skip
+        self.node = node
+        self.manifest = manifest
+        self.host_key = host_key
+        """The only host key that is accepted, as OpenSSH public key text."""
+        self._dialer = dialer
+        self._user = user
+        self._key = key
+        self._ssh: asyncssh.SSHClientConnection | None = None
+        self._channels = asyncio.Semaphore(CHANNELS)
+
+    @property
+    def connected(self) -> bool:
+        """True while the connection stands."""
+        return self._ssh is not None and not self._ssh.is_closed()
+
+    async def connect(self, timeout: float = 15.0) -> None:
+        """Connect once and register the session on the node. `timeout` is in seconds.
+
+        Raises:
+            UnreachableError: refused, timed out, wrong host key or key not accepted (yet).
+        """
+        await self.close()
+        try:
+            async with asyncio.timeout(timeout):
+                sock = await self._dialer.open(self.node, PORT, timeout)
+                self._ssh = await self._handshake(sock)
+            registered = await self._execute(_REGISTER, timeout, b"")
+        except TimeoutError as error:
+            raise self._unreachable(f"no answer within {timeout:.0f}s") from error
+        except _CUT as error:
+            raise self._unreachable(_reason(error)) from error
+        if registered.exit_code != 0:
+            await self.close()
+            raise self._unreachable(f"not ready yet: {registered.stderr.strip()[:200]}")
+
+    async def close(self) -> None:
+        """Close it; closing twice is fine."""
+        if self._ssh is None:
+            return
+        ssh, self._ssh = self._ssh, None
+        ssh.abort()
+        await ssh.wait_closed()
+
+    async def run(
+        self, command: Sequence[str], *, timeout: float = 30.0, stdin: bytes = b""
+    ) -> CommandResult:
+        """As in the contract."""
+        try:
+            async with self._channels:
+                return await self._execute(self._as_root(command), timeout, stdin)
+        except _CUT as error:
+            raise self._unreachable(_reason(error)) from error
+
+    async def open_tcp(
+        self, port: int, *, host: str = "127.0.0.1"
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """As in the contract."""
+        try:
+            streams = await self._require().open_connection(host, port)
+        except asyncssh.ChannelOpenError as error:
+            raise ConnectionRefusedError(f"port {port} on the node: {error.reason}") from error
+        except _CUT as error:
+            raise self._unreachable(_reason(error)) from error
+        return cast("tuple[asyncio.StreamReader, asyncio.StreamWriter]", streams)
+
+    async def dial(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """As in the contract."""
+        try:
+            sock = await self._dialer.open(self.node, port, 10.0)
+        except OSError as error:
+            raise ConnectionError(f"port {port} of {self.node.name}: {_reason(error)}") from error
+        return await asyncio.open_connection(sock=sock)
+
+    @asynccontextmanager
+    async def process(
+        self, command: Sequence[str]
+    ) -> AsyncIterator[asyncssh.SSHClientProcess[bytes]]:
+        """A running command with binary streams, for the callers that stream.
+
+        Raises UnreachableError when the connection is cut inside the block.
+        """
+        try:
+            async with (
+                self._channels,
+                self._require().create_process(self._as_root(command), encoding=None) as process,
+            ):
+                yield process
+        except _CUT as error:
+            raise self._unreachable(_reason(error)) from error
+
+    async def _handshake(self, sock: sockets.socket) -> asyncssh.SSHClientConnection:
+        trusted = asyncssh.import_public_key(self.host_key)
+        return await asyncssh.connect(
+            sock=sock,
+            host=self.node.address or self.node.name,
+            username=self._user,
+            client_keys=[self._key],
+            known_hosts=([trusted], [], []),
+            server_host_key_algs=["ssh-ed25519"],
+            encryption_algs=["aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com"],
+            compression_algs=None,
+            agent_path=None,
+            config=None,
+            preferred_auth="publickey",
+            keepalive_interval=15,
+            keepalive_count_max=3,
+        )
+
+    async def _execute(self, line: str, timeout: float, stdin: bytes) -> CommandResult:
+        async with self._require().create_process(line, encoding=None) as process:
+            try:
+                async with asyncio.timeout(timeout):
+                    out, err, _ = await asyncio.gather(
+                        _read_bounded(process.stdout), _read_bounded(process.stderr),
+                        _feed(process.stdin, stdin),
+                    )  # fmt: skip
+                    completed = await process.wait()
+            except TimeoutError:
+                process.close()
+                return CommandResult(_TIMED_OUT, "", f"no end within {timeout:.0f}s")
+        code = completed.returncode
+        return CommandResult(
+            exit_code=code if code is not None else 255,
+            stdout=out.decode(errors="replace"),
+            stderr=err.decode(errors="replace"),
+            truncated=max(len(out), len(err)) >= OUTPUT_LIMIT,
+        )
+
+    def _as_root(self, command: Sequence[str]) -> str:
+        line = shlex.join(command)
+        return line if self._user == "root" else f"sudo -n -- {line}"
+
+    def _require(self) -> asyncssh.SSHClientConnection:
+        if self._ssh is None or self._ssh.is_closed():
+            raise self._unreachable("the connection was lost")
+        return self._ssh
+
+    def _unreachable(self, why: str) -> UnreachableError:
+        return UnreachableError(f"{self.node.name}: {why}", phase="connection")
+
+
+async def connect_until(
+    connection: NodeConnection, seconds: float, *, ready: Callable[[], bool] = lambda: True
+) -> None:
+    """Connect, trying again with backoff (0.1 to 2 seconds) until `seconds` have passed.
+
+    Raises UnreachableError with the last reason. `ready` may say that trying makes no sense yet.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    pause = 0.1
+    last = UnreachableError(f"{connection.node.name}: never ready", phase="connection")
+    while loop.time() < deadline:
+        if ready():
+            try:
+                return await connection.connect(min(15.0, max(1.0, deadline - loop.time())))
+            except UnreachableError as error:
+                last = error
+        await asyncio.sleep(min(pause, max(0.0, deadline - loop.time())))
+        pause = min(pause * 1.5, 2.0)
+    raise last
+
+
+async def _feed(stream: asyncssh.SSHWriter[bytes], data: bytes) -> None:
+    try:
+        stream.write(data)
+        await stream.drain()
+        stream.write_eof()
+    except (BrokenPipeError, ConnectionResetError):
+        return  # the command ended without reading it all; its exit code tells
+
+
+async def _read_bounded(stream: asyncssh.SSHReader[bytes]) -> bytes:
+    kept = bytearray()
+    while data := await stream.read(65536):
+        kept += data[: OUTPUT_LIMIT - len(kept)]
+    return bytes(kept)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, asyncssh.HostKeyNotVerifiable):
+        return "its host key is not the expected one"
+    if isinstance(error, asyncssh.PermissionDenied):
+        return "it does not accept our key (yet)"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error) or type(error).__name__

@@ -1,0 +1,153 @@
+"""From results to a verdict, and from a verdict to an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from spotdeploy.model import Fate, Node, Resource
+
+
+class Verdict(StrEnum):
+    """The four answers a run can end with, and one for a run the user stopped."""
+
+    PASSED = "passed"
+    PAYLOAD_FAILED = "payload failed"
+    INFRASTRUCTURE_FAILED = "infrastructure failed"
+    LEAKED = "leaked"
+    STOPPED = "stopped by the user"
+
+    @property
+    def exit_code(self) -> int:
+        """The process's exit code."""
+        return _EXIT_CODES[self]
+
+
+_EXIT_CODES = {
+    Verdict.PASSED: 0,
+    Verdict.PAYLOAD_FAILED: 1,
+    Verdict.INFRASTRUCTURE_FAILED: 3,
+    Verdict.LEAKED: 4,
+    Verdict.STOPPED: 130,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOutcome:
+    """How one check ended on one node."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+    seconds: float = 0.0
+    """From its first question to its last answer."""
+    asked: int = 0
+    """How many times it was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOutcome:
+    """How one node ended."""
+
+    node: Node
+    verdict: Verdict
+    phase: str
+    """The last phase it was in."""
+    words: str = ""
+    """Why it did not pass, in one line."""
+    checks: tuple[CheckOutcome, ...] = ()
+    fate: Fate | None = None
+    """Asked of the provider when the node failed."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Phase to seconds spent in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A place that gave nothing, or less than was asked, and why."""
+
+    offer: str
+    asked: int
+    got: int
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The proof that a destroy left nothing, or the list of what it could not prove gone."""
+
+    destroyed: tuple[Node, ...] = ()
+    released: tuple[Resource, ...] = ()
+    listings: int = 0
+    """How many listings in a row showed nothing at the end."""
+    seconds: float = 0.0
+    left: tuple[str, ...] = ()
+    """What could not be proven gone, each with how to finish by hand."""
+
+    @property
+    def clean(self) -> bool:
+        """True when nothing is left."""
+        return not self.left
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended."""
+
+    run: str
+    deployment: str
+    verdict: Verdict
+    words: str = ""
+    wanted: int = 0
+    nodes: tuple[NodeOutcome, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    receipts: tuple[Receipt, ...] = ()
+    kept: tuple[Node, ...] = ()
+    """Nodes that still run when the command ends."""
+
+    @property
+    def exit_code(self) -> int:
+        """The process's exit code."""
+        return self.verdict.exit_code
+
+
+def judge(
+    nodes: Sequence[NodeOutcome],
+    receipts: Sequence[Receipt],
+    *,
+    wanted: int,
+    enough: int,
+    refusals: Sequence[Refusal] = (),
+    created: int | None = None,
+    stopped: bool = False,
+) -> tuple[Verdict, str]:
+    """The verdict of a run and why, in one line.
+
+    A leak outranks everything, then infrastructure, then payload. `enough` of `wanted` nodes
+    must have passed; infrastructure trouble on the others is then only reported.
+    """
+    left = [what for receipt in receipts for what in receipt.left]
+    if left:
+        return Verdict.LEAKED, f"{len(left)} not proven gone: {'; '.join(left)}"
+    if stopped:
+        return Verdict.STOPPED, "stopped by the user"
+    passed = [n for n in nodes if n.verdict is Verdict.PASSED]
+    infrastructure = [n for n in nodes if n.verdict is Verdict.INFRASTRUCTURE_FAILED]
+    payload = [n for n in nodes if n.verdict is Verdict.PAYLOAD_FAILED]
+    if len(passed) + len(payload) < enough:
+        missing = wanted - (len(nodes) if created is None else created)
+        reasons = [f"{n.node.name}: {n.words}" for n in infrastructure]
+        if missing > 0:
+            reasons.append(f"{missing} of {wanted} nodes could not be created{_why(refusals)}")
+        return Verdict.INFRASTRUCTURE_FAILED, "; ".join(reasons)
+    if payload:
+        return Verdict.PAYLOAD_FAILED, "; ".join(f"{n.node.name}: {n.words}" for n in payload)
+    if len(passed) < wanted:
+        return Verdict.PASSED, f"{len(passed)} of {wanted} nodes are healthy, {enough} are enough"
+    return Verdict.PASSED, f"all {wanted} nodes are healthy"
+
+
+def _why(refusals: Sequence[Refusal]) -> str:
+    words = dict.fromkeys(f"{refusal.offer}: {refusal.words}" for refusal in refusals)
+    return f" ({'; '.join(words)})" if words else ""

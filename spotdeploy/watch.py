@@ -1,0 +1,78 @@
+"""Watching the nodes of one location: one listing for all of them, however many there are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+from spotdeploy.errors import ProviderError
+from spotdeploy.events import Note
+from spotdeploy.location import Location
+from spotdeploy.model import Node, NodeState
+from spotdeploy.session import Session
+
+SLOWER: Final = 4
+"""Once every node runs, listings are this many times rarer."""
+ABSENCES: Final = 2
+"""A node that was listed before counts as lost after so many listings in a row without it."""
+
+
+class Watch:
+    """Lists one location again and again while its nodes are under way."""
+
+    def __init__(self, session: Session, location: Location, labels: Mapping[str, str]) -> None:
+        """`labels` select the nodes to watch."""
+        self._session = session
+        self._location = location
+        self._labels = labels
+        self._sight: dict[str, Node] = {}
+        self._seen: set[str] = set()
+        self._changed = asyncio.Condition()
+        self._waiting = 0
+        self._lost: dict[str, asyncio.Future[None]] = {}
+        self._absences: Counter[str] = Counter()
+
+    async def run(self) -> None:
+        """List until cancelled."""
+        while True:
+            pause = self._location.provider.poll_seconds
+            await asyncio.sleep(pause if self._waiting else pause * SLOWER)
+            if not self._waiting and not self._lost:
+                continue
+            try:
+                nodes = await self._location.nodes(self._labels)
+            except ProviderError as error:
+                self._session.bus.emit(
+                    Note(text=f"cannot list {self._location}: {error.message}", warning=True)
+                )
+                continue
+            async with self._changed:
+                self._sight = {node.id: node for node in nodes}
+                self._changed.notify_all()
+            self._tell_lost()
+
+    async def next_sight(self, node: Node) -> Node:
+        """The node as the next listing shows it, or as it was while it is not listed (yet)."""
+        self._waiting += 1
+        try:
+            async with self._changed:
+                await self._changed.wait()
+        finally:
+            self._waiting -= 1
+        return self._sight.get(node.id, node)
+
+    async def until_lost(self, node: Node) -> None:
+        """Return once a listing shows that the node stopped or is going, or, when it had been
+        listed before, no longer shows it twice in a row."""
+        await self._lost.setdefault(node.id, asyncio.get_running_loop().create_future())
+
+    def _tell_lost(self) -> None:
+        for id_, future in self._lost.items():
+            node = self._sight.get(id_)
+            self._absences[id_] = 0 if node else self._absences[id_] + (id_ in self._seen)
+            down = node is not None and node.state not in (NodeState.PENDING, NodeState.RUNNING)
+            if (down or self._absences[id_] >= ABSENCES) and not future.done():
+                future.set_result(None)
+        self._seen |= self._sight.keys()
