@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -14,7 +14,8 @@ Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
 UserName = Annotated[str, msgspec.Meta(pattern=r"^[a-z_][a-z0-9_-]{0,30}$")]
 Keep = Literal["always", "passing", "never"]
-Table = dict[str, object]
+Table = dict[str, Any]
+"""A table whose keys a plugin knows."""
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -52,7 +53,6 @@ class Payload(_Section, frozen=True):
 class Timeouts(_Section, frozen=True):
     """`[timeouts]`: the longest each phase may take."""
 
-    create: Duration = Duration("5m")
     boot: Duration = Duration("5m")
     ship: Duration = Duration("5m")
     deploy: Duration = Duration("10m")

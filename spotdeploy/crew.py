@@ -115,7 +115,7 @@ class Crew:
     @asynccontextmanager
     async def _watches(self) -> AsyncIterator[dict[Location, Watch]]:
         session = self.session
-        watches = {place: Watch(session, place, session.scope) for place in session.locations}
+        watches = {place: Watch(session, place, session.scope) for place in session.everywhere}
         tasks = [asyncio.create_task(watch.run()) for watch in watches.values()]
         try:
             yield watches

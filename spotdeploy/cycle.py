@@ -82,10 +82,10 @@ async def run_destroy(session: Session) -> Outcome:
 
 async def list_nodes(session: Session) -> list[Placed]:
     """Every node of the deployment that is not gone, asked of the providers."""
-    found = await asyncio.gather(*(place.nodes(session.scope) for place in session.locations))
+    found = await asyncio.gather(*(place.nodes(session.scope) for place in session.everywhere))
     return [
         Placed(node, place)
-        for place, nodes in zip(session.locations, found, strict=True)
+        for place, nodes in zip(session.everywhere, found, strict=True)
         for node in nodes
         if node.state is not NodeState.GONE
     ]
@@ -193,7 +193,7 @@ async def _end_by_policy(session: Session, progress: _Progress, keep: Keep) -> N
 async def _end_failed(session: Session, progress: _Progress) -> None:
     """End the nodes that did not pass when the others are enough."""
     failed = {o.node.id for o in progress.nodes if o.verdict is not Verdict.PASSED}
-    for location in session.locations:
+    for location in session.everywhere:
         mine = [o.node for o in progress.nodes if o.node.id in failed]
         here = [node for node in mine if (node.provider, node.location) == location.key]
         if here:

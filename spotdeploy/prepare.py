@@ -60,6 +60,12 @@ def read_checks(registry: Registry, settings: Settings) -> tuple[Check[Any], ...
     return checks
 
 
+async def foresee(session: Session) -> Prospects:
+    """Ask every location for its candidates, all at once. Makes nothing, prepares nothing."""
+    found = await asyncio.gather(*(_ask(session, place) for place in session.locations))
+    return _join(session, found)
+
+
 async def find_offers(session: Session) -> Prospects:
     """Ask every location for its candidates, all at once, and have it made ready.
 
@@ -108,9 +114,13 @@ def _check(known: dict[str, type[Check[Any]]], table: Table, path: Path, index: 
 
 
 async def _offers(session: Session, location: Location) -> tuple[Location, list[Offer]]:
-    offers = list(await location.offers(session.pool))
+    found = await _ask(session, location)
     await location.prepare(lambda text: session.bus.emit(Note(text=text)))
-    return location, offers
+    return found
+
+
+async def _ask(session: Session, location: Location) -> tuple[Location, list[Offer]]:
+    return location, list(await location.offers(session.pool))
 
 
 def _join(session: Session, found: list[tuple[Location, list[Offer]]]) -> Prospects:

@@ -72,6 +72,12 @@ class Registry:
                     )
         return found
 
+    def checks_of(self, plugin: str) -> list[type[Check[Any]]]:
+        """The check classes that one plugin registers."""
+        self.load(plugin)
+        hook = getattr(self._manager.get_plugin(plugin), "spotdeploy_register_checks", None)
+        return list(hook() or ()) if hook else []
+
     def load(self, plugin: str) -> None:
         """Load one plugin by entry-point name or by path. Loading it again does nothing."""
         if self._manager.has_plugin(plugin):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ class Session:
     locations: tuple[Location, ...]
     journal: Journal
     bus: Bus
+    former: tuple[Location, ...] = ()
+    """Locations the config no longer names, but where the journal knows of nodes."""
 
     @property
     def deployment(self) -> str:
@@ -38,6 +40,11 @@ class Session:
     def scope(self) -> dict[str, str]:
         """The labels that select everything of this deployment."""
         return labels.scope(self.deployment)
+
+    @property
+    def everywhere(self) -> tuple[Location, ...]:
+        """Where nodes of this deployment may be."""
+        return self.locations + self.former
 
     @property
     def folder(self) -> Path:
@@ -67,7 +74,7 @@ class Session:
 
     def close(self) -> None:
         """Let go of threads and files."""
-        for location in self.locations:
+        for location in self.everywhere:
             location.close()
         self.journal.close()
 
@@ -88,6 +95,26 @@ def open_locations(
         Location(provider, place)
         for provider, place in places.open_providers(registry, settings, providers)
     )
+
+
+def open_former(
+    registry: Registry,
+    settings: Settings,
+    providers: Sequence[str],
+    journal: Journal,
+    present: Iterable[Location],
+) -> tuple[Location, ...]:
+    """A `Location` for each place where the journal knows of nodes and `present` has none."""
+    deployment = settings.config.deployment
+    known = {(node.provider, node.location) for node in journal.nodes(deployment)}
+    known |= {(one.provider, one.location) for one in journal.open_intents(deployment)}
+    known -= {location.key for location in present}
+    former = []
+    for name, place in sorted(known):
+        if name in providers:
+            cls, config = places.provider_config(registry, settings, name)
+            former.append(Location(cls(config, place), place))
+    return tuple(former)
 
 
 def new_batch(

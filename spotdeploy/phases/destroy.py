@@ -32,7 +32,7 @@ async def destroy(session: Session) -> Receipt:
         ProviderError: a location cannot be asked, and nothing of ours is known to be there.
     """
     session.bus.emit(StepStarted(step="destroy"))
-    sweeps = [Sweep(session, location) for location in session.locations]
+    sweeps = [Sweep(session, location) for location in session.everywhere]
     results = await asyncio.gather(*(sweep.run() for sweep in sweeps), return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):

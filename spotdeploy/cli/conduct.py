@@ -1,0 +1,130 @@
+"""Conducting a run: lock, session, signals, screen, record, exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import typer
+
+from spotdeploy.cli.opening import new_registry, opened, read_settings
+from spotdeploy.config import Keep
+from spotdeploy.errors import SpotdeployError
+from spotdeploy.events import Bus, RunEnded, RunStarted
+from spotdeploy.lock import locked
+from spotdeploy.payload import Manifest
+from spotdeploy.prepare import read_plan
+from spotdeploy.report.record import EventLog, write_report
+from spotdeploy.report.screen import Screen, new_screen
+from spotdeploy.session import Plan, Session
+from spotdeploy.verdict import Outcome, Verdict
+
+Operation = Callable[[Session, Plan, Keep], Awaitable[Outcome]]
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+EMPTY_PLAN: Final = Plan(Manifest(()), ())
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user asked for on the command line."""
+
+    command: str
+    config: Path
+    providers: list[str] | None
+    json: bool
+    keep: str | None = None
+    needs_plan: bool = True
+    """False for what must work even when the payload is broken."""
+
+
+def conduct(wish: Wish, operation: Operation) -> None:
+    """Run an operation from beginning to end and leave the process with its exit code.
+
+    Raises SpotdeployError for what was refused.
+    """
+    settings, providers = read_settings(wish.config, wish.providers)
+    registry = new_registry(settings)
+    keep: Keep = wish.keep or settings.config.keep  # type: ignore[assignment]  # KeepChoice's values
+    plan = read_plan(registry, settings) if wish.needs_plan else EMPTY_PLAN
+    screen = new_screen(sys.stderr if wish.json else sys.stdout)
+    events = EventLog()
+    bus = Bus(events, screen)
+    with (
+        locked(settings.config.deployment, wish.command),
+        opened(settings, registry, providers, bus) as session,
+        screen,
+    ):
+        events.open(session.settings.state / "runs" / session.run)
+        outcome = asyncio.run(_run(session, plan, wish, operation, keep, screen))
+    screen.conclude(outcome)
+    if wish.json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(outcome)).decode())
+    raise typer.Exit(outcome.exit_code)
+
+
+async def _run(
+    session: Session, plan: Plan, wish: Wish, operation: Operation, keep: Keep, screen: Screen
+) -> Outcome:
+    digest = plan.manifest.digest
+    session.journal.begin_run(session.run, session.deployment, wish.command, digest)
+    session.bus.emit(
+        RunStarted(
+            run=session.run, command=wish.command, deployment=session.deployment,
+            providers=session.providers, digest=digest, wanted=session.wanted,
+        )
+    )  # fmt: skip
+    try:
+        outcome = await _until_stopped(session, operation(session, plan, keep), screen)
+    except SpotdeployError as error:
+        _end(session, "refused", error.exit_code, error.message)
+        raise
+    _end(session, outcome.verdict, outcome.exit_code, outcome.words)
+    write_report(session.settings.state / "runs" / session.run, outcome)
+    return outcome
+
+
+def _end(session: Session, verdict: str, exit_code: int, words: str) -> None:
+    session.journal.end_run(session.run, verdict, exit_code)
+    session.bus.emit(RunEnded(run=session.run, verdict=verdict, exit_code=exit_code, detail=words))
+
+
+async def _until_stopped(session: Session, work: Awaitable[Outcome], screen: Screen) -> Outcome:
+    """Await the work. The first signal stops it cleanly, the second at once."""
+    task = asyncio.ensure_future(work)
+    signals = 0
+
+    def stop() -> None:
+        nonlocal signals
+        signals += 1
+        if signals == 1:
+            screen.say("Stopping: nodes end by policy; press Ctrl-C again to stop at once.")
+            task.cancel()
+        else:
+            screen.close()
+            sys.stderr.write(
+                f"stopped at once; nodes may be left\ntry: spotdeploy destroy "
+                f"--config {session.settings.path}\n"
+            )
+            sys.stderr.flush()
+            os._exit(Verdict.STOPPED.exit_code)
+
+    loop = asyncio.get_running_loop()
+    for number in SIGNALS:
+        loop.add_signal_handler(number, stop)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return Outcome(
+            session.run, session.deployment, Verdict.STOPPED, "stopped before anything was created"
+        )
+    finally:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,18 @@
+"""`spotdeploy create`."""
+
+from __future__ import annotations
+
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Keep, Providers
+
+
+def create(
+    config: Config = DEFAULT_CONFIG,
+    provider: Providers = None,
+    keep: Keep = None,
+    json: Json = False,
+) -> None:
+    """Create and deploy fresh nodes, when there are none."""
+    from spotdeploy.cli.conduct import Wish, conduct
+    from spotdeploy.cycle import run_create
+
+    conduct(Wish("create", config, provider, json, keep), run_create)

@@ -1,0 +1,16 @@
+"""`spotdeploy destroy`."""
+
+from __future__ import annotations
+
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers
+
+
+def destroy(
+    config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False
+) -> None:
+    """Destroy all nodes and prove that nothing is left."""
+    from spotdeploy.cli.conduct import Wish, conduct
+    from spotdeploy.cycle import run_destroy
+
+    wish = Wish("destroy", config, provider, json, needs_plan=False)
+    conduct(wish, lambda session, *_: run_destroy(session))

@@ -1,0 +1,51 @@
+"""From the options of a command to a session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spotdeploy.config import Settings
+from spotdeploy.config_load import load
+from spotdeploy.errors import ConfigError
+from spotdeploy.registry import Registry
+
+if TYPE_CHECKING:
+    from spotdeploy.events import Bus
+    from spotdeploy.session import Session
+
+
+def read_settings(path: Path, providers: list[str] | None) -> tuple[Settings, tuple[str, ...]]:
+    """The config and the providers wanted. Raises ConfigError for a provider named twice."""
+    settings = load(path)
+    names = tuple(providers or settings.config.providers)
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"--provider: {name} is named twice")
+    return settings, names
+
+
+def new_registry(settings: Settings) -> Registry:
+    """The registry for a config: plugin paths are relative to its folder."""
+    return Registry(settings.folder)
+
+
+@contextmanager
+def opened(
+    settings: Settings, registry: Registry, providers: tuple[str, ...], bus: Bus
+) -> Iterator[Session]:
+    """A session with its own run id, closed at the end."""
+    from spotdeploy.journal import Journal
+    from spotdeploy.runid import new_run_id
+    from spotdeploy.session import Session, open_former, open_locations
+
+    locations = open_locations(registry, settings, providers)
+    journal = Journal(settings.state / "journal.db")
+    former = open_former(registry, settings, providers, journal, locations)
+    session = Session(settings, new_run_id(), providers, locations, journal, bus, former)
+    try:
+        yield session
+    finally:
+        session.close()

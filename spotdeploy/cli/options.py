@@ -1,0 +1,32 @@
+"""The options that several commands share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class KeepChoice(StrEnum):
+    """The values of `--keep`."""
+
+    ALWAYS = "always"
+    PASSING = "passing"
+    NEVER = "never"
+
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The config file.", show_default=True)]
+Providers = Annotated[
+    list[str] | None,
+    typer.Option("--provider", "-p", help="A provider, instead of the config's. Repeatable."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print data only, as JSON.")]
+Keep = Annotated[
+    KeepChoice | None,
+    typer.Option("--keep", help="Which nodes stay when the run ends, instead of the config's."),
+]
+NodeName = Annotated[str, typer.Argument(help="A node's name or id, as 'list' shows it.")]
+
+DEFAULT_CONFIG = Path("spotdeploy.toml")

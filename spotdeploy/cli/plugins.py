@@ -1,0 +1,13 @@
+"""`spotdeploy plugins`."""
+
+from __future__ import annotations
+
+from spotdeploy.cli.options import Json
+
+
+def plugins(json: Json = False) -> None:
+    """List the installed plugins: providers and checks."""
+    from spotdeploy.registry import Registry
+    from spotdeploy.report.plugins import show_plugins
+
+    show_plugins(Registry(), as_json=json)

@@ -1,0 +1,15 @@
+"""`spotdeploy verify`."""
+
+from __future__ import annotations
+
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers
+
+
+def verify(config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False) -> None:
+    """Ask the checks of the nodes there are."""
+    from spotdeploy.cli.conduct import Wish, conduct
+    from spotdeploy.cycle import run_verify
+
+    conduct(
+        Wish("verify", config, provider, json), lambda session, plan, _: run_verify(session, plan)
+    )

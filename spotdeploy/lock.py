@@ -1,0 +1,66 @@
+"""One changing run at a time on a deployment, on this computer."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+import msgspec
+import platformdirs
+
+from spotdeploy.errors import HostError, RefusedError
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """Who holds a lock."""
+
+    pid: int
+    host: str
+    since: float
+    """Unix time in seconds."""
+    command: str
+
+
+@contextmanager
+def locked(deployment: str, command: str, folder: Path | None = None) -> Iterator[None]:
+    """Hold the deployment's lock. The operating system frees it when the process ends, however it
+    ends, so a lock is never stale.
+
+    Raises:
+        RefusedError: another live process holds it; it is named.
+        HostError: the lock cannot be written.
+    """
+    folder = folder or platformdirs.user_state_path("spotdeploy") / "locks"
+    path = folder / f"{deployment}.lock"
+    note = folder / f"{deployment}.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(path, timeout=0)
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise RefusedError(
+            f"{deployment} is in use by {_describe(note)}",
+            hint="wait for it, or stop it with Ctrl-C in its terminal",
+        ) from error
+    except OSError as error:
+        raise HostError(f"cannot lock {path}: {error.strerror}") from error
+    try:
+        holder = Holder(os.getpid(), platform.node(), time.time(), command)
+        note.write_bytes(msgspec.json.encode(holder))
+        yield
+    finally:
+        lock.release()
+
+
+def _describe(note: Path) -> str:
+    try:
+        holder = msgspec.json.decode(note.read_bytes(), type=Holder)
+    except (OSError, msgspec.DecodeError):
+        return "another spotdeploy"
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder.since))
+    return f"'spotdeploy {holder.command}' (pid {holder.pid} on {holder.host}, since {since})"

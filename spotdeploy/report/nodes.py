@@ -1,0 +1,56 @@
+"""The table of `spotdeploy list`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+from spotdeploy.duration import spell
+from spotdeploy.labels import expires_at
+from spotdeploy.model import Node
+
+HEADER = ("NODE", "PROVIDER", "PLACE", "SIZE", "MARKET", "STATE", "ADDRESS", "PAYLOAD", "ENDS IN")
+
+
+def show_nodes(nodes: Sequence[Node], *, as_json: bool, now: float | None = None) -> None:
+    """Print the nodes as a plain table, or as JSON."""
+    if as_json:
+        import msgspec
+
+        text = msgspec.json.format(msgspec.json.encode(nodes)).decode()
+    elif not nodes:
+        text = "no nodes"
+    else:
+        text = table([HEADER, *(row(node, time.time() if now is None else now) for node in nodes)])
+    sys.stdout.write(text + "\n")
+
+
+def row(node: Node, now: float) -> tuple[str, ...]:
+    """One node's cells."""
+    return (
+        node.name,
+        node.provider,
+        node.zone or node.location,
+        node.size or "-",
+        str(node.market),
+        str(node.state),
+        node.address or "-",
+        node.labels.get("spotdeploy-digest", "-")[:12],
+        ends_in(node, now),
+    )
+
+
+def ends_in(node: Node, now: float) -> str:
+    """How long until the node's time to live ends: "41m", "expired" or "-" when unknown."""
+    moment = expires_at(node.labels)
+    if moment is None:
+        return "-"
+    return spell(60 * ((moment - now) // 60)) if moment > now else "expired"
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as aligned text."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows)
+    return "\n".join(lines)

@@ -1,0 +1,21 @@
+"""Making text from nodes harmless: no terminal escapes, no control characters, bounded."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_ESCAPE: Final = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?"
+    r"|[PX^_][^\x1b]*(?:\x1b\\)?|[@-Z\\^_a-z0-9=>])?"
+)
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+CUT: Final = "... (cut)"
+
+
+def plain(text: str, *, limit: int = 4000) -> str:
+    """The text without escapes and control characters (newlines and tabs stay), stripped of
+    space at its ends, and cut to `limit` characters."""
+    text = _ESCAPE.sub("", text[: 4 * limit + 4096].replace("\r\n", "\n"))
+    text = _CONTROL.sub("", text).strip()
+    return text if len(text) <= limit else text[: max(0, limit - len(CUT))] + CUT
