@@ -86,6 +86,8 @@ class Batch:
     """CIDRs that may reach the open ports; empty means the caller's own address."""
     time_to_live: float = 7200.0
     """Seconds after which a node ends itself."""
+    max_usd_per_hour: float | None = None
+    """The most one node may cost, USD per hour: a bid where the cloud takes one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,4 +131,5 @@ def new_batch(
         open_ports=nodes.open_ports,
         allow_from=nodes.allow_from,
         time_to_live=nodes.time_to_live,
+        max_usd_per_hour=nodes.max_price,
     )

@@ -218,4 +218,5 @@ def _split(count: int, places: Sequence[Location]) -> Iterator[tuple[Location, i
 
 
 def _words(error: ProviderError) -> str:
-    return f"{error.code}: {error.message}" if error.code else error.message
+    said = error.code is None or error.code in error.message
+    return error.message if said else f"{error.code}: {error.message}"
