@@ -1,0 +1,210 @@
+"""What boots machines on this host: the seam between an engine and its users.
+
+Users are the local provider and the labs, which boot a machine behind each instance of a fake
+cloud. Get an engine from `default_engine()`, call `prepare()` once, then:
+
+    machine = engine.start(MachineSpec(id="i-1", name="node-1", user_data=BOOTHOOK))
+    connection = engine.dial(machine.id, 22, timeout=5.0)
+    engine.destroy([machine.id])
+
+All methods may be called from any thread and from several processes at once, and all may be
+repeated. Nothing is kept in memory: what is listed is what the kernel and the disk say.
+"""
+
+from __future__ import annotations
+
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from spotdeploy.errors import ProviderError
+from spotdeploy.model import Problem
+
+Progress = Callable[[str], None]
+"""Called with one line of text at each step of something long."""
+
+
+class MachineState(StrEnum):
+    """`STOPPED` machines keep their disk and are listed until they are destroyed."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A file or folder of the host shown inside a machine."""
+
+    source: Path
+    target: str
+    read_only: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSpec:
+    """A machine to be started. `id` makes the start idempotent: it is never started twice."""
+
+    id: str
+    """1 to 64 characters of [a-z0-9-], unique on this host."""
+    name: str
+    """The host name: 1 to 63 characters of [a-z0-9-]."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    user_data: bytes = b""
+    """A `#cloud-boothook` shell script, gzipped or not, run as root before ssh at every boot.
+    With `cloud_init`, anything cloud-init takes."""
+    network: str = "default"
+    """Machines of one network reach one another; 1 to 63 characters of [a-z0-9-]."""
+    address: str | None = None
+    """The private IPv4 address; None takes the first free one of 10.77.0.0/16."""
+    extra_addresses: tuple[str, ...] = ()
+    """More IPv4 addresses, such as a public-looking one, reachable inside the network."""
+    publish: tuple[int, ...] = ()
+    """TCP ports that the host offers on `Machine.published_address`."""
+    binds: tuple[Bind, ...] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """Absolute path to content: put in place before the first boot, mode 0600."""
+    cloud_init: bool = False
+    """Boot the image with cloud-init. Its datasource is NoCloud when there is user-data here,
+    otherwise Ec2 at 169.254.169.254, which someone must serve inside the network."""
+    time_to_live: float | None = None
+    """Seconds after which the machine is stopped for good, counted from its first boot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine as it is now."""
+
+    id: str
+    name: str
+    state: MachineState
+    network: str
+    address: str
+    extra_addresses: tuple[str, ...]
+    labels: Mapping[str, str]
+    created_at: float
+    """Unix time in seconds."""
+    publish: tuple[int, ...] = ()
+    published_address: str | None = None
+    """Where the host offers the ports in `publish`: an address in 127.77.0.0/16."""
+    pid: int | None = None
+    """The supervisor, while it lives. Its death ends the machine at once."""
+    boots: int = 0
+    """How often the machine has started; 2 after one reboot."""
+    notice: str | None = None
+    """The words of an interruption notice, once one was given."""
+    words: str = ""
+    """Why it is stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What became of several starts."""
+
+    machines: tuple[Machine, ...]
+    failures: Mapping[str, str]
+    """Id to what went wrong; nothing is left of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Something of this engine's that belongs to no machine: a folder, cgroup or network."""
+
+    kind: str
+    id: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class Engine(ABC):
+    """Boots, lists and ends machines. Every method may raise ProviderError or HostError."""
+
+    @abstractmethod
+    def problems(self) -> Sequence[Problem]:
+        """What keeps this host from booting machines, each with its remedy. Changes nothing."""
+
+    @abstractmethod
+    def prepare(self, progress: Progress, *, cloud_init: bool = False) -> None:
+        """Build the image, or return at once when it is there. Blocks for about a minute.
+
+        Raises HostError when the disk is full or a package cannot be fetched.
+        """
+
+    @abstractmethod
+    def start_all(self, specs: Sequence[MachineSpec]) -> Started:
+        """Start machines side by side; returns when their containers run, before ssh answers.
+
+        Raises ConfigError for a value that no machine can have, before anything is made.
+        """
+
+    def start(self, spec: MachineSpec) -> Machine:
+        """Start one machine. Raises ProviderError when it does not start; nothing is left then."""
+        started = self.start_all([spec])
+        if started.failures:
+            raise ProviderError(f"machine {spec.id} did not start: {started.failures[spec.id]}")
+        return started.machines[0]
+
+    @abstractmethod
+    def machines(self) -> Sequence[Machine]:
+        """Every machine that is not destroyed, half-made ones too. Runs no other program."""
+
+    @abstractmethod
+    def stop(self, ids: Sequence[str]) -> None:
+        """Cut the power: the machines end at once, stay listed as stopped, and keep their disk."""
+
+    @abstractmethod
+    def preempt(self, machine: str, notice_seconds: float = 0.0) -> None:
+        """Interrupt as a spot market does: give notice, wait, then cut the power.
+
+        Blocks for `notice_seconds`. The notice shows in `Machine.notice` from the first moment.
+        """
+
+    @abstractmethod
+    def destroy(self, ids: Sequence[str]) -> None:
+        """End machines and remove all that is theirs; returns when they are gone.
+
+        A missing or repeated id is success. A network goes with its last machine.
+        """
+
+    @abstractmethod
+    def console(self, machine: str) -> str:
+        """What the machine printed on its console: the last megabyte at most."""
+
+    @abstractmethod
+    def dial(self, machine: str, port: int, timeout: float) -> socket.socket:
+        """A connected, blocking socket to a TCP port. Raises OSError as connect does."""
+
+    @abstractmethod
+    def proxy_command(self, machine: str, port: int) -> Sequence[str]:
+        """A command that bridges its standard input and output to the port."""
+
+    @abstractmethod
+    def hold_network(self, network: str) -> Path:
+        """Make the network if need be, and keep it until `drop_network` or until this process
+        ends, even without machines. Gives the file to enter it by: `nsenter --net=FILE`.
+
+        The bridge is `br0`; an address added to it, such as 169.254.169.254/32, is reached by
+        every machine of the network.
+        """
+
+    @abstractmethod
+    def drop_network(self, network: str) -> None:
+        """Undo `hold_network`: the network goes, unless machines are in it."""
+
+    @abstractmethod
+    def leftovers(self) -> Sequence[Leftover]:
+        """Whatever crashes have left behind that belongs to no listed machine."""
+
+    @abstractmethod
+    def release(self, leftovers: Sequence[Leftover]) -> None:
+        """Remove these; a missing one is success."""
+
+
+def default_engine() -> Engine:
+    """The engine for this host: systemd-nspawn. `problems()` tells whether it can run."""
+    from spotdeploy_local.layout import Layout
+    from spotdeploy_local.nspawn import NspawnEngine
+
+    return NspawnEngine.at(Layout.from_environment())

@@ -1,0 +1,48 @@
+"""Starting supervisors side by side, and hearing how each of them fared."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from spotdeploy_local import locks, plan
+
+_ENVIRONMENT = {"PATH": plan.SEARCH_PATH, "LANG": "C.UTF-8"}
+
+
+def launch(folders: Sequence[Path]) -> Mapping[Path, str]:
+    """Start the machines of these folders; gives what went wrong, by folder.
+
+    Blocks until every supervisor has its namespaces, its network and its disk.
+    """
+    pipes = {folder: _start(folder) for folder in folders}
+    answers = {folder: _answer(folder, *started) for folder, started in pipes.items()}
+    return {folder: answer for folder, answer in answers.items() if answer}
+
+
+def _start(folder: Path) -> tuple[int, subprocess.Popen[bytes]]:
+    read, write = os.pipe()
+    with (folder / "supervisor.log").open("ab") as log:
+        process = subprocess.Popen(
+            plan.supervisor_command(folder, write),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=_ENVIRONMENT,
+            pass_fds=[write],
+            start_new_session=True,
+        )
+    os.close(write)
+    return read, process
+
+
+def _answer(folder: Path, pipe: int, process: subprocess.Popen[bytes]) -> str:
+    with open(pipe, "rb") as answer:
+        text = answer.read().decode(errors="replace")
+    process.wait()
+    if text == "ok" or (not text and locks.holder(str(folder / "lock"))):
+        return ""
+    log = (folder / "supervisor.log").read_text(errors="replace").strip()
+    return text or log or "its supervisor ended without a word"

@@ -1,0 +1,68 @@
+"""Where the engine keeps things, all derived from one state folder so that two never collide."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+STATE_VARIABLE = "SPOTDEPLOY_LOCAL_STATE"
+CACHE_VARIABLE = "SPOTDEPLOY_LOCAL_CACHE"
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The folders of one engine."""
+
+    state: Path
+    """Survives a reboot of the host: one folder per machine."""
+    cache: Path
+    """The images; shared by all engines."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Layout:
+        """The default places, or those that the two variables name."""
+        return cls(
+            Path(environment.get(STATE_VARIABLE) or "/var/lib/spotdeploy/local").absolute(),
+            Path(environment.get(CACHE_VARIABLE) or "/var/cache/spotdeploy").absolute(),
+        )
+
+    @property
+    def key(self) -> str:
+        """A short name that tells this engine's kernel objects from another's."""
+        return hashlib.sha256(os.fsencode(self.state)).hexdigest()[:8]
+
+    @property
+    def machines(self) -> Path:
+        return self.state / "machines"
+
+    @property
+    def lock(self) -> Path:
+        return self.state / "lock"
+
+    @property
+    def run(self) -> Path:
+        """Does not survive a reboot of the host, as namespaces do not."""
+        return Path("/run/spotdeploy") / self.key
+
+    @property
+    def group(self) -> str:
+        """The control group that holds the machines' groups."""
+        return f"spotdeploy-{self.key}"
+
+    def machine(self, machine: str) -> Path:
+        return self.machines / machine
+
+    def going(self, machine: str) -> Path:
+        """Where a machine's folder is moved when its end begins."""
+        return self.machines / f".gone-{machine}"
+
+    def switch(self, network: str) -> Path:
+        """The file on which a network's namespace is mounted."""
+        return self.run / f"{network}.net"
+
+    def hold(self, network: str) -> Path:
+        """The lock file that keeps a network without machines."""
+        return self.run / f"{network}.hold"

@@ -1,0 +1,69 @@
+"""What crashes leave behind that no listed machine owns: found from reality, then removed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from spotdeploy_local.cgroups import Groups
+from spotdeploy_local.disk import read_labels
+from spotdeploy_local.engine import Leftover, Machine
+from spotdeploy_local.layout import Layout
+from spotdeploy_local.networks import Networks
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """Callers hold the engine's lock."""
+
+    layout: Layout
+    groups: Groups
+    networks: Networks
+
+    def find(self, there: Sequence[Machine]) -> list[Leftover]:
+        """Folders, control groups and networks without a machine."""
+        ids = {machine.id for machine in there}
+        return [
+            *(Leftover("folder", f.name, read_labels(f)) for f in self._folders(ids)),
+            *(Leftover("cgroup", name) for name in sorted(self.groups.machines() - ids)),
+            *(
+                Leftover("network", name)
+                for name in self.networks.idle({machine.network for machine in there})
+            ),
+        ]
+
+    def release(self, leftovers: Sequence[Leftover]) -> None:
+        """Remove those that are still leftovers now."""
+        for leftover in leftovers:
+            if leftover.kind == "folder":
+                remove_folder(self.layout.machines / leftover.id)
+            elif leftover.kind == "cgroup":
+                self.groups.end([leftover.id])
+            else:
+                self.networks.remove(leftover.id)
+
+    def _folders(self, ids: set[str]) -> list[Path]:
+        """Half-written folders of dead processes, and what an interrupted destroy left."""
+        if not self.layout.machines.is_dir():
+            return []
+        return [
+            folder
+            for folder in sorted(self.layout.machines.iterdir())
+            if folder.name.removeprefix(".gone-") not in ids and not _being_written(folder.name)
+        ]
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a tree; a missing one, or one that another process removes too, is success."""
+    while folder.exists():
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder)
+
+
+def _being_written(name: str) -> bool:
+    """True for `.part-PID-ID` while that process lives."""
+    prefix, _, rest = name.removeprefix(".").partition("-")
+    return prefix == "part" and Path("/proc", rest.partition("-")[0]).exists()

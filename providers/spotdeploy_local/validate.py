@@ -1,0 +1,50 @@
+"""Values that no machine can have, refused before anything is made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from ipaddress import AddressValueError, IPv4Address
+
+from spotdeploy.errors import ConfigError
+from spotdeploy_local.engine import MachineSpec
+
+_ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
+
+
+def check_specs(specs: Sequence[MachineSpec]) -> None:
+    """Raises ConfigError naming the machine and the value."""
+    for spec in specs:
+        for problem in _problems(spec):
+            raise ConfigError(f"machine {spec.id!r}: {problem}", hint="see spotdeploy_local.engine")
+
+
+def _problems(spec: MachineSpec) -> Iterator[str]:
+    for what in ("id", "name", "network"):
+        value = getattr(spec, what)
+        if not _ID.fullmatch(value):
+            yield f"{what} {value!r} is not 1 to 64 characters of a-z, 0-9 and -"
+    if len(spec.name) > 63:
+        yield f"name {spec.name!r} is longer than 63 characters"
+    for address in (spec.address, *spec.extra_addresses):
+        if address is not None and not _is_address(address):
+            yield f"{address!r} is not an IPv4 address"
+    for port in spec.publish:
+        if not 0 < port < 65536:
+            yield f"port {port} is not in 1 to 65535"
+    for bind in spec.binds:
+        if not bind.source.exists():
+            yield f"bind source {bind.source} does not exist"
+    for name in spec.files:
+        if not name.startswith("/") or ".." in name.split("/"):
+            yield f"file {name!r} is not an absolute path"
+    if spec.time_to_live is not None and spec.time_to_live <= 0:
+        yield f"time to live {spec.time_to_live:g} s is not above 0"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        IPv4Address(text)
+    except AddressValueError:
+        return False
+    return True
