@@ -1,0 +1,68 @@
+# Everything a fresh Debian machine needs is installed here, as root.
+#   make cycle   set up, then destroy, create and verify three machines on this computer
+#   make test    set up, then every test
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_PACKAGES := python3 python3-venv systemd-container mmdebstrap iproute2 zstd openssh-client
+TEST_PACKAGES := $(RUN_PACKAGES) chromium git
+WORKERS ?= 2
+
+.PHONY: help cycle test check fix smoke bench clean
+
+help:
+	@grep -E '^#   ' Makefile | sed 's/^#   //'
+
+cycle: $(VENV)/.run
+	$(BIN)/spotdeploy cycle --provider local
+
+test: $(VENV)/.dev check smoke
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+fix: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+smoke: $(VENV)/.dev
+	tests/packaging/smoke.sh
+
+bench: $(VENV)/.dev
+	$(BIN)/python bench/run.py
+
+clean:
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache
+
+# $(call installed,PACKAGES): installs the Debian packages that are missing
+define installed
+	@missing=$$(for package in $(1); do \
+		dpkg-query --show --showformat='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || echo $$package; \
+	done); \
+	if [ -n "$$missing" ]; then \
+		echo "Installing Debian packages:" $$missing; \
+		apt-get update -qq; \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+endef
+
+$(VENV)/bin/pip:
+	$(call installed,$(RUN_PACKAGES))
+	python3 -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+
+$(VENV)/.run: pyproject.toml | $(VENV)/bin/pip
+	$(call installed,$(RUN_PACKAGES))
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/pip
+	$(call installed,$(TEST_PACKAGES))
+	$(BIN)/pip install --quiet --editable '.[gcp,azure,testing]' --group dev
+	@touch $@ $(VENV)/.run

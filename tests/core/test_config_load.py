@@ -1,0 +1,71 @@
+"""Reading spotdeploy.toml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spotdeploy.config_load import load
+from spotdeploy.errors import ConfigError
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "spotdeploy.toml"
+    path.write_text(text)
+    return path
+
+
+def refusal(folder: Path, text: str) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        load(write(folder, text))
+    assert caught.value.exit_code == 2
+    return caught.value
+
+
+def test_one_key_is_enough(tmp_path: Path) -> None:
+    settings = load(write(tmp_path, 'deployment = "a"'))
+    assert settings.config.nodes.count == 1
+    assert settings.state == tmp_path / ".spotdeploy"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[nodes]\ncount = 3", "spotdeploy.toml: deployment: missing"),
+        ('deployment = "a"\n[nodes]\ncount = "3"', "nodes.count: should be a whole number"),
+        ('deployment = "a"\n[nodes]\nopen_ports = [1, 70000]', "nodes.open_ports[1]:"),
+        ('deployment = "A b"', "(it is 'A b')"),
+        ('deployment = "a"\n[timeouts]\nboot = "soon"', "timeouts.boot: 'soon' is not a duration"),
+        ('deployment = "a"\n[timeouts]\nboot = 5', "timeouts.boot: should be text"),
+        ('deployment = "a"\nproviders = ["local", "local"]', "providers: local is named twice"),
+        ('deployment = "a"\n[nodes]\ncount = 2\nquorum = 3', "nodes.quorum: 3 is more than"),
+        ('deployment = "a"\n[payload]\nentry = "../x"', "payload.entry: ../x escapes the payload"),
+        ("deployment = ", "not valid TOML"),
+    ],
+)
+def test_a_mistake_is_named_with_the_keys_path(tmp_path: Path, text: str, message: str) -> None:
+    assert message in refusal(tmp_path, text).message
+
+
+def test_an_unknown_key_is_an_error_with_its_path_and_the_nearest_known_key(tmp_path: Path) -> None:
+    error = refusal(tmp_path, 'deployment = "a"\n[nodes]\ncuont = 3')
+    assert error.message == "spotdeploy.toml: nodes.cuont: unknown key"
+    assert error.hint == "did you mean nodes.count?"
+
+
+@pytest.mark.parametrize("key", ["keep", "nodes.market", "evidence.collect"])
+def test_a_wrong_choice_lists_the_right_ones(tmp_path: Path, key: str) -> None:
+    table, _, name = key.rpartition(".")
+    head = f"[{table}]\n" if table else ""
+    error = refusal(tmp_path, f'deployment = "a"\n{head}{name} = "sopt"')
+    assert key in error.message
+    assert "'sopt'" in error.message
+    assert error.hint is not None
+    assert "one of" in error.hint
+
+
+def test_a_missing_file_says_how_to_write_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "spotdeploy.toml")
+    assert "spotdeploy init" in (caught.value.hint or "")

@@ -1,0 +1,71 @@
+"""From results to a verdict."""
+
+from __future__ import annotations
+
+import pytest
+
+from spotdeploy.model import Node, NodeState
+from spotdeploy.verdict import NodeOutcome, Receipt, Refusal, Verdict, judge
+
+CLEAN = Receipt(listings=2)
+LEAK = Receipt(left=("node x",))
+
+
+def outcomes(*verdicts: Verdict) -> list[NodeOutcome]:
+    return [
+        NodeOutcome(
+            Node(f"n{i}", f"n{i}", "fake", "here", NodeState.RUNNING),
+            verdict, "verify", "" if verdict is Verdict.PASSED else "why",
+        )
+        for i, verdict in enumerate(verdicts)
+    ]  # fmt: skip
+
+
+P, Y, F = Verdict.PASSED, Verdict.PAYLOAD_FAILED, Verdict.INFRASTRUCTURE_FAILED
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "receipts", "enough", "stopped", "wanted"),
+    [
+        ((P, P, P), [CLEAN], 3, False, Verdict.PASSED),
+        ((P, P, Y), [CLEAN], 3, False, Verdict.PAYLOAD_FAILED),
+        ((P, P, F), [CLEAN], 3, False, Verdict.INFRASTRUCTURE_FAILED),
+        ((P, P, F), [CLEAN], 2, False, Verdict.PASSED),
+        ((P, Y, F), [CLEAN], 2, False, Verdict.PAYLOAD_FAILED),
+        ((P, Y, F), [CLEAN], 3, False, Verdict.INFRASTRUCTURE_FAILED),
+        ((P, P, P), [CLEAN, LEAK], 3, False, Verdict.LEAKED),
+        ((P, Y, F), [LEAK], 3, False, Verdict.LEAKED),
+        ((P, P, P), [CLEAN], 3, True, Verdict.STOPPED),
+        ((), [LEAK], 3, True, Verdict.LEAKED),
+        ((), [], 3, False, Verdict.INFRASTRUCTURE_FAILED),
+    ],
+)
+def test_the_worst_trouble_decides(
+    verdicts: tuple[Verdict, ...],
+    receipts: list[Receipt],
+    enough: int,
+    stopped: bool,
+    wanted: Verdict,
+) -> None:
+    verdict, _ = judge(outcomes(*verdicts), receipts, wanted=3, enough=enough, stopped=stopped)
+    assert verdict is wanted
+
+
+def test_no_verdict_but_passed_has_exit_code_0() -> None:
+    assert [verdict for verdict in Verdict if verdict.exit_code == 0] == [Verdict.PASSED]
+
+
+def test_exit_codes_are_the_documented_ones() -> None:
+    assert [verdict.exit_code for verdict in Verdict] == [0, 1, 3, 4, 130]
+
+
+def test_a_shortfall_is_told_with_each_place_tried_and_why() -> None:
+    refusals = [Refusal("aws us-east-1a t3.small spot", 3, 1, "InsufficientInstanceCapacity")]
+    verdict, words = judge(outcomes(P), [], wanted=3, enough=3, refusals=refusals, created=1)
+    assert verdict is Verdict.INFRASTRUCTURE_FAILED
+    assert "2 of 3 nodes could not be created" in words
+    assert "aws us-east-1a t3.small spot: InsufficientInstanceCapacity" in words
+
+
+def test_a_passed_quorum_says_how_many_are_healthy() -> None:
+    assert judge(outcomes(P, P), [], wanted=3, enough=2)[1].startswith("2 of 3 nodes are healthy")
