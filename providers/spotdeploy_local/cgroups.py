@@ -54,7 +54,14 @@ class Groups:
 
         `leaf` is `engine` for the supervisor and `node` for the container.
         """
-        return [str(self._place(tree, machine, leaf) / "cgroup.procs") for tree in self.hierarchies]
+        return [
+            str(group / (leaf if tree.unified else "") / "cgroup.procs")
+            for tree, group in zip(self.hierarchies, self.places(machine), strict=True)
+        ]
+
+    def places(self, machine: str) -> list[Path]:
+        """The machine's group in each hierarchy."""
+        return [tree.root / self.base / machine for tree in self.hierarchies]
 
     def machines(self) -> set[str]:
         """The machines that have a group in any hierarchy."""
@@ -67,8 +74,7 @@ class Groups:
 
         Every process is in each hierarchy, and none can leave its machine's, so one tells all.
         """
-        for tree in self.hierarchies:
-            group = tree.root / self.base / machine
+        for group in self.places(machine):
             if group.exists():
                 return {
                     int(pid)
@@ -77,38 +83,35 @@ class Groups:
                 }
         return set()
 
-    def end(self, machines: Sequence[str], within: float = 10.0) -> None:
+    def end(self, machines: Sequence[str], within: float = 10.0) -> list[str]:
         """Kill every process in the machines' groups, remove the groups, and the base with the
-        last of them.
+        last of them. Gives the machines that would not end within that many seconds.
 
-        The kernel refuses while a dying task is still counted, so this repeats for up to `within`
-        seconds and then raises OSError. Missing groups are success.
+        The kernel refuses while a dying task is still counted, so this repeats. Missing groups
+        are success.
         """
         deadline = time.monotonic() + within
         for machine in machines:
             self._kill(machine)
-        for machine in machines:
-            self._remove(machine, deadline)
+        stuck = [machine for machine in machines if not self._remove(machine, deadline)]
         for tree in self.hierarchies:
             with contextlib.suppress(OSError):  # another machine's group is still in it, or gone
                 (tree.root / self.base).rmdir()
+        return stuck
 
     def _kill(self, machine: str) -> None:
         for pid in self.processes(machine):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    def _remove(self, machine: str, deadline: float) -> None:
-        for tree in self.hierarchies:
-            while not _removed(tree.root / self.base / machine):
+    def _remove(self, machine: str, deadline: float) -> bool:
+        for group in self.places(machine):
+            while not _removed(group):
                 if time.monotonic() > deadline:
-                    raise OSError(errno.EBUSY, "its processes do not end", f"cgroup of {machine}")
+                    return False
                 self._kill(machine)
                 time.sleep(0.01)
-
-    def _place(self, tree: Hierarchy, machine: str, leaf: str) -> Path:
-        group = tree.root / self.base / machine
-        return group / leaf if tree.unified else group
+        return True
 
 
 def hierarchies(mountinfo: str) -> tuple[Hierarchy, ...]:

@@ -56,6 +56,7 @@ def write(folder: Path, spec: MachineSpec, address: str, created_at: float, tree
         "address": address,
         "extra_addresses": list(spec.extra_addresses),
         "labels": dict(spec.labels),
+        "details": dict(spec.details),
         "publish": list(spec.publish),
         "created_at": created_at,
     }
@@ -77,6 +78,7 @@ def read(folder: Path) -> Machine | None:
         address=spec["address"],
         extra_addresses=tuple(spec["extra_addresses"]),
         labels=spec["labels"],
+        details=spec.get("details", {}),
         created_at=spec["created_at"],
         publish=tuple(spec["publish"]),
         published_address=state.get("published_address"),
@@ -106,10 +108,10 @@ def write_notice(folder: Path, words: str) -> None:
 
 
 def read_json(file: Path) -> Mapping[str, Any]:
-    """The object in a file; empty when the file is missing."""
+    """The object in a file; empty when the file is missing, or cut short by a power loss."""
     try:
         content = json.loads(file.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
     return dict(content)
 

@@ -49,7 +49,7 @@ class MachineSpec:
     """A machine to be started. `id` makes the start idempotent: it is never started twice."""
 
     id: str
-    """1 to 64 characters of [a-z0-9-], unique on this host."""
+    """1 to 100 characters of [a-z0-9_-], unique on this host."""
     name: str
     """The host name: 1 to 63 characters of [a-z0-9-]."""
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class MachineSpec:
     """A `#cloud-boothook` shell script, gzipped or not, run as root before ssh at every boot.
     With `cloud_init`, anything cloud-init takes."""
     network: str = "default"
-    """Machines of one network reach one another; 1 to 63 characters of [a-z0-9-]."""
+    """Machines of one network reach one another; 1 to 100 characters of [a-z0-9_-]."""
     address: str | None = None
     """The private IPv4 address; None takes the first free one of 10.77.0.0/16."""
     extra_addresses: tuple[str, ...] = ()
@@ -70,6 +70,8 @@ class MachineSpec:
     cloud_init: bool = False
     """Boot the image with cloud-init. Its datasource is NoCloud when there is user-data here,
     otherwise Ec2 at 169.254.169.254, which someone must serve inside the network."""
+    details: Mapping[str, str] = field(default_factory=dict)
+    """Facts kept with the machine and given back; nothing is selected by them."""
     time_to_live: float | None = None
     """Seconds after which the machine is stopped for good, counted from its first boot."""
 
@@ -87,6 +89,7 @@ class Machine:
     labels: Mapping[str, str]
     created_at: float
     """Unix time in seconds."""
+    details: Mapping[str, str] = field(default_factory=dict)
     publish: tuple[int, ...] = ()
     published_address: str | None = None
     """Where the host offers the ports in `publish`: an address in 127.77.0.0/16."""
@@ -200,6 +203,10 @@ class Engine(ABC):
     @abstractmethod
     def release(self, leftovers: Sequence[Leftover]) -> None:
         """Remove these; a missing one is success."""
+
+    @abstractmethod
+    def by_hand(self, kind: str, thing: str) -> str:
+        """The shell command with which a person ends a machine or a leftover of this kind."""
 
 
 def default_engine() -> Engine:

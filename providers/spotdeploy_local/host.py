@@ -16,6 +16,8 @@ APT_PACKAGES: Final = ("systemd-container", "mmdebstrap", "iproute2")
 """The Debian packages that the host needs."""
 NEEDED_BYTES: Final = 700 * 1024 * 1024
 MACHINE_BYTES: Final = 100 * 1024 * 1024
+MACHINE_MEMORY: Final = 64 * 1024 * 1024
+"""What an idle machine and a small payload take; generous, so that the host stays usable."""
 
 _TOOLS = ("systemd-nspawn", "mmdebstrap", "ip", "nsenter")
 _NAMESPACES = ("mnt", "net", "pid", "uts", "ipc", "cgroup")
@@ -34,6 +36,13 @@ def problems(layout: Layout, *, has_image: bool, uid: int | None = None) -> Sequ
     if not has_image:
         found += _space(layout.cache, NEEDED_BYTES, CACHE_VARIABLE)
     return found
+
+
+def room() -> int:
+    """How many more machines this host has memory for."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    kibibytes = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    return kibibytes * 1024 // MACHINE_MEMORY
 
 
 def _root(uid: int) -> list[Problem]:

@@ -36,7 +36,7 @@ class Leftovers:
         ]
 
     def release(self, leftovers: Sequence[Leftover]) -> None:
-        """Remove those that are still leftovers now."""
+        """Remove these."""
         for leftover in leftovers:
             if leftover.kind == "folder":
                 remove_folder(self.layout.machines / leftover.id)
@@ -44,6 +44,18 @@ class Leftovers:
                 self.groups.end([leftover.id])
             else:
                 self.networks.remove(leftover.id)
+
+    def by_hand(self, kind: str, thing: str) -> str:
+        """The shell command that does the same; `kind` may also be `machine`."""
+        if kind == "network":
+            file = self.layout.switch(thing)
+            return f"umount {file}; rm {file}"
+        folder = self.layout.machines / thing
+        if kind == "folder":
+            return f"rm -r {folder}"
+        groups = " ".join(map(str, self.groups.places(thing)))
+        kill = f"find {groups} -name cgroup.procs -exec cat {{}} + | xargs -r kill -9"
+        return f"{kill}; find {groups} -depth -type d -delete; rm -rf {folder}"
 
     def _folders(self, ids: set[str]) -> list[Path]:
         """Half-written folders of dead processes, and what an interrupted destroy left."""

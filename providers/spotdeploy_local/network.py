@@ -34,6 +34,7 @@ def switch_commands() -> str:
         "link add br0 type bridge forward_delay 0 stp_state 0\n"
         f"address add {GATEWAY}/{SUBNET.prefixlen} dev br0\n"
         "link set br0 up\n"
+        "route add unreachable default\n"
     )
 
 
@@ -58,8 +59,7 @@ def machine_commands(address: str, extra: Sequence[str]) -> str:
         + "".join(f"address add {other}/32 dev eth0\n" for other in extra)
         + "link set eth0 up\n"
         + ("" if inside else f"route add {GATEWAY} dev eth0\n")
-        + f"route add default via {GATEWAY} src {address}"
-        + ("\n" if inside else " onlink\n")
+        + f"route add default via {GATEWAY} dev eth0 src {address}\n"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import time
@@ -73,7 +74,7 @@ class NspawnEngine(Engine):
         return []
 
     def stop(self, ids: Sequence[str]) -> None:
-        self.groups.end(ids)
+        _refuse_stuck(self.groups.end(ids))
 
     def preempt(self, machine: str, notice_seconds: float = 0.0) -> None:
         words = f"interrupted by request with {notice_seconds:g} s notice"
@@ -89,16 +90,20 @@ class NspawnEngine(Engine):
             for machine in going:
                 with suppress(FileNotFoundError):
                     self.layout.machine(machine).rename(self.layout.going(machine))
-        self.groups.end(going)
+        stuck = self.groups.end(going)
         with ThreadPoolExecutor(_REMOVERS) as pool:
-            list(pool.map(remove_folder, map(self.layout.going, going)))
+            gone = (machine for machine in going if machine not in stuck)
+            list(pool.map(remove_folder, map(self.layout.going, gone)))
         self._remove_idle_networks()
+        _refuse_stuck(stuck)
 
     def console(self, machine: str) -> str:
         return disk.console(self._folder(machine))
 
     def dial(self, machine: str, port: int, timeout: float) -> socket.socket:
-        there = self._machine(machine)
+        there = disk.read(self.layout.machine(machine))
+        if there is None:
+            raise OSError(errno.EHOSTUNREACH, f"there is no machine {machine}")
         return dial.dial(self.layout.switch(there.network), there.address, port, timeout)
 
     def proxy_command(self, machine: str, port: int) -> Sequence[str]:
@@ -119,8 +124,12 @@ class NspawnEngine(Engine):
 
     def release(self, leftovers: Sequence[Leftover]) -> None:
         with self._lock():
+            wanted = {(one.kind, one.id) for one in leftovers}
             still = self._leftovers().find(self.machines())
-            self._leftovers().release([one for one in leftovers if one in still])
+            self._leftovers().release([one for one in still if (one.kind, one.id) in wanted])
+
+    def by_hand(self, kind: str, thing: str) -> str:
+        return self._leftovers().by_hand(kind, thing)
 
     def _furnish(self, specs: Sequence[MachineSpec]) -> None:
         self._refuse_unfit_host()
@@ -158,6 +167,14 @@ class NspawnEngine(Engine):
     def _lock(self) -> FileLock:
         self.layout.machines.mkdir(parents=True, exist_ok=True, mode=0o700)
         return FileLock(self.layout.lock)
+
+
+def _refuse_stuck(machines: Sequence[str]) -> None:
+    if machines:
+        raise ProviderError(
+            f"the processes of {', '.join(machines)} do not end, even when killed",
+            hint="look for tasks in state D, then destroy again",
+        )
 
 
 def _silent(_: str) -> None:

@@ -30,7 +30,8 @@ if [ -s {USER_DATA} ]; then
     chmod 0700 "$work/boothook"
     INSTANCE_ID=$(cat /etc/machine-id) "$work/boothook"
 fi
-if ! ls /etc/ssh/ssh_host_*_key >/dev/null 2>&1; then
+if ! grep -qsi '^HostKey' /etc/ssh/sshd_config.d/*.conf && ! [ -e /etc/ssh/ssh_host_ed25519_key ]
+then
     ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
 fi
 """

@@ -9,7 +9,8 @@ from ipaddress import AddressValueError, IPv4Address
 from spotdeploy.errors import ConfigError
 from spotdeploy_local.engine import MachineSpec
 
-_ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
+_ID = re.compile(r"[a-z0-9_-]{1,100}")
+_HOST = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def check_specs(specs: Sequence[MachineSpec]) -> None:
@@ -20,12 +21,11 @@ def check_specs(specs: Sequence[MachineSpec]) -> None:
 
 
 def _problems(spec: MachineSpec) -> Iterator[str]:
-    for what in ("id", "name", "network"):
-        value = getattr(spec, what)
+    for what, value in (("id", spec.id), ("network", spec.network)):
         if not _ID.fullmatch(value):
-            yield f"{what} {value!r} is not 1 to 64 characters of a-z, 0-9 and -"
-    if len(spec.name) > 63:
-        yield f"name {spec.name!r} is longer than 63 characters"
+            yield f"{what} {value!r} is not 1 to 100 characters of a-z, 0-9, _ and -"
+    if not _HOST.fullmatch(spec.name):
+        yield f"name {spec.name!r} is not a host name of 1 to 63 characters of a-z, 0-9 and -"
     for address in (spec.address, *spec.extra_addresses):
         if address is not None and not _is_address(address):
             yield f"{address!r} is not an IPv4 address"

@@ -1,0 +1,100 @@
+"""The provider `local`: real machines on this host, at no price."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+from spotdeploy import labels as label
+from spotdeploy.errors import CapacityError
+from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
+from spotdeploy.provider import Provider, SupportsConsole, SupportsDial, SupportsPrepare
+from spotdeploy_local import words
+from spotdeploy_local.config import LocalConfig
+from spotdeploy_local.engine import Engine, default_engine
+from spotdeploy_local.host import room
+
+SIZE = "container"
+
+
+class LocalProvider(Provider[LocalConfig], SupportsConsole, SupportsDial, SupportsPrepare):
+    """Machines from an engine. One network per deployment; open ports are also offered to this
+    host's browsers on `Node.address`."""
+
+    name: ClassVar[str] = words.PROVIDER
+    Config: ClassVar[type[LocalConfig]] = LocalConfig
+    poll_seconds: ClassVar[float] = 0.2
+
+    @classmethod
+    def locations(cls, config: LocalConfig) -> Sequence[str]:
+        del config
+        return (words.LOCATION,)
+
+    def __init__(self, config: LocalConfig, location: str, engine: Engine | None = None) -> None:
+        self.config = config
+        self.location = location
+        self.engine = engine or default_engine()
+
+    def doctor(self) -> Sequence[Problem]:
+        return self.engine.problems()
+
+    def offers(self, pool: Pool) -> Sequence[Offer]:
+        return [
+            Offer(self.name, self.location, None, SIZE, market, 0.0)
+            for market in pool.policy.markets
+        ]
+
+    def prepare(self, progress: Callable[[str], None]) -> None:
+        self.engine.prepare(progress, cloud_init=self.config.cloud_init)
+
+    def create(self, offer: Offer, batch: Batch) -> Created:
+        there = self.engine.machines()
+        specs = words.specs(offer, batch, there, cloud_init=self.config.cloud_init)
+        known = {machine.id for machine in there}
+        new = sum(spec.id not in known for spec in specs)
+        fitting = specs[: len(specs) - new + min(new, room())]
+        if not fitting:
+            raise CapacityError("this host has no memory for another machine")
+        started = self.engine.start_all(fitting)
+        missing = "" if len(fitting) == len(specs) else "this host has no memory for more"
+        shortfall = "; ".join(dict.fromkeys([*started.failures.values(), *filter(None, [missing])]))
+        if started.failures and not started.machines:
+            raise CapacityError(f"no machine started: {shortfall}")
+        return Created(tuple(words.node(one) for one in started.machines), shortfall or None)
+
+    def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
+        if not labels:
+            raise ValueError("a listing needs labels")
+        machines = self.engine.machines()
+        return [words.node(one) for one in machines if label.matches(one.labels, labels)]
+
+    def destroy(self, nodes: Sequence[Node]) -> None:
+        self.engine.destroy([node.id for node in nodes])
+
+    def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
+        found = (words.resource(leftover, labels) for leftover in self.engine.leftovers())
+        return [one for one in found if label.matches(one.labels, labels)]
+
+    def release(self, resources: Sequence[Resource]) -> None:
+        self.engine.release([words.leftover(resource) for resource in resources])
+
+    def fate(self, node: Node) -> Fate:
+        found = (machine for machine in self.engine.machines() if machine.id == node.id)
+        return words.fate(next(found, None))
+
+    def protection(self) -> str:
+        return "its supervisor on this host"
+
+    def by_hand(self, thing: Node | Resource) -> str:
+        kind = thing.kind if isinstance(thing, Resource) else "machine"
+        return self.engine.by_hand(kind, thing.id)
+
+    def console(self, node: Node) -> str:
+        return self.engine.console(node.id)
+
+    def dial(self, node: Node, port: int, timeout: float) -> socket.socket:
+        return self.engine.dial(node.id, port, timeout)
+
+    def proxy_command(self, node: Node, port: int) -> Sequence[str]:
+        return self.engine.proxy_command(node.id, port)
