@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
+
+BUG: Final = 70
+"""The exit code of a traceback: a bug must not look like a failed payload, which is 1."""
 
 
 def main() -> None:
@@ -17,6 +21,11 @@ def main() -> None:
 
         show(error)
         sys.exit(error.exit_code)
+    except Exception:  # noqa: BLE001  # shown whole, under an exit code of its own
+        import traceback
+
+        traceback.print_exc()
+        sys.exit(BUG)
 
 
 if __name__ == "__main__":
