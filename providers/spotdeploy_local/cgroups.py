@@ -35,6 +35,11 @@ class Groups:
     base: str
     hierarchies: tuple[Hierarchy, ...]
 
+    @classmethod
+    def mounted(cls, base: str) -> Groups:
+        """In the hierarchies that are mounted here."""
+        return cls(base, hierarchies(Path("/proc/self/mountinfo").read_text()))
+
     def create(self, machine: str) -> None:
         """Make the machine's groups; those that exist stay. Raises OSError."""
         for tree in self.hierarchies:

@@ -1,16 +1,13 @@
-"""A machine's folder: written whole before it gets its name, read back for every listing."""
+"""A machine's folder, as it is before the first boot."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from spotdeploy_local import locks
-from spotdeploy_local.engine import Machine, MachineSpec, MachineState
+from spotdeploy_local.engine import MachineSpec
 from spotdeploy_local.recipe import USER_DATA
 
 _SEED = "/var/lib/cloud/seed/nocloud"
@@ -63,78 +60,11 @@ def write(folder: Path, spec: MachineSpec, address: str, created_at: float, tree
     (folder / "spec.json").write_text(json.dumps(facts))
 
 
-def read(folder: Path) -> Machine | None:
-    """The machine of a folder as it is now, or None when there is none."""
-    spec = read_json(folder / "spec.json")
-    if not spec:
-        return None
-    pid = locks.holder(str(folder / "lock"))
-    state = read_json(folder / "state.json")
-    return Machine(
-        id=spec["id"],
-        name=spec["name"],
-        state=_state(pid, state),
-        network=spec["network"],
-        address=spec["address"],
-        extra_addresses=tuple(spec["extra_addresses"]),
-        labels=spec["labels"],
-        details=spec.get("details", {}),
-        created_at=spec["created_at"],
-        publish=tuple(spec["publish"]),
-        published_address=state.get("published_address"),
-        pid=pid,
-        boots=state.get("boots", 0),
-        notice=read_json(folder / "notice.json").get("words"),
-        words="" if pid else _words(state),
-    )
-
-
-def never_started(folder: Path) -> bool:
-    """True when no supervisor has ever made the folder's machine run, and none is about to."""
-    return not (folder / "state.json").exists() and locks.holder(str(folder / "lock")) is None
-
-
-def read_labels(folder: Path) -> Mapping[str, str]:
-    """The labels of whatever is left of a machine's folder."""
-    labels = read_json(folder / "spec.json").get("labels")
-    return dict(labels) if isinstance(labels, dict) else {}
-
-
 def write_notice(folder: Path, words: str) -> None:
     """Leave an interruption notice, whole or not at all."""
     part = folder / "notice.json.part"
     part.write_text(json.dumps({"words": words}))
     part.rename(folder / "notice.json")
-
-
-def read_json(file: Path) -> Mapping[str, Any]:
-    """The object in a file; empty when the file is missing, or cut short by a power loss."""
-    try:
-        content = json.loads(file.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return {}
-    return dict(content)
-
-
-def console(folder: Path) -> str:
-    """What was printed on the console; odd bytes are replaced."""
-    parts = [folder / "console.log.1", folder / "console.log"]
-    data = b"".join(part.read_bytes() for part in parts if part.exists())
-    return data.decode(errors="replace").replace("\r", "")
-
-
-def _state(pid: int | None, state: Mapping[str, object]) -> MachineState:
-    if pid is None:
-        return MachineState.STOPPED
-    return MachineState.RUNNING if state.get("boots") else MachineState.PENDING
-
-
-def _words(state: Mapping[str, object]) -> str:
-    if state.get("expired"):
-        return "its time to live was over"
-    if state.get("state") == "stopped":
-        return "it powered itself off" if state["exit"] == 0 else f"exit code {state['exit']}"
-    return "its power was cut" if state else "it never started"
 
 
 def _place(upper: Path, tree: Path, name: str, content: bytes, mode: int) -> None:

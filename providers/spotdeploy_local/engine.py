@@ -129,6 +129,10 @@ class Engine(ABC):
         """What keeps this host from booting machines, each with its remedy. Changes nothing."""
 
     @abstractmethod
+    def room(self) -> int:
+        """How many more machines this host has memory for."""
+
+    @abstractmethod
     def prepare(self, progress: Progress, *, cloud_init: bool = False) -> None:
         """Build the image, or return at once when it is there. Blocks for about a minute.
 
@@ -214,4 +218,4 @@ def default_engine() -> Engine:
     from spotdeploy_local.layout import Layout
     from spotdeploy_local.nspawn import NspawnEngine
 
-    return NspawnEngine.at(Layout.from_environment())
+    return NspawnEngine(Layout.from_environment())

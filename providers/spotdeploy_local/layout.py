@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ class Layout:
     @property
     def key(self) -> str:
         """A short name that tells this engine's kernel objects from another's."""
-        return hashlib.sha256(os.fsencode(self.state)).hexdigest()[:8]
+        return f"{zlib.crc32(os.fsencode(self.state)):08x}"
 
     @property
     def machines(self) -> Path:

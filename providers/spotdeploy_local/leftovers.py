@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spotdeploy_local.cgroups import Groups
-from spotdeploy_local.disk import read_labels
 from spotdeploy_local.engine import Leftover, Machine
+from spotdeploy_local.inventory import read_labels
 from spotdeploy_local.layout import Layout
 from spotdeploy_local.networks import Networks
 

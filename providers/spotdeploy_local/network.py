@@ -24,6 +24,14 @@ from spotdeploy_local import linux
 SUBNET: Final = IPv4Network("10.77.0.0/16")
 GATEWAY: Final = SUBNET[1]
 
+# The switch forwards between machines of different subnets, on the one interface it has: telling
+# senders of a better way would only eat into the kernel's limit on error messages.
+_SETTINGS = (
+    ("ip_forward", "1"),
+    ("conf/all/send_redirects", "0"),
+    ("conf/default/send_redirects", "0"),
+)
+
 T = TypeVar("T")
 
 
@@ -136,7 +144,7 @@ def in_thread(work: Callable[[], T]) -> T:
 def _become_switch(file: Path) -> None:
     linux.unshare(linux.CLONE_NEWNET)
     linux.mount(f"/proc/self/task/{threading.get_native_id()}/ns/net", str(file), "", linux.MS_BIND)
-    for setting, value in (("ip_forward", "1"), ("conf/all/send_redirects", "0")):
+    for setting, value in _SETTINGS:
         Path("/proc/sys/net/ipv4", setting).write_text(value)
     subprocess.run(
         ["ip", "-batch", "-"], input=switch_commands(), text=True, check=True, capture_output=True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from spotdeploy_local import network
@@ -17,8 +17,8 @@ class Networks:
     """Callers hold the engine's lock, but for `names`."""
 
     layout: Layout
-    held: dict[str, int] = field(default_factory=dict)
-    """Networks that this object holds, with the descriptor that does it."""
+    held: dict[str, int]
+    """Networks that this process holds, with the descriptor that does it."""
 
     def ensure(self, name: str) -> Path:
         """Make the network if it is not there; gives the file its namespace is mounted on."""

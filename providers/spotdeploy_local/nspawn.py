@@ -1,33 +1,34 @@
-"""The engine that boots machines with systemd-nspawn. Linux and root only."""
+"""The engine that boots machines with systemd-nspawn. Linux and root only.
+
+What changes machines is imported when it is first used: listing, the commonest command, would
+otherwise take twice as long.
+"""
 
 from __future__ import annotations
 
 import errno
-import os
-import socket
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-
-from filelock import FileLock
+from typing import TYPE_CHECKING
 
 from spotdeploy.errors import HostError, ProviderError
 from spotdeploy.model import Problem
-from spotdeploy_local import dial, disk, host
-from spotdeploy_local.cgroups import Groups, hierarchies
-from spotdeploy_local.diskspace import explained
+from spotdeploy_local import inventory
 from spotdeploy_local.engine import Engine, Leftover, Machine, MachineSpec, Progress, Started
-from spotdeploy_local.furnish import Furnisher
-from spotdeploy_local.launch import launch
 from spotdeploy_local.layout import STATE_VARIABLE, Layout
-from spotdeploy_local.leftovers import Leftovers, remove_folder
-from spotdeploy_local.networks import Networks
-from spotdeploy_local.recipe import BASE, CLOUD_INIT
-from spotdeploy_local.root import Images, mmdebstrap
-from spotdeploy_local.validate import check_specs
+
+if TYPE_CHECKING:
+    import socket
+
+    from filelock import FileLock
+
+    from spotdeploy_local.cgroups import Groups
+    from spotdeploy_local.leftovers import Leftovers
+    from spotdeploy_local.networks import Networks
+    from spotdeploy_local.root import Images
 
 _REMOVERS = 8
 
@@ -37,46 +38,51 @@ class NspawnEngine(Engine):
     """Machines as systemd-nspawn containers, each with its own systemd, network and disk."""
 
     layout: Layout
-    images: Images
-    groups: Groups
-    networks: Networks
+    held: dict[str, int] = field(default_factory=dict)
+    """See `Networks.held`."""
 
-    @classmethod
-    def at(cls, layout: Layout) -> NspawnEngine:
-        """An engine that keeps its things at these places."""
-        trees = hierarchies(Path("/proc/self/mountinfo").read_text())
-        groups = Groups(layout.group, trees)
-        return cls(layout, Images(layout.cache, mmdebstrap), groups, Networks(layout))
+    def machines(self) -> Sequence[Machine]:
+        return inventory.machines(self.layout.machines)
+
+    def console(self, machine: str) -> str:
+        return inventory.console(self._folder(machine))
 
     def problems(self) -> Sequence[Problem]:
-        return host.problems(self.layout, has_image=self.images.is_whole(BASE))
+        from spotdeploy_local import host
+        from spotdeploy_local.recipe import BASE
+
+        return host.problems(self.layout, has_image=self._images().is_whole(BASE))
+
+    def room(self) -> int:
+        from spotdeploy_local import host
+
+        return host.room()
 
     def prepare(self, progress: Progress, *, cloud_init: bool = False) -> None:
         self._refuse_unfit_host()
-        self.images.build(CLOUD_INIT if cloud_init else BASE, progress)
+        self._image(progress, cloud_init=cloud_init)
 
     def start_all(self, specs: Sequence[MachineSpec]) -> Started:
-        check_specs(specs)
+        from spotdeploy_local import validate
+        from spotdeploy_local.launch import launch
+
+        validate.check_specs(specs)
+        self._refuse_unfit_host()
         wanted = list({spec.id: spec for spec in specs}.values())
         self._furnish(wanted)
         folders = [self.layout.machine(spec.id) for spec in wanted]
-        failures = launch([folder for folder in folders if disk.never_started(folder)])
+        failures = launch([folder for folder in folders if inventory.never_started(folder)])
         failed = {folder.name: words for folder, words in failures.items()}
         self.destroy(list(failed))
-        machines = (disk.read(folder) for folder in folders if folder.name not in failed)
+        machines = (inventory.read(folder) for folder in folders if folder.name not in failed)
         return Started(tuple(machine for machine in machines if machine), failed)
 
-    def machines(self) -> Sequence[Machine]:
-        with suppress(FileNotFoundError), os.scandir(self.layout.machines) as entries:
-            folders = [Path(e.path) for e in entries if not e.name.startswith(".part-")]
-            found = (disk.read(folder) for folder in folders)
-            return sorted((m for m in found if m), key=lambda m: (m.created_at, m.id))
-        return []
-
     def stop(self, ids: Sequence[str]) -> None:
-        _refuse_stuck(self.groups.end(ids))
+        _refuse_stuck(self._groups().end(ids))
 
     def preempt(self, machine: str, notice_seconds: float = 0.0) -> None:
+        from spotdeploy_local import disk
+
         words = f"interrupted by request with {notice_seconds:g} s notice"
         disk.write_notice(self._folder(machine), words)
         time.sleep(notice_seconds)
@@ -90,32 +96,33 @@ class NspawnEngine(Engine):
             for machine in going:
                 with suppress(FileNotFoundError):
                     self.layout.machine(machine).rename(self.layout.going(machine))
-        stuck = self.groups.end(going)
-        with ThreadPoolExecutor(_REMOVERS) as pool:
-            gone = (machine for machine in going if machine not in stuck)
-            list(pool.map(remove_folder, map(self.layout.going, gone)))
+        stuck = self._groups().end(going)
+        self._remove_folders([machine for machine in going if machine not in stuck])
         self._remove_idle_networks()
         _refuse_stuck(stuck)
 
-    def console(self, machine: str) -> str:
-        return disk.console(self._folder(machine))
-
     def dial(self, machine: str, port: int, timeout: float) -> socket.socket:
-        there = disk.read(self.layout.machine(machine))
+        from spotdeploy_local import dial
+
+        there = inventory.read(self.layout.machine(machine))
         if there is None:
             raise OSError(errno.EHOSTUNREACH, f"there is no machine {machine}")
         return dial.dial(self.layout.switch(there.network), there.address, port, timeout)
 
     def proxy_command(self, machine: str, port: int) -> Sequence[str]:
-        there = self._machine(machine)
+        from spotdeploy_local import dial
+
+        there = inventory.read(self._folder(machine))
+        if there is None:
+            raise ProviderError(f"there is no machine {machine}")
         return dial.proxy_command(self.layout.switch(there.network), there.address, port)
 
     def hold_network(self, network: str) -> Path:
         with self._lock():
-            return self.networks.hold(network)
+            return self._networks().hold(network)
 
     def drop_network(self, network: str) -> None:
-        self.networks.drop(network)
+        self._networks().drop(network)
         self._remove_idle_networks()
 
     def leftovers(self) -> Sequence[Leftover]:
@@ -123,8 +130,8 @@ class NspawnEngine(Engine):
             return self._leftovers().find(self.machines())
 
     def release(self, leftovers: Sequence[Leftover]) -> None:
+        wanted = {(one.kind, one.id) for one in leftovers}
         with self._lock():
-            wanted = {(one.kind, one.id) for one in leftovers}
             still = self._leftovers().find(self.machines())
             self._leftovers().release([one for one in still if (one.kind, one.id) in wanted])
 
@@ -132,10 +139,12 @@ class NspawnEngine(Engine):
         return self._leftovers().by_hand(kind, thing)
 
     def _furnish(self, specs: Sequence[MachineSpec]) -> None:
-        self._refuse_unfit_host()
+        from spotdeploy_local.diskspace import explained
+        from spotdeploy_local.furnish import Furnisher
+
         kinds = {spec.cloud_init for spec in specs}
-        trees = {kind: self.images.build(CLOUD_INIT if kind else BASE, _silent) for kind in kinds}
-        furnisher = Furnisher(self.layout, self.groups, self.networks)
+        trees = {kind: self._image(_silent, cloud_init=kind) for kind in kinds}
+        furnisher = Furnisher(self.layout, self._groups(), self._networks())
         with explained(self.layout.state, STATE_VARIABLE), self._lock():
             furnisher.furnish(specs, self.machines(), trees)
 
@@ -144,19 +153,19 @@ class NspawnEngine(Engine):
             if problem.fatal:
                 raise HostError(problem.what, hint=problem.remedy)
 
+    def _remove_folders(self, machines: Sequence[str]) -> None:
+        from concurrent.futures import ThreadPoolExecutor
+
+        from spotdeploy_local.leftovers import remove_folder
+
+        with ThreadPoolExecutor(_REMOVERS) as pool:
+            list(pool.map(remove_folder, map(self.layout.going, machines)))
+
     def _remove_idle_networks(self) -> None:
         with self._lock():
-            for network in self.networks.idle({machine.network for machine in self.machines()}):
-                self.networks.remove(network)
-
-    def _leftovers(self) -> Leftovers:
-        return Leftovers(self.layout, self.groups, self.networks)
-
-    def _machine(self, machine: str) -> Machine:
-        found = disk.read(self._folder(machine))
-        if found is None:
-            raise ProviderError(f"there is no machine {machine}", hint="list the machines")
-        return found
+            networks = self._networks()
+            for network in networks.idle({machine.network for machine in self.machines()}):
+                networks.remove(network)
 
     def _folder(self, machine: str) -> Path:
         folder = self.layout.machine(machine)
@@ -164,7 +173,34 @@ class NspawnEngine(Engine):
             raise ProviderError(f"there is no machine {machine}")
         return folder
 
+    def _image(self, progress: Progress, *, cloud_init: bool) -> Path:
+        from spotdeploy_local.recipe import BASE, CLOUD_INIT
+
+        return self._images().build(CLOUD_INIT if cloud_init else BASE, progress)
+
+    def _images(self) -> Images:
+        from spotdeploy_local.root import Images, mmdebstrap
+
+        return Images(self.layout.cache, mmdebstrap)
+
+    def _groups(self) -> Groups:
+        from spotdeploy_local.cgroups import Groups
+
+        return Groups.mounted(self.layout.group)
+
+    def _networks(self) -> Networks:
+        from spotdeploy_local.networks import Networks
+
+        return Networks(self.layout, self.held)
+
+    def _leftovers(self) -> Leftovers:
+        from spotdeploy_local.leftovers import Leftovers
+
+        return Leftovers(self.layout, self._groups(), self._networks())
+
     def _lock(self) -> FileLock:
+        from filelock import FileLock
+
         self.layout.machines.mkdir(parents=True, exist_ok=True, mode=0o700)
         return FileLock(self.layout.lock)
 

@@ -13,7 +13,6 @@ from spotdeploy.provider import Provider, SupportsConsole, SupportsDial, Support
 from spotdeploy_local import words
 from spotdeploy_local.config import LocalConfig
 from spotdeploy_local.engine import Engine, default_engine
-from spotdeploy_local.host import room
 
 SIZE = "container"
 
@@ -53,7 +52,7 @@ class LocalProvider(Provider[LocalConfig], SupportsConsole, SupportsDial, Suppor
         specs = words.specs(offer, batch, there, cloud_init=self.config.cloud_init)
         known = {machine.id for machine in there}
         new = sum(spec.id not in known for spec in specs)
-        fitting = specs[: len(specs) - new + min(new, room())]
+        fitting = specs[: len(specs) - new + min(new, self.engine.room())]
         if not fitting:
             raise CapacityError("this host has no memory for another machine")
         started = self.engine.start_all(fitting)
