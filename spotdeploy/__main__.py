@@ -15,7 +15,7 @@ def main() -> None:
     from spotdeploy.errors import SpotdeployError
 
     try:
-        build_app()()
+        build_app(sys.argv[1:])()
     except SpotdeployError as error:
         from spotdeploy.cli.trouble import show
 

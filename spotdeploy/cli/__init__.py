@@ -1,27 +1,35 @@
-"""The command line: one file per command, registered here in the order that `--help` shows."""
+"""The command line: one file per command, named here in the order that `--help` shows."""
 
 from __future__ import annotations
 
+import importlib
+import os
+from collections.abc import Callable, Sequence
+from typing import Final
+
 import typer
 
-from spotdeploy.cli import (
-    create,
-    cycle,
-    debug,
-    destroy,
-    doctor,
-    init,
-    list_,
-    plan,
-    plugins,
-    schema,
-    ssh,
-    verify,
-)
+COMMANDS: Final = {
+    "init": "Lay down a config and the reference payload.",
+    "plan": "Show what a cycle would do; changes nothing.",
+    "create": "Create and deploy fresh nodes, when there are none.",
+    "list": "List the deployment's nodes, asked of the providers.",
+    "verify": "Ask the checks of the nodes there are.",
+    "destroy": "Destroy all nodes and prove that nothing is left.",
+    "cycle": "Destroy, create and verify, and end with a verdict.",
+    "debug": "Show the condition of a node; changes nothing on it.",
+    "ssh": "Look around on a node; it cannot verify green again.",
+    "doctor": "Look for what would stop a run: credentials, tools.",
+    "plugins": "List the installed plugins: providers and checks.",
+    "schema": "Print the JSON Schema of spotdeploy.toml.",
+}
+"""Each is the function `command` in the module of its name (`list_` for `list`)."""
+COMPLETING: Final = "_SPOTDEPLOY_COMPLETE"
 
 
-def build_app() -> typer.Typer:
-    """The app with every command."""
+def build_app(arguments: Sequence[str]) -> typer.Typer:
+    """The app for a command line. Only the command it names is imported; all of them when it
+    names none that we know."""
     app = typer.Typer(
         name="spotdeploy",
         help="Destroy, create and verify spot instances on any cloud.",
@@ -31,22 +39,22 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_globals)
-    for name, command in (
-        ("init", init.init),
-        ("plan", plan.plan),
-        ("create", create.create),
-        ("list", list_.list_nodes),
-        ("verify", verify.verify),
-        ("destroy", destroy.destroy),
-        ("cycle", cycle.cycle),
-        ("debug", debug.debug),
-        ("ssh", ssh.ssh),
-        ("doctor", doctor.doctor),
-        ("plugins", plugins.plugins),
-        ("schema", schema.schema),
-    ):
-        app.command(name)(command)
+    named = next((word for word in arguments if not word.startswith("-")), None)
+    for name in [named] if named in COMMANDS else COMMANDS:
+        app.command(name, help=COMMANDS[name])(_load(name, named))
     return app
+
+
+def _load(name: str, named: str | None) -> Callable[..., None]:
+    if named is None and COMPLETING not in os.environ:
+        return _nothing  # `--help` shows names and summaries only
+    module = importlib.import_module(f"spotdeploy.cli.{'list_' if name == 'list' else name}")
+    command: Callable[..., None] = module.command
+    return command
+
+
+def _nothing() -> None:
+    raise AssertionError("a command that was not named cannot run")
 
 
 def _version(wanted: bool) -> None:

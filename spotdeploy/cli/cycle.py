@@ -5,7 +5,7 @@ from __future__ import annotations
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Keep, Providers
 
 
-def cycle(
+def command(
     config: Config = DEFAULT_CONFIG,
     provider: Providers = None,
     keep: Keep = None,

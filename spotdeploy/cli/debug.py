@@ -5,7 +5,7 @@ from __future__ import annotations
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, NodeName, Providers
 
 
-def debug(
+def command(
     node: NodeName, config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False
 ) -> None:
     """Show the condition of a node; changes nothing on it."""

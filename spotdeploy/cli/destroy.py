@@ -5,7 +5,7 @@ from __future__ import annotations
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers
 
 
-def destroy(
+def command(
     config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False
 ) -> None:
     """Destroy all nodes and prove that nothing is left."""

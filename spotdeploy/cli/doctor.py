@@ -7,7 +7,9 @@ import typer
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers
 
 
-def doctor(config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False) -> None:
+def command(
+    config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False
+) -> None:
     """Look for what would stop a run: credentials, tools."""
     from spotdeploy.cli.opening import new_registry, read_settings
     from spotdeploy.doctor import examine

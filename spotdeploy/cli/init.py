@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 
-def init(
+def command(
     folder: Annotated[Path, typer.Argument(help="Where to lay it down.")] = Path(),
     name: Annotated[str | None, typer.Option("--name", help="The deployment's name.")] = None,
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers
 
 
-def list_nodes(
+def command(
     config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False
 ) -> None:
     """List the deployment's nodes, asked of the providers."""

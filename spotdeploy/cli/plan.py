@@ -5,7 +5,9 @@ from __future__ import annotations
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers
 
 
-def plan(config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False) -> None:
+def command(
+    config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False
+) -> None:
     """Show what a cycle would do; changes nothing."""
     import asyncio
 

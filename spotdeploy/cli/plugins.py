@@ -5,7 +5,7 @@ from __future__ import annotations
 from spotdeploy.cli.options import Json
 
 
-def plugins(json: Json = False) -> None:
+def command(json: Json = False) -> None:
     """List the installed plugins: providers and checks."""
     from spotdeploy.registry import Registry
     from spotdeploy.report.plugins import show_plugins

@@ -5,7 +5,7 @@ from __future__ import annotations
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config
 
 
-def schema(config: Config = DEFAULT_CONFIG) -> None:
+def command(config: Config = DEFAULT_CONFIG) -> None:
     """Print the JSON Schema of spotdeploy.toml."""
     import typer
 

@@ -9,9 +9,11 @@ import typer
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, NodeName, Providers
 
 
-def ssh(
+def command(
     node: NodeName,
-    command: Annotated[list[str] | None, typer.Argument(help="A command to run instead.")] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[COMMAND]", help="A command to run instead.")
+    ] = None,
     config: Config = DEFAULT_CONFIG,
     provider: Providers = None,
 ) -> None:
@@ -22,5 +24,5 @@ def ssh(
     from spotdeploy.handson import open_by_hand
 
     settings, providers = read_settings(config, provider)
-    line = open_by_hand(new_registry(settings), settings, providers, node, command or [])
+    line = open_by_hand(new_registry(settings), settings, providers, node, words or [])
     os.execvp(line[0], line)  # noqa: S606  # the terminal now belongs to OpenSSH

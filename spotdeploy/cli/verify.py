@@ -5,7 +5,9 @@ from __future__ import annotations
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers
 
 
-def verify(config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False) -> None:
+def command(
+    config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False
+) -> None:
     """Ask the checks of the nodes there are."""
     from spotdeploy.cli.conduct import Wish, conduct
     from spotdeploy.cycle import run_verify
