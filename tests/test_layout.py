@@ -1,0 +1,84 @@
+"""The tree, the package list and the entry points agree."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from spotdeploy.config import Config
+from spotdeploy.config_load import load
+
+LIMIT = 300
+
+
+def packages(repository: Path) -> set[str]:
+    found = {"spotdeploy"}
+    for folder in ("providers", "plugins"):
+        found |= {
+            f"{folder}/{path.parent.name}" for path in (repository / folder).glob("*/__init__.py")
+        }
+    return found
+
+
+def test_every_package_is_in_the_wheel(repository: Path) -> None:
+    project = tomllib.loads((repository / "pyproject.toml").read_text())
+    listed = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert set(listed) == packages(repository)
+
+
+def test_every_provider_and_check_package_is_an_entry_point(repository: Path) -> None:
+    project = tomllib.loads((repository / "pyproject.toml").read_text())
+    modules = set(project["project"]["entry-points"]["spotdeploy"].values())
+    plugins = {path.rpartition("/")[2] for path in packages(repository)} - {"spotdeploy"}
+    assert plugins - {"spotdeploy_libcloud"} <= modules
+
+
+def test_every_package_is_typed(repository: Path) -> None:
+    missing = [p for p in packages(repository) if not (repository / p / "py.typed").exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("folder", ["providers", "plugins", "instance"])
+def test_the_plugin_folders_are_no_packages(repository: Path, folder: str) -> None:
+    assert not (repository / folder / "__init__.py").exists()
+
+
+def test_no_module_is_longer_than_300_lines(repository: Path) -> None:
+    long = {
+        str(path.relative_to(repository)): count
+        for folder in ("spotdeploy", "providers", "plugins", "instance")
+        for path in (repository / folder).rglob("*.py")
+        if (count := len(path.read_text().splitlines())) > LIMIT
+    }
+    assert not long
+
+
+def test_the_core_imports_no_provider_and_no_cloud(repository: Path) -> None:
+    forbidden = re.compile(r"^\s*(?:from|import) (?:spotdeploy_\w+|libcloud|botocore|boto3)", re.M)
+    guilty = [
+        str(path.relative_to(repository))
+        for path in (repository / "spotdeploy").rglob("*.py")
+        if forbidden.search(path.read_text())
+    ]
+    assert not guilty
+
+
+def test_the_reference_config_loads_and_names_every_key(repository: Path) -> None:
+    path = repository / "spotdeploy.toml"
+    load(path)
+    text = path.read_text()
+    missing = [key for key in keys(Config) if not re.search(rf"^\W*([a-z]+\.)?{key}\b", text, re.MULTILINE)]
+    assert not missing
+
+
+def keys(struct: type[msgspec.Struct]) -> list[str]:
+    found = []
+    for field in msgspec.structs.fields(struct):
+        found.append(field.encode_name)
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            found += keys(field.type)
+    return found
