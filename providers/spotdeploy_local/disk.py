@@ -10,6 +10,7 @@ from pathlib import Path
 from spotdeploy_local.engine import MachineSpec
 from spotdeploy_local.recipe import USER_DATA
 
+_DATASOURCE = "/etc/cloud/cloud.cfg.d/91_spotdeploy_datasource.cfg"
 _SEED = "/var/lib/cloud/seed/nocloud"
 
 
@@ -22,6 +23,9 @@ def first_files(spec: MachineSpec, address: str) -> dict[str, bytes]:
         "/etc/resolv.conf": b"",
         "/etc/machine-id": f"{machine_id(spec.id)}\n".encode(),
     }
+    if spec.cloud_init:
+        source = "NoCloud" if spec.user_data else "Ec2"
+        files[_DATASOURCE] = f"datasource_list: [ {source}, None ]\n".encode()
     if spec.user_data and spec.cloud_init:
         meta = f"instance-id: {spec.id}\nlocal-hostname: {spec.name}\n"
         files |= {f"{_SEED}/user-data": spec.user_data, f"{_SEED}/meta-data": meta.encode()}

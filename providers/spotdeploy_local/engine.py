@@ -69,7 +69,8 @@ class MachineSpec:
     """Absolute path to content: put in place before the first boot, mode 0600."""
     cloud_init: bool = False
     """Boot the image with cloud-init. Its datasource is NoCloud when there is user-data here,
-    otherwise Ec2 at 169.254.169.254, which someone must serve inside the network."""
+    otherwise Ec2 at 169.254.169.254, which someone must serve inside the network; another one is
+    chosen by a file such as `/etc/cloud/cloud.cfg.d/99_lab.cfg` in `files`."""
     details: Mapping[str, str] = field(default_factory=dict)
     """Facts kept with the machine and given back; nothing is selected by them."""
     time_to_live: float | None = None

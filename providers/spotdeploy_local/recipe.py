@@ -54,12 +54,15 @@ WantedBy=multi-user.target
 """
 
 _CLOUD_INIT = """\
-datasource_list: [ NoCloud, Ec2, None ]
 datasource:
   Ec2:
     strict_id: false
     timeout: 5
     max_wait: 30
+locale: false
+apt: { preserve_sources_list: true }
+network: { config: disabled }
+ssh_genkeytypes: [ ed25519 ]
 """
 
 _PACKAGES = (
