@@ -150,6 +150,10 @@ class SupportsAccount(ABC):
     def account(self) -> str:
         """The account's, project's or subscription's id."""
 
+    def identity(self) -> str:
+        """Who acts there, in the cloud's own words; empty when the provider cannot tell."""
+        return ""
+
 
 class SupportsPrepare(ABC):
     """A provider that must make something on this host before its first create."""
@@ -157,3 +161,20 @@ class SupportsPrepare(ABC):
     @abstractmethod
     def prepare(self, progress: Callable[[str], None]) -> None:
         """Make it, reporting each step; returns at once when it is there. Blocks for minutes."""
+
+
+class SupportsInterruptionNotice(ABC):
+    """A provider whose nodes can read, on themselves, that the cloud is about to take them back.
+
+    These two methods call nothing and may be called from any thread.
+    """
+
+    @abstractmethod
+    def notice_command(self) -> Sequence[str]:
+        """The command to run on a node. It ends within seconds, with exit code 0, and prints
+        nothing while no interruption was announced."""
+
+    @abstractmethod
+    def notice(self, output: str) -> Fate | None:
+        """The fate that the command's output announces, or None. Output that makes no sense
+        announces nothing."""

@@ -1,0 +1,43 @@
+"""`[provider.aws]`: which account, where, and what kind of machines."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from spotdeploy.provider import ProviderConfig
+
+Region = Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2,3}(-[a-z]+)+-\d+$")]
+Size = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")]
+SubnetId = Annotated[str, msgspec.Meta(pattern=r"^subnet-[0-9a-f]+$")]
+AccountId = Annotated[str, msgspec.Meta(pattern=r"^\d{12}$")]
+
+
+class AwsConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The keys of `[provider.aws]`. Everything has a default that suits a fresh account."""
+
+    profile: str | None = None
+    """The profile of ~/.aws/config; the usual chain of the AWS tools when left out."""
+    account: AccountId | None = None
+    """The only account in which anything may be created or destroyed."""
+    regions: tuple[Region, ...] = ()
+    """First choice first; the profile's or environment's region when left out."""
+    sizes: Annotated[tuple[Size, ...], msgspec.Meta(min_length=1)] = ("t3.small", "t3a.small")
+    """Instance types, first choice first."""
+    image: str = "ubuntu-lts"
+    """`ubuntu-lts`, an AMI's id, or a pattern of AMI names such as `my-image-*` (newest wins)."""
+    image_owner: str = "self"
+    """Whose images a name pattern may match: an account's id, `self` or `amazon`."""
+    subnets: tuple[SubnetId, ...] = ()
+    """Where to put nodes; the default subnets of the default VPC when left out."""
+    address: Literal["public", "private"] = "public"
+    """Which address of a node ssh dials; with `private`, nodes get no public one."""
+    root_volume_gb: Annotated[int, msgspec.Meta(ge=1, le=16384)] = 16
+    """Size of the gp3 root volume in GiB."""
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
+    """More tags for everything that is created, such as a cost centre."""
+    endpoint: str | None = None
+    """URL of the EC2 API, instead of AWS_ENDPOINT_URL_EC2 or AWS's own."""
+    address_service: str = "https://checkip.amazonaws.com"
+    """Asked for this computer's own address when `nodes.allow_from` is left out."""

@@ -1,0 +1,89 @@
+"""AWS's error codes, sorted by what the caller does next.
+
+The codes are those of https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html;
+the throttling ones are completed from botocore's retry table, and the spot ones from
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from spotdeploy_libcloud.codes import Codes
+
+CODES: Final = Codes(
+    capacity=frozenset(
+        {
+            "InsufficientCapacity",
+            "InsufficientFreeAddressesInSubnet",
+            "InsufficientHostCapacity",
+            "InsufficientInstanceCapacity",
+            "InsufficientReservedInstanceCapacity",
+            "SpotMaxPriceTooLow",
+            "UnfulfillableCapacity",
+            "Unsupported",
+        }
+    ),
+    quota=frozenset(
+        {
+            "InstanceLimitExceeded",
+            "MaxSpotInstanceCountExceeded",
+            "NetworkInterfaceLimitExceeded",
+            "PendingVerification",
+            "ResourceLimitExceeded",
+            "SecurityGroupLimitExceeded",
+            "VcpuLimitExceeded",
+            "VolumeLimitExceeded",
+        }
+    ),
+    credentials=frozenset(
+        {
+            "AccessDenied",
+            "AuthFailure",
+            "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
+            "Blocked",
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "IncompleteSignature",
+            "InvalidAccessKeyId",
+            "InvalidClientTokenId",
+            "MissingAuthenticationToken",
+            "OptInRequired",
+            "RequestExpired",
+            "SignatureDoesNotMatch",
+            "UnauthorizedOperation",
+            "UnrecognizedClientException",
+        }
+    ),
+    throttled=frozenset(
+        {
+            "EC2ThrottledException",
+            "InternalError",
+            "InternalFailure",
+            "RequestLimitExceeded",
+            "RequestThrottled",
+            "ServiceUnavailable",
+            "Throttling",
+            "ThrottlingException",
+            "Unavailable",
+        }
+    ),
+    hints={
+        "AuthFailure": "check the credentials, and that the region is enabled for the account",
+        "AuthFailure.ServiceLinkedRoleCreationNotPermitted": (
+            "once per account, as an administrator: "
+            "aws iam create-service-linked-role --aws-service-name spot.amazonaws.com"
+        ),
+        "ExpiredToken": "get new credentials, for example with 'aws sso login'",
+        "MaxSpotInstanceCountExceeded": "ask for more under 'Service Quotas', Amazon EC2, spot",
+        "OptInRequired": "accept the image's terms in the AWS Marketplace, or choose another image",
+        "RequestExpired": "set this computer's clock, or get new credentials",
+        "UnauthorizedOperation": "the permissions needed are listed in docs/providers/aws.md",
+        "VcpuLimitExceeded": "ask for more under 'Service Quotas', Amazon EC2, on-demand",
+    },
+)
+
+UNKNOWN_OUTCOME: Final = frozenset({"InternalError", "InternalFailure", "Unavailable"})
+"""After these a create call may have taken effect all the same."""
+MISSING: Final = frozenset({"InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed"})
+"""No such instance. Malformed is what an id from somewhere else gets."""

@@ -1,0 +1,114 @@
+"""Where nodes are put: zones with their subnets, and the security group of a run."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from spotdeploy import labels as names
+from spotdeploy.errors import ConfigError, ProviderError, ThrottledError
+from spotdeploy_aws.actions import Action
+from spotdeploy_aws.driver import PAGE, Ec2Driver
+from spotdeploy_aws.launch import Place, tag_specification
+from spotdeploy_aws.query import Parameters, filters, tag_filters, text
+
+SSH: Final = 22
+
+
+def places(driver: Ec2Driver, subnets: Sequence[str]) -> list[Place]:
+    """The zones nodes can be put in, each with its subnet, in the order of `subnets`; without
+    `subnets`, the default subnets. One call.
+
+    Raises ConfigError when there is nowhere to put a node.
+    """
+    wanted = {"subnet-id": subnets} if subnets else {"default-for-az": ["true"]}
+    parameters: Parameters = {
+        "Filter": filters({**wanted, "state": ["available"]}),
+        "MaxResults": PAGE,
+    }
+    found = [
+        Place(text(item, "availabilityZone"), text(item, "subnetId"), text(item, "vpcId"))
+        for item in driver.pages(Action.DESCRIBE_SUBNETS, "subnetSet", parameters)
+    ]
+    if subnets:
+        found.sort(key=lambda place: subnets.index(place.subnet))
+    else:
+        found.sort(key=lambda place: place.zone)
+    if found:
+        return found
+    region = driver.region_name
+    if subnets:
+        raise ConfigError(f"none of the subnets {', '.join(subnets)} is in {region}")
+    raise ConfigError(
+        f"there is no default VPC in {region}",
+        hint=f"run 'aws ec2 create-default-vpc --region {region}' or set provider.aws.subnets",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a security group lets in."""
+
+    ports: tuple[int, ...]
+    """TCP ports besides ssh."""
+    sources: tuple[str, ...]
+    """CIDRs."""
+
+    def permissions(self) -> list[Parameters]:
+        """The `IpPermissions` parameter."""
+        networks = [ipaddress.ip_network(source, strict=False) for source in self.sources]
+        ranges: dict[str, list[dict[str, str]]] = {
+            "IpRanges": [{"CidrIp": str(one)} for one in networks if one.version == 4],
+            "Ipv6Ranges": [{"CidrIpv6": str(one)} for one in networks if one.version == 6],
+        }
+        return [
+            {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, **ranges}
+            for port in sorted({SSH, *self.ports})
+        ]
+
+
+def group_for(driver: Ec2Driver, vpc: str, labels: Mapping[str, str], opening: Opening) -> str:
+    """The id of this run's security group in a VPC, made if it is not there. May be repeated.
+
+    Raises:
+        ThrottledError: AWS says it exists but does not list it yet.
+    """
+    scope = {key: labels[key] for key in (names.DEPLOYMENT, names.RUN)}
+    group = _find(driver, vpc, scope) or _make(driver, vpc, scope, labels)
+    try:
+        driver.call(
+            Action.AUTHORIZE_SECURITY_GROUP_INGRESS,
+            {"GroupId": group, "IpPermissions": opening.permissions()},
+        )
+    except ProviderError as error:
+        if error.code != "InvalidPermission.Duplicate":
+            raise
+    return group
+
+
+def _find(driver: Ec2Driver, vpc: str, scope: Mapping[str, str]) -> str | None:
+    wanted = filters({**tag_filters(scope), "vpc-id": [vpc]})
+    parameters: Parameters = {"Filter": wanted, "MaxResults": PAGE}
+    found = driver.pages(Action.DESCRIBE_SECURITY_GROUPS, "securityGroupInfo", parameters)
+    return text(found[0], "groupId") if found else None
+
+
+def _make(driver: Ec2Driver, vpc: str, scope: Mapping[str, str], labels: Mapping[str, str]) -> str:
+    name = f"spotdeploy-{scope[names.DEPLOYMENT]}-{scope[names.RUN]}"
+    kept = {key: value for key, value in labels.items() if key != names.BATCH}
+    parameters: Parameters = {
+        "GroupName": name,
+        "GroupDescription": "made by spotdeploy, removed with its nodes",
+        "VpcId": vpc,
+        "TagSpecification": [tag_specification("security-group", kept)],
+    }
+    try:
+        return text(driver.call(Action.CREATE_SECURITY_GROUP, parameters), "groupId")
+    except ProviderError as error:
+        if error.code != "InvalidGroup.Duplicate":
+            raise
+    if (found := _find(driver, vpc, scope)) is None:
+        raise ThrottledError(f"security group {name} exists, but is not listed yet")
+    return found

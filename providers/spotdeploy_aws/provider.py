@@ -1,0 +1,149 @@
+"""AWS as spotdeploy sees it: one object, one region."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
+from spotdeploy.provider import (
+    Provider,
+    ProviderConfig,
+    SupportsAccount,
+    SupportsConsole,
+    SupportsInterruptionNotice,
+)
+from spotdeploy_aws import notice
+from spotdeploy_aws.config import AwsConfig
+from spotdeploy_aws.credentials import Chain
+
+if TYPE_CHECKING:  # these load libcloud, which takes a third of a second
+    from spotdeploy_aws.cloud import Cloud
+
+
+class AwsProvider(
+    Provider[AwsConfig], SupportsConsole, SupportsAccount, SupportsInterruptionNotice
+):
+    """EC2 in one region. Every call is signed, typed and paginated; see `driver`."""
+
+    name: ClassVar[str] = "aws"
+    Config: ClassVar[type[ProviderConfig]] = AwsConfig
+    user_data_limit: ClassVar[int] = 16384
+    settle_seconds: ClassVar[float] = 30.0
+    """EC2 is eventually consistent, for some seconds as a rule:
+    https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
+
+    @classmethod
+    def locations(cls, config: AwsConfig) -> Sequence[str]:
+        """The regions of the config, or the one of the environment or profile.
+
+        Raises ConfigError when there is none anywhere.
+        """
+        return config.regions or (Chain(config.profile).region(),)
+
+    def __init__(self, config: AwsConfig, location: str) -> None:
+        """Keep what is given."""
+        self._config = config
+        self._location = location
+
+    def doctor(self) -> Sequence[Problem]:
+        """Identity, account, network, sizes, images, and the permission to launch (a dry run)."""
+        from spotdeploy_aws.doctor import examine
+
+        return examine(self._cloud, self._config)
+
+    def offers(self, pool: Pool) -> Sequence[Offer]:
+        """Three calls at most, however many zones and sizes."""
+        from spotdeploy_aws.offers import candidates
+
+        cloud = self._cloud
+        zones = [place.zone for place in cloud.places]
+        return candidates(cloud.driver, cloud.prices, zones, self._config.sizes, pool)
+
+    def create(self, offer: Offer, batch: Batch) -> Created:
+        """One RunInstances for the batch; the run's security group is made before the first."""
+        from spotdeploy_aws.launching import launch
+
+        return launch(self._cloud, self._config, offer, batch)
+
+    def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
+        """One call for each thousand instances."""
+        from spotdeploy_aws.nodes import NOT_GONE
+        from spotdeploy_aws.query import tag_filters
+
+        wanted = {**tag_filters(labels), "instance-state-name": NOT_GONE}
+        found = self._cloud.driver.list_nodes(ex_filters=wanted)
+        return [self._cloud.to_node(node) for node in found]
+
+    def destroy(self, nodes: Sequence[Node]) -> None:
+        """One TerminateInstances for a thousand; see `ending.terminate` for what AWS refuses."""
+        if not nodes:
+            return
+        from spotdeploy_aws.ending import terminate
+
+        self._cloud.check_account()
+        terminate(self._cloud.driver, [node.id for node in nodes])
+
+    def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
+        """Security groups, volumes, network interfaces and spot requests, by label."""
+        from spotdeploy_aws.leftovers import leftovers
+
+        return leftovers(self._cloud.driver, labels)
+
+    def release(self, resources: Sequence[Resource]) -> None:
+        """Delete these; what something still uses stays for the next try."""
+        if not resources:
+            return
+        from spotdeploy_aws.leftovers import release
+
+        self._cloud.check_account()
+        self._cloud.forget_groups()
+        release(self._cloud.driver, resources)
+
+    def fate(self, node: Node) -> Fate:
+        """From the instance's state reason and its spot request. Two calls."""
+        from spotdeploy_aws.fate import fate
+
+        return fate(self._cloud.driver, node)
+
+    def protection(self) -> str:
+        """The timer in user-data, and EC2's own shutdown behaviour."""
+        return "powers itself off when its time to live ends, and EC2 then terminates it"
+
+    def by_hand(self, thing: Node | Resource) -> str:
+        """The `aws ec2` command."""
+        from spotdeploy_aws.leftovers import by_hand
+
+        end = f"terminate-instances --instance-ids {thing.id}"
+        what = by_hand(thing) if isinstance(thing, Resource) else end
+        profile = f" --profile {self._config.profile}" if self._config.profile else ""
+        return f"aws ec2 {what} --region {self._location}{profile}"
+
+    def console(self, node: Node) -> str:
+        """See `SupportsConsole.console`."""
+        from spotdeploy_aws.console import console
+
+        return console(self._cloud.driver, node.id)
+
+    def account(self) -> str:
+        """The account's id, from STS."""
+        return self._cloud.identity[0]
+
+    def identity(self) -> str:
+        """The identity's ARN, from STS."""
+        return self._cloud.identity[1]
+
+    def notice_command(self) -> Sequence[str]:
+        """See `SupportsInterruptionNotice.notice_command`."""
+        return notice.command()
+
+    def notice(self, output: str) -> Fate | None:
+        """See `SupportsInterruptionNotice.notice`."""
+        return notice.announced(output)
+
+    @cached_property
+    def _cloud(self) -> Cloud:
+        from spotdeploy_aws.cloud import Cloud
+
+        return Cloud(self._config, self._location)

@@ -1,0 +1,1 @@
+"""What the providers built on apache-libcloud share. No provider itself."""

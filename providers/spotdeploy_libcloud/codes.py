@@ -1,0 +1,50 @@
+"""Sorting a cloud's error codes by what the caller does next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from spotdeploy.errors import (
+    CapacityError,
+    CredentialsError,
+    ProviderError,
+    QuotaError,
+    ThrottledError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """One cloud's error codes, by kind. A code in none of the sets is a plain ProviderError."""
+
+    capacity: frozenset[str] = frozenset()
+    quota: frozenset[str] = frozenset()
+    credentials: frozenset[str] = frozenset()
+    throttled: frozenset[str] = frozenset()
+    hints: Mapping[str, str] = field(default_factory=dict)
+    """Code to what a person does about it."""
+
+    def error(self, code: str, words: str, status: int, call: str) -> ProviderError:
+        """The typed error for an answer: its code, its words and its HTTP status.
+
+        `call` says what was asked, and where. An unknown code with status 401 or 403 is about
+        credentials; one with 429 or 5xx asks for patience.
+        """
+        kind = self._kind(code, status)
+        said = f"{code}: {words}" if code else words
+        return kind(f"{call}: {said}", code=code, hint=self.hints.get(code))
+
+    def _kind(self, code: str, status: int) -> type[ProviderError]:
+        known: tuple[tuple[frozenset[str], type[ProviderError]], ...] = (
+            (self.capacity, CapacityError),
+            (self.quota, QuotaError),
+            (self.credentials, CredentialsError),
+            (self.throttled, ThrottledError),
+        )
+        for codes, kind in known:
+            if code in codes:
+                return kind
+        if status in (401, 403):
+            return CredentialsError
+        return ThrottledError if status == 429 or status >= 500 else ProviderError

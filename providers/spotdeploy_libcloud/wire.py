@@ -1,0 +1,74 @@
+"""Turning what goes wrong on the wire into our errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from spotdeploy.errors import LostReplyError, ProviderError, ThrottledError
+
+
+class Wire:
+    """The way to one endpoint. Remembers whether the endpoint ever answered: an outage in the
+    middle of a run is waited out, one at its start is reported at once."""
+
+    def __init__(self, endpoint: str) -> None:
+        """`endpoint` is what errors call it, such as its URL."""
+        self._endpoint = endpoint
+        self._answered = False
+
+    @contextmanager
+    def call(self, what: str, *, repeatable: bool) -> Iterator[None]:
+        """Run one request inside this. `what` names it in errors.
+
+        Raises:
+            LostReplyError: it was sent, no answer came, and it is not `repeatable` blindly.
+            ThrottledError: the same, but it may simply be repeated; or the endpoint, which
+                answered before, cannot be reached now.
+            ProviderError: the endpoint cannot be reached, or what answers speaks another language.
+        """
+        from libcloud.common.types import MalformedResponseError
+        from requests.exceptions import RequestException
+
+        try:
+            yield
+            self._answered = True
+        except ProviderError:
+            self._answered = True
+            raise
+        except MalformedResponseError as error:
+            raise ProviderError(
+                f"{what}: {self._endpoint} answered something that cannot be read: "
+                f"{str(error.body)[:200]!r}"
+            ) from error
+        except RequestException as error:
+            raise self._typed(what, error, repeatable) from error
+
+    def _typed(self, what: str, error: Exception, repeatable: bool) -> ProviderError:
+        if _never_sent(error):
+            words = f"{what}: cannot reach {self._endpoint}: {_innermost(error)}"
+            if self._answered:
+                return ThrottledError(words)
+            return ProviderError(words, hint="check the network, the region and the endpoint")
+        words = f"{what}: no answer from {self._endpoint}: {_innermost(error)}"
+        return ThrottledError(words) if repeatable else LostReplyError(words)
+
+
+def _never_sent(error: BaseException) -> bool:
+    """True when no connection came about, so that the cloud cannot have seen the request."""
+    from requests.exceptions import ConnectTimeout, ProxyError, SSLError
+    from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
+
+    if isinstance(error, ConnectTimeout | ProxyError | SSLError):
+        return True
+    reason = error.args[0] if error.args else None
+    if isinstance(reason, MaxRetryError):
+        reason = reason.reason
+    return isinstance(reason, NewConnectionError | ConnectTimeoutError)
+
+
+def _innermost(error: BaseException) -> str:
+    """The last cause: the one that says what happened, without its wrappers."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,0 +1,135 @@
+"""A request to the lab, and its answer, as data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from xml.etree.ElementTree import Element, fromstring, tostring
+from xml.sax.saxutils import escape
+
+NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
+"""As in the examples of https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Welcome.html."""
+MOTO_NAMESPACE = b"http://ec2.amazonaws.com/doc/2016-11-15\""
+"""moto leaves out the last character, and libcloud then finds nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, as the client sent it."""
+
+    action: str
+    service: str
+    region: str
+    parameters: Mapping[str, str]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def listed(self, name: str) -> list[str]:
+        """The values of a list parameter: `InstanceId.1`, `InstanceId.2` and so on."""
+        pattern = re.compile(rf"{re.escape(name)}\.(\d+)")
+        found = [(pattern.fullmatch(key), value) for key, value in self.parameters.items()]
+        return [value for match, value in sorted((int(m[1]), v) for m, v in found if m)]
+
+    def filters(self) -> dict[str, list[str]]:
+        """The `Filter` parameter as name to values."""
+        found: dict[str, list[str]] = {}
+        for key, name in self.parameters.items():
+            if match := re.fullmatch(r"Filter\.(\d+)\.Name", key):
+                found[name] = self.listed(f"Filter.{match[1]}.Value")
+        return found
+
+    def tags_for(self, kind: str) -> dict[str, str]:
+        """What a `TagSpecification` says for one kind of resource."""
+        tags: dict[str, str] = {}
+        for key, value in self.parameters.items():
+            if value == kind and (
+                match := re.fullmatch(r"(TagSpecification\.\d+)\.ResourceType", key)
+            ):
+                for inner, name in self.parameters.items():
+                    if inner.startswith(f"{match[1]}.Tag.") and inner.endswith(".Key"):
+                        tags[name] = self.parameters[inner.removesuffix("Key") + "Value"]
+        return tags
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer."""
+
+    status: int
+    body: bytes
+
+    @property
+    def ok(self) -> bool:
+        """True for success."""
+        return self.status == 200
+
+    def xml(self) -> Element:
+        """The body, parsed."""
+        return fromstring(self.body)
+
+
+DROPPED = Reply(0, b"")
+"""The connection is closed and nothing is answered."""
+
+
+class AwsError(Exception):
+    """An error answer of the API."""
+
+    def __init__(self, code: str, words: str, status: int = 400) -> None:
+        super().__init__(words)
+        self.code, self.words, self.status = code, words, status
+
+    def reply(self) -> Reply:
+        """As EC2 writes it."""
+        error = f"<Error><Code>{self.code}</Code><Message>{escape(self.words)}</Message></Error>"
+        body = f"<Response><Errors>{error}</Errors><RequestID>lab</RequestID></Response>"
+        return Reply(self.status, body.encode())
+
+
+def answer(root: Element) -> Reply:
+    """A successful answer."""
+    return Reply(200, tostring(root, default_namespace=NAMESPACE))
+
+
+def named(path: str) -> str:
+    """A path with EC2's namespace."""
+    return "/".join(f"{{{NAMESPACE}}}{step}" for step in path.split("/"))
+
+
+def get(element: Element, path: str) -> str:
+    """The text at a path, or ""."""
+    return element.findtext(named(path)) or ""
+
+
+def put(element: Element, path: str, text: str) -> None:
+    """Set the text at a path, making what is not there."""
+    for step in path.split("/"):
+        inner = element.find(named(step))
+        if inner is None:
+            inner = Element(named(step))
+            element.append(inner)
+        element = inner
+    element.text = text
+
+
+def instances(root: Element) -> Iterator[tuple[Element, Element]]:
+    """Every instance of a DescribeInstances or RunInstances answer, with the set it is in."""
+    for holder in root.iter(named("instancesSet")):
+        for item in holder.findall(named("item")):
+            yield holder, item
+
+
+def tag_set(tags: Mapping[str, str]) -> Element:
+    """A `tagSet`."""
+    holder = Element(named("tagSet"))
+    for key, value in tags.items():
+        item = Element(named("item"))
+        put(item, "key", key)
+        put(item, "value", value)
+        holder.append(item)
+    return holder
+
+
+def matches(filters: Mapping[str, Sequence[str]], facts: Mapping[str, str]) -> bool:
+    """True when every filter has one of its values among the facts."""
+    return all(facts.get(name) in values for name, values in filters.items())

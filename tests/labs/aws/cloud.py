@@ -1,0 +1,304 @@
+"""moto made to behave like EC2 where it does not. Each difference has its source beside it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from xml.etree.ElementTree import Element
+
+from tests.labs.aws.call import (
+    DROPPED,
+    AwsError,
+    Call,
+    Reply,
+    answer,
+    get,
+    instances,
+    matches,
+    named,
+    put,
+    tag_set,
+)
+from tests.labs.aws.faults import Faults
+from tests.labs.aws.wire_model import violations
+
+Forward = Callable[[Call, dict[str, str]], Reply]
+"""Sends parameters to moto under the call's headers."""
+
+
+@dataclass
+class Instance:
+    """What the lab knows of an instance besides what moto does."""
+
+    id: str
+    region: str
+    market: str
+    launched_at: float
+    groups: list[str]
+    request_tags: dict[str, str]
+    user_data: str
+    address: str
+    terminated_at: float | None = None
+    interrupted: bool = False
+    noticed_at: float | None = None
+    """When the interruption was announced."""
+
+
+@dataclass
+class Timing:
+    """How slow the cloud is, in seconds."""
+
+    listing_delay: float = 0.0
+    """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html: an instance that
+    was just made is not listed yet, and unknown by its id."""
+    going: float = 0.0
+    """How long an instance is `shutting-down`, which moto skips:
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html"""
+    clock: Callable[[], float] = time.monotonic
+
+
+@dataclass
+class Cloud:
+    """The behaviour of EC2 over moto's. Calls come from several threads."""
+
+    forward: Forward
+    faults: Faults = field(default_factory=Faults)
+    timing: Timing = field(default_factory=Timing)
+    prices: dict[tuple[str, str], float] = field(default_factory=dict)
+    """(zone, size) to USD per hour on the spot market; others are moto's."""
+    calls: list[Call] = field(default_factory=list)
+    """Every call that arrived."""
+    wrong: list[str] = field(default_factory=list)
+    """Every breach of EC2's service model."""
+    known: dict[str, Instance] = field(default_factory=dict)
+    on_change: list[Callable[[], None]] = field(default_factory=list)
+    """Called after instances came or went."""
+    _tokens: dict[tuple[str, str], tuple[dict[str, str], Reply]] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def handle(self, call: Call) -> Reply:
+        """Answer one call."""
+        with self._lock:
+            self.calls.append(call)
+            try:
+                return self._answer(call)
+            except AwsError as error:
+                return error.reply()
+
+    def _answer(self, call: Call) -> Reply:
+        if call.service == "ec2" and (wrong := violations(call.parameters)):
+            self.wrong += wrong
+            raise AwsError("UnknownParameter", "; ".join(wrong))
+        fault = self.faults.take(call)
+        if fault and fault.error:
+            raise fault.error
+        if fault and fault.lose == "request":
+            return DROPPED
+        reply = self._behave(call)
+        return DROPPED if fault else reply
+
+    def _behave(self, call: Call) -> Reply:
+        behaviour = {
+            "RunInstances": self._run,
+            "TerminateInstances": self._terminate,
+            "DescribeInstances": self._describe,
+            "DescribeSpotInstanceRequests": self._requests,
+            "CancelSpotInstanceRequests": self._cancel,
+            "DescribeSpotPriceHistory": self._spot_prices,
+            "DeleteSecurityGroup": self._delete_group,
+        }.get(call.action)
+        return behaviour(call) if behaviour else self.forward(call, dict(call.parameters))
+
+    def _run(self, call: Call) -> Reply:
+        """https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html: a repeated
+        token gives the first answer again, and other parameters under it are an error. moto
+        ignores the token.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html: as many as
+        there is capacity for, between MinCount and MaxCount. moto always launches MinCount.
+        """
+        asked = dict(call.parameters)
+        token = (call.region, asked.get("ClientToken", ""))
+        if token[1] and token in self._tokens:
+            first, reply = self._tokens[token]
+            if first != asked:
+                raise AwsError("IdempotentParameterMismatch", "other parameters for this token")
+            return reply
+        if asked.get("DryRun") == "true":
+            return self.forward(call, asked)
+        market = asked.get("InstanceMarketOptions.MarketType", "on-demand")
+        count = int(asked["MaxCount"])
+        granted = self.faults.grant(self._zone(call), asked["InstanceType"], market, count)
+        if granted < int(asked["MinCount"]):
+            raise AwsError("InsufficientInstanceCapacity", "fewer than MinCount", 500)
+        reply = self.forward(call, {**asked, "MinCount": str(granted), "MaxCount": str(granted)})
+        if not reply.ok:
+            return reply
+        root = reply.xml()
+        for _, item in instances(root):
+            self._remember(call, item, market)
+        reply = answer(root)
+        self._tokens[token] = asked, reply
+        self._changed()
+        return reply
+
+    def _remember(self, call: Call, item: Element, market: str) -> None:
+        put(item, "instanceState/code", "0")
+        put(item, "instanceState/name", "pending")
+        groups = [value for key, value in call.parameters.items() if "SecurityGroupId." in key]
+        self.known[get(item, "instanceId")] = Instance(
+            id=get(item, "instanceId"),
+            region=call.region,
+            market=market,
+            launched_at=self.timing.clock(),
+            groups=groups,
+            request_tags=call.tags_for("spot-instances-request"),
+            user_data=call.parameters.get("UserData", ""),
+            address=get(item, "ipAddress"),
+        )
+
+    def _zone(self, call: Call) -> str:
+        subnet = call.parameters.get("NetworkInterface.1.SubnetId", "")
+        question = {
+            "Action": "DescribeSubnets", "Version": "2016-11-15",
+            "Filter.1.Name": "subnet-id", "Filter.1.Value.1": subnet,
+        }  # fmt: skip
+        found = self.forward(call, question).xml()
+        return get(found, "subnetSet/item/availabilityZone")
+
+    def _terminate(self, call: Call) -> Reply:
+        """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html: an
+        unknown instance, and so one that is not visible yet, lets the whole call fail."""
+        ids = call.listed("InstanceId")
+        self._refuse_unseen(ids)
+        reply = self.forward(call, dict(call.parameters))
+        if reply.ok:
+            self.went(ids)
+        return reply
+
+    def went(self, ids: list[str]) -> None:
+        """Note that these instances end now."""
+        with self._lock:
+            for id_ in ids:
+                if (known := self.known.get(id_)) and known.terminated_at is None:
+                    known.terminated_at = self.timing.clock()
+        self._changed()
+
+    def _describe(self, call: Call) -> Reply:
+        """Late to list, slow to end, and truthful about who ended it."""
+        self._refuse_unseen(call.listed("InstanceId"))
+        wanted = call.filters().get("instance-state-name")
+        reply = self.forward(call, _also_terminated(call))
+        if not reply.ok:
+            return reply
+        root = reply.xml()
+        for holder, item in list(instances(root)):
+            known = self.known.get(get(item, "instanceId"))
+            if known:
+                self._dress(item, known)
+            hidden = known is not None and self._unseen(known)
+            if hidden or (wanted and get(item, "instanceState/name") not in wanted):
+                holder.remove(item)
+        return answer(root)
+
+    def _dress(self, item: Element, known: Instance) -> None:
+        if known.terminated_at is not None and self._going(known):
+            put(item, "instanceState/code", "32")
+            put(item, "instanceState/name", "shutting-down")
+        if known.interrupted:
+            put(item, "stateReason/code", "Server.SpotInstanceTermination")
+            put(
+                item,
+                "stateReason/message",
+                "Server.SpotInstanceTermination: Spot instance termination",
+            )
+
+    def _requests(self, call: Call) -> Reply:
+        """RunInstances makes a spot request for each spot instance, with the tags given for it:
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-requests.html. moto does not.
+        """
+        root = Element(named("DescribeSpotInstanceRequestsResponse"))
+        holder = Element(named("spotInstanceRequestSet"))
+        root.append(holder)
+        for known in self.known.values():
+            if known.market != "spot" or known.region != call.region:
+                continue
+            state, code = self._request_state(known)
+            facts = {"instance-id": known.id, "state": state}
+            facts |= {f"tag:{key}": value for key, value in known.request_tags.items()}
+            if matches(call.filters(), facts):
+                item = Element(named("item"))
+                put(item, "spotInstanceRequestId", f"sir-{known.id[2:]}")
+                put(item, "state", state)
+                put(item, "status/code", code)
+                put(item, "instanceId", known.id)
+                item.append(tag_set(known.request_tags))
+                holder.append(item)
+        return answer(root)
+
+    def _request_state(self, known: Instance) -> tuple[str, str]:
+        """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html"""
+        if known.terminated_at is not None:
+            if known.interrupted:
+                return "closed", "instance-terminated-no-capacity"
+            return "closed", "instance-terminated-by-user"
+        if known.noticed_at is not None:
+            return "active", "marked-for-termination"
+        return "active", "fulfilled"
+
+    def _cancel(self, call: Call) -> Reply:
+        root = Element(named("CancelSpotInstanceRequestsResponse"))
+        root.append(Element(named("spotInstanceRequestSet")))
+        return answer(root)
+
+    def _spot_prices(self, call: Call) -> Reply:
+        """moto gives every place the same price, of long ago."""
+        reply = self.forward(call, dict(call.parameters))
+        if not reply.ok:
+            return reply
+        root = reply.xml()
+        for item in root.iter(named("item")):
+            place = get(item, "availabilityZone"), get(item, "instanceType")
+            if place in self.prices:
+                put(item, "spotPrice", f"{self.prices[place]:.6f}")
+        return answer(root)
+
+    def _delete_group(self, call: Call) -> Reply:
+        """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSecurityGroup.html: a
+        group that an instance still has cannot be deleted. moto forgets at once."""
+        group = call.parameters.get("GroupId", "")
+        for known in self.known.values():
+            if group in known.groups and (known.terminated_at is None or self._going(known)):
+                raise AwsError("DependencyViolation", f"resource {group} has a dependent object")
+        return self.forward(call, dict(call.parameters))
+
+    def _refuse_unseen(self, ids: list[str]) -> None:
+        unseen = [id_ for id_ in ids if id_ in self.known and self._unseen(self.known[id_])]
+        if unseen:
+            words = f"The instance IDs '{', '.join(unseen)}' do not exist"
+            raise AwsError("InvalidInstanceID.NotFound", words)
+
+    def _unseen(self, known: Instance) -> bool:
+        return self.timing.clock() - known.launched_at < self.timing.listing_delay
+
+    def _going(self, known: Instance) -> bool:
+        ended = known.terminated_at
+        return ended is not None and self.timing.clock() - ended < self.timing.going
+
+    def _changed(self) -> None:
+        for tell in self.on_change:
+            tell()
+
+
+def _also_terminated(call: Call) -> dict[str, str]:
+    """What is `shutting-down` here is `terminated` to moto, so a filter must let that through."""
+    parameters = dict(call.parameters)
+    for key, name in call.parameters.items():
+        if name == "instance-state-name" and key.endswith(".Name"):
+            prefix = key.removesuffix("Name") + "Value."
+            values = {k: v for k, v in parameters.items() if k.startswith(prefix)}
+            if "shutting-down" in values.values() and "terminated" not in values.values():
+                parameters[f"{prefix}{len(values) + 1}"] = "terminated"
+    return parameters

@@ -1,0 +1,156 @@
+"""The AWS lab: moto behind a proxy that makes it behave like EC2."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from http.client import HTTPConnection
+from pathlib import Path
+from types import TracebackType
+
+from tests.labs.aws.call import Call, Reply, get, instances
+from tests.labs.aws.cloud import Cloud, Instance, Timing
+from tests.labs.aws.faults import Faults
+from tests.labs.aws.moto_server import MotoServer
+from tests.labs.aws.proxy import SECRETS, Proxy, Upstream
+
+ACCESS_KEY = next(iter(SECRETS))
+ACCOUNT = "123456789012"
+"""moto's."""
+
+
+class AwsLab:
+    """An AWS to test against, on 127.0.0.1. A context manager.
+
+    Clients find it by `environment`; everything else is for the test: `faults` says what goes
+    wrong, `timing` how slow it is, `calls` what arrived, `wrong` what EC2 would not have taken.
+    """
+
+    def __init__(self, folder: Path, moto: MotoServer | None = None) -> None:
+        """`moto` may be shared by several labs, one after the other; without it, one is run."""
+        self._folder = folder
+        self._moto = moto or MotoServer(folder)
+        self._own_moto = moto is None
+
+    def __enter__(self) -> AwsLab:
+        if self._own_moto:
+            self._moto.start(self.connect)
+        self._upstream = Upstream(self._moto.address, self.connect)
+        self.cloud = Cloud(self._upstream.forward)
+        listener = self.listener()
+        self._port = listener.getsockname()[1]
+        self._proxy = Proxy(listener, self.cloud.handle)
+        self._proxy.start()
+        self._reset_moto()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self._proxy.stop()
+        self._upstream.close()
+        if self._own_moto:
+            self._moto.stop()
+
+    @property
+    def url(self) -> str:
+        """The endpoint."""
+        return f"http://{self.host}:{self._port}"
+
+    @property
+    def host(self) -> str:
+        """Where the endpoint listens."""
+        return "127.0.0.1"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a client's environment must have to come here and nowhere else."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRETS[ACCESS_KEY],
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    @property
+    def faults(self) -> Faults:
+        """The script of what goes wrong."""
+        return self.cloud.faults
+
+    @property
+    def timing(self) -> Timing:
+        """How slow the cloud is."""
+        return self.cloud.timing
+
+    @property
+    def calls(self) -> list[Call]:
+        """Every call since the start, or since `forget_calls`."""
+        return self.cloud.calls
+
+    @property
+    def wrong(self) -> list[str]:
+        """What EC2 would not have taken."""
+        return self.cloud.wrong
+
+    def forget_calls(self) -> None:
+        """Count from here."""
+        self.cloud.calls.clear()
+
+    def actions(self) -> list[str]:
+        """The actions called, in order."""
+        return [call.action for call in self.calls]
+
+    def instances(self, region: str) -> dict[str, str]:
+        """Id to state of every instance in a region that moto holds and is not terminated."""
+        question = {"Action": "DescribeInstances", "MaxResults": "1000"}
+        root = self.ask(region, question).xml()
+        found = {get(i, "instanceId"): get(i, "instanceState/name") for _, i in instances(root)}
+        return {id_: state for id_, state in found.items() if state != "terminated"}
+
+    def interrupt(self, instance: str) -> None:
+        """Take a spot instance back, as EC2 does when the notice has run out."""
+        known = self.notify(instance)
+        known.interrupted = True
+        self.terminate([instance], known.region)
+
+    def notify(self, instance: str) -> Instance:
+        """Announce the interruption of a spot instance."""
+        known = self.cloud.known[instance]
+        known.noticed_at = known.noticed_at or self.timing.clock()
+        return known
+
+    def terminate(self, ids: Sequence[str], region: str) -> None:
+        """End instances behind the client's back."""
+        numbered = {f"InstanceId.{n}": id_ for n, id_ in enumerate(ids, 1)}
+        self.ask(region, {"Action": "TerminateInstances", **numbered})
+        self.cloud.went(list(ids))
+
+    def ask(self, region: str, parameters: dict[str, str]) -> Reply:
+        """Ask moto itself, past the proxy."""
+        scope = f"{ACCESS_KEY}/20260101/{region}/ec2/aws4_request"
+        headers = {
+            "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=, Signature="
+        }
+        call = Call(parameters["Action"], "ec2", region, parameters, headers)
+        return self._upstream.forward(call, {"Version": "2016-11-15", **parameters})
+
+    def connect(self, host: str, port: int) -> socket.socket:
+        """A connection within the lab."""
+        return socket.create_connection((host, port))
+
+    def listener(self) -> socket.socket:
+        """A bound socket within the lab."""
+        bound = socket.socket()
+        bound.bind((self.host, 0))
+        return bound
+
+    def _reset_moto(self) -> None:
+        connection = HTTPConnection(*self._moto.address)
+        connection.sock = self.connect(*self._moto.address)
+        connection.request("POST", "/moto-api/reset")
+        connection.getresponse().read()
+        connection.close()

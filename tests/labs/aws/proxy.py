@@ -1,0 +1,130 @@
+"""The HTTP server between the clients and moto."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from tests.labs.aws.call import DROPPED, MOTO_NAMESPACE, NAMESPACE, AwsError, Call, Reply
+from tests.labs.aws.signature import Signed, is_genuine
+
+Connect = Callable[[str, int], socket.socket]
+SECRETS = {"AKIALABUSER00000000A": "lab-secret-key", "ASIALABUSER00000000T": "lab-temporary-key"}
+"""Access key to secret key: whoever signs with one of these is let in."""
+
+
+class Proxy:
+    """Listens on an address and hands every call to `handle`."""
+
+    def __init__(self, listener: socket.socket, handle: Callable[[Call], Reply]) -> None:
+        """`listener` is bound already, in whichever network namespace it belongs to."""
+        server = ThreadingHTTPServer(("", 0), _Handler, bind_and_activate=False)
+        server.socket.close()
+        server.socket = listener
+        server.daemon_threads = True
+        server.handle_call = handle  # type: ignore[attr-defined]  # read by _Handler
+        listener.listen(128)
+        self._server = server
+        self._thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Serve no more."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class Upstream:
+    """Sends calls on to moto, over connections that `connect` makes."""
+
+    def __init__(self, address: tuple[str, int], connect: Connect) -> None:
+        self._address = address
+        self._connect = connect
+        self._idle: list[HTTPConnection] = []
+
+    def forward(self, call: Call, parameters: dict[str, str]) -> Reply:
+        """Send these parameters under the call's own headers: moto takes the account and region
+        from the Authorization header."""
+        headers = {
+            "Authorization": call.headers.get("Authorization", ""),
+            "Content-Type": "application/x-www-form-urlencoded; charset=utf-8",
+            "Host": f"{call.service}.{call.region}.amazonaws.com",
+        }
+        connection = self._idle.pop() if self._idle else self._open()
+        connection.request("POST", "/", urlencode(parameters), headers)
+        answered = connection.getresponse()
+        body = answered.read().replace(MOTO_NAMESPACE, NAMESPACE.encode() + b'"')
+        reply = Reply(answered.status, body)
+        self._idle.append(connection)
+        return reply
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _open(self) -> HTTPConnection:
+        connection = HTTPConnection(*self._address)
+        connection.sock = self._connect(*self._address)
+        return connection
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        try:
+            call = self._call(body)
+        except AwsError as error:
+            self._send(error.reply())
+            return
+        server: Any = self.server
+        reply = server.handle_call(call)
+        if reply is DROPPED:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+        else:
+            self._send(reply)
+
+    def do_GET(self) -> None:
+        """The "what is my address" service, as https://checkip.amazonaws.com answers."""
+        self._send(Reply(200, f"{self.client_address[0]}\n".encode()))
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's name
+        pass
+
+    def _call(self, body: bytes) -> Call:
+        headers = dict(self.headers.items())
+        try:
+            signed = Signed(headers.get("Authorization", ""))
+        except ValueError as error:
+            raise AwsError("MissingAuthenticationToken", str(error), 403) from error
+        if signed.access not in SECRETS:
+            words = "AWS was not able to validate the provided access credentials"
+            raise AwsError("AuthFailure", words, 401)
+        secret = SECRETS[signed.access]
+        if not is_genuine(signed, secret, "POST", self.path, headers, body):
+            raise AwsError("SignatureDoesNotMatch", "the signature does not match", 403)
+        if signed.access.startswith("ASIA") and "X-Amz-Security-Token" not in self.headers:
+            raise AwsError("AuthFailure", "temporary credentials need their session token", 401)
+        parameters = dict(parse_qsl(body.decode(), keep_blank_values=True))
+        action = parameters.get("Action", "")
+        return Call(action, signed.service, signed.region, parameters, headers)
+
+    def _send(self, reply: Reply) -> None:
+        self.send_response(reply.status)
+        self.send_header("Content-Type", "text/xml;charset=UTF-8")
+        self.send_header("Content-Length", str(len(reply.body)))
+        self.end_headers()
+        self.wfile.write(reply.body)

@@ -1,0 +1,80 @@
+"""An AWS lab without machines for each test, over one moto server for all of them."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from spotdeploy import labels
+from spotdeploy.config_load import decode
+from spotdeploy.model import Batch, Market, Offer
+from spotdeploy_aws.config import AwsConfig
+from spotdeploy_aws.provider import AwsProvider
+from tests.labs.aws import AwsLab
+from tests.labs.aws.moto_server import MotoServer
+
+REGION = "us-west-2"
+ZONE = "us-west-2a"
+SIZE = "t3.small"
+LABELS = labels.for_batch("shop", "20260101-120000-abc123", "token-0", "d" * 40, 1_800_000_000)
+SCOPE = labels.scope("shop")
+
+MakeProvider = Callable[..., AwsProvider]
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoServer]:
+    """moto's server."""
+    server = MotoServer(tmp_path_factory.mktemp("moto"))
+    server.start(lambda host, port: socket.create_connection((host, port)))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def lab(moto: MotoServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsLab]:
+    """An empty AWS, found by the environment. At the end every call must have been one that EC2
+    takes."""
+    with AwsLab(tmp_path_factory.mktemp("lab"), moto) as lab:
+        os.environ.update(lab.environment)
+        yield lab
+        assert lab.wrong == []
+
+
+@pytest.fixture
+def make(lab: AwsLab) -> MakeProvider:
+    """Make a provider from keys of `[provider.aws]`."""
+
+    def make(region: str = REGION, **table: Any) -> AwsProvider:
+        table = {"address_service": lab.url, "sizes": [SIZE], **table}
+        return AwsProvider(decode(table, AwsConfig, "spotdeploy.toml", "provider.aws"), region)
+
+    return make
+
+
+@pytest.fixture
+def provider(make: MakeProvider) -> AwsProvider:
+    """A provider with the default config."""
+    return make()
+
+
+def offer(zone: str = ZONE, size: str = SIZE, market: Market = Market.SPOT) -> Offer:
+    """An offer in the region of the tests."""
+    return Offer("aws", REGION, zone, size, market, 0.01)
+
+
+def batch(count: int = 1, token: str = "token-0", **changes: Any) -> Batch:
+    """A request of the deployment of the tests."""
+    request: dict[str, Any] = {
+        "token": token,
+        "count": count,
+        "labels": {**LABELS, labels.BATCH: token},
+        "user_data": b"#cloud-boothook\n#!/bin/sh\ntrue\n",
+        "user": "spotdeploy",
+        **changes,
+    }
+    return Batch(**request)
