@@ -45,6 +45,11 @@ class Instance:
     noticed_at: float | None = None
     """When the interruption was announced."""
 
+    @property
+    def ended(self) -> bool:
+        """True once it was told to end."""
+        return self.terminated_at is not None
+
 
 @dataclass
 class Timing:
@@ -170,13 +175,20 @@ class Cloud:
 
     def _terminate(self, call: Call) -> Reply:
         """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html: an
-        unknown instance, and so one that is not visible yet, lets the whole call fail."""
+        unknown instance, and so one that is not visible yet, lets the whole call fail; one that
+        is ended already is no error, on which moto stumbles over the deleted interface.
+        """
         ids = call.listed("InstanceId")
         self._refuse_unseen(ids)
-        reply = self.forward(call, dict(call.parameters))
-        if reply.ok:
-            self.went(ids)
-        return reply
+        fresh = [id_ for id_ in ids if id_ not in self.known or not self.known[id_].ended]
+        if fresh:
+            kept = {k: v for k, v in call.parameters.items() if not k.startswith("InstanceId.")}
+            numbered = {f"InstanceId.{number}": id_ for number, id_ in enumerate(fresh, 1)}
+            reply = self.forward(call, {**kept, **numbered})
+            if not reply.ok:
+                return reply
+            self.went(fresh)
+        return answer(Element(named("TerminateInstancesResponse")))
 
     def went(self, ids: list[str]) -> None:
         """Note that these instances end now."""

@@ -1,0 +1,180 @@
+"""Ending nodes, and what they leave behind."""
+
+from __future__ import annotations
+
+import pytest
+
+from spotdeploy.errors import CredentialsError, ProviderError, ThrottledError
+from spotdeploy.model import Node, NodeState
+from spotdeploy_aws.provider import AwsProvider
+from tests.labs.aws import AwsLab
+from tests.providers.aws.conftest import REGION, SCOPE, batch, offer
+
+
+def stale(id_: str) -> Node:
+    """A node that AWS does not know."""
+    return Node(id=id_, name=id_, provider="aws", location=REGION, state=NodeState.PENDING)
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_stale_id_in_the_batch_does_not_keep_the_others(
+    provider: AwsProvider, lab: AwsLab
+) -> None:
+    nodes = provider.create(offer(), batch(3)).nodes
+    provider.destroy([nodes[0], stale("i-00000000000000bad"), *nodes[1:], stale("i-0badbadbad")])
+    assert lab.instances(REGION) == {}
+
+
+def test_only_a_fresh_listing_tells_that_a_stale_id_is_gone(
+    provider: AwsProvider, lab: AwsLab
+) -> None:
+    clock = Clock()
+    lab.timing.clock, lab.timing.listing_delay = clock, 10
+    (node,) = provider.create(offer(), batch(1)).nodes
+    provider.destroy([node])
+    assert provider.nodes(SCOPE) == []
+    assert list(lab.instances(REGION)) == [node.id]
+    clock.now += 10
+    assert [found.id for found in provider.nodes(SCOPE)] == [node.id]
+    provider.destroy([node])
+    assert lab.instances(REGION) == {}
+
+
+def test_an_id_of_another_cloud_is_success(provider: AwsProvider, lab: AwsLab) -> None:
+    (node,) = provider.create(offer(), batch(1)).nodes
+    lab.faults.refuse("TerminateInstances", "InvalidInstanceID.Malformed", 'Invalid id: "web-1"')
+    provider.destroy([stale("web-1"), node])
+    assert lab.instances(REGION) == {}
+
+
+def test_destroying_a_missing_node_is_success(provider: AwsProvider) -> None:
+    provider.destroy([stale("i-00000000000000bad")])
+
+
+def test_destroying_twice_is_success(provider: AwsProvider, lab: AwsLab) -> None:
+    nodes = provider.create(offer(), batch(2)).nodes
+    provider.destroy([*nodes, nodes[0]])
+    provider.destroy(nodes)
+    assert lab.instances(REGION) == {}
+
+
+def test_destroying_nothing_calls_nothing(provider: AwsProvider, lab: AwsLab) -> None:
+    provider.destroy([])
+    provider.release([])
+    assert lab.calls == []
+
+
+def test_a_protected_instance_does_not_keep_the_others(provider: AwsProvider, lab: AwsLab) -> None:
+    nodes = provider.create(offer(), batch(3)).nodes
+    kept = nodes[1].id
+    words = f"The instance '{kept}' may not be terminated. Modify its 'disableApiTermination'."
+    lab.faults.refuse("TerminateInstances", "OperationNotPermitted", words)
+    with pytest.raises(ProviderError, match="may not be terminated"):
+        provider.destroy(nodes)
+    assert list(lab.instances(REGION)) == [kept]
+
+
+def test_a_refusal_that_names_no_instance_is_tried_one_by_one(
+    provider: AwsProvider, lab: AwsLab
+) -> None:
+    nodes = provider.create(offer(), batch(3)).nodes
+    lab.faults.refuse("TerminateInstances", "IncorrectInstanceState", "some instance is busy")
+    provider.destroy(nodes)
+    assert lab.instances(REGION) == {}
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [("RequestLimitExceeded", ThrottledError), ("UnauthorizedOperation", CredentialsError)],
+)
+def test_throttling_and_permissions_are_not_taken_for_a_bad_instance(
+    provider: AwsProvider, lab: AwsLab, code: str, kind: type[ProviderError]
+) -> None:
+    nodes = provider.create(offer(), batch(3)).nodes
+    lab.faults.refuse("TerminateInstances", code, "no")
+    with pytest.raises(kind):
+        provider.destroy(nodes)
+    assert lab.actions().count("TerminateInstances") == 1
+
+
+def test_shutting_down_is_going_and_not_gone(provider: AwsProvider, lab: AwsLab) -> None:
+    clock = Clock()
+    lab.timing.clock, lab.timing.going = clock, 30
+    (node,) = provider.create(offer(), batch(1)).nodes
+    provider.destroy([node])
+    (seen,) = provider.nodes(SCOPE)
+    assert (seen.state, seen.cloud_state) == (NodeState.GOING, "shutting-down")
+    clock.now += 30
+    assert provider.nodes(SCOPE) == []
+
+
+def test_a_group_still_in_use_stays_for_the_next_try(provider: AwsProvider, lab: AwsLab) -> None:
+    clock = Clock()
+    lab.timing.clock, lab.timing.going = clock, 30
+    (node,) = provider.create(offer(), batch(1)).nodes
+    provider.destroy([node])
+    left = provider.leftovers(SCOPE)
+    provider.release(left)
+    assert [thing.kind for thing in provider.leftovers(SCOPE)] == ["security group"]
+    clock.now += 30
+    provider.release(left)
+    assert provider.leftovers(SCOPE) == []
+
+
+def test_everything_labelled_is_a_leftover_until_it_is_released(
+    provider: AwsProvider, lab: AwsLab
+) -> None:
+    tags = "TagSpecification.1.Tag.1"
+    label = {f"{tags}.Key": "spotdeploy-deployment", f"{tags}.Value": "shop"}
+    volume = {
+        "AvailabilityZone": "us-west-2a",
+        "Size": "1",
+        "TagSpecification.1.ResourceType": "volume",
+    }
+    lab.ask(REGION, {"Action": "CreateVolume", **volume, **label})
+    subnet = provider._cloud.places[0].subnet
+    interface = {"SubnetId": subnet, "TagSpecification.1.ResourceType": "network-interface"}
+    lab.ask(REGION, {"Action": "CreateNetworkInterface", **interface, **label})
+    provider.destroy(provider.create(offer(), batch(1)).nodes)
+    left = provider.leftovers(SCOPE)
+    assert sorted(thing.kind for thing in left) == ["network interface", "security group", "volume"]
+    assert all(thing.labels["spotdeploy-deployment"] == "shop" for thing in left)
+    provider.release(left)
+    assert provider.leftovers(SCOPE) == []
+    provider.release(left)
+
+
+def test_a_refused_leftover_does_not_keep_the_others(provider: AwsProvider, lab: AwsLab) -> None:
+    label = {"TagSpecification.1.Tag.1.Key": "spotdeploy-deployment",
+             "TagSpecification.1.Tag.1.Value": "shop"}  # fmt: skip
+    volume = {
+        "AvailabilityZone": "us-west-2a",
+        "Size": "1",
+        "TagSpecification.1.ResourceType": "volume",
+    }
+    for _ in range(2):
+        lab.ask(REGION, {"Action": "CreateVolume", **volume, **label})
+    lab.faults.refuse("DeleteVolume", "IncorrectState", "the volume is being modified")
+    with pytest.raises(ProviderError, match="being modified"):
+        provider.release(provider.leftovers(SCOPE))
+    assert len(provider.leftovers(SCOPE)) == 1
+
+
+def test_what_a_person_would_type_is_given_for_every_kind(provider: AwsProvider) -> None:
+    (node,) = provider.create(offer(), batch(1)).nodes
+    assert provider.by_hand(node) == (
+        f"aws ec2 terminate-instances --instance-ids {node.id} --region {REGION}"
+    )
+    (group, *_) = [t for t in provider.leftovers(SCOPE) if t.kind == "security group"]
+    assert provider.by_hand(group) == (
+        f"aws ec2 delete-security-group --group-id {group.id} --region {REGION}"
+    )

@@ -1,0 +1,123 @@
+"""The security group of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from spotdeploy import labels
+from spotdeploy.errors import ConfigError, ProviderError, ThrottledError
+from spotdeploy_aws.network import Opening
+from spotdeploy_aws.provider import AwsProvider
+from spotdeploy_aws.query import flatten
+from tests.labs.aws import AwsLab
+from tests.providers.aws.conftest import LABELS, REGION, MakeProvider, batch, offer
+
+
+def rules(lab: AwsLab) -> dict[str, set[tuple[str, str]]]:
+    """Id of each of our groups to what it lets in: (port, CIDR)."""
+    question = {
+        "Action": "DescribeSecurityGroups", "Filter.1.Name": "tag:spotdeploy-deployment",
+        "Filter.1.Value.1": "shop",
+    }  # fmt: skip
+    root = lab.ask(REGION, question).xml()
+    return {
+        str(group.findtext("{*}groupId")): {
+            (str(rule.findtext("{*}fromPort")), str(cidr.text))
+            for rule in group.findall("{*}ipPermissions/{*}item")
+            for cidr in rule.iterfind(".//{*}cidrIp")
+        }
+        for group in root.findall(".//{*}securityGroupInfo/{*}item")
+    }
+
+
+def test_only_ssh_and_the_configured_ports_are_open_and_only_to_the_caller(
+    provider: AwsProvider, lab: AwsLab
+) -> None:
+    provider.create(offer(), batch(1, open_ports=(8080,)))
+    ((_, allowed),) = rules(lab).items()
+    assert allowed == {("22", "127.0.0.1/32"), ("8080", "127.0.0.1/32")}
+
+
+def test_given_cidrs_replace_the_callers_address(provider: AwsProvider, lab: AwsLab) -> None:
+    provider.create(offer(), batch(1, allow_from=("10.0.0.0/8", "192.0.2.7/32")))
+    ((_, allowed),) = rules(lab).items()
+    assert allowed == {("22", "10.0.0.0/8"), ("22", "192.0.2.7/32")}
+
+
+def test_an_ipv6_source_goes_into_the_ipv6_ranges() -> None:
+    parameters = flatten({"IpPermissions": Opening((), ("2001:db8::/64",)).permissions()})
+    assert parameters["IpPermissions.1.Ipv6Ranges.1.CidrIpv6"] == "2001:db8::/64"
+    assert not [name for name in parameters if "IpRanges" in name]
+
+
+def test_batches_of_a_run_share_one_group_which_carries_the_runs_labels(
+    make: MakeProvider, lab: AwsLab
+) -> None:
+    make().create(offer(), batch(1))
+    make().create(offer("us-west-2b"), batch(1, token="token-1"))
+    assert len(rules(lab)) == 1
+    (made,) = [call for call in lab.calls if call.action == "CreateSecurityGroup"]
+    tags = made.tags_for("security-group")
+    assert tags[labels.RUN] == LABELS[labels.RUN]
+    assert labels.BATCH not in tags
+
+
+def test_a_group_whose_making_was_cut_short_is_completed(make: MakeProvider, lab: AwsLab) -> None:
+    lab.faults.lose_request("AuthorizeSecurityGroupIngress")
+    with pytest.raises(ThrottledError):
+        make().create(offer(), batch(1))
+    make().create(offer(), batch(1))
+    ((_, allowed),) = rules(lab).items()
+    assert allowed == {("22", "127.0.0.1/32")}
+
+
+def test_a_group_whose_making_got_no_answer_is_found_again(make: MakeProvider, lab: AwsLab) -> None:
+    lab.faults.lose_reply("CreateSecurityGroup")
+    with pytest.raises(ThrottledError):
+        make().create(offer(), batch(1))
+    make().create(offer(), batch(1))
+    assert len(rules(lab)) == 1
+
+
+def test_a_group_that_aws_does_not_know_yet_asks_for_patience(
+    provider: AwsProvider, lab: AwsLab
+) -> None:
+    lab.faults.refuse("RunInstances", "InvalidGroup.NotFound", "The security group does not exist")
+    with pytest.raises(ThrottledError):
+        provider.create(offer(), batch(1))
+    assert len(provider.create(offer(), batch(1)).nodes) == 1
+
+
+def test_given_subnets_are_used_and_their_order_kept(make: MakeProvider, lab: AwsLab) -> None:
+    root = lab.ask(REGION, {"Action": "DescribeSubnets"}).xml()
+    subnets = [str(found.text) for found in root.iterfind(".//{*}subnetId")]
+    chosen = [subnets[2], subnets[0]]
+    provider = make(subnets=chosen)
+    zones = [place.zone for place in provider._cloud.places]
+    (node,) = provider.create(offer(zones[0]), batch(1)).nodes
+    assert node.zone == zones[0]
+    (launch,) = [call for call in lab.calls if call.action == "RunInstances"]
+    assert launch.parameters["NetworkInterface.1.SubnetId"] == chosen[0]
+
+
+def test_subnets_of_another_region_are_named_in_the_error(make: MakeProvider) -> None:
+    with pytest.raises(ConfigError, match="subnet-0123 is in us-west-2"):
+        make(subnets=["subnet-0123"]).create(offer(), batch(1))
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"address": "private"}, "allow_from is needed"),
+        ({"address_service": "http://127.0.0.1:9/"}, "cannot ask"),
+        ({"address_service": "file:///etc/hostname"}, "not http"),
+    ],
+)
+def test_an_unknown_own_address_is_said_with_the_way_out(
+    make: MakeProvider, table: dict[str, Any], words: str
+) -> None:
+    with pytest.raises((ConfigError, ProviderError), match=words) as caught:
+        make(**table).create(offer(), batch(1))
+    assert caught.value.hint
