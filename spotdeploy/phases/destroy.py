@@ -84,6 +84,7 @@ class Sweep:
         self._destroyed: list[Node] = []
         self._released: list[Resource] = []
         self._things: Sequence[Resource] = ()
+        self._expected = bool(self._known) or bool(self._open_intents())
         self._words = ""
 
     async def run(self) -> Receipt:
@@ -92,7 +93,6 @@ class Sweep:
         Raises ProviderError when the cloud cannot be asked and nothing was known to be there.
         """
         started = time.monotonic()
-        expected = bool(self._known) or bool(self._open_intents())
         listings = 0
         try:
             async with asyncio.timeout(self._session.settings.config.timeouts.destroy):
@@ -100,7 +100,7 @@ class Sweep:
         except TimeoutError:
             pass  # what is still known is reported as left
         except ProviderError as error:
-            if not expected and not self._destroyed and not self._known:
+            if not self._expected:
                 raise
             self._words = error.message
         return Receipt(
@@ -115,7 +115,14 @@ class Sweep:
         proofs, rounds = 0, 0
         while True:
             asked_at = time.time()
-            listed = await self._list(asked_at)
+            try:
+                listed = await self._list(asked_at)
+            except CredentialsError:
+                raise
+            except ProviderError as error:
+                proofs = 0
+                await self._outage(error)
+                continue
             await self._end(listed)
             await self._release(listed)
             rounds += 1
@@ -136,10 +143,18 @@ class Sweep:
         self._session.journal.seen(listed, self._session.deployment)
         here = {node.id for node in listed}
         self._known |= {node.id: node for node in listed}
+        self._expected |= bool(listed)
         if asked_at >= self._trusted_from():
             for id_ in self._known.keys() - here:
                 self._gone(self._known.pop(id_))
         return listed
+
+    async def _outage(self, error: ProviderError) -> None:
+        """Be patient with a cloud that fails to answer only while something of ours is there."""
+        if not self._expected:
+            raise error
+        self._say(f"listing {self._location}: {error.message}")
+        await asyncio.sleep(self._location.provider.poll_seconds)
 
     async def _end(self, listed: Sequence[Node]) -> None:
         going = {node.id for node in listed if node.state is NodeState.GOING}
@@ -153,8 +168,8 @@ class Sweep:
     async def _release(self, listed: Sequence[Node]) -> None:
         if listed or self._known or self._only is not None:
             return
-        self._things = await self._location.leftovers(self._session.scope)
         try:
+            self._things = await self._location.leftovers(self._session.scope)
             await self._location.release(self._things)
         except CredentialsError:
             raise

@@ -1,0 +1,173 @@
+"""Destroying, on a cloud that misbehaves. What is left is asked of the cloud, not of us."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from world import World
+
+from spotdeploy.errors import CredentialsError, LostReplyError
+from spotdeploy.model import Market, Node, NodeState, Offer
+from spotdeploy.phases.destroy import destroy
+from spotdeploy.session import new_batch
+from spotdeploy.testing.fake import faults
+from spotdeploy.testing.fake.faults import AnyFault
+
+Worlds = Callable[..., World]
+OFFER = Offer("fake", "here", "a", "small", Market.SPOT)
+
+
+async def test_destroying_an_empty_deployment_calls_no_destroy_and_proves_it_twice(
+    world: Worlds,
+) -> None:
+    here = world()
+    receipt = await here.destroy()
+    assert receipt.clean
+    assert receipt.listings == 2
+    assert here.cloud.count("destroy") == 0
+
+
+async def test_everything_created_is_destroyed_and_listed_in_the_receipt(world: Worlds) -> None:
+    here = world(count=5, locations=("here", "there"))
+    creation = await here.create()
+    receipt = await here.destroy()
+    assert receipt.clean
+    assert {n.id for n in receipt.destroyed} == {p.node.id for p in creation.placed}
+    assert here.existing() == 0
+    assert here.session.journal.nodes("demo") == []
+
+
+async def test_other_deployments_are_never_touched(world: Worlds) -> None:
+    here = world()
+    await here.create()
+    config = msgspec.structs.replace(here.settings.config, deployment="other")
+    here.settings = msgspec.structs.replace(here.settings, config=config)
+    receipt = await here.destroy()
+    assert receipt.clean
+    assert receipt.destroyed == ()
+    assert here.cloud.count("destroy") == 0
+
+
+MENDING: list[AnyFault] = [
+    faults.SlowGoing(seconds=1.0),
+    faults.RefuseDestroy(nodes=1, times=2),
+    faults.LostReply(call="destroy"),
+    faults.Outage(call="destroy", times=2),
+    faults.Outage(call="nodes", at=2, times=2),
+    faults.Throttled(call="destroy", times=2),
+    faults.Throttled(call="nodes", times=2),
+    faults.OrphanDisk(),
+    faults.StuckResource(times=2),
+]
+
+
+@pytest.mark.parametrize("fault", MENDING)
+async def test_a_cloud_that_mends_ends_with_nothing_left(world: Worlds, fault: AnyFault) -> None:
+    here = world()
+    await here.create()
+    here.cloud.script(fault)
+    receipt = await here.destroy()
+    assert receipt.clean, receipt.left
+    assert here.existing() == 0
+
+
+async def test_a_machine_that_never_goes_is_a_leak_named_with_how_to_end_it_by_hand(
+    world: Worlds,
+) -> None:
+    here = world(patience="1500ms")
+    await here.create()
+    here.cloud.script(faults.Stuck())
+    receipt = await here.destroy()
+    assert len(receipt.left) == 1
+    assert "by hand: remove" in receipt.left[0]
+    assert here.machines() == 1
+    assert len(here.session.journal.nodes("demo")) == 1
+
+
+async def test_one_node_that_cannot_be_ended_does_not_keep_the_others_alive(world: Worlds) -> None:
+    here = world(count=4, patience="1500ms")
+    await here.create()
+    here.cloud.script(faults.RefuseDestroy(nodes=1, times=0))
+    receipt = await here.destroy()
+    assert len(receipt.left) == 1
+    assert "protected from deletion" in receipt.left[0]
+    assert here.machines() == 1
+
+
+async def test_a_node_absent_from_one_listing_is_not_gone(world: Worlds) -> None:
+    here = world(settle=1.0)
+    await here.create()
+    here.cloud.script(faults.Blink(nodes=3, times=2))
+    receipt = await here.destroy()
+    assert receipt.clean
+    assert here.existing() == 0
+
+
+async def test_a_just_made_node_that_is_not_listed_yet_is_found_and_destroyed(
+    world: Worlds,
+) -> None:
+    here = world(settle=1.0, faults=[faults.Unlisted(seconds=0.8)])
+    await here.create()
+    receipt = await here.destroy()
+    assert receipt.clean
+    assert here.existing() == 0
+
+
+async def test_a_create_that_timed_out_and_appears_later_is_destroyed(world: Worlds) -> None:
+    here = world(settle=2.0, count=1, faults=[faults.LateCreate(seconds=1.0, times=0)])
+    here.session.journal.intend("run-1-fake-0", "demo", "run-1", OFFER, 1)
+    batch = new_batch(here.session, "run-1-fake-0", 1, b"", "digest", 9e9)
+    with pytest.raises(LostReplyError):
+        here.session.locations[0].provider.create(OFFER, batch)
+    receipt = await here.destroy()
+    assert receipt.clean
+    assert len(receipt.destroyed) == 1
+    assert here.existing() == 0
+
+
+async def test_credentials_that_expire_with_nodes_alive_are_a_leak(world: Worlds) -> None:
+    here = world()
+    await here.create()
+    here.cloud.script(faults.ExpiredCredentials(call="nodes", at=2))
+    receipt = await here.destroy()
+    assert not receipt.clean
+    here.cloud.heal()
+    assert (await here.destroy()).clean
+    assert here.existing() == 0
+
+
+async def test_bad_credentials_with_nothing_known_to_exist_are_an_error_and_no_leak(
+    world: Worlds,
+) -> None:
+    here = world(faults=[faults.ExpiredCredentials()])
+    with pytest.raises(CredentialsError):
+        await here.destroy()
+
+
+async def test_a_stale_journal_entry_counts_as_gone_only_after_a_listing(world: Worlds) -> None:
+    here = world()
+    stale = Node("i-stale", "stale", "fake", "here", NodeState.RUNNING)
+    here.session.journal.settle("t", "demo", "run-0", [stale])
+    await here.create()
+    receipt = await here.destroy()
+    assert receipt.clean
+    assert "i-stale" in {node.id for node in receipt.destroyed}
+    assert here.existing() == 0
+
+
+async def test_nodes_in_a_location_that_left_the_config_are_still_destroyed(world: Worlds) -> None:
+    here = world(locations=("here", "there"))
+    await here.create()
+    gone = here.session.locations[1]
+    session = here.new_session("run-3")
+    moved = type(session)(
+        session.settings, "run-3", ("fake",), session.locations[:1], session.journal, session.bus,
+        (session.locations[1],),
+    )  # fmt: skip
+    receipt = await destroy(moved)
+    moved.close()
+    assert gone.name == "there"
+    assert receipt.clean
+    assert here.existing() == 0
