@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from spotdeploy_local import disk
 from spotdeploy_local.cgroups import Groups
 from spotdeploy_local.engine import Machine, MachineSpec
 from spotdeploy_local.layout import Layout
-from spotdeploy_local.network import free_addresses
+from spotdeploy_local.network import GATEWAY, free_addresses
 from spotdeploy_local.networks import Networks
 from spotdeploy_local.plan import make_plan
 
@@ -64,12 +65,12 @@ def assign_addresses(
 
     Raises ConfigError when a wanted address is taken.
     """
-    used: dict[str, set[str]] = {}
+    used: dict[str, set[str]] = defaultdict(lambda: {str(GATEWAY)})
     for machine in there:
-        used.setdefault(machine.network, set()).update((machine.address, *machine.extra_addresses))
+        used[machine.network].update((machine.address, *machine.extra_addresses))
     assigned: dict[str, str] = {}
     for spec in sorted(specs, key=lambda spec: spec.address is None):
-        taken = used.setdefault(spec.network, set())
+        taken = used[spec.network]
         address = spec.address or free_addresses(taken, 1)[0]
         for wanted in (address, *spec.extra_addresses):
             if wanted in taken:

@@ -49,13 +49,15 @@ class Leftovers:
         """The shell command that does the same; `kind` may also be `machine`."""
         if kind == "network":
             file = self.layout.switch(thing)
-            return f"umount {file}; rm {file}"
+            return f"umount {file}; rm -f {file} {self.layout.hold(thing)}; {_rmdir(file.parent)}"
         folder = self.layout.machines / thing
         if kind == "folder":
             return f"rm -r {folder}"
-        groups = " ".join(map(str, self.groups.places(thing)))
-        kill = f"find {groups} -name cgroup.procs -exec cat {{}} + | xargs -r kill -9"
-        return f"{kill}; find {groups} -depth -type d -delete; rm -rf {folder}"
+        groups = self.groups.places(thing)
+        paths = " ".join(map(str, groups))
+        kill = f"find {paths} -name cgroup.procs -exec cat {{}} + | xargs -r kill -9"
+        remove = f"sleep 1; find {paths} -depth -type d -delete"
+        return f"{kill}; {remove}; {_rmdir(*(g.parent for g in groups))}; rm -rf {folder}"
 
     def _folders(self, ids: set[str]) -> list[Path]:
         """Half-written folders of dead processes, and what an interrupted destroy left."""
@@ -73,6 +75,10 @@ def remove_folder(folder: Path) -> None:
     while folder.exists():
         with suppress(FileNotFoundError):
             shutil.rmtree(folder)
+
+
+def _rmdir(*folders: Path) -> str:
+    return f"rmdir --ignore-fail-on-non-empty {' '.join(map(str, folders))}"
 
 
 def _being_written(name: str) -> bool:
