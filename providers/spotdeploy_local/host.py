@@ -29,13 +29,22 @@ def problems(layout: Layout, *, has_image: bool, uid: int | None = None) -> Sequ
         return [Problem("machines boot on Linux only", "run spotdeploy on a Linux host")]
     found = [
         *_root(os.geteuid() if uid is None else uid),
-        *_tools(shutil.which),
+        *missing_tools(shutil.which),
         *_kernel(),
         *_space(layout.state, MACHINE_BYTES, STATE_VARIABLE),
     ]
     if not has_image:
         found += _space(layout.cache, NEEDED_BYTES, CACHE_VARIABLE)
     return found
+
+
+def missing_tools(which: Callable[[str], str | None]) -> list[Problem]:
+    """The programs that `which` does not find, as one problem."""
+    missing = [tool for tool in _TOOLS if not which(tool)]
+    if not missing:
+        return []
+    remedy = f"apt-get install --no-install-recommends {' '.join(APT_PACKAGES)}"
+    return [Problem(f"missing on this host: {', '.join(missing)}", remedy)]
 
 
 def room() -> int:
@@ -49,14 +58,6 @@ def _root(uid: int) -> list[Problem]:
     if uid == 0:
         return []
     return [Problem(f"uid {uid} may not boot machines: root is needed", "sudo spotdeploy ...")]
-
-
-def _tools(which: Callable[[str], str | None]) -> list[Problem]:
-    missing = [tool for tool in _TOOLS if not which(tool)]
-    if not missing:
-        return []
-    remedy = f"apt-get install --no-install-recommends {' '.join(APT_PACKAGES)}"
-    return [Problem(f"missing on this host: {', '.join(missing)}", remedy)]
 
 
 def _kernel() -> list[Problem]:
