@@ -32,9 +32,10 @@ def candidates(
     Offers above the pool's limit are left out; so are those without a known price when there is
     a limit.
     """
-    if Market.SPOT in pool.policy.markets:
-        prices.refresh(sizes)
     exist = sold(driver, sizes)
+    spot_sizes = sorted({size for _, size in exist})
+    if Market.SPOT in pool.policy.markets and spot_sizes:
+        prices.refresh(spot_sizes)
     zones = list(dict.fromkeys(zones))
     return [
         offer

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 
 NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
 """As in the examples of https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Welcome.html."""
-MOTO_NAMESPACE = b"http://ec2.amazonaws.com/doc/2016-11-15\""
+MOTO_NAMESPACE = b'http://ec2.amazonaws.com/doc/2016-11-15"'
 """moto leaves out the last character, and libcloud then finds nothing."""
 
 

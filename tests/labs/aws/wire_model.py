@@ -100,11 +100,7 @@ def _scalar(value: str, shape: Any, path: str) -> list[str]:
         "timestamp": lambda: bool(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", value)),
         "string": lambda: not (allowed := getattr(shape, "enum", None)) or value in allowed,
     }
-    found = (
-        []
-        if rules[kind]()
-        else [f"{path}: {value[:80]!r} is no {kind} {getattr(shape, 'enum', '')}"]
-    )
+    found = [] if rules[kind]() else [f"{path}: {value[:80]!r} is no {kind} of {shape.name}"]
     limits = shape.metadata
     size = int(value) if kind in ("integer", "long") and not found else len(value)
     if size < limits.get("min", size) or size > limits.get("max", size):

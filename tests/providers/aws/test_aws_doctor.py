@@ -1,0 +1,82 @@
+"""What doctor finds."""
+
+from __future__ import annotations
+
+import os
+
+from spotdeploy_aws.provider import AwsProvider
+from tests.labs.aws import AwsLab
+from tests.providers.aws.conftest import REGION, MakeProvider
+
+
+def test_a_healthy_account_has_no_problems_and_nothing_is_made(
+    provider: AwsProvider, lab: AwsLab
+) -> None:
+    assert provider.doctor() == []
+    assert lab.instances(REGION) == {}
+    assert not {"CreateSecurityGroup", "TerminateInstances"} & set(lab.actions())
+
+
+def test_identity_and_account_are_told(provider: AwsProvider) -> None:
+    assert provider.account() == "123456789012"
+    assert provider.identity().startswith("arn:aws:")
+
+
+def test_missing_credentials_are_a_problem_with_a_remedy(provider: AwsProvider) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        del os.environ[name]
+    (problem,) = provider.doctor()
+    assert "no AWS credentials" in problem.what
+    assert problem.remedy
+    assert problem.fatal
+
+
+def test_another_account_than_the_configured_one_is_a_problem(make: MakeProvider) -> None:
+    (problem,) = make(account="999999999999").doctor()
+    assert "999999999999" in problem.what
+
+
+def test_a_missing_permission_to_launch_is_found_by_a_dry_run(
+    provider: AwsProvider, lab: AwsLab
+) -> None:
+    lab.faults.refuse(
+        "RunInstances", "UnauthorizedOperation", "You are not authorized to perform this operation",
+        status=403,
+    )  # fmt: skip
+    (problem,) = provider.doctor()
+    assert "not authorized" in problem.what
+    assert "docs/providers/aws.md" in problem.remedy
+    (asked,) = [call for call in lab.calls if call.action == "RunInstances"]
+    assert asked.parameters["DryRun"] == "true"
+
+
+def test_a_region_without_a_default_vpc_is_a_problem_with_its_command(
+    provider: AwsProvider, lab: AwsLab
+) -> None:
+    root = lab.ask(REGION, {"Action": "DescribeSubnets"}).xml()
+    for found in root.iterfind(".//{*}subnetId"):
+        lab.ask(REGION, {"Action": "DeleteSubnet", "SubnetId": str(found.text)})
+    problems = provider.doctor()
+    assert problems[0].what == f"there is no default VPC in {REGION}"
+    assert f"aws ec2 create-default-vpc --region {REGION}" in problems[0].remedy
+
+
+def test_a_size_that_is_not_sold_is_a_warning_while_another_is(make: MakeProvider) -> None:
+    (warning,) = make(sizes=["t3.small", "z9.huge"]).doctor()
+    assert "z9.huge is not sold" in warning.what
+    assert not warning.fatal
+    (problem,) = make(sizes=["z9.huge"]).doctor()
+    assert problem.fatal
+
+
+def test_an_image_that_does_not_exist_is_a_problem(make: MakeProvider) -> None:
+    (problem,) = make(image="nothing-*").doctor()
+    assert "no x86_64 image 'nothing-*'" in problem.what
+
+
+def test_a_region_that_is_switched_off_is_a_problem(provider: AwsProvider, lab: AwsLab) -> None:
+    words = "AWS was not able to validate the provided access credentials"
+    lab.faults.refuse("DescribeSubnets", "AuthFailure", words, times=9, status=401)
+    problem = provider.doctor()[0]
+    assert words in problem.what
+    assert "enabled" in problem.remedy
