@@ -1,0 +1,189 @@
+"""The fake cloud: what a provider may ask of it, and what a test may do to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+from spotdeploy import labels as label_rules
+from spotdeploy.errors import LostReplyError
+from spotdeploy.model import Batch, Fate, FateKind, Offer
+from spotdeploy.testing.clock import Clock, SystemClock
+from spotdeploy.testing.fake import faults
+from spotdeploy.testing.fake.birth import Birth, give_birth
+from spotdeploy.testing.fake.desk import FrontDesk, kill_this_process
+from spotdeploy.testing.fake.faults import AnyFault, Ending, Script
+from spotdeploy.testing.fake.machine import CallRecord, CloudState, End, Machine, Thing
+from spotdeploy.testing.fake.store import MemoryStore, Store
+
+GOING_SECONDS: Final = 0.5
+"""How long a destroyed machine is going before it is gone."""
+
+
+class FakeCloud:
+    """A cloud that keeps the books, and goes wrong by script.
+
+    Any number of providers may share one, from any thread. With a `FileStore`, separate processes
+    see the same cloud.
+    """
+
+    def __init__(
+        self,
+        store: Store | None = None,
+        clock: Clock | None = None,
+        script: Iterable[AnyFault] = (),
+        *,
+        crash: Callable[[], None] = kill_this_process,
+    ) -> None:
+        """`script` goes on top of the faults in the state. `crash` is called where a `Crash`
+        fault hits, between the effect of a call and its answer."""
+        self.clock = clock or SystemClock()
+        self._store = store or MemoryStore()
+        self._desk = FrontDesk(self._store, self.clock, script, crash)
+
+    def create(self, offer: Offer, batch: Batch) -> tuple[tuple[Machine, ...], str | None]:
+        """Make machines, or give those that the token made before; and why not more.
+
+        Raises CapacityError, QuotaError or LostReplyError.
+        """
+
+        def effect(state: CloudState, script: Script, now: float) -> Birth:
+            return give_birth(state, script, now, offer, batch)
+
+        birth = self._desk.call("create", offer.location, effect, f"{batch.count} of {offer}")
+        if not birth.answered:
+            raise LostReplyError("no answer to create within the time limit", code="Timeout")
+        return birth.machines, birth.shortfall
+
+    def list_machines(self, location: str, labels: Mapping[str, str]) -> list[Machine]:
+        """The machines that exist there and carry all these labels."""
+
+        def effect(state: CloudState, script: Script, now: float) -> list[Machine]:
+            shown = [
+                machine
+                for machine in list(state.machines.values())
+                if machine.location == location
+                and machine.exists(now)
+                and label_rules.matches(machine.labels, labels)
+                and _is_listed(state, machine, now)
+            ]
+            blinks = script.hits(faults.Blink) if shown else []
+            return shown[sum(blink.nodes for blink in blinks) :]
+
+        return self._desk.call("nodes", location, effect)
+
+    def destroy(self, location: str, ids: Sequence[str]) -> dict[str, str]:
+        """Begin to end these machines; unknown ids are passed over. Gives the refused ones."""
+
+        def effect(state: CloudState, script: Script, now: float) -> dict[str, str]:
+            found = [m for id_ in ids if (m := state.machines.get(id_)) and m.exists(now)]
+            refused = sum(f.nodes for f in script.hits(faults.RefuseDestroy)) if found else 0
+            _begin_to_end(state, script, now, found[refused:])
+            return {machine.id: "it is protected from deletion" for machine in found[:refused]}
+
+        return self._desk.call("destroy", location, effect, " ".join(ids))
+
+    def list_things(self, location: str, labels: Mapping[str, str]) -> list[Thing]:
+        """The resources there that carry all these labels."""
+
+        def effect(state: CloudState, script: Script, now: float) -> list[Thing]:
+            del script, now
+            here = (thing for thing in state.things.values() if thing.location == location)
+            return [thing for thing in here if label_rules.matches(thing.labels, labels)]
+
+        return self._desk.call("leftovers", location, effect)
+
+    def release(self, location: str, ids: Sequence[str]) -> list[str]:
+        """Delete these resources; unknown ids are passed over. Gives those still in use."""
+
+        def effect(state: CloudState, script: Script, now: float) -> list[str]:
+            found = [thing for id_ in ids if (thing := state.things.get(id_))]
+            stuck = bool(found and script.hits(faults.StuckResource))
+            used = [thing.id for thing in found if stuck or state.using(thing, now)]
+            for thing in found:
+                if thing.id not in used:
+                    del state.things[thing.id]
+            return used
+
+        return self._desk.call("release", location, effect, " ".join(ids))
+
+    def fate(self, location: str, id_: str) -> Fate:
+        """What became of a machine."""
+
+        def effect(state: CloudState, script: Script, now: float) -> Fate:
+            del script
+            machine = state.machines.get(id_)
+            return machine.fate(now) if machine else Fate(FateKind.VANISHED, "no such machine")
+
+        return self._desk.call("fate", location, effect, id_)
+
+    def ping(self, call: faults.Call, location: str) -> None:
+        """A call that only shows whether the cloud answers."""
+        self._desk.call(call, location, lambda *_: None)
+
+    def script(self, *more: AnyFault) -> None:
+        """Add faults to the state."""
+        with self._store.transaction() as state:
+            state.faults += more
+
+    def heal(self) -> None:
+        """Forget the faults of the state, and let stuck machines go."""
+        now = self.clock.now()
+        with self._store.transaction() as state:
+            state.faults.clear()
+            for machine in list(state.machines.values()):
+                if machine.destroyed_at is not None and machine.gone_at is None:
+                    state.change(machine, gone_at=now)
+
+    def end(self, id_: str, ending: Ending) -> None:
+        """End a machine now, the cloud's way. Raises KeyError for an unknown id."""
+        with self._store.transaction() as state:
+            state.change(state.machines[id_], end=End(self.clock.now(), ending))
+
+    def machine(self, id_: str) -> Machine:
+        """A machine, existing or gone. Not a call. Raises KeyError for an unknown id."""
+        with self._store.transaction() as state:
+            return state.machines[id_]
+
+    def billed(self) -> list[str]:
+        """The ids of everything that exists or is still to appear. Not a call."""
+        now = self.clock.now()
+        with self._store.transaction() as state:
+            machines = [m.id for m in state.machines.values() if m.exists(max(now, m.appears_at))]
+            return machines + list(state.things)
+
+    def calls(self) -> list[CallRecord]:
+        """The last calls that reached the cloud, oldest first."""
+        with self._store.transaction() as state:
+            return list(state.calls)
+
+    def count(self, call: str | None = None) -> int:
+        """How many calls were made: of all names, or of one."""
+        with self._store.transaction() as state:
+            return sum(state.counts.values()) if call is None else state.counts.get(call, 0)
+
+
+def _is_listed(state: CloudState, machine: Machine, now: float) -> bool:
+    if machine.hidden_listings:
+        state.change(machine, hidden_listings=machine.hidden_listings - 1)
+        return False
+    return now >= machine.listed_at
+
+
+def _begin_to_end(
+    state: CloudState, script: Script, now: float, machines: Sequence[Machine]
+) -> None:
+    fresh = [machine for machine in machines if machine.destroyed_at is None]
+    if not fresh:
+        return
+    slow = max((f.seconds for f in script.hits(faults.SlowGoing)), default=GOING_SECONDS)
+    stuck = sum(fault.nodes for fault in script.hits(faults.Stuck))
+    disks = script.hits(faults.OrphanDisk)
+    for index, machine in enumerate(fresh):
+        gone_at = None if index < stuck else now + slow
+        state.change(machine, destroyed_at=now, gone_at=gone_at)
+        if disks:
+            disk = state.new_id("disk")
+            state.things[disk] = Thing(
+                kind="disk", id=disk, location=machine.location, labels=machine.labels
+            )

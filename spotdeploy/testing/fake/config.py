@@ -1,0 +1,33 @@
+"""`[provider.fake]`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+
+from spotdeploy.provider import ProviderConfig
+from spotdeploy.testing.fake.faults import AnyFault
+
+PRICES: Final = {"small": 0.02, "large": 0.08}
+Names = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+
+
+class FakeConfig(ProviderConfig, frozen=True):
+    """What the fake cloud offers, and what goes wrong in it."""
+
+    state: str = ".spotdeploy/fake-cloud.json"
+    """The file that holds the cloud, relative to the working directory."""
+    account: str = "fake-account"
+    locations: Names = ("here",)
+    zones: Names = ("a", "b")
+    sizes: Names = ("small", "large")
+    """The sizes to try, best first."""
+    prices: dict[str, Annotated[float, msgspec.Meta(ge=0)]] = msgspec.field(
+        default_factory=PRICES.copy
+    )
+    """USD per hour on demand; spot costs a quarter. A size without one has an unknown price."""
+    settle: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """Seconds that the provider says its listings may lag behind."""
+    faults: tuple[AnyFault, ...] = ()
+    """Faults on top of those in the state file."""

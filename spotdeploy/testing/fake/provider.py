@@ -1,0 +1,141 @@
+"""The provider of the fake cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, Final
+
+from spotdeploy.errors import CredentialsError, ProviderError
+from spotdeploy.model import Batch, Created, Fate, Market, Node, Offer, Pool, Problem, Resource
+from spotdeploy.provider import Provider, SupportsAccount, SupportsConsole
+from spotdeploy.testing.fake.cloud import FakeCloud
+from spotdeploy.testing.fake.config import FakeConfig
+from spotdeploy.testing.fake.machine import Machine, Thing
+from spotdeploy.testing.fake.store import FileStore
+
+SPOT_SHARE: Final = 0.25
+
+
+class FakeProvider(Provider[FakeConfig], SupportsAccount, SupportsConsole):
+    """One location of a fake cloud."""
+
+    name: ClassVar[str] = "fake"
+    Config = FakeConfig
+    poll_seconds: ClassVar[float] = 0.2
+
+    @classmethod
+    def locations(cls, config: FakeConfig) -> Sequence[str]:
+        """As in the contract."""
+        return config.locations
+
+    def __init__(self, config: FakeConfig, location: str, cloud: FakeCloud | None = None) -> None:
+        """As in the contract. `cloud` stands in for the one in the config's state file."""
+        self.config = config
+        self.location = location
+        self.cloud = cloud or FakeCloud(FileStore(Path(config.state)), script=config.faults)
+
+    @property
+    def settle_seconds(self) -> float:  # type: ignore[override]  # set in the config, for tests
+        """As in the contract."""
+        return self.config.settle
+
+    def doctor(self) -> Sequence[Problem]:
+        """As in the contract."""
+        try:
+            self.cloud.ping("account", self.location)
+        except CredentialsError as error:
+            return (Problem(f"the fake cloud refuses: {error.message}", "heal the fake cloud"),)
+        return ()
+
+    def offers(self, pool: Pool) -> Sequence[Offer]:
+        """As in the contract."""
+        self.cloud.ping("offers", self.location)
+        offers = [
+            Offer(self.name, self.location, zone, size, market, self._price(size, market))
+            for market in pool.policy.markets
+            for zone in self.config.zones
+            for size in self.config.sizes
+        ]
+        limit = pool.max_usd_per_hour
+        if limit is None:
+            return offers
+        return [o for o in offers if o.usd_per_hour is not None and o.usd_per_hour <= limit]
+
+    def create(self, offer: Offer, batch: Batch) -> Created:
+        """As in the contract."""
+        machines, shortfall = self.cloud.create(offer, batch)
+        return Created(tuple(map(self._node, machines)), shortfall)
+
+    def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
+        """As in the contract."""
+        if not labels:
+            raise ValueError("labels must not be empty")
+        return [self._node(machine) for machine in self.cloud.list_machines(self.location, labels)]
+
+    def destroy(self, nodes: Sequence[Node]) -> None:
+        """As in the contract."""
+        if not nodes:
+            return
+        refused = self.cloud.destroy(self.location, [node.id for node in nodes])
+        if refused:
+            words = "; ".join(f"{id_}: {why}" for id_, why in refused.items())
+            raise ProviderError(f"cannot destroy {words}", code="OperationNotPermitted")
+
+    def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
+        """As in the contract."""
+        return [self._resource(thing) for thing in self.cloud.list_things(self.location, labels)]
+
+    def release(self, resources: Sequence[Resource]) -> None:
+        """As in the contract."""
+        if resources:
+            self.cloud.release(self.location, [resource.id for resource in resources])
+
+    def fate(self, node: Node) -> Fate:
+        """As in the contract."""
+        return self.cloud.fate(self.location, node.id)
+
+    def protection(self) -> str:
+        """As in the contract."""
+        return "the fake cloud ends it when its time to live is over"
+
+    def by_hand(self, thing: Node | Resource) -> str:
+        """As in the contract."""
+        return f"remove {thing.id} from {self.config.state}"
+
+    def account(self) -> str:
+        """As in the contract."""
+        self.cloud.ping("account", self.location)
+        return self.config.account
+
+    def console(self, node: Node) -> str:
+        """As in the contract."""
+        self.cloud.ping("console", self.location)
+        return f"{node.name}: booted by the fake cloud\n"
+
+    def _price(self, size: str, market: Market) -> float | None:
+        price = self.config.prices.get(size)
+        if price is None:
+            return None
+        return price * SPOT_SHARE if market is Market.SPOT else price
+
+    def _node(self, machine: Machine) -> Node:
+        state = machine.state(self.cloud.clock.now())
+        return Node(
+            id=machine.id,
+            name=machine.name,
+            provider=self.name,
+            location=machine.location,
+            state=state,
+            labels=machine.labels,
+            zone=machine.zone,
+            size=machine.size,
+            market=machine.market,
+            address=f"{machine.id}.fake.invalid",
+            created_at=machine.created_at,
+            usd_per_hour=machine.usd_per_hour,
+            cloud_state=state.value,
+        )
+
+    def _resource(self, thing: Thing) -> Resource:
+        return Resource(thing.kind, thing.id, self.name, thing.location, thing.labels)

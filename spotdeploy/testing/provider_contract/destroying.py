@@ -1,0 +1,93 @@
+"""Promises of `destroy`."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+
+from spotdeploy.errors import ProviderError
+from spotdeploy.testing.provider_contract.lab import Lab, LabFixtures, ids, need
+
+
+class Destroying(LabFixtures):
+    """`destroy` ends what it is given, all of it and nothing else, however often."""
+
+    def test_destroyed_nodes_go(self, lab: Lab) -> None:
+        nodes = lab.create(2)
+        lab.provider.destroy(nodes)
+        lab.until_gone(nodes)
+
+    def test_destroying_some_leaves_the_others(self, lab: Lab) -> None:
+        first, second, third = lab.create(3)
+        (stranger,) = lab.beside().create()
+        lab.provider.destroy([second])
+        lab.until_gone([second])
+        assert lab.living() == {first.id, third.id}
+        assert lab.beside().living() == {stranger.id}
+
+    def test_destroying_nothing_calls_nothing(self, lab: Lab) -> None:
+        assert lab.count_calls(lambda: lab.provider.destroy([])) == 0
+
+    def test_destroying_nothing_destroys_nothing(self, lab: Lab) -> None:
+        nodes = lab.create(2)
+        lab.provider.destroy([])
+        assert lab.living() == ids(nodes)
+
+    def test_destroying_a_missing_node_is_success(self, lab: Lab) -> None:
+        (node,) = lab.create()
+        lab.provider.destroy([node])
+        lab.until_gone([node])
+        lab.provider.destroy([node])
+        assert lab.listed() == {}
+
+    def test_destroying_a_node_that_never_was_is_success(self, lab: Lab) -> None:
+        (node,) = lab.create()
+        stranger = replace(node, id=need(lab.facts.unknown_id, "Facts.unknown_id"))
+        lab.provider.destroy([stranger])
+        assert lab.living() == {node.id}
+
+    def test_destroying_twice_in_a_row_is_success(self, lab: Lab) -> None:
+        nodes = lab.create(2)
+        lab.provider.destroy(nodes)
+        lab.provider.destroy(nodes)
+        lab.until_gone(nodes)
+
+    def test_a_missing_node_does_not_keep_the_others(self, lab: Lab) -> None:
+        first, second, third = lab.create(3)
+        lab.provider.destroy([second])
+        lab.until_gone([second])
+        lab.provider.destroy([first, second, third])
+        lab.until_gone([first, third])
+
+    def test_a_node_that_never_was_does_not_keep_the_others(self, lab: Lab) -> None:
+        first, second = lab.create(2)
+        stranger = replace(first, id=need(lab.facts.unknown_id, "Facts.unknown_id"))
+        lab.provider.destroy([first, stranger, second])
+        lab.until_gone([first, second])
+
+    def test_a_node_that_cannot_be_ended_does_not_keep_the_others(self, lab: Lab) -> None:
+        first, stubborn, third = lab.create(3)
+        need(lab.powers.protect, "Powers.protect")(stubborn)
+        with suppress(ProviderError):
+            lab.provider.destroy([first, stubborn, third])
+        lab.until_gone([first, third])
+        assert lab.living() == {stubborn.id}
+
+    def test_destroy_does_not_wait_until_they_are_gone(self, lab: Lab) -> None:
+        nodes = lab.create(2)
+        assert lab.takes(lambda: lab.provider.destroy(nodes)) < lab.facts.at_once
+
+    def test_one_call_ends_many_nodes(self, lab: Lab) -> None:
+        if not lab.facts.batch_destroy:
+            pytest.skip("this cloud ends nodes one by one (Facts.batch_destroy)")
+        first, *others = lab.create(5)
+        calls = lab.count_calls(lambda: lab.provider.destroy([first]))
+        assert lab.count_calls(lambda: lab.provider.destroy(others)) == calls
+
+    def test_stopped_nodes_can_be_destroyed(self, lab: Lab) -> None:
+        (node,) = lab.create()
+        need(lab.powers.stop, "Powers.stop")(node)
+        lab.provider.destroy([node])
+        lab.until_gone([node])

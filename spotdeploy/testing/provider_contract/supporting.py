@@ -1,0 +1,90 @@
+"""Promises of the optional powers: each is tested where the provider has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pytest
+
+from spotdeploy.model import Node, NodeState
+from spotdeploy.provider import (
+    Provider,
+    SupportsAccount,
+    SupportsConsole,
+    SupportsDial,
+    SupportsPrepare,
+)
+from spotdeploy.testing.provider_contract.lab import Lab, LabFixtures
+
+T = TypeVar("T")
+
+
+class Supporting(LabFixtures):
+    """`SupportsConsole`, `SupportsDial`, `SupportsAccount`, `SupportsPrepare`."""
+
+    def test_the_console_is_text_and_may_be_read_again(self, lab: Lab) -> None:
+        provider = _supports(lab, SupportsConsole)  # type: ignore[type-abstract]  # asked with isinstance
+        (node,) = lab.create()
+        for _ in range(2):
+            assert isinstance(provider.console(node), str)
+
+    def test_reading_the_console_takes_seconds_at_most(self, lab: Lab) -> None:
+        provider = _supports(lab, SupportsConsole)  # type: ignore[type-abstract]  # as above
+        (node,) = lab.create()
+        assert lab.takes(lambda: provider.console(node)) < lab.facts.at_once
+
+    def test_dialling_a_node_that_is_gone_raises_os_error(self, lab: Lab) -> None:
+        provider = _supports(lab, SupportsDial)  # type: ignore[type-abstract]  # as above
+        (node,) = lab.create()
+        lab.provider.destroy([node])
+        lab.until_gone([node])
+        assert not _answers(provider, node)
+
+    def test_a_running_node_can_be_dialled(self, lab: Lab) -> None:
+        provider = _supports(lab, SupportsDial)  # type: ignore[type-abstract]  # as above
+        (node,) = lab.create()
+        lab.until(
+            lambda: lab.listed()[node.id].state is NodeState.RUNNING,
+            lab.facts.listed_within,
+            "run",
+        )
+        lab.until(
+            lambda: _answers(provider, lab.listed()[node.id]),
+            lab.facts.listed_within,
+            "answer on port 22",
+        )
+
+    def test_the_proxy_command_is_a_list_of_words(self, lab: Lab) -> None:
+        provider = _supports(lab, SupportsDial)  # type: ignore[type-abstract]  # as above
+        (node,) = lab.create()
+        words = provider.proxy_command(node, 22)
+        assert words
+        assert all(isinstance(word, str) and word for word in words)
+
+    def test_the_account_has_an_id_that_stays(
+        self, lab: Lab, make_provider: Callable[[], Provider[Any]]
+    ) -> None:
+        account = _supports(lab, SupportsAccount).account()  # type: ignore[type-abstract]  # as above
+        assert account
+        other = make_provider()
+        assert isinstance(other, SupportsAccount)
+        assert other.account() == account
+
+    def test_preparing_again_returns_at_once(self, lab: Lab) -> None:
+        provider = _supports(lab, SupportsPrepare)  # type: ignore[type-abstract]  # as above
+        assert lab.takes(lambda: provider.prepare(lambda _: None)) < lab.facts.at_once
+
+
+def _supports(lab: Lab, power: type[T]) -> T:
+    if not isinstance(lab.provider, power):
+        pytest.skip(f"this provider has no {power.__name__}")
+    return lab.provider
+
+
+def _answers(provider: SupportsDial, node: Node) -> bool:
+    try:
+        provider.dial(node, 22, 2.0).close()
+    except OSError:
+        return False
+    return True
