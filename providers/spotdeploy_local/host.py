@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from spotdeploy.model import Problem
+from spotdeploy_local.cgroups import hierarchies
 from spotdeploy_local.layout import CACHE_VARIABLE, STATE_VARIABLE, Layout
 
 APT_PACKAGES: Final = ("systemd-container", "mmdebstrap", "iproute2")
@@ -20,22 +21,47 @@ MACHINE_MEMORY: Final = 64 * 1024 * 1024
 """What an idle machine and a small payload take; generous, so that the host stays usable."""
 
 _TOOLS = ("systemd-nspawn", "mmdebstrap", "ip", "nsenter")
+_CAP_SYS_ADMIN = 1 << 21
 _NAMESPACES = ("mnt", "net", "pid", "uts", "ipc", "cgroup")
 
 
-def problems(layout: Layout, *, has_image: bool, uid: int | None = None) -> Sequence[Problem]:
-    """Everything that would stop a start, fatal ones first. Changes nothing."""
+def problems(layout: Layout, *, has_image: bool) -> Sequence[Problem]:
+    """Everything that would stop a start, the first to be solved first. Changes nothing."""
     if not sys.platform.startswith("linux"):
         return [Problem("machines boot on Linux only", "run spotdeploy on a Linux host")]
+    mountinfo = Path("/proc/self/mountinfo").read_text()
     found = [
-        *_root(os.geteuid() if uid is None else uid),
+        *missing_rights(os.geteuid(), Path("/proc/self/status").read_text()),
         *missing_tools(shutil.which),
-        *_kernel(),
-        *_space(layout.state, MACHINE_BYTES, STATE_VARIABLE),
+        *_missing_kernel_parts(mountinfo),
+        *unfit_disk(layout.state, mountinfo),
+        *_missing_space(layout.state, MACHINE_BYTES, STATE_VARIABLE),
     ]
     if not has_image:
-        found += _space(layout.cache, NEEDED_BYTES, CACHE_VARIABLE)
+        found += _missing_space(layout.cache, NEEDED_BYTES, CACHE_VARIABLE)
     return found
+
+
+def room() -> int:
+    """How many more machines this host has memory for."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    kibibytes = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    return kibibytes * 1024 // MACHINE_MEMORY
+
+
+def missing_rights(uid: int, status: str) -> list[Problem]:
+    """What this process may not do. `status` is the text of `/proc/self/status`."""
+    if uid != 0:
+        return [Problem(f"uid {uid} may not boot machines: root is needed", "use sudo")]
+    line = next(line for line in status.splitlines() if line.startswith("CapEff:"))
+    if int(line.split()[1], 16) & _CAP_SYS_ADMIN:
+        return []
+    return [
+        Problem(
+            "root lacks CAP_SYS_ADMIN here, as in an unprivileged container",
+            "run on the host itself, or in a container started with --privileged",
+        )
+    ]
 
 
 def missing_tools(which: Callable[[str], str | None]) -> list[Problem]:
@@ -47,32 +73,35 @@ def missing_tools(which: Callable[[str], str | None]) -> list[Problem]:
     return [Problem(f"missing on this host: {', '.join(missing)}", remedy)]
 
 
-def room() -> int:
-    """How many more machines this host has memory for."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    kibibytes = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    return kibibytes * 1024 // MACHINE_MEMORY
+def unfit_disk(folder: Path, mountinfo: str) -> list[Problem]:
+    """A machine's disk is an overlay, and cannot lie on another overlay (as in a container)."""
+    device = _existing(folder).stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(" - ")
+        if before.split(" ")[2] == number and after.startswith("overlay "):
+            return [
+                Problem(
+                    f"{folder} is on an overlay file system, which cannot hold machines",
+                    f"set {STATE_VARIABLE} to a folder on a disk, such as a container's volume",
+                )
+            ]
+    return []
 
 
-def _root(uid: int) -> list[Problem]:
-    if uid == 0:
-        return []
-    return [Problem(f"uid {uid} may not boot machines: root is needed", "sudo spotdeploy ...")]
+def _missing_kernel_parts(mountinfo: str) -> list[Problem]:
+    parts = [f"{n} namespaces" for n in _NAMESPACES if not Path("/proc/self/ns", n).exists()]
+    if "\toverlay\n" not in Path("/proc/filesystems").read_text():
+        parts += [] if shutil.which("modprobe") else ["overlay file system"]
+    roots = [tree.root for tree in hierarchies(mountinfo)]
+    if not roots or not all(os.access(root, os.W_OK) for root in roots):
+        parts.append("writable control groups")
+    remedy = "use a host whose kernel has them"
+    return [Problem(f"the kernel offers no {part} here", remedy) for part in parts]
 
 
-def _kernel() -> list[Problem]:
-    missing = [name for name in _NAMESPACES if not Path("/proc/self/ns", name).exists()]
-    found = [
-        Problem(f"the kernel has no {name} namespaces", "use another kernel") for name in missing
-    ]
-    if "overlay" not in Path("/proc/filesystems").read_text() and not shutil.which("modprobe"):
-        found.append(Problem("the kernel has no overlay file system", "modprobe overlay"))
-    return found
-
-
-def _space(folder: Path, needed: int, variable: str) -> list[Problem]:
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free = shutil.disk_usage(there).free
+def _missing_space(folder: Path, needed: int, variable: str) -> list[Problem]:
+    free = shutil.disk_usage(_existing(folder)).free
     if free >= needed:
         return []
     return [
@@ -81,3 +110,7 @@ def _space(folder: Path, needed: int, variable: str) -> list[Problem]:
             f"free some space, or set {variable} to a folder on another disk",
         )
     ]
+
+
+def _existing(folder: Path) -> Path:
+    return next(parent for parent in (folder, *folder.parents) if parent.exists())

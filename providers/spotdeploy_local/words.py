@@ -25,7 +25,8 @@ def specs(
     network = network_name(batch.labels)
     ids = [f"{batch.token}-{number}" for number in range(1, batch.count + 1)]
     taken = {machine.name for machine in there if machine.network == network}
-    names = free_names(network.replace("_", "-")[:_LONGEST_STEM].strip("-"), taken, len(ids))
+    stem = network.replace("_", "-")[:_LONGEST_STEM].strip("-") or "node"
+    names = free_names(stem, taken, len(ids))
     return [
         MachineSpec(
             id=machine,

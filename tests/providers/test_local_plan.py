@@ -25,7 +25,6 @@ from spotdeploy_local import (
 from spotdeploy_local.diskspace import explained
 from spotdeploy_local.engine import Bind, Machine, MachineSpec, MachineState
 from spotdeploy_local.furnish import assign_addresses
-from spotdeploy_local.layout import Layout
 
 HYBRID = """\
 32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu
@@ -204,9 +203,22 @@ def test_a_missing_tool_is_named_with_the_line_that_installs_it() -> None:
     )
 
 
-def test_a_user_who_is_not_root_is_told_so(tmp_path: Path) -> None:
-    found = host.problems(Layout(tmp_path, tmp_path), has_image=True, uid=1000)
-    assert "root is needed" in found[0].what
+@pytest.mark.parametrize(
+    ("uid", "capabilities", "words"),
+    [(1000, "000001ffffffffff", "root is needed"), (0, "00000000a80425fb", "CAP_SYS_ADMIN")],
+)
+def test_missing_rights_are_named(uid: int, capabilities: str, words: str) -> None:
+    (problem,) = host.missing_rights(uid, f"Name:\tx\nCapEff:\t{capabilities}\n")
+    assert words in problem.what
+    assert host.missing_rights(0, "CapEff:\t000001ffffffffff\n") == []
+
+
+def test_an_overlay_file_system_is_no_place_for_machines(tmp_path: Path) -> None:
+    device = tmp_path.stat().st_dev
+    line = f"27 1 {os.major(device)}:{os.minor(device)} / / rw - {{}} /dev/x rw\n"
+    (problem,) = host.unfit_disk(tmp_path / "state", line.format("overlay"))
+    assert "cannot hold machines" in problem.what
+    assert host.unfit_disk(tmp_path / "state", line.format("ext4")) == []
 
 
 def test_only_a_full_disk_is_explained(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_a_disk_too_small_for_an_image_is_refused_before_the_build(
     small_disk: Path, log: Path
 ) -> None:
     images = replace(builder(BUILD, log), folder=small_disk / "cache", needed_bytes=700 << 20)
-    with pytest.raises(HostError, match="has . MiB free, an image needs 700 MiB") as caught:
+    with pytest.raises(HostError, match=r"has . MiB free, an image needs 700 MiB") as caught:
         images.build(RECIPE, print)
     assert CACHE_VARIABLE in str(caught.value.hint)
     assert not log.exists()
