@@ -1,0 +1,129 @@
+"""Google's error codes, sorted by what the caller does next.
+
+Of refused calls: https://cloud.google.com/compute/docs/troubleshooting/troubleshooting-bulk-vm-creation
+and https://cloud.google.com/compute/docs/api/rate-limits; of operations:
+https://cloud.google.com/compute/docs/troubleshooting/troubleshooting-resource-availability.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from spotdeploy.errors import CapacityError, ProviderError, QuotaError
+from spotdeploy_gcp.shapes import OperationError
+from spotdeploy_libcloud.codes import Codes
+
+LOGIN: Final = "gcloud auth application-default login"
+PERMISSIONS: Final = "the permissions needed are listed in docs/providers/gcp.md"
+MORE_QUOTA: Final = "ask for more under 'IAM & Admin', 'Quotas' in the console"
+ENABLE: Final = "run 'gcloud services enable compute.googleapis.com', then wait a minute"
+CODES: Final = Codes(
+    capacity=frozenset(
+        {
+            "CapacityExceeded",
+            "REGION_RESOURCE_POOL_EXHAUSTED",
+            "RESOURCE_POOL_EXHAUSTED",
+            "STOCKOUT",
+            "UNSUPPORTED_OPERATION",
+            "VM_MIN_COUNT_NOT_REACHED",
+            "ZONE_RESOURCE_POOL_EXHAUSTED",
+            "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS",
+            "insufficientCapacity",
+            "stockout",
+        }
+    ),
+    quota=frozenset({"LIMIT_EXCEEDED", "QUOTA_EXCEEDED", "limitExceeded", "quotaExceeded"}),
+    credentials=frozenset(
+        {
+            "ACCESS_TOKEN_EXPIRED",
+            "PERMISSION_DENIED",
+            "SERVICE_DISABLED",
+            "UNAUTHENTICATED",
+            "accessNotConfigured",
+            "authError",
+            "billingNotEnabled",
+            "forbidden",
+            "required",
+        }
+    ),
+    throttled=frozenset(
+        {
+            "RATE_LIMIT_EXCEEDED",
+            "RESOURCE_EXHAUSTED",
+            "RESOURCE_OPERATION_RATE_EXCEEDED",
+            "backendError",
+            "concurrentOperations",
+            "internalError",
+            "rateLimitExceeded",
+            "resourceNotReady",
+            "userRateLimitExceeded",
+        }
+    ),
+    hints={
+        "ACCESS_TOKEN_EXPIRED": f"run '{LOGIN}'",
+        "QUOTA_EXCEEDED": MORE_QUOTA,
+        "SERVICE_DISABLED": ENABLE,
+        "UNAUTHENTICATED": f"run '{LOGIN}'",
+        "accessNotConfigured": ENABLE,
+        "authError": f"run '{LOGIN}'",
+        "billingNotEnabled": "link the project to a billing account",
+        "PERMISSION_DENIED": PERMISSIONS,
+        "forbidden": PERMISSIONS,
+        "quotaExceeded": MORE_QUOTA,
+    },
+)
+
+UNKNOWN_OUTCOME: Final = frozenset({"backendError", "internalError"})
+"""After these a create call may have taken effect all the same."""
+MISSING: Final = frozenset({"notFound", "RESOURCE_NOT_FOUND", "NOT_FOUND"})
+"""No such thing."""
+THERE: Final = frozenset({"alreadyExists", "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"})
+"""A thing of that name exists."""
+IN_USE: Final = frozenset(
+    {
+        "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE",
+        "RESOURCE_NOT_READY",
+        "resourceInUseByAnotherResource",
+        "resourceNotReady",
+    }
+)
+"""Still used by something that is going: left for the next try."""
+SUMMARY: Final = "VM_MIN_COUNT_NOT_REACHED"
+"""Says that a bulk insert failed, and not why; the cause is in another error."""
+_NO_PROJECT: Final = re.compile(r"'projects/[^/']+'")
+
+
+def refused(code: str, words: str, status: int, call: str) -> ProviderError:
+    """The typed error for a refused call."""
+    error = CODES.error(code, words, status, call)
+    if code in MISSING and _NO_PROJECT.search(words):
+        error.hint = "check provider.gcp.project, and that these credentials may see it"
+    return error
+
+
+def failed(errors: Sequence[OperationError], status: int, call: str) -> ProviderError:
+    """The typed error for a failed operation: of the kind of its most telling error, with the
+    words of all.
+
+    A quota says more than a lack of capacity, and any cause more than the summary of a bulk
+    insert.
+    """
+    if not errors:
+        return ProviderError(f"{call}: nothing was made, and Google does not say why")
+    typed = [CODES.error(one.code, one.message, status, call) for one in errors]
+    best = min(typed, key=lambda error: (error.code == SUMMARY, _rank(error)))
+    return type(best)(f"{call}: {words(errors)}", code=best.code, hint=best.hint)
+
+
+def words(errors: Sequence[OperationError]) -> str:
+    """Google's own words, each once, the cause before the summary."""
+    ordered = sorted(errors, key=lambda one: one.code == SUMMARY)
+    return "; ".join(dict.fromkeys(f"{one.code}: {one.message}" for one in ordered))
+
+
+def _rank(error: ProviderError) -> int:
+    return next(
+        (rank for rank, kind in enumerate((QuotaError, CapacityError)) if type(error) is kind), 2
+    )

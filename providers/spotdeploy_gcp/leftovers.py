@@ -1,0 +1,95 @@
+"""What may be left when the instances are gone: firewall rules and disks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from spotdeploy import labels as names
+from spotdeploy.errors import CredentialsError, ProviderError, ThrottledError
+from spotdeploy.model import Resource
+from spotdeploy_gcp.actions import Action
+from spotdeploy_gcp.driver import GceDriver
+from spotdeploy_gcp.errors import IN_USE, MISSING
+from spotdeploy_gcp.network import LOCATION, PREFIX, described
+from spotdeploy_gcp.nodes import label_filter, node_id, split_id
+from spotdeploy_gcp.shapes import Disk, Firewall, Operation, last
+
+DISK: Final = "disk"
+FIREWALL: Final = "firewall rule"
+
+
+def leftovers(driver: GceDriver, region: str, labels: Mapping[str, str]) -> list[Resource]:
+    """Everything here that carries these labels and is not an instance. Two listings.
+
+    Raises ValueError for empty labels.
+    """
+    if not labels:
+        raise ValueError("a listing needs labels")
+    return _disks(driver, region, labels) + _firewalls(driver, region, labels)
+
+
+def release(driver: GceDriver, resources: Sequence[Resource]) -> None:
+    """Begin to delete these. A missing one is success; one in use stays.
+
+    Raises:
+        ProviderError: what Google said of the first one it refused for another reason; the others
+            were tried.
+    """
+    refused: list[ProviderError] = []
+    for thing in resources:
+        refused += _delete(driver, thing)
+    if refused:
+        raise refused[0]
+
+
+def by_hand(thing: Resource) -> str:
+    """The arguments of `gcloud compute` that delete it."""
+    place = split_id(thing.id)
+    if thing.kind == DISK and place:
+        return f"disks delete {place[1]} --zone {place[0]}"
+    return f"firewall-rules delete {thing.id}"
+
+
+def _disks(driver: GceDriver, region: str, labels: Mapping[str, str]) -> list[Resource]:
+    query = {"filter": label_filter(labels)}
+    found = driver.zonal(Action.LIST_DISKS, "disks", Disk, query, region)
+    return [
+        Resource(
+            DISK,
+            node_id(last(disk.zone), disk.name),
+            "gcp",
+            region,
+            disk.labels,
+            "in use" if disk.users else disk.status,
+        )
+        for disk in found
+    ]
+
+
+def _firewalls(driver: GceDriver, region: str, labels: Mapping[str, str]) -> list[Resource]:
+    query = {"filter": f'name eq "{PREFIX}.*"'}
+    found = [
+        (rule.name, described(rule.description))
+        for rule in driver.pages(Action.LIST_FIREWALLS, Firewall, query)
+    ]
+    return [
+        Resource(FIREWALL, name, "gcp", region, {k: v for k, v in its.items() if k != LOCATION})
+        for name, its in found
+        if its.get(LOCATION) == region and names.matches(its, labels)
+    ]
+
+
+def _delete(driver: GceDriver, thing: Resource) -> list[ProviderError]:
+    place = split_id(thing.id)
+    try:
+        if thing.kind == FIREWALL:
+            driver.call(Action.DELETE_FIREWALL, Operation, {"firewall": thing.id})
+        elif place is not None:
+            at = {"zone": place[0], "disk": place[1]}
+            driver.call(Action.DELETE_DISK, Operation, at)
+    except (CredentialsError, ThrottledError):
+        raise
+    except ProviderError as error:
+        return [] if error.code in MISSING | IN_USE else [error]
+    return []

@@ -1,0 +1,113 @@
+"""What reaches the nodes: two firewall rules for each run and region, aimed at a network tag.
+
+One rule lets in what was asked for. The other, next in rank, keeps out all else, since the
+default network comes with rules that open ssh to the whole internet:
+https://cloud.google.com/firewall/docs/firewalls#more_rules_default_vpc
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from spotdeploy import labels as names
+from spotdeploy.errors import ProviderError
+from spotdeploy_gcp.actions import Action
+from spotdeploy_gcp.driver import GceDriver
+from spotdeploy_gcp.errors import THERE
+from spotdeploy_gcp.launch import Body, request_id
+from spotdeploy_gcp.shapes import Operation
+
+SSH: Final = 22
+PREFIX: Final = "spotdeploy-"
+LOCATION: Final = "location"
+LET_IN: Final = 1000
+KEEP_OUT: Final = 1001
+"""Priorities: the default network's own rules have 65534."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What is let in, and where."""
+
+    network: str
+    region: str
+    ports: tuple[int, ...]
+    """TCP ports besides ssh."""
+    sources: tuple[str, ...]
+    """CIDRs."""
+
+
+def tag_of(run: str, region: str) -> str:
+    """The network tag of a run's nodes in a region, which also begins its rules' names."""
+    return f"{PREFIX}{run}-{region}"
+
+
+def rules(project: str, labels: Mapping[str, str], opening: Opening) -> list[Body]:
+    """The bodies of the rules. One rule takes addresses of one version only:
+    https://cloud.google.com/firewall/docs/firewalls#ipv6"""
+    tag = tag_of(labels[names.RUN], opening.region)
+    networks = [ipaddress.ip_network(source, strict=False) for source in opening.sources]
+    ports = [str(port) for port in sorted({SSH, *opening.ports})]
+    allowed: Body = {"allowed": [{"IPProtocol": "tcp", "ports": ports}], "priority": LET_IN}
+    denied: Body = {"denied": [{"IPProtocol": "all"}], "priority": KEEP_OUT}
+    v4 = [str(one) for one in networks if one.version == 4]
+    v6 = [str(one) for one in networks if one.version == 6]
+    wanted: list[tuple[str, list[str], Body]] = [
+        (tag, v4, allowed),
+        (f"{tag}-v6", v6, allowed),
+        (f"{tag}-deny", ["0.0.0.0/0"], denied),
+    ]
+    common: Body = {
+        "network": f"projects/{project}/global/networks/{opening.network}",
+        "description": describe(labels, opening.region),
+        "direction": "INGRESS",
+        "targetTags": [tag],
+    }
+    return [
+        {"name": name, "sourceRanges": sources, **common, **rule}
+        for name, sources, rule in wanted
+        if sources
+    ]
+
+
+def describe(labels: Mapping[str, str], region: str) -> str:
+    """A rule's description, which carries its labels: rules have none of their own."""
+    kept = {key: value for key, value in labels.items() if key != names.BATCH}
+    return json.dumps({**kept, LOCATION: region})
+
+
+def described(description: str) -> dict[str, str]:
+    """The labels in a rule's description; empty when it is not one of ours."""
+    try:
+        found = json.loads(description)
+    except ValueError:
+        return {}
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+
+
+def open_firewall(driver: GceDriver, labels: Mapping[str, str], opening: Opening) -> str:
+    """Make the rules that are not there, and return the tag they aim at.
+
+    The rules are asked for at once and awaited together. May be repeated.
+    """
+    bodies = rules(driver.project, labels, opening)
+    started = [operation for body in bodies for operation in _insert(driver, body)]
+    for operation in started:
+        done = driver.finish(operation)
+        if any(error.code not in THERE for error in done.errors):
+            driver.succeed(done, Action.INSERT_FIREWALL.id)
+    return tag_of(labels[names.RUN], opening.region)
+
+
+def _insert(driver: GceDriver, body: Body) -> Sequence[Operation]:
+    query = {"requestId": request_id(driver.project, "firewall", str(body["name"]))}
+    try:
+        return [driver.call(Action.INSERT_FIREWALL, Operation, body=body, query=query)]
+    except ProviderError as error:
+        if error.code in THERE:
+            return []
+        raise

@@ -1,0 +1,150 @@
+"""GCP as spotdeploy sees it: one object, one region of one project."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
+from spotdeploy.provider import (
+    Provider,
+    ProviderConfig,
+    SupportsAccount,
+    SupportsConsole,
+    SupportsInterruptionNotice,
+)
+from spotdeploy_gcp import notice
+from spotdeploy_gcp.config import GcpConfig
+from spotdeploy_gcp.credentials import require_extra
+
+if TYPE_CHECKING:  # these load libcloud, which takes a third of a second
+    from spotdeploy_gcp.cloud import Cloud
+
+REGION: Final = "us-central1"
+
+
+class GcpProvider(
+    Provider[GcpConfig], SupportsConsole, SupportsAccount, SupportsInterruptionNotice
+):
+    """Compute Engine in one region. Every call is typed, paginated and awaited; see `driver`."""
+
+    name: ClassVar[str] = "gcp"
+    Config: ClassVar[type[ProviderConfig]] = GcpConfig
+    user_data_limit: ClassVar[int] = 196608
+    settle_seconds: ClassVar[float] = 30.0
+    """Listings over all zones may lag behind the zones' own for some seconds."""
+
+    @classmethod
+    def locations(cls, config: GcpConfig) -> Sequence[str]:
+        """The regions of the config, or the one of the environment, or us-central1.
+
+        Raises ConfigError when the extra is not installed.
+        """
+        require_extra()
+        return config.regions or (os.environ.get("CLOUDSDK_COMPUTE_REGION") or REGION,)
+
+    def __init__(self, config: GcpConfig, location: str) -> None:
+        """Keep what is given."""
+        self._config = config
+        self._location = location
+
+    def doctor(self) -> Sequence[Problem]:
+        """Credentials, project, quotas, network, sizes and images."""
+        from spotdeploy_gcp.doctor import examine
+
+        return examine(self._cloud, self._config)
+
+    def offers(self, pool: Pool) -> Sequence[Offer]:
+        """Two calls, however many zones and sizes."""
+        from spotdeploy_gcp.offers import candidates
+
+        cloud = self._cloud
+        return candidates(
+            self._location, cloud.prices, cloud.zones, cloud.machine_types, self._config.sizes, pool
+        )
+
+    def create(self, offer: Offer, batch: Batch) -> Created:
+        """One bulk insert for the batch; the run's firewall rules are made before the first."""
+        from spotdeploy_gcp.launching import launch
+
+        return launch(self._cloud, self._config, offer, batch)
+
+    def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
+        """One call for each 500 instances."""
+        if not labels:
+            raise ValueError("a listing needs labels")
+        return self._cloud.nodes(labels)
+
+    def destroy(self, nodes: Sequence[Node]) -> None:
+        """One request for a thousand; see `ending.delete` for what Google refuses."""
+        if not nodes:
+            return
+        from spotdeploy_gcp.ending import delete
+
+        delete(self._cloud.driver, [node.id for node in nodes])
+
+    def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
+        """Disks by label, and firewall rules by their descriptions."""
+        from spotdeploy_gcp.leftovers import leftovers
+
+        return leftovers(self._cloud.driver, self._location, labels)
+
+    def release(self, resources: Sequence[Resource]) -> None:
+        """Delete these; what something still uses stays for the next try."""
+        if not resources:
+            return
+        from spotdeploy_gcp.leftovers import release
+
+        self._cloud.forget_firewalls()
+        release(self._cloud.driver, resources)
+
+    def fate(self, node: Node) -> Fate:
+        """From the instance's state and the operations on it. Two calls."""
+        from spotdeploy_gcp.fate import fate
+
+        return fate(self._cloud, node)
+
+    def protection(self) -> str:
+        """Google's own limit, and the timer in user-data."""
+        return "Google deletes it when its time to live ends (maxRunDuration)"
+
+    def by_hand(self, thing: Node | Resource) -> str:
+        """The `gcloud compute` command."""
+        from spotdeploy_gcp.leftovers import by_hand
+        from spotdeploy_gcp.nodes import split_id
+
+        zone, name = split_id(thing.id) or ("", thing.id)
+        end = f"instances delete {name} --zone {zone}"
+        what = by_hand(thing) if isinstance(thing, Resource) else end
+        project = f" --project {self._config.project}" if self._config.project else ""
+        return f"gcloud compute {what}{project}"
+
+    def console(self, node: Node) -> str:
+        """See `SupportsConsole.console`."""
+        from spotdeploy_gcp.console import console
+
+        return console(self._cloud.driver, node.id)
+
+    def account(self) -> str:
+        """The project's id."""
+        return self._cloud.chain.project()
+
+    def identity(self) -> str:
+        """Who acts there."""
+        return self._cloud.chain.identity()
+
+    def notice_command(self) -> Sequence[str]:
+        """See `SupportsInterruptionNotice.notice_command`."""
+        return notice.command()
+
+    def notice(self, output: str) -> Fate | None:
+        """See `SupportsInterruptionNotice.notice`."""
+        return notice.announced(output)
+
+    @cached_property
+    def _cloud(self) -> Cloud:
+        from spotdeploy_gcp.cloud import Cloud
+
+        return Cloud(self._config, self._location)
