@@ -1,0 +1,43 @@
+"""`rebooted`: the node restarted after the payload was deployed."""
+
+from __future__ import annotations
+
+from spotdeploy import layout
+from spotdeploy.check import Check, CheckResult, CheckSettings, Connection
+from spotdeploy.duration import Duration
+from spotdeploy.model import Node
+
+QUESTION = (
+    f"if [ ! -s {layout.BEFORE_REBOOT} ]; then echo never; "
+    f"elif [ -e {layout.BEFORE_REBOOT_RUN} ]; then echo before; else echo after; fi"
+)
+
+
+class RebootedSettings(CheckSettings, frozen=True, kw_only=True):
+    """No keys of its own."""
+
+    within: Duration = Duration("5s")
+
+
+class RebootedCheck(Check[RebootedSettings]):
+    """Before the reboot a random word is left on the disk and on a tmpfs; only a reboot leaves
+    the one and removes the other. A boot id would not do: a container's does not change."""
+
+    kind = "rebooted"
+    Settings = RebootedSettings
+
+    def title(self) -> str:
+        """As in the contract."""
+        return "rebooted"
+
+    async def run(self, node: Node, connection: Connection) -> CheckResult:
+        """As in the contract."""
+        del node
+        answer = (await connection.run(["sh", "-c", QUESTION])).stdout.strip()
+        if answer == "after":
+            return self.passed()
+        if answer == "before":
+            return self.failed("it has not gone down since the reboot was ordered")
+        if answer == "never":
+            return self.failed("no reboot was ever ordered", final=True)
+        return self.failed(f"the node did not say: {answer[:200]!r}")
