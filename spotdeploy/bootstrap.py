@@ -24,7 +24,7 @@ _SCRIPT: Final = Template("""\
 set -eu
 umask 022
 mkdir -p $state /etc/spotdeploy /etc/ssh/sshd_config.d /var/log/journal
-chmod 700 /etc/spotdeploy
+chmod 755 /etc/spotdeploy
 
 if ! id -u $user >/dev/null 2>&1; then
     useradd --create-home --shell /bin/bash $user

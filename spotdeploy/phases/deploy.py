@@ -130,6 +130,6 @@ async def _why(run: NodeRun, state: Mapping[str, str]) -> str:
     how = f"the entry exited with {state.get('ExecMainStatus', '?')}"
     if state.get("Result") not in ("exit-code", None):
         how = f"the entry ended by {state['Result']} ({state.get('ExecMainStatus', '?')})"
-    tail = await _persist(run, ["sh", "-c", f"tail -c 2000 {layout.DEPLOYMENT_LOG} | tail -n 5"])
-    said = plain(tail, limit=600).strip()
+    last = f"tail -c 2000 {layout.DEPLOYMENT_LOG} | grep -av '^[[:space:]]*$' | tail -n 1"
+    said = plain(await _persist(run, ["sh", "-c", last]), limit=500)
     return f"{how}: {said}" if said else how
