@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Sequence
-from typing import Any
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, get_args
 
 import msgspec
 
@@ -12,8 +15,13 @@ from spotdeploy.duration import Duration
 from spotdeploy.registry import PluginError, Registry
 from spotdeploy.secret import Secret
 
-DURATION = {"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|d|h|m|s))+$", "examples": ["20s", "2m"]}
-SECRET = {"type": "string", "pattern": r"^(env|file):.+$", "examples": ["env:TOKEN"]}
+Written = {
+    Duration: Annotated[
+        str, msgspec.Meta(pattern=r"^(\d+(\.\d+)?(ms|d|h|m|s))+$", examples=["20s", "2m"])
+    ],
+    Secret: Annotated[str, msgspec.Meta(pattern=r"^(env|file):.+$", examples=["env:TOKEN"])],
+}
+"""How our own types are written in TOML."""
 
 
 def schema_text(registry: Registry, plugins: Sequence[str] = ()) -> str:
@@ -25,12 +33,11 @@ def schema_text(registry: Registry, plugins: Sequence[str] = ()) -> str:
 
 def build_schema(registry: Registry, plugins: Sequence[str] = ()) -> dict[str, Any]:
     """The schema as data."""
-    providers = _providers(registry)
-    checks = {kind: cls.Settings for kind, cls in sorted(registry.checks(plugins).items())}
-    types: list[Any] = [Config, *providers.values(), *checks.values()]
-    references, definitions = msgspec.json.schema_components(
-        types, schema_hook=_custom, ref_template="#/$defs/{name}"
-    )
+    providers = {name: as_written(config) for name, config in _providers(registry).items()}
+    known = sorted(registry.checks(plugins).items())
+    checks = {kind: as_written(cls.Settings) for kind, cls in known}
+    types: list[Any] = [as_written(Config), *providers.values(), *checks.values()]
+    references, definitions = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
     top = definitions.pop("Config")
     tables = references[1:]
     top["properties"]["provider"] = {
@@ -62,9 +69,45 @@ def _providers(registry: Registry) -> dict[str, type[msgspec.Struct]]:
     return found
 
 
-def _custom(kind: type) -> dict[str, Any]:
-    if kind is Duration:
-        return dict(DURATION)
-    if kind is Secret:
-        return dict(SECRET)
-    raise NotImplementedError(kind)
+def as_written(struct: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """The struct with our own types replaced by the text that stands for them in TOML."""
+    fields: list[tuple[str, Any, Any]] = []
+    for field in msgspec.structs.fields(struct):
+        kind = field.type
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            kind = as_written(kind)
+        fields.append((field.encode_name, _written(kind), _default(field)))
+    safe = [(_identifier(name), kind, default) for name, kind, default in fields]
+    made: type[msgspec.Struct] = msgspec.defstruct(
+        struct.__name__,
+        safe,
+        kw_only=True,
+        forbid_unknown_fields=True,
+        rename={_identifier(name): name for name, *_ in fields},
+        namespace={"__doc__": struct.__doc__},
+    )
+    return made
+
+
+def _written(kind: Any) -> Any:
+    if kind in Written:
+        return Written[kind]
+    parts = get_args(kind)
+    if parts and any(part in Written for part in parts if isinstance(part, type)):
+        return reduce(or_, (Written.get(part, part) for part in parts))
+    return kind
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default is not msgspec.NODEFAULT:
+        if isinstance(field.default, msgspec.Struct):
+            return msgspec.field(default_factory=type(field.default))
+        known = isinstance(field.default, tuple(Written))
+        return str(field.default) if known else field.default
+    if field.default_factory is not msgspec.NODEFAULT:
+        return msgspec.field(default_factory=field.default_factory)
+    return msgspec.NODEFAULT
+
+
+def _identifier(name: str) -> str:
+    return f"{name}_" if keyword.iskeyword(name) else name

@@ -1,0 +1,39 @@
+"""The JSON Schema of the config."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from spotdeploy.registry import Registry
+from spotdeploy.schema import build_schema, schema_text
+
+
+def test_the_reference_config_is_valid_by_the_schema(repository: Path) -> None:
+    schema = build_schema(Registry())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(tomllib.loads((repository / "spotdeploy.toml").read_text()), schema)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"deployment": "a", "nodes": {"cuont": 1}},
+        {"deployment": "a", "timeouts": {"boot": "soon"}},
+        {"deployment": "a", "checks": [{"type": "http"}]},
+        {"deployment": "a", "checks": [{"type": "nonsense"}]},
+        {"deployment": "a", "provider": {"local": {"nonsense": 1}}},
+    ],
+)
+def test_what_the_loader_refuses_is_invalid_by_the_schema(wrong: dict[str, object]) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(wrong, build_schema(Registry()))
+
+
+def test_defaults_are_written_as_in_the_file() -> None:
+    schema = json.loads(schema_text(Registry()))
+    assert schema["$defs"]["Timeouts"]["properties"]["boot"]["default"] == "5m"
