@@ -28,6 +28,10 @@ Forward = Callable[[Call, dict[str, str]], Reply]
 """Sends parameters to moto under the call's headers."""
 
 
+INTERRUPTED = "Server.SpotInstanceTermination: Spot instance termination"
+POWERED_OFF = "Client.InstanceInitiatedShutdown: Instance initiated shutdown"
+
+
 @dataclass
 class Instance:
     """What the lab knows of an instance besides what moto does."""
@@ -40,10 +44,17 @@ class Instance:
     request_tags: dict[str, str]
     user_data: str
     address: str
+    private_address: str
+    zone: str
+    size: str
+    running: bool = True
+    """False while the machine behind it has not started."""
     terminated_at: float | None = None
-    interrupted: bool = False
     noticed_at: float | None = None
-    """When the interruption was announced."""
+    """When its interruption was announced."""
+    reason: str = ""
+    """Why it ended, as https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
+    spells it; empty for what moto says."""
 
     @property
     def ended(self) -> bool:
@@ -80,6 +91,8 @@ class Cloud:
     known: dict[str, Instance] = field(default_factory=dict)
     on_change: list[Callable[[], None]] = field(default_factory=list)
     """Called after instances came or went."""
+    boots_later: bool = False
+    """True when someone starts machines behind the instances and says so in `Instance.running`."""
     _tokens: dict[tuple[str, str], tuple[dict[str, str], Reply]] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -162,6 +175,10 @@ class Cloud:
             request_tags=call.tags_for("spot-instances-request"),
             user_data=call.parameters.get("UserData", ""),
             address=get(item, "ipAddress"),
+            private_address=get(item, "privateIpAddress"),
+            zone=get(item, "placement/availabilityZone"),
+            size=get(item, "instanceType"),
+            running=not self.boots_later,
         )
 
     def _zone(self, call: Call) -> str:
@@ -190,12 +207,13 @@ class Cloud:
             self.went(fresh)
         return answer(Element(named("TerminateInstancesResponse")))
 
-    def went(self, ids: list[str]) -> None:
-        """Note that these instances end now."""
+    def went(self, ids: list[str], reason: str = "") -> None:
+        """Note that these instances end now, and why."""
         with self._lock:
             for id_ in ids:
-                if (known := self.known.get(id_)) and known.terminated_at is None:
+                if (known := self.known.get(id_)) and not known.ended:
                     known.terminated_at = self.timing.clock()
+                    known.reason = reason
         self._changed()
 
     def _describe(self, call: Call) -> Reply:
@@ -219,13 +237,12 @@ class Cloud:
         if known.terminated_at is not None and self._going(known):
             put(item, "instanceState/code", "32")
             put(item, "instanceState/name", "shutting-down")
-        if known.interrupted:
-            put(item, "stateReason/code", "Server.SpotInstanceTermination")
-            put(
-                item,
-                "stateReason/message",
-                "Server.SpotInstanceTermination: Spot instance termination",
-            )
+        if not known.ended and not known.running:
+            put(item, "instanceState/code", "0")
+            put(item, "instanceState/name", "pending")
+        if known.reason:
+            put(item, "stateReason/code", known.reason.partition(":")[0])
+            put(item, "stateReason/message", known.reason)
 
     def _requests(self, call: Call) -> Reply:
         """RunInstances makes a spot request for each spot instance, with the tags given for it:
@@ -253,7 +270,7 @@ class Cloud:
     def _request_state(self, known: Instance) -> tuple[str, str]:
         """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html"""
         if known.terminated_at is not None:
-            if known.interrupted:
+            if known.reason == INTERRUPTED:
                 return "closed", "instance-terminated-no-capacity"
             return "closed", "instance-terminated-by-user"
         if known.noticed_at is not None:

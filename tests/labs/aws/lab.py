@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Sequence
-from http.client import HTTPConnection
 from pathlib import Path
 from types import TracebackType
 
 from tests.labs.aws.call import Call, Reply, get, instances
-from tests.labs.aws.cloud import Cloud, Instance, Timing
+from tests.labs.aws.cloud import INTERRUPTED, Cloud, Timing
 from tests.labs.aws.faults import Faults
 from tests.labs.aws.moto_server import MotoServer
+from tests.labs.aws.place import Loopback, Place
 from tests.labs.aws.proxy import SECRETS, Proxy, Upstream
 
+HOST = "127.0.0.1"
 ACCESS_KEY = next(iter(SECRETS))
 ACCOUNT = "123456789012"
 """moto's."""
@@ -27,22 +27,24 @@ class AwsLab:
     wrong, `timing` how slow it is, `calls` what arrived, `wrong` what EC2 would not have taken.
     """
 
-    def __init__(self, folder: Path, moto: MotoServer | None = None) -> None:
+    def __init__(
+        self, folder: Path, moto: MotoServer | None = None, place: Place | None = None
+    ) -> None:
         """`moto` may be shared by several labs, one after the other; without it, one is run."""
-        self._folder = folder
-        self._moto = moto or MotoServer(folder)
+        self.place = place or Loopback()
+        self._moto = moto or MotoServer(folder, self.place)
         self._own_moto = moto is None
 
     def __enter__(self) -> AwsLab:
         if self._own_moto:
-            self._moto.start(self.connect)
-        self._upstream = Upstream(self._moto.address, self.connect)
+            self._moto.start()
+        self._moto.reset()
+        self._upstream = Upstream(self._moto.address, self.place)
         self.cloud = Cloud(self._upstream.forward)
-        listener = self.listener()
-        self._port = listener.getsockname()[1]
+        listener = self.place.listener(HOST)
+        self.url = f"http://{HOST}:{listener.getsockname()[1]}"
         self._proxy = Proxy(listener, self.cloud.handle)
         self._proxy.start()
-        self._reset_moto()
         return self
 
     def __exit__(
@@ -53,16 +55,6 @@ class AwsLab:
         self._upstream.close()
         if self._own_moto:
             self._moto.stop()
-
-    @property
-    def url(self) -> str:
-        """The endpoint."""
-        return f"http://{self.host}:{self._port}"
-
-    @property
-    def host(self) -> str:
-        """Where the endpoint listens."""
-        return "127.0.0.1"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -111,23 +103,22 @@ class AwsLab:
         found = {get(i, "instanceId"): get(i, "instanceState/name") for _, i in instances(root)}
         return {id_: state for id_, state in found.items() if state != "terminated"}
 
-    def interrupt(self, instance: str) -> None:
-        """Take a spot instance back, as EC2 does when the notice has run out."""
-        known = self.notify(instance)
-        known.interrupted = True
-        self.terminate([instance], known.region)
-
-    def notify(self, instance: str) -> Instance:
-        """Announce the interruption of a spot instance."""
+    def notify(self, instance: str) -> None:
+        """Announce the interruption of a spot instance, as EC2 does two minutes before it."""
         known = self.cloud.known[instance]
         known.noticed_at = known.noticed_at or self.timing.clock()
-        return known
 
-    def terminate(self, ids: Sequence[str], region: str) -> None:
-        """End instances behind the client's back."""
+    def interrupt(self, instance: str) -> None:
+        """Take a spot instance back, as EC2 does when the notice has run out."""
+        self.notify(instance)
+        self.end([instance], INTERRUPTED)
+
+    def end(self, ids: Sequence[str], reason: str = "") -> None:
+        """End instances of one region behind the client's back."""
+        region = self.cloud.known[ids[0]].region
         numbered = {f"InstanceId.{n}": id_ for n, id_ in enumerate(ids, 1)}
         self.ask(region, {"Action": "TerminateInstances", **numbered})
-        self.cloud.went(list(ids))
+        self.cloud.went(list(ids), reason)
 
     def ask(self, region: str, parameters: dict[str, str]) -> Reply:
         """Ask moto itself, past the proxy."""
@@ -137,20 +128,3 @@ class AwsLab:
         }
         call = Call(parameters["Action"], "ec2", region, parameters, headers)
         return self._upstream.forward(call, {"Version": "2016-11-15", **parameters})
-
-    def connect(self, host: str, port: int) -> socket.socket:
-        """A connection within the lab."""
-        return socket.create_connection((host, port))
-
-    def listener(self) -> socket.socket:
-        """A bound socket within the lab."""
-        bound = socket.socket()
-        bound.bind((self.host, 0))
-        return bound
-
-    def _reset_moto(self) -> None:
-        connection = HTTPConnection(*self._moto.address)
-        connection.sock = self.connect(*self._moto.address)
-        connection.request("POST", "/moto-api/reset")
-        connection.getresponse().read()
-        connection.close()

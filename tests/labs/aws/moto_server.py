@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from http.client import HTTPConnection
 from pathlib import Path
 
 from tests.labs.aws.amis import write_amis
+from tests.labs.aws.place import HttpConnection, Loopback, Place
 
-Connect = Callable[[str, int], socket.socket]
 START_SECONDS = 60.0
 
 
 class MotoServer:
     """Serves the AWS APIs on a port of 127.0.0.1, in this network namespace or another."""
 
-    def __init__(self, folder: Path, enter: Sequence[str] = (), port: int | None = None) -> None:
-        """`enter` is put before the command, such as `nsenter --net=FILE`; then give a `port`."""
+    def __init__(self, folder: Path, place: Place | None = None) -> None:
+        """Its images and log go to `folder`."""
         self._folder = folder
-        self._enter = tuple(enter)
-        self.port = port or _free_port()
+        self._place = place or Loopback()
         self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
 
     @property
     def address(self) -> tuple[str, int]:
         """Where it listens."""
         return "127.0.0.1", self.port
 
-    def start(self, connect: Connect) -> None:
+    def start(self) -> None:
         """Start it and wait until it answers."""
+        self.port = self._free_port()
         amis = self._folder / "amis.json"
         write_amis(amis)
         environment = {
@@ -42,12 +40,12 @@ class MotoServer:
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
-        command = [*self._enter, sys.executable, "-m", "moto.server", "-p", str(self.port)]
+        command = [*self._place.enter, sys.executable, "-m", "moto.server", "-p", str(self.port)]
         with (self._folder / "moto.log").open("wb") as log:
             self._process = subprocess.Popen(
                 command, env=environment, stdout=log, stderr=subprocess.STDOUT
             )
-        self._wait(connect)
+        self._wait()
 
     def stop(self) -> None:
         """End it."""
@@ -56,18 +54,25 @@ class MotoServer:
             self._process.wait(30)
             self._process = None
 
-    def _wait(self, connect: Connect) -> None:
+    def reset(self) -> None:
+        """Forget everything."""
+        self.send("POST", "/moto-api/reset")
+
+    def send(self, method: str, path: str) -> None:
+        """Send a request without a body. Raises OSError when it does not listen."""
+        connection = HttpConnection(self._place, *self.address)
+        connection.request(method, path)
+        connection.getresponse().read()
+        connection.close()
+
+    def _wait(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             assert self._process is not None
             if self._process.poll() is not None:
                 break
             try:
-                connection = HTTPConnection(*self.address)
-                connection.sock = connect(*self.address)
-                connection.request("GET", "/moto-api/data.json")
-                connection.getresponse().read()
-                connection.close()
+                self.send("GET", "/moto-api/data.json")
             except OSError:
                 time.sleep(0.1)
             else:
@@ -76,9 +81,7 @@ class MotoServer:
             f"moto did not start:\n{(self._folder / 'moto.log').read_text()[-2000:]}"
         )
 
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    def _free_port(self) -> int:
+        with self._place.listener("127.0.0.1") as probe:
+            port: int = probe.getsockname()[1]
+            return port

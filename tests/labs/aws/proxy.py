@@ -5,15 +5,14 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
-from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from tests.labs.aws.call import DROPPED, MOTO_NAMESPACE, NAMESPACE, AwsError, Call, Reply
+from tests.labs.aws.place import HttpConnection, Place
 from tests.labs.aws.signature import Signed, is_genuine
 
-Connect = Callable[[str, int], socket.socket]
 SECRETS = {"AKIALABUSER00000000A": "lab-secret-key", "ASIALABUSER00000000T": "lab-temporary-key"}
 """Access key to secret key: whoever signs with one of these is let in."""
 
@@ -44,12 +43,13 @@ class Proxy:
 
 
 class Upstream:
-    """Sends calls on to moto, over connections that `connect` makes."""
+    """Sends calls on to moto."""
 
-    def __init__(self, address: tuple[str, int], connect: Connect) -> None:
+    def __init__(self, address: tuple[str, int], place: Place) -> None:
+        """Connects when there is something to send."""
         self._address = address
-        self._connect = connect
-        self._idle: list[HTTPConnection] = []
+        self._place = place
+        self._idle: list[HttpConnection] = []
 
     def forward(self, call: Call, parameters: dict[str, str]) -> Reply:
         """Send these parameters under the call's own headers: moto takes the account and region
@@ -59,7 +59,7 @@ class Upstream:
             "Content-Type": "application/x-www-form-urlencoded; charset=utf-8",
             "Host": f"{call.service}.{call.region}.amazonaws.com",
         }
-        connection = self._idle.pop() if self._idle else self._open()
+        connection = self._idle.pop() if self._idle else HttpConnection(self._place, *self._address)
         connection.request("POST", "/", urlencode(parameters), headers)
         answered = connection.getresponse()
         body = answered.read().replace(MOTO_NAMESPACE, NAMESPACE.encode() + b'"')
@@ -71,11 +71,6 @@ class Upstream:
         """Let go of the connections."""
         while self._idle:
             self._idle.pop().close()
-
-    def _open(self) -> HTTPConnection:
-        connection = HTTPConnection(*self._address)
-        connection.sock = self._connect(*self._address)
-        return connection
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -30,7 +29,7 @@ MakeProvider = Callable[..., AwsProvider]
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoServer]:
     """moto's server."""
     server = MotoServer(tmp_path_factory.mktemp("moto"))
-    server.start(lambda host, port: socket.create_connection((host, port)))
+    server.start()
     yield server
     server.stop()
 

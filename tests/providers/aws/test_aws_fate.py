@@ -48,7 +48,7 @@ def test_an_announced_interruption_shows_before_it_happens(
 def test_a_node_that_someone_else_ended_is_stopped_and_not_interrupted(
     provider: AwsProvider, lab: AwsLab, node: Node
 ) -> None:
-    lab.terminate([node.id], REGION)
+    lab.end([node.id])
     fate = provider.fate(node)
     assert fate.kind is FateKind.STOPPED
     assert "User initiated" in fate.words
