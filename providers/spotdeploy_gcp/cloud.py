@@ -32,7 +32,7 @@ class Cloud:
         """Reads and calls nothing."""
         self._config = config
         self.region = region
-        self._tags: dict[str, str] = {}
+        self._tags: dict[tuple[str, str], str] = {}
 
     @cached_property
     def chain(self) -> Chain:
@@ -119,7 +119,7 @@ class Cloud:
 
     def firewall(self, batch: Batch) -> str:
         """The network tag of a batch's run; its rules are made on first use."""
-        run = batch.labels[names.RUN]
+        run = (batch.labels[names.DEPLOYMENT], batch.labels[names.RUN])
         if run not in self._tags:
             sources = batch.allow_from or (self._own_address(),)
             opening = Opening(self._config.network, self.region, batch.open_ports, sources)

@@ -32,6 +32,8 @@ TIMEOUT: Final = 180.0
 """Seconds: a call that waits for an operation takes up to two minutes."""
 PATIENCE: Final = 600.0
 """Seconds after which an operation counts as lost."""
+PAUSE: Final = 1.0
+"""Seconds until an operation is asked for again: waiting may end early, even at once."""
 T = TypeVar("T")
 Query = Mapping[str, str | int]
 Names = Mapping[str, str]
@@ -140,6 +142,8 @@ class GceDriver(GCENodeDriver):
             if time.monotonic() > deadline:
                 raise LostReplyError(f"operation {operation.name} is still {operation.status}")
             operation = self.call(action, Operation, at)
+            if operation.status != "DONE":
+                time.sleep(PAUSE)
         return operation
 
     def succeed(self, operation: Operation, call: str, zone: str | None = None) -> None:

@@ -132,9 +132,16 @@ def _metadata(user_data: bytes) -> list[Body]:
     """https://cloudinit.readthedocs.io/en/latest/reference/datasources/gce.html: values are text,
     so compressed user-data goes as base64."""
     items: dict[str, str] = {"block-project-ssh-keys": "true"}
-    try:
+    if _is_text(user_data):
         items["user-data"] = user_data.decode("utf-8")
-    except UnicodeDecodeError:
+    else:
         items["user-data"] = base64.b64encode(user_data).decode("ascii")
         items["user-data-encoding"] = "base64"
     return [{"key": key, "value": value} for key, value in items.items()]
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        return "\0" not in data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False

@@ -17,6 +17,8 @@ from spotdeploy_gcp.shapes import Disk, Firewall, Operation, last
 
 DISK: Final = "disk"
 FIREWALL: Final = "firewall rule"
+DISKS: Final = "disks/"
+"""What tells a disk's id from that of the instance of the same name."""
 
 
 def leftovers(driver: GceDriver, region: str, labels: Mapping[str, str]) -> list[Resource]:
@@ -45,7 +47,7 @@ def release(driver: GceDriver, resources: Sequence[Resource]) -> None:
 
 def by_hand(thing: Resource) -> str:
     """The arguments of `gcloud compute` that delete it."""
-    place = split_id(thing.id)
+    place = split_id(thing.id.removeprefix(DISKS))
     if thing.kind == DISK and place:
         return f"disks delete {place[1]} --zone {place[0]}"
     return f"firewall-rules delete {thing.id}"
@@ -57,7 +59,7 @@ def _disks(driver: GceDriver, region: str, labels: Mapping[str, str]) -> list[Re
     return [
         Resource(
             DISK,
-            node_id(last(disk.zone), disk.name),
+            f"{DISKS}{node_id(last(disk.zone), disk.name)}",
             "gcp",
             region,
             disk.labels,
@@ -81,7 +83,7 @@ def _firewalls(driver: GceDriver, region: str, labels: Mapping[str, str]) -> lis
 
 
 def _delete(driver: GceDriver, thing: Resource) -> list[ProviderError]:
-    place = split_id(thing.id)
+    place = split_id(thing.id.removeprefix(DISKS))
     try:
         if thing.kind == FIREWALL:
             driver.call(Action.DELETE_FIREWALL, Operation, {"firewall": thing.id})

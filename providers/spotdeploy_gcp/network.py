@@ -7,6 +7,7 @@ https://cloud.google.com/firewall/docs/firewalls#more_rules_default_vpc
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import json
 from collections.abc import Mapping, Sequence
@@ -41,15 +42,18 @@ class Opening:
     """CIDRs."""
 
 
-def tag_of(run: str, region: str) -> str:
-    """The network tag of a run's nodes in a region, which also begins its rules' names."""
-    return f"{PREFIX}{run}-{region}"
+def tag_of(labels: Mapping[str, str], region: str) -> str:
+    """The network tag of a run's nodes in a region, which also begins its rules' names. A rule's
+    name has at most 63 characters, so the run and the region go into it as a digest."""
+    deployment = labels[names.DEPLOYMENT]
+    of_run = f"{deployment}/{labels[names.RUN]}/{region}"
+    return f"{PREFIX}{deployment[:24]}-{hashlib.sha256(of_run.encode()).hexdigest()[:12]}"
 
 
 def rules(project: str, labels: Mapping[str, str], opening: Opening) -> list[Body]:
     """The bodies of the rules. One rule takes addresses of one version only:
     https://cloud.google.com/firewall/docs/firewalls#ipv6"""
-    tag = tag_of(labels[names.RUN], opening.region)
+    tag = tag_of(labels, opening.region)
     networks = [ipaddress.ip_network(source, strict=False) for source in opening.sources]
     ports = [str(port) for port in sorted({SSH, *opening.ports})]
     allowed: Body = {"allowed": [{"IPProtocol": "tcp", "ports": ports}], "priority": LET_IN}
@@ -100,7 +104,7 @@ def open_firewall(driver: GceDriver, labels: Mapping[str, str], opening: Opening
         done = driver.finish(operation)
         if any(error.code not in THERE for error in done.errors):
             driver.succeed(done, Action.INSERT_FIREWALL.id)
-    return tag_of(labels[names.RUN], opening.region)
+    return tag_of(labels, opening.region)
 
 
 def _insert(driver: GceDriver, body: Body) -> Sequence[Operation]:

@@ -115,7 +115,7 @@ class GcpProvider(
         from spotdeploy_gcp.leftovers import by_hand
         from spotdeploy_gcp.nodes import split_id
 
-        zone, name = split_id(thing.id) or ("", thing.id)
+        zone, name = split_id(thing.id) or (thing.location, thing.id)
         end = f"instances delete {name} --zone {zone}"
         what = by_hand(thing) if isinstance(thing, Resource) else end
         project = f" --project {self._config.project}" if self._config.project else ""

@@ -1,0 +1,149 @@
+"""The HTTP server in front of the lab's cloud: the API, batches of calls, and tokens."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from email import message_from_bytes
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from tests.labs.gcp.call import DROPPED, Call, GoogleError, Reply
+from tests.labs.gcp.cloud import Cloud
+from tests.labs.gcp.discovery import match
+from tests.labs.gcp.tokens import Tokens
+
+API = "/compute/v1/"
+BATCH = "/batch/compute/v1"
+BOUNDARY = "batch_lab"
+MOST_IN_BATCH = 1000
+
+
+class Server:
+    """Listens on an address until it is stopped."""
+
+    def __init__(self, listener: socket.socket, cloud: Cloud, tokens: Tokens) -> None:
+        """`listener` is bound already, in whichever network namespace it belongs to."""
+        server: Any = ThreadingHTTPServer(("", 0), _Handler, bind_and_activate=False)
+        server.socket.close()
+        server.socket = listener
+        server.daemon_threads = True
+        server.cloud, server.tokens, server.owner = cloud, tokens, self
+        listener.listen(128)
+        self.requests: list[str] = []
+        """The methods of each HTTP request that reached the API, joined."""
+        self._server = server
+        self._thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Serve no more."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_POST(self) -> None:
+        self._answer()
+
+    def do_DELETE(self) -> None:
+        self._answer()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's name
+        pass
+
+    def _answer(self) -> None:
+        server: Any = self.server
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        reply = self._route(server.cloud, server.tokens, body)
+        if reply is DROPPED:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        self.send_response(reply.status)
+        self.send_header("Content-Type", reply.type)
+        self.send_header("Content-Length", str(len(reply.body)))
+        self.send_header("Metadata-Flavor", "Google")
+        self.end_headers()
+        self.wfile.write(reply.body)
+
+    def _route(self, cloud: Cloud, tokens: Tokens, body: bytes) -> Reply:
+        path = urlsplit(self.path).path
+        if path == "/token":
+            return tokens.exchange(body)
+        if path == "/my-address":
+            return Reply(200, f"{self.client_address[0]}\n".encode(), "text/plain")
+        if not path.startswith((API, BATCH)):
+            found = tokens.metadata(path, dict(self.headers.items()), cloud.project)
+            return found or GoogleError(404, "notFound", path).reply()
+        if not tokens.valid(self.headers.get("Authorization", "")):
+            words = "Request had invalid authentication credentials."
+            return GoogleError(401, "authError", words).reply()
+        if path == BATCH:
+            return self._batch(cloud, body)
+        self._note([f"{self.command} {self.path}"])
+        return _call(cloud, self.command, self.path, body)
+
+    def _batch(self, cloud: Cloud, body: bytes) -> Reply:
+        """https://cloud.google.com/compute/docs/api/how-tos/batch"""
+        head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
+        parts = [part for part in message_from_bytes(head + body).walk() if not part.is_multipart()]
+        if not 0 < len(parts) <= MOST_IN_BATCH:
+            words = f"The batch has {len(parts)} calls, and takes 1 to {MOST_IN_BATCH}."
+            return GoogleError(400, "badRequest", words).reply()
+        lines = [str(part.get_payload()).splitlines()[0] for part in parts]
+        self._note(lines)
+        replies = []
+        for line in lines:
+            verb, path, _ = line.split(" ")
+            replies.append(_call(cloud, verb, path, b""))
+        if DROPPED in replies:
+            return DROPPED
+        text = "".join(_part(part, one) for part, one in zip(parts, replies, strict=True))
+        return Reply(
+            200, f"{text}--{BOUNDARY}--\r\n".encode(), f"multipart/mixed; boundary={BOUNDARY}"
+        )
+
+    def _note(self, lines: list[str]) -> None:
+        server: Any = self.server
+        server.owner.requests.append("; ".join(lines))
+
+
+def _part(asked: Message, reply: Reply) -> str:
+    number = str(asked["Content-ID"]).strip("<>")
+    words = "OK" if reply.status < 400 else "Error"
+    return (
+        f"--{BOUNDARY}\r\nContent-Type: application/http\r\nContent-ID: <response-{number}>\r\n\r\n"
+        f"HTTP/1.1 {reply.status} {words}\r\nContent-Type: {reply.type}\r\n"
+        f"Content-Length: {len(reply.body)}\r\n\r\n{reply.body.decode()}\r\n"
+    )
+
+
+def _call(cloud: Cloud, verb: str, target: str, body: bytes) -> Reply:
+    url = urlsplit(target)
+    found = match(verb, url.path.removeprefix(API))
+    if found is None:
+        cloud.wrong.append(f"{verb} {url.path}: there is no such method")
+        return GoogleError(404, "notFound", f"{verb} {url.path}").reply()
+    query = dict(parse_qsl(url.query, keep_blank_values=True))
+    try:
+        content = json.loads(body) if body else None
+    except ValueError:
+        cloud.wrong.append(f"{found.id}: the body is not JSON")
+        return GoogleError(
+            400, "parseError", "This API does not support parsing form-encoded input."
+        ).reply()
+    return cloud.handle(Call(found, query, content))

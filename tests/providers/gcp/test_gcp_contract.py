@@ -1,0 +1,88 @@
+"""Every promise of a provider, kept by GCP against the lab."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from spotdeploy.config_load import decode
+from spotdeploy.model import Node
+from spotdeploy.provider import Provider, ProviderConfig
+from spotdeploy.testing import Facts, Powers, ProviderContract
+from spotdeploy_gcp.config import GcpConfig
+from spotdeploy_gcp.nodes import split_id
+from spotdeploy_gcp.provider import GcpProvider
+from tests.labs.gcp import GcpLab
+from tests.labs.gcp.faults import QUOTA
+from tests.providers.gcp.conftest import SIZE, ZONE
+
+UNCOUNTED = ("/firewalls", "/operations/", "/images", "/machineTypes")
+"""Requests that are made once for a run, or once for an operation however long it takes."""
+
+
+def name_of(node: Node) -> str:
+    """The instance's name."""
+    place = split_id(node.id)
+    assert place
+    return place[1]
+
+
+class TestContract(ProviderContract):
+    """The contract."""
+
+    @pytest.fixture
+    def cloud(self, lab_of_gcp: GcpLab) -> GcpLab:
+        return lab_of_gcp
+
+    @pytest.fixture
+    def provider_class(self) -> type[Provider[Any]]:
+        return GcpProvider
+
+    @pytest.fixture
+    def config(self, cloud: GcpLab) -> ProviderConfig:
+        table = {**cloud.table, "sizes": [SIZE], "project": cloud.project}
+        found: ProviderConfig = decode(table, GcpConfig, "the contract")
+        return found
+
+    @pytest.fixture
+    def calls(self, cloud: GcpLab) -> Callable[[], int]:
+        return lambda: sum(
+            not any(word in request for word in UNCOUNTED) for request in cloud.requests
+        )
+
+    @pytest.fixture
+    def facts(self) -> Facts:
+        return Facts(unknown_id=f"{ZONE}/sd-never-was-0", poll=0.02)
+
+    @pytest.fixture
+    def powers(self, cloud: GcpLab) -> Powers:
+        def heal() -> None:
+            cloud.faults.clear()
+            cloud.restore()
+
+        return Powers(
+            no_capacity=lambda: cloud.faults.limit(0, zone=ZONE),
+            used_up_quota=lambda: cloud.faults.limit(0, trouble=QUOTA),
+            limit_to=lambda count: cloud.faults.limit(count, zone=ZONE),
+            lose_reply=lambda: cloud.faults.lose_reply("compute.instances.bulkInsert"),
+            throttle=lambda: cloud.faults.throttle(times=1000),
+            expire_credentials=cloud.revoke,
+            protect=lambda node: cloud.faults.protected.add(name_of(node)),
+            stop=lambda node: cloud.stop(name_of(node)),
+            interrupt=lambda node: cloud.preempt(name_of(node)),
+            vanish=lambda node: cloud.delete(name_of(node)),
+            user_data_of=lambda node: user_data(cloud, node),
+            heal=heal,
+        )
+
+
+def user_data(cloud: GcpLab, node: Node) -> bytes:
+    """What cloud-init would read on the node."""
+    instance = cloud.instance(name_of(node))
+    text = instance.metadata("user-data") or ""
+    if instance.metadata("user-data-encoding") == "base64":
+        return base64.b64decode(text)
+    return text.encode()
