@@ -77,9 +77,9 @@ class FakeCloud:
 
         def effect(state: CloudState, script: Script, now: float) -> dict[str, str]:
             found = [m for id_ in ids if (m := state.machines.get(id_)) and m.exists(now)]
-            refused = sum(f.nodes for f in script.hits(faults.RefuseDestroy)) if found else 0
-            _begin_to_end(state, script, now, found[refused:])
-            return {machine.id: "it is protected from deletion" for machine in found[:refused]}
+            refused = _refused(script, found)
+            _begin_to_end(state, script, now, [m for m in found if m.id not in refused])
+            return dict.fromkeys(refused, "it is protected from deletion")
 
         return self._desk.call("destroy", location, effect, " ".join(ids))
 
@@ -145,12 +145,16 @@ class FakeCloud:
         with self._store.transaction() as state:
             return state.machines[id_]
 
-    def billed(self) -> list[str]:
-        """The ids of everything that exists or is still to appear. Not a call."""
+    def billed(self, labels: Mapping[str, str] | None = None) -> list[str]:
+        """The ids of everything that exists or is still to appear, or of what has these labels.
+        Not a call."""
         now = self.clock.now()
         with self._store.transaction() as state:
-            machines = [m.id for m in state.machines.values() if m.exists(max(now, m.appears_at))]
-            return machines + list(state.things)
+            machines = [m for m in state.machines.values() if m.exists(max(now, m.appears_at))]
+            every: list[Machine | Thing] = [*machines, *state.things.values()]
+            return [
+                one.id for one in every if not labels or label_rules.matches(one.labels, labels)
+            ]
 
     def calls(self) -> list[CallRecord]:
         """The last calls that reached the cloud, oldest first."""
@@ -168,6 +172,16 @@ def _is_listed(state: CloudState, machine: Machine, now: float) -> bool:
         state.change(machine, hidden_listings=machine.hidden_listings - 1)
         return False
     return now >= machine.listed_at
+
+
+def _refused(script: Script, machines: Sequence[Machine]) -> list[str]:
+    refused: list[str] = []
+    ids = [machine.id for machine in machines]
+    hits = script.hits(faults.RefuseDestroy, lambda f: f.id in ids if f.id else bool(ids))
+    for fault in hits:
+        here = [id_ for id_ in ids if fault.id in (None, id_)]
+        refused += here[: fault.nodes]
+    return refused
 
 
 def _begin_to_end(

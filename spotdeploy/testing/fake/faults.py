@@ -162,6 +162,8 @@ class RefuseDestroy(Fault, frozen=True):
     """Of what is to be destroyed, `nodes` machines are refused and stay."""
 
     nodes: Count = 1
+    id: str | None = None
+    """Refuse this machine instead."""
 
 
 class Stuck(Fault, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -66,6 +66,8 @@ class Powers:
     """The node ends without a word from the cloud."""
     user_data_of: Callable[[Node], bytes] | None = None
     """What the node was given to boot with."""
+    remains: Callable[[Mapping[str, str]], Sequence[str]] | None = None
+    """Everything with these labels that the cloud itself still has, asked past the provider."""
     heal: Callable[[], None] | None = None
     """Undo all of the above that still stands; called before each test cleans up."""
 

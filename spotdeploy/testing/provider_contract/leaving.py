@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from spotdeploy.model import Node, Resource
-from spotdeploy.testing.provider_contract.lab import Lab, LabFixtures, ids
+from spotdeploy.testing.provider_contract.lab import Lab, LabFixtures, ids, need
 
 
 class Leaving(LabFixtures):
@@ -19,6 +19,14 @@ class Leaving(LabFixtures):
         lab.until_gone(nodes)
         lab.clean()
         assert list(lab.provider.leftovers(lab.scope)) == []
+
+    def test_the_cloud_itself_has_nothing_of_ours_in_the_end(self, lab: Lab) -> None:
+        remains = need(lab.powers.remains, "Powers.remains")
+        nodes = lab.create(2)
+        lab.provider.destroy(nodes)
+        lab.until_gone(nodes)
+        lab.clean()
+        assert list(remains(lab.scope)) == []
 
     def test_leftovers_are_described_and_are_no_nodes(self, lab: Lab) -> None:
         nodes, things = _with_leftovers(lab)

@@ -1,0 +1,45 @@
+"""Every provider that is installed with us keeps the contract: a new one is tested by existing.
+
+The lab of provider NAME is `tests/providers/contract_NAME.py`: a class `Contract` that subclasses
+`ProviderContract` and overrides its fixtures. Marks go on that class.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+
+from spotdeploy.registry import Registry
+from spotdeploy.testing import ProviderContract
+
+
+def providers() -> list[str]:
+    """The names of our own providers."""
+    ours = [point for point in Registry().known() if point.dist and point.dist.name == "spotdeploy"]
+    return [point.name for point in ours if hasattr(point.load(), "spotdeploy_register_provider")]
+
+
+def contract_of(name: str) -> type:
+    """The contract of a provider in its lab."""
+    module = f"tests.providers.contract_{name}"
+    try:
+        contract: type = import_module(module).Contract
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        return _missing(module)
+    assert issubclass(contract, ProviderContract)
+    return type("Contract", (contract,), {"pytestmark": list(getattr(contract, "pytestmark", []))})
+
+
+def _missing(module: str) -> type:
+    class Missing:
+        def test_there_is_a_lab_for_the_contract(self) -> None:
+            pytest.fail(f"write {module.replace('.', '/')}.py, as tests/providers/README.md says")
+
+    return Missing
+
+
+for _name in providers():
+    globals()[f"Test{_name.title()}"] = contract_of(_name)

@@ -1,0 +1,87 @@
+"""Fake providers with optional powers, each of which breaks one promise."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from spotdeploy.model import Node, Resource
+from spotdeploy.provider import SupportsDial, SupportsPrepare
+from spotdeploy.testing import FakeConfig, FakeProvider
+from tests.testing.teeth import caught_by
+
+KEYS = FakeConfig.__struct_fields__
+
+
+class Dialled(FakeProvider, SupportsDial):
+    """Keeps the promises: the other end of a pair stands for the node."""
+
+    def dial(self, node: Node, port: int, timeout: float) -> socket.socket:
+        if node.id not in self.cloud.billed():
+            raise ConnectionRefusedError("connection refused")
+        here, there = socket.socketpair()
+        there.close()
+        return here
+
+    def proxy_command(self, node: Node, port: int) -> Sequence[str]:
+        return ("nc", node.id, str(port))
+
+
+@caught_by("test_dialling_a_node_that_is_gone_raises_os_error")
+class DialsTheGone(Dialled):
+    def dial(self, node: Node, port: int, timeout: float) -> socket.socket:
+        here, there = socket.socketpair()
+        there.close()
+        return here
+
+
+@caught_by("test_a_running_node_can_be_dialled")
+class DialsNobody(Dialled):
+    def dial(self, node: Node, port: int, timeout: float) -> socket.socket:
+        raise ConnectionRefusedError("connection refused")
+
+
+@caught_by("test_the_proxy_command_is_a_list_of_words")
+class GivesNoProxyCommand(Dialled):
+    def proxy_command(self, node: Node, port: int) -> Sequence[str]:
+        return ()
+
+
+@caught_by("test_preparing_again_returns_at_once")
+class PreparesEveryTime(FakeProvider, SupportsPrepare):
+    def prepare(self, progress: Callable[[str], None]) -> None:
+        progress("building the image")
+        self.cloud.clock.sleep(50)
+
+
+class PlainConfig:
+    """Has every key, and is no ProviderConfig."""
+
+    def __init__(self, state: str) -> None:
+        vars(self).update({key: getattr(FakeConfig(state=state), key) for key in KEYS})
+
+
+@caught_by("test_the_config_is_frozen", "test_the_config_refuses_unknown_keys")
+class TakesAnyObjectForAConfig(FakeProvider):
+    Config = PlainConfig  # type: ignore[assignment]  # that is what is broken
+
+
+@caught_by("test_destroyed_nodes_go", among_others=True)
+class DestroysNothing(FakeProvider):
+    def destroy(self, nodes: Sequence[Node]) -> None:
+        if nodes:
+            self.cloud.ping("destroy", self.location)
+
+
+@caught_by("test_nodes_lists_what_was_created")
+class RenamesNodes(FakeProvider):
+    def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
+        return [replace(node, name=node.id.upper()) for node in super().nodes(labels)]
+
+
+@caught_by("test_nothing_is_left_after_destroy_and_release", among_others=True)
+class ReleasesNothing(FakeProvider):
+    def release(self, resources: Sequence[Resource]) -> None:
+        if resources:
+            self.cloud.ping("release", self.location)
