@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,11 @@ NEEDED_BYTES: Final = 700 * 1024 * 1024
 MACHINE_BYTES: Final = 100 * 1024 * 1024
 MACHINE_MEMORY: Final = 64 * 1024 * 1024
 """What an idle machine and a small payload take; generous, so that the host stays usable."""
+
+INOTIFY: Final = Path("/proc/sys/fs/inotify/max_user_instances")
+INOTIFY_INSTANCES: Final = 8192
+"""How many root should be allowed: each systemd takes four, and a kernel's default of 128 makes
+the thirtieth machine of a host hang in the middle of its boot."""
 
 _TOOLS = ("systemd-nspawn", "mmdebstrap", "ip", "nsenter")
 _CAP_SYS_ADMIN = 1 << 21
@@ -36,6 +42,7 @@ def problems(layout: Layout, *, has_image: bool) -> Sequence[Problem]:
         *_missing_kernel_parts(mountinfo),
         *unfit_disk(layout.state, mountinfo),
         *_missing_space(layout.state, MACHINE_BYTES, STATE_VARIABLE),
+        *low_limit(INOTIFY),
     ]
     if not has_image:
         found += _missing_space(layout.cache, NEEDED_BYTES, CACHE_VARIABLE)
@@ -47,6 +54,24 @@ def room() -> int:
     lines = Path("/proc/meminfo").read_text().splitlines()
     kibibytes = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
     return kibibytes * 1024 // MACHINE_MEMORY
+
+
+def raise_limit(file: Path = INOTIFY) -> None:
+    """Let many machines boot, until this host's next boot; where that is forbidden, `problems`
+    has a warning."""
+    if int(file.read_text()) < INOTIFY_INSTANCES:
+        with suppress(OSError):
+            file.write_text(str(INOTIFY_INSTANCES))
+
+
+def low_limit(file: Path) -> list[Problem]:
+    """A warning, when a limit of the kernel is low and cannot be raised from here."""
+    limit = int(file.read_text())
+    if limit >= INOTIFY_INSTANCES or os.access(file, os.W_OK):
+        return []
+    what = f"only {limit} inotify instances are allowed: about {limit // 5} machines can boot"
+    remedy = f"on the host: sysctl -w fs.inotify.max_user_instances={INOTIFY_INSTANCES}"
+    return [Problem(what, remedy, fatal=False)]
 
 
 def missing_rights(uid: int, status: str) -> list[Problem]:

@@ -63,11 +63,12 @@ class NspawnEngine(Engine):
         self._image(progress, cloud_init=cloud_init)
 
     def start_all(self, specs: Sequence[MachineSpec]) -> Started:
-        from spotdeploy_local import validate
+        from spotdeploy_local import host, validate
         from spotdeploy_local.launch import launch
 
         validate.check_specs(specs)
         self._refuse_unfit_host()
+        host.raise_limit()
         wanted = list({spec.id: spec for spec in specs}.values())
         self._furnish(wanted)
         folders = [self.layout.machine(spec.id) for spec in wanted]

@@ -221,6 +221,15 @@ def test_an_overlay_file_system_is_no_place_for_machines(tmp_path: Path) -> None
     assert host.unfit_disk(tmp_path / "state", line.format("ext4")) == []
 
 
+def test_a_low_limit_is_raised_and_a_high_one_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "max_user_instances"
+    for before, after in (("128\n", "8192"), ("9000\n", "9000\n")):
+        file.write_text(before)
+        host.raise_limit(file)
+        assert file.read_text() == after
+        assert host.low_limit(file) == []
+
+
 def test_only_a_full_disk_is_explained(tmp_path: Path) -> None:
     with pytest.raises(HostError, match=f"the disk under {tmp_path} is full"):
         _fail(tmp_path, OSError(28, "No space left on device"))
