@@ -69,7 +69,9 @@ class Chain:
         )
 
     def identity(self) -> str:
-        """Who acts: a service account's address, or what kind of credentials these are."""
+        """Who acts: a service account's address, or what kind of credentials these are. The
+        metadata server says it only with a token."""
+        self.token()
         credentials = self._found[0]
         email = getattr(credentials, "service_account_email", None)
         account = getattr(credentials, "account", None)

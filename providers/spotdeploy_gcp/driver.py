@@ -150,7 +150,7 @@ class GceDriver(GCENodeDriver):
         """The same, and raise the typed error of a failed one. `call` names it in the error."""
         done = self.finish(operation, zone)
         if done.errors:
-            raise failed(done.errors, done.http_error_status_code, call)
+            raise failed(done.errors, call)
 
     def together(self, action: Action, at: Sequence[Names]) -> list[ProviderError | None]:
         """Make many calls of one method without bodies in one request: the error of each, or None.

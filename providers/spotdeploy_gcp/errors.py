@@ -103,7 +103,7 @@ def refused(code: str, words: str, status: int, call: str) -> ProviderError:
     return error
 
 
-def failed(errors: Sequence[OperationError], status: int, call: str) -> ProviderError:
+def failed(errors: Sequence[OperationError], call: str) -> ProviderError:
     """The typed error for a failed operation: of the kind of its most telling error, with the
     words of all.
 
@@ -112,7 +112,7 @@ def failed(errors: Sequence[OperationError], status: int, call: str) -> Provider
     """
     if not errors:
         return ProviderError(f"{call}: nothing was made, and Google does not say why")
-    typed = [CODES.error(one.code, one.message, status, call) for one in errors]
+    typed = [CODES.error(one.code, one.message, 0, call) for one in errors]
     best = min(typed, key=lambda error: (error.code == SUMMARY, _rank(error)))
     return type(best)(f"{call}: {words(errors)}", code=best.code, hint=best.hint)
 

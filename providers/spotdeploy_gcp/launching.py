@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spotdeploy import labels as label_names
-from spotdeploy.errors import ProviderError
+from spotdeploy.errors import CapacityError, ProviderError, ThrottledError
 from spotdeploy.model import Batch, Created, Node, NodeState, Offer
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.cloud import Cloud
@@ -36,10 +36,17 @@ def launch(cloud: Cloud, config: GcpConfig, offer: Offer, batch: Batch) -> Creat
         return Created(nodes)
     reasons = _reasons(cloud, zone, done)
     if not nodes:
-        status = max((one.http_error_status_code for one in done), default=0)
-        raise failed(reasons, status, f"{Action.BULK_INSERT.id} in {zone}")
+        raise _final(failed(reasons, f"{Action.BULK_INSERT.id} in {zone}"))
     short = f"Compute Engine made {len(nodes)} of {batch.count} in {zone}"
     return Created(nodes, words(reasons) or short)
+
+
+def _final(error: ProviderError) -> ProviderError:
+    """A bulk insert that failed stays failed: asking again under its token would only give the
+    same answer, but another place may do better."""
+    if isinstance(error, ThrottledError):
+        return CapacityError(error.message, code=error.code)
+    return error
 
 
 def _insert(

@@ -19,7 +19,7 @@ from spotdeploy.errors import ProviderError
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.driver import GceDriver
 from spotdeploy_gcp.errors import THERE
-from spotdeploy_gcp.launch import Body, request_id
+from spotdeploy_gcp.launch import Body
 from spotdeploy_gcp.shapes import Operation
 
 SSH: Final = 22
@@ -108,9 +108,8 @@ def open_firewall(driver: GceDriver, labels: Mapping[str, str], opening: Opening
 
 
 def _insert(driver: GceDriver, body: Body) -> Sequence[Operation]:
-    query = {"requestId": request_id(driver.project, "firewall", str(body["name"]))}
     try:
-        return [driver.call(Action.INSERT_FIREWALL, Operation, body=body, query=query)]
+        return [driver.call(Action.INSERT_FIREWALL, Operation, body=body)]
     except ProviderError as error:
         if error.code in THERE:
             return []

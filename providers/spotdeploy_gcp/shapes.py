@@ -91,7 +91,6 @@ class Operation(Shape, frozen=True):
     status_message: str = ""
     user: str = ""
     insert_time: str = ""
-    http_error_status_code: int = 0
     error: OperationErrors | None = None
     instances_bulk_insert_operation_metadata: BulkMetadata | None = None
 

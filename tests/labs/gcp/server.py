@@ -87,7 +87,9 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/my-address":
             return Reply(200, f"{self.client_address[0]}\n".encode(), "text/plain")
         if not path.startswith((API, BATCH)):
-            found = tokens.metadata(path, dict(self.headers.items()), cloud.project)
+            found = tokens.metadata(
+                path, {key.lower(): value for key, value in self.headers.items()}, cloud.project
+            )
             return found or GoogleError(404, "notFound", path).reply()
         if not tokens.valid(self.headers.get("Authorization", "")):
             words = "Request had invalid authentication credentials."

@@ -74,7 +74,7 @@ class Tokens:
     def metadata(self, path: str, headers: Mapping[str, str], project: str) -> Reply | None:
         """The metadata server as google-auth asks it; None for a path it does not have.
         https://cloud.google.com/compute/docs/access/authenticate-workloads"""
-        if headers.get("Metadata-Flavor") != "Google":
+        if headers.get("metadata-flavor") != "Google":
             return answer({"error": "Metadata-Flavor is missing"}, 403)
         account = "/computeMetadata/v1/instance/service-accounts/default"
         if path == "/computeMetadata/v1/project/project-id":

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from spotdeploy.config_load import decode
+from spotdeploy.labels import matches
 from spotdeploy.model import Node
 from spotdeploy.provider import Provider, ProviderConfig
 from spotdeploy.testing import Facts, Powers, ProviderContract
 from spotdeploy_gcp.config import GcpConfig
+from spotdeploy_gcp.network import described
 from spotdeploy_gcp.nodes import split_id
 from spotdeploy_gcp.provider import GcpProvider
 from tests.labs.gcp import GcpLab
@@ -75,8 +77,18 @@ class TestContract(ProviderContract):
             interrupt=lambda node: cloud.preempt(name_of(node)),
             vanish=lambda node: cloud.delete(name_of(node)),
             user_data_of=lambda node: user_data(cloud, node),
+            remains=lambda labels: remains(cloud, labels),
             heal=heal,
         )
+
+
+def remains(cloud: GcpLab, labels: Mapping[str, str]) -> list[str]:
+    """All that the lab's cloud keeps with these labels."""
+    living = cloud.cloud.living()
+    labelled = [(one.name, one.properties["labels"]) for one in living]
+    labelled += [(str(disk["name"]), disk["labels"]) for disk in cloud.cloud.disks.values()]
+    rules = [(name, described(rule["description"])) for name, rule in cloud.cloud.firewalls.items()]
+    return [name for name, its in labelled + rules if matches(its, labels)]
 
 
 def user_data(cloud: GcpLab, node: Node) -> bytes:

@@ -1,0 +1,152 @@
+"""The lab behaves as the cloud does where the provider depends on it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.labs.gcp import GcpLab
+from tests.labs.gcp.filters import chosen
+
+PATH = "/compute/v1/projects/lab-project"
+BODY: dict[str, Any] = {
+    "count": "2",
+    "minCount": "1",
+    "perInstanceProperties": {"a": {}, "b": {}},
+    "instanceProperties": {
+        "machineType": "e2-small",
+        "scheduling": {"provisioningModel": "SPOT", "onHostMaintenance": "TERMINATE"},
+        "labels": {"team": "edge"},
+        "disks": [
+            {
+                "autoDelete": True,
+                "initializeParams": {
+                    "sourceImage": "https://www.googleapis.com/compute/v1/projects/lab-project"
+                    "/global/images/mine-v1",
+                    "diskSizeGb": "16",
+                    "diskType": "pd-balanced",
+                },
+            }
+        ],
+        "networkInterfaces": [{"network": "projects/lab-project/global/networks/default"}],
+    },
+}
+INSERT = f"{PATH}/zones/us-central1-a/instances/bulkInsert"
+
+
+class Client:
+    """Speaks to a lab, with a token."""
+
+    def __init__(self, lab: GcpLab) -> None:
+        self._host = lab.url.removeprefix("http://")
+        self._token = lab.tokens.grant().json["access_token"]
+
+    def __call__(self, verb: str, path: str, body: object = None) -> tuple[int, Any]:
+        """Status and body of the answer."""
+        connection = http.client.HTTPConnection(self._host)
+        headers = {"Authorization": f"Bearer {self._token}"}
+        connection.request(verb, path, json.dumps(body) if body else None, headers)
+        answered = connection.getresponse()
+        content = answered.read()
+        connection.close()
+        return answered.status, json.loads(content)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[GcpLab]:
+    with GcpLab(tmp_path) as lab:
+        yield lab
+
+
+@pytest.fixture
+def ask(lab: GcpLab) -> Client:
+    return Client(lab)
+
+
+def test_operations_are_pending_then_running_then_done(lab: GcpLab, ask: Client) -> None:
+    now = 1_800_000_000.0
+    lab.timing.operation, lab.timing.longest_wait = 10.0, 0.0
+    lab.timing.clock = lambda: now
+    _, operation = ask("POST", INSERT, BODY)
+    wait = f"{PATH}/zones/us-central1-a/operations/{operation['name']}/wait"
+    seen = []
+    for second in (0, 6, 10):
+        lab.timing.clock = lambda second=second: now + second  # type: ignore[misc]
+        _, shown = ask("POST", wait)
+        counts = shown["instancesBulkInsertOperationMetadata"]["perLocationStatus"]
+        seen.append((shown["status"], counts["zones/us-central1-a"]["createdVmCount"]))
+    assert seen == [("PENDING", 0), ("RUNNING", 0), ("DONE", 2)]
+    assert lab.wrong == []
+
+
+def test_instances_are_provisioned_and_staged_before_they_run(lab: GcpLab, ask: Client) -> None:
+    now = 1_800_000_000.0
+    lab.timing.boot, lab.timing.operation = 10.0, 0.0
+    lab.timing.clock = lambda: now
+    ask("POST", INSERT, BODY)
+    seen = []
+    for second in (0, 6, 10):
+        lab.timing.clock = lambda second=second: now + second  # type: ignore[misc]
+        seen.append(lab.instances()["a"])
+    assert seen == ["PROVISIONING", "STAGING", "RUNNING"]
+
+
+def test_whoever_has_no_token_is_refused(lab: GcpLab, ask: Client) -> None:
+    lab.tokens.given.clear()
+    status, body = ask("GET", PATH)
+    assert (status, body["error"]["errors"][0]["reason"]) == (401, "authError")
+
+
+def test_a_breach_of_the_documentation_is_counted_and_refused(lab: GcpLab, ask: Client) -> None:
+    status, _ = ask("POST", INSERT, {**BODY, "nonsense": True})
+    assert status == 400
+    assert lab.wrong == ["compute.instances.bulkInsert: nonsense is unknown"]
+    status, _ = ask("GET", f"{PATH}/nonsense")
+    assert status == 404
+    assert len(lab.wrong) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("machineType", "z9-huge"),
+        ("labels", {"UPPER": "x"}),
+        ("tags", {"items": ["Not_A_Tag"]}),
+        ("scheduling", {"provisioningModel": "SPOT", "onHostMaintenance": "MIGRATE"}),
+        ("scheduling", {"maxRunDuration": {"seconds": "60"}, "onHostMaintenance": "MIGRATE"}),
+        ("scheduling", {"instanceTerminationAction": "DELETE", "onHostMaintenance": "MIGRATE"}),
+        ("metadata", {"items": [{"key": "user-data", "value": "x" * 262145}]}),
+    ],
+)
+def test_what_google_would_refuse_is_refused(
+    lab: GcpLab, ask: Client, path: str, value: object
+) -> None:
+    properties = {**BODY["instanceProperties"], path: value}
+    status, body = ask("POST", INSERT, {**BODY, "instanceProperties": properties})
+    assert (status, body["error"]["errors"][0]["reason"]) == (400, "invalid")
+    assert lab.instances() == {}
+
+
+def test_all_or_nothing_is_kept_when_it_is_asked_for(lab: GcpLab, ask: Client) -> None:
+    lab.faults.limit(1)
+    ask("POST", INSERT, {**BODY, "minCount": "2"})
+    assert lab.instances() == {}
+
+
+def test_filters_choose_as_documented() -> None:
+    things = [{"name": "ab", "labels": {"x-y": "1"}}, {"name": "b", "labels": {"x-y": "2"}}]
+    for expression, names in (
+        ("", ["ab", "b"]),
+        ('(labels.x-y = "1")', ["ab"]),
+        ('(labels.x-y = "1") (name = "b")', []),
+        ('(name = "ab") OR (name = "b")', ["ab", "b"]),
+        ('name eq "a.*"', ["ab"]),
+        ('name ne "a.*"', ["b"]),
+        ('name eq "a"', []),
+    ):
+        assert [thing["name"] for thing in chosen(things, expression)] == names, expression

@@ -1,0 +1,94 @@
+"""What reaches the nodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from spotdeploy.errors import ConfigError, ProviderError, QuotaError
+from spotdeploy_gcp.network import KEEP_OUT, LET_IN, Opening, rules
+from spotdeploy_gcp.provider import GcpProvider
+from tests.labs.gcp import GcpLab
+from tests.labs.gcp.faults import Trouble
+from tests.providers.gcp.conftest import LABELS, REGION, MakeProvider, batch, offer
+
+INSERT = "compute.firewalls.insert"
+
+
+def test_only_ssh_and_the_configured_ports_are_open_and_only_to_the_caller(
+    provider: GcpProvider, lab: GcpLab
+) -> None:
+    (node,) = provider.create(offer(), batch(open_ports=(8081, 1234))).nodes
+    allow, deny = sorted(lab.cloud.firewalls.values(), key=lambda rule: rule["priority"])
+    assert allow["allowed"] == [{"IPProtocol": "tcp", "ports": ["22", "1234", "8081"]}]
+    assert allow["sourceRanges"] == ["127.0.0.1/32"]
+    assert (allow["priority"], deny["priority"]) == (LET_IN, KEEP_OUT)
+    assert deny["denied"] == [{"IPProtocol": "all"}]
+    assert deny["sourceRanges"] == ["0.0.0.0/0"]
+    tags = lab.instance(node.name).properties["tags"]["items"]
+    assert allow["targetTags"] == deny["targetTags"] == tags
+
+
+def test_given_networks_are_used_as_they_are(provider: GcpProvider, lab: GcpLab) -> None:
+    provider.create(offer(), batch(allow_from=("198.51.100.0/24", "203.0.113.7")))
+    allow = min(lab.cloud.firewalls.values(), key=lambda rule: rule["priority"])
+    assert allow["sourceRanges"] == ["198.51.100.0/24", "203.0.113.7/32"]
+
+
+def test_each_version_of_addresses_has_a_rule_of_its_own() -> None:
+    opening = Opening("default", REGION, (), ("198.51.100.0/24", "2001:db8::/32"))
+    found = {str(rule["name"])[-3:]: rule["sourceRanges"] for rule in rules("p", LABELS, opening)}
+    assert found["-v6"] == ["2001:db8::/32"]
+    assert ["198.51.100.0/24"] in found.values()
+
+
+def test_the_rules_of_a_run_are_made_once(provider: GcpProvider, lab: GcpLab) -> None:
+    provider.create(offer(), batch())
+    provider.create(offer(), batch(token="token-1"))
+    assert lab.methods().count("firewalls.insert") == 2
+
+
+def test_rules_that_another_process_made_are_used(make: MakeProvider, lab: GcpLab) -> None:
+    make().create(offer(), batch())
+    lab.cloud.requests.clear()
+    make().create(offer(), batch(token="token-1"))
+    assert len(lab.cloud.firewalls) == 2
+
+
+def test_a_rule_that_appeared_in_the_meantime_is_no_error(
+    provider: GcpProvider, lab: GcpLab
+) -> None:
+    words = Trouble("RESOURCE_ALREADY_EXISTS", "already exists")
+    lab.faults.operations[INSERT] = [words]
+    assert len(provider.create(offer(), batch()).nodes) == 1
+
+
+def test_no_node_is_made_when_its_rules_cannot_be(provider: GcpProvider, lab: GcpLab) -> None:
+    lab.faults.operations[INSERT] = [Trouble("QUOTA_EXCEEDED", "Quota 'FIREWALLS' exceeded.")]
+    with pytest.raises(QuotaError, match="FIREWALLS"):
+        provider.create(offer(), batch())
+    assert lab.instances() == {}
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"address": "private"}, "allow_from is needed"),
+        ({"address_service": "http://127.0.0.1:9/"}, "cannot ask"),
+    ],
+)
+def test_an_unknown_own_address_is_said_with_the_way_out(
+    make: MakeProvider, table: dict[str, Any], words: str
+) -> None:
+    with pytest.raises((ConfigError, ProviderError), match=words) as caught:
+        make(**table).create(offer(), batch())
+    assert caught.value.hint
+
+
+def test_names_and_tags_are_as_long_as_google_takes_at_most() -> None:
+    labels = {**LABELS, "spotdeploy-deployment": "d" * 40, "spotdeploy-run": "r" * 63}
+    opening = Opening("default", "northamerica-northeast1", (1,), ("::1", "127.0.0.1"))
+    for rule in rules("p", labels, opening):
+        assert len(str(rule["name"])) <= 63
+        assert len(str(rule["description"])) <= 2048
