@@ -1,0 +1,197 @@
+"""One location, connected: everything a provider object makes on first use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+from spotdeploy import labels as names
+from spotdeploy.errors import ConfigError, ProviderError
+from spotdeploy.model import Batch, Node
+from spotdeploy_azure.actions import Action
+from spotdeploy_azure.config import AzureConfig
+from spotdeploy_azure.credentials import Chain, require_extra
+from spotdeploy_azure.driver import AzureDriver, read
+from spotdeploy_azure.errors import MISSING
+from spotdeploy_azure.images import LIFETIME, Images
+from spotdeploy_azure.network import Opening
+from spotdeploy_azure.nodes import addresses, from_azure
+from spotdeploy_azure.prices import Prices
+from spotdeploy_azure.shapes import (
+    Deployment,
+    Group,
+    Interface,
+    PublicAddress,
+    Status,
+    VirtualMachine,
+)
+from spotdeploy_azure.sizes import Size, sold
+from spotdeploy_libcloud.cache import user_cache
+from spotdeploy_libcloud.caller import caller_cidr
+
+Raw = dict[str, Any]
+"""A virtual machine as the API gives it."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A virtual machine as it was just listed."""
+
+    node: Node
+    provisioning: str
+    """How far Azure is with making it, in its own word."""
+    statuses: tuple[Status, ...]
+
+
+class Cloud:
+    """Azure in one location under one config. Each part is made, or asked for, once."""
+
+    def __init__(self, config: AzureConfig, location: str, pause: Callable[[float], None]) -> None:
+        """Reads and calls nothing. `pause` waits for seconds.
+
+        Raises ConfigError when the extra is not installed.
+        """
+        require_extra()
+        self._config = config
+        self.location = location
+        self.pause = pause
+
+    @cached_property
+    def chain(self) -> Chain:
+        """The service principal and the subscription."""
+        return Chain(self._config)
+
+    @cached_property
+    def driver(self) -> AzureDriver:
+        """The connection. Raises CredentialsError when there are no credentials."""
+        return AzureDriver(self._config, self.chain, self.pause)
+
+    @cached_property
+    def sizes(self) -> dict[str, Size]:
+        """Those of the configured sizes that are sold here. One paginated call."""
+        return sold(self.driver, self.location, self._config.sizes)
+
+    @cached_property
+    def images(self) -> Images:
+        """The images."""
+        cache = user_cache("azure-images", LIFETIME)
+        return Images(self.driver, self._config, self.location, cache)
+
+    @cached_property
+    def prices(self) -> Prices:
+        """The prices."""
+        return Prices(self._config.price_service, self.location)
+
+    @cached_property
+    def _caller(self) -> str:
+        return caller_cidr(self._config.address_service)
+
+    def opening(self, batch: Batch) -> Opening:
+        """What the nodes of a batch let in."""
+        if batch.allow_from:
+            return Opening(batch.open_ports, batch.allow_from)
+        if self._config.address == "private":
+            raise ConfigError(
+                'nodes.allow_from is needed when provider.azure.address is "private"',
+                hint="give the CIDRs from which you reach the subnet",
+            )
+        return Opening(batch.open_ports, (self._caller,))
+
+    def groups(self, labels: Mapping[str, str]) -> list[Group]:
+        """The resource groups here that may hold something with these labels: one call for each
+        page. A group carries the labels of its run, not those of its batches.
+
+        Raises ValueError for empty labels.
+        """
+        if not labels:
+            raise ValueError("a listing needs labels")
+        key = next((one for one in labels if one != names.BATCH), names.DEPLOYMENT)
+        value = f" and tagValue eq '{labels[key]}'" if key in labels else ""
+        query = {"$filter": f"tagName eq '{key}'{value}"}
+        found = self.driver.pages(Action.LIST_GROUPS, Group, query=query)
+        of_run = {key: value for key, value in labels.items() if key != names.BATCH}
+        return [
+            group
+            for group in found
+            if group.location == self.location
+            and (not of_run or names.matches(group.tags or {}, of_run))
+        ]
+
+    def group(self, name: str) -> Group | None:
+        """One resource group, or None when there is none."""
+        return _or_none(lambda: self.driver.call(Action.GET_GROUP, Group, {"group": name}))
+
+    def deployment(self, group: str, name: str) -> Deployment | None:
+        """One deployment, or None when there is none."""
+        at = {"group": group, "deployment": name}
+        return _or_none(lambda: self.driver.call(Action.GET_DEPLOYMENT, Deployment, at))
+
+    def machines(self, group: str) -> list[Raw]:
+        """The virtual machines of a group, without what they are doing; none of a missing group."""
+        return self._in_group(Action.LIST_VMS, Raw, group)
+
+    def machine(self, group: str, name: str) -> VirtualMachine | None:
+        """One virtual machine with what it is doing, or None when there is none."""
+        at, query = {"group": group, "vm": name}, {"$expand": "instanceView"}
+        call = self.driver.call
+        return _or_none(lambda: call(Action.GET_VM, VirtualMachine, at, query=query))
+
+    def nodes(self, labels: Mapping[str, str]) -> list[Node]:
+        """The nodes with these labels. One call, two more when there are any groups, and two for
+        each group: a run has one here."""
+        return [
+            sight.node
+            for group in self.groups(labels)
+            for sight in self.sights(group).values()
+            if names.matches(sight.node.labels, labels)
+        ]
+
+    def sights(self, group: Group) -> dict[str, Sight]:
+        """The virtual machines of a group by name, as they are now. Four calls at most."""
+        machines = self.machines(group.name)
+        if not machines:
+            return {}
+        statuses = self._statuses()
+        interfaces = self._in_group(Action.LIST_INTERFACES, Interface, group.name)
+        publics = self._in_group(Action.LIST_PUBLIC_ADDRESSES, PublicAddress, group.name)
+        known = addresses(interfaces, publics)
+        sights: dict[str, Sight] = {}
+        for raw in machines:
+            machine = read(raw, VirtualMachine, Action.LIST_VMS.id)
+            doing = tuple(statuses.get(machine.id.lower(), ()))
+            node = from_azure(
+                self.driver.to_node(raw),
+                machine,
+                group,
+                doing,
+                known,
+                self.prices.of,
+                public=self._config.address == "public",
+            )
+            sights[node.name] = Sight(node, machine.properties.provisioning_state, doing)
+        return sights
+
+    def _statuses(self) -> dict[str, list[Status]]:
+        """What every virtual machine of the subscription is doing: Azure gives it for all or one.
+
+        https://learn.microsoft.com/en-us/rest/api/compute/virtual-machines/list-all
+        """
+        found = self.driver.pages(
+            Action.LIST_STATUSES, VirtualMachine, query={"statusOnly": "true"}
+        )
+        return {machine.id.lower(): machine.statuses for machine in found}
+
+    def _in_group(self, action: Action, item: type[T], group: str) -> list[T]:
+        return _or_none(lambda: self.driver.pages(action, item, {"group": group})) or []
+
+
+def _or_none(ask: Callable[[], T]) -> T | None:
+    try:
+        return ask()
+    except ProviderError as error:
+        if error.code in MISSING:
+            return None
+        raise

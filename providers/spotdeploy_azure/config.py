@@ -1,0 +1,67 @@
+"""`[provider.azure]`: which subscription, where, and what kind of machines."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from spotdeploy.provider import ProviderConfig
+from spotdeploy.secret import Secret
+
+Location = Annotated[str, msgspec.Meta(pattern=r"^[a-z]+[a-z0-9]*$")]
+Size = Annotated[str, msgspec.Meta(pattern=r"^(Standard|Basic)_[A-Za-z0-9_-]+$")]
+Zone = Annotated[str, msgspec.Meta(pattern=r"^[1-9]$")]
+Guid = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
+SubnetId = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Network/"
+    r"virtualNetworks/[^/]+/subnets/[^/]+$"),
+]  # fmt: skip
+
+
+class AzureConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The keys of `[provider.azure]`. Everything has a default that suits a fresh subscription."""
+
+    tenant: str | None = None
+    """The Entra tenant's id; AZURE_TENANT_ID when left out."""
+    client_id: str | None = None
+    """The service principal's application id; AZURE_CLIENT_ID when left out."""
+    client_secret: Secret | None = None
+    """Its secret as "env:NAME" or "file:PATH"; AZURE_CLIENT_SECRET when left out."""
+    subscription: Guid | None = None
+    """The only subscription in which anything is created or destroyed; AZURE_SUBSCRIPTION_ID when
+    left out."""
+    cloud: Literal["AzureCloud", "AzureChinaCloud", "AzureUSGovernment"] = "AzureCloud"
+    """Which of the Azures."""
+    locations: tuple[Location, ...] = ()
+    """First choice first; AZURE_LOCATION or eastus when left out."""
+    zones: tuple[Zone, ...] = ()
+    """Availability zones, first choice first; Azure chooses when left out."""
+    sizes: Annotated[tuple[Size, ...], msgspec.Meta(min_length=1)] = (
+        "Standard_D2as_v5",
+        "Standard_D2s_v5",
+    )
+    """VM sizes, first choice first. The B series cannot be had as Spot."""
+    image: str = "ubuntu-lts"
+    """`ubuntu-lts`, `publisher:offer:sku:version`, or the id of an image or image version."""
+    subnet: SubnetId | None = None
+    """Where to put nodes; a network of the run's own when left out."""
+    address: Literal["public", "private"] = "public"
+    """Which address of a node ssh dials; with `private`, nodes get no public one."""
+    root_volume_gb: Annotated[int, msgspec.Meta(ge=30, le=4095)] = 30
+    """Size of the OS disk in GiB; Ubuntu's images need 30."""
+    disk_type: Literal["Standard_LRS", "StandardSSD_LRS", "Premium_LRS"] = "StandardSSD_LRS"
+    """Type of the OS disk."""
+    auto_shutdown: bool = True
+    """Have Azure deallocate each node at the time of day when its time to live ends."""
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
+    """More tags for every group and node, such as a cost centre."""
+    price_service: str | None = None
+    """URL of the Retail Prices API, https://prices.azure.com; prices are unknown without it."""
+    endpoint: str | None = None
+    """URL of the Resource Manager, instead of the cloud's own."""
+    login_endpoint: str | None = None
+    """URL of the Entra login, instead of AZURE_AUTHORITY_HOST or the cloud's own."""
+    address_service: str = "https://checkip.amazonaws.com"
+    """Asked for this computer's own address when `nodes.allow_from` is left out."""

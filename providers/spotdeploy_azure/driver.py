@@ -1,0 +1,187 @@
+"""libcloud's Azure driver with the gaps closed that would cost machines.
+
+Every listing followed to its last page, answers of an unknown shape refused instead of read as
+empty, errors typed with the innermost cause, requests to slow down obeyed, tokens renewed while it
+lives; a node is read without asking for its interfaces one by one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar, cast
+from urllib.parse import parse_qsl, quote, urlsplit
+
+import msgspec
+from libcloud.common.azure_arm import publicEnvironments
+from libcloud.compute.base import Node as LibcloudNode
+from libcloud.compute.drivers.azure_arm import AzureNodeDriver
+
+from spotdeploy.errors import (
+    ConfigError,
+    CredentialsError,
+    LostReplyError,
+    ProviderError,
+    ThrottledError,
+)
+from spotdeploy_azure.actions import Action
+from spotdeploy_azure.config import AzureConfig
+from spotdeploy_azure.connection import Connection
+from spotdeploy_azure.credentials import Chain
+from spotdeploy_azure.errors import UNKNOWN_OUTCOME, SlowDownError
+from spotdeploy_azure.shapes import Page
+from spotdeploy_libcloud.wire import Wire
+
+TIMEOUT: Final = 90.0
+MOST_PAGES: Final = 1000
+OBEDIENCE: Final = 60.0
+"""Seconds that a call is held back at most because Azure asked for it; then it is an error."""
+ENVIRONMENTS: Final = {"AzureCloud": "default"}
+"""Azure's names for its clouds, where libcloud's are others."""
+T = TypeVar("T")
+Query = Mapping[str, str]
+Names = Mapping[str, str]
+"""What fills the placeholders of an operation's path."""
+
+
+class AzureDriver(AzureNodeDriver):
+    """The Resource Manager in one subscription. Not thread-safe."""
+
+    connectionCls: Any = Connection  # noqa: N815  # libcloud's name
+
+    def __init__(self, config: AzureConfig, chain: Chain, pause: Callable[[float], None]) -> None:
+        """Connects to nothing yet. `pause` waits for seconds."""
+        environment = environment_of(config)
+        self._chain = chain
+        self._pause = pause
+        self._wire = Wire(environment["resourceManagerEndpointUrl"])
+        super().__init__(  # type: ignore[no-untyped-call]  # libcloud
+            chain.tenant,
+            chain.subscription,
+            chain.client,
+            "",
+            timeout=TIMEOUT,
+            cloud_environment=environment,
+        )
+
+    def call(
+        self,
+        action: Action,
+        shape: type[T],
+        at: Names | None = None,
+        *,
+        body: object = None,
+        query: Query | None = None,
+        repeatable: bool = True,
+    ) -> T:
+        """Call one operation; `at` fills its path. `repeatable` False is for calls that create.
+
+        Blocks while Azure asks to be left alone, for `OBEDIENCE` seconds at most. Raises
+        ProviderError and its kinds, with Azure's own words.
+        """
+        operation = action.value
+        path = self.path(action, at or {})
+        params = {"api-version": operation.version, **(query or {})}
+        answer = self._send(action.id, operation.verb, path, params, body, repeatable=repeatable)
+        return read(answer, shape, action.id)
+
+    def pages(
+        self, action: Action, item: type[T], at: Names | None = None, query: Query | None = None
+    ) -> list[T]:
+        """The items of all pages of a listing."""
+        path = self.path(action, at or {})
+        params = {"api-version": action.value.version, **(query or {})}
+        found: list[object] = []
+        for _ in range(MOST_PAGES):
+            answer = self._send(action.id, "GET", path, params, None, repeatable=True)
+            page = read(answer, Page, action.id)
+            found += page.value
+            if not page.next_link:
+                return [read(one, item, action.id) for one in found]
+            link = urlsplit(page.next_link)
+            path, params = link.path, dict(parse_qsl(link.query))
+        raise ProviderError(f"{action.id}: more than {MOST_PAGES} pages")
+
+    def path(self, action: Action, at: Names) -> str:
+        """The path of an operation's URL."""
+        filled = {key: quote(value, "") for key, value in at.items()}
+        return action.value.path.format_map({"subscription": self.subscription_id, **filled})
+
+    def _to_node(
+        self, data: dict[str, Any], fetch_nic: bool = False, fetch_power_state: bool = False
+    ) -> LibcloudNode:
+        """libcloud's node for a virtual machine as the API gives it. Asks nothing more: addresses
+        and states come from listings. A machine may not have its interfaces yet."""
+        profile = data["properties"].setdefault("networkProfile", {})
+        profile.setdefault("networkInterfaces", [])
+        data["properties"].setdefault("provisioningState", "")
+        node: LibcloudNode = super()._to_node(data, fetch_nic, fetch_power_state)  # type: ignore[no-untyped-call]  # libcloud
+        return node
+
+    def to_node(self, data: Mapping[str, Any]) -> LibcloudNode:
+        """See `_to_node`."""
+        return self._to_node({**data, "properties": dict(data.get("properties") or {})})
+
+    def _send(
+        self, what: str, verb: str, path: str, params: Query, body: object, *, repeatable: bool
+    ) -> object:
+        waited = 0.0
+        while True:
+            self.connection.set_context({"call": what})
+            try:
+                with self._wire.call(what, repeatable=repeatable):
+                    return self.connection.request(
+                        path, params=dict(params), data=body, method=verb
+                    ).object
+            except SlowDownError as error:
+                waited += error.seconds
+                if waited > OBEDIENCE or error.code in UNKNOWN_OUTCOME:
+                    raise _outcome(error, repeatable=repeatable) from error
+                self._pause(error.seconds)
+            except ThrottledError as error:
+                raise _outcome(error, repeatable=repeatable) from error
+            except CredentialsError:
+                cast("Connection", self.connection).forget_token()
+                raise
+
+    def _ex_connection_class_kwargs(self) -> dict[str, Any]:
+        kwargs: dict[str, Any] = super()._ex_connection_class_kwargs()  # type: ignore[no-untyped-call]  # libcloud
+        return {**kwargs, "chain": self._chain, "timeout": TIMEOUT}
+
+
+def environment_of(config: AzureConfig) -> dict[str, str]:
+    """libcloud's description of the cloud of a config.
+
+    Raises ConfigError for an endpoint that is not an http(s) URL.
+    """
+
+    environment = dict(publicEnvironments[ENVIRONMENTS.get(config.cloud, config.cloud)])
+    login = config.login_endpoint or os.environ.get("AZURE_AUTHORITY_HOST")
+    if login:
+        environment["activeDirectoryEndpointUrl"] = login if "://" in login else f"https://{login}"
+    if config.endpoint:
+        environment["resourceManagerEndpointUrl"] = config.endpoint
+    for key in ("activeDirectoryEndpointUrl", "resourceManagerEndpointUrl"):
+        url = urlsplit(environment[key])
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise ConfigError(
+                f"{environment[key]!r} is not an http(s) URL",
+                hint="check provider.azure.endpoint, login_endpoint and AZURE_AUTHORITY_HOST",
+            )
+    return environment
+
+
+def read(answer: object, shape: type[T], call: str) -> T:
+    """An answer as a type. Raises ProviderError when it has another shape: reading it anyway would
+    find nothing in it, and "no machines" is the most expensive misunderstanding."""
+    try:
+        return msgspec.convert(answer, shape)
+    except msgspec.ValidationError as error:
+        raise ProviderError(f"{call}: Azure's answer is not as documented: {error}") from error
+
+
+def _outcome(error: ThrottledError, *, repeatable: bool) -> ProviderError:
+    """A server that failed may have begun to create all the same."""
+    if not repeatable and error.code in UNKNOWN_OUTCOME:
+        return LostReplyError(error.message, code=error.code)
+    return error

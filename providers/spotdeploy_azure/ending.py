@@ -1,0 +1,87 @@
+"""Ending virtual machines, so that one that cannot be ended never keeps the others."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from spotdeploy.errors import CredentialsError, ProviderError, ThrottledError
+from spotdeploy_azure.actions import Action
+from spotdeploy_azure.cloud import Cloud, Raw
+from spotdeploy_azure.errors import GOING, MISSING
+from spotdeploy_azure.nodes import split_id
+
+FORCE_GROUP: Final = {"forceDeletionTypes": "Microsoft.Compute/virtualMachines"}
+FORCE_VM: Final = {"forceDeletion": "true"}
+"""Cuts the power instead of shutting down, which takes minutes:
+https://learn.microsoft.com/en-us/azure/virtual-machines/delete#force-delete-for-vms"""
+
+
+def delete(cloud: Cloud, ids: Sequence[str]) -> None:
+    """Begin to end these machines. A group of which nothing would be left goes whole, with one
+    call; otherwise its machines go one by one, each with its interface, address and disk.
+
+    Raises:
+        ProviderError: what Azure said of the first machine it refused to end. All the others were
+            asked to go.
+    """
+    groups: dict[str, list[str]] = {}
+    for place in (split_id(id_) for id_ in dict.fromkeys(ids)):
+        if place is not None:
+            groups.setdefault(place[0], []).append(place[1])
+    refused = [error for group, names in groups.items() for error in _end(cloud, group, names)]
+    if refused:
+        raise next((one for one in refused if isinstance(one, ThrottledError)), refused[0])
+
+
+def delete_group(cloud: Cloud, group: str) -> None:
+    """Begin to delete a resource group with all that is in it. A missing one is success.
+
+    Raises ProviderError when Azure refuses.
+    """
+    try:
+        cloud.driver.call(Action.DELETE_GROUP, object, {"group": group}, query=FORCE_GROUP)
+    except ProviderError as error:
+        if error.code not in MISSING | GOING:
+            raise
+
+
+def delete_machines(cloud: Cloud, group: str, names: Sequence[str]) -> list[ProviderError]:
+    """Begin to delete these machines, one by one: what Azure refuses, it says in the result."""
+    refused = []
+    for name in names:
+        try:
+            at = {"group": group, "vm": name}
+            cloud.driver.call(Action.DELETE_VM, object, at, query=FORCE_VM)
+        except CredentialsError:
+            raise
+        except ProviderError as error:
+            if error.code not in MISSING | GOING:
+                refused.append(error)
+    return refused
+
+
+def living(machines: Sequence[Raw]) -> set[str]:
+    """The names of those that are not on their way out."""
+    return {str(raw["name"]).lower() for raw in machines if _state(raw) != "deleting"}
+
+
+def _end(cloud: Cloud, group: str, names: Collection[str]) -> list[ProviderError]:
+    try:
+        alive = living(cloud.machines(group))
+        if alive <= set(names):
+            try:
+                delete_group(cloud, group)
+            except (CredentialsError, ThrottledError):
+                raise
+            except ProviderError:
+                return delete_machines(cloud, group, sorted(alive))
+            return []
+    except ThrottledError as error:
+        return [error]
+    return delete_machines(cloud, group, sorted(alive & set(names)))
+
+
+def _state(raw: Raw) -> str:
+    properties: dict[str, Any] = raw.get("properties") or {}
+    return str(properties.get("provisioningState", "")).lower()

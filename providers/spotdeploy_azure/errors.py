@@ -1,0 +1,204 @@
+"""Azure's error codes, sorted by what the caller does next.
+
+https://learn.microsoft.com/en-us/azure/azure-resource-manager/troubleshooting/common-deployment-errors,
+https://learn.microsoft.com/en-us/troubleshoot/azure/virtual-machines/windows/allocation-failure and
+https://learn.microsoft.com/en-us/azure/virtual-machines/error-codes-spot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from spotdeploy.errors import (
+    CapacityError,
+    CredentialsError,
+    ProviderError,
+    QuotaError,
+    ThrottledError,
+)
+from spotdeploy_azure.shapes import RefusalBody, Said
+from spotdeploy_libcloud.codes import Codes
+
+PERMISSIONS: Final = "the permissions needed are listed in docs/providers/azure.md"
+MORE_QUOTA: Final = (
+    "ask for more under 'Quotas', Compute, in the portal, or choose another location"
+)
+RENEW: Final = "run 'az ad app credential reset --id $AZURE_CLIENT_ID' for a new secret"
+SUBSCRIPTION: Final = (
+    "check AZURE_SUBSCRIPTION_ID or provider.azure.subscription, and that the service principal "
+    "has a role in it"
+)
+REGISTER: Final = (
+    "run 'az provider register --namespace NAME' for Microsoft.Compute, Microsoft.Network and "
+    "Microsoft.DevTestLab, then wait some minutes"
+)
+CODES: Final = Codes(
+    capacity=frozenset(
+        {
+            "AllocationFailed",
+            "AllocationFailure",
+            "AzureSpotIsNotSupportedForThisVMSize",
+            "NotAvailableForSubscription",
+            "OverconstrainedAllocationRequest",
+            "OverconstrainedZonalAllocationRequest",
+            "SkuNotAvailable",
+            "SpotPriceGreaterThanProvidedMaxPrice",
+            "ZonalAllocationFailed",
+        }
+    ),
+    quota=frozenset(
+        {
+            "IPv4StandardSkuPublicIpCountLimitReached",
+            "PublicIPCountLimitReached",
+            "PublicIpAddressCountLimitReached",
+            "QuotaExceeded",
+            "ResourceQuotaExceeded",
+            "SubscriptionIsOverQuotaForSku",
+        }
+    ),
+    credentials=frozenset(
+        {
+            "AuthenticationFailed",
+            "AuthorizationFailed",
+            "ExpiredAuthenticationToken",
+            "InvalidAuthenticationToken",
+            "InvalidAuthenticationTokenTenant",
+            "InvalidSubscriptionId",
+            "LinkedAuthorizationFailed",
+            "MissingSubscriptionRegistration",
+            "ReadOnlyDisabledSubscription",
+            "SubscriptionNotFound",
+            "SubscriptionNotRegistered",
+            "invalid_client",
+            "invalid_request",
+            "unauthorized_client",
+        }
+    ),
+    throttled=frozenset(
+        {
+            "AnotherOperationInProgress",
+            "InternalServerError",
+            "OperationPreempted",
+            "ResourceGroupBeingDeleted",
+            "RetryableError",
+            "ServerTimeout",
+            "ServiceUnavailable",
+            "SubscriptionRequestsThrottled",
+            "TooManyRequests",
+        }
+    ),
+    hints={
+        "AuthorizationFailed": PERMISSIONS,
+        "AzureSpotFeatureNotEnabledForSubscription": "use a subscription whose offer has Spot",
+        "ExpiredAuthenticationToken": "set this computer's clock, then try again",
+        "InvalidAuthenticationTokenTenant": "check AZURE_TENANT_ID: the subscription is elsewhere",
+        "InvalidSubscriptionId": SUBSCRIPTION,
+        "LinkedAuthorizationFailed": PERMISSIONS,
+        "MissingSubscriptionRegistration": REGISTER,
+        "PublicIPCountLimitReached": MORE_QUOTA,
+        "QuotaExceeded": MORE_QUOTA,
+        "ReadOnlyDisabledSubscription": "enable the subscription again in the portal",
+        "ScopeLocked": "remove the lock with 'az lock delete', then try again",
+        "RequestDisallowedByPolicy": "satisfy the policy, for example with provider.azure.tags",
+        "SubscriptionNotFound": SUBSCRIPTION,
+        "SubscriptionNotRegistered": REGISTER,
+        "invalid_client": RENEW,
+    },
+)
+
+UNKNOWN_OUTCOME: Final = frozenset({"InternalServerError", "ServerTimeout", "ServiceUnavailable"})
+"""After these a create call may have taken effect all the same."""
+MISSING: Final = frozenset(
+    {"DeploymentNotFound", "NotFound", "ResourceGroupNotFound", "ResourceNotFound"}
+)
+"""No such thing."""
+GOING: Final = frozenset({"ResourceGroupBeingDeleted", "ResourceGroupDeletionBlocked"})
+ACTIVE: Final = frozenset({"DeploymentActive", "DeploymentBeingCreated"})
+"""A deployment of that name is under way."""
+_OVER_QUOTA: Final = ("quota", "limit")
+_LOGIN: Final = {
+    "AADSTS7000215": RENEW,
+    "AADSTS7000222": RENEW,
+    "AADSTS700016": "check AZURE_CLIENT_ID and AZURE_TENANT_ID: no such application is there",
+    "AADSTS700024": "get a new federated token, or set this computer's clock",
+    "AADSTS700027": "give the application the certificate's public part",
+    "AADSTS90002": "check AZURE_TENANT_ID",
+    "AADSTS900023": "check AZURE_TENANT_ID",
+}
+"""https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes"""
+
+
+class SlowDownError(ThrottledError):
+    """Azure says how long it wants to be left alone, in seconds."""
+
+    def __init__(self, error: ThrottledError, seconds: float) -> None:
+        super().__init__(error.message, code=error.code, hint=error.hint)
+        self.seconds = seconds
+
+
+def refusal(body: str, status: int, call: str) -> ProviderError:
+    """The typed error for the body of a refused call."""
+    try:
+        said = msgspec.json.decode(body, type=RefusalBody).error
+    except msgspec.DecodeError:
+        words = " ".join(body.split())[:200] or "no words"
+        return _typed(Said(code=f"HTTP {status}", message=words), status, call)
+    return telling([said], status, call)
+
+
+def telling(said: Sequence[Said], status: int, call: str) -> ProviderError:
+    """The typed error for what Azure said: the most telling cause, with all the words.
+
+    A quota says more than a lack of capacity, and both say more than that a deployment failed.
+    """
+    causes = list(leaves(said)) or [Said(code="Unknown", message="Azure does not say why")]
+    typed = [_typed(cause, status, call) for cause in causes]
+    kinds = (CredentialsError, QuotaError, CapacityError, ThrottledError, ProviderError)
+    best = next(error for kind in kinds for error in typed if isinstance(error, kind))
+    return type(best)(f"{call}: {words(causes)}", code=best.code, hint=best.hint)
+
+
+def words(causes: Sequence[Said]) -> str:
+    """Azure's own words, each once."""
+    return "; ".join(dict.fromkeys(_worded(cause) for cause in causes))
+
+
+def leaves(said: Sequence[Said]) -> Iterator[Said]:
+    """The innermost causes. Some are inside `details`, some are JSON inside a message:
+    https://learn.microsoft.com/en-us/azure/azure-resource-manager/troubleshooting/find-error-code
+    """
+    for one in said:
+        inner = list(one.details or ()) + _written_inside(one.message or "")
+        if inner:
+            yield from leaves(inner)
+        else:
+            yield one
+
+
+def login_hint(description: str) -> str | None:
+    """What to do about a refused login, by the number that its words begin with."""
+    return _LOGIN.get(description.partition(":")[0])
+
+
+def _written_inside(message: str) -> list[Said]:
+    if not message.lstrip().startswith("{"):
+        return []
+    try:
+        return [msgspec.json.decode(message, type=RefusalBody).error]
+    except msgspec.DecodeError:
+        return []
+
+
+def _typed(cause: Said, status: int, call: str) -> ProviderError:
+    said = (cause.message or "").lower()
+    if cause.code == "OperationNotAllowed" and any(word in said for word in _OVER_QUOTA):
+        return QuotaError(call, code=cause.code, hint=MORE_QUOTA)
+    return CODES.error(cause.code, cause.message or "no words", status, call)
+
+
+def _worded(cause: Said) -> str:
+    said = " ".join((cause.message or "no words").split())
+    return f"{cause.code}: {said}" if cause.code else said

@@ -1,0 +1,84 @@
+"""What became of a virtual machine, from its instance view and the activity log."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from spotdeploy.errors import CredentialsError, ProviderError
+from spotdeploy.model import Fate, FateKind, Market, Node, NodeState
+from spotdeploy_azure.actions import Action
+from spotdeploy_azure.cloud import Cloud
+from spotdeploy_azure.nodes import STATES, split_id, word_of
+from spotdeploy_azure.shapes import Event, VirtualMachine
+
+EVICTED: Final = "microsoft.compute/virtualmachines/evictspotvm/action"
+DELETED: Final = "microsoft.compute/virtualmachines/delete"
+LOG_SECONDS: Final = 86400.0
+NO_TRACE: Final = (
+    "Azure no longer has this Spot machine, and its activity log names nobody who deleted it: "
+    "an eviction leaves just that"
+)
+
+
+def fate(cloud: Cloud, node: Node) -> Fate:
+    """Ask for the machine; when it is gone or going, ask who ended it. Three calls at most.
+
+    Evicted machines are deleted (`evictionPolicy`), and the log is some minutes late. So a Spot
+    machine that is absent from a group that stands, and that nobody is known to have deleted, was
+    taken back.
+    """
+    place = split_id(node.id)
+    if place is None:
+        return Fate(FateKind.VANISHED, f"no virtual machine can be called {node.id}")
+    machine = cloud.machine(*place)
+    state, said = ("", "") if machine is None else _doing(machine)
+    if "evict" in said.lower():
+        return Fate(FateKind.INTERRUPTED, said)
+    if STATES.get(state) in (NodeState.PENDING, NodeState.RUNNING):
+        return Fate(FateKind.ALIVE, state)
+    events, trouble = _events(cloud, node)
+    for event in events:
+        if event.operation_name.value.lower() == EVICTED:
+            return Fate(FateKind.INTERRUPTED, _words(event))
+    deleted = next((one for one in events if one.operation_name.value.lower() == DELETED), None)
+    if machine is not None and state != "deleting":
+        return Fate(FateKind.STOPPED, f"{state}: {said}{trouble}")
+    if deleted is not None:
+        return Fate(FateKind.VANISHED, _words(deleted))
+    if node.market is Market.SPOT and _stands(cloud, place[0]):
+        return Fate(FateKind.INTERRUPTED, NO_TRACE + trouble)
+    return Fate(FateKind.VANISHED, f"Azure no longer has it{trouble}")
+
+
+def _doing(machine: VirtualMachine) -> tuple[str, str]:
+    word = word_of(machine, None, machine.statuses)
+    said = [status.message or status.display_status for status in machine.statuses]
+    return word, "; ".join(dict.fromkeys(filter(None, said))) or word
+
+
+def _events(cloud: Cloud, node: Node) -> tuple[list[Event], str]:
+    """The events of the last day about a machine, and why they could not be read, if so.
+
+    https://learn.microsoft.com/en-us/rest/api/monitor/activity-logs/list
+    """
+    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - LOG_SECONDS))
+    query = {"$filter": f"eventTimestamp ge '{since}' and resourceUri eq '{node.id}'"}
+    try:
+        return cloud.driver.pages(Action.LIST_EVENTS, Event, query=query), ""
+    except CredentialsError as error:
+        if error.code != "AuthorizationFailed":
+            raise
+        return [], f"; its activity log cannot be read: {error.message}"
+    except ProviderError as error:
+        return [], f"; its activity log cannot be read: {error.message}"
+
+
+def _stands(cloud: Cloud, group: str) -> bool:
+    found = cloud.group(group)
+    return found is not None and not found.going
+
+
+def _words(event: Event) -> str:
+    who = f" by {event.caller}" if event.caller else ""
+    return f"{event.operation_name.value}{who} at {event.event_timestamp}"

@@ -1,0 +1,155 @@
+"""Azure as spotdeploy sees it: one object, one location of one subscription."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
+from spotdeploy.provider import (
+    Provider,
+    ProviderConfig,
+    SupportsAccount,
+    SupportsConsole,
+    SupportsInterruptionNotice,
+)
+from spotdeploy_azure import notice
+from spotdeploy_azure.config import AzureConfig
+from spotdeploy_azure.credentials import require_extra
+
+if TYPE_CHECKING:  # these load libcloud, which takes a third of a second
+    from spotdeploy_azure.cloud import Cloud
+
+LOCATION: Final = "eastus"
+
+
+class AzureProvider(
+    Provider[AzureConfig], SupportsConsole, SupportsAccount, SupportsInterruptionNotice
+):
+    """Virtual machines in one location. Every call is typed and paginated; see `driver`."""
+
+    name: ClassVar[str] = "azure"
+    Config: ClassVar[type[ProviderConfig]] = AzureConfig
+    user_data_limit: ClassVar[int] = 65535
+    settle_seconds: ClassVar[float] = 30.0
+    """The Resource Manager answers listings from copies that lag for some seconds; machines of a
+    deployment come one after the other."""
+
+    @classmethod
+    def locations(cls, config: AzureConfig) -> Sequence[str]:
+        """The locations of the config, or the one of the environment, or eastus.
+
+        Raises ConfigError when the extra is not installed.
+        """
+        require_extra()
+        return config.locations or (os.environ.get("AZURE_LOCATION") or LOCATION,)
+
+    def __init__(
+        self,
+        config: AzureConfig,
+        location: str,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Keep what is given. `pause` waits for seconds."""
+        self._config = config
+        self._location = location
+        self._pause = pause
+
+    def doctor(self) -> Sequence[Problem]:
+        """Credentials, subscription, registrations, permissions, quotas, sizes and images."""
+        from spotdeploy_azure.doctor import examine
+
+        return examine(self._cloud, self._config)
+
+    def offers(self, pool: Pool) -> Sequence[Offer]:
+        """One call for the sizes; one more for prices when the config names a service."""
+        from spotdeploy_azure.offers import candidates
+
+        cloud = self._cloud
+        return candidates(self._location, cloud.prices, cloud.sizes, self._config, pool)
+
+    def create(self, offer: Offer, batch: Batch) -> Created:
+        """One deployment for the batch, in the run's resource group, which is made before. Blocks
+        until Azure has found a place for each machine or refused it: half a minute as a rule."""
+        from spotdeploy_azure.launching import launch
+
+        return launch(self._cloud, self._config, offer, batch)
+
+    def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
+        """Five calls for a run, however many nodes; one when there is nothing."""
+        return self._cloud.nodes(labels)
+
+    def destroy(self, nodes: Sequence[Node]) -> None:
+        """Two calls for a whole group, one more for each node that leaves others behind."""
+        if not nodes:
+            return
+        from spotdeploy_azure.ending import delete
+
+        delete(self._cloud, [node.id for node in nodes])
+
+    def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
+        """Resource groups by label, with all that is in them."""
+        from spotdeploy_azure.leftovers import leftovers
+
+        return leftovers(self._cloud, labels)
+
+    def release(self, resources: Sequence[Resource]) -> None:
+        """Delete these; a group with a living machine stays for the next try."""
+        if not resources:
+            return
+        from spotdeploy_azure.leftovers import release
+
+        release(self._cloud, resources)
+
+    def fate(self, node: Node) -> Fate:
+        """From the machine's instance view and the activity log. Three calls at most."""
+        from spotdeploy_azure.fate import fate
+
+        return fate(self._cloud, node)
+
+    def protection(self) -> str:
+        """A machine that powers itself off is billed in full; one that Azure deallocates is not,
+        but its disk and address are."""
+        if self._config.auto_shutdown:
+            return "Azure deallocates it when under 24h of life end; disk and address stay billed"
+        return "powers itself off when its time to live ends, but Azure bills it until destroyed"
+
+    def by_hand(self, thing: Node | Resource) -> str:
+        """The `az` command."""
+        from spotdeploy_azure.leftovers import by_hand
+
+        end = f"vm delete --ids {thing.id} --yes"
+        what = by_hand(thing) if isinstance(thing, Resource) else end
+        named = self._config.subscription
+        return f"az {what} --subscription {named}" if named else f"az {what}"
+
+    def console(self, node: Node) -> str:
+        """See `SupportsConsole.console`."""
+        from spotdeploy_azure.console import console
+
+        return console(self._cloud.driver, node.id)
+
+    def account(self) -> str:
+        """The subscription's id."""
+        return self._cloud.chain.subscription
+
+    def identity(self) -> str:
+        """Who acts there."""
+        return f"service principal {self._cloud.chain.client}"
+
+    def notice_command(self) -> Sequence[str]:
+        """See `SupportsInterruptionNotice.notice_command`."""
+        return notice.command()
+
+    def notice(self, output: str) -> Fate | None:
+        """See `SupportsInterruptionNotice.notice`."""
+        return notice.announced(output)
+
+    @cached_property
+    def _cloud(self) -> Cloud:
+        from spotdeploy_azure.cloud import Cloud
+
+        return Cloud(self._config, self._location, self._pause)
