@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from spotdeploy_local import locks, plan
 
+_PATIENCE = 60.0
 _ENVIRONMENT = {"PATH": plan.SEARCH_PATH, "LANG": "C.UTF-8"}
 
 
@@ -18,7 +21,8 @@ def launch(folders: Sequence[Path]) -> Mapping[Path, str]:
     Blocks until every supervisor has its namespaces, its network and its disk.
     """
     pipes = {folder: _start(folder) for folder in folders}
-    answers = {folder: _answer(folder, *started) for folder, started in pipes.items()}
+    deadline = time.monotonic() + _PATIENCE
+    answers = {folder: _answer(folder, *pipes[folder], deadline) for folder in folders}
     return {folder: answer for folder, answer in answers.items() if answer}
 
 
@@ -38,8 +42,13 @@ def _start(folder: Path) -> tuple[int, subprocess.Popen[bytes]]:
     return read, process
 
 
-def _answer(folder: Path, pipe: int, process: subprocess.Popen[bytes]) -> str:
+def _answer(folder: Path, pipe: int, process: subprocess.Popen[bytes], deadline: float) -> str:
     with open(pipe, "rb") as answer:
+        left = max(0.0, deadline - time.monotonic())
+        if not select.select([answer], [], [], left)[0]:
+            process.kill()
+            process.wait()
+            return f"its supervisor gave no answer in {_PATIENCE:g} s"
         text = answer.read().decode(errors="replace")
     process.wait()
     if text == "ok" or (not text and locks.holder(str(folder / "lock"))):

@@ -19,7 +19,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from spotdeploy_local import linux, locks
 
@@ -65,19 +65,32 @@ def main() -> None:
 
 
 def publish(plan: Plan) -> tuple[list[socket.socket], str]:
-    """Listen on the host for the machine's published ports, on the first free of its addresses."""
-    problem = OSError("no address to publish on")
+    """Listen on the host for the machine's published ports, on the first of its addresses where
+    all are free, else where most are. The console names the ports that are left out."""
+    fewest, best = sys.maxsize, ""
     for address in plan["publish_addresses"]:
-        try:
-            return list(listen(address, plan["publish_ports"])), address
-        except OSError as error:
-            problem = error
-    raise problem
+        listeners, taken = listen(address, plan["publish_ports"])
+        if not taken:
+            return listeners, address
+        if len(taken) < fewest:
+            fewest, best = len(taken), address
+        for listener in listeners:
+            listener.close()
+    listeners, taken = listen(best, plan["publish_ports"])
+    with open("console.log", "a", encoding="utf-8") as log:
+        log.write(f"spotdeploy: ports {taken} are taken on this host and not offered there\n")
+    return listeners, best
 
 
-def listen(address: str, ports: list[int]) -> Iterator[socket.socket]:
+def listen(address: str, ports: list[int]) -> tuple[list[socket.socket], list[int]]:
+    """The listeners, and the ports that something else listens on."""
+    listeners, taken = [], []
     for port in ports:
-        yield socket.create_server((address, port))
+        try:
+            listeners.append(socket.create_server((address, port)))
+        except OSError:
+            taken.append(port)
+    return listeners, taken
 
 
 def join(groups: list[str]) -> None:

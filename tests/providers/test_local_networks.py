@@ -95,6 +95,17 @@ def test_a_port_that_is_taken_on_one_address_is_published_on_the_next(bench: Ben
     assert machine.published_address == "127.77.2.2"
 
 
+def test_a_port_that_is_taken_everywhere_is_left_out_and_the_console_says_so(
+    bench: Bench,
+) -> None:
+    with socket.create_server(("0.0.0.0", 7708)):
+        (machine,) = bench.start(bench.spec("one", publish=(22, 7708)))
+    assert machine.published_address
+    with socket.create_connection((machine.published_address, 22), timeout=5) as connection:
+        assert connection.recv(7) == b"SSH-2.0"
+    assert "ports [7708] are taken on this host" in bench.engine.console("one")
+
+
 def test_dialling_a_missing_machine_or_a_closed_port_is_an_oserror(bench: Bench) -> None:
     with pytest.raises(OSError, match="there is no machine never"):
         bench.engine.dial("never", 22, timeout=1.0)
