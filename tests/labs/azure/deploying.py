@@ -1,0 +1,100 @@
+"""What a deployment asks for, checked against what Microsoft publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass, field
+
+from tests.labs.azure.call import ArmError, Call, Json
+from tests.labs.azure.published import DEVTESTLABS, version_of, violations
+from tests.labs.azure.state import Group
+from tests.labs.azure.template import Scope, expand, invalid, resource_id
+
+MODELS = {
+    "Microsoft.Compute/virtualMachines": "azure.mgmt.compute:VirtualMachine",
+    "Microsoft.Network/networkSecurityGroups": "azure.mgmt.network:NetworkSecurityGroup",
+    "Microsoft.Network/virtualNetworks": "azure.mgmt.network:VirtualNetwork",
+    "Microsoft.DevTestLab/schedules": f"{DEVTESTLABS}:Schedule",
+}
+MACHINES = "Microsoft.Compute/virtualMachines"
+ENVELOPE = ("type", "apiVersion", "name", "dependsOn", "comments")
+MOST_RESOURCES = 800
+LARGEST_CUSTOM_DATA = 87380
+"""65535 bytes in base64."""
+
+
+@dataclass
+class Request:
+    """The resources of a deployment."""
+
+    machines: list[Json] = field(default_factory=list)
+    """New ones."""
+    known: list[str] = field(default_factory=list)
+    """Ids of those that exist."""
+    others: list[Json] = field(default_factory=list)
+
+
+def requested(call: Call, group: Group, subscription: str, machines: Set[str]) -> Request:
+    """What a deployment asks for. `machines` has the ids, in lower case, of those that exist.
+
+    Raises ArmError for what Azure would not take.
+    """
+    properties = call.body["properties"]
+    given = {key: one["value"] for key, one in properties.get("parameters", {}).items()}
+    scope = Scope(subscription, group.name, given)
+    found = [_identified(one, scope) for one in expand(properties["template"], scope)]
+    if len(found) > MOST_RESOURCES:
+        raise invalid(f"the number of template resources limit exceeded: {MOST_RESOURCES}")
+    ids = {one["id"].lower() for one in found}
+    if len(ids) < len(found):
+        raise invalid("a resource is defined more than once")
+    request = Request()
+    for one in found:
+        _require_dependencies(one, ids)
+        if one["type"] != MACHINES:
+            request.others.append(one)
+        elif one["id"].lower() in machines:
+            request.known.append(one["id"])
+        else:
+            _require_bootable(one)
+            request.machines.append(one)
+    return request
+
+
+def wrong_with(template: Json, parameters: Json, scope: Scope) -> list[str]:
+    """What in a template is not as published."""
+    given = {key: one.get("value") for key, one in parameters.items()}
+    wrong: list[str] = []
+    for resource in expand(template, Scope(scope.subscription, scope.group, given)):
+        kind = resource["type"]
+        if kind not in MODELS:
+            wrong.append(f"{kind}: no such type is known to the lab")
+            continue
+        if resource["apiVersion"] != version_of(kind):
+            wrong.append(f"{kind}: version {resource['apiVersion']} is not {version_of(kind)}")
+        body = {key: value for key, value in resource.items() if key not in ENVELOPE}
+        wrong += violations(MODELS[kind], body, request=True)
+    return wrong
+
+
+def _identified(resource: Json, scope: Scope) -> Json:
+    return {**resource, "id": resource_id(scope, resource["type"], resource["name"])}
+
+
+def _require_dependencies(resource: Json, ids: Set[str]) -> None:
+    for needed in resource.get("dependsOn", ()):
+        if needed.lower() not in ids:
+            raise invalid(f"the resource '{needed}' is not defined in the template")
+
+
+def _require_bootable(machine: Json) -> None:
+    properties = machine["properties"]
+    system = properties["osProfile"]
+    if len(system.get("customData", "")) > LARGEST_CUSTOM_DATA:
+        words = "Custom data in OSProfile must be in Base64 encoding and with a maximum length of "
+        raise ArmError(400, "InvalidParameter", f"{words}{LARGEST_CUSTOM_DATA} characters.")
+    if properties.get("priority") != "Spot" and "billingProfile" in properties:
+        words = "Max price is supported only for Azure Spot Virtual Machines."
+        raise ArmError(400, "MaxPriceIsSupportedOnlyForAzureSpotVirtualMachines", words)
+    if len(machine["name"]) > 64:
+        raise ArmError(400, "InvalidParameter", "Linux host name cannot exceed 64 characters.")
