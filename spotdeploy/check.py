@@ -107,6 +107,11 @@ class Check(ABC, Generic[S]):
         """Ask once. Must not wait for the answer to become good and must change nothing on the
         node; the core asks again."""
 
+    def evidence(self) -> Sequence[str]:
+        """Files on the node, as absolute paths, that explain this check's answer: they are brought
+        back with the evidence. Must be the same each time."""
+        return ()
+
     def passed(self, detail: str = "") -> CheckResult:
         """A good answer under this check's name."""
         return CheckResult(ok=True, name=self.name, detail=detail)

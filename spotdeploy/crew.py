@@ -37,7 +37,7 @@ class Crew:
     journey: Journey
     """What each node goes through."""
     evidence: Path
-    """A folder for each node comes under it."""
+    """The run's folder for evidence; each node gets one of its own under it."""
     on_interrupted: OnInterrupted | None = None
     """Asked for replacements when a node was interrupted; it destroys the old one."""
 
@@ -75,7 +75,12 @@ class Crew:
         finally:
             await run.connection.close()
         self.session.bus.emit(
-            NodeEnded(node=run.node.id, verdict=outcome.verdict, detail=outcome.words)
+            NodeEnded(
+                node=run.node.id,
+                verdict=outcome.verdict,
+                detail=outcome.words,
+                fate=outcome.fate.kind if outcome.fate else "",
+            )
         )
         return outcome
 
@@ -110,7 +115,7 @@ class Crew:
     async def _keep_evidence(self, run: NodeRun, outcome: NodeOutcome) -> None:
         always = self.session.settings.config.evidence.collect == "always"
         if always or outcome.verdict is not Verdict.PASSED:
-            await collect(run, self.evidence / run.node.name)
+            await collect(run, self.evidence)
 
     @asynccontextmanager
     async def _watches(self) -> AsyncIterator[dict[Location, Watch]]:

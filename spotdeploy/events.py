@@ -25,6 +25,8 @@ class RunStarted(Event, frozen=True, tag="run-started"):
     digest: str
     wanted: int
     """Nodes wanted, all providers together."""
+    checks: tuple[str, ...] = ()
+    """The names of the checks that each node will be asked."""
 
 
 class StepStarted(Event, frozen=True, tag="step-started"):
@@ -110,6 +112,18 @@ class NodeEnded(Event, frozen=True, tag="node-ended"):
     node: str
     verdict: str
     detail: str = ""
+    fate: str = ""
+    """What the provider said became of it, for example "interrupted"; asked when it failed."""
+
+
+class EvidenceKept(Event, frozen=True, tag="evidence-kept"):
+    """What a node could show was brought back."""
+
+    node: str
+    folder: str
+    """Relative to the run's folder; its index.json names the files."""
+    files: int
+    problem: str = ""
 
 
 class NodeDestroyed(Event, frozen=True, tag="node-destroyed"):
@@ -149,6 +163,7 @@ AnyEvent = (
     | PhaseEnded
     | CheckAnswered
     | NodeEnded
+    | EvidenceKept
     | NodeDestroyed
     | Note
     | RunEnded
@@ -163,14 +178,30 @@ class Observer(Protocol):
 
 
 class Bus:
-    """Stamps events with the time and hands them to the observers, in order."""
+    """Stamps events with the time, takes secrets out of them and hands them to the observers."""
 
-    def __init__(self, *observers: Observer, now: Callable[[], float] = time.time) -> None:
-        self._observers = observers
+    def __init__(
+        self,
+        *observers: Observer,
+        now: Callable[[], float] = time.time,
+        redact: Callable[[Event], Event] | None = None,
+    ) -> None:
+        self._observers = list(observers)
         self._now = now
+        self._redact = redact
+
+    def attach(self, observer: Observer) -> None:
+        """Let one more observer listen from now on."""
+        self._observers.append(observer)
+
+    def detach(self, observer: Observer) -> None:
+        """Let it listen no longer."""
+        self._observers.remove(observer)
 
     def emit(self, event: Event) -> None:
-        """Hand one event to every observer."""
+        """Hand one event to every observer, in order."""
         stamped = msgspec.structs.replace(event, at=self._now())
+        if self._redact is not None:
+            stamped = self._redact(stamped)
         for observer in self._observers:
             observer.on(stamped)

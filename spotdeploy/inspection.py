@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,3 +45,28 @@ LOOKS: Final = (
     Look("memory.txt", "memory", ("cat", "/proc/meminfo")),
     Look("kernel.txt", "the kernel's last messages", _shell("dmesg --ctime 2>&1 | tail -n 300")),
 )  # fmt: skip
+
+
+UNITS_SHOWN: Final = 30
+FILE_BYTES: Final = 1 << 20
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def looks_at(units: Iterable[str], files: Iterable[str]) -> tuple[Look, ...]:
+    """The fixed looks, the journal of each unit over all its boots, and the end of each file."""
+    made = list(LOOKS)
+    for unit in tuple(units)[:UNITS_SHOWN]:
+        command = ("journalctl", "--no-pager", "--lines=1000", "--output=short-iso", "--unit", unit)
+        made.append(Look(_free(f"journal-{unit}.txt", made), f"the journal of {unit}", command))
+    for path in files:
+        command = ("tail", "-c", str(FILE_BYTES), "--", path)
+        made.append(Look(_free(f"file{path}", made), path, command))
+    return tuple(made)
+
+
+def _free(wanted: str, taken: Iterable[Look]) -> str:
+    """A file name that is safe in any path and that no other look has."""
+    safe = _UNSAFE.sub("_", wanted)[-120:].lstrip(".")
+    names = {look.file for look in taken}
+    numbered = (f"{number}-{safe}" for number in range(2, len(names) + 3))
+    return safe if safe not in names else next(name for name in numbered if name not in names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from spotdeploy.journal import Journal
 from spotdeploy.location import Location
 from spotdeploy.model import Batch, Pool
 from spotdeploy.payload import Manifest
+from spotdeploy.redact import Redactor
 from spotdeploy.registry import Registry
 
 
@@ -30,6 +31,8 @@ class Session:
     bus: Bus
     former: tuple[Location, ...] = ()
     """Locations the config no longer names, but where the journal knows of nodes."""
+    redactor: Redactor = field(default_factory=Redactor)
+    """Takes the secrets in use out of what is kept."""
 
     @property
     def deployment(self) -> str:

@@ -43,6 +43,10 @@ class LogCheck(Check[LogSettings]):
         """As in the contract."""
         return f"log {self.settings.path or self.settings.unit}"
 
+    def evidence(self) -> Sequence[str]:
+        """As in the contract: the log itself."""
+        return (self.settings.path,) if self.settings.path else ()
+
     async def run(self, node: Node, connection: Connection) -> CheckResult:
         """As in the contract."""
         del node

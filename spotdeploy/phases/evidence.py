@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -10,14 +13,23 @@ import msgspec
 
 from spotdeploy.check import CommandResult
 from spotdeploy.errors import ProviderError, UnreachableError
-from spotdeploy.events import Note
-from spotdeploy.inspection import LOOKS, Look
+from spotdeploy.events import EvidenceKept
+from spotdeploy.inspection import Look, looks_at
+from spotdeploy.model import Node
 from spotdeploy.noderun import NodeRun
+from spotdeploy.payload import PAYLOAD
 from spotdeploy.text import plain
 
 LIMIT_SECONDS: Final = 60.0
+LOOK_SECONDS: Final = 20.0
 FILE_LIMIT: Final = 1 << 20
+NODE_LIMIT: Final = 8 << 20
 CONSOLE: Final = "console.txt"
+LIST: Final = "evidence.list"
+INDEX: Final = "index.json"
+FILES_NAMED: Final = 50
+"""How many further files config, checks and payload may name, all together."""
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -31,37 +43,116 @@ class Item(msgspec.Struct, frozen=True):
 
 
 async def collect(run: NodeRun, folder: Path) -> tuple[Item, ...]:
-    """Bring back what the node can show, into `folder`, with an `index.json`.
+    """Bring back what the node can show, into a folder of its own under `folder`.
 
-    Bounded to `LIMIT_SECONDS` and `FILE_LIMIT` bytes a file. Never raises for a node that cannot
-    be reached: then the console's text is kept, where the provider has it.
+    Bounded to `LIMIT_SECONDS`, `FILE_LIMIT` bytes a file and `NODE_LIMIT` bytes in all; secrets
+    are taken out. A node that cannot be reached shows its console, where the provider has it.
+    Raises nothing: what could not be had is said in `index.json`, and the verdict stands.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    items: list[Item] = []
+    name = folder_name(run.node)
+    box = _Box(run, folder / name)
+    problem = ""
     try:
-        async with asyncio.timeout(LIMIT_SECONDS):
-            if run.connection.connected or await _reached(run):
-                items += await asyncio.gather(*(_look(run, folder, look) for look in looks(run)))
-            else:
-                items.append(await _console(run, folder))
-    except TimeoutError:
-        run.session.bus.emit(
-            Note(text="collecting evidence took too long", node=run.node.id, warning=True)
+        await box.fill()
+    except Exception as error:  # noqa: BLE001  # whatever it is, it must not mask the verdict
+        problem = run.session.redactor.text(plain(f"{type(error).__name__}: {error}", limit=300))
+    run.session.bus.emit(
+        EvidenceKept(
+            node=run.node.id, folder=f"{folder.name}/{name}", files=len(box.items), problem=problem
         )
-    (folder / "index.json").write_bytes(msgspec.json.format(msgspec.json.encode(items)))
-    return tuple(items)
+    )
+    return tuple(box.items)
+
+
+def folder_name(node: Node) -> str:
+    """A folder name for a node: readable, safe in any path, and no other node's."""
+    key = "\0".join((node.provider, node.location, node.id))
+    readable = _UNSAFE.sub("-", f"{node.provider}-{node.name}").strip("-.")[:80]
+    return f"{readable}-{hashlib.sha256(key.encode()).hexdigest()[:6]}"
 
 
 def looks(run: NodeRun) -> tuple[Look, ...]:
-    """The fixed looks and one for each file the config names."""
-    files = run.session.settings.config.evidence.files
-    return (
-        *LOOKS,
-        *(
-            Look(f"files{path.replace('/', '_')}", path, ("tail", "-c", str(FILE_LIMIT), path))
-            for path in files
-        ),
-    )
+    """Everything that is asked of a node: the fixed looks, the journal of each of the payload's
+    units, and the files that config, checks and payload name."""
+    units = [
+        Path(entry.path).name
+        for entry in run.plan.manifest.entries
+        if entry.path.startswith(f"{PAYLOAD}/") and entry.path.endswith(".service")
+    ]
+    return looks_at(units, files_named(run))
+
+
+def files_named(run: NodeRun) -> tuple[str, ...]:
+    """Absolute paths on the node, each once: `evidence.files` of the config, what each check
+    names, and the lines of the payload's `evidence.list`."""
+    config = run.session.settings.config
+    listed = run.session.settings.resolve(config.payload.path) / LIST
+    lines = listed.read_text("utf-8", "replace").splitlines() if listed.is_file() else []
+    named = [
+        *config.evidence.files,
+        *(path for check in run.plan.checks for path in check.evidence()),
+        *(line.strip() for line in lines if not line.lstrip().startswith("#")),
+    ]
+    return tuple(dict.fromkeys(path for path in named if path.startswith("/")))[:FILES_NAMED]
+
+
+@dataclass
+class _Box:
+    """The evidence of one node, while it is filled."""
+
+    run: NodeRun
+    folder: Path
+    items: list[Item] = field(default_factory=list)
+    _room: int = NODE_LIMIT
+
+    async def fill(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        asked = looks(self.run)
+        try:
+            async with asyncio.timeout(LIMIT_SECONDS):
+                await self._ask(asked)
+        except TimeoutError:
+            there = {item.file for item in self.items}
+            late = f"it did not come within {LIMIT_SECONDS:.0f}s"
+            self.items += [_missing(look, late) for look in asked if look.file not in there]
+        order = {look.file: index for index, look in enumerate(asked)}
+        self.items.sort(key=lambda item: order.get(item.file, -1))
+        index = msgspec.json.format(msgspec.json.encode(self.items))
+        (self.folder / INDEX).write_bytes(index + b"\n")
+
+    async def _ask(self, asked: tuple[Look, ...]) -> None:
+        if self.run.connection.connected or await _reached(self.run):
+            await asyncio.gather(*(self._look(look) for look in asked))
+        if not any(item.bytes for item in self.items):
+            await self._console()
+
+    async def _look(self, look: Look) -> None:
+        try:
+            result = await self.run.connection.run(look.command, timeout=LOOK_SECONDS)
+        except UnreachableError as error:
+            self.items.append(_missing(look, error.message))
+        else:
+            self._keep(look, result)
+
+    async def _console(self) -> None:
+        look = Look(CONSOLE, "console", ())
+        try:
+            text = await self.run.location.console(self.run.node)
+        except ProviderError as error:
+            self.items.append(_missing(look, error.message))
+        else:
+            self._keep(look, CommandResult(0, text[-FILE_LIMIT:], ""))
+
+    def _keep(self, look: Look, result: CommandResult) -> None:
+        redactor = self.run.session.redactor
+        limit = min(FILE_LIMIT, self._room)
+        text = redactor.excerpt(plain(result.stdout, limit=limit))
+        problem = redactor.text(plain(result.stderr, limit=500)) if result.exit_code else ""
+        data = (text or problem).encode()[:limit]
+        self._room -= len(data)
+        (self.folder / look.file).write_bytes(data)
+        complete = not result.truncated and len(result.stdout) < limit
+        self.items.append(Item(look.file, look.title, len(data), complete, problem))
 
 
 async def _reached(run: NodeRun) -> bool:
@@ -72,25 +163,5 @@ async def _reached(run: NodeRun) -> bool:
     return True
 
 
-async def _look(run: NodeRun, folder: Path, look: Look) -> Item:
-    try:
-        result = await run.connection.run(look.command, timeout=20.0)
-    except UnreachableError as error:
-        return Item(look.file, look.title, 0, complete=False, problem=error.message)
-    return _keep(folder, look.file, look.title, result)
-
-
-async def _console(run: NodeRun, folder: Path) -> Item:
-    try:
-        text = await run.location.console(run.node)
-    except ProviderError as error:
-        return Item(CONSOLE, "console", 0, complete=False, problem=error.message)
-    return _keep(folder, CONSOLE, "console", CommandResult(0, text, ""))
-
-
-def _keep(folder: Path, file: str, title: str, result: CommandResult) -> Item:
-    text = plain(result.stdout, limit=FILE_LIMIT)
-    problem = plain(result.stderr, limit=500) if result.exit_code else ""
-    data = (text or problem).encode()
-    (folder / file).write_bytes(data)
-    return Item(file, title, len(data), complete=not result.truncated, problem=problem)
+def _missing(look: Look, why: str) -> Item:
+    return Item(look.file, look.title, 0, complete=False, problem=plain(why, limit=500))

@@ -1,0 +1,115 @@
+"""Taking the values of secrets out of everything that is shown or kept."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum
+from typing import Any, Final, TypeVar, cast
+from urllib.parse import quote
+
+import msgspec
+
+from spotdeploy.secret import REDACTED, Secret
+
+SHORTEST: Final = 4
+"""Shorter values are left alone: a password of "1" would take every 1 out of the evidence."""
+_SECRET_NAME: Final = re.compile(
+    r"TOKEN|PASSWO?R?D|PASSPHRASE|SECRET|CREDENTIAL|AUTHORIZATION|KEYS?(?:$|[_-])", re.IGNORECASE
+)
+T = TypeVar("T")
+
+
+def secret_values(*sources: object) -> Iterator[str]:
+    """The values in use: of every `Secret`, and of every key of a table whose name says so.
+
+    `sources` are structs, mappings and sequences. A secret that is not there has no value.
+    """
+    for source in sources:
+        if isinstance(source, Secret):
+            yield from _revealed(source)
+        elif isinstance(source, msgspec.Struct):
+            yield from secret_values(*msgspec.structs.astuple(source))
+        elif isinstance(source, Mapping):
+            yield from (v for k, v in source.items() if isinstance(v, str) and named_secret(str(k)))
+            yield from secret_values(*source.values())
+        elif isinstance(source, tuple | list):
+            yield from secret_values(*source)
+
+
+def named_secret(name: str) -> bool:
+    """True when a variable's or key's name says that its value is a secret."""
+    return _SECRET_NAME.search(name) is not None
+
+
+class Redactor:
+    """Replaces secrets by "[redacted]": as they are, line by line, and in the encodings in which
+    programs print them (base64, URL, JSON)."""
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        spellings = {form for value in values for form in _spellings(value)}
+        self._secrets = sorted((s for s in spellings if len(s) >= SHORTEST), key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, self._secrets)) or r"(?!)")
+
+    def text(self, text: str) -> str:
+        """The text without secrets."""
+        return self._pattern.sub(REDACTED, text) if self._secrets else text
+
+    def excerpt(self, text: str) -> str:
+        """Text that was cut out of a longer one: a secret that was cut in two goes as well."""
+        text = self.text(text)
+        head = max((_overlap(text, secret, head=True) for secret in self._secrets), default=0)
+        tail = max((_overlap(text, secret, head=False) for secret in self._secrets), default=0)
+        text = REDACTED + text[head:] if head else text
+        return text[: len(text) - tail] + REDACTED if tail else text
+
+    def anything(self, value: T) -> T:
+        """The same value, without secrets in any of its texts: structs, dataclasses, tuples,
+        lists and mappings are walked."""
+        return cast("T", self._walk(value)) if self._secrets else value
+
+    def _walk(self, value: Any) -> Any:
+        if isinstance(value, Enum):
+            return value
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, tuple | list):
+            return type(value)(map(self._walk, value))
+        if isinstance(value, Mapping):
+            return {key: self._walk(one) for key, one in value.items()}
+        if isinstance(value, msgspec.Struct):
+            fields = msgspec.structs.asdict(value)
+            return msgspec.structs.replace(value, **{k: self._walk(v) for k, v in fields.items()})
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            names = [field.name for field in dataclasses.fields(value)]
+            return dataclasses.replace(
+                value, **{name: self._walk(getattr(value, name)) for name in names}
+            )
+        return value
+
+
+def _revealed(secret: Secret) -> Iterator[str]:
+    try:
+        yield secret.reveal()
+    except (KeyError, OSError, UnicodeDecodeError):
+        return  # not there, so not in use
+
+
+def _spellings(value: str) -> set[str]:
+    lines = [line.strip() for line in value.splitlines()]
+    whole = value.strip()
+    encoded = base64.b64encode(whole.encode()).decode().rstrip("=")
+    return {whole, *lines, encoded, quote(whole, safe=""), json.dumps(whole)[1:-1]}
+
+
+def _overlap(text: str, secret: str, *, head: bool) -> int:
+    """How much of the secret, if it was cut there, stands at the text's head or tail."""
+    for size in range(min(len(secret) - 1, len(text)), SHORTEST - 1, -1):
+        if head and text.startswith(secret[-size:]):
+            return size
+        if not head and text.endswith(secret[:size]):
+            return size
+    return 0
