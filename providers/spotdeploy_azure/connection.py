@@ -55,9 +55,9 @@ class Connection(AzureResourceManagementConnection):
 
     responseCls = Response  # noqa: N815  # libcloud's name
 
-    def __init__(self, key: str, secret: str, *, chain: Chain, **kwargs: Any) -> None:
-        """`kwargs` are libcloud's; `cloud_environment` among them is a dict."""
-        super().__init__(key, secret, **kwargs)  # type: ignore[no-untyped-call]  # libcloud
+    def __init__(self, *args: Any, chain: Chain, **kwargs: Any) -> None:
+        """What is not `chain` is libcloud's; `cloud_environment` is a dict."""
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # libcloud
         environment = kwargs["cloud_environment"]
         self._chain = chain
         self._login = environment["activeDirectoryEndpointUrl"].rstrip("/")

@@ -127,7 +127,7 @@ def _look(cloud: Cloud, group: Group, batch: Batch, asked: Sequence[Part]) -> Ou
     outcome = Outcome()
     every = machine_names(batch)
     done = {part: cloud.deployment(group.name, part.deployment) for part in asked}
-    sights = cloud.sights(group)
+    sights = cloud.sights(group, set(every))
     for part, state in done.items():
         for name in every[part.first - 1 : part.first - 1 + part.count]:
             if name in sights:

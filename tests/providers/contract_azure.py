@@ -1,4 +1,4 @@
-"""The contract's lab for the Azure provider: a Resource Manager held to what Microsoft publishes."""
+"""The contract's lab for the Azure provider, held to what Microsoft publishes."""
 
 from __future__ import annotations
 
