@@ -45,8 +45,7 @@ class Groups:
         """Make the machine's groups; those that exist stay. Raises OSError."""
         for tree in self.hierarchies:
             parent = tree.root / self.base
-            parent.mkdir(exist_ok=True)
-            (parent / machine).mkdir(exist_ok=True)
+            _make(parent / machine)
             if tree.unified:
                 _delegate([tree.root, parent, parent / machine])
                 for leaf in ("engine", "node"):
@@ -130,6 +129,14 @@ def hierarchies(mountinfo: str) -> tuple[Hierarchy, ...]:
             fields = before.split(" ")
             found.setdefault(fields[2], Hierarchy(Path(fields[4]), kind == "cgroup2"))
     return tuple(found.values())
+
+
+def _make(group: Path) -> None:
+    """Make a group and its parent, which another process may remove as long as it is empty."""
+    while not group.is_dir():
+        group.parent.mkdir(exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            group.mkdir(exist_ok=True)
 
 
 def _delegate(groups: Sequence[Path]) -> None:

@@ -4,6 +4,7 @@ every supervisor imports this."""
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 
 CLONE_NEWNS = 0x00020000
@@ -41,8 +42,12 @@ def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str 
 
 
 def unmount(target: str) -> None:
-    """Detach a mount, busy or not. Raises OSError naming the target."""
-    _checked(_libc.umount2(os.fsencode(target), MNT_DETACH), target)
+    """Detach a mount, busy or not; one that is not there is success. Raises OSError."""
+    try:
+        _checked(_libc.umount2(os.fsencode(target), MNT_DETACH), target)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.EINVAL):
+            raise
 
 
 def _checked(result: int, what: str) -> None:

@@ -50,12 +50,11 @@ class Networks:
         return [name for name in self.names() if name not in used and not self._is_held(name)]
 
     def remove(self, name: str) -> None:
-        """Remove it; a missing one is success. The last one takes the folder with it."""
+        """Remove it; a missing one is success."""
         network.remove_switch(self.layout.switch(name))
         self.layout.hold(name).unlink(missing_ok=True)
-        for folder in (self.layout.run, self.layout.run.parent):
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+        if self.layout.run.is_dir() and not any(self.layout.run.iterdir()):
+            self.layout.run.rmdir()
 
     def _is_held(self, name: str) -> bool:
         try:

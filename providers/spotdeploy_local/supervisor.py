@@ -25,6 +25,8 @@ from spotdeploy_local import linux, locks
 
 REBOOT = 133
 CONSOLE_BYTES = 512 * 1024
+LAST_WORDS = 2.0
+"""Seconds for the rest of the console's text to be written once the container has ended."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,8 +141,9 @@ def run(plan: Plan) -> None:
         read, write = os.pipe()
         nspawn = start(plan["container"], write)
         os.close(write)
-        in_background(keep_console, read)
+        console = in_background(keep_console, read)
         code = wait_for(nspawn)
+        console.join(LAST_WORDS)
         if code != REBOOT:
             break
         boots += 1

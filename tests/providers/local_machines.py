@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -30,8 +31,9 @@ class Bench:
     engine: NspawnEngine
     key: Path
     network: str = "bench"
-    namespaces: set[str] = field(default_factory=set)
-    """Network namespaces that were seen, to be looked for when they should be gone."""
+    namespaces: dict[str, int] = field(default_factory=dict)
+    """Network namespaces that were seen, with the moment. A number is used again once its
+    namespace is gone, but not by a process that was there before."""
 
     def spec(self, name: str, script: str = "true", **more: object) -> MachineSpec:
         """A machine whose boot hook lets root in and then runs a script."""
@@ -48,8 +50,8 @@ class Bench:
         started = self.engine.start_all(specs)
         assert not started.failures, started.failures
         for machine in started.machines:
-            self.namespaces.add(namespace(Path(f"/proc/{machine.pid}/ns/net")))
             self.await_ssh(machine.id)
+            self.namespaces[namespace(Path(f"/proc/{machine.pid}"))] = ticks()
         return list(started.machines)
 
     def await_ssh(self, machine: str) -> None:
@@ -98,12 +100,18 @@ class Bench:
         return [
             *(f"mount {line}" for line in mounts if str(layout.run) in line),
             *(f"mount {line}" for line in mounts if str(layout.state) in line),
-            *(f"cgroup {path}" for path in Path("/sys/fs/cgroup").rglob(f"{layout.group}*")),
+            *(f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(layout.group)),
+            *(f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"*/{layout.group}")),
             *(f"folder {path}" for path in layout.run.parent.glob(f"{layout.key}/*")),
             *(f"folder {path}" for path in layout.machines.glob("*")),
             *(f"process {line}" for line in processes() if str(layout.state) in line),
-            *(f"namespace {ns}" for ns in self.namespaces & namespaces()),
+            *(f"namespace of {one}" for one in Path("/proc").glob("[0-9]*") if self._saw(one)),
         ]
+
+    def _saw(self, process: Path) -> bool:
+        """True when a process was in one of our machines' namespaces and still is."""
+        seen = self.namespaces.get(namespace(process))
+        return seen is not None and started(process) <= seen
 
 
 def bench_at(folder: Path, key: Path) -> Bench:
@@ -141,13 +149,22 @@ def processes() -> list[str]:
     return found
 
 
-def namespaces() -> set[str]:
-    """The network namespaces that any process is in."""
-    return {namespace(folder / "ns/net") for folder in Path("/proc").glob("[0-9]*")} - {""}
-
-
-def namespace(file: Path) -> str:
+def namespace(process: Path) -> str:
+    """The network namespace of a process, empty when it has ended."""
     try:
-        return str(file.readlink())
+        return str((process / "ns/net").readlink())
     except OSError:
         return ""
+
+
+def started(process: Path) -> int:
+    """When a process started, in clock ticks since the host's boot; late when it has ended."""
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:
+        return sys.maxsize
+
+
+def ticks() -> int:
+    """Now, in clock ticks since the host's boot."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))

@@ -119,6 +119,17 @@ def test_a_container_that_cannot_boot_is_stopped_and_its_console_says_why(
     assert "not/absolute" in bench.engine.console("one")
 
 
+def test_machines_come_and_go_side_by_side_without_disturbing_one_another(bench: Bench) -> None:
+    def live(name: str) -> None:
+        for network in ("left", "right", "left"):
+            bench.engine.start(bench.spec(name, network=network))
+            bench.engine.destroy([name])
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(live, "abcd"))
+    assert bench.remains() == []
+
+
 def test_a_machine_that_fails_to_start_leaves_nothing(bench: Bench) -> None:
     spec = bench.spec("one", address="10.77.0.9")
     bench.engine.hold_network("bench")
