@@ -23,6 +23,11 @@ USER_DATA_LIMIT: Final = METADATA_LIMIT * 3 // 4
 """Bytes before base64, which compressed user-data needs."""
 LONGEST_LIFE: Final = 120 * 86400
 """Seconds: https://cloud.google.com/compute/docs/instances/limit-vm-runtime"""
+SHORTEST_LIFE: Final = 30
+"""Seconds; see `LONGEST_LIFE`."""
+MARGIN: Final = 30.0
+"""Seconds by which Google ends a node before the node ends itself. One that powers itself off is
+TERMINATED, which takes its limit away and leaves its disk: Google's must come first."""
 MOST: Final = 1000
 """Instances in one call."""
 Json: TypeAlias = "str | int | bool | Sequence[Json] | Mapping[str, Json] | None"
@@ -52,7 +57,7 @@ def bulk_insert(
         "perInstanceProperties": {name: {} for name in names},
         "instanceProperties": {
             "machineType": offer.size,
-            "scheduling": scheduling(offer.market, batch.time_to_live),
+            "scheduling": scheduling(offer.market, batch.time_to_live - MARGIN),
             "disks": [_boot_disk(site.image, labels, config)],
             "networkInterfaces": [_interface(site, config)],
             "metadata": {"items": _metadata(batch.user_data)},
@@ -62,13 +67,13 @@ def bulk_insert(
     }
 
 
-def scheduling(market: Market, time_to_live: float) -> Body:
-    """How the instances are bought, and that Google deletes them after their time to live."""
+def scheduling(market: Market, longest: float) -> Body:
+    """How the instances are bought, and that Google deletes them after `longest` seconds."""
     spot = market is Market.SPOT
     return {
         "provisioningModel": "SPOT" if spot else "STANDARD",
         "instanceTerminationAction": "DELETE",
-        "maxRunDuration": {"seconds": str(math.ceil(time_to_live))},
+        "maxRunDuration": {"seconds": str(max(SHORTEST_LIFE, math.ceil(longest)))},
         "automaticRestart": False,
         "onHostMaintenance": "TERMINATE" if spot else "MIGRATE",
     }

@@ -40,7 +40,7 @@ class Cloud:
     operations: dict[str, Operation] = field(default_factory=dict)
     requests: dict[str, Operation] = field(default_factory=dict)
     """By requestId."""
-    consoles: dict[str, str] = field(default_factory=dict)
+    console: Callable[[str], str] = lambda _: ""
     """Name to what the instance printed."""
     page: int = 500
     """The most items on one page."""
@@ -94,11 +94,17 @@ class Cloud:
         """Take a spot instance back: it ends as its scheduling says.
         https://cloud.google.com/compute/docs/instances/spot#preemption"""
         delete = one.scheduling.get("instanceTerminationAction") == "DELETE"
+        one.noticed = True
         self.end(one, delete=delete)
         self.record(
             PREEMPTED, self.instance_path(one), f"zones/{one.zone}", user=SYSTEM,
             words="Instance was preempted.", target_number=one.number,
         )  # fmt: skip
+
+    def stopped(self, one: Instance, kind: str, user: str = SYSTEM) -> None:
+        """Let an instance be TERMINATED, with an operation that says how."""
+        self.end(one, delete=False)
+        self.record(kind, self.instance_path(one), f"zones/{one.zone}", user=user)
 
     def record(self, kind: str, target: str, scope: str, **more: Any) -> Operation:
         """A new operation."""
@@ -255,7 +261,7 @@ class Cloud:
 
     def _serial(self, call: Call) -> Json:
         one = self._living(call)
-        contents = self.consoles.get(one.name, "")
+        contents = self.console(one.name)
         path = f"{world.ROOT}/{self.instance_path(one)}/serialPort"
         return {
             "kind": "compute#serialPortOutput", "contents": contents, "start": "0",

@@ -46,6 +46,8 @@ class Instance:
     delete: bool = True
     """Whether ending deletes it; else it becomes TERMINATED."""
     gone_at: float | None = None
+    noticed: bool = False
+    """Whether its preemption was announced."""
     running: bool = True
     """False while a machine behind it has not booted."""
 

@@ -37,6 +37,7 @@ class TestContract(ProviderContract):
 
     @pytest.fixture
     def cloud(self, lab_of_gcp: GcpLab) -> GcpLab:
+        lab_of_gcp.timing.going = 0.2
         return lab_of_gcp
 
     @pytest.fixture

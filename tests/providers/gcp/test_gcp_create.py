@@ -52,7 +52,7 @@ def test_a_spot_node_is_deleted_when_it_is_preempted_or_its_time_is_over(
     assert properties(lab)["scheduling"] == {
         "provisioningModel": "SPOT",
         "instanceTerminationAction": "DELETE",
-        "maxRunDuration": {"seconds": "5400"},
+        "maxRunDuration": {"seconds": "5370"},
         "automaticRestart": False,
         "onHostMaintenance": "TERMINATE",
     }
@@ -62,15 +62,22 @@ def test_an_on_demand_node_has_the_same_time_to_live(provider: GcpProvider, lab:
     (node,) = provider.create(offer(market=Market.ON_DEMAND), batch()).nodes
     scheduling = properties(lab)["scheduling"]
     assert scheduling["provisioningModel"] == "STANDARD"
-    assert scheduling["maxRunDuration"] == {"seconds": "7200"}
+    assert scheduling["maxRunDuration"] == {"seconds": "7170"}
     assert scheduling["instanceTerminationAction"] == "DELETE"
     assert node.market is Market.ON_DEMAND
+
+
+def test_google_ends_a_node_before_it_powers_itself_off_and_leaves_its_disk(
+    provider: GcpProvider, lab: GcpLab
+) -> None:
+    provider.create(offer(), batch(time_to_live=50.0))
+    assert properties(lab)["scheduling"]["maxRunDuration"] == {"seconds": "30"}
 
 
 def test_google_deletes_a_node_whose_time_to_live_is_over(
     provider: GcpProvider, lab: GcpLab
 ) -> None:
-    provider.create(offer(), batch(time_to_live=60.0))
+    provider.create(offer(), batch(time_to_live=90.0))
     now = lab.timing.clock()
     lab.timing.clock = lambda: now + 59
     assert len(provider.nodes(SCOPE)) == 1

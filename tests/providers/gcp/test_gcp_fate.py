@@ -37,11 +37,7 @@ def test_preemption_is_told_while_the_instance_is_stopping(
 
 def test_a_host_error_is_an_interruption(provider: GcpProvider, lab: GcpLab) -> None:
     (node,) = provider.create(offer(), batch()).nodes
-    one = lab.instance(node.name)
-    lab.cloud.end(one, delete=False)
-    lab.cloud.record(
-        "compute.instances.hostError", lab.cloud.instance_path(one), f"zones/{one.zone}"
-    )
+    lab.cloud.stopped(lab.instance(node.name), "compute.instances.hostError")
     assert provider.fate(node).kind is FateKind.INTERRUPTED
 
 
@@ -64,8 +60,8 @@ def test_the_preemption_of_a_namesake_elsewhere_is_not_ours(
 
 def test_the_console_is_the_serial_port(provider: GcpProvider, lab: GcpLab) -> None:
     (node,) = provider.create(offer(), batch()).nodes
-    lab.cloud.consoles[node.name] = "Debian GNU/Linux ttyS0\n"
-    assert provider.console(node) == "Debian GNU/Linux ttyS0\n"
+    lab.cloud.console = lambda name: f"{name} login:\n"
+    assert provider.console(node) == f"{node.name} login:\n"
     lab.delete(node.name)
     assert provider.console(node) == ""
 
