@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from spotdeploy.errors import ConfigError
+from spotdeploy.secret import NOT_WRITTEN
 
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`")
 _MISSING: Final = re.compile(r"Object missing required field `(?P<key>[^`]*)`")
@@ -63,6 +64,8 @@ def _plain(what: str) -> str:
 
 def _but(value: object, what: str) -> str:
     if value is None or isinstance(value, dict | list) or repr(value) in what:
+        return ""
+    if what == NOT_WRITTEN:
         return ""
     return f" (it is {value!r})"
 

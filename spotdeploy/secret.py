@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 REDACTED: Final = "[redacted]"
+NOT_WRITTEN: Final = 'a secret is named, not written: "env:NAME" or "file:PATH"'
 
 
 class Secret:
@@ -21,7 +22,7 @@ class Secret:
     def __init__(self, reference: str) -> None:
         kind, _, rest = reference.partition(":")
         if kind not in ("env", "file") or not rest:
-            raise ValueError('a secret is named, not written: "env:NAME" or "file:PATH"')
+            raise ValueError(NOT_WRITTEN)
         self._reference = reference
 
     def reveal(self) -> str:

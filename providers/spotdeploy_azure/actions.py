@@ -40,6 +40,12 @@ class Operation:
 class Action(Enum):
     """An operation that this provider can call."""
 
+    CANCEL_DEPLOYMENT = Operation(
+        "POST",
+        f"{_DEPLOYMENT}/cancel",
+        "2026-06-01",
+        ("Microsoft.Resources/deployments/cancel/action",),
+    )
     CREATE_GROUP = Operation(
         "PUT",
         _GROUP,

@@ -17,7 +17,7 @@ from spotdeploy_azure.driver import AzureDriver, read
 from spotdeploy_azure.errors import MISSING
 from spotdeploy_azure.images import LIFETIME, Images
 from spotdeploy_azure.network import Opening
-from spotdeploy_azure.nodes import addresses, from_azure
+from spotdeploy_azure.nodes import Addresses, addresses, from_azure
 from spotdeploy_azure.prices import Prices
 from spotdeploy_azure.shapes import (
     Deployment,
@@ -161,21 +161,28 @@ class Cloud:
         interfaces = self._in_group(Action.LIST_INTERFACES, Interface, group.name)
         publics = self._in_group(Action.LIST_PUBLIC_ADDRESSES, PublicAddress, group.name)
         known = addresses(interfaces, publics)
-        sights: dict[str, Sight] = {}
-        for raw in machines:
-            machine = read(raw, VirtualMachine, Action.LIST_VMS.id)
-            doing = tuple(statuses.get(machine.id.lower(), ()))
-            node = from_azure(
-                self.driver.to_node(raw),
-                machine,
-                group,
-                doing,
-                known,
-                self.prices.of,
-                public=self._config.address == "public",
-            )
-            sights[node.name] = Sight(node, machine.properties.provisioning_state, doing)
-        return sights
+        seen = [self._sight(group, raw, known, statuses) for raw in machines]
+        return {sight.node.name: sight for sight in seen}
+
+    def sight(self, group: Group, name: str) -> Sight | None:
+        """One virtual machine as it is now, without its addresses, or None when there is none."""
+        at, query = {"group": group.name, "vm": name}, {"$expand": "instanceView"}
+        raw = _or_none(lambda: self.driver.call(Action.GET_VM, Raw, at, query=query))
+        return None if raw is None else self._sight(group, raw, Addresses({}, {}), {})
+
+    def _sight(
+        self,
+        group: Group,
+        raw: Raw,
+        known: Addresses,
+        statuses: Mapping[str, list[Status]],
+    ) -> Sight:
+        machine = read(raw, VirtualMachine, Action.LIST_VMS.id)
+        doing = tuple(statuses.get(machine.id.lower(), machine.statuses))
+        public = self._config.address == "public"
+        found = self.driver.to_node(raw)
+        node = from_azure(found, machine, group, doing, known, self.prices.of, public=public)
+        return Sight(node, machine.properties.provisioning_state, doing)
 
     def _statuses(self) -> dict[str, list[Status]]:
         """What every virtual machine of the subscription is doing: Azure gives it for all or one.

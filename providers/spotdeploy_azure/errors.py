@@ -40,6 +40,7 @@ CODES: Final = Codes(
         {
             "AllocationFailed",
             "AllocationFailure",
+            "AllocationTimedOut",
             "AzureSpotIsNotSupportedForThisVMSize",
             "NotAvailableForSubscription",
             "OverconstrainedAllocationRequest",
@@ -118,6 +119,8 @@ MISSING: Final = frozenset(
 GOING: Final = frozenset({"ResourceGroupBeingDeleted", "ResourceGroupDeletionBlocked"})
 ACTIVE: Final = frozenset({"DeploymentActive", "DeploymentBeingCreated"})
 """A deployment of that name is under way."""
+OVER: Final = frozenset({"DeploymentCannotBeCancelled", "DeploymentCannotBeCanceled"})
+"""A deployment that is over cannot be cancelled."""
 _OVER_QUOTA: Final = ("quota", "limit")
 _LOGIN: Final = {
     "AADSTS7000215": RENEW,

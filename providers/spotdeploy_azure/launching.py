@@ -14,7 +14,7 @@ from spotdeploy_azure.cloud import Cloud, Sight
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.credentials import throwaway_public_key
 from spotdeploy_azure.ending import delete_machines
-from spotdeploy_azure.errors import ACTIVE, GOING, telling
+from spotdeploy_azure.errors import ACTIVE, GOING, MISSING, OVER, telling
 from spotdeploy_azure.launch import (
     Part,
     Site,
@@ -116,24 +116,45 @@ def _settled(cloud: Cloud, group: Group, batch: Batch, asked: Sequence[Part]) ->
     waited = 0.0
     while True:
         outcome = _look(cloud, group, batch, asked)
-        if not outcome.waiting or waited > PATIENCE:
+        if not outcome.waiting:
+            return outcome
+        if waited > PATIENCE:
+            _give_up(cloud, group, outcome, asked)
             return outcome
         cloud.pause(POLL)
         waited += POLL
 
 
+def _give_up(cloud: Cloud, group: Group, outcome: Outcome, asked: Sequence[Part]) -> None:
+    """Stop the deployments, so that no machine comes that nobody waits for any longer."""
+    for part in asked:
+        at = {"group": group.name, "deployment": part.deployment}
+        try:
+            cloud.driver.call(Action.CANCEL_DEPLOYMENT, object, at)
+        except ProviderError as error:
+            if error.code not in MISSING | OVER:
+                raise
+    for name in outcome.waiting:
+        words = f"Azure found no place for {name} in {PATIENCE:.0f} s"
+        outcome.refused[name] = [Said(code="AllocationTimedOut", message=words)]
+    outcome.waiting.clear()
+
+
 def _look(cloud: Cloud, group: Group, batch: Batch, asked: Sequence[Part]) -> Outcome:
-    """Two questions more than a listing of the group."""
+    """A question for each deployment, and a listing; what a listing still lacks is asked for."""
     outcome = Outcome()
     every = machine_names(batch)
     done = {part: cloud.deployment(group.name, part.deployment) for part in asked}
     sights = cloud.sights(group, set(every))
     for part, state in done.items():
         for name in every[part.first - 1 : part.first - 1 + part.count]:
-            if name in sights:
-                _sort(outcome, name, sights[name])
-            else:
+            sight = sights.get(name)
+            if sight is None and _succeeded(state):
+                sight = cloud.sight(group, name)
+            if sight is None:
                 _sort_unseen(outcome, name, state)
+            else:
+                _sort(outcome, name, sight)
     return outcome
 
 
@@ -152,11 +173,17 @@ def _sort(outcome: Outcome, name: str, sight: Sight) -> None:
 
 
 def _sort_unseen(outcome: Outcome, name: str, state: Deployment | None) -> None:
-    if state is not None and state.properties.provisioning_state in ("Failed", "Canceled"):
+    if state is None or not state.over:
+        outcome.waiting.add(name)
+    elif _succeeded(state):
+        outcome.refused[name] = [Said(code="Gone", message=f"{name} was made and is gone again")]
+    else:
         error = state.properties.error
         outcome.refused[name] = [error] if error else []
-    else:
-        outcome.waiting.add(name)
+
+
+def _succeeded(state: Deployment | None) -> bool:
+    return state is not None and state.properties.provisioning_state == "Succeeded"
 
 
 def _created(
@@ -172,10 +199,7 @@ def _created(
     if len(nodes) == batch.count:
         return Created(nodes)
     said = [one for saids in outcome.refused.values() for one in saids]
-    if outcome.waiting:
-        silent = f"Azure has not found a place for {len(outcome.waiting)} machines in time"
-        said.append(Said(code="Timeout", message=silent))
-    if not nodes and not outcome.waiting:
+    if not nodes:
         raise _final(telling(said, 409, str(offer)))
     reasons = [error.message for error in errors]
     if said:

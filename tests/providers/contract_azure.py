@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from spotdeploy.config_load import decode
 from spotdeploy.testing import Facts, ManualClock, Powers, ProviderContract
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.nodes import node_id
@@ -42,7 +43,8 @@ class Contract(ProviderContract):
 
     @pytest.fixture
     def config(self, azure: AzureLab) -> AzureConfig:
-        return AzureConfig(sizes=(SIZE,), price_service=azure.url, **azure.table)
+        table = {**azure.table, "sizes": [SIZE], "price_service": azure.url}
+        return decode(table, AzureConfig, "the contract")
 
     @pytest.fixture
     def make_provider(

@@ -80,6 +80,8 @@ def wrong_in_answer(call: Call, reply: Reply) -> list[str]:
     if call.operation in ANSWERS:
         return violations(ANSWERS[call.operation], body, request=False)
     if call.operation in ITEMS:
+        if not isinstance(body.get("value"), list):
+            return [f"{call.operation}: the answer has no list 'value'"]
         items: list[Json] = body["value"]
         model = ITEMS[call.operation]
         return [one for item in items for one in violations(model, item, request=False)]

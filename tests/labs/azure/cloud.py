@@ -119,6 +119,7 @@ class Cloud:
             "GET /subscriptions/{}/resourcegroups": self._list_groups,
             f"PUT {DEPLOYMENT}": self._deploy,
             f"GET {DEPLOYMENT}": self._get_deployment,
+            f"POST {DEPLOYMENT}/cancel": self._cancel,
             f"GET {GROUP}/providers/microsoft.compute/virtualmachines": self._list_machines,
             "GET /subscriptions/{}/providers/microsoft.compute/virtualmachines": self._statuses,
             f"GET {MACHINE}": self._get_machine,
@@ -242,12 +243,25 @@ class Cloud:
         self.machines[machine.id.lower()] = machine
         return machine
 
-    def _get_deployment(self, call: Call) -> Reply:
+    def _cancel(self, call: Call) -> Reply:
+        """https://learn.microsoft.com/en-us/rest/api/resources/deployments/cancel"""
+        found = self._deployment(call)
+        if found.state(self.now) != "Running":
+            words = f"The deployment '{found.name}' cannot be cancelled: it is over."
+            raise ArmError(409, "DeploymentCannotBeCancelled", words)
+        found.cancelled = True
+        return Reply(204)
+
+    def _deployment(self, call: Call) -> Deployment:
         group = self._group(call)
         found = self.deployments.get((group.name.lower(), call.names["2"].lower()))
         if found is None:
             words = f"Deployment '{call.names['2']}' could not be found."
             raise ArmError(404, "DeploymentNotFound", words)
+        return found
+
+    def _get_deployment(self, call: Call) -> Reply:
+        found = self._deployment(call)
         return answer(rendering.deployment(found, self.now, self._deployment_path(found)))
 
     def _list_machines(self, call: Call) -> Reply:

@@ -107,6 +107,12 @@ class AzureLab:
         """The machine of that id."""
         return self.cloud.machines[id_.lower()]
 
+    def ids(self) -> set[str]:
+        """The ids, in lower case, of the machines that are there."""
+        with self.cloud.lock:
+            self.cloud.sweep()
+            return set(self.cloud.machines)
+
     def remains(self) -> list[str]:
         """The ids of all that is billed or named and not gone."""
         with self.cloud.lock:

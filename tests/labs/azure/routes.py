@@ -28,6 +28,7 @@ PATHS = (
     "GET /subscriptions/{}/resourcegroups/{}/providers/microsoft.network/publicipaddresses",
     "GET /subscriptions/{}/resourcegroups/{}/providers/microsoft.resources/deployments/{}",
     "PUT /subscriptions/{}/resourcegroups/{}/providers/microsoft.resources/deployments/{}",
+    "POST /subscriptions/{}/resourcegroups/{}/providers/microsoft.resources/deployments/{}/cancel",
 )
 
 

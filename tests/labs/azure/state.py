@@ -159,9 +159,12 @@ class Deployment:
     group: Group
     machines: list[Machine]
     made_at: float
+    cancelled: bool = False
 
     def state(self, now: float) -> str:
         """How far it is: it fails when one of its machines did, and all others are done."""
+        if self.cancelled:
+            return "Canceled"
         states = [machine.state(now) for machine in self.machines]
         if "Creating" in states:
             return "Running"

@@ -1,0 +1,191 @@
+"""Ending nodes and releasing what they leave."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from spotdeploy.errors import CredentialsError, ProviderError, ThrottledError
+from spotdeploy.model import NodeState, Resource
+from spotdeploy.testing import ManualClock
+from spotdeploy_azure.provider import AzureProvider
+from tests.labs.azure import AzureLab
+from tests.labs.azure.cloud import GROUP, MACHINE
+from tests.providers.azure import conftest as world
+from tests.providers.azure.conftest import SCOPE, MakeProvider, batch, offer
+
+
+def test_deleting_a_vm_leaves_nic_ip_and_disk_so_one_resource_group_per_run_is_deleted_whole(
+    provider: AzureProvider, lab: AzureLab, clock: ManualClock
+) -> None:
+    nodes = provider.create(offer(), batch(3)).nodes
+    provider.create(offer(), batch(2, token="token-1"))
+    (group,) = lab.cloud.groups
+    assert group == world.GROUP
+    kinds = {id_.lower().rpartition("/providers/")[2].split("/")[1] for id_ in lab.remains()[1:]}
+    assert kinds == {
+        "disks", "networkinterfaces", "networksecuritygroups", "publicipaddresses", "schedules",
+        "virtualmachines", "virtualnetworks",
+    }  # fmt: skip
+    lab.forget_calls()
+    provider.destroy([*nodes, *provider.nodes(SCOPE)])
+    assert lab.operations().count("DELETE resourcegroups") == 1
+    assert "DELETE virtualmachines" not in lab.operations()
+    clock.sleep(60)
+    assert lab.remains() == []
+
+
+def test_stopped_is_still_billed_and_deallocated_is_not_and_both_count_as_existing(
+    provider: AzureProvider, lab: AzureLab, clock: ManualClock
+) -> None:
+    stopped, deallocated = provider.create(offer(), batch(2)).nodes
+    lab.power(stopped.id, "stopped")
+    lab.power(deallocated.id, "deallocated")
+    listed = {node.id: node for node in provider.nodes(SCOPE)}
+    assert {node.state for node in listed.values()} == {NodeState.STOPPED}
+    assert listed[stopped.id].cloud_state == "stopped"
+    assert listed[deallocated.id].cloud_state == "deallocated"
+    provider.destroy([stopped, deallocated])
+    clock.sleep(60)
+    assert lab.remains() == []
+
+
+def test_nodes_of_a_group_that_is_going_are_going_until_they_are_gone(
+    provider: AzureProvider, lab: AzureLab, clock: ManualClock
+) -> None:
+    lab.timing.going, lab.timing.group_going = 10.0, 20.0
+    provider.destroy(provider.create(offer(), batch(2)).nodes)
+    assert [node.state for node in provider.nodes(SCOPE)] == [NodeState.GOING] * 2
+    clock.sleep(11)
+    assert provider.nodes(SCOPE) == []
+    (group,) = provider.leftovers(SCOPE)
+    assert group.detail == "Deleting"
+    lab.forget_calls()
+    provider.release([group])
+    assert lab.operations() == []
+    clock.sleep(11)
+    assert provider.leftovers(SCOPE) == []
+
+
+def test_some_of_a_group_go_one_by_one_each_with_all_that_is_its_own(
+    provider: AzureProvider, lab: AzureLab, clock: ManualClock
+) -> None:
+    first, second, third = provider.create(offer(), batch(3)).nodes
+    lab.forget_calls()
+    provider.destroy([first, third])
+    assert lab.operations().count("DELETE virtualmachines") == 2
+    clock.sleep(60)
+    assert not any(name in str(lab.remains()) for name in (f"{first.name}-nic", third.name + "-ip"))
+    assert {node.id for node in provider.nodes(SCOPE)} == {second.id}
+
+
+def test_the_last_node_takes_the_group_with_it(
+    provider: AzureProvider, lab: AzureLab, clock: ManualClock
+) -> None:
+    first, second = provider.create(offer(), batch(2)).nodes
+    provider.destroy([first])
+    provider.destroy([second])
+    clock.sleep(60)
+    assert lab.remains() == []
+
+
+def test_a_locked_node_is_named_after_all_others_were_ended(
+    provider: AzureProvider, lab: AzureLab, clock: ManualClock
+) -> None:
+    first, stubborn, third = provider.create(offer(), batch(3)).nodes
+    lab.faults.locked.add(stubborn.id.lower())
+    with pytest.raises(ProviderError, match="ScopeLocked") as caught:
+        provider.destroy([first, stubborn, third])
+    assert caught.value.hint == "remove the lock with 'az lock delete', then try again"
+    clock.sleep(60)
+    assert lab.ids() == {stubborn.id.lower()}
+
+
+def test_one_throttled_node_does_not_keep_the_others(
+    provider: AzureProvider, lab: AzureLab, clock: ManualClock
+) -> None:
+    first, second, third, _ = provider.create(offer(), batch(4)).nodes
+    lab.faults.throttle(f"DELETE {MACHINE}", seconds=3600)
+    with pytest.raises(ThrottledError):
+        provider.destroy([first, second, third])
+    clock.sleep(60)
+    assert len(lab.ids()) == 2
+
+
+def test_nodes_of_several_runs_are_ended_together(
+    provider: AzureProvider, lab: AzureLab, clock: ManualClock
+) -> None:
+    old = batch(token="token-9")
+    old = replace(old, labels={**old.labels, "spotdeploy-run": "20250101-000000-ffffff"})
+    nodes = [*provider.create(offer(), batch(2)).nodes, *provider.create(offer(), old).nodes]
+    provider.destroy(nodes)
+    clock.sleep(60)
+    assert lab.remains() == []
+
+
+def test_a_node_of_another_cloud_names_nothing(provider: AzureProvider, lab: AzureLab) -> None:
+    (node,) = provider.create(offer(), batch()).nodes
+    lab.forget_calls()
+    provider.destroy([replace(node, id="i-0123456789")])
+    assert lab.calls == []
+
+
+def test_refused_credentials_stop_the_destroy(provider: AzureProvider, lab: AzureLab) -> None:
+    nodes = provider.create(offer(), batch(2)).nodes
+    lab.revoke()
+    with pytest.raises(CredentialsError):
+        provider.destroy(nodes)
+
+
+def test_a_group_without_machines_is_left_over_and_released(
+    provider: AzureProvider, lab: AzureLab, clock: ManualClock
+) -> None:
+    for node in provider.create(offer(), batch(2)).nodes:
+        lab.delete(node.id)
+    clock.sleep(60)
+    assert provider.nodes(SCOPE) == []
+    (group,) = provider.leftovers(SCOPE)
+    assert (group.kind, group.id) == ("resource group", world.GROUP)
+    provider.release([group])
+    clock.sleep(60)
+    assert lab.remains() == []
+
+
+def test_a_group_with_a_stopped_node_is_not_released(
+    provider: AzureProvider, lab: AzureLab
+) -> None:
+    (node,) = provider.create(offer(), batch()).nodes
+    lab.power(node.id, "stopped")
+    lab.forget_calls()
+    provider.release(provider.leftovers(SCOPE))
+    assert "DELETE resourcegroups" not in lab.operations()
+
+
+def test_what_cannot_be_released_is_told_after_the_others_were_tried(
+    provider: AzureProvider, lab: AzureLab
+) -> None:
+    lab.faults.refuse(f"DELETE {GROUP}", 409, "ScopeLocked", "locked")
+    things = [Resource("resource group", name, "azure", "eastus") for name in ("one", "two")]
+    with pytest.raises(ProviderError, match="locked"):
+        provider.release(things)
+    assert lab.operations().count("DELETE resourcegroups") == 2
+
+
+def test_a_group_is_deleted_by_force_for_speed(provider: AzureProvider, lab: AzureLab) -> None:
+    provider.destroy(provider.create(offer(), batch()).nodes)
+    (call,) = (call for call in lab.calls if call.operation == f"DELETE {GROUP}")
+    assert call.query["forceDeletionTypes"] == "Microsoft.Compute/virtualMachines"
+
+
+def test_by_hand_is_a_command_of_the_azure_tool(make: MakeProvider) -> None:
+    subscription = "99999999-8888-7777-6666-555555555555"
+    provider = make(subscription=subscription)
+    (node,) = provider.create(offer(), batch()).nodes
+    assert provider.by_hand(node) == (
+        f"az vm delete --ids {node.id} --yes --subscription {subscription}"
+    )
+    (group,) = provider.leftovers(SCOPE)
+    assert provider.by_hand(group) == (
+        f"az group delete --name {group.id} --yes --subscription {subscription}"
+    )
