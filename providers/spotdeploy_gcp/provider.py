@@ -33,8 +33,9 @@ class GcpProvider(
     name: ClassVar[str] = "gcp"
     Config: ClassVar[type[ProviderConfig]] = GcpConfig
     user_data_limit: ClassVar[int] = 196608
-    settle_seconds: ClassVar[float] = 30.0
-    """Listings over all zones may lag behind the zones' own for some seconds."""
+    settle_seconds: ClassVar[float] = 10.0
+    """A create call ends after its operation, so its nodes are there; Google promises nothing about
+    how soon the listing over all zones shows them."""
 
     @classmethod
     def locations(cls, config: GcpConfig) -> Sequence[str]:

@@ -110,7 +110,7 @@ def test_a_gcp_node_is_a_real_machine_at_its_public_address_and_leaves_nothing(u
         assert name == node.name
         assert str(node.address) in addresses
         assert str(node.private_address) in addresses
-    assert "login:" in user.ask(lambda: user.provider.console(running[0]))
+    assert "systemd" in user.ask(lambda: user.provider.console(running[0]))
     user.ask(lambda: user.provider.destroy(running))
     assert eventually(user.lab.machines, lambda machines: not machines) == []
     assert user.nodes() == []

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.labs.gcp import filters, world
+from tests.labs.gcp import world
+from tests.labs.gcp.answering import BEHAVIOURS
 from tests.labs.gcp.call import DROPPED, Call, GoogleError, Json, Reply, answer, missing
 from tests.labs.gcp.discovery import answer_violations, request_violations
 from tests.labs.gcp.faults import Faults
-from tests.labs.gcp.inserting import insert
-from tests.labs.gcp.resources import disk_resource, instance_resource
-from tests.labs.gcp.state import Instance, Operation, Timing, stamp
+from tests.labs.gcp.state import Instance, Operation, Timing
 
 PREEMPTED = "compute.instances.preempted"
 SYSTEM = "system@google.com"
-SLICE = 0.01
 
 
 @dataclass
@@ -160,212 +158,22 @@ class Cloud:
 
     def _behave(self, call: Call) -> Json:
         self.age()
-        behaviours: dict[str, Callable[[Call], Json]] = {
-            "compute.projects.get": lambda _: world.project_resource(self.project),
-            "compute.regions.get": self._region,
-            "compute.networks.get": self._network,
-            "compute.images.get": self._image,
-            "compute.images.list": self._images,
-            "compute.machineTypes.aggregatedList": self._machine_types,
-            "compute.instances.bulkInsert": lambda call: self._shown(insert(self, call)),
-            "compute.instances.aggregatedList": self._instances,
-            "compute.instances.get": self._instance,
-            "compute.instances.delete": self._delete_instance,
-            "compute.instances.getSerialPortOutput": self._serial,
-            "compute.disks.aggregatedList": self._disks,
-            "compute.disks.delete": self._delete_disk,
-            "compute.firewalls.insert": self._insert_firewall,
-            "compute.firewalls.list": self._list_firewalls,
-            "compute.firewalls.delete": self._delete_firewall,
-            "compute.zoneOperations.wait": self._wait,
-            "compute.globalOperations.wait": self._wait,
-            "compute.zoneOperations.list": self._list_operations,
-        }
-        if call.method not in behaviours:
+        if call.method not in BEHAVIOURS:
             raise GoogleError(501, "notImplemented", f"the lab has no {call.method}")
-        return behaviours[call.method](call)
+        return BEHAVIOURS[call.method](self, call)
 
-    def _shown(self, operation: Operation) -> Json:
+    def shown(self, operation: Operation) -> Json:
+        """An operation as the API shows it now."""
         return operation.resource(self.now)
 
-    def _started(self, call: Call, kind: str, target: str, scope: str, **more: Any) -> Json:
+    def started(self, call: Call, kind: str, target: str, scope: str, **more: Any) -> Json:
+        """A new operation of a call, as it is shown at once."""
         errors = self.faults.operations.pop(call.method, [])
         request = call.query.get("requestId", "")
         made = self.record(kind, target, scope, errors=errors, request=request, **more)
         if request:
             self.requests[request] = made
-        return self._shown(made)
-
-    def _region(self, call: Call) -> Json:
-        return self._one(world.regions(self.project), call, "regions", "region")
-
-    def _network(self, call: Call) -> Json:
-        known = {
-            name: {
-                "kind": "compute#network", "id": "77", "name": name,
-                "autoCreateSubnetworks": True,
-                "selfLink": f"{world.ROOT}/projects/{self.project}/global/networks/{name}",
-            }
-            for name in self.networks
-        }  # fmt: skip
-        return self._one(known, call, "global/networks", "network")
-
-    def _image(self, call: Call) -> Json:
-        return self._one(world.images(call.name("project")), call, "global/images", "image")
-
-    def _one(self, known: dict[str, Json], call: Call, folder: str, placeholder: str) -> Json:
-        name = call.name(placeholder)
-        if name not in known:
-            raise missing(f"projects/{call.name('project')}/{folder}/{name}")
-        return known[name]
-
-    def _images(self, call: Call) -> Json:
-        found = list(world.images(call.name("project")).values())
-        return self._listed(call, found, "compute#imageList")
-
-    def _machine_types(self, call: Call) -> Json:
-        found = [(one["zone"], one) for one in world.machine_types(self.project)]
-        return self._aggregated(call, found, "machineTypes", "compute#machineTypeAggregatedList")
-
-    def _instances(self, call: Call) -> Json:
-        late = self.timing.listing_delay
-        found = [
-            (one.zone, instance_resource(one, self.project, self.now))
-            for one in self.living()
-            if self.now >= one.made_at + late
-        ]
-        return self._aggregated(call, found, "instances", "compute#instanceAggregatedList")
-
-    def _instance(self, call: Call) -> Json:
-        return instance_resource(self._living(call), self.project, self.now)
-
-    def _living(self, call: Call) -> Instance:
-        zone, name = call.name("zone"), call.name("instance")
-        one = self.instances.get((zone, name))
-        if one is None or not one.exists(self.now):
-            raise missing(f"projects/{self.project}/zones/{zone}/instances/{name}")
-        return one
-
-    def _delete_instance(self, call: Call) -> Json:
-        one = self._living(call)
-        if one.name in self.faults.protected:
-            raise GoogleError(
-                400, "invalidResourceUsage",
-                "Invalid resource usage: 'Resource cannot be deleted if it's protected against "
-                "deletion.'.",
-            )  # fmt: skip
-        if not one.ended or not one.delete:
-            self.end(one)
-        where = self.instance_path(one), f"zones/{one.zone}"
-        return self._started(call, "delete", *where, target_number=one.number)
-
-    def _serial(self, call: Call) -> Json:
-        one = self._living(call)
-        contents = self.console(one.name)
-        path = f"{world.ROOT}/{self.instance_path(one)}/serialPort"
-        return {
-            "kind": "compute#serialPortOutput", "contents": contents, "start": "0",
-            "next": str(len(contents)), "selfLink": path,
-        }  # fmt: skip
-
-    def _disks(self, call: Call) -> Json:
-        living = {(one.zone, one.name) for one in self.living()}
-        found = [
-            (zone, disk_resource(disk, self.project, attached=(zone, name) in living))
-            for (zone, name), disk in self.disks.items()
-        ]
-        return self._aggregated(call, found, "disks", "compute#diskAggregatedList")
-
-    def _delete_disk(self, call: Call) -> Json:
-        zone, name = call.name("zone"), call.name("disk")
-        path = f"projects/{self.project}/zones/{zone}/disks/{name}"
-        if (zone, name) not in self.disks:
-            raise missing(path)
-        if any((one.zone, one.name) == (zone, name) for one in self.living()):
-            words = f"The disk resource '{path}' is already being used"
-            raise GoogleError(400, "resourceInUseByAnotherResource", words)
-        del self.disks[zone, name]
-        return self._started(call, "delete", path, f"zones/{zone}")
-
-    def _insert_firewall(self, call: Call) -> Json:
-        """https://cloud.google.com/firewall/docs/firewalls: names are unique in a project."""
-        earlier = self.requests.get(call.query.get("requestId", ""))
-        if earlier is not None:
-            return self._shown(earlier)
-        name = call.body["name"]
-        path = f"projects/{self.project}/global/firewalls/{name}"
-        if name in self.firewalls:
-            raise GoogleError(409, "alreadyExists", f"The resource '{path}' already exists")
-        if not self.faults.operations.get(call.method):
-            self.firewalls[name] = {
-                **call.body, "kind": "compute#firewall", "id": str(self.number()),
-                "creationTimestamp": stamp(self.now), "selfLink": f"{world.ROOT}/{path}",
-            }  # fmt: skip
-        return self._started(call, "insert", path, "global")
-
-    def _list_firewalls(self, call: Call) -> Json:
-        return self._listed(call, list(self.firewalls.values()), "compute#firewallList")
-
-    def _delete_firewall(self, call: Call) -> Json:
-        name = call.name("firewall")
-        path = f"projects/{self.project}/global/firewalls/{name}"
-        if self.firewalls.pop(name, None) is None:
-            raise missing(path)
-        self.requests = {k: v for k, v in self.requests.items() if v.target != path}
-        return self._started(call, "delete", path, "global")
-
-    def _list_operations(self, call: Call) -> Json:
-        scope = f"zones/{call.name('zone')}"
-        found = [one for one in self.operations.values() if one.scope == scope]
-        if call.query.get("orderBy") == "creationTimestamp desc":
-            found.reverse()
-        shown = [self._shown(one) for one in found]
-        return self._listed(call, shown, "compute#operationList")
-
-    def _wait(self, call: Call) -> Json:
-        """Waits until the operation is done, outside of the lock."""
-        one = self.operations.get(call.name("operation"))
-        if one is None:
-            raise missing(f"projects/{self.project}/operations/{call.name('operation')}")
-        waiter = threading.Event()
-        deadline = self.now + self.timing.longest_wait
-        while one.status(self.now) != "DONE" and self.now < deadline:
-            self.lock.release()
-            try:
-                waiter.wait(SLICE)
-            finally:
-                self.lock.acquire()
-        return self._shown(one)
-
-    def _listed(self, call: Call, found: Sequence[Json], kind: str) -> Json:
-        chosen = filters.chosen(found, call.query.get("filter", ""))
-        items, token = self._paged(call, chosen)
-        where = f"{world.ROOT}/projects/{self.project}/{call.method}"
-        return {"kind": kind, "id": call.method, "items": items, "selfLink": where, **token}
-
-    def _aggregated(
-        self, call: Call, found: Sequence[tuple[str, Json]], noun: str, kind: str
-    ) -> Json:
-        """Every zone is there; one without items has a warning instead. One that cannot be asked
-        has another: https://cloud.google.com/compute/docs/api/best-practices"""
-        test = filters.compiled(call.query.get("filter", ""))
-        chosen = [(zone, one) for zone, one in found if test(one)]
-        page, token = self._paged(call, chosen)
-        items: Json = {}
-        for zone in (zone for zones in world.ZONES.values() for zone in zones):
-            here = [one for of, one in page if of == zone]
-            scope = f"zones/{zone}"
-            items[scope] = {noun: here} if here else _warning("NO_RESULTS_ON_PAGE", scope)
-            if zone in self.faults.unreachable:
-                items[scope] = _warning("UNREACHABLE", scope)
-        where = f"{world.ROOT}/projects/{self.project}/aggregated/{noun}"
-        return {"kind": kind, "id": where, "items": items, "selfLink": where, **token}
-
-    def _paged(self, call: Call, found: Sequence[Any]) -> tuple[list[Any], Json]:
-        size = min(int(call.query.get("maxResults", "500")), self.page)
-        start = int(call.query.get("pageToken", "0"))
-        token = {"nextPageToken": str(start + size)} if start + size < len(found) else {}
-        return list(found[start : start + size]), token
+        return self.shown(made)
 
 
 class _LostError(GoogleError):
@@ -376,12 +184,3 @@ class _LostError(GoogleError):
 
     def reply(self) -> Reply:
         return DROPPED
-
-
-def _warning(code: str, scope: str) -> Json:
-    words = {
-        "NO_RESULTS_ON_PAGE": f"There are no results for scope '{scope}' on this page.",
-        "UNREACHABLE": f"The scope '{scope}' cannot be reached.",
-    }
-    data = [{"key": "scope", "value": scope}]
-    return {"warning": {"code": code, "message": words[code], "data": data}}

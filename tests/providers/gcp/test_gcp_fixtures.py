@@ -1,21 +1,12 @@
-"""libcloud's own recorded answers of Google, read through our driver: a witness from outside.
-
-They are in libcloud's source distribution, which pip fetches once into a cache.
-"""
+"""libcloud's own recorded answers of Google, read through our driver: a witness from outside."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import tarfile
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import filelock
 import pytest
-from platformdirs import user_cache_path
 
 from spotdeploy.model import Market, NodeState
 from spotdeploy_gcp.actions import Action
@@ -34,42 +25,13 @@ from spotdeploy_gcp.shapes import (
     Region,
     SerialPortOutput,
 )
-
-CACHE = user_cache_path("spotdeploy-tests")
-"""Taken when this module is read, before each test gets a home of its own."""
+from tests.labs.libcloud_sdist import recorded_answers
 
 
 @pytest.fixture(scope="session")
 def fixtures() -> Path:
     """The folder with the recorded answers."""
-    wanted = version("apache-libcloud")
-    folder = CACHE / f"apache-libcloud-{wanted}"
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            fetch(wanted, folder)
-    return folder
-
-
-def fetch(wanted: str, folder: Path) -> None:
-    """Take the answers out of the source distribution that pip downloads."""
-    command = [
-        sys.executable, "-m", "pip", "download", "--quiet", "--no-binary", ":all:", "--no-deps",
-        "--dest", str(CACHE), f"apache-libcloud=={wanted}",
-    ]  # fmt: skip
-    fetched = subprocess.run(command, capture_output=True, text=True, timeout=240)
-    archives = sorted(CACHE.glob(f"apache_libcloud-{wanted}.tar.gz"))
-    if not archives:
-        pytest.fail(f"pip cannot fetch libcloud's source, which has the answers: {fetched.stderr}")
-    part = folder.with_suffix(".part")
-    with tarfile.open(archives[0]) as archive:
-        members = [one for one in archive if "/compute/fixtures/gce/" in one.name and one.isfile()]
-        part.mkdir(exist_ok=True)
-        for member in members:
-            content = archive.extractfile(member)
-            assert content
-            (part / Path(member.name).name).write_bytes(content.read())
-    part.rename(folder)
+    return recorded_answers("gce")
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from spotdeploy.model import Node, NodeState
 from spotdeploy_gcp.nodes import STATES, split_id
 from spotdeploy_gcp.provider import GcpProvider
 from tests.labs.gcp import GcpLab
-from tests.labs.gcp.call import Call, Json
+from tests.labs.gcp.answering import BEHAVIOURS
+from tests.labs.gcp.call import Json
 from tests.labs.gcp.discovery import enumeration
 from tests.providers.gcp.conftest import REGION, SCOPE, SIZE, ZONE, MakeProvider, batch, offer
 
@@ -70,10 +71,7 @@ def test_a_silent_zone_of_another_region_does_not_matter(
 def test_an_answer_of_another_kind_is_never_an_empty_listing(
     provider: GcpProvider, lab: GcpLab, monkeypatch: pytest.MonkeyPatch, body: Json
 ) -> None:
-    def other(call: Call) -> Json:
-        return body
-
-    monkeypatch.setattr(lab.cloud, "_instances", other)
+    monkeypatch.setitem(BEHAVIOURS, LIST, lambda cloud, call: body)
     with pytest.raises(ProviderError, match=r"not a list|not as documented"):
         provider.nodes(SCOPE)
     lab.wrong.clear()

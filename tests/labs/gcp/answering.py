@@ -1,0 +1,251 @@
+"""What the cloud answers to each method, and what the method does to it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tests.labs.gcp import filters, world
+from tests.labs.gcp.call import Call, GoogleError, Json, missing
+from tests.labs.gcp.inserting import insert
+from tests.labs.gcp.resources import disk_resource, instance_resource
+from tests.labs.gcp.state import Instance, stamp
+
+if TYPE_CHECKING:
+    from tests.labs.gcp.cloud import Cloud
+
+SLICE = 0.01
+"""Seconds between two looks at an operation that is waited for."""
+
+
+def project(cloud: Cloud, call: Call) -> Json:
+    return world.project_resource(cloud.project)
+
+
+def bulk_insert(cloud: Cloud, call: Call) -> Json:
+    return cloud.shown(insert(cloud, call))
+
+
+def region(cloud: Cloud, call: Call) -> Json:
+    return resource_named(world.regions(cloud.project), call, "regions", "region")
+
+
+def network(cloud: Cloud, call: Call) -> Json:
+    known = {
+        name: {
+            "kind": "compute#network", "id": "77", "name": name,
+            "autoCreateSubnetworks": True,
+            "selfLink": f"{world.ROOT}/projects/{cloud.project}/global/networks/{name}",
+        }
+        for name in cloud.networks
+    }  # fmt: skip
+    return resource_named(known, call, "global/networks", "network")
+
+
+def image(cloud: Cloud, call: Call) -> Json:
+    return resource_named(world.images(call.name("project")), call, "global/images", "image")
+
+
+def resource_named(known: dict[str, Json], call: Call, folder: str, placeholder: str) -> Json:
+    name = call.name(placeholder)
+    if name not in known:
+        raise missing(f"projects/{call.name('project')}/{folder}/{name}")
+    return known[name]
+
+
+def images(cloud: Cloud, call: Call) -> Json:
+    found = list(world.images(call.name("project")).values())
+    return listed(cloud, call, found, "compute#imageList")
+
+
+def machine_types(cloud: Cloud, call: Call) -> Json:
+    found = [(one["zone"], one) for one in world.machine_types(cloud.project)]
+    return aggregated(cloud, call, found, "machineTypes", "compute#machineTypeAggregatedList")
+
+
+def instances(cloud: Cloud, call: Call) -> Json:
+    late = cloud.timing.listing_delay
+    found = [
+        (one.zone, instance_resource(one, cloud.project, cloud.now))
+        for one in cloud.living()
+        if cloud.now >= one.made_at + late
+    ]
+    return aggregated(cloud, call, found, "instances", "compute#instanceAggregatedList")
+
+
+def instance(cloud: Cloud, call: Call) -> Json:
+    return instance_resource(living(cloud, call), cloud.project, cloud.now)
+
+
+def living(cloud: Cloud, call: Call) -> Instance:
+    zone, name = call.name("zone"), call.name("instance")
+    one = cloud.instances.get((zone, name))
+    if one is None or not one.exists(cloud.now):
+        raise missing(f"projects/{cloud.project}/zones/{zone}/instances/{name}")
+    return one
+
+
+def delete_instance(cloud: Cloud, call: Call) -> Json:
+    one = living(cloud, call)
+    if one.name in cloud.faults.protected:
+        raise GoogleError(
+            400, "invalidResourceUsage",
+            "Invalid resource usage: 'Resource cannot be deleted if it's protected against "
+            "deletion.'.",
+        )  # fmt: skip
+    if not one.ended or not one.delete:
+        cloud.end(one)
+    where = cloud.instance_path(one), f"zones/{one.zone}"
+    return cloud.started(call, "delete", *where, target_number=one.number)
+
+
+def serial(cloud: Cloud, call: Call) -> Json:
+    one = living(cloud, call)
+    contents = cloud.console(one.name)
+    path = f"{world.ROOT}/{cloud.instance_path(one)}/serialPort"
+    return {
+        "kind": "compute#serialPortOutput", "contents": contents, "start": "0",
+        "next": str(len(contents)), "selfLink": path,
+    }  # fmt: skip
+
+
+def disks(cloud: Cloud, call: Call) -> Json:
+    living = {(one.zone, one.name) for one in cloud.living()}
+    found = [
+        (zone, disk_resource(disk, cloud.project, attached=(zone, name) in living))
+        for (zone, name), disk in cloud.disks.items()
+    ]
+    return aggregated(cloud, call, found, "disks", "compute#diskAggregatedList")
+
+
+def delete_disk(cloud: Cloud, call: Call) -> Json:
+    zone, name = call.name("zone"), call.name("disk")
+    path = f"projects/{cloud.project}/zones/{zone}/disks/{name}"
+    if (zone, name) not in cloud.disks:
+        raise missing(path)
+    if any((one.zone, one.name) == (zone, name) for one in cloud.living()):
+        words = f"The disk resource '{path}' is already being used"
+        raise GoogleError(400, "resourceInUseByAnotherResource", words)
+    del cloud.disks[zone, name]
+    return cloud.started(call, "delete", path, f"zones/{zone}")
+
+
+def insert_firewall(cloud: Cloud, call: Call) -> Json:
+    """https://cloud.google.com/firewall/docs/firewalls: names are unique in a project."""
+    earlier = cloud.requests.get(call.query.get("requestId", ""))
+    if earlier is not None:
+        return cloud.shown(earlier)
+    name = call.body["name"]
+    path = f"projects/{cloud.project}/global/firewalls/{name}"
+    if name in cloud.firewalls:
+        raise GoogleError(409, "alreadyExists", f"The resource '{path}' already exists")
+    if not cloud.faults.operations.get(call.method):
+        cloud.firewalls[name] = {
+            **call.body, "kind": "compute#firewall", "id": str(cloud.number()),
+            "creationTimestamp": stamp(cloud.now), "selfLink": f"{world.ROOT}/{path}",
+        }  # fmt: skip
+    return cloud.started(call, "insert", path, "global")
+
+
+def list_firewalls(cloud: Cloud, call: Call) -> Json:
+    return listed(cloud, call, list(cloud.firewalls.values()), "compute#firewallList")
+
+
+def delete_firewall(cloud: Cloud, call: Call) -> Json:
+    name = call.name("firewall")
+    path = f"projects/{cloud.project}/global/firewalls/{name}"
+    if cloud.firewalls.pop(name, None) is None:
+        raise missing(path)
+    cloud.requests = {k: v for k, v in cloud.requests.items() if v.target != path}
+    return cloud.started(call, "delete", path, "global")
+
+
+def list_operations(cloud: Cloud, call: Call) -> Json:
+    scope = f"zones/{call.name('zone')}"
+    found = [one for one in cloud.operations.values() if one.scope == scope]
+    if call.query.get("orderBy") == "creationTimestamp desc":
+        found.reverse()
+    shown = [cloud.shown(one) for one in found]
+    return listed(cloud, call, shown, "compute#operationList")
+
+
+def wait(cloud: Cloud, call: Call) -> Json:
+    """Waits until the operation is done, outside of the lock."""
+    one = cloud.operations.get(call.name("operation"))
+    if one is None:
+        raise missing(f"projects/{cloud.project}/operations/{call.name('operation')}")
+    waiter = threading.Event()
+    deadline = cloud.now + cloud.timing.longest_wait
+    while one.status(cloud.now) != "DONE" and cloud.now < deadline:
+        cloud.lock.release()
+        try:
+            waiter.wait(SLICE)
+        finally:
+            cloud.lock.acquire()
+    return cloud.shown(one)
+
+
+def listed(cloud: Cloud, call: Call, found: Sequence[Json], kind: str) -> Json:
+    chosen = filters.chosen(found, call.query.get("filter", ""))
+    items, token = paged(cloud, call, chosen)
+    where = f"{world.ROOT}/projects/{cloud.project}/{call.method}"
+    return {"kind": kind, "id": call.method, "items": items, "selfLink": where, **token}
+
+
+def aggregated(
+    cloud: Cloud, call: Call, found: Sequence[tuple[str, Json]], noun: str, kind: str
+) -> Json:
+    """Every zone is there; one without items has a warning instead. One that cannot be asked
+    has another: https://cloud.google.com/compute/docs/api/best-practices"""
+    test = filters.compiled(call.query.get("filter", ""))
+    chosen = [(zone, one) for zone, one in found if test(one)]
+    page, token = paged(cloud, call, chosen)
+    items: Json = {}
+    for zone in (zone for zones in world.ZONES.values() for zone in zones):
+        here = [one for of, one in page if of == zone]
+        scope = f"zones/{zone}"
+        items[scope] = {noun: here} if here else _warning("NO_RESULTS_ON_PAGE", scope)
+        if zone in cloud.faults.unreachable:
+            items[scope] = _warning("UNREACHABLE", scope)
+    where = f"{world.ROOT}/projects/{cloud.project}/aggregated/{noun}"
+    return {"kind": kind, "id": where, "items": items, "selfLink": where, **token}
+
+
+def paged(cloud: Cloud, call: Call, found: Sequence[Any]) -> tuple[list[Any], Json]:
+    size = min(int(call.query.get("maxResults", "500")), cloud.page)
+    start = int(call.query.get("pageToken", "0"))
+    token = {"nextPageToken": str(start + size)} if start + size < len(found) else {}
+    return list(found[start : start + size]), token
+
+
+def _warning(code: str, scope: str) -> Json:
+    words = {
+        "NO_RESULTS_ON_PAGE": f"There are no results for scope '{scope}' on this page.",
+        "UNREACHABLE": f"The scope '{scope}' cannot be reached.",
+    }
+    data = [{"key": "scope", "value": scope}]
+    return {"warning": {"code": code, "message": words[code], "data": data}}
+
+
+BEHAVIOURS: dict[str, Callable[[Cloud, Call], Json]] = {
+    "compute.projects.get": project,
+    "compute.regions.get": region,
+    "compute.networks.get": network,
+    "compute.images.get": image,
+    "compute.images.list": images,
+    "compute.machineTypes.aggregatedList": machine_types,
+    "compute.instances.bulkInsert": bulk_insert,
+    "compute.instances.aggregatedList": instances,
+    "compute.instances.get": instance,
+    "compute.instances.delete": delete_instance,
+    "compute.instances.getSerialPortOutput": serial,
+    "compute.disks.aggregatedList": disks,
+    "compute.disks.delete": delete_disk,
+    "compute.firewalls.insert": insert_firewall,
+    "compute.firewalls.list": list_firewalls,
+    "compute.firewalls.delete": delete_firewall,
+    "compute.zoneOperations.wait": wait,
+    "compute.globalOperations.wait": wait,
+    "compute.zoneOperations.list": list_operations,
+}
