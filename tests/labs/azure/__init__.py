@@ -1,5 +1,6 @@
 """An Azure that runs on this computer, for tests."""
 
 from tests.labs.azure.lab import AzureLab
+from tests.labs.azure.machine_lab import MachineLab
 
-__all__ = ["AzureLab"]
+__all__ = ["AzureLab", "MachineLab"]

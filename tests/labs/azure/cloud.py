@@ -52,6 +52,9 @@ class Cloud:
     on_change: list[Callable[[], None]] = field(default_factory=list)
     """Called after machines came or went."""
     consoles: dict[str, str] = field(default_factory=dict)
+    """Name to what a machine printed."""
+    console: Callable[[str], str | None] | None = None
+    """The same, asked for, where there are real machines."""
     lock: threading.RLock = field(default_factory=threading.RLock)
     _numbers: Any = field(default_factory=lambda: count(1))
 

@@ -145,7 +145,8 @@ class _Handler(BaseHTTPRequestHandler):
             return answer(catalogue.prices(where.partition("'")[0], self._url))
         if url.path.startswith("/console/"):
             name = url.path.rpartition("/")[2]
-            text = server.cloud.consoles.get(name)
+            ask = server.cloud.console or server.cloud.consoles.get
+            text = ask(name)
             return Reply(404) if text is None else Reply(200, text.encode())
         try:
             server.logins.check(self.headers.get("Authorization", ""))

@@ -59,6 +59,8 @@ class Machine:
     trouble: Trouble | None = None
     power: str = "running"
     ends_at: float | None = None
+    noticed: bool = False
+    """True once its eviction was announced on itself."""
     held: bool = False
     """True while the real machine behind it is not there yet."""
 

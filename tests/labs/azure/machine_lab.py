@@ -1,0 +1,149 @@
+"""The Azure lab with machines: every virtual machine is a real one, and there is no way out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from types import TracebackType
+
+from spotdeploy_local.engine import Engine
+from spotdeploy_local.engine import Machine as LocalMachine
+from tests.labs.aws.place import Namespace
+from tests.labs.azure.cloud import Cloud
+from tests.labs.azure.faults import Trouble
+from tests.labs.azure.lab import AzureLab
+from tests.labs.azure.metadata import ADDRESS, MetadataServer
+from tests.labs.azure.state import Machine, Timing
+from tests.labs.hypervisor import Guest, Hypervisor, Wish
+
+QUICK = Timing(deploying=0.2, allocating=0.2, booting=0.5, going=0.5, group_going=1.0)
+
+
+class MachineLab(AzureLab):
+    """Like `AzureLab`, in a network namespace of its own.
+
+    Clients run in there too: `lab.place.run(function)`, or a command behind `lab.place.enter`
+    with `lab.client_environment`.
+    """
+
+    def __init__(self, engine: Engine, network: str = "azure") -> None:
+        """The engine must be prepared. `network` tells labs that run at the same time apart."""
+        self._engine = engine
+        self._network = network
+        self._namespace = Namespace(engine.hold_network(network))
+        super().__init__(place=self._namespace)
+        self._landlord = Landlord(self.cloud)
+        self.hypervisor = Hypervisor(engine, network, self._landlord)
+        self.cloud.timing = QUICK
+        self.cloud.holding = True
+        self.cloud.on_change.append(self.hypervisor.wake)
+        self.cloud.console = self._console
+
+    def __enter__(self) -> MachineLab:
+        super().__enter__()
+        bridge = ["ip", "address", "add", f"{ADDRESS}/32", "dev", "br0"]
+        subprocess.run([*self.place.enter, *bridge], check=True)
+        self._metadata = MetadataServer(self.place.listener(ADDRESS, 80), self._who_is)
+        self._metadata.start()
+        self.hypervisor.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self.hypervisor.stop()
+        self._metadata.stop()
+        super().__exit__(kind, error, trace)
+        self._namespace.close()
+        self._engine.drop_network(self._network)
+
+    @property
+    def client_environment(self) -> dict[str, str]:
+        """The whole environment for a client's process: this one's, without any settings of
+        Azure's tools."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AZURE_")}
+        return {**kept, **self.environment}
+
+    def machines(self) -> list[LocalMachine]:
+        """The real machines."""
+        return self.hypervisor.machines()
+
+    def notify(self, id_: str) -> None:
+        """Announce the eviction of a Spot machine."""
+        self.machine(id_).noticed = True
+
+    def _console(self, name: str) -> str | None:
+        found = self._landlord.guest_of(name)
+        return self.hypervisor.console(found) if found else None
+
+    def _who_is(self, address: str) -> Machine | None:
+        with self.cloud.lock:
+            for one in self.cloud.machines.values():
+                if address in (one.private_address, one.public_address):
+                    return one
+        return None
+
+
+class Landlord:
+    """The cloud, as the hypervisor sees it."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._known: dict[str, Machine] = {}
+        """Every machine there ever was."""
+
+    def guests(self) -> Sequence[Guest]:
+        """See `tests.labs.hypervisor.Landlord`."""
+        with self._cloud.lock:
+            self._cloud.sweep()
+            there = list(self._cloud.machines.values())
+            self._known |= {_guest_id(one): one for one in there}
+            return [_guest(one, _wish(one, there)) for one in self._known.values()]
+
+    def booted(self, guest: str) -> None:
+        """See `tests.labs.hypervisor.Landlord`."""
+        with self._cloud.lock:
+            one = self._known[guest]
+            one.held = False
+            one.allocated_at = max(one.allocated_at, self._cloud.now)
+            one.ready_at = one.allocated_at + self._cloud.timing.booting
+
+    def powered_off(self, guest: str) -> None:
+        """A machine whose guest shuts down is `stopped`, and billed:
+        https://learn.microsoft.com/en-us/azure/virtual-machines/states-billing"""
+        with self._cloud.lock:
+            self._known[guest].power = "stopped"
+
+    def failed(self, guest: str, words: str) -> None:
+        """See `tests.labs.hypervisor.Landlord`."""
+        with self._cloud.lock:
+            one = self._known[guest]
+            one.held, one.trouble = False, Trouble("AllocationFailed", words)
+
+    def guest_of(self, name: str) -> str | None:
+        """The guest's id for a machine's name."""
+        with self._cloud.lock:
+            return next((id_ for id_, one in self._known.items() if one.name == name), None)
+
+
+def _guest_id(one: Machine) -> str:
+    return f"{one.name}-{one.number}"
+
+
+def _wish(one: Machine, there: Sequence[Machine]) -> Wish:
+    if one.ends_at is not None or one.trouble or not any(one is other for other in there):
+        return Wish.GO
+    return Wish.RUN if one.power == "running" else Wish.STOP
+
+
+def _guest(one: Machine, wish: Wish) -> Guest:
+    return Guest(
+        id=_guest_id(one),
+        name=one.name,
+        wish=wish,
+        user_data=one.user_data,
+        private=one.private_address,
+        public=one.public_address,
+    )

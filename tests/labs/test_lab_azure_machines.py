@@ -1,0 +1,164 @@
+"""The Azure provider against the lab with real machines."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from spotdeploy import keys, labels
+from spotdeploy.bootstrap import Bootstrap
+from spotdeploy.config_load import decode
+from spotdeploy.model import Batch, FateKind, Market, Node, NodeState, Offer
+from spotdeploy_azure.config import AzureConfig
+from spotdeploy_azure.provider import AzureProvider
+from spotdeploy_local.layout import Layout
+from spotdeploy_local.nspawn import NspawnEngine
+from tests.labs.azure import MachineLab
+
+pytestmark = pytest.mark.machines
+T = TypeVar("T")
+
+LOCATION = "eastus"
+SIZE = "Standard_D2as_v5"
+SCOPE = labels.scope("shop")
+PATIENCE = 90.0
+POLL = 0.1
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MachineLab]:
+    """A lab whose end proves that no machine and no network is left."""
+    engine = NspawnEngine(Layout(tmp_path / "engine", Path("/var/cache/spotdeploy")))
+    engine.prepare(print)
+    with MachineLab(engine) as lab:
+        for name, value in lab.environment.items():
+            monkeypatch.setenv(name, value)
+        yield lab
+        assert lab.wrong == []
+        assert lab.hypervisor.failures == []
+    assert engine.machines() == []
+    assert engine.leftovers() == []
+
+
+@pytest.fixture
+def user(tmp_path: Path, lab: MachineLab) -> User:
+    """Someone with a provider and keys."""
+    return User(lab, tmp_path / "keys")
+
+
+class User:
+    """Uses the provider from within the lab, as the core does: from one thread."""
+
+    def __init__(self, lab: MachineLab, folder: Path) -> None:
+        self.lab = lab
+        self.folder = folder
+        self.keys = keys.make(folder, "shop")
+        config = decode({**lab.table, "sizes": [SIZE]}, AzureConfig, "test")
+        self.provider = AzureProvider(config, LOCATION, lambda _: time.sleep(POLL))
+
+    def create(self, count: int, life: float = 3600.0) -> tuple[Node, ...]:
+        batch = Batch(
+            token="token-0",
+            count=count,
+            labels=labels.for_batch("shop", "run-0", "token-0", "d" * 32, time.time() + life),
+            user_data=Bootstrap("deployer", self.keys, life).user_data(65535),
+            user="deployer",
+            time_to_live=life,
+        )
+        offer = Offer("azure", LOCATION, None, SIZE, Market.SPOT)
+        return self.ask(lambda: self.provider.create(offer, batch).nodes)
+
+    def nodes(self) -> list[Node]:
+        return self.ask(lambda: list(self.provider.nodes(SCOPE)))
+
+    def ask(self, question: Callable[[], T]) -> T:
+        return self.lab.place.run(question)
+
+    def ssh(self, node: Node, command: str) -> subprocess.CompletedProcess[str]:
+        options = ["StrictHostKeyChecking=yes", f"UserKnownHostsFile={self.folder / 'known'}",
+                   "BatchMode=yes", "ConnectTimeout=3", "LogLevel=ERROR"]  # fmt: skip
+        (self.folder / "known").write_text(f"* {self.keys.bootstrap_host.public}\n")
+        given = [part for option in options for part in ("-o", option)]
+        key = str(keys.login_path(self.folder))
+        address = self.lab.machine(node.id).public_address
+        return subprocess.run(
+            [*self.lab.place.enter, "ssh", "-i", key, *given, f"deployer@{address}", command],
+            capture_output=True, text=True, timeout=PATIENCE,
+        )  # fmt: skip
+
+    def say(self, node: Node, command: str) -> str:
+        """What a command prints, once ssh answers."""
+        return eventually(lambda: self.ssh(node, command), lambda done: done.returncode == 0).stdout
+
+
+def eventually(look: Callable[[], T], good: Callable[[T], object]) -> T:
+    """Wait until something real becomes true."""
+    deadline = time.monotonic() + PATIENCE
+    while not good(seen := look()):
+        assert time.monotonic() < deadline, f"it did not become true in time: {seen}"
+        time.sleep(POLL)
+    return seen
+
+
+def test_an_azure_node_is_a_real_machine_at_its_public_address_and_leaves_nothing(
+    user: User,
+) -> None:
+    nodes = user.create(2)
+    running = eventually(user.nodes, lambda seen: all(n.state is NodeState.RUNNING for n in seen))
+    assert {node.id for node in running} == {node.id for node in nodes}
+    for node in running:
+        name, addresses = user.say(node, "hostname; ip -brief address").split("\n", 1)
+        assert name == node.name
+        assert str(node.address) in addresses
+        assert str(node.private_address) in addresses
+    assert "systemd" in user.ask(lambda: user.provider.console(running[0]))
+    user.ask(lambda: user.provider.destroy(running))
+    assert eventually(user.lab.machines, lambda machines: not machines) == []
+    assert eventually(user.nodes, lambda seen: not seen) == []
+    left = eventually(lambda: user.ask(lambda: user.provider.leftovers(SCOPE)), lambda one: not one)
+    assert left == []
+    assert user.lab.remains() == []
+
+
+def test_an_azure_node_reads_its_own_eviction_notice_and_is_then_taken_back(user: User) -> None:
+    (node, other) = user.create(2)
+    shell = user.provider.notice_command()[-1]
+    assert user.say(node, shell) == ""
+    user.lab.notify(node.id)
+    announced = user.provider.notice(user.say(node, shell))
+    assert announced is not None
+    assert announced.kind is FateKind.INTERRUPTED
+    assert user.say(other, shell) == ""
+    user.lab.evict(node.id)
+    eventually(user.lab.machines, lambda machines: len(machines) == 1)
+    assert user.ask(lambda: user.provider.fate(node)).kind is FateKind.INTERRUPTED
+    assert user.ask(lambda: user.provider.fate(other)).kind is FateKind.ALIVE
+
+
+def test_an_azure_node_that_powers_off_is_stopped_and_exists_until_it_is_destroyed(
+    user: User,
+) -> None:
+    (node,) = user.create(1)
+    user.say(node, "true")
+    user.ssh(node, "sudo systemctl poweroff")
+    (left,) = eventually(user.nodes, lambda seen: seen[0].state is NodeState.STOPPED)
+    assert left.cloud_state == "stopped"
+    fate = user.ask(lambda: user.provider.fate(left))
+    assert fate.kind is FateKind.STOPPED
+    assert "VM stopped" in fate.words
+    user.ask(lambda: user.provider.destroy([left]))
+    eventually(user.lab.machines, lambda machines: not machines)
+    eventually(user.nodes, lambda seen: not seen)
+
+
+def test_azure_metadata_needs_its_header_and_nothing_else_is_reachable(user: User) -> None:
+    (node,) = user.create(1)
+    base = "'http://169.254.169.254/metadata/instance/compute?api-version=2021-02-01'"
+    assert user.say(node, f"curl -s -o /dev/null -w '%{{http_code}}' {base}") == "400"
+    assert node.name in user.say(node, f"curl -s -H Metadata:true {base}")
+    assert user.ssh(node, "curl -sm 2 http://192.0.2.1/").returncode != 0
