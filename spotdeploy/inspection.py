@@ -56,11 +56,11 @@ def looks_at(units: Iterable[str], files: Iterable[str]) -> tuple[Look, ...]:
     """The fixed looks, the journal of each unit over all its boots, and the end of each file."""
     made = list(LOOKS)
     for unit in tuple(units)[:UNITS_SHOWN]:
-        command = ("journalctl", "--no-pager", "--lines=1000", "--output=short-iso", "--unit", unit)
-        made.append(Look(_free(f"journal-{unit}.txt", made), f"the journal of {unit}", command))
+        journal = ("journalctl", "--no-pager", "--lines=1000", "--output=short-iso", "--unit", unit)
+        made.append(Look(_free(f"journal-{unit}.txt", made), f"the journal of {unit}", journal))
     for path in files:
-        command = ("tail", "-c", str(FILE_BYTES), "--", path)
-        made.append(Look(_free(f"file{path}", made), path, command))
+        end = ("tail", "-c", str(FILE_BYTES), "--", path)
+        made.append(Look(_free(f"file{path}", made), path, end))
     return tuple(made)
 
 

@@ -9,20 +9,20 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import msgspec
 import typer
 
-from spotdeploy.cli.opening import new_registry, opened, read_settings
-from spotdeploy.config import Keep
+from spotdeploy.cli.opening import new_registry, opened, read_redactor, read_settings
+from spotdeploy.config import Keep, Settings
 from spotdeploy.errors import SpotdeployError
-from spotdeploy.events import Bus, RunEnded, RunStarted
+from spotdeploy.events import RunEnded, RunStarted
 from spotdeploy.lock import locked
 from spotdeploy.payload import Manifest
 from spotdeploy.prepare import read_plan
-from spotdeploy.report.record import EventLog, write_report
-from spotdeploy.report.screen import Screen, new_screen
+from spotdeploy.report.recording import recording
+from spotdeploy.report.screen import Screen
 from spotdeploy.session import Plan, Session
 from spotdeploy.verdict import Outcome, Verdict
 
@@ -43,6 +43,15 @@ class Wish:
     keep: str | None = None
     needs_plan: bool = True
     """False for what must work even when the payload is broken."""
+    evidence: str | None = None
+    """Of which nodes, instead of the config's word."""
+    events: str | None = None
+    """Where events are written besides the run's folder; "-" is standard output."""
+
+    @property
+    def screen_stream(self) -> TextIO:
+        """Standard output, unless data goes there."""
+        return sys.stderr if self.json or self.events == "-" else sys.stdout
 
 
 def conduct(wish: Wish, operation: Operation) -> None:
@@ -50,24 +59,42 @@ def conduct(wish: Wish, operation: Operation) -> None:
 
     Raises SpotdeployError for what was refused.
     """
-    settings, providers = read_settings(wish.config, wish.providers)
-    registry = new_registry(settings)
-    keep: Keep = wish.keep or settings.config.keep  # type: ignore[assignment]  # KeepChoice's values
-    plan = read_plan(registry, settings) if wish.needs_plan else EMPTY_PLAN
-    screen = new_screen(sys.stderr if wish.json else sys.stdout)
-    events = EventLog()
-    bus = Bus(events, screen)
-    with (
-        locked(settings.config.deployment, wish.command),
-        opened(settings, registry, providers, bus) as session,
-        screen,
-    ):
-        events.open(session.settings.state / "runs" / session.run)
-        outcome = asyncio.run(_run(session, plan, wish, operation, keep, screen))
-    screen.conclude(outcome)
+    outcome = perform(wish, operation)
     if wish.json:
         typer.echo(msgspec.json.format(msgspec.json.encode(outcome)).decode())
     raise typer.Exit(outcome.exit_code)
+
+
+def perform(wish: Wish, operation: Operation) -> Outcome:
+    """Run an operation from beginning to end, its reports included, and say how it ended.
+
+    Raises SpotdeployError for what was refused.
+    """
+    settings, providers = read_settings(wish.config, wish.providers)
+    settings = _collecting(settings, wish)
+    registry = new_registry(settings)
+    keep: Keep = wish.keep or settings.config.keep  # type: ignore[assignment]  # KeepChoice's values
+    plan = read_plan(registry, settings) if wish.needs_plan else EMPTY_PLAN
+    redactor = read_redactor(registry, settings, providers, plan.checks)
+    with recording(wish.screen_stream, redactor, wish.events) as record:
+        with (
+            locked(settings.config.deployment, wish.command),
+            opened(settings, registry, providers, record.bus, redactor) as session,
+            record.screen,
+        ):
+            record.begin(session.settings.state, session.run)
+            outcome = asyncio.run(_run(session, plan, wish, operation, keep, record.screen))
+        record.conclude(redactor.anything(outcome))
+    return outcome
+
+
+def _collecting(settings: Settings, wish: Wish) -> Settings:
+    """The settings with the wish's word on evidence."""
+    if wish.evidence is None:
+        return settings
+    evidence = msgspec.structs.replace(settings.config.evidence, collect=wish.evidence)
+    config = msgspec.structs.replace(settings.config, evidence=evidence)
+    return msgspec.structs.replace(settings, config=config)
 
 
 async def _run(
@@ -79,6 +106,7 @@ async def _run(
         RunStarted(
             run=session.run, command=wish.command, deployment=session.deployment,
             providers=session.providers, digest=digest, wanted=session.wanted,
+            checks=tuple(check.name for check in plan.checks),
         )
     )  # fmt: skip
     try:
@@ -87,7 +115,6 @@ async def _run(
         _end(session, "refused", error.exit_code, error.message)
         raise
     _end(session, outcome.verdict, outcome.exit_code, outcome.words)
-    write_report(session.settings.state / "runs" / session.run, outcome)
     return outcome
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spotdeploy.config import Settings
 from spotdeploy.config_load import load
@@ -13,7 +13,9 @@ from spotdeploy.errors import ConfigError
 from spotdeploy.registry import Registry
 
 if TYPE_CHECKING:
+    from spotdeploy.check import Check
     from spotdeploy.events import Bus
+    from spotdeploy.redact import Redactor
     from spotdeploy.session import Session
 
 
@@ -32,19 +34,39 @@ def new_registry(settings: Settings) -> Registry:
     return Registry(settings.folder)
 
 
+def read_redactor(
+    registry: Registry, settings: Settings, providers: Iterable[str], checks: Iterable[Check[Any]]
+) -> Redactor:
+    """What takes the secrets of a config out of everything that is shown or kept."""
+    from spotdeploy.places import provider_config
+    from spotdeploy.redact import Redactor, secret_values
+
+    configs = [provider_config(registry, settings, name)[1] for name in providers]
+    settings_of_checks = [check.settings for check in checks]
+    environment = settings.config.payload.environment
+    return Redactor(secret_values(environment, *configs, *settings_of_checks))
+
+
 @contextmanager
 def opened(
-    settings: Settings, registry: Registry, providers: tuple[str, ...], bus: Bus
+    settings: Settings,
+    registry: Registry,
+    providers: tuple[str, ...],
+    bus: Bus,
+    redactor: Redactor | None = None,
 ) -> Iterator[Session]:
     """A session with its own run id, closed at the end."""
     from spotdeploy.journal import Journal
+    from spotdeploy.redact import Redactor
     from spotdeploy.runid import new_run_id
     from spotdeploy.session import Session, open_former, open_locations
 
     locations = open_locations(registry, settings, providers)
     journal = Journal(settings.state / "journal.db")
     former = open_former(registry, settings, providers, journal, locations)
-    session = Session(settings, new_run_id(), providers, locations, journal, bus, former)
+    session = Session(
+        settings, new_run_id(), providers, locations, journal, bus, former, redactor or Redactor()
+    )
     try:
         yield session
     finally:

@@ -1,19 +1,21 @@
-"""The files of a run under `.spotdeploy/runs/<id>/`: its events and its outcome."""
+"""The files of a run under `.spotdeploy/runs/<id>/`, and its events as they come."""
 
 from __future__ import annotations
 
+import sys
 from io import FileIO
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
 from spotdeploy.errors import HostError
 from spotdeploy.events import Event
-from spotdeploy.verdict import Outcome
 
 EVENTS: Final = "events.jsonl"
 REPORT: Final = "report.json"
+JUNIT: Final = "junit.xml"
+PAGE: Final = "report.html"
 
 
 class EventLog:
@@ -23,6 +25,8 @@ class EventLog:
         self._file: FileIO | None = None
         self._early: list[bytes] = []
         self._encoder = msgspec.json.Encoder()
+        self.trouble = ""
+        """Why it stopped writing, if it did: a full disk must not end a run."""
 
     def open(self, folder: Path) -> None:
         """Begin the file. Raises HostError when it cannot be made."""
@@ -31,8 +35,7 @@ class EventLog:
             self._file = (folder / EVENTS).open("ab", buffering=0)
         except OSError as error:
             raise HostError(f"cannot write to {folder}: {error.strerror}") from error
-        for line in self._early:
-            self._file.write(line)
+        self._write(b"".join(self._early))
 
     def on(self, event: Event) -> None:
         """Write the event."""
@@ -40,10 +43,45 @@ class EventLog:
         if self._file is None:
             self._early.append(line)
         else:
-            self._file.write(line)
+            self._write(line)
+
+    def close(self) -> None:
+        """Close the file. Closing twice is fine."""
+        if self._file is not None:
+            self._file.close()
+
+    def _write(self, data: bytes) -> None:
+        if self._file is None or self.trouble:
+            return
+        try:
+            self._file.write(data)
+        except OSError as error:
+            self.trouble = f"events are no longer written: {error.strerror}"
 
 
-def write_report(folder: Path, outcome: Outcome) -> None:
-    """Keep the outcome as report.json."""
-    data = msgspec.json.format(msgspec.json.encode(outcome))
-    (folder / REPORT).write_bytes(data + b"\n")
+class EventStream:
+    """Writes each event as one line of JSON to a stream, at once: for `--events`."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream: BinaryIO | None = stream
+        self._encoder = msgspec.json.Encoder()
+
+    def on(self, event: Event) -> None:
+        """Write the event; a reader that went away silences the stream, not the run."""
+        if self._stream is None:
+            return
+        try:
+            self._stream.write(self._encoder.encode(event) + b"\n")
+            self._stream.flush()
+        except OSError:
+            self._stream = None
+
+
+def event_stream(target: str) -> EventStream:
+    """Events to standard output for "-", else to a file. Raises HostError if it cannot be made."""
+    if target == "-":
+        return EventStream(sys.stdout.buffer)
+    try:
+        return EventStream(Path(target).open("ab", buffering=0))
+    except OSError as error:
+        raise HostError(f"--events: cannot write {target}: {error.strerror}") from error

@@ -1,0 +1,139 @@
+"""GitHub Actions: a summary of the run on the job's page, and annotations for what failed.
+
+https://docs.github.com/actions/reference/workflow-commands-for-github-actions
+"""
+
+from __future__ import annotations
+
+import html
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, TextIO
+
+from spotdeploy.duration import spell
+from spotdeploy.report.data import RunReport
+from spotdeploy.report.findings import Finding, findings
+from spotdeploy.report.matrix import Total, matrix
+from spotdeploy.report.story import Story
+from spotdeploy.text import plain
+
+SUMMARY: Final = "GITHUB_STEP_SUMMARY"
+ACTIONS: Final = "GITHUB_ACTIONS"
+ANNOTATIONS: Final = 10
+"""GitHub shows no more of one kind for a step."""
+SIZE: Final = 200_000
+"""Bytes of our part of a summary; GitHub takes 1 MiB for a step and drops all of a larger one."""
+
+
+def asked(environment: Mapping[str, str]) -> bool:
+    """True when the environment is GitHub's."""
+    return environment.get(ACTIONS) == "true" or SUMMARY in environment
+
+
+@contextmanager
+def quoting(stream: TextIO, environment: Mapping[str, str]) -> Iterator[None]:
+    """While the block prints what nodes said, none of it can act as a workflow command."""
+    if environment.get(ACTIONS) != "true":
+        yield
+        return
+    word = secrets.token_hex(16)
+    stream.write(f"::stop-commands::{word}\n")
+    stream.flush()
+    try:
+        yield
+    finally:
+        stream.write(f"::{word}::\n")
+        stream.flush()
+
+
+def tell(
+    story: Story, report: RunReport, folder: Path, stream: TextIO, environment: Mapping[str, str]
+) -> None:
+    """Append the summary and print the annotations, where the environment asks for them.
+
+    Raises OSError when the summary cannot be written.
+    """
+    found = findings(story, folder)
+    if environment.get(ACTIONS) == "true":
+        stream.writelines(f"{line}\n" for line in annotate(story, found))
+        stream.flush()
+    if path := environment.get(SUMMARY):
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(summary(story, report, found))
+
+
+def annotate(story: Story, found: Iterable[Finding]) -> list[str]:
+    """One error for each kind of failure, or one for a run that failed as a whole."""
+    errors = [_annotation("error", _title(finding), _words(finding)) for finding in found]
+    if story.verdict != "passed" and not errors:
+        errors = [_annotation("error", story.verdict, story.words)]
+    warnings = [_annotation("warning", "spotdeploy", m.text) for m in story.marks if m.warning]
+    return errors[:ANNOTATIONS] + warnings[:ANNOTATIONS]
+
+
+def summary(story: Story, report: RunReport, found: Iterable[Finding]) -> str:
+    """The run in GitHub's Markdown, of HTML elements where text from nodes stands in it."""
+    lines = [
+        f"### {story.verdict.capitalize()}: {_safe(story.command)} of {_safe(story.deployment)}",
+        "",
+        f"{len(story.passed)} of {story.wanted} nodes passed in {spell(round(story.seconds))}. "
+        f"Cost: {report.cost}. Run `{story.run}`.",
+        "",
+        *_table(story),
+    ]
+    for finding in found:
+        names = ", ".join(lane.name for lane in finding.lanes[:20])
+        lines += [
+            f"<details><summary>{_safe(_title(finding))}</summary>",
+            f"<p>{_safe(names)}</p><pre>{_safe(_words(finding))}</pre></details>",
+            "",
+        ]
+    if not report.nodes and story.words:
+        lines += [f"<pre>{_safe(story.words)}</pre>", ""]
+    return "\n".join(lines).encode()[:SIZE].decode(errors="ignore") + "\n"
+
+
+def _table(story: Story) -> list[str]:
+    """Providers by checks."""
+    blocks = matrix(story)
+    if not blocks:
+        return []
+    heads = "".join(f"<th>{_safe(name)}</th>" for name in story.checks)
+    rows = [f"<table><tr><th>Nodes</th><th>Passed</th>{heads}</tr>"]
+    for block in blocks:
+        cells = "".join(f"<td>{_cell(total)}</td>" for total in block.totals)
+        passed = f"{block.passed}/{block.nodes}"
+        rows.append(f"<tr><td>{_safe(block.provider)}</td><td>{passed}</td>{cells}</tr>")
+    return [*rows, "</table>", ""]
+
+
+def _cell(total: Total) -> str:
+    if not total.asked:
+        return "not asked"
+    return f"{'✅' if total.good == total.asked else '❌'} {total.good}/{total.asked}"
+
+
+def _title(finding: Finding) -> str:
+    count = len(finding.lanes)
+    return f"{finding.title}: {finding.lanes[0].name if count == 1 else f'{count} nodes'}"
+
+
+def _words(finding: Finding) -> str:
+    said = [f"{check.name}: {words}" for check in finding.checks for words, _ in check.words]
+    return plain("\n".join(said or [words for words, _ in finding.words]), limit=3000)
+
+
+def _annotation(kind: str, title: str, text: str) -> str:
+    safe_title = _escaped(plain(title, limit=200)).replace(":", "%3A").replace(",", "%2C")
+    return f"::{kind} title={safe_title}::{_escaped(plain(text, limit=3000))}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _safe(text: str) -> str:
+    """HTML on one line: after an empty line Markdown would begin again."""
+    return html.escape(text).replace("\n", "&#10;")

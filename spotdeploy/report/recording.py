@@ -1,0 +1,88 @@
+"""Everything that listens to a run: its log, its screen, and the reports at its end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from spotdeploy.events import Bus, Observer
+from spotdeploy.redact import Redactor
+from spotdeploy.report.record import PAGE, EventLog, event_stream
+from spotdeploy.report.runs import RUNS
+from spotdeploy.report.screen import Screen, new_screen
+from spotdeploy.verdict import Outcome
+
+
+@dataclass
+class Recording:
+    """The listeners of one run."""
+
+    bus: Bus
+    screen: Screen
+    log: EventLog
+    folder: Path | None = None
+    """Where the run's files are; None while nothing was begun."""
+    outcome: Outcome | None = field(default=None)
+
+    def begin(self, state: Path, run: str) -> None:
+        """Begin the run's folder. Raises HostError when it cannot be made."""
+        self.folder = state / RUNS / run
+        self.log.open(self.folder)
+
+    def conclude(self, outcome: Outcome) -> None:
+        """Show the outcome; the reports are written when the recording ends."""
+        self.outcome = outcome
+        self.screen.conclude(outcome)
+
+
+@contextmanager
+def recording(
+    stream: TextIO,
+    redactor: Redactor,
+    events: str | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Iterator[Recording]:
+    """Listen to a run; at the end, however it ends, write the reports of what began.
+
+    Trouble with a report is a warning on standard error and changes nothing else.
+    """
+    from spotdeploy.report import github
+
+    log, screen = EventLog(), new_screen(stream)
+    listeners: list[Observer] = [log, screen]
+    if events is not None:
+        listeners.append(event_stream(events))
+    record = Recording(Bus(*listeners, redact=redactor.anything), screen, log)
+    try:
+        with github.quoting(stream, environment):
+            yield record
+    finally:
+        log.close()
+        if record.folder is not None:
+            for problem in _finish(record, record.folder, stream, environment):
+                sys.stderr.write(f"warning: {problem}\n")
+
+
+def _finish(
+    record: Recording, folder: Path, stream: TextIO, environment: Mapping[str, str]
+) -> list[str]:
+    """Write the reports and tell GitHub; what went wrong, one line each."""
+    from spotdeploy.report import github
+    from spotdeploy.report.runs import read_report, read_story
+    from spotdeploy.report.write import write_reports
+
+    problems = [record.log.trouble] if record.log.trouble else []
+    problems += write_reports(folder, record.outcome)
+    try:
+        if (folder / PAGE).exists():
+            stream.write(f"report: {folder / PAGE}\n")
+        if github.asked(environment):
+            github.tell(read_story(folder), read_report(folder), folder, stream, environment)
+    except Exception as error:  # noqa: BLE001  # a report never changes how a run ended
+        problems.append(f"no summary for GitHub: {type(error).__name__}: {error}")
+    return problems
