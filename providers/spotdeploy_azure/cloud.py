@@ -129,9 +129,9 @@ class Cloud:
         at = {"group": group, "deployment": name}
         return _or_none(lambda: self.driver.call(Action.GET_DEPLOYMENT, Deployment, at))
 
-    def machines(self, group: str) -> list[Raw]:
-        """The virtual machines of a group, without what they are doing; none of a missing group."""
-        return self._in_group(Action.LIST_VMS, Raw, group)
+    def machines(self, group: str) -> list[Raw] | None:
+        """The virtual machines of a group, without what they are doing; None of a missing group."""
+        return _or_none(lambda: self.driver.pages(Action.LIST_VMS, Raw, {"group": group}))
 
     def machine(self, group: str, name: str) -> VirtualMachine | None:
         """One virtual machine with what it is doing, or None when there is none."""
@@ -152,7 +152,7 @@ class Cloud:
     def sights(self, group: Group, only: Collection[str] | None = None) -> dict[str, Sight]:
         """The virtual machines of a group by name, or only those named, as they are now. One call,
         three more when there are any."""
-        machines = self.machines(group.name)
+        machines = self.machines(group.name) or []
         if only is not None:
             machines = [raw for raw in machines if str(raw["name"]).lower() in only]
         if not machines:

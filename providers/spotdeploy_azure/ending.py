@@ -68,7 +68,10 @@ def living(machines: Sequence[Raw]) -> set[str]:
 
 def _end(cloud: Cloud, group: str, names: Collection[str]) -> list[ProviderError]:
     try:
-        alive = living(cloud.machines(group))
+        machines = cloud.machines(group)
+        if machines is None:
+            return []
+        alive = living(machines)
         if alive <= set(names):
             try:
                 delete_group(cloud, group)

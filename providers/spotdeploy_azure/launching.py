@@ -216,13 +216,16 @@ def _final(error: ProviderError) -> ProviderError:
 
 def _clean_up(cloud: Cloud, group: Group, refused: Sequence[str]) -> None:
     """Delete what is left of machines that could not be made, and wait until it is gone."""
-    there = {str(raw["name"]).lower() for raw in cloud.machines(group.name)} if refused else set()
-    left = sorted(there & set(refused))
+    left = _there(cloud, group, refused) if refused else []
     waited = 0.0
     while left and waited <= PATIENCE:
         if waited == 0:
             delete_machines(cloud, group.name, left)
         cloud.pause(POLL)
         waited += POLL
-        there = {str(raw["name"]).lower() for raw in cloud.machines(group.name)}
-        left = sorted(there & set(refused))
+        left = _there(cloud, group, refused)
+
+
+def _there(cloud: Cloud, group: Group, names: Sequence[str]) -> list[str]:
+    machines = cloud.machines(group.name) or ()
+    return sorted({str(raw["name"]).lower() for raw in machines} & set(names))

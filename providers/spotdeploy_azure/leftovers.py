@@ -42,7 +42,10 @@ def release(cloud: Cloud, resources: Sequence[Resource]) -> None:
     """
     refused: list[ProviderError] = []
     for thing in resources:
-        if thing.kind != GROUP or thing.detail == "Deleting" or living(cloud.machines(thing.id)):
+        if thing.kind != GROUP or thing.detail == "Deleting":
+            continue
+        machines = cloud.machines(thing.id)
+        if machines is None or living(machines):
             continue
         try:
             delete_group(cloud, thing.id)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from spotdeploy.errors import CredentialsError, ProviderError, ThrottledError
-from spotdeploy.model import NodeState, Resource
+from spotdeploy.model import NodeState
 from spotdeploy.testing import ManualClock
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
@@ -166,9 +166,13 @@ def test_what_cannot_be_released_is_told_after_the_others_were_tried(
     provider: AzureProvider, lab: AzureLab
 ) -> None:
     lab.faults.refuse(f"DELETE {GROUP}", 409, "ScopeLocked", "locked")
-    things = [Resource("resource group", name, "azure", "eastus") for name in ("one", "two")]
+    for run in ("one", "two"):
+        request = batch(token=run)
+        labels = {**request.labels, "spotdeploy-run": run}
+        for node in provider.create(offer(), replace(request, labels=labels)).nodes:
+            lab.delete(node.id)
     with pytest.raises(ProviderError, match="locked"):
-        provider.release(things)
+        provider.release(provider.leftovers(SCOPE))
     assert lab.operations().count("DELETE resourcegroups") == 2
 
 
