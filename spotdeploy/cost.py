@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,16 +63,16 @@ def by_provider(spans: Iterable[Span]) -> dict[str, Cost]:
 
 
 def estimate(
-    count: int, rates: dict[str, float | None], seconds: dict[str, float | None]
+    count: int, rates: Mapping[str, float | None], seconds: Mapping[str, float | None]
 ) -> Cost | None:
     """What `count` nodes of each provider will cost: rate times the seconds a node will run.
 
-    None when a provider that is not free has no expected time: there is no guess.
+    None when a rate or the time of a provider that is not free is unknown: there is no guess.
     """
     spans: list[Span] = []
     for provider, rate in rates.items():
         expected = seconds.get(provider)
-        if expected is None and rate != 0.0:
+        if rate is None or (expected is None and rate != 0.0):
             return None
         spans += [Span(provider, expected or 0.0, rate)] * count
     return total(spans)

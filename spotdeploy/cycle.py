@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spotdeploy import keys
+from spotdeploy.budget import check_budget, within_budget
 from spotdeploy.config import Keep
 from spotdeploy.crew import Crew, Journey
 from spotdeploy.errors import ProviderError, RefusedError
@@ -38,6 +39,7 @@ async def run_cycle(session: Session, plan: Plan, keep: Keep) -> Outcome:
     Raises SpotdeployError for what was refused before anything was made.
     """
     prospects = await find_offers(session)
+    check_budget(session, prospects)
     before = await destroy(session)
     if not before.clean:
         return conclude(session, _Progress(receipts=[before]))
@@ -47,6 +49,7 @@ async def run_cycle(session: Session, plan: Plan, keep: Keep) -> Outcome:
 async def run_create(session: Session, plan: Plan, keep: Keep) -> Outcome:
     """Create, deploy and reboot fresh nodes. Refuses while nodes of the deployment exist."""
     prospects = await find_offers(session)
+    check_budget(session, prospects)
     existing = await list_nodes(session)
     if existing:
         raise RefusedError(
@@ -140,7 +143,8 @@ async def _make(
     """Create nodes and take them through the journey; whatever happens, end by policy."""
     progress = _Progress(receipts=receipts)
     try:
-        await _create_and_run(session, plan, prospects, journey, progress)
+        work = _create_and_run(session, plan, prospects, journey, progress)
+        await within_budget(session, work)
     except ProviderError as error:
         progress.trouble = error.message
     except asyncio.CancelledError:

@@ -6,6 +6,7 @@ import sys
 
 import msgspec
 
+from spotdeploy.budget import expected_cost
 from spotdeploy.duration import spell
 from spotdeploy.model import Offer
 from spotdeploy.prepare import Prospects
@@ -28,6 +29,7 @@ def show_plan(session: Session, plan: Plan, prospects: Prospects, *, as_json: bo
             "offers": prospects.offers,
             "protection": prospects.protection,
             "checks": [check.name for check in plan.checks],
+            "expected_cost": expected_cost(session, prospects),
         }
         text = msgspec.json.format(msgspec.json.encode(data)).decode()
     else:
@@ -45,6 +47,7 @@ def _lines(session: Session, plan: Plan, prospects: Prospects) -> list[str]:
         f"payload: {len(plan.manifest.entries)} files, {plan.manifest.size} bytes, "
         f"digest {plan.manifest.digest[:12]}",
         f"time to live: {spell(nodes.time_to_live)}",
+        f"expected cost: {expected_cost(session, prospects) or 'unknown'}",
         "",
         "candidates, tried from the top:",
         table([HEADER, *rows]),

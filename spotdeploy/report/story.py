@@ -82,8 +82,9 @@ class Lane:
 
     @property
     def place(self) -> str:
-        """Provider and zone or location."""
-        return f"{self.provider} {self.zone or self.location}"
+        """Provider and zone or location, once when they are the same."""
+        place = self.zone or self.location
+        return place if place == self.provider else f"{self.provider} {place}"
 
     @property
     def passed(self) -> bool:

@@ -160,8 +160,8 @@ def _lane_row(lane: Lane, scale: _Scale, y: float, height: float) -> Row:
     dots = [_dot(mark.at, mark.warning, mark.text, scale) for mark in lane.marks]
     if lane.verdict and not lane.passed:
         kind = "interrupted" if lane.fate == FateKind.INTERRUPTED else "failed"
-        dots.append(Dot(scale.x(lane.end), kind, lane.detail or lane.verdict))
-    rest_from, rest_to = scale.x(lane.end), scale.x(lane.gone or scale.start + scale.seconds)
+        dots.append(Dot(scale.x(_worked(lane)), kind, lane.detail or lane.verdict))
+    rest_from, rest_to = scale.x(_worked(lane)), scale.x(lane.gone or scale.start + scale.seconds)
     return Row(
         round(y, 1), height, shorten(lane.name), f"{lane.name}, {lane.place}",
         spell(_round(lane.end - lane.start)), tone(lane), _bars(lane.phases, scale), tuple(dots),
@@ -178,7 +178,7 @@ def _shared(lanes: Sequence[Lane], scale: _Scale, y: float) -> Row:
     dots = []
     if first.verdict and not first.passed:
         kind = "interrupted" if first.fate == FateKind.INTERRUPTED else "failed"
-        middle = statistics.median(lane.end for lane in lanes)
+        middle = statistics.median(_worked(lane) for lane in lanes)
         dots = [Dot(scale.x(middle), kind, f"{len(lanes)} nodes: {first.verdict}")]
     seconds = statistics.median(lane.end - lane.start for lane in lanes)
     return Row(
@@ -194,6 +194,11 @@ def _median_phase(name: str, lanes: Sequence[Lane]) -> Stretch:
     start = statistics.median(phase.start for phase in mine)
     seconds = statistics.median(phase.seconds for phase in mine)
     return Stretch(name, start, start + seconds, all(phase.ok for phase in mine))
+
+
+def _worked(lane: Lane) -> float:
+    """When it last worked: what comes after is the bringing back of evidence, and waiting."""
+    return lane.phases[-1].end if lane.phases else lane.end
 
 
 def _bars(phases: Sequence[Stretch], scale: _Scale) -> tuple[Bar, ...]:
