@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated, Final
+
+import msgspec
 
 from spotdeploy.check import Check, CheckResult, CheckSettings, CommandResult, Connection
 from spotdeploy.duration import Duration
 from spotdeploy.model import Node
 from spotdeploy.text import plain
-from spotdeploy_checks.tcp import compiled
+from spotdeploy_checks.matching import expression, missing
+
+TIMED_OUT: Final = 124
+"""The exit code by which `Connection.run` tells that the time passed."""
 
 
 class CommandSettings(CheckSettings, frozen=True, kw_only=True):
@@ -16,16 +22,21 @@ class CommandSettings(CheckSettings, frozen=True, kw_only=True):
 
     command: str | tuple[str, ...]
     """Text is run by `sh -c`, a list as it is."""
-    exit_code: int = 0
+    exit_code: Annotated[int, msgspec.Meta(ge=0, le=255)] = 0
+    contains: str = ""
+    """Text that standard output must have."""
     matches: str = ""
-    """A regular expression that standard output must have."""
+    """A regular expression that standard output must match."""
     timeout: Duration = Duration("30s")
 
     def __post_init__(self) -> None:
-        """Refuse an empty command and an expression that does not compile."""
-        if not self.command:
-            raise ValueError("command is empty")
-        compiled(self.matches)
+        """Refuse an empty command, an expression that does not compile, and the exit code that
+        stands for time passed."""
+        if not any(part.strip() for part in self.command):
+            raise ValueError("command: is empty")
+        if self.exit_code == TIMED_OUT:
+            raise ValueError(f"exit_code: {TIMED_OUT} means that a command did not end in time")
+        expression("matches", self.matches)
 
 
 class CommandCheck(Check[CommandSettings]):
@@ -37,20 +48,20 @@ class CommandCheck(Check[CommandSettings]):
     def title(self) -> str:
         """As in the contract."""
         command = self.settings.command
-        return (
-            f"command {plain(command if isinstance(command, str) else ' '.join(command), limit=60)}"
-        )
+        line = command if isinstance(command, str) else " ".join(command)
+        return f"command {' '.join(plain(line, limit=60).split())}"
 
     async def run(self, node: Node, connection: Connection) -> CheckResult:
         """As in the contract."""
         del node
-        line = arguments(self.settings.command)
-        result = await connection.run(line, timeout=self.settings.timeout)
-        if result.exit_code != self.settings.exit_code:
+        wanted = self.settings
+        result = await connection.run(arguments(wanted.command), timeout=wanted.timeout)
+        if result.exit_code != wanted.exit_code:
             return self.failed(f"exit code {result.exit_code}: {_said(result)}")
-        if not compiled(self.settings.matches).search(result.stdout):
-            return self.failed(f"no {self.settings.matches!r} in: {_said(result)}")
-        return self.passed()
+        if lack := missing(result.stdout, contains=wanted.contains, matches=wanted.matches):
+            cut = " (its output was too long to be read to the end)" if result.truncated else ""
+            return self.failed(f"it did not say {lack}{cut}, but: {_said(result)}")
+        return self.passed(plain(result.stdout, limit=100).partition("\n")[0])
 
 
 def arguments(command: str | Sequence[str]) -> Sequence[str]:
@@ -59,4 +70,5 @@ def arguments(command: str | Sequence[str]) -> Sequence[str]:
 
 
 def _said(result: CommandResult) -> str:
-    return plain("\n".join(filter(None, (result.stderr, result.stdout))), limit=500) or "(nothing)"
+    said = (plain(stream, limit=500) for stream in (result.stderr, result.stdout))
+    return "\n".join(filter(None, said)) or "(nothing)"

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
-import json
-from io import BytesIO
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -14,27 +12,43 @@ from spotdeploy.check import Check, CheckResult, CheckSettings, Connection
 from spotdeploy.duration import Duration
 from spotdeploy.model import Node
 from spotdeploy.text import plain
-from spotdeploy_checks.tcp import Port, Side, connect
+from spotdeploy_checks.answer import LIMIT, Answer, complete, parse
+from spotdeploy_checks.jsonpaths import differences
+from spotdeploy_checks.matching import expression, missing
+from spotdeploy_checks.ports import Port, Side, exchange, place
 
-LIMIT = 1 << 20
-Path = Annotated[str, msgspec.Meta(pattern=r"^/[!-~]*$")]
+_PATH: Final = re.compile(r"/[!-~]*")
+_HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A field name: https://www.rfc-editor.org/rfc/rfc9110#name-tokens"""
 
 
 class HttpSettings(CheckSettings, frozen=True, kw_only=True, rename={"from_": "from"}):
     """The keys of an `http` check."""
 
     port: Port
-    path: Path = "/"
+    path: str = "/"
     from_: Side = "node"
-    """Who asks: the node itself, or this computer."""
-    host: str = "localhost"
-    """The Host header."""
     status: Annotated[int, msgspec.Meta(ge=100, le=599)] = 200
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    """Sent with the request. Host is `localhost` when it is not given here."""
     contains: str = ""
     """Text that the body must have."""
+    matches: str = ""
+    """A regular expression that the body must match."""
     json: dict[str, Any] = msgspec.field(default_factory=dict)
-    """Dotted paths in a JSON body and the values they must have."""
+    """Dotted paths in a JSON body, and the values they must have."""
     timeout: Duration = Duration("10s")
+
+    def __post_init__(self) -> None:
+        """Refuse what would not make a request, and an expression that does not compile."""
+        if not _PATH.fullmatch(self.path):
+            raise ValueError(f"path: {self.path!r} should begin with / and have no spaces")
+        for name, value in self.headers.items():
+            if not _HEADER.fullmatch(name):
+                raise ValueError(f"headers: {name!r} is not the name of a header")
+            if not value.isprintable() or not value.isascii():
+                raise ValueError(f"headers.{name}: has characters that no header may have")
+        expression("matches", self.matches)
 
 
 class HttpCheck(Check[HttpSettings]):
@@ -45,87 +59,48 @@ class HttpCheck(Check[HttpSettings]):
 
     def title(self) -> str:
         """As in the contract."""
-        return f"http :{self.settings.port}{self.settings.path}"
+        here = " from here" if self.settings.from_ == "here" else ""
+        return f"http {place(self.settings.port, 'node')}{self.settings.path}{here}"
 
     async def run(self, node: Node, connection: Connection) -> CheckResult:
         """As in the contract."""
         del node
-        settings = self.settings
-        try:
-            async with asyncio.timeout(settings.timeout):
-                raw = await self._get(connection)
-        except TimeoutError:
-            return self.failed(f"no answer within {settings.timeout}")
-        except ConnectionError as error:
-            return self.failed(str(error))
-        try:
-            status, body = parse(raw)
-        except http.client.HTTPException as error:
-            return self.failed(
-                f"that is no HTTP answer: {type(error).__name__}: {plain(str(error))}"
-            )
-        return self._judge(status, body)
-
-    async def _get(self, connection: Connection) -> bytes:
-        reader, writer = await connect(connection, self.settings.port, self.settings.from_)
-        try:
-            writer.write(request(self.settings.path, self.settings.host))
-            await writer.drain()
-            answer = bytearray()
-            while len(answer) < LIMIT and (data := await reader.read(65536)):
-                answer += data
-            return bytes(answer)
-        finally:
-            writer.close()
-
-    def _judge(self, status: int, body: str) -> CheckResult:
         wanted = self.settings
-        if status != wanted.status:
-            return self.failed(f"status {status}, not {wanted.status}: {plain(body, limit=300)}")
-        if wanted.contains not in body:
-            return self.failed(f"the body lacks {wanted.contains!r}: {plain(body, limit=300)}")
-        wrong = differences(body, wanted.json) if wanted.json else ""
-        return self.failed(wrong) if wrong else self.passed(f"status {status}")
+        say = request(wanted.path, wanted.headers)
+        try:
+            async with asyncio.timeout(wanted.timeout):
+                raw = await exchange(connection, wanted.port, wanted.from_, say, complete, LIMIT)
+        except TimeoutError:
+            return self.failed(f"no answer within {wanted.timeout}")
+        except OSError as error:
+            return self.failed(plain(str(error), limit=300))
+        try:
+            answer = parse(raw)
+        except ValueError as error:
+            return self.failed(str(error))
+        wrong = judge(answer, wanted)
+        return self.failed(wrong) if wrong else self.passed(f"status {answer.status}")
 
 
-def request(path: str, host: str) -> bytes:
-    """The bytes of a GET."""
-    return (
-        f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: spotdeploy\r\n"
-        "Accept: */*\r\nConnection: close\r\n\r\n"
-    ).encode()
+def request(path: str, headers: dict[str, str]) -> bytes:
+    """The bytes of a GET that asks for the connection to be closed after the answer."""
+    named = {name.lower() for name in headers}
+    usual = {"Host": "localhost", "User-Agent": "spotdeploy", "Accept": "*/*"}
+    fields = {name: value for name, value in usual.items() if name.lower() not in named}
+    lines = [f"{name}: {value}" for name, value in {**fields, **headers}.items()]
+    return "\r\n".join([f"GET {path} HTTP/1.1", *lines, "Connection: close", "", ""]).encode()
 
 
-def parse(raw: bytes) -> tuple[int, str]:
-    """Status and body of an answer. Raises HTTPException when it is none, or is cut short."""
-    answer = http.client.HTTPResponse(_Socket(raw), method="GET")  # type: ignore[arg-type]  # makefile is all it uses
-    answer.begin()
-    try:
-        body = answer.read(LIMIT)
-    except ValueError as error:
-        raise http.client.HTTPException(str(error)) from error
-    return answer.status, body.decode(errors="replace")
-
-
-def differences(body: str, wanted: dict[str, Any]) -> str:
-    """What in a JSON body is not as wanted; empty when all is."""
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        return f"the body is no JSON: {plain(body, limit=200)}"
-    for path, value in wanted.items():
-        found = data
-        for step in path.split("."):
-            found = found.get(step) if isinstance(found, dict) else None
-        if found != value:
-            return f"{path} is {plain(repr(found), limit=200)}, not {value!r}"
-    return ""
-
-
-class _Socket:
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def makefile(self, mode: str) -> BytesIO:
-        del mode
-        return BytesIO(self._data)
+def judge(answer: Answer, wanted: HttpSettings) -> str:
+    """What is wrong with an answer, in one line or a few; empty when it is as wanted."""
+    body = plain(answer.body, limit=300)
+    if answer.status != wanted.status:
+        said = " ".join(filter(None, (str(answer.status), answer.reason)))
+        leads = f" (leads to {answer.location})" if answer.location else ""
+        return f"status {said}, not {wanted.status}{leads}: {body}"
+    if lack := missing(answer.body, contains=wanted.contains, matches=wanted.matches):
+        cut = f"'s first {LIMIT} bytes" if answer.cut else ""
+        return f"the body{cut} has no {lack.removeprefix('a ')}: {body}"
+    if wanted.json and answer.cut:
+        return f"the body is larger than {LIMIT} bytes: too large to be read as JSON"
+    return differences(answer.body, wanted.json) if wanted.json else ""

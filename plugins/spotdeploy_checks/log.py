@@ -3,45 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from spotdeploy.check import Check, CheckResult, CheckSettings, Connection
+from spotdeploy.check import Check, CheckResult, CheckSettings, CommandResult, Connection
+from spotdeploy.duration import Duration
 from spotdeploy.model import Node
 from spotdeploy.text import plain
-from spotdeploy_checks.tcp import compiled
+from spotdeploy_checks.matching import absolute, expression
+from spotdeploy_checks.units import refuse_odd_unit
 
-READ_LIMIT = 1 << 19
+SHOWN: Final = 3
+"""Lines shown of what was found."""
+FOUND: Final = 0
+NOT_FOUND: Final = 1
+_READ_FILE: Final = """
+export LC_ALL=C
+[ -f "$1" ] || { echo "there is no file $1" >&2; exit 3; }
+cat -- "$1" |"""
+_READ_JOURNAL: Final = """
+export LC_ALL=C
+[ "$(systemctl show --property=LoadState --value -- "$1")" != not-found ] \\
+    || { echo "there is no unit $1" >&2; exit 3; }
+journalctl --boot --quiet --no-pager --output=cat --unit="$1" |"""
+_SEARCH: Final = f' grep --text --perl-regexp --max-count={SHOWN} --regexp="$2"'
+_END: Final = ' tail -n "$2"'
 
 
 class LogSettings(CheckSettings, frozen=True, kw_only=True):
-    """The keys of a `log` check. Either `path` or `unit`; the last half megabyte is read."""
+    """The keys of a `log` check. Either `path` or `unit`. It is searched on the node, whole and
+    line by line, with the regular expressions of PCRE."""
 
     path: str = ""
     unit: str = ""
-    """A systemd unit, whose journal since boot is read."""
+    """A systemd unit, whose journal since boot is searched."""
     pattern: str = ""
-    """A regular expression that must be there."""
+    """A regular expression that some line must match."""
     forbid: str = ""
-    """A regular expression that must not be there."""
+    """A regular expression that no line may match."""
+    timeout: Duration = Duration("60s")
 
     def __post_init__(self) -> None:
         """Refuse what asks nothing or asks two things."""
         if bool(self.path) == bool(self.unit):
-            raise ValueError("give either path or unit")
+            raise ValueError("path: give either path or unit")
         if not self.pattern and not self.forbid:
-            raise ValueError("give pattern, forbid, or both")
-        compiled(self.pattern)
-        compiled(self.forbid)
+            raise ValueError("pattern: give pattern, forbid, or both")
+        if self.path:
+            absolute("path", self.path)
+        else:
+            refuse_odd_unit("unit", self.unit)
+        for key, text in (("pattern", self.pattern), ("forbid", self.forbid)):
+            expression(key, text)
+            if "\n" in text:
+                raise ValueError(f"{key}: a log is searched line by line, and it has two lines")
 
 
 class LogCheck(Check[LogSettings]):
-    """Read it with one command and search here."""
+    """Search it on the node, so that its size does not matter."""
 
     kind = "log"
     Settings = LogSettings
 
     def title(self) -> str:
         """As in the contract."""
-        return f"log {self.settings.path or self.settings.unit}"
+        return f"log {plain(self.settings.path or self.settings.unit)}"
 
     def evidence(self) -> Sequence[str]:
         """As in the contract: the log itself."""
@@ -50,21 +75,55 @@ class LogCheck(Check[LogSettings]):
     async def run(self, node: Node, connection: Connection) -> CheckResult:
         """As in the contract."""
         del node
-        settings = self.settings
-        result = await connection.run(reading(settings.path, settings.unit))
-        if result.exit_code != 0:
-            return self.failed(plain(result.stderr, limit=300) or "it cannot be read")
-        if settings.forbid and (found := compiled(settings.forbid).search(result.stdout)):
-            return self.failed(f"it says {plain(found[0], limit=300)!r}")
-        if not compiled(settings.pattern).search(result.stdout):
-            tail = plain(result.stdout[-500:], limit=500)
-            return self.failed(f"no {settings.pattern!r} in it; it ends: {tail}")
+        wanted = self.settings
+        if wanted.forbid:
+            found = await self._search(connection, wanted.forbid)
+            if found.exit_code == FOUND:
+                return self.failed(f"it says: {_lines(found.stdout)}", final=True)
+            if found.exit_code != NOT_FOUND:
+                return self._trouble(found)
+        if not wanted.pattern:
+            return await self._nothing_forbidden(connection)
+        found = await self._search(connection, wanted.pattern)
+        if found.exit_code == FOUND:
+            return self.passed(_lines(found.stdout).partition("\n")[0])
+        if found.exit_code != NOT_FOUND:
+            return self._trouble(found)
+        end = await connection.run(ending(wanted.path, wanted.unit))
+        said = _lines(end.stdout) or "it is empty"
+        return self.failed(f"no line matches {wanted.pattern!r}; its end: {said}")
+
+    async def _nothing_forbidden(self, connection: Connection) -> CheckResult:
+        """A unit that was started has a line at least: an empty journal vouches for nothing."""
+        if self.settings.unit:
+            end = await connection.run(ending("", self.settings.unit))
+            if not _lines(end.stdout):
+                return self.failed("its journal since boot is empty")
         return self.passed()
 
+    async def _search(self, connection: Connection, pattern: str) -> CommandResult:
+        line = searching(self.settings.path, self.settings.unit, pattern)
+        return await connection.run(line, timeout=self.settings.timeout)
 
-def reading(path: str, unit: str) -> Sequence[str]:
-    """The command that reads the log's end."""
-    if path:
-        return ["tail", "-c", str(READ_LIMIT), "--", path]
-    line = f'journalctl --boot --no-pager --output=cat --unit="$1" | tail -c {READ_LIMIT}'
-    return ["sh", "-c", line, "sh", unit]
+    def _trouble(self, result: CommandResult) -> CheckResult:
+        words = plain(result.stderr, limit=300) or f"exit code {result.exit_code}"
+        return self.failed(f"it cannot be searched: {words}")
+
+
+def searching(path: str, unit: str, pattern: str) -> Sequence[str]:
+    """The command that prints the first lines that match. Exits with 0 when there are any, with
+    1 when there are none, and with something else when it could not search."""
+    return ["sh", "-c", _reading(path) + _SEARCH, "sh", path or unit, pattern]
+
+
+def ending(path: str, unit: str) -> Sequence[str]:
+    """The command that prints the last lines."""
+    return ["sh", "-c", _reading(path) + _END, "sh", path or unit, str(SHOWN)]
+
+
+def _reading(path: str) -> str:
+    return _READ_FILE if path else _READ_JOURNAL
+
+
+def _lines(text: str) -> str:
+    return plain(text, limit=1000)

@@ -2,56 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Sequence
+from typing import Final
 
-from spotdeploy import layout
-from spotdeploy.check import Check, CheckResult, CheckSettings, Connection
+from spotdeploy import labels, layout
+from spotdeploy.check import Check, CheckResult, CheckSettings, CommandResult, Connection
 from spotdeploy.duration import Duration
 from spotdeploy.model import Node
-from spotdeploy.payload import PAYLOAD, UPLOADED, Manifest
+from spotdeploy.payload import Manifest
 from spotdeploy.text import plain
+from spotdeploy_checks import drift, logins
 
-NAMED = 20
-INVENTORY = f"""
-set -eu
-cat {layout.MANIFEST} 2>/dev/null || true
-echo ==
-for root in {layout.PAYLOAD} {layout.UPLOADED}; do
-    [ -d "$root" ] || continue
-    cd "$root"
-    find . -mindepth 1 ! -type d -printf "%m %y ${{root##*/}}/%P\\n"
-    echo --
-    find . -type f -exec sha256sum {{}} +
-    echo --
-done
-"""
-SESSIONS = f"""
-cat {layout.TOUCHED} 2>/dev/null || true
-echo ==
-cat {layout.SESSIONS} 2>/dev/null || true
-echo ==
-journalctl --quiet --no-pager --output=short-iso --identifier=sshd --identifier=sshd-session \\
-    --grep='^Starting session: ' 2>/dev/null || true
-echo ==
-journalctl --quiet --no-pager --output=short-iso --identifier=login \\
-    --grep='session opened for user' 2>/dev/null || true
-"""
-_SESSION = re.compile(
-    r"^(?P<when>\S+) .*Starting session: (?P<what>\S+).* for (?P<user>\S+) from (?P<address>\S+)"
-    r" port (?P<port>\d+)"
-)
+HASHED_PER_SECOND: Final = 10 << 20
+"""Bytes that even a slow disk reads in a second."""
 
 
 class PayloadSettings(CheckSettings, frozen=True, kw_only=True):
-    """No keys of its own."""
+    """A `payload` check has no keys of its own."""
 
     within: Duration = Duration("10s")
 
 
 class PayloadCheck(Check[PayloadSettings]):
-    """Compare the node with the manifest, and its logins with our own sessions."""
+    """Compare the node with the manifest, and its logins with our own connections."""
 
     kind = "payload"
     Settings = PayloadSettings
@@ -62,85 +36,91 @@ class PayloadCheck(Check[PayloadSettings]):
 
     async def run(self, node: Node, connection: Connection) -> CheckResult:
         """As in the contract."""
-        del node
-        inventory = await connection.run(["sh", "-c", INVENTORY], timeout=120.0)
-        if inventory.exit_code != 0 or inventory.truncated:
-            words = plain(inventory.stderr, limit=300) or "too much to list"
-            return self.failed(f"the shipped files cannot be listed: {words}")
-        manifest, _, listing = inventory.stdout.partition("==\n")
-        if trouble := stale(manifest, connection.manifest):
-            return self.failed(trouble, final=True)
-        if trouble := drift(listing, connection.manifest):
-            return self.failed(trouble, final=True)
-        sessions = await connection.run(["sh", "-c", SESSIONS])
-        if sessions.exit_code != 0:
-            return self.failed(f"logins cannot be listed: {plain(sessions.stderr, limit=300)}")
-        trouble = touched(sessions.stdout)
-        return self.failed(trouble, final=True) if trouble else self.passed()
+        manifest = connection.manifest
+        modes = drift.expected(manifest)
+        looked, traced = await asyncio.gather(
+            connection.run(drift.look(), timeout=120.0, stdin=drift.as_input(modes)),
+            connection.run(logins.look(), timeout=60.0),
+        )
+        try:
+            found = drift.read_look(_answer(looked, "the shipped files"), modes)
+            wrong = version(found.digest, manifest.digest, node.labels.get(labels.DIGEST, ""))
+            if not wrong:
+                wrong = await _drift(connection, found)
+            traces = logins.read(_answer(traced, "who logged in"))
+        except ValueError as error:
+            return self.failed(str(error))
+        if hands := logins.by_hand(traces):
+            wrong = "\n".join(filter(None, (wrong, f"touched: {'; '.join(hands)}")))
+        return self.failed(wrong, final=True) if wrong else self._complete(traces)
+
+    def _complete(self, traces: logins.Traces) -> CheckResult:
+        """A log that lacks what it must have cannot show that nobody was there."""
+        if not traces.own:
+            return self.failed(
+                f"{layout.SESSIONS} names no connection of ours: who logged in is not known"
+            )
+        lost = logins.unseen(traces)
+        if not lost:
+            return self.passed()
+        address, port = (plain(part, limit=60) for part in lost[0])
+        return self.failed(
+            f"the journal does not show our own login from {address} port {port}, so it may lack "
+            "others: who logged in is not known"
+        )
 
 
-def stale(text: str, manifest: Manifest) -> str:
-    """What is wrong with the manifest on the node; empty when it is the present one."""
-    if text == manifest.text:
-        return ""
-    if not text:
+def version(there: str, tree: str, label: str) -> str:
+    """What is wrong with the payload as a whole; empty when it is the tree's.
+
+    `there` and `tree` are digests of the manifests on the node and here; `label` is the beginning
+    of the digest that the node was created with, empty when that is not known.
+    """
+    if not there:
         return "nothing was shipped to this node"
-    there = hashlib.sha256(text.encode()).hexdigest()
+    if there == tree:
+        if not label or tree.startswith(label):
+            return ""
+        return (
+            f"drift: this node was created with {label[:12]}, and it was made to hold "
+            f"{there[:12]} since; nodes are replaced, never changed: run 'spotdeploy cycle'"
+        )
+    if label and not there.startswith(label):
+        return f"drift: {layout.MANIFEST} was changed on the node; run 'spotdeploy cycle'"
     return (
-        f"stale: the tree has changed since this node was made (it has {there[:12]}, the tree is "
-        f"{manifest.digest[:12]}); run 'spotdeploy cycle'"
+        f"stale: the tree has changed since this node was created (the node has {there[:12]}, "
+        f"the tree is {tree[:12]}); run 'spotdeploy cycle'"
     )
 
 
-def drift(listing: str, manifest: Manifest) -> str:
-    """Which shipped files are not as they were shipped; empty when all are."""
-    modes, digests = read_listing(listing)
-    wrong = []
-    for entry in manifest.entries:
-        if entry.path not in modes:
-            wrong.append(f"{entry.path} is missing")
-        elif digests.get(entry.path) != entry.sha256:
-            wrong.append(f"{entry.path} was changed")
-        elif modes[entry.path] != f"{entry.mode:o}":
-            wrong.append(f"{entry.path} has mode {modes[entry.path]}, not {entry.mode:o}")
-    shipped = {entry.path for entry in manifest.entries}
-    added = sorted(p for p in modes.keys() - shipped if p.startswith(f"{PAYLOAD}/"))
-    wrong += [f"{path} was added" for path in added]
-    if not wrong:
+async def _drift(connection: Connection, found: drift.Found) -> str:
+    manifest = connection.manifest
+    command, given = drift.hashing(manifest, found)
+    changed = await _changed(connection, command, given, manifest) if given else []
+    differing = drift.differences(manifest, found, changed)
+    if not differing:
         return ""
-    more = f"; and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
-    return f"drift: {'; '.join(plain(line, limit=300) for line in wrong[:NAMED])}{more}"
+    more = f"; and {len(differing) - drift.NAMED} more" if len(differing) > drift.NAMED else ""
+    return f"drift: {'; '.join(differing[: drift.NAMED])}{more}"
 
 
-def read_listing(listing: str) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """Path to mode, and path to sha256. What is not a plain file has no digest."""
-    modes: dict[str, str] = {}
-    digests: dict[str, str] = {}
-    parts = listing.split("--\n")
-    roots = (PAYLOAD, UPLOADED)
-    for root, files, sums in zip(roots, parts[::2], parts[1::2], strict=False):
-        for line in files.splitlines():
-            mode, _, path = line.split(" ", 2)
-            modes[path] = mode
-        for line in sums.splitlines():
-            digest, _, path = line.partition("  ./")
-            digests[f"{root}/{path}"] = digest
-    return modes, digests
+async def _changed(
+    connection: Connection, command: Sequence[str], given: bytes, manifest: Manifest
+) -> list[str]:
+    seconds = 30.0 + manifest.size / HASHED_PER_SECOND
+    result = await connection.run(command, timeout=seconds, stdin=given)
+    changed = drift.read_hashing(result.stdout)
+    if result.exit_code != 0 and not changed:
+        raise ValueError(_unanswered(result, "the digests of the shipped files"))
+    return changed
 
 
-def touched(text: str) -> str:
-    """Who was on the node by hand; empty when nobody was."""
-    marks, own, logged, console = (*text.split("==\n"), "", "", "")[:4]
-    if marks.strip():
-        return f"touched: {plain(marks, limit=500)}"
-    known = set(own.splitlines())
-    for line in logged.splitlines():
-        session = _SESSION.match(line)
-        if session and f"{session['address']} {session['port']}" not in known:
-            return (
-                f"touched: {plain(session['user'], limit=60)} logged in by hand from "
-                f"{session['address']} at {session['when']} ({session['what']})"
-            )
-    if console.strip():
-        return f"touched: a login by hand on the console: {plain(console, limit=300)}"
-    return ""
+def _answer(result: CommandResult, what: str) -> str:
+    if result.exit_code != 0 or result.truncated:
+        raise ValueError(_unanswered(result, what))
+    return result.stdout
+
+
+def _unanswered(result: CommandResult, what: str) -> str:
+    words = "the answer is too long" if result.truncated else f"exit code {result.exit_code}"
+    return f"the node did not tell {what}: {plain(result.stderr, limit=300) or words}"

@@ -6,6 +6,7 @@ from spotdeploy import layout
 from spotdeploy.check import Check, CheckResult, CheckSettings, Connection
 from spotdeploy.duration import Duration
 from spotdeploy.model import Node
+from spotdeploy.text import plain
 
 QUESTION = (
     f"if [ ! -s {layout.BEFORE_REBOOT} ]; then echo never; "
@@ -40,4 +41,4 @@ class RebootedCheck(Check[RebootedSettings]):
             return self.failed("it has not gone down since the reboot was ordered")
         if answer == "never":
             return self.failed("no reboot was ever ordered", final=True)
-        return self.failed(f"the node did not say: {answer[:200]!r}")
+        return self.failed(f"the node did not say: {plain(answer, limit=200)!r}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Final
 
 import msgspec
 
@@ -11,29 +12,42 @@ from spotdeploy.check import Check, CheckResult, CheckSettings, Connection
 from spotdeploy.duration import Duration
 from spotdeploy.model import Node
 from spotdeploy.text import plain
+from spotdeploy_checks.units import refuse_odd_unit
 
-PROPERTIES = (
-    "Id", "LoadState", "ActiveState", "SubState", "UnitFileState", "Result", "NRestarts",
-    "ExecMainStatus",
+PROPERTIES: Final = (
+    "Id", "LoadState", "LoadError", "ActiveState", "SubState", "UnitFileState", "Result",
+    "NRestarts", "ExecMainCode", "ExecMainStatus",
 )  # fmt: skip
-ENABLED = frozenset({"enabled", "enabled-runtime", "static", "alias", "indirect", "generated"})
-TAIL = 5
+ENABLED: Final = frozenset({"enabled", "alias", "generated"})
+"""What comes up at boot by itself. `static` is not among them: something else must want it."""
+TAIL: Final = 10
+_EXITED: Final = "1"
+_ENDED_BY_SIGNAL: Final = ("2", "3")
+"""CLD_KILLED and CLD_DUMPED of waitid(2), as systemd shows ExecMainCode."""
 
 
 class SystemdSettings(CheckSettings, frozen=True, kw_only=True):
     """The keys of a `systemd` check."""
 
     units: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
-    max_restarts: Annotated[int, msgspec.Meta(ge=0)] = 0
-    """How often systemd may have restarted a unit since boot. Restarts only ever add up, so a
-    unit that is restarted while it should be stable fails, however briefly it was down."""
     enabled: bool = True
     """Whether units must be enabled, so that they come up at boot."""
+    max_restarts: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """How often systemd may have restarted a unit by itself since boot, or since it was started
+    by hand. The count only grows, so a unit that is restarted while it should be stable fails,
+    however briefly it was down."""
     stable_for: Duration = Duration("5s")
+
+    def __post_init__(self) -> None:
+        """Refuse names that no unit can have, and names given twice."""
+        for index, unit in enumerate(self.units):
+            refuse_odd_unit(f"units[{index}]", unit)
+            if unit in self.units[:index]:
+                raise ValueError(f"units[{index}]: {unit!r} is named twice")
 
 
 class SystemdCheck(Check[SystemdSettings]):
-    """Ask for all units at once."""
+    """Ask for all units at once; of those that fail, bring the last lines of the journal."""
 
     kind = "systemd"
     Settings = SystemdSettings
@@ -45,36 +59,34 @@ class SystemdCheck(Check[SystemdSettings]):
     async def run(self, node: Node, connection: Connection) -> CheckResult:
         """As in the contract."""
         del node
-        result = await connection.run(question(self.settings.units))
-        if result.exit_code != 0:
-            return self.failed(plain(result.stderr, limit=300) or "systemctl did not answer")
+        units = self.settings.units
+        result = await connection.run(question(units))
         found = parse(result.stdout)
-        wrong = {
-            unit: trouble
-            for unit, facts in zip(self.settings.units, found, strict=False)
-            if (trouble := self._trouble(facts))
-        }
-        if len(found) != len(self.settings.units):
-            return self.failed(f"systemctl told of {len(found)} units")
+        if len(found) != len(units):
+            words = plain(result.stderr, limit=300) or f"it told of {len(found)} units"
+            return self.failed(f"systemctl did not tell of {len(units)} units: {words}")
+        by_unit = dict(zip(units, found, strict=True))
+        if absent := [unit for unit, facts in by_unit.items() if is_absent(facts)]:
+            return self.failed(await _absence(connection, absent), final=True)
+        wrong = {unit: words for unit, facts in by_unit.items() if (words := self._trouble(facts))}
         if not wrong:
             return self.passed()
-        text = "; ".join(f"{unit} {trouble}" for unit, trouble in wrong.items())
-        return self.failed(
-            text + await _last_words(connection, list(wrong)), final=_hopeless(found)
-        )
+        text = "; ".join(f"{unit} {words}" for unit, words in wrong.items())
+        looping = any(restarts(facts) > self.settings.max_restarts for facts in found)
+        return self.failed(text + await _last_words(connection, list(wrong)), final=looping)
 
-    def _trouble(self, facts: dict[str, str]) -> str:
+    def _trouble(self, facts: Mapping[str, str]) -> str:
+        wanted = self.settings
+        found = []
         if facts["LoadState"] != "loaded":
-            return f"does not exist ({facts['LoadState']})"
-        if facts["ActiveState"] != "active":
-            how = f"{facts['ActiveState']} ({facts['SubState']})"
-            return f"is {how}, result {facts['Result']}, exit status {facts['ExecMainStatus']}"
-        if self.settings.enabled and facts["UnitFileState"] not in ENABLED:
-            return f"is active and not enabled ({facts['UnitFileState'] or 'no unit file'})"
-        restarts = int(facts["NRestarts"] or 0) if facts["NRestarts"].isdigit() else 0
-        if restarts > self.settings.max_restarts:
-            return f"was restarted {restarts} times since boot"
-        return ""
+            found.append(" ".join(filter(None, ("is", facts["LoadState"], facts["LoadError"]))))
+        elif facts["ActiveState"] != "active":
+            found.append(f"is {facts['ActiveState']} ({facts['SubState']}){ending(facts)}")
+        if wanted.enabled and facts["UnitFileState"] not in ENABLED:
+            found.append(f"is not enabled ({facts['UnitFileState'] or 'no unit file'})")
+        if restarts(facts) > wanted.max_restarts:
+            found.append(f"was restarted {restarts(facts)} times, {wanted.max_restarts} allowed")
+        return plain(", ".join(found), limit=400)
 
 
 def question(units: Sequence[str]) -> list[str]:
@@ -92,12 +104,53 @@ def parse(text: str) -> list[dict[str, str]]:
     ]
 
 
-def _hopeless(found: Sequence[dict[str, str]]) -> bool:
-    return any(facts["LoadState"] == "not-found" for facts in found)
+def is_absent(facts: Mapping[str, str]) -> bool:
+    """Whether there is no such unit."""
+    return facts["LoadState"] == "not-found"
+
+
+def restarts(facts: Mapping[str, str]) -> int:
+    """How often systemd restarted the unit by itself; 0 for units that are no services."""
+    count = facts["NRestarts"]
+    return int(count) if count.isdecimal() and len(count) < 12 else 0
+
+
+def ending(facts: Mapping[str, str]) -> str:
+    """How the unit's main process ended, when it did."""
+    code, status = facts["ExecMainCode"], facts["ExecMainStatus"]
+    result = facts["Result"]
+    words = [f"result {result}"] if result not in ("", "success") else []
+    if code == _EXITED:
+        words.append(f"exit status {status}")
+    elif code in _ENDED_BY_SIGNAL:
+        words.append(f"ended by signal {status}")
+    return "".join(f", {word}" for word in words)
+
+
+def last_lines(units: Sequence[str]) -> list[str]:
+    """The command that prints what these units said last."""
+    return [
+        *("journalctl", "--boot", "--quiet", "--no-pager", "--output=short-iso"),
+        f"--lines={TAIL}",
+        *(f"--unit={unit}" for unit in units),
+    ]
 
 
 async def _last_words(connection: Connection, units: Sequence[str]) -> str:
-    names = [f"--unit={unit}" for unit in units]
-    command = ["journalctl", "--boot", "--no-pager", "--output=short", f"--lines={TAIL}", *names]
-    said = plain((await connection.run(command)).stdout, limit=1000)
+    said = plain((await connection.run(last_lines(units))).stdout, limit=2000)
     return f"\n{said}" if said else ""
+
+
+async def _absence(connection: Connection, absent: Sequence[str]) -> str:
+    listing = ["systemctl", "list-unit-files", "--plain", "--no-legend", "--no-pager"]
+    lines = (await connection.run(listing)).stdout.splitlines()
+    known = [line.split()[0] for line in lines if line.strip()]
+    return "; ".join(f"{unit} does not exist{_near(unit, known)}" for unit in absent)
+
+
+def _near(unit: str, known: Sequence[str]) -> str:
+    """Names like it. Endings are left out of the comparison: ".service" makes all names alike."""
+    stems = {name.rpartition(".")[0]: name for name in known}
+    stem = unit.rpartition(".")[0] or unit
+    near = [stems[one] for one in difflib.get_close_matches(stem, stems, n=3)]
+    return f" (there is {', '.join(plain(name, limit=80) for name in near)})" if near else ""

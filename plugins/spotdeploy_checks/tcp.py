@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from typing import Annotated, Literal
-
-import msgspec
+from typing import Final
 
 from spotdeploy.check import Check, CheckResult, CheckSettings, Connection
 from spotdeploy.duration import Duration
 from spotdeploy.model import Node
 from spotdeploy.text import plain
+from spotdeploy_checks.matching import expression
+from spotdeploy_checks.ports import Port, Side, exchange, place
 
-Side = Literal["node", "here"]
-Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+LIMIT: Final = 4096
+"""Bytes of a banner that are read."""
 
 
 class TcpSettings(CheckSettings, frozen=True, kw_only=True, rename={"from_": "from"}):
@@ -22,62 +21,51 @@ class TcpSettings(CheckSettings, frozen=True, kw_only=True, rename={"from_": "fr
 
     port: Port
     from_: Side = "node"
-    """Who connects: the node to itself, or this computer to the node's address."""
     banner: str = ""
-    """A regular expression that the first line must match."""
+    """A regular expression that the first bytes sent must match; nothing is read without."""
     timeout: Duration = Duration("5s")
 
     def __post_init__(self) -> None:
         """Refuse an expression that does not compile."""
-        compiled(self.banner)
+        expression("banner", self.banner)
 
 
 class TcpCheck(Check[TcpSettings]):
-    """Connect, and read a line when a banner is wanted."""
+    """Connect, and read what is said when a banner is wanted."""
 
     kind = "tcp"
     Settings = TcpSettings
 
     def title(self) -> str:
         """As in the contract."""
-        return f"tcp :{self.settings.port}"
+        return f"tcp {place(self.settings.port, self.settings.from_)}"
 
     async def run(self, node: Node, connection: Connection) -> CheckResult:
         """As in the contract."""
         del node
+        wanted = self.settings
+        heard = bytearray()
+
+        def enough(data: bytes) -> bool:
+            heard[:] = data
+            return bool(expression("banner", wanted.banner).search(_text(data)))
+
         try:
-            async with asyncio.timeout(self.settings.timeout):
-                return await self._ask(connection)
+            async with asyncio.timeout(wanted.timeout):
+                await exchange(connection, wanted.port, wanted.from_, b"", enough, LIMIT)
         except TimeoutError:
-            return self.failed(f"no answer within {self.settings.timeout}")
-        except ConnectionError as error:
-            return self.failed(str(error))
-
-    async def _ask(self, connection: Connection) -> CheckResult:
-        reader, writer = await connect(connection, self.settings.port, self.settings.from_)
-        try:
-            if not self.settings.banner:
-                return self.passed()
-            line = plain((await reader.read(512)).decode(errors="replace"), limit=200)
-            if compiled(self.settings.banner).search(line):
-                return self.passed(line)
-            return self.failed(f"it said {line!r}, not {self.settings.banner!r}")
-        finally:
-            writer.close()
+            said = f", but said {_said(heard)!r}" if heard else ""
+            return self.failed(f"no answer within {wanted.timeout}{said}")
+        except OSError as error:
+            return self.failed(plain(str(error), limit=300))
+        if enough(bytes(heard)):
+            return self.passed(_said(heard))
+        return self.failed(f"it said {_said(heard)!r}, which does not match {wanted.banner!r}")
 
 
-async def connect(
-    connection: Connection, port: int, side: Side
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Streams to a port, from the node itself or from here. Raises ConnectionError."""
-    if side == "node":
-        return await connection.open_tcp(port)
-    return await connection.dial(port)
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")
 
 
-def compiled(expression: str) -> re.Pattern[str]:
-    """A regular expression. Raises ValueError that names it when it is not one."""
-    try:
-        return re.compile(expression, re.MULTILINE)
-    except re.error as error:
-        raise ValueError(f"{expression!r} is not a regular expression: {error}") from error
+def _said(data: bytes | bytearray) -> str:
+    return plain(_text(bytes(data)), limit=200)

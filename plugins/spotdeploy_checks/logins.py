@@ -1,0 +1,199 @@
+"""Who was on a node by hand.
+
+sshd writes a line for every login to the journal, and spotdeploy registers the address and port of
+each connection of its own on the node. A login that is not registered was made by hand. A
+registered one that the journal does not show means that the journal is not whole, and then it
+proves nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Final
+
+from spotdeploy import layout
+from spotdeploy.text import plain
+
+CUT_SHORT: Final = timedelta(seconds=2)
+"""A login without any session that ended this soon was a connection attempt of ours that was
+broken off before it could register; nobody can have done anything with it."""
+NAMED: Final = 20
+_MARGIN: Final = 60
+"""Seconds by which a clock may have been set back at first boot."""
+_FIRST_BOOT: Final = f"{layout.STATE}/ends-at"
+"""Written at the first boot, never again. What an image's own past has in the journal is older."""
+_LINES: Final = (
+    "Accepted [^ ]+ for |Starting session: |"
+    "(Connection (closed|reset) by|Disconnected from|Closing connection to) .*port [0-9]+$|"
+    "pam_unix\\((login|remote):session\\): session opened for user "
+)
+
+# Sessions are moved out of ssh.service, and old logs lack _COMM: sshd is found by its identifier
+# (`sshd-session` since OpenSSH 9.8). Facility 10 is where PAM tells of logins on a console.
+_LOOK: Final = f"""
+export LC_ALL=C
+if [ -e {layout.TOUCHED} ]; then
+    echo T
+    head -c 2000 {layout.TOUCHED} | sed 's/^/T /'
+    echo
+fi
+[ ! -e {layout.SESSIONS} ] || sed 's/^/S /' {layout.SESSIONS}
+set --
+if born=$(stat -c %Y {_FIRST_BOOT} 2>/dev/null); then
+    set -- "--since=@$((born - {_MARGIN}))"
+fi
+journalctl --quiet --no-pager --utc --output=short-iso "$@" \\
+    SYSLOG_IDENTIFIER=sshd SYSLOG_IDENTIFIER=sshd-session + SYSLOG_FACILITY=10 \\
+    | grep --text --extended-regexp '{_LINES}' \\
+    | awk '/: Starting session: /{{
+               said = $0
+               sub(/^.*: Starting session: /, "", said)
+               sub(/ id [0-9]+$/, "", said)
+               if (said in seen) next
+               seen[said] = 1
+           }}
+           {{ print "L " $0 }}'
+"""
+_LINE: Final = re.compile(r"(\S+) \S+ [^\s\[:]+(?:\[\d+\])?: (.*)")
+_FROM: Final = r"for (?P<user>\S+) from (?P<address>\S+) port (?P<port>\d+)"
+_ACCEPTED: Final = re.compile(rf"Accepted \S+ {_FROM}(?: .*)?")
+_SESSION: Final = re.compile(rf"Starting session: (?P<kind>.*) {_FROM}(?: id \d+)?")
+_CLOSED: Final = re.compile(
+    r"(?:Connection (?:closed|reset) by|Disconnected from|Closing connection to)"
+    r" (?:user \S+ )?(?P<address>\S+) port (?P<port>\d+)"
+)
+_CONSOLE: Final = re.compile(
+    r"pam_unix\(\w+:session\): session opened for user (?P<user>[^\s(]+).*"
+)
+
+Peer = tuple[str, str]
+"""Address and port, as sshd sees them."""
+
+
+class What(Enum):
+    """What a line of the journal tells."""
+
+    LOGIN = "Accepted"
+    SESSION = "Starting session"
+    CLOSED = "Connection closed"
+    CONSOLE = "login"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the journal."""
+
+    what: What
+    when: str
+    user: str = ""
+    peer: Peer = ("", "")
+    kind: str = ""
+    """Of a session, for example "shell on pts/0"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What a node tells of those who were on it."""
+
+    marks: tuple[str, ...]
+    """Lines left by `spotdeploy ssh`."""
+    own: tuple[Peer, ...]
+    """Registered connections of spotdeploy's own, the oldest first."""
+    events: tuple[Event, ...]
+
+    def of(self, what: What) -> dict[Peer, list[Event]]:
+        """The events of one kind, by peer."""
+        found: dict[Peer, list[Event]] = {}
+        for event in self.events:
+            if event.what is what:
+                found.setdefault(event.peer, []).append(event)
+        return found
+
+
+def look() -> Sequence[str]:
+    """The command that tells who was on the node."""
+    return ["sh", "-c", _LOOK]
+
+
+def read(output: str) -> Traces:
+    """What that command said; a line that tells nothing is passed over."""
+    lines = [line.partition(" ")[::2] for line in output.splitlines()]
+    peers = [tuple(rest.split()) for tag, rest in lines if tag == "S"]
+    events = (_event(rest) for tag, rest in lines if tag == "L")
+    return Traces(
+        marks=tuple(plain(rest, limit=300) for tag, rest in lines if tag == "T"),
+        own=tuple((peer[0], peer[1]) for peer in peers if len(peer) == 2),
+        events=tuple(event for event in events if event),
+    )
+
+
+def by_hand(traces: Traces) -> list[str]:
+    """Every login that was not spotdeploy's own, in words."""
+    own = Counter(traces.own)
+    logins, sessions = traces.of(What.LOGIN), traces.of(What.SESSION)
+    closed = traces.of(What.CLOSED)
+    strangers = [
+        login
+        for peer, some in logins.items()
+        for login in some[own[peer] :]
+        if peer in sessions or not _broken_off(login, closed.get(peer, []))
+    ]
+    strangers += [some[0] for peer, some in sessions.items() if peer not in {*logins, *own}]
+    found = [f"marked by {mark}" for mark in traces.marks if mark]
+    if traces.marks and not found:
+        found.append("marked by a file that says nothing")
+    found += [_words(one, sessions.get(one.peer, [])) for one in strangers]
+    found += [_words(one) for some in traces.of(What.CONSOLE).values() for one in some]
+    more = [f"and {len(found) - NAMED} more"] if len(found) > NAMED else []
+    return [*found[:NAMED], *more]
+
+
+def unseen(traces: Traces) -> list[Peer]:
+    """Registered connections that the journal does not show, the oldest first."""
+    left = Counter({peer: len(some) for peer, some in traces.of(What.LOGIN).items()})
+    lost = []
+    for peer in traces.own:
+        left[peer] -= 1
+        if left[peer] < 0:
+            lost.append(peer)
+    return lost
+
+
+def _event(line: str) -> Event | None:
+    match = _LINE.fullmatch(line)
+    if match is None:
+        return None
+    when, said = plain(match[1], limit=40), match[2]
+    if m := _ACCEPTED.fullmatch(said):
+        return Event(What.LOGIN, when, m["user"], (m["address"], m["port"]))
+    if m := _SESSION.fullmatch(said):
+        return Event(What.SESSION, when, m["user"], (m["address"], m["port"]), m["kind"])
+    if m := _CLOSED.fullmatch(said):
+        return Event(What.CLOSED, when, peer=(m["address"], m["port"]))
+    if m := _CONSOLE.fullmatch(said):
+        return Event(What.CONSOLE, when, m["user"])
+    return None
+
+
+def _broken_off(login: Event, closed: Sequence[Event]) -> bool:
+    try:
+        began = datetime.fromisoformat(login.when)
+        ends = [datetime.fromisoformat(one.when) for one in closed]
+        return any(timedelta() <= end - began <= CUT_SHORT for end in ends)
+    except (ValueError, TypeError):
+        return False
+
+
+def _words(login: Event, sessions: Sequence[Event] = ()) -> str:
+    user, address = plain(login.user, limit=60), plain(login.peer[0], limit=60)
+    if login.what is What.CONSOLE:
+        return f"{user} logged in by hand on the console at {login.when}"
+    kinds = plain(", ".join(dict.fromkeys(one.kind for one in sessions)), limit=100)
+    return (
+        f"{user} logged in by hand from {address} at {login.when} ({kinds or 'without a session'})"
+    )

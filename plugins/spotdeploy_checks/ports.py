@@ -1,0 +1,52 @@
+"""Talking to a TCP port of a node: from the node itself, or from this computer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from spotdeploy.check import Connection
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Side = Literal["node", "here"]
+"""Who connects: the node to itself, through ssh; or this computer to the node's address."""
+_CHUNK: Final = 65536
+
+
+async def exchange(
+    connection: Connection, port: int, side: Side, say: bytes,
+    enough: Callable[[bytes], bool], limit: int,
+) -> bytes:  # fmt: skip
+    """Connect, send `say`, and read until `enough`, the end, or `limit` bytes.
+
+    Raises OSError when the port refuses or cuts the connection.
+    """
+    reader, writer = await _streams(connection, port, side)
+    try:
+        writer.write(say)
+        await writer.drain()
+        heard = b""
+        while not enough(heard) and len(heard) < limit:
+            data = await reader.read(min(_CHUNK, limit - len(heard)))
+            if not data:
+                break
+            heard += data
+        return heard
+    finally:
+        writer.close()
+
+
+def place(port: int, side: Side) -> str:
+    """How titles and details name it: ":80", or ":80 from here"."""
+    return f":{port}" if side == "node" else f":{port} from here"
+
+
+async def _streams(
+    connection: Connection, port: int, side: Side
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if side == "node":
+        return await connection.open_tcp(port)
+    return await connection.dial(port)

@@ -1,0 +1,252 @@
+"""The check `payload`: was anybody on the node by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spotdeploy_checks import logins
+from tests.plugins.checks.shipped import OWN, ShippedNode, line, login, session, ship
+
+STRANGER = ("192.0.2.7", "40000")
+
+
+@pytest.fixture
+async def node(tmp_path: Path) -> ShippedNode:
+    return await ship(tmp_path, lambda tree, uploads: (tree / "a").touch())
+
+
+async def touched(node: ShippedNode) -> str:
+    """What the check says of a node that somebody was on."""
+    result = await node.check()
+    assert (result.ok, result.final) == (False, True), result
+    assert result.detail.startswith("touched: ")
+    return result.detail.removeprefix("touched: ")
+
+
+async def test_connections_that_are_registered_are_not_by_hand(node: ShippedNode) -> None:
+    node.register("2001:db8::1", "50002")
+    node.journal(login("2001:db8::1", "50002"), session("command", "2001:db8::1", "50002"))
+    assert (await node.check()).ok
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["command", "shell on pts/0", "command on pts/3", "subsystem 'sftp'",
+     "forced-command (config) 'internal-sftp from 10.0.0.1 port 50001'"],
+)  # fmt: skip
+async def test_a_session_of_any_kind_from_elsewhere_is_by_hand(
+    node: ShippedNode, kind: str
+) -> None:
+    node.journal(login(*STRANGER, user="joe"), session(kind, *STRANGER, user="joe"))
+    assert await touched(node) == (
+        f"joe logged in by hand from 192.0.2.7 at 2026-11-24T04:20:23+0000 ({kind})"
+    )
+
+
+async def test_another_port_of_the_same_address_is_by_hand(node: ShippedNode) -> None:
+    node.journal(login(OWN[0], "50009"), session("command", OWN[0], "50009"))
+    assert "by hand from 10.0.0.1" in await touched(node)
+
+
+async def test_a_port_that_was_used_again_is_by_hand(node: ShippedNode) -> None:
+    node.journal(login(*OWN), session("shell on pts/0", *OWN))
+    assert "by hand" in await touched(node)
+
+
+async def test_a_port_that_we_used_twice_ourselves_is_not(node: ShippedNode) -> None:
+    node.register(*OWN)
+    node.journal(login(*OWN), session("command", *OWN))
+    assert (await node.check()).ok
+
+
+async def test_a_session_is_by_hand_even_when_its_login_is_lost(node: ShippedNode) -> None:
+    node.journal(session("shell on pts/1", *STRANGER))
+    assert "(shell on pts/1)" in await touched(node)
+
+
+async def test_a_tunnel_without_a_session_is_by_hand(node: ShippedNode) -> None:
+    node.journal(
+        login(*STRANGER),
+        line(f"Closing connection to {' port '.join(STRANGER)}", "2026-11-24T04:20:26+0000"),
+    )
+    assert "(without a session)" in await touched(node)
+
+
+@pytest.mark.parametrize(
+    "end",
+    ["Connection closed by {}", "Connection reset by user spotdeploy {}",
+     "Disconnected from user spotdeploy {}", "Closing connection to {}"],
+)  # fmt: skip
+async def test_an_attempt_of_ours_that_broke_off_before_it_could_register_is_not_by_hand(
+    node: ShippedNode, end: str
+) -> None:
+    peer = " port ".join(STRANGER)
+    node.journal(login(*STRANGER), line(end.format(peer), "2026-11-24T04:20:24+0000"))
+    assert (await node.check()).ok
+
+
+async def test_a_short_login_with_a_session_is_by_hand(node: ShippedNode) -> None:
+    node.journal(
+        login(*STRANGER),
+        session("command", *STRANGER),
+        line(f"Closing connection to {' port '.join(STRANGER)}"),
+    )
+    assert "by hand" in await touched(node)
+
+
+async def test_a_login_that_has_not_ended_is_by_hand(node: ShippedNode) -> None:
+    node.journal(login(*STRANGER))
+    assert "by hand" in await touched(node)
+
+
+async def test_newer_sshd_is_read_too(node: ShippedNode) -> None:
+    said = login(*STRANGER).replace("sshd[86]", "sshd-session[86]").replace("+0000", "+00:00")
+    node.journal(said)
+    assert "by hand" in await touched(node)
+
+
+async def test_a_login_on_the_console_is_by_hand(node: ShippedNode) -> None:
+    node.journal(
+        line("pam_unix(login:session): session opened for user root(uid=0) by (uid=0)",
+             program="login[239]"),
+    )  # fmt: skip
+    assert await touched(node) == (
+        "root logged in by hand on the console at 2026-11-24T04:20:23+0000"
+    )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Accepted key ED25519 SHA256:oRJj found at /home/spotdeploy/.ssh/authorized_keys:1",
+        "Postponed publickey for joe from 192.0.2.7 port 40000 ssh2 [preauth]",
+        "Connection from 192.0.2.7 port 40000 on 10.77.0.2 port 22 rdomain \"\"",
+        "Failed password for root from 192.0.2.7 port 40000 ssh2",
+        "Invalid user admin from 192.0.2.7 port 40000",
+        "Connection closed by invalid user admin 192.0.2.7 port 40000 [preauth]",
+        "Disconnected from authenticating user root 192.0.2.7 port 40000 [preauth]",
+        "pam_unix(sshd:session): session opened for user spotdeploy(uid=1000) by (uid=0)",
+        "pam_unix(sudo:session): session opened for user root(uid=0) by (uid=1000)",
+        "pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)",
+        "pam_unix(systemd-user:session): session opened for user root(uid=0) by (uid=0)",
+        "pam_unix(login:session): session closed for user root",
+    ],
+)  # fmt: skip
+async def test_what_is_no_login_is_not_taken_for_one(node: ShippedNode, said: str) -> None:
+    node.journal(line(said))
+    assert (await node.check()).ok
+
+
+async def test_the_mark_of_spotdeploy_ssh_is_shown(node: ShippedNode) -> None:
+    (node.state / "touched").write_text("2026-11-24T04:00:00Z joe on laptop: spotdeploy ssh\n")
+    assert await touched(node) == "marked by 2026-11-24T04:00:00Z joe on laptop: spotdeploy ssh"
+
+
+async def test_an_empty_mark_is_a_mark(node: ShippedNode) -> None:
+    (node.state / "touched").touch()
+    assert await touched(node) == "marked by a file that says nothing"
+
+
+async def test_drift_and_logins_are_told_together(node: ShippedNode) -> None:
+    node.journal(login(*STRANGER))
+    (node.payload / "a").write_text("edited")
+    result = await node.check()
+    assert result.final
+    first, second = result.detail.splitlines()
+    assert first == "drift: /opt/spotdeploy/payload/a was changed"
+    assert second.startswith("touched: ")
+
+
+@pytest.mark.parametrize("journal", ["", "-- No entries --\n", login(*STRANGER)])
+async def test_a_journal_without_our_own_logins_proves_nothing(
+    node: ShippedNode, journal: str
+) -> None:
+    (node.root / "journal").write_text(journal)
+    assert not (await node.check()).ok
+
+
+async def test_a_journal_that_lost_its_beginning_proves_nothing(node: ShippedNode) -> None:
+    node.register("10.0.0.1", "50002")
+    (node.root / "journal").write_text(login("10.0.0.1", "50002"))
+    result = await node.check()
+    assert (result.ok, result.final) == (False, False)
+    assert "does not show our own login from 10.0.0.1 port 50001" in result.detail
+
+
+async def test_a_node_without_registered_connections_proves_nothing(node: ShippedNode) -> None:
+    (node.state / "sessions").unlink()
+    (node.root / "journal").write_text("")
+    result = await node.check()
+    assert (result.ok, result.final) == (False, False)
+    assert "names no connection of ours" in result.detail
+
+
+async def test_a_node_without_a_journal_proves_nothing(node: ShippedNode) -> None:
+    (node.root / "bin/journalctl").write_text("#!/bin/sh\nexit 1\n")
+    result = await node.check()
+    assert (result.ok, result.final) == (False, False)
+    assert "does not show our own login" in result.detail
+
+
+async def test_a_question_that_failed_is_no_pass(node: ShippedNode) -> None:
+    (node.root / "bin/awk").write_text("#!/bin/sh\nexit 127\n")
+    (node.root / "bin/awk").chmod(0o755)
+    result = await node.check()
+    assert (result.ok, result.final) == (False, False)
+    assert "the node did not tell who logged in" in result.detail
+
+
+async def test_what_the_image_lived_through_before_the_first_boot_is_left_out(
+    node: ShippedNode,
+) -> None:
+    await node.check()
+    asked = (node.root / "journalctl-was-asked").read_text()
+    assert f"--since=@{1_795_000_000 - 60} " in asked
+    (node.state / "ends-at").unlink()
+    await node.check()
+    assert "--since" not in (node.root / "journalctl-was-asked").read_text()
+
+
+async def test_thousands_of_commands_of_ours_give_a_short_answer(node: ShippedNode) -> None:
+    node.journal(*(session("command", *OWN, number=number) for number in range(20_000)))
+    answer = await node.here.run(logins.look())
+    assert len(answer.stdout) < 1000
+    assert (await node.check()).ok
+
+
+async def test_a_crowd_is_named_up_to_a_number(node: ShippedNode) -> None:
+    node.journal(*(login("192.0.2.7", str(port)) for port in range(2000, 2000 + 5_000)))
+    words = await touched(node)
+    assert words.endswith(f"and {5_000 - logins.NAMED} more")
+    assert len(words) < 5000
+
+
+async def test_hostile_text_in_the_log_is_shown_harmlessly(node: ShippedNode) -> None:
+    (node.root / "journal").write_bytes(
+        (login(*OWN) + login(*STRANGER, user="\x1b[2Jjoe")).encode() + b"\xff\xfe\n"
+    )
+    words = await touched(node)
+    assert "\x1b" not in words
+    assert words.startswith("joe logged in")
+
+
+@given(st.text(max_size=300))
+def test_no_answer_breaks_the_reader(text: str) -> None:
+    for answer in (text, f"L {text}", f"L {login(*STRANGER)}L {text}\nS {text}\nT {text}"):
+        traces = logins.read(answer)
+        assert not any(c < " " for words in logins.by_hand(traces) for c in words if c != "\t")
+        logins.unseen(traces)
+
+
+def test_the_command_only_reads() -> None:
+    script = logins.look()[-1]
+    assert not any(word in script.split() for word in ("rm", "mv", "tee", "touch", ">", ">>"))
+
+
+def test_an_answer_is_read_into_what_it_tells() -> None:
+    traces = logins.read("T\nT who\nS 1.2.3.4 5\nS odd\nL nothing\n")
+    assert traces == logins.Traces(("", "who"), (("1.2.3.4", "5"),), ())
