@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from spotdeploy_local.layout import Layout
 from spotdeploy_local.nspawn import NspawnEngine
-from tests.cycles.project import COMMAND, PATIENCE, Done, Project
+from tests.cycles.project import COMMAND, PATIENCE, Done, Project, eventually
 from tests.labs.gcp import MachineLab
 from tests.labs.gcp.faults import QUOTA
 
@@ -79,6 +80,33 @@ def test_a_gcp_cycle_walks_on_when_a_zone_is_exhausted(project: InLab, lab: Mach
     assert done.code == 0, done
     zones = {one.zone for one in lab.cloud.living()}
     assert zones == {"us-central1-a", "us-central1-b"}
+
+
+def test_a_gcp_cycle_survives_a_lost_answer_and_throttling(project: InLab, lab: MachineLab) -> None:
+    lab.faults.lose_reply("compute.instances.bulkInsert")
+    lab.faults.throttle("compute.instances.aggregatedList", times=3)
+    project.config["nodes"]["count"] = 1
+    project.config["payload"]["reboot"] = False
+    done = project.cycle()
+    assert done.code == 0, done
+    assert len(lab.cloud.instances) == 1
+
+
+def test_a_preempted_gcp_node_is_never_blamed_on_the_payload(
+    project: InLab, lab: MachineLab
+) -> None:
+    project.entry("sleep 120")
+    project.config["nodes"]["count"] = 1
+    with ThreadPoolExecutor(1) as threads:
+        cycle = threads.submit(project.cycle)
+        eventually(lambda: "RUNNING" in lab.instances().values(), "a node runs", PATIENCE)
+        lab.forget_calls()
+        listed = "instances.aggregatedList"
+        eventually(lambda: lab.methods().count(listed) >= 2, "the node is seen", PATIENCE)
+        lab.preempt(next(iter(lab.instances())))
+        done = cycle.result()
+    assert done.code == 3, done
+    assert "preempted" in done.out + done.err
 
 
 def test_a_gcp_cycle_without_quota_is_an_infrastructure_failure_in_googles_words(
