@@ -45,6 +45,7 @@ def _read(link: str) -> str:
         with urlopen(link, timeout=TIMEOUT) as answer:  # noqa: S310  # checked above
             data: bytes = answer.read()
     except HTTPError as error:
+        error.close()
         if error.code == 404:
             return ""
         raise ProviderError(f"cannot read the console's text: HTTP {error.code}") from None

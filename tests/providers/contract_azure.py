@@ -12,7 +12,7 @@ from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.nodes import node_id
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
-from tests.labs.azure.cloud import DEPLOYMENT
+from tests.labs.azure.desk import DEPLOYMENT
 from tests.labs.azure.faults import QUOTA
 from tests.labs.azure.lab import SUBSCRIPTION
 

@@ -15,6 +15,10 @@ PATHS = (
     "GET /subscriptions/{}/providers/microsoft.compute/skus",
     "GET /subscriptions/{}/providers/microsoft.compute/virtualmachines",
     "GET /subscriptions/{}/providers/microsoft.insights/eventtypes/management/values",
+    "GET /subscriptions/{}/operationresults/{}",
+    "GET /subscriptions/{}/providers/microsoft.compute/locations/{}/operations/{}",
+    "GET /subscriptions/{}/resourcegroups/{}/providers/microsoft.resources/deployments/{}"
+    "/operationstatuses/{}",
     "GET /subscriptions/{}/resourcegroups",
     "DELETE /subscriptions/{}/resourcegroups/{}",
     "GET /subscriptions/{}/resourcegroups/{}",

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from tests.labs.azure.call import Json
 from tests.labs.azure.faults import Trouble
 
+DAY = 86400.0
+
 
 @dataclass
 class Timing:
@@ -41,6 +43,8 @@ class Group:
     """When it will be gone, once it is being deleted."""
     resources: dict[str, Json] = field(default_factory=dict)
     """Networks, security groups and schedules, by id in lower case."""
+    shutdowns: dict[str, float] = field(default_factory=dict)
+    """When machines are to be deallocated, by their ids in lower case."""
 
 
 @dataclass
@@ -176,3 +180,10 @@ class Deployment:
 def stamp(moment: float) -> str:
     """A time as Azure writes it."""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + ".1234567+00:00"
+
+
+def next_time(time_of_day: str, now: float) -> float:
+    """When it will next be this time (UTC, HHMM)."""
+    seconds = int(time_of_day[:2]) * 3600 + int(time_of_day[2:]) * 60
+    midnight = now - now % DAY
+    return midnight + seconds + (DAY if midnight + seconds <= now else 0)

@@ -26,7 +26,7 @@ from spotdeploy_azure.launch import group_name, shutdown_time
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
 from tests.labs.azure.call import Json
-from tests.labs.azure.cloud import DEPLOYMENT, GROUP
+from tests.labs.azure.desk import DEPLOYMENT, GROUP
 from tests.labs.azure.faults import ALLOCATION, QUOTA, SKU, Trouble
 from tests.providers.azure.conftest import LABELS, SCOPE, SIZE, MakeProvider, batch, offer
 
@@ -144,6 +144,20 @@ def test_a_time_of_day_never_ends_a_node_before_its_time() -> None:
     assert shutdown_time(86399, 0.0) == "2359"
     assert shutdown_time(59, 86400.0) == "0000"
     assert shutdown_time(86400, 0.0) is None
+
+
+def test_a_node_that_nobody_comes_back_for_is_deallocated_when_its_life_ends(
+    make: MakeProvider, lab: AzureLab, clock: ManualClock
+) -> None:
+    clock.sleep(time.time() - clock.now())
+    provider = make()
+    provider.create(offer(), batch(2, time_to_live=7200.0))
+    clock.sleep(7000)
+    assert {node.state for node in provider.nodes(SCOPE)} == {NodeState.RUNNING}
+    clock.sleep(200)
+    listed = provider.nodes(SCOPE)
+    assert [node.cloud_state for node in listed] == ["deallocated"] * 2
+    assert {node.state for node in listed} == {NodeState.STOPPED}
 
 
 def test_a_long_life_has_no_schedule(provider: AzureProvider, lab: AzureLab) -> None:

@@ -11,7 +11,7 @@ from spotdeploy.model import NodeState
 from spotdeploy.testing import ManualClock
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
-from tests.labs.azure.cloud import GROUP, MACHINE
+from tests.labs.azure.desk import GROUP, MACHINE
 from tests.providers.azure import conftest as world
 from tests.providers.azure.conftest import SCOPE, MakeProvider, batch, offer
 

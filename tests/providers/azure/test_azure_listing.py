@@ -12,7 +12,7 @@ from spotdeploy.model import NodeState
 from spotdeploy.testing import ManualClock
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
-from tests.labs.azure.cloud import GROUP, PAGE
+from tests.labs.azure.desk import GROUP, PAGE
 from tests.labs.azure.faults import Trouble
 from tests.providers.azure.conftest import LABELS, SCOPE, MakeProvider, batch, offer
 
@@ -129,10 +129,10 @@ def test_a_server_that_fails_asks_for_patience(
 def test_an_answer_of_another_shape_is_never_an_empty_list(
     provider: AzureProvider, lab: AzureLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tests.labs.azure import cloud
+    from tests.labs.azure import grouping
     from tests.labs.azure.call import answer
 
-    monkeypatch.setattr(cloud.Cloud, "_list_groups", lambda *_: answer({"values": []}))
+    monkeypatch.setattr(grouping.GroupDesk, "_list_groups", lambda *_: answer({"values": []}))
     with pytest.raises(ProviderError, match="not as documented"):
         provider.nodes(SCOPE)
     lab.wrong.clear()
