@@ -12,6 +12,7 @@ import pytest
 
 from spotdeploy import keys, labels
 from spotdeploy.bootstrap import Bootstrap
+from spotdeploy.config_load import decode
 from spotdeploy.model import Batch, FateKind, Market, Node, NodeState, Offer
 from spotdeploy_gcp.config import GcpConfig
 from spotdeploy_gcp.provider import GcpProvider
@@ -55,7 +56,9 @@ class User:
         self.lab = lab
         self.folder = folder
         self.keys = keys.make(folder, "shop")
-        self.provider = GcpProvider(GcpConfig(sizes=("e2-small",), **lab.table), REGION)
+        self.provider = GcpProvider(
+            decode({**lab.table, "sizes": ["e2-small"]}, GcpConfig, "lab"), REGION
+        )
 
     def create(self, count: int, life: float = 3600.0) -> tuple[Node, ...]:
         batch = Batch(

@@ -122,9 +122,10 @@ def disks(cloud: Cloud, call: Call) -> Json:
 def delete_disk(cloud: Cloud, call: Call) -> Json:
     zone, name = call.name("zone"), call.name("disk")
     path = f"projects/{cloud.project}/zones/{zone}/disks/{name}"
+    attached = {(one.zone, one.name) for one in cloud.living()}
     if (zone, name) not in cloud.disks:
         raise missing(path)
-    if any((one.zone, one.name) == (zone, name) for one in cloud.living()):
+    if (zone, name) in attached:
         words = f"The disk resource '{path}' is already being used"
         raise GoogleError(400, "resourceInUseByAnotherResource", words)
     del cloud.disks[zone, name]
