@@ -1,23 +1,26 @@
 """Every provider that is installed with us keeps the contract: a new one is tested by existing.
 
-The lab of provider NAME is `tests/providers/contract_NAME.py`: a class `Contract` that subclasses
-`ProviderContract` and overrides its fixtures. Marks go on that class.
+Where the contract's lab of provider NAME is written: see `tests/providers/README.md`.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 from spotdeploy.registry import Registry
 from spotdeploy.testing import ProviderContract
 
+LABS = Path(__file__).parent / "providers"
+
 
 def providers() -> list[str]:
-    """The names of our own providers."""
+    """The names of our own providers whose contract is not a test file of its own."""
     ours = [point for point in Registry().known() if point.dist and point.dist.name == "spotdeploy"]
-    return [point.name for point in ours if hasattr(point.load(), "spotdeploy_register_provider")]
+    names = [point.name for point in ours if hasattr(point.load(), "spotdeploy_register_provider")]
+    return [name for name in names if not list(LABS.rglob(f"test_{name}_contract.py"))]
 
 
 def contract_of(name: str) -> type:
@@ -30,7 +33,7 @@ def contract_of(name: str) -> type:
             raise
         return _missing(module)
     assert issubclass(contract, ProviderContract)
-    return type("Contract", (contract,), {"pytestmark": list(getattr(contract, "pytestmark", []))})
+    return contract
 
 
 def _missing(module: str) -> type:

@@ -36,7 +36,7 @@ from spotdeploy.model import Node, NodeState
 from spotdeploy.testing.connection import ScriptedConnection, Server
 
 LARGE = 1 << 20
-AT_ONCE = 5.0
+AT_ONCE = 3.0
 """Seconds within which one question must be answered."""
 FOREVER = 60.0
 HOSTILE = (
@@ -110,7 +110,8 @@ class CheckContract:
         assert (settings.within, settings.stable_for, settings.every) == (7.0, 3.0, 0.5)
 
     def test_settings_are_frozen(self, check: Check[Any]) -> None:
-        assert type(check.settings).__struct_config__.frozen
+        with pytest.raises(AttributeError):
+            check.settings.within = 1.0
 
     def test_settings_refuse_unknown_keys(
         self, check_class: type[Check[Any]], table: dict[str, object]

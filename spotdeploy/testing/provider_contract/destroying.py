@@ -21,11 +21,11 @@ class Destroying(LabFixtures):
 
     def test_destroying_some_leaves_the_others(self, lab: Lab) -> None:
         first, second, third = lab.create(3)
-        (stranger,) = lab.beside().create()
+        (stranger,) = lab.beside.create()
         lab.provider.destroy([second])
         lab.until_gone([second])
         assert lab.living() == {first.id, third.id}
-        assert lab.beside().living() == {stranger.id}
+        assert lab.beside.living() == {stranger.id}
 
     def test_destroying_nothing_calls_nothing(self, lab: Lab) -> None:
         assert lab.count_calls(lambda: lab.provider.destroy([])) == 0

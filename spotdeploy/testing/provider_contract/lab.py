@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 import pytest
 
 from spotdeploy import labels as label_rules
-from spotdeploy.model import Batch, Node, NodeState, Offer, Pool
+from spotdeploy.model import Batch, Created, Node, NodeState, Offer, Pool
 from spotdeploy.provider import Provider, ProviderConfig, SupportsPrepare
 from spotdeploy.testing.clock import Clock, SystemClock
 
@@ -72,10 +73,11 @@ class Powers:
     """Undo all of the above that still stands; called before each test cleans up."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Lab:
     """A provider, one of its offers, and a deployment of its own for each test."""
 
+    make_provider: Callable[[], Provider[Any]]
     provider: Provider[Any]
     offer: Offer
     deployment: str
@@ -83,15 +85,24 @@ class Lab:
     facts: Facts
     powers: Powers
     calls: Callable[[], int] | None
+    made: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
 
     @property
     def scope(self) -> dict[str, str]:
         """The labels of everything that this test makes."""
         return label_rules.scope(self.deployment)
 
+    @cached_property
     def beside(self) -> Lab:
-        """The same lab for another deployment."""
-        return replace(self, deployment=f"{self.deployment}-b")
+        """The lab of another deployment, with a provider object of its own."""
+        return replace(
+            self,
+            provider=self.make_provider(),
+            deployment=f"{self.deployment}-b",
+            made=set(),
+            seen=set(),
+        )
 
     def batch(self, count: int = 1, run: str = "run-1") -> Batch:
         """A request with a token of its own."""
@@ -107,16 +118,24 @@ class Lab:
             time_to_live=3600.0,
         )
 
+    def request(self, batch: Batch) -> Created:
+        """Ask for nodes of the first offer."""
+        created = self.provider.create(self.offer, batch)
+        self.made.update(ids(created.nodes))
+        return created
+
     def create(self, count: int = 1, run: str = "run-1") -> tuple[Node, ...]:
         """Make nodes and wait until they are listed."""
-        nodes = self.provider.create(self.offer, self.batch(count, run)).nodes
+        nodes = self.request(self.batch(count, run)).nodes
         assert len(nodes) == count, f"asked for {count} nodes and got {len(nodes)}"
         self.until_listed(nodes)
         return nodes
 
     def listed(self) -> dict[str, Node]:
         """The nodes of this test's deployment, by id."""
-        return {node.id: node for node in self.provider.nodes(self.scope)}
+        found = {node.id: node for node in self.provider.nodes(self.scope)}
+        self.seen.update(found)
+        return found
 
     def living(self) -> set[str]:
         """The ids of those that are not on their way out."""
@@ -158,14 +177,20 @@ class Lab:
         """Destroy and release everything of this test."""
         if self.powers.heal:
             self.powers.heal()
-        nodes = list(self.listed().values())
-        self.provider.destroy(nodes)
-        self.until_gone(nodes)
-        self.until(self._released, self.facts.gone_within, "be released")
+        self.until(self._all_seen, self.facts.listed_within, "be listed")
+        self.until(self._cleared, self.facts.gone_within, "be gone and released")
 
-    def _released(self) -> bool:
+    def _all_seen(self) -> bool:
+        """False while the cloud does not yet list what it has made."""
+        self.listed()
+        return self.made <= self.seen
+
+    def _cleared(self) -> bool:
+        """One round of cleaning."""
+        listed = self.listed().values()
+        self.provider.destroy([node for node in listed if node.state is not NodeState.GOING])
         self.provider.release(self.provider.leftovers(self.scope))
-        return not self.provider.leftovers(self.scope)
+        return not listed and not self.provider.leftovers(self.scope)
 
 
 def ids(nodes: Iterable[Node]) -> set[str]:
@@ -246,10 +271,12 @@ class LabFixtures:
         if isinstance(provider, SupportsPrepare):
             provider.prepare(lambda _: None)
         deployment = f"contract-{secrets.token_hex(3)}"
-        lab = Lab(provider, provider.offers(pool)[0], deployment, clock, facts, powers, calls)
+        offer = provider.offers(pool)[0]
+        lab = Lab(make_provider, provider, offer, deployment, clock, facts, powers, calls)
         yield lab
         lab.clean()
-        lab.beside().clean()
+        if "beside" in vars(lab):
+            lab.beside.clean()
 
 
 CLOUD_LIBRARIES = (

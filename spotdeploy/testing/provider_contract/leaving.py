@@ -41,7 +41,7 @@ class Leaving(LabFixtures):
         assert list(lab.provider.leftovers(lab.scope)) == list(things)
 
     def test_leftovers_of_others_are_not_named(self, lab: Lab) -> None:
-        _, theirs = _with_leftovers(lab.beside())
+        _, theirs = _with_leftovers(lab.beside)
         lab.create()
         mine = {thing.id for thing in lab.provider.leftovers(lab.scope)}
         assert not mine & {thing.id for thing in theirs}

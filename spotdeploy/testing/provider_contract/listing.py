@@ -32,9 +32,9 @@ class Listing(LabFixtures):
         assert ids(make_provider().nodes(lab.scope)) == ids(created)
 
     def test_nodes_leaves_out_what_has_other_labels(self, lab: Lab) -> None:
-        mine, others = lab.create(), lab.beside().create()
+        mine, others = lab.create(), lab.beside.create()
         assert lab.listed().keys() == ids(mine)
-        assert lab.beside().listed().keys() == ids(others)
+        assert lab.beside.listed().keys() == ids(others)
 
     def test_nodes_wants_every_label(self, lab: Lab) -> None:
         lab.create(run="run-1")
@@ -48,7 +48,7 @@ class Listing(LabFixtures):
 
     def test_labels_come_back_in_the_spelling_they_were_given(self, lab: Lab) -> None:
         batch = lab.batch()
-        lab.until_listed(lab.provider.create(lab.offer, batch).nodes)
+        lab.until_listed(lab.request(batch).nodes)
         (node,) = lab.listed().values()
         assert dict(batch.labels).items() <= dict(node.labels).items()
 

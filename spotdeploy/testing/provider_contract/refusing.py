@@ -13,7 +13,7 @@ class Refusing(LabFixtures):
 
     def test_a_partial_fill_is_a_result_and_says_why(self, lab: Lab) -> None:
         need(lab.powers.limit_to, "Powers.limit_to")(2)
-        created = lab.provider.create(lab.offer, lab.batch(3))
+        created = lab.request(lab.batch(3))
         assert len(created.nodes) == 2
         assert created.shortfall
         lab.until_listed(created.nodes)
@@ -22,14 +22,14 @@ class Refusing(LabFixtures):
     def test_no_capacity_raises_capacity_error_and_creates_nothing(self, lab: Lab) -> None:
         need(lab.powers.no_capacity, "Powers.no_capacity")()
         with pytest.raises(CapacityError) as error:
-            lab.provider.create(lab.offer, lab.batch(2))
+            lab.request(lab.batch(2))
         assert error.value.message
         assert lab.listed() == {}
 
     def test_a_used_up_quota_raises_quota_error_and_creates_nothing(self, lab: Lab) -> None:
         need(lab.powers.used_up_quota, "Powers.used_up_quota")()
         with pytest.raises(QuotaError) as error:
-            lab.provider.create(lab.offer, lab.batch(2))
+            lab.request(lab.batch(2))
         assert error.value.message
         assert lab.listed() == {}
 
@@ -38,7 +38,7 @@ class Refusing(LabFixtures):
         need(lab.powers.expire_credentials, "Powers.expire_credentials")()
         for ask in (
             lambda: lab.provider.nodes(lab.scope),
-            lambda: lab.provider.create(lab.offer, lab.batch()),
+            lambda: lab.request(lab.batch()),
             lambda: lab.provider.destroy([node]),
         ):
             with pytest.raises(CredentialsError) as error:
