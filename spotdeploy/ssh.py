@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 import asyncssh
+from asyncssh.stream import SSHTCPStreamSession
 
 from spotdeploy import layout
 from spotdeploy.check import CommandResult, Connection
@@ -127,11 +128,13 @@ class NodeConnection(Connection):
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """As in the contract."""
         try:
-            streams = await self._require().open_connection(host, port)
+            channel, session = await self._require().create_connection(_Tunnel, host, port)
         except asyncssh.ChannelOpenError as error:
             raise ConnectionRefusedError(f"port {port} on the node: {error.reason}") from error
         except _CUT as error:
             raise self._unreachable(_reason(error)) from error
+        tunnel = cast("_Tunnel", session)
+        streams = (asyncssh.SSHReader(tunnel, channel), asyncssh.SSHWriter(tunnel, channel))
         return cast("tuple[asyncio.StreamReader, asyncio.StreamWriter]", streams)
 
     async def dial(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -208,6 +211,15 @@ class NodeConnection(Connection):
 
     def _unreachable(self, why: str) -> UnreachableError:
         return UnreachableError(f"{self.node.name}: {why}", phase="connection")
+
+
+class _Tunnel(SSHTCPStreamSession[bytes]):
+    """A connection from the node to a port. Callers know sockets: when the ssh connection is
+    lost, reading and writing raise ConnectionError, as they do there."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        lost = ConnectionResetError("the ssh connection was lost") if exc else None
+        super().connection_lost(lost)
 
 
 async def connect_until(

@@ -19,9 +19,11 @@ from typing import Final
 from spotdeploy import layout
 from spotdeploy.text import plain
 
-CUT_SHORT: Final = timedelta(seconds=2)
+BROKEN_OFF: Final = timedelta(seconds=2)
 """A login without any session that ended this soon was a connection attempt of ours that was
 broken off before it could register; nobody can have done anything with it."""
+SETTLED: Final = timedelta(seconds=5)
+"""A login may be ours and not yet registered; after this time it is not."""
 NAMED: Final = 20
 _MARGIN: Final = 60
 """Seconds by which a clock may have been set back at first boot."""
@@ -29,7 +31,7 @@ _FIRST_BOOT: Final = f"{layout.STATE}/ends-at"
 """Written at the first boot, never again. What an image's own past has in the journal is older."""
 _LINES: Final = (
     "Accepted [^ ]+ for |Starting session: |"
-    "(Connection (closed|reset) by|Disconnected from|Closing connection to) .*port [0-9]+$|"
+    "pam_unix\\(sshd:session\\): session closed|"
     "pam_unix\\((login|remote):session\\): session opened for user "
 )
 
@@ -37,36 +39,37 @@ _LINES: Final = (
 # (`sshd-session` since OpenSSH 9.8). Facility 10 is where PAM tells of logins on a console.
 _LOOK: Final = f"""
 export LC_ALL=C
+set --
+if born=$(stat -c %Y {_FIRST_BOOT} 2>/dev/null); then
+    set -- "--since=@$((born - {_MARGIN}))"
+fi
+logged=$(
+    journalctl --quiet --no-pager --utc --output=short-iso "$@" \\
+        SYSLOG_IDENTIFIER=sshd SYSLOG_IDENTIFIER=sshd-session + SYSLOG_FACILITY=10 \\
+        | grep --text --extended-regexp '{_LINES}' \\
+        | awk '/: Starting session: /{{
+                   said = $0
+                   sub(/^.*: Starting session: /, "", said)
+                   sub(/ id [0-9]+$/, "", said)
+                   if (said in seen) next
+                   seen[said] = 1
+               }}
+               {{ print "L " $0 }}'
+) || exit 1
+printf '%s\\n' "$logged"
 if [ -e {layout.TOUCHED} ]; then
     echo T
     head -c 2000 {layout.TOUCHED} | sed 's/^/T /'
     echo
 fi
 [ ! -e {layout.SESSIONS} ] || sed 's/^/S /' {layout.SESSIONS}
-set --
-if born=$(stat -c %Y {_FIRST_BOOT} 2>/dev/null); then
-    set -- "--since=@$((born - {_MARGIN}))"
-fi
-journalctl --quiet --no-pager --utc --output=short-iso "$@" \\
-    SYSLOG_IDENTIFIER=sshd SYSLOG_IDENTIFIER=sshd-session + SYSLOG_FACILITY=10 \\
-    | grep --text --extended-regexp '{_LINES}' \\
-    | awk '/: Starting session: /{{
-               said = $0
-               sub(/^.*: Starting session: /, "", said)
-               sub(/ id [0-9]+$/, "", said)
-               if (said in seen) next
-               seen[said] = 1
-           }}
-           {{ print "L " $0 }}'
+date --utc '+N %Y-%m-%dT%H:%M:%S+0000'
 """
-_LINE: Final = re.compile(r"(\S+) \S+ [^\s\[:]+(?:\[\d+\])?: (.*)")
+_LINE: Final = re.compile(r"(\S+) \S+ ([^\s\[:]+(?:\[\d+\])?): (.*)")
 _FROM: Final = r"for (?P<user>\S+) from (?P<address>\S+) port (?P<port>\d+)"
 _ACCEPTED: Final = re.compile(rf"Accepted \S+ {_FROM}(?: .*)?")
 _SESSION: Final = re.compile(rf"Starting session: (?P<kind>.*) {_FROM}(?: id \d+)?")
-_CLOSED: Final = re.compile(
-    r"(?:Connection (?:closed|reset) by|Disconnected from|Closing connection to)"
-    r" (?:user \S+ )?(?P<address>\S+) port (?P<port>\d+)"
-)
+_CLOSED: Final = re.compile(r"pam_unix\(sshd:session\): session closed.*")
 _CONSOLE: Final = re.compile(
     r"pam_unix\(\w+:session\): session opened for user (?P<user>[^\s(]+).*"
 )
@@ -80,7 +83,7 @@ class What(Enum):
 
     LOGIN = "Accepted"
     SESSION = "Starting session"
-    CLOSED = "Connection closed"
+    CLOSED = "session closed"
     CONSOLE = "login"
 
 
@@ -94,6 +97,8 @@ class Event:
     peer: Peer = ("", "")
     kind: str = ""
     """Of a session, for example "shell on pts/0"."""
+    process: str = ""
+    """What wrote the line, for example "sshd[86]"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,8 @@ class Traces:
     own: tuple[Peer, ...]
     """Registered connections of spotdeploy's own, the oldest first."""
     events: tuple[Event, ...]
+    now: str = ""
+    """By the node's clock."""
 
     def of(self, what: What) -> dict[Peer, list[Event]]:
         """The events of one kind, by peer."""
@@ -129,28 +136,40 @@ def read(output: str) -> Traces:
         marks=tuple(plain(rest, limit=300) for tag, rest in lines if tag == "T"),
         own=tuple((peer[0], peer[1]) for peer in peers if len(peer) == 2),
         events=tuple(event for event in events if event),
+        now=next((rest for tag, rest in lines if tag == "N"), ""),
     )
 
 
-def by_hand(traces: Traces) -> list[str]:
-    """Every login that was not spotdeploy's own, in words."""
+def strangers(traces: Traces) -> list[Event]:
+    """Every login that was not spotdeploy's own."""
     own = Counter(traces.own)
     logins, sessions = traces.of(What.LOGIN), traces.of(What.SESSION)
-    closed = traces.of(What.CLOSED)
-    strangers = [
+    ends = [event for event in traces.events if event.what is What.CLOSED]
+    found = [
         login
         for peer, some in logins.items()
         for login in some[own[peer] :]
-        if peer in sessions or not _broken_off(login, closed.get(peer, []))
+        if peer in sessions or not any(_broken_off(login, end) for end in ends)
     ]
-    strangers += [some[0] for peer, some in sessions.items() if peer not in {*logins, *own}]
-    found = [f"marked by {mark}" for mark in traces.marks if mark]
-    if traces.marks and not found:
-        found.append("marked by a file that says nothing")
-    found += [_words(one, sessions.get(one.peer, [])) for one in strangers]
-    found += [_words(one) for some in traces.of(What.CONSOLE).values() for one in some]
-    more = [f"and {len(found) - NAMED} more"] if len(found) > NAMED else []
-    return [*found[:NAMED], *more]
+    found += [some[0] for peer, some in sessions.items() if peer not in {*logins, *own}]
+    return found + [event for event in traces.events if event.what is What.CONSOLE]
+
+
+def in_words(traces: Traces, found: Sequence[Event]) -> list[str]:
+    """Who was there by hand: those logins, and the marks that `spotdeploy ssh` left."""
+    sessions = traces.of(What.SESSION)
+    words = [f"marked by {mark}" for mark in traces.marks if mark]
+    if traces.marks and not words:
+        words.append("marked by a file that says nothing")
+    words += [_words(one, sessions.get(one.peer, [])) for one in found]
+    more = [f"and {len(words) - NAMED} more"] if len(words) > NAMED else []
+    return [*words[:NAMED], *more]
+
+
+def may_be_ours(traces: Traces, login: Event) -> bool:
+    """Whether a login is so new that it may be registered, or broken off, in a moment."""
+    age = _between(login.when, traces.now)
+    return age is not None and age < SETTLED
 
 
 def unseen(traces: Traces) -> list[Peer]:
@@ -168,25 +187,28 @@ def _event(line: str) -> Event | None:
     match = _LINE.fullmatch(line)
     if match is None:
         return None
-    when, said = plain(match[1], limit=40), match[2]
+    when, process, said = plain(match[1], limit=40), match[2], match[3]
     if m := _ACCEPTED.fullmatch(said):
-        return Event(What.LOGIN, when, m["user"], (m["address"], m["port"]))
+        return Event(What.LOGIN, when, m["user"], (m["address"], m["port"]), process=process)
     if m := _SESSION.fullmatch(said):
         return Event(What.SESSION, when, m["user"], (m["address"], m["port"]), m["kind"])
-    if m := _CLOSED.fullmatch(said):
-        return Event(What.CLOSED, when, peer=(m["address"], m["port"]))
     if m := _CONSOLE.fullmatch(said):
         return Event(What.CONSOLE, when, m["user"])
-    return None
+    return Event(What.CLOSED, when, process=process) if _CLOSED.fullmatch(said) else None
 
 
-def _broken_off(login: Event, closed: Sequence[Event]) -> bool:
+def _broken_off(login: Event, end: Event) -> bool:
+    lasted = _between(login.when, end.when)
+    return end.process == login.process and lasted is not None and lasted <= BROKEN_OFF
+
+
+def _between(first: str, second: str) -> timedelta | None:
+    """The time from one to the other; None when it is not known, or is negative."""
     try:
-        began = datetime.fromisoformat(login.when)
-        ends = [datetime.fromisoformat(one.when) for one in closed]
-        return any(timedelta() <= end - began <= CUT_SHORT for end in ends)
+        passed = datetime.fromisoformat(second) - datetime.fromisoformat(first)
     except (ValueError, TypeError):
-        return False
+        return None
+    return passed if passed >= timedelta() else None
 
 
 def _words(login: Event, sessions: Sequence[Event] = ()) -> str:

@@ -36,23 +36,28 @@ class PayloadCheck(Check[PayloadSettings]):
 
     async def run(self, node: Node, connection: Connection) -> CheckResult:
         """As in the contract."""
-        manifest = connection.manifest
-        modes = drift.expected(manifest)
+        given = drift.as_input(drift.expected(connection.manifest))
         looked, traced = await asyncio.gather(
-            connection.run(drift.look(), timeout=120.0, stdin=drift.as_input(modes)),
+            connection.run(drift.look(), timeout=120.0, stdin=given),
             connection.run(logins.look(), timeout=60.0),
         )
         try:
-            found = drift.read_look(_answer(looked, "the shipped files"), modes)
-            wrong = version(found.digest, manifest.digest, node.labels.get(labels.DIGEST, ""))
-            if not wrong:
-                wrong = await _drift(connection, found)
+            wrong = await _shipped(node, connection, _answer(looked, "the shipped files"))
             traces = logins.read(_answer(traced, "who logged in"))
         except ValueError as error:
             return self.failed(str(error))
-        if hands := logins.by_hand(traces):
-            wrong = "\n".join(filter(None, (wrong, f"touched: {'; '.join(hands)}")))
-        return self.failed(wrong, final=True) if wrong else self._complete(traces)
+        return self._judged(wrong, traces)
+
+    def _judged(self, wrong: str, traces: logins.Traces) -> CheckResult:
+        strangers = logins.strangers(traces)
+        hands = logins.in_words(traces, strangers)
+        if not wrong and not hands:
+            return self._complete(traces)
+        told = [wrong] if wrong else []
+        if hands:
+            told.append(f"touched: {'; '.join(hands)}")
+        unsettled = all(logins.may_be_ours(traces, one) for one in strangers)
+        return self.failed("\n".join(told), final=bool(wrong or traces.marks) or not unsettled)
 
     def _complete(self, traces: logins.Traces) -> CheckResult:
         """A log that lacks what it must have cannot show that nobody was there."""
@@ -93,8 +98,12 @@ def version(there: str, tree: str, label: str) -> str:
     )
 
 
-async def _drift(connection: Connection, found: drift.Found) -> str:
+async def _shipped(node: Node, connection: Connection, looked: str) -> str:
+    """What is wrong with the shipped files, in one line; empty when nothing is."""
     manifest = connection.manifest
+    found = drift.read_look(looked, drift.expected(manifest))
+    if wrong := version(found.digest, manifest.digest, node.labels.get(labels.DIGEST, "")):
+        return wrong
     command, given = drift.hashing(manifest, found)
     changed = await _changed(connection, command, given, manifest) if given else []
     differing = drift.differences(manifest, found, changed)

@@ -19,16 +19,24 @@ OWN = ("10.0.0.1", "50001")
 JOURNALCTL = '#!/bin/sh\necho "$@" > {root}/journalctl-was-asked\ncat {root}/journal\n'
 
 
-def line(said: str, when: str = "2026-11-24T04:20:23+0000", program: str = "sshd[86]") -> str:
+WHEN = "2026-11-24T04:20:23+0000"
+NOW = "2026-11-24T04:30:00+0000"
+
+
+def line(said: str, when: str = WHEN, program: str = "sshd[86]") -> str:
     """One line of the journal, as `journalctl --output=short-iso --utc` prints it."""
     return f"{when} node-1 {program}: {said}\n"
 
 
-def login(address: str, port: str, user: str = "spotdeploy") -> str:
+def login(address: str, port: str, user: str = "spotdeploy", when: str = WHEN) -> str:
     """What sshd says of a login, without its session."""
-    return line(
-        f"Accepted publickey for {user} from {address} port {port} ssh2: ED25519 SHA256:oRJj+/gk"
-    )
+    key = "ED25519 SHA256:oRJj+/gk"
+    return line(f"Accepted publickey for {user} from {address} port {port} ssh2: {key}", when)
+
+
+def end(when: str, program: str = "sshd[86]") -> str:
+    """What sshd says when a login of its own ends."""
+    return line("pam_unix(sshd:session): session closed for user spotdeploy", when, program)
 
 
 def session(kind: str, address: str, port: str, user: str = "spotdeploy", number: int = 0) -> str:
@@ -56,6 +64,11 @@ class ShippedNode:
     @property
     def state(self) -> Path:
         return self.root / "var/lib/spotdeploy"
+
+    def clock(self, now: str) -> None:
+        """Set the node's clock."""
+        (self.root / "bin/date").write_text(f"#!/bin/sh\necho 'N {now}'\n")
+        (self.root / "bin/date").chmod(0o755)
 
     def journal(self, *lines: str) -> None:
         """Add lines to the journal."""
@@ -88,6 +101,7 @@ async def ship(folder: Path, fill: Callable[[Path, Path], None]) -> ShippedNode:
     node.state.mkdir(parents=True)
     (root / "bin/journalctl").write_text(JOURNALCTL.format(root=root))
     (root / "bin/journalctl").chmod(0o755)
+    node.clock(NOW)
     node.register(*OWN)
     node.journal(login(*OWN), session("command", *OWN), session("command", *OWN, number=1))
     (node.state / "ends-at").write_text("0")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotdeploy_checks import logins
-from tests.plugins.checks.shipped import OWN, ShippedNode, line, login, session, ship
+from tests.plugins.checks.shipped import NOW, OWN, ShippedNode, end, line, login, session, ship
 
 STRANGER = ("192.0.2.7", "40000")
 
@@ -69,38 +69,59 @@ async def test_a_session_is_by_hand_even_when_its_login_is_lost(node: ShippedNod
 
 
 async def test_a_tunnel_without_a_session_is_by_hand(node: ShippedNode) -> None:
-    node.journal(
-        login(*STRANGER),
-        line(f"Closing connection to {' port '.join(STRANGER)}", "2026-11-24T04:20:26+0000"),
-    )
+    node.journal(login(*STRANGER), end("2026-11-24T04:20:26+0000"))
     assert "(without a session)" in await touched(node)
 
 
-@pytest.mark.parametrize(
-    "end",
-    ["Connection closed by {}", "Connection reset by user spotdeploy {}",
-     "Disconnected from user spotdeploy {}", "Closing connection to {}"],
-)  # fmt: skip
 async def test_an_attempt_of_ours_that_broke_off_before_it_could_register_is_not_by_hand(
-    node: ShippedNode, end: str
+    node: ShippedNode,
 ) -> None:
-    peer = " port ".join(STRANGER)
-    node.journal(login(*STRANGER), line(end.format(peer), "2026-11-24T04:20:24+0000"))
+    node.journal(login(*STRANGER), end("2026-11-24T04:20:24+0000"))
     assert (await node.check()).ok
 
 
+@pytest.mark.parametrize(
+    "ending",
+    [end("2026-11-24T04:20:24+0000", "sshd[87]"), end("2026-11-24T04:20:22+0000"), end("soon"), ""],
+    ids=["of another login", "before it began", "at no time", "never"],
+)
+async def test_a_login_without_a_session_that_has_not_ended_is_by_hand(
+    node: ShippedNode, ending: str
+) -> None:
+    node.journal(login(*STRANGER), ending)
+    assert "by hand" in await touched(node)
+
+
 async def test_a_short_login_with_a_session_is_by_hand(node: ShippedNode) -> None:
-    node.journal(
-        login(*STRANGER),
-        session("command", *STRANGER),
-        line(f"Closing connection to {' port '.join(STRANGER)}"),
-    )
+    node.journal(login(*STRANGER), session("command", *STRANGER), end("2026-11-24T04:20:23+0000"))
     assert "by hand" in await touched(node)
 
 
-async def test_a_login_that_has_not_ended_is_by_hand(node: ShippedNode) -> None:
+async def test_a_login_of_this_moment_may_be_ours_and_is_asked_about_again(
+    node: ShippedNode,
+) -> None:
+    node.journal(login(*STRANGER), session("command", *STRANGER))
+    node.clock("2026-11-24T04:20:27+0000")
+    young = await node.check()
+    assert (young.ok, young.final) == (False, False)
+    node.register(*STRANGER)
+    assert (await node.check()).ok
+
+
+@pytest.mark.parametrize(
+    "now", ["2026-11-24T04:20:28+0000", "2026-11-24T04:20:22+0000", "now", "2026-11-24T04:20:24"]
+)
+async def test_a_login_that_is_older_or_of_unknown_age_is_settled(
+    node: ShippedNode, now: str
+) -> None:
     node.journal(login(*STRANGER))
+    node.clock(now)
     assert "by hand" in await touched(node)
+
+
+async def test_one_old_login_settles_it_whatever_else_is_new(node: ShippedNode) -> None:
+    node.journal(login(*STRANGER), login("192.0.2.8", "1", when=NOW))
+    assert "192.0.2.8" in await touched(node)
 
 
 async def test_newer_sshd_is_read_too(node: ShippedNode) -> None:
@@ -238,7 +259,10 @@ async def test_hostile_text_in_the_log_is_shown_harmlessly(node: ShippedNode) ->
 def test_no_answer_breaks_the_reader(text: str) -> None:
     for answer in (text, f"L {text}", f"L {login(*STRANGER)}L {text}\nS {text}\nT {text}"):
         traces = logins.read(answer)
-        assert not any(c < " " for words in logins.by_hand(traces) for c in words if c != "\t")
+        strangers = logins.strangers(traces)
+        assert not any(
+            c < " " for words in logins.in_words(traces, strangers) for c in words if c != "\t"
+        )
         logins.unseen(traces)
 
 

@@ -1,0 +1,190 @@
+"""The checks on a real machine: its own systemd, sshd, journal and reboots."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from spotdeploy.check import CheckResult
+from spotdeploy.errors import UnreachableError
+from spotdeploy_checks.http import HttpCheck
+from spotdeploy_checks.log import LogCheck
+from spotdeploy_checks.payload import PayloadCheck
+from spotdeploy_checks.rebooted import RebootedCheck
+from spotdeploy_checks.systemd import SystemdCheck
+from spotdeploy_checks.tcp import TcpCheck
+from tests.plugins.checks.machine import RealNode, booted
+
+pytestmark = pytest.mark.machines
+
+UNIT = """
+cat > /etc/systemd/system/{name}.service <<'END'
+[Unit]
+StartLimitIntervalSec=0
+[Service]
+ExecStart=/bin/sh -c '{run}'
+Restart=always
+RestartSec=100ms
+[Install]
+WantedBy=multi-user.target
+END
+systemctl enable --quiet --now {name}.service
+"""
+
+
+@pytest.fixture
+async def real(tmp_path: Path) -> AsyncIterator[RealNode]:
+    async with booted(tmp_path) as node:
+        yield node
+
+
+async def payload_words(real: RealNode) -> str:
+    """What the payload check says of a node that is not as it should be."""
+    return (await real.ask_until(settled, PayloadCheck)).detail
+
+
+def passed(result: CheckResult) -> bool:
+    return result.ok
+
+
+def settled(result: CheckResult) -> bool:
+    """Failed for good. A passing answer is an error: it would not be asked again."""
+    assert not result.ok, result
+    return result.final
+
+
+async def test_a_node_passes_before_and_after_its_reboot(real: RealNode) -> None:
+    assert not (await real.ask(RebootedCheck)).ok
+    before = await real.ask(PayloadCheck)
+    assert before.ok, before
+    await real.reboot()
+    after = await real.ask(PayloadCheck)
+    assert after.ok, after
+    assert (await real.ask(RebootedCheck)).ok
+
+
+async def test_reconnecting_is_no_login_by_hand(real: RealNode) -> None:
+    for _ in range(3):
+        await real.connection.connect()
+    result = await real.ask(PayloadCheck)
+    assert result.ok, result
+
+
+async def test_an_attempt_broken_off_before_it_registered_is_no_login_by_hand(
+    real: RealNode,
+) -> None:
+    sock = await real.connection._dialer.open(real.node, 22, 5.0)
+    attempt = await real.connection._handshake(sock)
+    attempt.abort()
+    await attempt.wait_closed()
+    first = await real.ask(PayloadCheck)
+    assert not first.final
+    await real.ask_until(passed, PayloadCheck)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "kind"),
+    [
+        (("-T", "true"), "", "(command)"),
+        (("-tt",), "exit\n", "(shell on pts/"),
+        (("-T", "-s", "sftp"), "", "(subsystem 'sftp')"),
+    ],
+)
+async def test_a_login_by_hand_is_seen_and_still_seen_after_a_reboot(
+    real: RealNode, arguments: tuple[str, ...], given: str, kind: str
+) -> None:
+    await real.by_hand(*arguments, given=given)
+    for _ in range(2):
+        words = await payload_words(real)
+        assert words.startswith("touched: spotdeploy logged in by hand from ")
+        assert kind in words
+        await real.reboot()
+
+
+async def test_a_tunnel_by_hand_is_seen_while_it_stands(real: RealNode) -> None:
+    tunnel = asyncio.create_task(real.by_hand("-N", "-oServerAliveInterval=1"))
+    try:
+        await real.ask_until(lambda result: not result.ok, PayloadCheck)
+        assert "(without a session)" in await payload_words(real)
+    finally:
+        tunnel.cancel()
+        await asyncio.gather(tunnel, return_exceptions=True)
+
+
+async def test_a_login_on_the_console_is_seen(real: RealNode) -> None:
+    await real.do(
+        "(sleep 1; echo exit; sleep 1) | timeout 10 script -qc 'login -f root' /dev/null || true"
+    )
+    assert "root logged in by hand on the console at" in await payload_words(real)
+
+
+async def test_a_journal_that_was_cleared_proves_nothing(real: RealNode) -> None:
+    await real.do("journalctl --rotate; journalctl --vacuum-time=1us; rm -rf /var/log/journal/*/*")
+    await real.do("systemctl restart systemd-journald")
+    result = await real.ask(PayloadCheck)
+    assert not result.ok
+    assert "does not show our own login" in result.detail
+
+
+async def test_what_was_edited_on_the_node_is_named(real: RealNode) -> None:
+    await real.do(
+        "cd /opt/spotdeploy/payload; echo x >> conf/app.ini; chmod 700 run.sh; touch new;"
+        " rm /opt/uploaded_files/tool"
+    )
+    assert await payload_words(real) == (
+        "drift: /opt/spotdeploy/payload/conf/app.ini was changed; "
+        "/opt/spotdeploy/payload/new was added; "
+        "/opt/spotdeploy/payload/run.sh has mode 0700, not 0755; "
+        "/opt/uploaded_files/tool is missing"
+    )
+
+
+async def test_units_are_told_apart_by_what_became_of_them(real: RealNode) -> None:
+    await real.do(UNIT.format(name="steady", run="echo ready for work; exec sleep 1000"))
+    await real.do(UNIT.format(name="looping", run="echo no disk; exit 7"))
+    assert (await real.ask(SystemdCheck, units=["steady", "ssh.service"])).ok
+    assert (await real.ask(LogCheck, unit="steady.service", pattern="^ready for work$")).ok
+    forbidden = await real.ask(LogCheck, unit="looping.service", forbid="no disk")
+    assert forbidden.final
+    looping = await real.ask_until(settled, SystemdCheck, units=["steady", "looping"])
+    assert looping.detail.startswith("looping is ")
+    assert "was restarted" in looping.detail
+    assert "no disk" in looping.detail
+    await real.do("systemctl disable --quiet steady")
+    disabled = await real.ask(SystemdCheck, units=["steady"])
+    assert "steady is not enabled (disabled)" in disabled.detail
+    absent = await real.ask(SystemdCheck, units=["stedy.service"])
+    assert absent.detail == "stedy.service does not exist (there is steady.service)"
+    assert absent.final
+    typo = await real.ask(LogCheck, unit="stedy.service", forbid="x")
+    assert typo.detail == "it cannot be searched: there is no unit stedy.service"
+
+
+async def test_ports_are_reached_from_the_node_and_from_here(real: RealNode) -> None:
+    serve = "exec python3 -m http.server 8000 --bind 127.0.0.1 --directory /opt/spotdeploy/payload"
+    await real.do(UNIT.format(name="web", run=serve))
+    await real.ask_until(passed, HttpCheck, port=8000)
+    keys = {"port": 8000, "path": "/conf/app.ini", "contains": "answer = 42"}
+    assert (await real.ask(HttpCheck, **keys)).ok
+    refused = await real.ask(HttpCheck, **keys, **{"from": "here"})
+    assert "refused" in refused.detail
+    for side in ("node", "here"):
+        assert (await real.ask(TcpCheck, port=22, banner="^SSH-2", **{"from": side})).ok
+    closed = await real.ask(TcpCheck, port=8001)
+    assert "port 8001 on the node" in closed.detail
+
+
+async def test_a_connection_cut_while_a_port_is_read_is_a_failed_answer_and_no_crash(
+    real: RealNode,
+) -> None:
+    question = asyncio.create_task(real.ask(TcpCheck, port=22, banner="never", timeout="30s"))
+    await real.do("true")
+    with suppress(UnreachableError):
+        await real.do("systemctl kill --signal=KILL ssh.service")
+    result = await question
+    assert (result.ok, result.final) == (False, False)
+    assert result.detail == "the ssh connection was lost"
