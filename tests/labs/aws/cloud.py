@@ -52,6 +52,8 @@ class Instance:
     terminated_at: float | None = None
     noticed_at: float | None = None
     """When its interruption was announced."""
+    forgotten: bool = False
+    """True once the cloud no longer knows it at all, as an hour after its end."""
     reason: str = ""
     """Why it ended, as https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
     spells it; empty for what moto says."""
@@ -310,7 +312,8 @@ class Cloud:
             raise AwsError("InvalidInstanceID.NotFound", words)
 
     def _unseen(self, known: Instance) -> bool:
-        return self.timing.clock() - known.launched_at < self.timing.listing_delay
+        late = self.timing.clock() - known.launched_at < self.timing.listing_delay
+        return known.forgotten or late
 
     def _going(self, known: Instance) -> bool:
         ended = known.terminated_at

@@ -13,6 +13,7 @@ class Fault:
     """Something that happens to the next `times` matching calls."""
 
     action: str
+    """`*` is any."""
     times: int
     error: AwsError | None = None
     lose: str = ""
@@ -55,6 +56,21 @@ class Faults:
         """Answer the next calls with an error of AWS's."""
         self.queue.append(Fault(action, times, AwsError(code, words, status)))
 
+    def protect(self, instance: str) -> None:
+        """Refuse to end this instance, as with termination protection:
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ChangingDisableAPITermination.html
+        """
+        words = (
+            f"The instance '{instance}' may not be terminated. Modify its "
+            "'disableApiTermination' instance attribute and try again."
+        )
+        error = AwsError("OperationNotPermitted", words)
+        self.queue.append(
+            Fault(
+                "TerminateInstances", 1000, error, when=lambda c: instance in c.listed("InstanceId")
+            )
+        )
+
     def lose_reply(self, action: str, times: int = 1) -> None:
         """Let the next calls take effect, and answer nothing."""
         self.queue.append(Fault(action, times, lose="reply"))
@@ -78,7 +94,7 @@ class Faults:
     def take(self, call: Call) -> Fault | None:
         """The fault that happens to this call."""
         for fault in self.queue:
-            if fault.times > 0 and fault.action == call.action and fault.when(call):
+            if fault.times > 0 and fault.action in ("*", call.action) and fault.when(call):
                 fault.times -= 1
                 return fault
         return None

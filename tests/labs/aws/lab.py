@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from spotdeploy import labels
 from tests.labs.aws.call import Call, Reply, get, instances
 from tests.labs.aws.cloud import INTERRUPTED, Cloud, Timing
 from tests.labs.aws.faults import Faults
@@ -102,6 +103,24 @@ class AwsLab:
         root = self.ask(region, question).xml()
         found = {get(i, "instanceId"): get(i, "instanceState/name") for _, i in instances(root)}
         return {id_: state for id_, state in found.items() if state != "terminated"}
+
+    def remains(self, region: str) -> list[str]:
+        """Everything in a region that carries a deployment's label and still exists in moto."""
+        mine = {"Filter.1.Name": "tag-key", "Filter.1.Value.1": labels.DEPLOYMENT}
+        things = list(self.instances(region))
+        for action, id_ in (
+            ("DescribeVolumes", "volumeSet/{*}item/{*}volumeId"),
+            ("DescribeNetworkInterfaces", "networkInterfaceSet/{*}item/{*}networkInterfaceId"),
+            ("DescribeSecurityGroups", "securityGroupInfo/{*}item/{*}groupId"),
+        ):
+            root = self.ask(region, {"Action": action, **mine}).xml()
+            things += [str(found.text) for found in root.iterfind(f"{{*}}{id_}")]
+        return things
+
+    def forget(self, instance: str) -> None:
+        """End an instance and keep no record of it."""
+        self.end([instance])
+        self.cloud.known[instance].forgotten = True
 
     def notify(self, instance: str) -> None:
         """Announce the interruption of a spot instance, as EC2 does two minutes before it."""

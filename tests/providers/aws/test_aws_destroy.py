@@ -76,8 +76,7 @@ def test_destroying_nothing_calls_nothing(provider: AwsProvider, lab: AwsLab) ->
 def test_a_protected_instance_does_not_keep_the_others(provider: AwsProvider, lab: AwsLab) -> None:
     nodes = provider.create(offer(), batch(3)).nodes
     kept = nodes[1].id
-    words = f"The instance '{kept}' may not be terminated. Modify its 'disableApiTermination'."
-    lab.faults.refuse("TerminateInstances", "OperationNotPermitted", words)
+    lab.faults.protect(kept)
     with pytest.raises(ProviderError, match="may not be terminated"):
         provider.destroy(nodes)
     assert list(lab.instances(REGION)) == [kept]
