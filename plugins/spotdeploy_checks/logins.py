@@ -35,8 +35,10 @@ _LINES: Final = (
     "pam_unix\\((login|remote):session\\): session opened for user "
 )
 
-# Sessions are moved out of ssh.service, and old logs lack _COMM: sshd is found by its identifier
-# (`sshd-session` since OpenSSH 9.8). Facility 10 is where PAM tells of logins on a console.
+# sshd moves to a scope when it opens a session, and journald may miss the _COMM of a process that
+# ends at once, so sshd is found by its identifier (`sshd-session` since OpenSSH 9.8). PAM tells of
+# logins on a console under facility 10. The journal is read before the registered connections:
+# one that is made in between is then registered without being seen, which is asked about again.
 _LOOK: Final = f"""
 export LC_ALL=C
 set --
@@ -57,13 +59,13 @@ logged=$(
                {{ print "L " $0 }}'
 ) || exit 1
 printf '%s\\n' "$logged"
+date --utc '+N %Y-%m-%dT%H:%M:%S+0000'
 if [ -e {layout.TOUCHED} ]; then
     echo T
     head -c 2000 {layout.TOUCHED} | sed 's/^/T /'
     echo
 fi
 [ ! -e {layout.SESSIONS} ] || sed 's/^/S /' {layout.SESSIONS}
-date --utc '+N %Y-%m-%dT%H:%M:%S+0000'
 """
 _LINE: Final = re.compile(r"(\S+) \S+ ([^\s\[:]+(?:\[\d+\])?): (.*)")
 _FROM: Final = r"for (?P<user>\S+) from (?P<address>\S+) port (?P<port>\d+)"
@@ -144,12 +146,15 @@ def strangers(traces: Traces) -> list[Event]:
     """Every login that was not spotdeploy's own."""
     own = Counter(traces.own)
     logins, sessions = traces.of(What.LOGIN), traces.of(What.SESSION)
-    ends = [event for event in traces.events if event.what is What.CLOSED]
+    ends: dict[str, list[Event]] = {}
+    for event in traces.events:
+        if event.what is What.CLOSED:
+            ends.setdefault(event.process, []).append(event)
     found = [
         login
         for peer, some in logins.items()
         for login in some[own[peer] :]
-        if peer in sessions or not any(_broken_off(login, end) for end in ends)
+        if peer in sessions or not _broken_off(login, ends.get(login.process, ()))
     ]
     found += [some[0] for peer, some in sessions.items() if peer not in {*logins, *own}]
     return found + [event for event in traces.events if event.what is What.CONSOLE]
@@ -197,9 +202,9 @@ def _event(line: str) -> Event | None:
     return Event(What.CLOSED, when, process=process) if _CLOSED.fullmatch(said) else None
 
 
-def _broken_off(login: Event, end: Event) -> bool:
-    lasted = _between(login.when, end.when)
-    return end.process == login.process and lasted is not None and lasted <= BROKEN_OFF
+def _broken_off(login: Event, ends: Sequence[Event]) -> bool:
+    times = [_between(login.when, end.when) for end in ends]
+    return any(lasted is not None and lasted <= BROKEN_OFF for lasted in times)
 
 
 def _between(first: str, second: str) -> timedelta | None:

@@ -246,6 +246,13 @@ async def test_a_crowd_is_named_up_to_a_number(node: ShippedNode) -> None:
     assert len(words) < 5000
 
 
+async def test_a_list_of_our_connections_without_its_last_newline_is_read(
+    node: ShippedNode,
+) -> None:
+    (node.state / "sessions").write_text(" ".join(OWN))
+    assert (await node.check()).ok
+
+
 async def test_hostile_text_in_the_log_is_shown_harmlessly(node: ShippedNode) -> None:
     (node.root / "journal").write_bytes(
         (login(*OWN) + login(*STRANGER, user="\x1b[2Jjoe")).encode() + b"\xff\xfe\n"
