@@ -20,6 +20,9 @@ COMMANDS: Final = {
     "debug": "Show the condition of a node; changes nothing on it.",
     "ssh": "Look around on a node; it cannot verify green again.",
     "doctor": "Look for what would stop a run: credentials, tools.",
+    "history": "List the runs of this deployment, newest first.",
+    "report": "Show how a run ended, and where its report is.",
+    "diff": "Show what changed from one run to another: checks, times.",
     "plugins": "List the installed plugins: providers and checks.",
     "schema": "Print the JSON Schema of spotdeploy.toml.",
 }

@@ -16,7 +16,7 @@ import typer
 
 from spotdeploy.cli.opening import new_registry, opened, read_redactor, read_settings
 from spotdeploy.config import Keep, Settings
-from spotdeploy.errors import SpotdeployError
+from spotdeploy.errors import ConfigError, SpotdeployError
 from spotdeploy.events import RunEnded, RunStarted
 from spotdeploy.lock import locked
 from spotdeploy.payload import Manifest
@@ -47,6 +47,14 @@ class Wish:
     """Of which nodes, instead of the config's word."""
     events: str | None = None
     """Where events are written besides the run's folder; "-" is standard output."""
+
+    def __post_init__(self) -> None:
+        """Refuse two kinds of data on one stream."""
+        if self.json and self.events == "-":
+            raise ConfigError(
+                "--json and --events - would both write to standard output",
+                hint="leave one of them out, or give --events a file",
+            )
 
     @property
     def screen_stream(self) -> TextIO:

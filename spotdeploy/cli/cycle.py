@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Keep, Providers
+from typing import Annotated
+
+import typer
+
+from spotdeploy.cli.options import (
+    DEFAULT_CONFIG,
+    Config,
+    Events,
+    EvidenceChoice,
+    Json,
+    Keep,
+    Providers,
+)
 
 
 def command(
     config: Config = DEFAULT_CONFIG,
     provider: Providers = None,
     keep: Keep = None,
+    evidence: EvidenceChoice = None,
+    events: Events = None,
+    repeat: Annotated[
+        int, typer.Option("--repeat", min=1, help="Run so many cycles and compare them.")
+    ] = 1,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Run again when the config or the payload changes.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Destroy, create and verify, and end with a verdict."""
     from spotdeploy.cli.conduct import Wish, conduct
     from spotdeploy.cycle import run_cycle
 
-    conduct(Wish("cycle", config, provider, json, keep), run_cycle)
+    wish = Wish("cycle", config, provider, json, keep, evidence=evidence, events=events)
+    if watch or repeat > 1:
+        from spotdeploy.cli.again import again
+
+        again(wish, repeat, watch=watch)
+    conduct(wish, run_cycle)

@@ -17,6 +17,13 @@ class KeepChoice(StrEnum):
     NEVER = "never"
 
 
+class EvidenceOf(StrEnum):
+    """The values of `--evidence`."""
+
+    FAILING = "failing"
+    ALWAYS = "always"
+
+
 Config = Annotated[Path, typer.Option("--config", "-c", help="The config file.", show_default=True)]
 Providers = Annotated[
     list[str] | None,
@@ -27,6 +34,19 @@ Keep = Annotated[
     KeepChoice | None,
     typer.Option("--keep", help="Which nodes stay when the run ends, instead of the config's."),
 ]
+EvidenceChoice = Annotated[
+    EvidenceOf | None,
+    typer.Option("--evidence", help="Of which nodes it is kept, instead of the config's."),
+]
+Events = Annotated[
+    str | None,
+    typer.Option(
+        "--events",
+        metavar="FILE",
+        help="Write events here too, as JSON lines; - is standard output.",
+    ),
+]
+Run = Annotated[str, typer.Argument(help="A run's id, its beginning, or 'last'.")]
 NodeName = Annotated[str, typer.Argument(help="A node's name or id, as 'list' shows it.")]
 
 DEFAULT_CONFIG = Path("spotdeploy.toml")

@@ -1,0 +1,92 @@
+"""docs/events.md, made from the event types: `python -m spotdeploy.report.event_docs`."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import itertools
+import sys
+import textwrap
+from typing import Any, Final, get_args
+
+import msgspec
+
+from spotdeploy.events import AnyEvent, Event
+
+HEAD: Final = """\
+# Events
+
+Every run writes what happens, as it happens, to `.spotdeploy/runs/<run>/events.jsonl`: one JSON
+object a line. `spotdeploy cycle --events -` writes the same lines to standard output, and
+`--events FILE` to a file. `spotdeploy schema --events` prints the JSON Schema of one line.
+
+- `event` names the kind. A reader should pass over kinds and keys it does not know.
+- `at` is Unix time in seconds, by this computer's clock; lines are in that order.
+- A key that has its default is left out.
+- `node` is the provider's own id; `node-created` and `node-listed` give its name.
+- Seconds are seconds, prices are USD per hour, and an unknown price is left out: it is never 0.
+- Values of secrets are replaced by `[redacted]`, and text from nodes has no control characters.
+
+The last line of a run that came to its end is `run-ended`. A run that was killed has none.
+
+<!-- made by `python -m spotdeploy.report.event_docs > docs/events.md` -->
+"""
+
+
+def events_schema() -> dict[str, Any]:
+    """The JSON Schema of one line of events.jsonl."""
+    schema = msgspec.json.schema(AnyEvent)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "One line of events.jsonl",
+        **schema,
+    }
+
+
+def events_schema_text() -> str:
+    """The same as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(events_schema())).decode()
+
+
+def events_markdown() -> str:
+    """The whole page."""
+    return HEAD + "".join(_section(kind) for kind in get_args(AnyEvent))
+
+
+def _section(kind: type[Event]) -> str:
+    notes = _notes(kind)
+    lines = [f"\n## `{kind.__struct_config__.tag}`\n", f"{inspect.getdoc(kind)}\n"]
+    lines += ["| key | type | default | |", "|---|---|---|---|"]
+    for field in msgspec.structs.fields(kind):
+        if field.name == "at":
+            continue
+        default = "required" if field.default is msgspec.NODEFAULT else f"`{field.default!r}`"
+        note = notes.get(field.name, "")
+        lines.append(f"| `{field.encode_name}` | {_type(field.type)} | {default} | {note} |")
+    return "\n".join(lines) + "\n"
+
+
+def _notes(kind: type[Event]) -> dict[str, str]:
+    """What the text under each attribute says."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
+    assert isinstance(tree, ast.ClassDef)  # noqa: S101  # the source of a class
+    notes = {}
+    for one, after in itertools.pairwise(tree.body):
+        match one, after:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=text)):
+                notes[name] = " ".join(str(text).split())
+    return notes
+
+
+def _type(kind: Any) -> str:
+    names = {str: "text", int: "integer", float: "number", bool: "true or false"}
+    if kind in names:
+        return names[kind]
+    parts = [part for part in get_args(kind) if part not in (type(None), Ellipsis)]
+    if type(None) in get_args(kind):
+        return f"{_type(parts[0])} or null"
+    return f"list of {_type(parts[0])}"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(events_markdown())
