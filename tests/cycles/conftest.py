@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from project import Project  # noqa: E402  # the folder was just put on the path
+from project import Project  # the folder was just put on the path
 
 
 @pytest.fixture

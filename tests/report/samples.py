@@ -264,5 +264,5 @@ def interruption(count: int = 3, providers: tuple[str, ...] = ("aws",)) -> Sampl
         "passed" if count == 3 else "infrastructure failed",
         0 if count == 3 else 3,
         "all 3 nodes are healthy" if count == 3 else "quorum not reached",
-    )  # noqa: E501
+    )
     return sample

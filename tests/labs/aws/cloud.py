@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 import time
 from collections.abc import Callable
@@ -93,6 +94,8 @@ class Cloud:
     known: dict[str, Instance] = field(default_factory=dict)
     on_change: list[Callable[[], None]] = field(default_factory=list)
     """Called after instances came or went."""
+    console: Callable[[str], str] | None = None
+    """What the machine behind an instance printed."""
     boots_later: bool = False
     """True when someone starts machines behind the instances and says so in `Instance.running`."""
     _tokens: dict[tuple[str, str], tuple[dict[str, str], Reply]] = field(default_factory=dict)
@@ -127,6 +130,7 @@ class Cloud:
             "DescribeSpotInstanceRequests": self._requests,
             "CancelSpotInstanceRequests": self._cancel,
             "DescribeSpotPriceHistory": self._spot_prices,
+            "GetConsoleOutput": self._console,
             "DeleteSecurityGroup": self._delete_group,
         }.get(call.action)
         return behaviour(call) if behaviour else self.forward(call, dict(call.parameters))
@@ -294,6 +298,16 @@ class Cloud:
             place = get(item, "availabilityZone"), get(item, "instanceType")
             if place in self.prices:
                 put(item, "spotPrice", f"{self.prices[place]:.6f}")
+        return answer(root)
+
+    def _console(self, call: Call) -> Reply:
+        """The machine's own words; moto has some of its own."""
+        id_ = call.parameters.get("InstanceId", "")
+        if self.console is None or id_ not in self.known:
+            return self.forward(call, dict(call.parameters))
+        root = Element(named("GetConsoleOutputResponse"))
+        put(root, "instanceId", id_)
+        put(root, "output", base64.b64encode(self.console(id_).encode()[-65536:]).decode())
         return answer(root)
 
     def _delete_group(self, call: Call) -> Reply:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
 from spotdeploy_local.engine import Engine, Machine
-from tests.labs.aws.cloud import Instance
-from tests.labs.aws.hypervisor import Hypervisor
+from tests.labs.aws.cloud import POWERED_OFF, Instance
 from tests.labs.aws.lab import AwsLab
 from tests.labs.aws.metadata import ADDRESS, MetadataServer
 from tests.labs.aws.place import Namespace
+from tests.labs.hypervisor import Guest, Hypervisor, Wish
 
 NOTICE_SECONDS = 120.0
 
@@ -38,7 +40,10 @@ class MachineLab(AwsLab):
         listener = self.place.listener(ADDRESS, 80)
         self._metadata = MetadataServer(listener, self._who_is, NOTICE_SECONDS)
         self._metadata.start()
-        self.hypervisor = Hypervisor(self._engine, self._network, self.cloud, self.end)
+        self.hypervisor = Hypervisor(self._engine, self._network, Landlord(self))
+        self.cloud.boots_later = True
+        self.cloud.console = self.hypervisor.console
+        self.cloud.on_change.append(self.hypervisor.wake)
         self.hypervisor.start()
         return self
 
@@ -68,3 +73,39 @@ class MachineLab(AwsLab):
             if address in (instance.private_address, instance.address) and not instance.ended:
                 return instance
         return None
+
+
+class Landlord:
+    """The cloud, as the hypervisor sees it."""
+
+    def __init__(self, lab: AwsLab) -> None:
+        self._lab = lab
+
+    def guests(self) -> Sequence[Guest]:
+        """See `tests.labs.hypervisor.Landlord`."""
+        return [_guest(instance) for instance in list(self._lab.cloud.known.values())]
+
+    def booted(self, guest: str) -> None:
+        """See `tests.labs.hypervisor.Landlord`."""
+        self._lab.cloud.known[guest].running = True
+
+    def powered_off(self, guest: str) -> None:
+        """An instance with InstanceInitiatedShutdownBehavior=terminate does not stay:
+        https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_ChangingInstanceInitiatedShutdownBehavior.html
+        """
+        self._lab.end([guest], POWERED_OFF)
+
+    def failed(self, guest: str, words: str) -> None:
+        """See `tests.labs.hypervisor.Landlord`."""
+        self._lab.end([guest], f"Server.InternalError: {words}")
+
+
+def _guest(instance: Instance) -> Guest:
+    return Guest(
+        id=instance.id,
+        name=instance.id,
+        wish=Wish.GO if instance.ended else Wish.RUN,
+        user_data=base64.b64decode(instance.user_data),
+        private=instance.private_address,
+        public=instance.address or None,
+    )

@@ -110,6 +110,7 @@ def test_a_node_is_a_real_machine_at_its_public_address_and_leaves_nothing(user:
         assert name == node.id
         assert str(node.address) in addresses
         assert str(node.private_address) in addresses
+    assert "ssh" in user.ask(lambda: user.provider.console(running[0])).lower()
     user.ask(lambda: user.provider.destroy(running))
     assert eventually(user.lab.machines, lambda machines: not machines) == []
     assert user.nodes() == []
