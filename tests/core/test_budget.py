@@ -1,0 +1,165 @@
+"""max_cost: refused before, stopped during, never passed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import msgspec
+import pytest
+from world import World
+
+from spotdeploy.budget import BudgetError, Ledger, check_budget, expected_cost, within_budget
+from spotdeploy.cost import Cost
+from spotdeploy.cycle import run_cycle
+from spotdeploy.errors import RefusedError
+from spotdeploy.events import NodeCreated, NodeDestroyed, Note, RunStarted
+from spotdeploy.model import Market, Offer
+from spotdeploy.payload import Manifest
+from spotdeploy.prepare import Prospects
+from spotdeploy.report.data import RunReport
+from spotdeploy.report.record import EVENTS, REPORT
+from spotdeploy.report.runs import RUNS
+from spotdeploy.session import Plan, Session
+from spotdeploy.testing.clock import Clock
+from spotdeploy.verdict import Verdict
+
+Worlds = Callable[..., World]
+HOUR = 3600.0
+
+
+def capped(world: World, cap: float | None) -> Session:
+    """The world's session with a `max_cost`."""
+    config = msgspec.structs.replace(world.settings.config, max_cost=cap)
+    return replace(world.session, settings=msgspec.structs.replace(world.settings, config=config))
+
+
+def prospects(*rates: float | None) -> Prospects:
+    offers = [Offer("fake", "here", "a", f"size-{r}", Market.SPOT, r) for r in rates]
+    return Prospects({"fake": offers}, {})
+
+
+def remember(session: Session, seconds: Sequence[float], verdict: str = "passed") -> None:
+    """Past runs whose nodes each ran so many seconds."""
+    for index, each in enumerate(seconds):
+        folder = session.settings.state / RUNS / f"run-{verdict}-{index}"
+        folder.mkdir(parents=True)
+        cost = Cost(0.0, 3 * each, 3, 0)
+        report = RunReport(
+            run=folder.name, deployment="demo", command="cycle", providers=("fake",), digest="d",
+            started_at=0.0, ended_at=each, verdict=verdict, exit_code=0, words="", wanted=3,
+            checks=(), cost=cost, costs={"fake": cost}, nodes=(),
+        )  # fmt: skip
+        (folder / EVENTS).touch()
+        (folder / REPORT).write_bytes(msgspec.json.encode(report))
+
+
+def created(node: str, at: float, rate: float | None) -> NodeCreated:
+    return NodeCreated(
+        at=at, node=node, name=node, provider="fake", location="here", zone=None, size=None,
+        market="spot", usd_per_hour=rate,
+    )  # fmt: skip
+
+
+def test_without_past_cycles_the_cost_is_unknown(world: Worlds) -> None:
+    assert expected_cost(world().session, prospects(0.1)) is None
+
+
+def test_the_estimate_is_the_median_of_passed_cycles_times_the_first_offers_rate(
+    world: Worlds,
+) -> None:
+    session = world().session
+    remember(session, [100.0, 3600.0, 200.0])
+    remember(session, [9000.0, 9000.0], "payload failed")
+    expected = expected_cost(session, prospects(0.9, 50.0))
+    assert expected is not None
+    assert expected.usd == pytest.approx(3 * 0.9 * 200 / HOUR)
+
+
+def test_a_cycle_expected_to_cost_more_is_refused_with_both_amounts(world: Worlds) -> None:
+    session = capped(world(), 2.0)
+    remember(session, [HOUR])
+    with pytest.raises(RefusedError, match=r"expected to cost \$3.00, and max_cost is \$2.00"):
+        check_budget(session, prospects(1.0))
+
+
+def test_a_limit_that_no_price_can_be_held_to_is_refused(world: Worlds) -> None:
+    with pytest.raises(RefusedError, match="no price of fake is known") as refusal:
+        check_budget(capped(world(), 2.0), prospects(None, None))
+    assert "nodes.max_price" in str(refusal.value.hint)
+
+
+def test_a_cycle_within_its_limit_may_begin_and_tells_what_it_expects(world: Worlds) -> None:
+    here = world()
+    session = capped(here, 20.0)
+    remember(session, [HOUR])
+    check_budget(session, prospects(1.0, None))
+    assert [e.text for e in here.ears.heard if isinstance(e, Note)] == [
+        "expected to cost $3.00, as past cycles went"
+    ]
+
+
+def test_a_ledger_counts_running_and_ended_nodes() -> None:
+    now = 0.0
+    ledger = Ledger(lambda: now)
+    ledger.on(RunStarted(run="r", command="c", deployment="d", providers=(), digest="", wanted=2))
+    ledger.on(created("a", 0.0, 1.0))
+    ledger.on(created("b", 0.0, 3.0))
+    ledger.on(created("c", 0.0, None))
+    now = HOUR
+    assert (ledger.spent, sorted(ledger.rates)) == (pytest.approx(4.0), [0.0, 1.0, 3.0])
+    ledger.on(NodeDestroyed(at=HOUR, node="b", name="b", provider="fake", location="here"))
+    now = 2 * HOUR
+    assert (ledger.spent, sorted(ledger.rates)) == (pytest.approx(5.0), [0.0, 1.0])
+
+
+async def test_work_is_cancelled_before_its_nodes_cost_more_than_the_limit(world: Worlds) -> None:
+    session = capped(world(), 1.0)
+    cancelled = asyncio.Event()
+
+    async def work() -> None:
+        session.bus.emit(created("a", 0.0, 3600.0))  # a dollar a second, a minute is kept back
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            cancelled.set()
+
+    with pytest.raises(BudgetError, match=r"of max_cost \$1.00"):
+        await within_budget(session, work(), now=lambda: 0.0)
+    assert cancelled.is_set()
+
+
+async def test_work_within_the_limit_gives_its_result(world: Worlds) -> None:
+    async def work() -> int:
+        return 7
+
+    assert await within_budget(capped(world(), 1.0), work()) == 7
+    assert await within_budget(capped(world(), None), work()) == 7
+
+
+async def test_a_user_who_stops_the_run_stops_the_work_too(world: Worlds) -> None:
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        started.set()
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            ended.set()
+
+    task = asyncio.ensure_future(within_budget(capped(world(), 1.0), work()))
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended.is_set()
+
+
+async def test_a_cycle_that_would_pass_its_limit_ends_and_leaves_nothing(world: Worlds) -> None:
+    here = world()
+    session = capped(here, 0.0001)
+    outcome = await run_cycle(session, Plan(Manifest(()), ()), "passing")
+    assert outcome.verdict is Verdict.INFRASTRUCTURE_FAILED
+    assert "of max_cost $0.0001" in outcome.words
+    assert here.existing() == 0
