@@ -22,7 +22,6 @@ from spotdeploy.report.data import RunReport
 from spotdeploy.report.record import EVENTS, REPORT
 from spotdeploy.report.runs import RUNS
 from spotdeploy.session import Plan, Session
-from spotdeploy.testing.clock import Clock
 from spotdeploy.verdict import Verdict
 
 Worlds = Callable[..., World]
