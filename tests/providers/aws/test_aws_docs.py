@@ -1,0 +1,31 @@
+"""docs/providers/aws.md says what the code does."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+from spotdeploy.config_load import decode
+from spotdeploy_aws.actions import Action
+from spotdeploy_aws.config import AwsConfig
+
+
+def page(repository: Path) -> str:
+    return (repository / "docs" / "providers" / "aws.md").read_text()
+
+
+def test_the_permissions_listed_are_those_of_the_actions_called(repository: Path) -> None:
+    listed = re.findall(r"^\| `ec2:(\w+)` \|", page(repository), re.MULTILINE)
+    tagging = "CreateTags"  # what a TagSpecification needs besides the create call
+    assert listed == sorted({str(action) for action in Action} | {tagging})
+
+
+def test_the_example_names_every_key_and_is_valid(repository: Path) -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", page(repository), re.DOTALL)
+    commented_in = re.sub(r"^# ", "", example, flags=re.MULTILINE)
+    table = tomllib.loads(commented_in)["provider"]["aws"]
+    decode(table, AwsConfig, "docs/providers/aws.md")
+    assert set(table) == {field.name for field in msgspec.structs.fields(AwsConfig)}
