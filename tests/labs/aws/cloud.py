@@ -237,6 +237,10 @@ class Cloud:
             hidden = known is not None and self._unseen(known)
             if hidden or (wanted and get(item, "instanceState/name") not in wanted):
                 holder.remove(item)
+        for reservations in root.findall(named("reservationSet")):
+            for reservation in reservations.findall(named("item")):
+                if reservation.find(named("instancesSet/item")) is None:
+                    reservations.remove(reservation)
         return answer(root)
 
     def _dress(self, item: Element, known: Instance) -> None:
