@@ -1,0 +1,229 @@
+"""What is brought back from a node, and what must never happen while it is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import pytest
+from world import World
+
+from spotdeploy.check import Check, CheckResult, CheckSettings, CommandResult, Connection
+from spotdeploy.config import Evidence
+from spotdeploy.errors import ProviderError, UnreachableError
+from spotdeploy.events import EvidenceKept
+from spotdeploy.inspection import LOOKS
+from spotdeploy.model import Node, NodeState
+from spotdeploy.noderun import NodeRun
+from spotdeploy.payload import Entry, Manifest
+from spotdeploy.phases import evidence
+from spotdeploy.phases.evidence import (
+    CONSOLE,
+    FILE_LIMIT,
+    INDEX,
+    NODE_LIMIT,
+    collect,
+    folder_name,
+    looks,
+)
+from spotdeploy.redact import Redactor
+from spotdeploy.session import Plan
+from spotdeploy.ssh import NodeConnection
+from spotdeploy.testing.connection import ScriptedConnection
+
+Worlds = Callable[..., World]
+NODE = Node("i-1", "demo-1", "fake", "here", NodeState.RUNNING)
+
+
+class Line(ScriptedConnection):
+    """A scripted connection that stands, or cannot be made."""
+
+    @property
+    def connected(self) -> bool:
+        return False
+
+    async def connect(self, timeout: float = 15.0) -> None:
+        del timeout
+        if not self.reachable:
+            raise UnreachableError("demo-1: no answer", phase="connection")
+
+
+class NoisyCheck(Check[CheckSettings]):
+    """A check that names its log."""
+
+    kind = "noisy"
+    Settings = CheckSettings
+
+    def title(self) -> str:
+        return "noisy"
+
+    def evidence(self) -> Sequence[str]:
+        return ("/var/log/noisy.log",)
+
+    async def run(self, node: Node, connection: Connection) -> CheckResult:
+        del node, connection
+        return self.failed("it is noisy")
+
+
+def new_run(
+    world: World, line: ScriptedConnection, *, plan: Plan | None = None, secrets: Sequence[str] = ()
+) -> NodeRun:
+    session = replace(world.session, redactor=Redactor(secrets))
+    connection = cast("NodeConnection", line)
+    return NodeRun(session, plan or Plan(Manifest(()), ()), session.locations[0], NODE, connection)
+
+
+def index(folder: Path) -> dict[str, Any]:
+    (path,) = folder.glob(f"*/{INDEX}")
+    return {item["file"]: item for item in json.loads(path.read_bytes())}
+
+
+async def test_every_look_is_a_file_in_a_folder_of_the_nodes_own(
+    world: Worlds, tmp_path: Path
+) -> None:
+    here = world()
+    said = CommandResult(0, "it is well\n", "")
+    await collect(new_run(here, Line(otherwise=said)), tmp_path / "evidence")
+    found = index(tmp_path / "evidence")
+    assert set(found) == {look.file for look in LOOKS}
+    assert all(item["complete"] for item in found.values())
+    log = tmp_path / "evidence" / folder_name(NODE) / "deployment.log"
+    assert log.read_text() == "it is well"
+    (kept,) = [event for event in here.ears.heard if isinstance(event, EvidenceKept)]
+    assert (kept.folder, kept.files) == (f"evidence/{folder_name(NODE)}", len(LOOKS))
+
+
+async def test_secrets_are_not_in_any_file(world: Worlds, tmp_path: Path) -> None:
+    said = CommandResult(1, "token \x1b[1mhunter\x1b[0m2000", "also hunter2000")
+    run = new_run(world(), Line(otherwise=said), secrets=["hunter2000"])
+    await collect(run, tmp_path / "evidence")
+    texts = [path.read_text() for path in (tmp_path / "evidence").glob("*/*")]
+    assert len(texts) == len(LOOKS) + 1
+    assert not [text for text in texts if "hunter2000" in text]
+    assert "token [redacted]" in texts
+
+
+async def test_output_without_end_is_cut_and_said_to_be_incomplete(
+    world: Worlds, tmp_path: Path
+) -> None:
+    run = new_run(world(), Line(otherwise=CommandResult(0, "x" * (2 * FILE_LIMIT), "")))
+    items = await collect(run, tmp_path)
+    assert len(items) * FILE_LIMIT > NODE_LIMIT
+    sizes = [path.stat().st_size for path in tmp_path.rglob("*.txt")]
+    assert max(sizes) <= FILE_LIMIT
+    assert sum(item.bytes for item in items) <= NODE_LIMIT
+    assert not [item for item in items if item.complete]
+
+
+async def test_a_node_that_ssh_never_reached_shows_its_console(
+    world: Worlds, tmp_path: Path
+) -> None:
+    here = world()
+    creation = await here.create()
+    run = new_run(here, Line(reachable=False))
+    run.node = creation.placed[0].node
+    await collect(run, tmp_path)
+    found = index(tmp_path)
+    assert list(found) == [CONSOLE]
+
+
+async def test_a_connection_that_dies_while_looking_leaves_the_console_as_well(
+    world: Worlds, tmp_path: Path
+) -> None:
+    class Dying(Line):
+        async def connect(self, timeout: float = 15.0) -> None:
+            del timeout  # it connects, and then nothing more comes
+
+    here = world()
+    creation = await here.create()
+    run = new_run(here, Dying(reachable=False))
+    run.node = creation.placed[0].node
+    await collect(run, tmp_path)
+    found = index(tmp_path)
+    assert CONSOLE in found
+    assert "the connection was lost" in found["deployment.log"]["problem"]
+
+
+async def test_a_provider_that_cannot_show_the_console_is_told_and_raises_nothing(
+    world: Worlds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = world()
+
+    async def refuse(node: Node) -> str:
+        raise ProviderError(f"no console for {node.name}")
+
+    run = new_run(here, Line(reachable=False))
+    monkeypatch.setattr(run.location, "console", refuse)
+    await collect(run, tmp_path)
+    assert index(tmp_path)[CONSOLE]["problem"] == "no console for demo-1"
+
+
+async def test_looks_that_hang_are_given_up_and_what_came_is_kept(
+    world: Worlds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stuck(Line):
+        async def run(
+            self, command: Sequence[str], *, timeout: float = 30.0, stdin: bytes = b""
+        ) -> CommandResult:
+            if "dmesg" in " ".join(command):
+                await asyncio.Event().wait()
+            return CommandResult(0, "quick", "")
+
+    monkeypatch.setattr(evidence, "LIMIT_SECONDS", 0.05)
+    await collect(new_run(world(), Stuck()), tmp_path)
+    found = index(tmp_path)
+    assert found["journal.txt"]["bytes"] == len("quick")
+    assert "did not come" in found["kernel.txt"]["problem"]
+    assert not found["kernel.txt"]["complete"]
+
+
+async def test_a_disk_that_takes_nothing_is_told_and_raises_nothing(
+    world: Worlds, tmp_path: Path
+) -> None:
+    here = world()
+    (tmp_path / "evidence").write_text("a file where the folder should be")
+    await collect(new_run(here, Line()), tmp_path / "evidence")
+    (kept,) = [event for event in here.ears.heard if isinstance(event, EvidenceKept)]
+    assert kept.problem.startswith(("FileExistsError", "NotADirectoryError"))
+
+
+def test_config_checks_and_payload_name_further_files(world: Worlds, tmp_path: Path) -> None:
+    here = world()
+    root = tmp_path / "instance"
+    root.mkdir()
+    (root / "evidence.list").write_text("# ours\n/var/log/ours.log\n\nrelative/path\n/a/b\n")
+    config = msgspec.structs.replace(
+        here.settings.config, evidence=Evidence(files=("/a/b", "/a_b", "/var/log/other.log")),
+        payload=msgspec.structs.replace(here.settings.config.payload, path=str(root)),
+    )  # fmt: skip
+    entry = Entry("payload/scripts/sensor.service", 0o644, "00", 1, root / "x")
+    plan = Plan(Manifest((entry,)), (NoisyCheck(CheckSettings(type="noisy")),))
+    run = new_run(here, Line(), plan=plan)
+    settings = msgspec.structs.replace(here.settings, config=config)
+    run.session = replace(run.session, settings=settings)
+    asked = looks(run)[len(LOOKS) :]
+    assert [look.title for look in asked] == [
+        "the journal of sensor.service", "/a/b", "/a_b", "/var/log/other.log",
+        "/var/log/noisy.log", "/var/log/ours.log",
+    ]  # fmt: skip
+    names = [look.file for look in asked]
+    assert len(set(names)) == len(names)
+    assert not [name for name in names if "/" in name or name.startswith(".")]
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "a/b", "..", "", "x" * 300, "ü\n\x00", "-rf"])
+def test_a_nodes_name_cannot_lead_out_of_the_folder(name: str, tmp_path: Path) -> None:
+    folder = folder_name(replace(NODE, name=name))
+    assert (tmp_path / folder).resolve().parent == tmp_path.resolve()
+    assert not folder.startswith((".", "-"))
+    assert len(folder) < 100
+
+
+def test_nodes_of_one_name_have_folders_of_their_own() -> None:
+    others = [replace(NODE, provider="aws"), replace(NODE, location="there"), replace(NODE, id="2")]
+    assert len({folder_name(node) for node in (NODE, *others)}) == 4
