@@ -74,7 +74,13 @@ class EventStream:
             self._stream.write(self._encoder.encode(event) + b"\n")
             self._stream.flush()
         except OSError:
-            self._stream = None
+            self.close()
+
+    def close(self) -> None:
+        """Write no more, and let go of a file. Closing twice is fine."""
+        stream, self._stream = self._stream, None
+        if stream is not None and stream is not sys.stdout.buffer:
+            stream.close()
 
 
 def event_stream(target: str) -> EventStream:

@@ -55,14 +55,17 @@ def recording(
 
     log, screen = EventLog(), new_screen(stream)
     listeners: list[Observer] = [log, screen]
-    if events is not None:
-        listeners.append(event_stream(events))
+    extra = None if events is None else event_stream(events)
+    if extra is not None:
+        listeners.append(extra)
     record = Recording(Bus(*listeners, redact=redactor.anything), screen, log)
     try:
         with github.quoting(stream, environment):
             yield record
     finally:
         log.close()
+        if extra is not None:
+            extra.close()
         if record.folder is not None:
             for problem in _finish(record, record.folder, stream, environment):
                 sys.stderr.write(f"warning: {problem}\n")

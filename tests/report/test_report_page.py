@@ -1,0 +1,176 @@
+"""report.html as text: self-contained, escaped, complete. How it looks is for the browser tests."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+import pytest
+
+from spotdeploy.events import NodeCreated, NodeEnded, RunEnded
+from spotdeploy.model import Node, NodeState
+from spotdeploy.report.data import compose
+from spotdeploy.report.page import render
+from spotdeploy.report.runs import read_story
+from spotdeploy.report.telling import tell
+from spotdeploy.verdict import Outcome, Receipt, Verdict
+from tests.report import samples
+
+VOID = {"meta", "br", "link", "img", "input", "hr", "wbr"}
+EVERY = [samples.passing, samples.payload_failure, samples.interruption]
+
+
+class Page(HTMLParser):
+    """Elements, links, ids; and every tag that was not closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.wrong: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+    def values(self, name: str) -> list[str]:
+        return [str(attrs[name]) for _, attrs in self.elements if attrs.get(name)]
+
+
+def page_of(sample: samples.Sample, folder: Path) -> str:
+    written = sample.write(folder)
+    story = read_story(written)
+    return render(story, compose(story), written)
+
+
+@pytest.mark.parametrize("make", EVERY)
+@pytest.mark.parametrize("count", [3, 100])
+def test_the_page_is_well_formed_and_asks_for_nothing(
+    make: Callable[[int], samples.Sample], count: int, tmp_path: Path
+) -> None:
+    text = page_of(make(count), tmp_path)
+    page = Page(text)
+    assert (page.open, page.wrong) == ([], [])
+    assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in page.elements}
+    assert not page.values("src")
+    assert not [name for _, attrs in page.elements for name in attrs if name.startswith("on")]
+    assert not [name for _, attrs in page.elements for name in attrs if name == "style"]
+    assert not [link for link in page.values("href") if urlsplit(link).scheme]
+    assert "url(http" not in text
+    assert "@import" not in text
+
+
+def test_nothing_but_its_own_style_may_load(tmp_path: Path) -> None:
+    text = page_of(samples.passing(), tmp_path)
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
+    assert style is not None
+    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    (policy,) = [
+        attrs["content"]
+        for tag, attrs in Page(text).elements
+        if tag == "meta" and attrs.get("http-equiv") == "Content-Security-Policy"
+    ]
+    assert policy == (
+        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+
+
+@pytest.mark.parametrize("make", EVERY)
+def test_every_link_leads_somewhere(make: Callable[[int], samples.Sample], tmp_path: Path) -> None:
+    sample = make(3)
+    page = Page(page_of(sample, tmp_path))
+    ids = page.values("id")
+    assert len(ids) == len(set(ids))
+    for link in page.values("href"):
+        if link.startswith("#"):
+            assert link[1:] in ids
+        else:
+            assert (tmp_path / sample.run / unquote(link)).is_file()
+    for reference in (
+        *page.values("aria-labelledby"),
+        *re.findall(r"url\(#(.*?)\)", str(page.values("fill"))),
+    ):
+        assert reference in ids
+
+
+def test_links_lead_from_where_the_page_lies(tmp_path: Path) -> None:
+    folder = samples.payload_failure().write(tmp_path / "runs")
+    story = read_story(folder)
+    target = tmp_path / "elsewhere" / "my report.html"
+    target.parent.mkdir()
+    page = Page(render(story, compose(story), folder, target))
+    links = [link for link in page.values("href") if not link.startswith("#")]
+    assert links
+    assert all((target.parent / unquote(link)).is_file() for link in links)
+
+
+def test_what_nodes_and_clouds_say_is_never_markup(tmp_path: Path) -> None:
+    evil = '</title></style><script>alert(1)</script><img src=x onerror="alert(2)">'
+    sample = samples.Sample(checks=(f"check {evil}",), run="20251124-190000-e11111")
+    sample.begin(1)
+    sample.offer("aws", 1, 0, f"capacity {evil}")
+    sample.node("demo-1", bad=(f"check {evil}",), stop_in="verify")
+    sample.events = [
+        msgspec.structs.replace(event, name=evil) if isinstance(event, NodeCreated)
+        else msgspec.structs.replace(event, detail=evil) if isinstance(event, NodeEnded)
+        else event
+        for event in sample.events
+    ]  # fmt: skip
+    sample.end("payload failed", 1, evil)
+    text = page_of(sample, tmp_path)
+    assert evil not in text
+    assert "<script" not in text
+    assert "<img" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+
+
+def test_the_evidence_that_tells_most_is_open_and_bounded(tmp_path: Path) -> None:
+    text = page_of(samples.payload_failure(), tmp_path)
+    opened = re.findall(r"<details open><summary>(.*?) <small>", text)
+    assert "what the payload&#39;s entry said" in opened
+    assert "step 219: configured unit 219" in text
+    assert "step 3: configured unit 3\n" not in text
+
+
+def test_verdict_cost_and_what_is_left_are_told(tmp_path: Path) -> None:
+    folder = samples.passing().write(tmp_path)
+    story = read_story(folder)
+    node = Node("i-1", "demo-kept-1", "aws", "us-west-2", NodeState.RUNNING)
+    receipt = Receipt(destroyed=(node,), listings=2, seconds=7.5)
+    outcome = Outcome("r", "demo", Verdict.PASSED, receipts=(receipt,), kept=(node,))
+    text = render(story, compose(story, outcome), folder)
+    assert "<title>Passed: demo" in text
+    assert "1 node and 0 other things ended in 7.5s; then 2 listings in a row" in text
+    assert "Still running: demo-kept-1" in text
+    assert "$0.00" in text
+
+
+def test_a_run_that_was_refused_or_killed_has_a_page_too(tmp_path: Path) -> None:
+    sample = samples.Sample()
+    sample.begin(3)
+    killed = page_of(sample, tmp_path / "killed")
+    assert "Never finished" in killed
+    sample.end("refused", 3, "no capacity anywhere")
+    refused = page_of(sample, tmp_path / "refused")
+    assert "Refused" in refused
+    assert "no capacity anywhere" in refused
+
+
+def test_an_empty_story_has_a_page(tmp_path: Path) -> None:
+    story = tell([RunEnded(at=1.0, run="r", verdict="passed", exit_code=0)])
+    assert Page(render(story, compose(story), tmp_path)).wrong == []
