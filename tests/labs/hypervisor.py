@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from spotdeploy_local.engine import Engine, Machine, MachineSpec, MachineState
+from spotdeploy.errors import SpotdeployError
+from spotdeploy_local.engine import Engine, Machine, MachineSpec, MachineState, Started
 
 LOOK_SECONDS = 0.25
 
@@ -109,7 +110,10 @@ class Hypervisor:
 
     def _start(self, guests: Sequence[Guest]) -> None:
         self._started |= {guest.id for guest in guests}
-        started = self._engine.start_all([self._spec(guest) for guest in guests])
+        try:
+            started = self._engine.start_all([self._spec(guest) for guest in guests])
+        except SpotdeployError as error:
+            started = Started((), {guest.id: error.message for guest in guests})
         for machine in started.machines:
             self._landlord.booted(machine.id)
         for id_, words in started.failures.items():

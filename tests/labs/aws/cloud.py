@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from xml.etree.ElementTree import Element
 
 from tests.labs.aws.call import (
@@ -172,7 +173,7 @@ class Cloud:
         put(item, "instanceState/code", "0")
         put(item, "instanceState/name", "pending")
         groups = [value for key, value in call.parameters.items() if "SecurityGroupId." in key]
-        self.known[get(item, "instanceId")] = Instance(
+        known = Instance(
             id=get(item, "instanceId"),
             region=call.region,
             market=market,
@@ -181,11 +182,21 @@ class Cloud:
             request_tags=call.tags_for("spot-instances-request"),
             user_data=call.parameters.get("UserData", ""),
             address=get(item, "ipAddress"),
-            private_address=get(item, "privateIpAddress"),
+            private_address=self._free_address(get(item, "privateIpAddress")),
             zone=get(item, "placement/availabilityZone"),
             size=get(item, "instanceType"),
             running=not self.boots_later,
         )
+        self.known[known.id] = known
+        put(item, "privateIpAddress", known.private_address)
+
+    def _free_address(self, wanted: str) -> str:
+        """Regions have networks of their own, but here their machines share one."""
+        taken = {instance.private_address for instance in self.known.values()}
+        address = ip_address(wanted)
+        while str(address) in taken:
+            address += 1
+        return str(address)
 
     def _zone(self, call: Call) -> str:
         subnet = call.parameters.get("NetworkInterface.1.SubnetId", "")
@@ -247,6 +258,7 @@ class Cloud:
         if known.terminated_at is not None and self._going(known):
             put(item, "instanceState/code", "32")
             put(item, "instanceState/name", "shutting-down")
+        put(item, "privateIpAddress", known.private_address)
         if not known.ended and not known.running:
             put(item, "instanceState/code", "0")
             put(item, "instanceState/name", "pending")

@@ -1,0 +1,142 @@
+"""The whole of `spotdeploy cycle --provider aws`: real command, real machines, no way out."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spotdeploy_local.layout import Layout
+from spotdeploy_local.nspawn import NspawnEngine
+from tests.cycles.project import COMMAND, PATIENCE, Done, Project, eventually
+from tests.labs.aws import MachineLab
+
+pytestmark = [pytest.mark.machines, pytest.mark.timeout(600)]
+REGIONS = ["us-west-2", "eu-west-1"]
+
+
+class InLab(Project):
+    """A project whose commands run within the lab."""
+
+    lab: MachineLab
+
+    def run(self, *arguments: str) -> Done:
+        """Run a command in the lab's network, to its end."""
+        done = subprocess.run(
+            [*self.lab.place.enter, *COMMAND, *arguments],
+            cwd=self.folder, env=self.lab.client_environment,
+            capture_output=True, text=True, timeout=3 * PATIENCE, check=False,
+        )  # fmt: skip
+        return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[MachineLab]:
+    """A lab whose end proves that nothing is left, in moto or on this host."""
+    engine = NspawnEngine(Layout(tmp_path / "engine", Path("/var/cache/spotdeploy")))
+    engine.prepare(print)
+    with MachineLab(tmp_path, engine, f"aws-{secrets.token_hex(3)}") as lab:
+        yield lab
+        assert lab.wrong == []
+        assert lab.hypervisor.failures == []
+        assert [lab.remains(region) for region in REGIONS] == [[], []]
+    assert engine.machines() == []
+    assert engine.leftovers() == []
+
+
+@pytest.fixture
+def project(tmp_path: Path, lab: MachineLab) -> Iterator[InLab]:
+    """A project that goes to two regions of AWS."""
+    project = InLab(tmp_path / "project", f"t-{secrets.token_hex(4)}")
+    project.lab = lab
+    aws: dict[str, Any] = {"regions": REGIONS, "sizes": ["t3.small"], "address_service": lab.url}
+    project.config |= {"providers": ["aws"], "provider": {"aws": aws}, "keep": "never"}
+    project.config["nodes"]["count"] = 2
+    project.config["payload"]["reboot"] = True
+    yield project
+    project.write()
+    done = project.run("destroy")
+    assert done.code == 0, done
+
+
+def regions_of(lab: MachineLab) -> set[str]:
+    """Where instances were ever made."""
+    return {instance.region for instance in lab.cloud.known.values()}
+
+
+def test_an_aws_cycle_over_two_regions_passes_and_leaves_nothing(
+    project: InLab, lab: MachineLab
+) -> None:
+    lab.timing.going = 1.0
+    done = project.cycle()
+    assert done.code == 0, done
+    assert "passed" in done.out
+    assert regions_of(lab) == set(REGIONS)
+    assert lab.actions().count("RunInstances") == 2
+
+
+def test_an_interrupted_node_is_replaced_and_the_cycle_passes(
+    project: InLab, lab: MachineLab
+) -> None:
+    project.entry("sleep 8")
+    project.config["nodes"]["on_interruption"] = "replace"
+    with ThreadPoolExecutor(1) as threads:
+        cycle = threads.submit(project.cycle)
+        eventually(lambda: len(lab.cloud.known) == 2, "both nodes are made", PATIENCE)
+        first = next(iter(lab.cloud.known))
+        eventually(lambda: lab.cloud.known[first].running, "the first one runs", PATIENCE)
+        lab.forget_calls()
+        seen = "DescribeInstances"
+        eventually(lambda: lab.actions().count(seen) >= 4, "it is seen running", PATIENCE)
+        lab.interrupt(first)
+        done = cycle.result()
+    assert done.code == 0, done
+    assert len(lab.cloud.known) == 3
+    assert "interrupted" in done.out + done.err
+
+
+def test_an_interrupted_node_is_never_blamed_on_the_payload(
+    project: InLab, lab: MachineLab
+) -> None:
+    project.entry("sleep 120")
+    project.config["nodes"]["count"] = 1
+    with ThreadPoolExecutor(1) as threads:
+        cycle = threads.submit(project.cycle)
+        eventually(
+            lambda: any(one.running for one in lab.cloud.known.values()), "a node runs", PATIENCE
+        )
+        lab.forget_calls()
+        seen = "DescribeInstances"
+        eventually(lambda: lab.actions().count(seen) >= 2, "it is seen running", PATIENCE)
+        lab.interrupt(next(iter(lab.cloud.known)))
+        done = cycle.result()
+    assert done.code == 3, done
+    assert "Spot instance termination" in done.out + done.err
+
+
+def test_an_aws_cycle_walks_on_past_full_zones_lost_answers_and_throttling(
+    project: InLab, lab: MachineLab
+) -> None:
+    project.config["nodes"]["count"] = 1
+    project.config["payload"]["reboot"] = False
+    lab.faults.limit(0, zone="us-west-2a")
+    lab.faults.lose_reply("RunInstances")
+    lab.faults.throttle("DescribeInstances", times=2)
+    done = project.cycle()
+    assert done.code == 0, done
+    assert len(lab.cloud.known) == 1
+    assert [one.zone for one in lab.cloud.known.values()] != ["us-west-2a"]
+
+
+def test_an_aws_cycle_without_capacity_anywhere_says_so_in_awss_words(
+    project: InLab, lab: MachineLab
+) -> None:
+    lab.faults.limit(0)
+    done = project.cycle()
+    assert done.code == 3, done
+    assert "InsufficientInstanceCapacity" in done.out + done.err
