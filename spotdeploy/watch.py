@@ -37,8 +37,7 @@ class Watch:
     async def run(self) -> None:
         """List until cancelled."""
         while True:
-            pause = self._location.provider.poll_seconds
-            await asyncio.sleep(pause if self._waiting else pause * SLOWER)
+            await self._pause()
             if not self._waiting and not self._lost:
                 continue
             try:
@@ -52,6 +51,12 @@ class Watch:
                 self._sight = {node.id: node for node in nodes}
                 self._changed.notify_all()
             self._tell_lost()
+
+    async def _pause(self) -> None:
+        for _ in range(SLOWER):
+            await asyncio.sleep(self._location.provider.poll_seconds)
+            if self._waiting:
+                return
 
     async def next_sight(self, node: Node) -> Node:
         """The node as the next listing shows it, or as it was while it is not listed (yet)."""
