@@ -20,6 +20,7 @@ SHORTEST: Final = 4
 _SECRET_NAME: Final = re.compile(
     r"TOKEN|PASSWO?R?D|PASSPHRASE|SECRET|CREDENTIAL|AUTHORIZATION|KEYS?(?:$|[_-])", re.IGNORECASE
 )
+_BASE64_END: Final = r"[A-Za-z0-9+/]{0,4}={0,2}"
 T = TypeVar("T")
 
 
@@ -50,9 +51,14 @@ class Redactor:
     programs print them (base64, URL, JSON)."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        spellings = {form for value in values for form in _spellings(value)}
-        self._secrets = sorted((s for s in spellings if len(s) >= SHORTEST), key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, self._secrets)) or r"(?!)")
+        values = tuple(values)
+        plain = {form for value in values for form in _spellings(value)}
+        encoded = {_base64(value) for value in values if len(value.strip()) >= SHORTEST}
+        self._secrets = sorted(
+            (form for form in plain | encoded if len(form) >= SHORTEST), key=len, reverse=True
+        )
+        forms = (re.escape(s) + (_BASE64_END if s in encoded else "") for s in self._secrets)
+        self._pattern = re.compile("|".join(forms))
 
     def text(self, text: str) -> str:
         """The text without secrets."""
@@ -101,8 +107,13 @@ def _revealed(secret: Secret) -> Iterator[str]:
 def _spellings(value: str) -> set[str]:
     lines = [line.strip() for line in value.splitlines()]
     whole = value.strip()
-    encoded = base64.b64encode(whole.encode()).decode().rstrip("=")
-    return {whole, *lines, encoded, quote(whole, safe=""), json.dumps(whole)[1:-1]}
+    return {whole, *lines, quote(whole, safe=""), json.dumps(whole)[1:-1]}
+
+
+def _base64(value: str) -> str:
+    """The part of its base64 that does not depend on what follows, such as a newline."""
+    data = value.strip().encode()
+    return base64.b64encode(data[: len(data) // 3 * 3]).decode()
 
 
 def _overlap(text: str, secret: str, *, head: bool) -> int:

@@ -64,14 +64,15 @@ def test_values_are_found_in_secrets_and_under_telling_names(
     "spelling",
     [
         VALUE,
-        base64.b64encode(VALUE.encode()).decode().rstrip("="),
+        base64.b64encode(VALUE.encode()).decode(),
+        base64.b64encode(VALUE.encode() + b"\n").decode(),
         quote(VALUE, safe=""),
         json.dumps(VALUE)[1:-1],
     ],
 )
 def test_a_secret_goes_in_each_spelling_that_programs_print(spelling: str) -> None:
     text = Redactor([VALUE]).text(f"before {spelling} after")
-    assert text in ("before [redacted] after", "before [redacted]== after")
+    assert text == "before [redacted] after"
 
 
 def test_each_line_of_a_long_secret_goes() -> None:
