@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -79,6 +79,8 @@ def _summary(report: RunReport) -> list[str]:
         lines += ["", table([("NODE", "PLACE", "VERDICT", "PHASE", "CHECKS", "TIME"),
                              *map(_node, report.nodes)])]  # fmt: skip
         lines += [_why(node) for node in report.nodes if node.verdict not in ("", "passed")]
+    if len(report.providers) > 1 and report.checks:
+        lines += ["", table(list(_by_provider(report)))]
     words = f": {plain(report.words, limit=2000)}" if report.words else ""
     took = f"{spell(round(report.seconds, 1))}, cost: {report.cost}"
     return [*lines, "", f"{report.verdict.upper()}{words}", took]
@@ -90,6 +92,18 @@ def _node(node: NodeReport) -> tuple[str, ...]:
     seconds = spell(round(sum(node.seconds.values()), 1))
     place = f"{node.provider} {node.zone or node.location}"
     return (node.name, place, node.verdict or "unfinished", node.phase, checks, seconds)
+
+
+def _by_provider(report: RunReport) -> Iterator[tuple[str, ...]]:
+    """Checks by providers: how many nodes each was good on, of how many it was asked."""
+    yield ("CHECK", *report.providers)
+    for name in report.checks:
+        answers = [
+            [check.ok for node in report.nodes if node.provider == provider
+             for check in node.checks if check.name == name]
+            for provider in report.providers
+        ]  # fmt: skip
+        yield (name, *(f"{sum(oks)}/{len(oks)}" if oks else "-" for oks in answers))
 
 
 def _why(node: NodeReport) -> str:

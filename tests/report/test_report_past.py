@@ -47,6 +47,13 @@ def test_a_report_is_a_summary_and_the_files(tmp_path: Path, capsys: Out) -> Non
     assert str(folder / PAGE) in out
 
 
+def test_a_run_over_several_clouds_has_checks_by_providers(tmp_path: Path, capsys: Out) -> None:
+    show_report(samples.payload_failure(30, ("aws", "gcp")).write(tmp_path), as_json=False)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["CHECK", "aws", "gcp"] in rows
+    assert [*samples.CHECKS[1].split(), "28/29", "28/29"] in rows
+
+
 def test_the_reports_of_a_killed_run_are_written_when_asked_for(
     tmp_path: Path, capsys: Out
 ) -> None:
