@@ -23,6 +23,7 @@ _SCRIPT: Final = Template("""\
 #!/bin/sh
 set -eu
 umask 022
+[ -d /var/log/journal ] || flush=yes
 mkdir -p $state /etc/spotdeploy /etc/ssh/sshd_config.d /var/log/journal
 chmod 755 /etc/spotdeploy
 
@@ -72,6 +73,7 @@ DefaultDependencies=no
 OnBootSec=$${left}s
 AccuracySec=1s
 END
+[ -z "$${flush:-}" ] || journalctl --flush 2>/dev/null || true
 systemctl daemon-reload
 systemctl start --no-block spotdeploy-time-to-live.timer
 systemctl try-reload-or-restart --no-block ssh.service sshd.service 2>/dev/null || true

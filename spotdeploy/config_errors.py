@@ -58,7 +58,8 @@ def _plain(what: str) -> str:
     if match := _BOUND.match(what):
         return f"should be {_SIGNS[match['sign']]} {match['bound'].removesuffix('.0')}"
     if what.startswith("Expected `str` matching regex"):
-        return _NAME_RULE
+        regex = what.partition("regex ")[2].strip("'\"")
+        return _NAME_RULE if regex.startswith("^[a-z](") else f"should match {regex}"
     return what[0].lower() + what[1:] if what.startswith("Expected") else what
 
 

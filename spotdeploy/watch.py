@@ -32,6 +32,7 @@ class Watch:
         self._changed = asyncio.Condition()
         self._waiting = 0
         self._lost: dict[str, asyncio.Future[None]] = {}
+        self._watched_from: dict[str, float] = {}
         self._absences: Counter[str] = Counter()
 
     async def run(self) -> None:
@@ -69,15 +70,22 @@ class Watch:
         return self._sight.get(node.id, node)
 
     async def until_lost(self, node: Node) -> None:
-        """Return once a listing shows that the node stopped or is going, or, when it had been
-        listed before, no longer shows it twice in a row."""
-        await self._lost.setdefault(node.id, asyncio.get_running_loop().create_future())
+        """Return once a listing shows that the node stopped or is going, or once it is missing
+        twice in a row from listings that must show it: those after one that did, or after the
+        provider's `settle_seconds`."""
+        loop = asyncio.get_running_loop()
+        self._watched_from.setdefault(node.id, loop.time())
+        await self._lost.setdefault(node.id, loop.create_future())
 
     def _tell_lost(self) -> None:
         for id_, future in self._lost.items():
             node = self._sight.get(id_)
-            self._absences[id_] = 0 if node else self._absences[id_] + (id_ in self._seen)
+            self._absences[id_] = 0 if node else self._absences[id_] + self._must_show(id_)
             down = node is not None and node.state not in (NodeState.PENDING, NodeState.RUNNING)
             if (down or self._absences[id_] >= ABSENCES) and not future.done():
                 future.set_result(None)
         self._seen |= self._sight.keys()
+
+    def _must_show(self, id_: str) -> bool:
+        watched = asyncio.get_running_loop().time() - self._watched_from[id_]
+        return id_ in self._seen or watched >= self._location.provider.settle_seconds

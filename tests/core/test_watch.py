@@ -1,0 +1,43 @@
+"""Watching nodes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from world import World
+
+from spotdeploy.testing.fake import faults
+from spotdeploy.watch import Watch
+
+Worlds = Callable[..., World]
+
+
+async def lost_within(here: World, node_index: int, seconds: float) -> bool:
+    creation = await here.create()
+    placed = creation.placed[node_index]
+    watch = Watch(here.session, placed.location, here.session.scope)
+    task = asyncio.create_task(watch.run())
+    try:
+        await asyncio.wait_for(watch.until_lost(placed.node), seconds)
+    except TimeoutError:
+        return False
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    return True
+
+
+async def test_a_node_that_vanished_before_its_first_listing_is_lost(world: Worlds) -> None:
+    ending = faults.InterruptionAfter(seconds=0.0, ending="vanished")
+    assert await lost_within(world(count=1, faults=[ending]), 0, 10)
+
+
+async def test_a_node_that_is_not_listed_yet_is_not_lost(world: Worlds) -> None:
+    here = world(count=1, settle=30.0, faults=[faults.Unlisted(seconds=60.0)])
+    assert not await lost_within(here, 0, 3)
+
+
+async def test_a_node_missing_from_one_listing_is_not_lost(world: Worlds) -> None:
+    here = world(count=1, faults=[faults.Blink(at=2)])
+    assert not await lost_within(here, 0, 3)
