@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from http.client import HTTPException
 from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -26,12 +27,12 @@ def caller_cidr(url: str) -> str:
     try:
         with urlopen(url, timeout=TIMEOUT) as answer:  # noqa: S310  # checked above
             text = answer.read(256).decode("ascii", "replace").strip()
-    except (URLError, OSError) as error:
+    except (URLError, HTTPException, OSError) as error:
         raise ProviderError(
             f"cannot ask {url} for this computer's address: {error}", hint=hint
         ) from error
     try:
-        return str(ipaddress.ip_network(text))
+        return str(ipaddress.ip_network(ipaddress.ip_address(text)))
     except ValueError as error:
         raise ProviderError(
             f"{url} answered {text[:60]!r}, which is no address", hint=hint
