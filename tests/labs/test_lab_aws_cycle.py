@@ -83,7 +83,7 @@ def test_an_aws_cycle_over_two_regions_passes_and_leaves_nothing(
 def test_an_interrupted_node_is_replaced_and_the_cycle_passes(
     project: InLab, lab: MachineLab
 ) -> None:
-    project.entry("sleep 8")
+    project.entry("sleep 25")
     project.config["nodes"]["on_interruption"] = "replace"
     with ThreadPoolExecutor(1) as threads:
         cycle = threads.submit(project.cycle)

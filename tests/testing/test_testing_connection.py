@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
+import pytest_socket
 
 from spotdeploy.check import CommandResult, Connection
 from spotdeploy.errors import UnreachableError
@@ -81,9 +82,18 @@ async def test_an_unreachable_node_raises_on_everything() -> None:
             await ask
 
 
-async def test_it_works_with_sockets_switched_off(
-    socket_disabled: None, scripted_connection: Callable[..., Connection]
+@pytest.fixture
+def _no_network() -> Iterator[None]:
+    pytest_socket.disable_socket(allow_unix_socket=True)
+    yield
+    pytest_socket.enable_socket()
+
+
+@pytest.mark.usefixtures("_no_network")
+async def test_it_works_with_the_network_switched_off(
+    scripted_connection: Callable[..., Connection],
 ) -> None:
     reader, writer = await scripted_connection(ports={80: b"hello"}).dial(80)
     assert await reader.read() == b"hello"
     writer.close()
+    await writer.wait_closed()
