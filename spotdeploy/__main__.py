@@ -11,11 +11,14 @@ BUG: Final = 70
 
 def main() -> None:
     """Run spotdeploy with the arguments of this process."""
-    from spotdeploy.cli import build_app
     from spotdeploy.errors import SpotdeployError
+    from spotdeploy.quick import quick
 
     try:
-        build_app(sys.argv[1:])()
+        if not quick(sys.argv[1:]):
+            from spotdeploy.cli import build_app
+
+            build_app(sys.argv[1:])()
     except SpotdeployError as error:
         from spotdeploy.cli.trouble import show
 

@@ -9,7 +9,6 @@ from typing import Final, TypeVar
 import msgspec
 
 from spotdeploy.config import Config, Settings
-from spotdeploy.config_errors import explain
 from spotdeploy.duration import Duration
 from spotdeploy.errors import ConfigError
 from spotdeploy.secret import Secret
@@ -40,11 +39,23 @@ def load(path: Path) -> Settings:
     return settings
 
 
+def read_settings(path: Path, providers: list[str] | None) -> tuple[Settings, tuple[str, ...]]:
+    """The config and the providers wanted. Raises ConfigError for a provider named twice."""
+    settings = load(path)
+    names = tuple(providers or settings.config.providers)
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"--provider: {name} is named twice")
+    return settings, names
+
+
 def decode(data: object, into: type[T], file: str, prefix: str = "") -> T:
     """Turn plain TOML data into a struct. `prefix` is the path of `data` inside the file."""
     try:
         return msgspec.convert(data, into, dec_hook=_custom)
     except msgspec.ValidationError as error:
+        from spotdeploy.config_errors import explain
+
         raise explain(error, data, into, file, prefix) from error
 
 

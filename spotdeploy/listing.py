@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from spotdeploy import labels, places
 from spotdeploy.config import Settings
+from spotdeploy.config_load import read_settings
 from spotdeploy.errors import RefusedError
 from spotdeploy.model import Node, NodeState
 from spotdeploy.registry import Registry
+
+
+def list_from(path: Path, providers: list[str] | None) -> list[Node]:
+    """As `list_now`, for a config file. Raises ConfigError when it cannot be used."""
+    settings, names = read_settings(path, providers)
+    return list_now(Registry(settings.folder), settings, names)
 
 
 def list_now(registry: Registry, settings: Settings, providers: Sequence[str]) -> list[Node]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterable
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,10 +14,22 @@ from spotdeploy import hookspecs
 from spotdeploy.errors import ConfigError, SpotdeployError
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from spotdeploy.check import Check
     from spotdeploy.provider import Provider
 
 GROUP: Final = "spotdeploy"
+BUNDLED: Final = {
+    "aws": "spotdeploy_aws",
+    "azure": "spotdeploy_azure",
+    "checks": "spotdeploy_checks",
+    "fake": "spotdeploy.testing.fake",
+    "gcp": "spotdeploy_gcp",
+    "local": "spotdeploy_local",
+}
+"""Our own entry points: known without reading the metadata of every installed package, which takes
+longer than a listing."""
 BUNDLED_CHECKS: Final = "checks"
 
 
@@ -37,9 +48,11 @@ class Registry:
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
 
-    def known(self) -> list[metadata.EntryPoint]:
+    def known(self) -> list[EntryPoint]:
         """Every installed plugin, sorted by name, read from the metadata without importing."""
-        return sorted(metadata.entry_points(group=GROUP), key=lambda point: point.name)
+        from importlib.metadata import entry_points
+
+        return sorted(entry_points(group=GROUP), key=lambda point: point.name)
 
     def provider(self, name: str) -> type[Provider[Any]]:
         """The provider class of that name.
@@ -62,6 +75,7 @@ class Registry:
         or paths of Python files or packages)."""
         for plugin in (BUNDLED_CHECKS, *plugins):
             self.load(plugin)
+        self._refuse_twins()
         found: dict[str, type[Check[Any]]] = {}
         for classes in self._hook_results("spotdeploy_register_checks"):
             for cls in classes:
@@ -88,17 +102,28 @@ class Registry:
             self._load_entry_point(plugin)
 
     def _load_entry_point(self, name: str) -> None:
-        points = [point for point in metadata.entry_points(group=GROUP) if point.name == name]
+        if name in BUNDLED:
+            self._register(name, BUNDLED[name])
+            return
+        points = [point for point in self.known() if point.name == name]
         if not points:
             known = ", ".join(point.name for point in self.known())
             raise PluginError(
                 f"no plugin named {name!r} is installed; known: {known}",
                 hint=f"pip install 'spotdeploy[{name}]'" if name in ("gcp", "azure") else None,
             )
-        if len({point.value for point in points}) > 1:
-            values = ", ".join(sorted(point.value for point in points))
-            raise PluginError(f"plugin {name!r} is installed twice: {values}")
+        self._refuse_twins()
         self._register(name, points[0].value)
+
+    def _refuse_twins(self) -> None:
+        modules: dict[str, str] = {}
+        for point in self.known():
+            if modules.setdefault(point.name, point.value) != point.value:
+                raise PluginError(
+                    f"plugin {point.name!r} is installed twice: "
+                    f"{modules[point.name]}, {point.value}",
+                    hint="uninstall one of them",
+                )
 
     def _load_path(self, plugin: str) -> None:
         path = (self._folder / plugin).resolve()

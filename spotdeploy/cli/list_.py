@@ -9,9 +9,7 @@ def command(
     config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False
 ) -> None:
     """List the deployment's nodes, asked of the providers."""
-    from spotdeploy.cli.opening import new_registry, read_settings
-    from spotdeploy.listing import list_now
+    from spotdeploy.listing import list_from
     from spotdeploy.report.nodes import show_nodes
 
-    settings, providers = read_settings(config, provider)
-    show_nodes(list_now(new_registry(settings), settings, providers), as_json=json)
+    show_nodes(list_from(config, provider), as_json=json)

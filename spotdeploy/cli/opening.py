@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spotdeploy.config import Settings
-from spotdeploy.config_load import load
-from spotdeploy.errors import ConfigError
+from spotdeploy.config_load import read_settings
 from spotdeploy.registry import Registry
 
 if TYPE_CHECKING:
@@ -18,15 +16,7 @@ if TYPE_CHECKING:
     from spotdeploy.redact import Redactor
     from spotdeploy.session import Session
 
-
-def read_settings(path: Path, providers: list[str] | None) -> tuple[Settings, tuple[str, ...]]:
-    """The config and the providers wanted. Raises ConfigError for a provider named twice."""
-    settings = load(path)
-    names = tuple(providers or settings.config.providers)
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"--provider: {name} is named twice")
-    return settings, names
+__all__ = ["new_registry", "opened", "read_redactor", "read_settings"]
 
 
 def new_registry(settings: Settings) -> Registry:
