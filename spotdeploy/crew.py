@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from spotdeploy.errors import NodeError, PayloadError, ProviderError, UnreachableError
+from spotdeploy.errors import NodeError, PayloadError, ProviderError
 from spotdeploy.events import NodeEnded
+from spotdeploy.guard import AnnouncedError, unless_lost
 from spotdeploy.keys import Keys
 from spotdeploy.location import Location
 from spotdeploy.model import Fate, FateKind
@@ -24,7 +24,6 @@ from spotdeploy.watch import Watch
 
 Journey = Callable[[NodeRun, Watch], Awaitable[None]]
 OnInterrupted = Callable[[NodeOutcome, Placed], Awaitable[Sequence[Placed]]]
-_LOST: Final = "the provider no longer shows it running"
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Crew:
         run = self._new_run(placed)
         try:
             try:
-                await _unless_lost(self.journey(run, watch), watch, run)
+                await unless_lost(self.journey(run, watch), watch, run)
             except NodeError as error:
                 outcome = await self._failed(run, error)
             else:
@@ -103,7 +102,7 @@ class Crew:
 
     async def _failed(self, run: NodeRun, error: NodeError) -> NodeOutcome:
         """Ask what became of the node before anything is blamed on the payload."""
-        fate = await _fate(run)
+        fate = error.fate if isinstance(error, AnnouncedError) else await _fate(run)
         words = one_line(error, run.node)
         if fate.kind is not FateKind.ALIVE:
             words = f"{fate.kind} during {run.phase}: {fate.words or words}"
@@ -128,21 +127,6 @@ class Crew:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _unless_lost(journey: Awaitable[None], watch: Watch, run: NodeRun) -> None:
-    """Await the journey, but no longer than the provider shows the node running."""
-    work = asyncio.ensure_future(journey)
-    lost = asyncio.ensure_future(watch.until_lost(run.node))
-    try:
-        await asyncio.wait({work, lost}, return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            raise UnreachableError(f"{run.node.name}: {_LOST}", phase=run.phase)
-        await work
-    finally:
-        work.cancel()
-        lost.cancel()
-        await asyncio.gather(work, lost, return_exceptions=True)
 
 
 async def _fate(run: NodeRun) -> Fate:

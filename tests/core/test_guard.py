@@ -1,0 +1,81 @@
+"""An announced interruption ends a journey at once, in the cloud's words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+from world import World
+
+from spotdeploy.check import CommandResult
+from spotdeploy.errors import PayloadError
+from spotdeploy.guard import AnnouncedError, unless_lost
+from spotdeploy.location import Location
+from spotdeploy.model import Fate, FateKind
+from spotdeploy.noderun import NodeRun
+from spotdeploy.payload import Manifest
+from spotdeploy.provider import SupportsInterruptionNotice
+from spotdeploy.session import Plan
+from spotdeploy.ssh import Dialer, NodeConnection
+from spotdeploy.testing.fake.provider import FakeProvider
+from spotdeploy.watch import Watch
+
+Worlds = Callable[..., World]
+
+
+class Telling(FakeProvider, SupportsInterruptionNotice):
+    """A fake cloud that announces on the node."""
+
+    def notice_command(self) -> Sequence[str]:
+        return ["read-notice"]
+
+    def notice(self, output: str) -> Fate | None:
+        return Fate(FateKind.INTERRUPTED, output) if output else None
+
+
+class Answering(NodeConnection):
+    """A connection to a node that says these things, one after another."""
+
+    answers: list[str]
+    connected = True  # type: ignore[assignment]  # a property there
+
+    async def run(
+        self, command: Sequence[str], *, timeout: float = 30.0, stdin: bytes = b""
+    ) -> CommandResult:
+        assert command == ["read-notice"]
+        return CommandResult(0, self.answers.pop(0) if self.answers else "", "")
+
+
+async def a_run(here: World, answers: list[str]) -> tuple[NodeRun, Watch]:
+    (placed, *_) = (await here.create()).placed
+    location = Location(Telling(here.config, "here", here.cloud), "here")
+    connection = Answering.__new__(Answering)
+    connection.node = placed.node
+    connection._dialer = Dialer(location.provider)
+    connection.answers = answers
+    plan = Plan(Manifest(()), ())
+    run = NodeRun(here.session, plan, location, placed.node, connection, phase="deploy")
+    return run, Watch(here.session, location, here.session.scope)
+
+
+async def test_an_announcement_ends_the_journey_with_the_clouds_words(world: Worlds) -> None:
+    run, watch = await a_run(world(), ["", "spot termination at 12:00"])
+    with pytest.raises(AnnouncedError, match="spot termination at 12:00") as caught:
+        await unless_lost(asyncio.sleep(3600), watch, run, every=0.01)
+    assert caught.value.fate.kind is FateKind.INTERRUPTED
+    assert caught.value.phase == "deploy"
+
+
+async def test_without_an_announcement_the_journey_goes_to_its_end(world: Worlds) -> None:
+    run, watch = await a_run(world(), [])
+    await unless_lost(asyncio.sleep(0.1), watch, run, every=0.01)
+
+
+async def test_the_journeys_own_failure_comes_through(world: Worlds) -> None:
+    async def journey() -> None:
+        raise PayloadError("n: it failed", phase="deploy")
+
+    run, watch = await a_run(world(), [])
+    with pytest.raises(PayloadError, match="it failed"):
+        await unless_lost(journey(), watch, run, every=0.01)
