@@ -119,6 +119,23 @@ def test_an_interrupted_node_is_never_blamed_on_the_payload(
     assert "Spot instance termination" in done.out + done.err
 
 
+def test_an_announced_interruption_is_read_on_the_node_before_it_comes(
+    project: InLab, lab: MachineLab
+) -> None:
+    project.entry("sleep 300")
+    project.config["nodes"]["count"] = 1
+    with ThreadPoolExecutor(1) as threads:
+        cycle = threads.submit(project.cycle)
+        eventually(lambda: len(lab.cloud.known) == 1, "the node is made", PATIENCE)
+        (only,) = lab.cloud.known
+        eventually(lambda: lab.cloud.known[only].running, "it runs", PATIENCE)
+        lab.notify(only)
+        done = cycle.result()
+    assert done.code == 3, done
+    assert "interrupted during deploy" in done.out
+    assert "Traceback" not in done.err
+
+
 def test_an_aws_cycle_walks_on_past_full_zones_lost_answers_and_throttling(
     project: InLab, lab: MachineLab
 ) -> None:
