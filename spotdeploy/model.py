@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 
 class Market(StrEnum):
@@ -42,8 +43,7 @@ class NodeState(StrEnum):
     GONE = "gone"
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+class Pool(msgspec.Struct, frozen=True):
     """How many like nodes are wanted, and within which limits."""
 
     count: int
@@ -52,8 +52,7 @@ class Pool:
     """The most one node may cost, USD per hour; None is no limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(msgspec.Struct, frozen=True):
     """A place and shape to try."""
 
     provider: str
@@ -68,8 +67,7 @@ class Offer:
         return f"{self.provider} {self.zone or self.location} {self.size} {self.market}"
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """One request for like nodes, with everything the create call needs."""
 
     token: str
@@ -90,8 +88,7 @@ class Batch:
     """The most one node may cost, USD per hour: a bid where the cloud takes one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(msgspec.Struct, frozen=True):
     """One machine, as the provider describes it now."""
 
     id: str
@@ -99,7 +96,7 @@ class Node:
     provider: str
     location: str
     state: NodeState
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     zone: str | None = None
     size: str | None = None
     market: Market = Market.SPOT
@@ -116,8 +113,7 @@ class Node:
         return self.name
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class Created(msgspec.Struct, frozen=True):
     """What one create call gave."""
 
     nodes: tuple[Node, ...]
@@ -125,15 +121,14 @@ class Created:
     """When fewer than asked: why, in the cloud's words where it gave any."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(msgspec.Struct, frozen=True):
     """Any billed or named thing of ours that is not a node: a group, a disk, an address."""
 
     kind: str
     id: str
     provider: str
     location: str
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     detail: str = ""
 
     def __str__(self) -> str:
@@ -149,8 +144,7 @@ class FateKind(StrEnum):
     VANISHED = "vanished"
 
 
-@dataclass(frozen=True, slots=True)
-class Fate:
+class Fate(msgspec.Struct, frozen=True):
     """The provider's answer to "what became of this node?"."""
 
     kind: FateKind
@@ -158,8 +152,7 @@ class Fate:
     """The cloud's own words."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """Something `doctor` found."""
 
     what: str

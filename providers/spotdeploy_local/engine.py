@@ -16,9 +16,10 @@ from __future__ import annotations
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+
+import msgspec
 
 from spotdeploy.errors import ProviderError
 from spotdeploy.model import Problem
@@ -35,8 +36,7 @@ class MachineState(StrEnum):
     STOPPED = "stopped"
 
 
-@dataclass(frozen=True, slots=True)
-class Bind:
+class Bind(msgspec.Struct, frozen=True):
     """A file or folder of the host shown inside a machine."""
 
     source: Path
@@ -44,15 +44,14 @@ class Bind:
     read_only: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class MachineSpec:
+class MachineSpec(msgspec.Struct, frozen=True):
     """A machine to be started. `id` makes the start idempotent: it is never started twice."""
 
     id: str
     """1 to 100 characters of [a-z0-9_-], unique on this host."""
     name: str
     """The host name: 1 to 63 characters of [a-z0-9-]."""
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     user_data: bytes = b""
     """A `#cloud-boothook` shell script, gzipped or not, run as root before ssh at every boot.
     With `cloud_init`, anything cloud-init takes."""
@@ -65,20 +64,19 @@ class MachineSpec:
     publish: tuple[int, ...] = ()
     """TCP ports that the host offers on `Machine.published_address`."""
     binds: tuple[Bind, ...] = ()
-    files: Mapping[str, bytes] = field(default_factory=dict)
+    files: Mapping[str, bytes] = msgspec.field(default_factory=dict)
     """Absolute path to content: put in place before the first boot, mode 0600."""
     cloud_init: bool = False
     """Boot the image with cloud-init. Its datasource is NoCloud when there is user-data here,
     otherwise Ec2 at 169.254.169.254, which someone must serve inside the network; another one is
     chosen by a file such as `/etc/cloud/cloud.cfg.d/99_lab.cfg` in `files`."""
-    details: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Facts kept with the machine and given back; nothing is selected by them."""
     time_to_live: float | None = None
     """Seconds after which the machine is stopped for good, counted from its first boot."""
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(msgspec.Struct, frozen=True):
     """A machine as it is now."""
 
     id: str
@@ -90,7 +88,7 @@ class Machine:
     labels: Mapping[str, str]
     created_at: float
     """Unix time in seconds."""
-    details: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, str] = msgspec.field(default_factory=dict)
     publish: tuple[int, ...] = ()
     published_address: str | None = None
     """Where the host offers the ports in `publish`: an address in 127.77.0.0/16."""
@@ -104,8 +102,7 @@ class Machine:
     """Why it is stopped."""
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(msgspec.Struct, frozen=True):
     """What became of several starts."""
 
     machines: tuple[Machine, ...]
@@ -113,13 +110,12 @@ class Started:
     """Id to what went wrong; nothing is left of these."""
 
 
-@dataclass(frozen=True, slots=True)
-class Leftover:
+class Leftover(msgspec.Struct, frozen=True):
     """Something of this engine's that belongs to no machine: a folder, cgroup or network."""
 
     kind: str
     id: str
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 class Engine(ABC):

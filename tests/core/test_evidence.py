@@ -218,12 +218,13 @@ def test_config_checks_and_payload_name_further_files(world: Worlds, tmp_path: P
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "a/b", "..", "", "x" * 300, "ü\n\x00", "-rf"])
 def test_a_nodes_name_cannot_lead_out_of_the_folder(name: str, tmp_path: Path) -> None:
-    folder = folder_name(replace(NODE, name=name))
+    folder = folder_name(msgspec.structs.replace(NODE, name=name))
     assert (tmp_path / folder).resolve().parent == tmp_path.resolve()
     assert not folder.startswith((".", "-"))
     assert len(folder) < 100
 
 
 def test_nodes_of_one_name_have_folders_of_their_own() -> None:
-    others = [replace(NODE, provider="aws"), replace(NODE, location="there"), replace(NODE, id="2")]
+    changes = ({"provider": "aws"}, {"location": "there"}, {"id": "2"})
+    others = [msgspec.structs.replace(NODE, **change) for change in changes]
     assert len({folder_name(node) for node in (NODE, *others)}) == 4

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gzip
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from spotdeploy_local.engine import Bind, MachineState
 from tests.providers.local_machines import Bench, eventually

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from spotdeploy.errors import CredentialsError
 from spotdeploy.model import MarketPolicy, Node, NodeState, Offer, Pool, Problem, Resource

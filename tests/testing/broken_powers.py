@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from spotdeploy.model import Node, Resource
 from spotdeploy.provider import SupportsDial, SupportsPrepare

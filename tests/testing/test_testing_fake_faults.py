@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-
+import msgspec
 import pytest
 
 from spotdeploy import labels
@@ -48,7 +47,10 @@ def test_no_capacity_holds_for_its_place_and_for_ever(
         with pytest.raises(CapacityError):
             made(fake_provider)
     assert fake_cloud.billed() == []
-    for offer in (dataclasses.replace(OFFER, zone="b"), dataclasses.replace(OFFER, size="large")):
+    for offer in (
+        msgspec.structs.replace(OFFER, zone="b"),
+        msgspec.structs.replace(OFFER, size="large"),
+    ):
         assert fake_provider.create(offer, batch(token=str(offer))).nodes
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from spotdeploy.model import Market, MarketPolicy, Node, NodeState, Offer, Pool, Resource
 from spotdeploy.testing.provider_contract.lab import Lab, LabFixtures, need

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from spotdeploy.errors import ProviderError
 from spotdeploy.testing.provider_contract.lab import Lab, LabFixtures, ids, need

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import time
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from spotdeploy import labels
 from spotdeploy.errors import (
