@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
 from urllib.request import urlopen
 
@@ -87,6 +87,8 @@ def _page(link: str) -> PricePage:
         with urlopen(link, timeout=TIMEOUT) as answer:  # noqa: S310  # checked above
             return msgspec.json.decode(answer.read(), type=PricePage)
     except (URLError, OSError) as error:
+        if isinstance(error, HTTPError):
+            error.close()
         raise ProviderError(f"cannot ask for prices: {error}") from error
     except msgspec.DecodeError as error:
         raise ProviderError(f"the price service's answer is not as documented: {error}") from error

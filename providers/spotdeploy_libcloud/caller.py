@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from http.client import HTTPException
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
@@ -28,6 +28,8 @@ def caller_cidr(url: str) -> str:
         with urlopen(url, timeout=TIMEOUT) as answer:  # noqa: S310  # checked above
             text = answer.read(256).decode("ascii", "replace").strip()
     except (URLError, HTTPException, OSError) as error:
+        if isinstance(error, HTTPError):
+            error.close()
         raise ProviderError(
             f"cannot ask {url} for this computer's address: {error}", hint=hint
         ) from error
