@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN_PACKAGES := python3 python3-venv systemd-container mmdebstrap iproute2 zstd openssh-client
 TEST_PACKAGES := $(RUN_PACKAGES) chromium git
-WORKERS ?= 2
+WORKERS ?= 3
 
 .PHONY: help cycle test check fix smoke bench clean
 
