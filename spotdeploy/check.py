@@ -112,6 +112,12 @@ class Check(ABC, Generic[S]):
         back with the evidence. Must be the same each time."""
         return ()
 
+    def objection(self, manifest: Manifest) -> str:
+        """Why this check cannot pass with such a payload, for a refusal before anything is made;
+        empty when it may. Asks no node."""
+        del manifest
+        return ""
+
     def passed(self, detail: str = "") -> CheckResult:
         """A good answer under this check's name."""
         return CheckResult(ok=True, name=self.name, detail=detail)

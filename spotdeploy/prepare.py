@@ -39,7 +39,11 @@ def read_plan(registry: Registry, settings: Settings) -> Plan:
     root = settings.resolve(config.path)
     manifest = payload.build(root, [settings.resolve(path) for path in config.upload])
     _require_entry(root, config.entry)
-    return Plan(manifest, read_checks(registry, settings))
+    checks = read_checks(registry, settings)
+    for check in checks:
+        if words := check.objection(manifest):
+            raise ConfigError(f"{settings.path.name}: check {check.name!r}: {words}")
+    return Plan(manifest, checks)
 
 
 def read_checks(registry: Registry, settings: Settings) -> tuple[Check[Any], ...]:

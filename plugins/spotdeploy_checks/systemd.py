@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Annotated, Final
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from spotdeploy.check import Check, CheckResult, CheckSettings, Connection
 from spotdeploy.duration import Duration
 from spotdeploy.model import Node
+from spotdeploy.payload import Manifest
 from spotdeploy.text import plain
 from spotdeploy_checks.units import refuse_odd_unit
 
@@ -56,6 +58,16 @@ class SystemdCheck(Check[SystemdSettings]):
         """As in the contract."""
         return f"systemd {', '.join(self.settings.units)}"
 
+    def objection(self, manifest: Manifest) -> str:
+        """A unit that is not shipped may be the system's; one that is nearly the name of a
+        shipped unit is a slip of the pen."""
+        shipped = {PurePosixPath(entry.path).name for entry in manifest.entries}
+        for unit in self.settings.units:
+            near = difflib.get_close_matches(unit, shipped, n=1, cutoff=0.8)
+            if unit not in shipped and near and near[0].endswith(_suffix(unit)):
+                return f"no unit {unit} is in the payload; did you mean {near[0]}?"
+        return ""
+
     async def run(self, node: Node, connection: Connection) -> CheckResult:
         """As in the contract."""
         del node
@@ -87,6 +99,10 @@ class SystemdCheck(Check[SystemdSettings]):
         if restarts(facts) > wanted.max_restarts:
             found.append(f"was restarted {restarts(facts)} times, {wanted.max_restarts} allowed")
         return plain(", ".join(found), limit=400)
+
+
+def _suffix(unit: str) -> str:
+    return PurePosixPath(unit).suffix or ".service"
 
 
 def question(units: Sequence[str]) -> list[str]:

@@ -62,6 +62,11 @@ def escape(folder: Path) -> None:
     (folder / "instance" / "x").symlink_to("/etc/hostname")
 
 
+def misnamed(folder: Path) -> None:
+    (folder / "instance" / "sensor-generator.service").write_text("[Service]\n")
+    add('[[checks]]\ntype = "systemd"\nunits = ["sensor-generater.service"]\n')(folder)
+
+
 def dangle(folder: Path) -> None:
     (folder / "instance" / "x").symlink_to("nothing-there")
 
@@ -86,6 +91,7 @@ def dangle(folder: Path) -> None:
         (swap('"e.sh"', '"absent.sh"'), "absent.sh does not exist"),
         (swap('"e.sh"', '"../e.sh"'), "escapes the payload"),
         (swap('["fake"]', '["nonsense"]'), "no plugin named 'nonsense' is installed; known:"),
+        (misnamed, "no unit sensor-generater.service is in the payload; did you mean sensor-gen"),
         (escape, "escapes the payload"),
         (dangle, "x"),
     ],
