@@ -52,17 +52,19 @@ define installed
 	fi
 endef
 
-$(VENV)/bin/pip:
+# made anew when an earlier attempt was cut off before its end
+$(VENV)/.pip:
 	$(call installed,$(RUN_PACKAGES))
-	python3 -m venv $(VENV)
+	python3 -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
+	@touch $@
 
-$(VENV)/.run: pyproject.toml | $(VENV)/bin/pip
+$(VENV)/.run: pyproject.toml | $(VENV)/.pip
 	$(call installed,$(RUN_PACKAGES))
 	$(BIN)/pip install --quiet --editable .
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml | $(VENV)/bin/pip
+$(VENV)/.dev: pyproject.toml | $(VENV)/.pip
 	$(call installed,$(TEST_PACKAGES))
 	$(BIN)/pip install --quiet --editable '.[gcp,azure,testing]' --group dev
 	@touch $@ $(VENV)/.run
