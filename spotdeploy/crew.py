@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import asyncssh
 
 from spotdeploy.errors import NodeError, PayloadError, ProviderError
 from spotdeploy.events import NodeEnded
@@ -43,26 +45,26 @@ class Crew:
     async def run(self, placed: Iterable[Placed]) -> tuple[NodeOutcome, ...]:
         """Take every node through the journey, none waiting for another."""
         placed = tuple(placed)
+        login, pinned = self.keys.login.load(), self._pinned()
         async with self._watches() as watches:
-            groups = await asyncio.gather(*(self._run_one(one, watches) for one in placed))
+            shared = _Shared(watches, login, pinned)
+            groups = await asyncio.gather(*(self._run_one(one, shared) for one in placed))
         return tuple(outcome for group in groups for outcome in group)
 
-    async def _run_one(
-        self, placed: Placed, watches: dict[Location, Watch]
-    ) -> tuple[NodeOutcome, ...]:
+    async def _run_one(self, placed: Placed, shared: _Shared) -> tuple[NodeOutcome, ...]:
         """The outcome of a node, or those of the nodes that took its place."""
-        outcome = await self._outcome(placed, watches[placed.location])
+        outcome = await self._outcome(placed, shared)
         interrupted = outcome.fate is not None and outcome.fate.kind is FateKind.INTERRUPTED
         if not interrupted or self.on_interrupted is None:
             return (outcome,)
         others = await self.on_interrupted(outcome, placed)
         if not others:
             return (outcome,)
-        groups = await asyncio.gather(*(self._run_one(one, watches) for one in others))
+        groups = await asyncio.gather(*(self._run_one(one, shared) for one in others))
         return tuple(outcome for group in groups for outcome in group)
 
-    async def _outcome(self, placed: Placed, watch: Watch) -> NodeOutcome:
-        run = self._new_run(placed)
+    async def _outcome(self, placed: Placed, shared: _Shared) -> NodeOutcome:
+        run, watch = self._new_run(placed, shared), shared.watches[placed.location]
         try:
             try:
                 await unless_lost(self.journey(run, watch), watch, run)
@@ -83,22 +85,22 @@ class Crew:
         )
         return outcome
 
-    def _new_run(self, placed: Placed) -> NodeRun:
-        host_keys = {
-            (node.provider, node.location, node.id): node.host_key
-            for node in self.session.journal.nodes(self.session.deployment)
-        }
+    def _new_run(self, placed: Placed, shared: _Shared) -> NodeRun:
         node = placed.node
-        pinned = host_keys.get((node.provider, node.location, node.id))
         connection = NodeConnection(
             node,
             Dialer(placed.location.provider),
             self.session.settings.config.nodes.user,
-            self.keys.login.load(),
-            pinned or self.keys.bootstrap_host.public,
+            shared.login,
+            shared.pinned.get((node.provider, node.location, node.id))
+            or self.keys.bootstrap_host.public,
             self.plan.manifest,
         )
         return NodeRun(self.session, self.plan, placed.location, node, connection)
+
+    def _pinned(self) -> dict[tuple[str, str, str], str]:
+        known = self.session.journal.nodes(self.session.deployment)
+        return {(n.provider, n.location, n.id): n.host_key for n in known if n.host_key}
 
     async def _failed(self, run: NodeRun, error: NodeError) -> NodeOutcome:
         """Ask what became of the node before anything is blamed on the payload."""
@@ -127,6 +129,16 @@ class Crew:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What is made once, however many nodes there are."""
+
+    watches: Mapping[Location, Watch]
+    login: asyncssh.SSHKey
+    pinned: Mapping[tuple[str, str, str], str]
+    """Provider, location and id to the host key that the journal knows."""
 
 
 async def _fate(run: NodeRun) -> Fate:
