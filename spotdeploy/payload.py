@@ -11,12 +11,12 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from spotdeploy.digests import Digests
 from spotdeploy.errors import ConfigError
 
 PAYLOAD: Final = "payload"
 UPLOADED: Final = "uploaded_files"
 IGNORED: Final = frozenset({"__pycache__", ".git", ".DS_Store"})
-_CHUNK: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,12 @@ class Manifest:
         return sum(entry.size for entry in self.entries)
 
 
-def build(root: Path, uploads: Sequence[Path] = ()) -> Manifest:
+def build(root: Path, uploads: Sequence[Path] = (), *, digests: Digests | None = None) -> Manifest:
     """Read the payload tree and the files to upload.
 
     A folder in `uploads` gives its contents, a file itself. Links to files inside the same tree
-    are shipped as the files they name. Blocks while it reads and hashes every file.
+    are shipped as the files they name. Blocks while it reads and hashes every file that `digests`
+    does not know.
 
     Raises:
         ConfigError: a tree or file is missing, unreadable, not a plain file, escapes its root, or
@@ -71,9 +72,10 @@ def build(root: Path, uploads: Sequence[Path] = ()) -> Manifest:
             f"payload.path: {root} is not a folder",
             hint="run 'spotdeploy init' to lay down the reference payload, or correct the path",
         )
-    entries = {entry.path: entry for entry in _tree(root, PAYLOAD, "payload.path")}
+    digests = digests or Digests()
+    entries = {entry.path: entry for entry in _tree(root, PAYLOAD, "payload.path", digests)}
     for upload in uploads:
-        for entry in _upload(upload):
+        for entry in _upload(upload, digests):
             if entry.path in entries:
                 raise ConfigError(
                     f"payload.upload: {upload} and {entries[entry.path].source} "
@@ -81,20 +83,21 @@ def build(root: Path, uploads: Sequence[Path] = ()) -> Manifest:
                     hint="rename one of them",
                 )
             entries[entry.path] = entry
+    digests.save()
     return Manifest(tuple(entries[path] for path in sorted(entries)))
 
 
-def _upload(upload: Path) -> Iterator[Entry]:
+def _upload(upload: Path, digests: Digests) -> Iterator[Entry]:
     key = "payload.upload"
     if upload.is_dir():
-        yield from _tree(upload, UPLOADED, key)
+        yield from _tree(upload, UPLOADED, key, digests)
     elif upload.is_file():
-        yield _entry(upload, upload, f"{UPLOADED}/{upload.name}", key)
+        yield _entry(upload, upload, f"{UPLOADED}/{upload.name}", key, digests)
     else:
         raise ConfigError(f"{key}: {upload} does not exist", hint="correct the path or remove it")
 
 
-def _tree(root: Path, prefix: str, key: str) -> Iterator[Entry]:
+def _tree(root: Path, prefix: str, key: str, digests: Digests) -> Iterator[Entry]:
     inside = root.resolve()
 
     def refuse(error: OSError) -> None:
@@ -118,10 +121,10 @@ def _tree(root: Path, prefix: str, key: str) -> Iterator[Entry]:
                     hint="copy the file into the payload",
                 )
             relative = PurePosixPath(prefix, *source.relative_to(root).parts)
-            yield _entry(source, target, str(relative), key)
+            yield _entry(source, target, str(relative), key, digests)
 
 
-def _entry(source: Path, target: Path, path: str, key: str) -> Entry:
+def _entry(source: Path, target: Path, path: str, key: str, digests: Digests) -> Entry:
     if not path.isprintable():
         raise ConfigError(
             f"{key}: {path!r} has characters that cannot be printed", hint="rename it"
@@ -130,16 +133,9 @@ def _entry(source: Path, target: Path, path: str, key: str) -> Entry:
         info = target.stat()
         if not stat.S_ISREG(info.st_mode):
             raise ConfigError(f"{key}: {source} is not a plain file", hint="remove it")
-        return Entry(path, stat.S_IMODE(info.st_mode), _sha256(target), info.st_size, target)
+        digest = digests.sha256(target, info)
+        return Entry(path, stat.S_IMODE(info.st_mode), digest, info.st_size, target)
     except OSError as error:
         raise ConfigError(
             f"{key}: cannot read {source}: {error.strerror}", hint=f"chmod u+r {source}"
         ) from error
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

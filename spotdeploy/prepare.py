@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spotdeploy import config_load, payload
+from spotdeploy import config_load, digests, payload
 from spotdeploy.bootstrap import Bootstrap
 from spotdeploy.check import Check, CheckSettings
 from spotdeploy.config import Settings, Table
+from spotdeploy.digests import Digests
 from spotdeploy.errors import CapacityError, ConfigError
 from spotdeploy.events import Note, StepEnded, StepStarted
 from spotdeploy.keys import Keys
@@ -37,7 +38,8 @@ def read_plan(registry: Registry, settings: Settings) -> Plan:
     """
     config = settings.config.payload
     root = settings.resolve(config.path)
-    manifest = payload.build(root, [settings.resolve(path) for path in config.upload])
+    uploads = [settings.resolve(path) for path in config.upload]
+    manifest = payload.build(root, uploads, digests=Digests(settings.state / digests.FILE))
     _require_entry(root, config.entry)
     checks = read_checks(registry, settings)
     for check in checks:

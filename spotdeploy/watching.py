@@ -7,9 +7,10 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from spotdeploy import payload
+from spotdeploy import digests, payload
 from spotdeploy.config import Settings
 from spotdeploy.config_load import load
+from spotdeploy.digests import Digests
 from spotdeploy.errors import SpotdeployError
 
 DEBOUNCE_MS = 300
@@ -24,7 +25,8 @@ def fingerprint(config: Path) -> str:
     text = config.read_bytes() if config.is_file() else b""
     try:
         settings = load(config)
-        digest = payload.build(*_sources(settings)).digest
+        kept = Digests(settings.state / digests.FILE)
+        digest = payload.build(*_sources(settings), digests=kept).digest
     except (SpotdeployError, OSError) as error:
         digest = str(error)
     return hashlib.sha256(text + b"\0" + digest.encode()).hexdigest()
