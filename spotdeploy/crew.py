@@ -20,7 +20,7 @@ from spotdeploy.noderun import NodeRun, one_line
 from spotdeploy.phases.create import Placed
 from spotdeploy.phases.evidence import collect
 from spotdeploy.session import Plan, Session
-from spotdeploy.ssh import Dialer, NodeConnection
+from spotdeploy.ssh import HANDSHAKES, Dialer, NodeConnection
 from spotdeploy.verdict import NodeOutcome, Verdict
 from spotdeploy.watch import Watch
 
@@ -47,7 +47,7 @@ class Crew:
         placed = tuple(placed)
         login, pinned = self.keys.login.load(), self._pinned()
         async with self._watches() as watches:
-            shared = _Shared(watches, login, pinned)
+            shared = _Shared(watches, login, pinned, asyncio.Semaphore(HANDSHAKES))
             groups = await asyncio.gather(*(self._run_one(one, shared) for one in placed))
         return tuple(outcome for group in groups for outcome in group)
 
@@ -95,6 +95,7 @@ class Crew:
             shared.pinned.get((node.provider, node.location, node.id))
             or self.keys.bootstrap_host.public,
             self.plan.manifest,
+            shared.turns,
         )
         return NodeRun(self.session, self.plan, placed.location, node, connection)
 
@@ -139,6 +140,8 @@ class _Shared:
     login: asyncssh.SSHKey
     pinned: Mapping[tuple[str, str, str], str]
     """Provider, location and id to the host key that the journal knows."""
+    turns: asyncio.Semaphore
+    """For handshakes."""
 
 
 async def _fate(run: NodeRun) -> Fate:

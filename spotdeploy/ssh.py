@@ -23,6 +23,9 @@ from spotdeploy.provider import Provider, SupportsDial
 PORT: Final = 22
 OUTPUT_LIMIT: Final = 1 << 20
 CHANNELS: Final = 16
+HANDSHAKES: Final = 64
+"""How many handshakes of one run are under way at once. Each costs some milliseconds of CPU:
+with a thousand at once, all of them would wait for all, and checks would time out here."""
 _TIMED_OUT: Final = 124
 _CUT: Final = (asyncssh.Error, OSError, asyncio.IncompleteReadError)
 _REGISTER: Final = (
@@ -68,8 +71,9 @@ class NodeConnection(Connection):
 
     def __init__(
         self, node: Node, dialer: Dialer, user: str, key: asyncssh.SSHKey, host_key: str,
-        manifest: Manifest,
+        manifest: Manifest, turns: asyncio.Semaphore | None = None,
     ) -> None:  # fmt: skip
+        """`turns`, shared by the nodes of a run, bounds the handshakes under way at once."""
         self.node = node
         self.manifest = manifest
         self.host_key = host_key
@@ -79,6 +83,7 @@ class NodeConnection(Connection):
         self._key = key
         self._ssh: asyncssh.SSHClientConnection | None = None
         self._channels = asyncio.Semaphore(CHANNELS)
+        self._turns = turns or asyncio.Semaphore(1)
 
     @property
     def connected(self) -> bool:
@@ -86,17 +91,18 @@ class NodeConnection(Connection):
         return self._ssh is not None and not self._ssh.is_closed()
 
     async def connect(self, timeout: float = 15.0) -> None:
-        """Connect once and register the session on the node. `timeout` is in seconds.
+        """Connect once and register the session on the node. `timeout` is in seconds, without
+        the time until it is this node's turn.
 
         Raises:
             UnreachableError: refused, timed out, wrong host key or key not accepted (yet).
         """
         await self.close()
         try:
-            async with asyncio.timeout(timeout):
-                sock = await self._dialer.open(self.node, PORT, timeout)
+            sock = await self._dialer.open(self.node, PORT, timeout)
+            async with self._turn(sock), asyncio.timeout(timeout):
                 self._ssh = await self._handshake(sock)
-            registered = await self._execute(_REGISTER, timeout, b"")
+                registered = await self._execute(_REGISTER, timeout, b"")
         except TimeoutError as error:
             raise self._unreachable(f"no answer within {timeout:.0f}s") from error
         except _CUT as error:
@@ -161,6 +167,20 @@ class NodeConnection(Connection):
                 yield process
         except _CUT as error:
             raise self._unreachable(_reason(error)) from error
+
+    @asynccontextmanager
+    async def _turn(self, sock: sockets.socket) -> AsyncIterator[None]:
+        """Wait for this node's turn. A machine that does not answer never takes one: the socket
+        is connected before."""
+        try:
+            await self._turns.acquire()
+        except BaseException:
+            sock.close()
+            raise
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     async def _handshake(self, sock: sockets.socket) -> asyncssh.SSHClientConnection:
         trusted = asyncssh.import_public_key(self.host_key)
