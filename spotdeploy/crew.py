@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from spotdeploy.ssh import HANDSHAKES, Dialer, NodeConnection
 from spotdeploy.verdict import NodeOutcome, Verdict
 from spotdeploy.watch import Watch
 
+FILES_EACH = 2
+"""Open files of one node: its ssh connection, and one port dialled from here."""
+FILES_BESIDE = 256
 Journey = Callable[[NodeRun, Watch], Awaitable[None]]
 OnInterrupted = Callable[[NodeOutcome, Placed], Awaitable[Sequence[Placed]]]
 
@@ -45,6 +49,7 @@ class Crew:
     async def run(self, placed: Iterable[Placed]) -> tuple[NodeOutcome, ...]:
         """Take every node through the journey, none waiting for another."""
         placed = tuple(placed)
+        _allow_files(len(placed) * FILES_EACH + FILES_BESIDE)
         login, pinned = self.keys.login.load(), self._pinned()
         async with self._watches() as watches:
             shared = _Shared(watches, login, pinned, asyncio.Semaphore(HANDSHAKES))
@@ -142,6 +147,14 @@ class _Shared:
     """Provider, location and id to the host key that the journal knows."""
     turns: asyncio.Semaphore
     """For handshakes."""
+
+
+def _allow_files(wanted: int) -> None:
+    """Raise the soft limit on open files, often 1024, as far as that is allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _fate(run: NodeRun) -> Fate:

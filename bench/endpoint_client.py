@@ -1,0 +1,141 @@
+"""`spotdeploy verify` of N endpoints, by the core itself; prints what it cost as JSON.
+
+Run in a network namespace of its own: unshare --net python bench/endpoint_client.py N
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from spotdeploy import keys, prepare
+from spotdeploy.config import Config, Settings
+from spotdeploy.cycle import run_verify
+from spotdeploy.events import Bus
+from spotdeploy.journal import Journal
+from spotdeploy.location import Location
+from spotdeploy.model import Node, NodeState
+from spotdeploy.payload import Manifest
+from spotdeploy.registry import Registry
+from spotdeploy.report.record import EventLog
+from spotdeploy.session import Plan, Session
+from spotdeploy.testing.fake.cloud import FakeCloud
+from spotdeploy.testing.fake.config import FakeConfig
+from spotdeploy.testing.fake.provider import FakeProvider
+
+HERE = Path(__file__).resolve().parent
+DEPLOYMENT = "endpoints"
+
+
+class Endpoints(FakeProvider):
+    """A cloud whose nodes are addresses of the loopback network."""
+
+    poll_seconds = 5.0
+
+    def __init__(self, count: int) -> None:
+        super().__init__(FakeConfig(), "loopback", FakeCloud())
+        self._nodes = [
+            Node(
+                id=f"e-{n}", name=f"endpoint-{n}", provider=self.name, location=self.location,
+                state=NodeState.RUNNING, address=f"127.9.{n // 250}.{n % 250 + 1}",
+            )
+            for n in range(count)
+        ]  # fmt: skip
+
+    def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
+        return self._nodes
+
+
+class Files(threading.Thread):
+    """Looks a hundred times a second how many files are open."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.most = 0
+        self.done = threading.Event()
+
+    def run(self) -> None:
+        while not self.done.wait(0.01):
+            self.most = max(self.most, len(os.listdir("/proc/self/fd")))
+
+
+def memory(field: str) -> int:
+    """Bytes, of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+
+
+def session_of(count: int, folder: Path) -> Session:
+    """A session whose provider has that many endpoints, all of them known to the journal."""
+    settings = Settings(config=Config(deployment=DEPLOYMENT), path=folder / "spotdeploy.toml")
+    provider = Endpoints(count)
+    journal, log = Journal(settings.state / "journal.db"), EventLog()
+    session = Session(
+        settings, "run-1", (provider.name,), (Location(provider, "loopback"),), journal, Bus(log)
+    )
+    log.open(settings.state / "runs" / session.run)
+    journal.seen(provider.nodes({}), DEPLOYMENT)
+    keys.make(session.folder, DEPLOYMENT)
+    return session
+
+
+def checks(folder: Path, tables: Sequence[dict[str, Any]]) -> Plan:
+    """The plan that asks these checks and no others."""
+    config = Config(deployment=DEPLOYMENT, checks=tuple(tables))
+    found = prepare.read_checks(
+        Registry(folder), Settings(config=config, path=folder / "spotdeploy.toml")
+    )
+    return Plan(Manifest(()), tuple(c for c in found if c.kind not in ("payload", "rebooted")))
+
+
+def measure(count: int, tables: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
+    """Verify once. Seconds, bytes and files."""
+    session, plan = session_of(count, folder), checks(folder, tables)
+    host, login = session.folder / "bootstrap_host", session.folder / "id_ed25519.pub"
+    server = subprocess.Popen(
+        [sys.executable, HERE / "endpoint_server.py", host, login], stdout=subprocess.PIPE
+    )
+    try:
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"ready\n"
+        before, files = memory("VmRSS"), Files()
+        files.start()
+        began, cpu = time.monotonic(), time.process_time()
+        outcome = asyncio.run(run_verify(session, plan))
+        seconds, cpu = time.monotonic() - began, time.process_time() - cpu
+        files.done.set()
+    finally:
+        server.kill()
+        server.wait()
+    passed = [node for node in outcome.nodes if node.verdict == "passed"]
+    words = next((node.words for node in outcome.nodes if node.verdict != "passed"), "")
+    grown = max(0, memory("VmHWM") - before)
+    return {
+        "nodes": count, "passed": len(passed), "words": words, "seconds": seconds, "cpu": cpu,
+        "bytes": grown, "files": files.most,
+        "limit": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Read the checks from standard input, as a JSON list of tables."""
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        tables = msgspec.json.decode(sys.stdin.buffer.read())
+        print(json.dumps(measure(int(sys.argv[1]), tables, Path(folder))))
+
+
+if __name__ == "__main__":
+    main()
