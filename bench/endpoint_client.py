@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -68,7 +67,7 @@ class Files(threading.Thread):
 
     def run(self) -> None:
         while not self.done.wait(0.01):
-            self.most = max(self.most, len(os.listdir("/proc/self/fd")))
+            self.most = max(self.most, sum(1 for _ in Path("/proc/self/fd").iterdir()))
 
 
 def memory(field: str) -> int:
@@ -94,9 +93,8 @@ def session_of(count: int, folder: Path) -> Session:
 def checks(folder: Path, tables: Sequence[dict[str, Any]]) -> Plan:
     """The plan that asks these checks and no others."""
     config = Config(deployment=DEPLOYMENT, checks=tuple(tables))
-    found = prepare.read_checks(
-        Registry(folder), Settings(config=config, path=folder / "spotdeploy.toml")
-    )
+    settings = Settings(config=config, path=folder / "spotdeploy.toml")
+    found = prepare.read_checks(Registry(folder), settings)
     return Plan(Manifest(()), tuple(c for c in found if c.kind not in ("payload", "rebooted")))
 
 
