@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import tomli_w
 
@@ -50,9 +50,9 @@ class Project:
 
     @classmethod
     @contextmanager
-    def opened(cls, folder: Path, deployment: str) -> Iterator[Project]:
+    def opened(cls, folder: Path, deployment: str, *more: Any) -> Iterator[Self]:
         """A project that leaves nothing behind."""
-        project = cls(folder, deployment)
+        project = cls(folder, deployment, *more)
         try:
             yield project
         finally:

@@ -53,12 +53,13 @@ class Landlord(Protocol):
 
 
 class Hypervisor:
-    """Keeps the machines of one network as the cloud wishes them."""
+    """Keeps the machines of one cloud as it wishes them. Others may be in the same network."""
 
     def __init__(self, engine: Engine, network: str, landlord: Landlord) -> None:
         """The engine must be prepared."""
         self._engine, self._network, self._landlord = engine, network, landlord
-        self._started: set[str] = set()
+        self.started: set[str] = set()
+        """The ids of guests that a machine was ever made for, or tried."""
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self.failures: list[str] = []
@@ -82,7 +83,8 @@ class Hypervisor:
 
     def machines(self) -> list[Machine]:
         """The machines that are there now."""
-        return [m for m in self._engine.machines() if m.network == self._network]
+        there = [m for m in self._engine.machines() if m.network == self._network]
+        return [machine for machine in there if machine.id in self.started]
 
     def console(self, guest: str) -> str:
         """What a machine printed."""
@@ -104,12 +106,12 @@ class Hypervisor:
         for id_, machine in there.items():
             if machine.state is MachineState.STOPPED and wishes.get(id_) is Wish.RUN:
                 self._landlord.powered_off(id_)
-        new = [g for g in guests.values() if g.wish is Wish.RUN and g.id not in self._started]
+        new = [g for g in guests.values() if g.wish is Wish.RUN and g.id not in self.started]
         if new:
             self._start(new)
 
     def _start(self, guests: Sequence[Guest]) -> None:
-        self._started |= {guest.id for guest in guests}
+        self.started |= {guest.id for guest in guests}
         try:
             started = self._engine.start_all([self._spec(guest) for guest in guests])
         except SpotdeployError as error:

@@ -2,102 +2,41 @@
 
 from __future__ import annotations
 
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
-from spotdeploy import keys, labels
-from spotdeploy.bootstrap import Bootstrap
-from spotdeploy.model import Batch, FateKind, Market, Node, NodeState, Offer
+from spotdeploy.model import FateKind, Market, NodeState, Offer
 from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.provider import AwsProvider
-from spotdeploy_local.layout import Layout
-from spotdeploy_local.nspawn import NspawnEngine
 from tests.labs.aws import MachineLab
+from tests.labs.in_lab import assert_as_published
+from tests.labs.lab_user import SCOPE, LabUser, eventually
+from tests.labs.site import Site
 
 pytestmark = pytest.mark.machines
-T = TypeVar("T")
+User = LabUser[MachineLab, AwsProvider]
 
 REGION = "us-west-2"
-SCOPE = labels.scope("shop")
-PATIENCE = 60.0
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MachineLab]:
-    """A lab whose end proves that no machine and no network is left."""
-    engine = NspawnEngine(Layout(tmp_path / "engine", Path("/var/cache/spotdeploy")))
-    engine.prepare(print)
-    with MachineLab(tmp_path, engine) as lab:
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, site: Site) -> Iterator[MachineLab]:
+    """A lab that is found by the environment."""
+    with MachineLab(tmp_path, site) as lab:
         for name, value in lab.environment.items():
             monkeypatch.setenv(name, value)
         yield lab
-        assert lab.wrong == []
-        assert lab.hypervisor.failures == []
-    assert engine.machines() == []
-    assert engine.leftovers() == []
+        assert_as_published(lab)
 
 
 @pytest.fixture
 def user(tmp_path: Path, lab: MachineLab) -> User:
     """Someone with a provider and keys."""
-    return User(lab, tmp_path / "keys")
-
-
-class User:
-    """Uses the provider from within the lab, as the core does: from one thread."""
-
-    def __init__(self, lab: MachineLab, folder: Path) -> None:
-        self.lab = lab
-        self.folder = folder
-        self.keys = keys.make(folder, "shop")
-        config = AwsConfig(address_service=lab.url, sizes=("t3.small",))
-        self.provider = AwsProvider(config, REGION)
-
-    def create(self, count: int, life: float = 3600.0) -> tuple[Node, ...]:
-        batch = Batch(
-            token="token-0",
-            count=count,
-            labels=labels.for_batch("shop", "run-0", "token-0", "d" * 32, time.time() + life),
-            user_data=Bootstrap("deployer", self.keys, life).user_data(16384),
-            user="deployer",
-        )
-        offer = Offer("aws", REGION, f"{REGION}a", "t3.small", Market.SPOT)
-        return self.ask(lambda: self.provider.create(offer, batch).nodes)
-
-    def nodes(self) -> list[Node]:
-        return self.ask(lambda: list(self.provider.nodes(SCOPE)))
-
-    def ask(self, question: Callable[[], T]) -> T:
-        return self.lab.place.run(question)
-
-    def ssh(self, node: Node, command: str) -> subprocess.CompletedProcess[str]:
-        options = ["StrictHostKeyChecking=yes", f"UserKnownHostsFile={self.folder / 'known'}",
-                   "BatchMode=yes", "ConnectTimeout=3", "LogLevel=ERROR"]  # fmt: skip
-        (self.folder / "known").write_text(f"* {self.keys.bootstrap_host.public}\n")
-        given = [part for option in options for part in ("-o", option)]
-        key = str(keys.login_path(self.folder))
-        return subprocess.run(
-            [*self.lab.place.enter, "ssh", "-i", key, *given, f"deployer@{node.address}", command],
-            capture_output=True, text=True, timeout=PATIENCE,
-        )  # fmt: skip
-
-    def say(self, node: Node, command: str) -> str:
-        """What a command prints, once ssh answers."""
-        return eventually(lambda: self.ssh(node, command), lambda done: done.returncode == 0).stdout
-
-
-def eventually(look: Callable[[], T], good: Callable[[T], object]) -> T:
-    """Wait until something real becomes true."""
-    deadline = time.monotonic() + PATIENCE
-    while not good(seen := look()):
-        assert time.monotonic() < deadline, f"it did not become true in time: {seen}"
-        time.sleep(0.1)
-    return seen
+    config = AwsConfig(address_service=lab.url, sizes=("t3.small",))
+    offer = Offer("aws", REGION, f"{REGION}a", "t3.small", Market.SPOT)
+    return LabUser(lab, tmp_path / "keys", AwsProvider(config, REGION), offer)
 
 
 def test_a_node_is_a_real_machine_at_its_public_address_and_leaves_nothing(user: User) -> None:

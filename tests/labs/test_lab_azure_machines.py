@@ -2,107 +2,47 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
-from spotdeploy import keys, labels
-from spotdeploy.bootstrap import Bootstrap
 from spotdeploy.config_load import decode
-from spotdeploy.model import Batch, FateKind, Market, Node, NodeState, Offer
+from spotdeploy.model import FateKind, Market, NodeState, Offer
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.provider import AzureProvider
-from spotdeploy_local.layout import Layout
-from spotdeploy_local.nspawn import NspawnEngine
 from tests.labs.azure import MachineLab
+from tests.labs.in_lab import assert_as_published
+from tests.labs.lab_user import POLL, SCOPE, LabUser, eventually
+from tests.labs.site import Site
 
 pytestmark = pytest.mark.machines
-T = TypeVar("T")
+User = LabUser[MachineLab, AzureProvider]
 
 LOCATION = "eastus"
 SIZE = "Standard_D2as_v5"
-SCOPE = labels.scope("shop")
-PATIENCE = 90.0
-POLL = 0.1
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MachineLab]:
-    """A lab whose end proves that no machine and no network is left."""
-    engine = NspawnEngine(Layout(tmp_path / "engine", Path("/var/cache/spotdeploy")))
-    engine.prepare(print)
-    with MachineLab(engine) as lab:
+def lab(monkeypatch: pytest.MonkeyPatch, site: Site) -> Iterator[MachineLab]:
+    """A lab that is found by the environment."""
+    with MachineLab(site) as lab:
         for name, value in lab.environment.items():
             monkeypatch.setenv(name, value)
         yield lab
-        assert lab.wrong == []
-        assert lab.hypervisor.failures == []
-    assert engine.machines() == []
-    assert engine.leftovers() == []
+        assert_as_published(lab)
 
 
 @pytest.fixture
 def user(tmp_path: Path, lab: MachineLab) -> User:
     """Someone with a provider and keys."""
-    return User(lab, tmp_path / "keys")
-
-
-class User:
-    """Uses the provider from within the lab, as the core does: from one thread."""
-
-    def __init__(self, lab: MachineLab, folder: Path) -> None:
-        self.lab = lab
-        self.folder = folder
-        self.keys = keys.make(folder, "shop")
-        config = decode({**lab.table, "sizes": [SIZE]}, AzureConfig, "test")
-        self.provider = AzureProvider(config, LOCATION, lambda _: time.sleep(POLL))
-
-    def create(self, count: int, life: float = 3600.0) -> tuple[Node, ...]:
-        batch = Batch(
-            token="token-0",
-            count=count,
-            labels=labels.for_batch("shop", "run-0", "token-0", "d" * 32, time.time() + life),
-            user_data=Bootstrap("deployer", self.keys, life).user_data(65535),
-            user="deployer",
-            time_to_live=life,
-        )
-        offer = Offer("azure", LOCATION, None, SIZE, Market.SPOT)
-        return self.ask(lambda: self.provider.create(offer, batch).nodes)
-
-    def nodes(self) -> list[Node]:
-        return self.ask(lambda: list(self.provider.nodes(SCOPE)))
-
-    def ask(self, question: Callable[[], T]) -> T:
-        return self.lab.place.run(question)
-
-    def ssh(self, node: Node, command: str) -> subprocess.CompletedProcess[str]:
-        options = ["StrictHostKeyChecking=yes", f"UserKnownHostsFile={self.folder / 'known'}",
-                   "BatchMode=yes", "ConnectTimeout=3", "LogLevel=ERROR"]  # fmt: skip
-        (self.folder / "known").write_text(f"* {self.keys.bootstrap_host.public}\n")
-        given = [part for option in options for part in ("-o", option)]
-        key = str(keys.login_path(self.folder))
-        address = self.lab.machine(node.id).public_address
-        return subprocess.run(
-            [*self.lab.place.enter, "ssh", "-i", key, *given, f"deployer@{address}", command],
-            capture_output=True, text=True, timeout=PATIENCE,
-        )  # fmt: skip
-
-    def say(self, node: Node, command: str) -> str:
-        """What a command prints, once ssh answers."""
-        return eventually(lambda: self.ssh(node, command), lambda done: done.returncode == 0).stdout
-
-
-def eventually(look: Callable[[], T], good: Callable[[T], object]) -> T:
-    """Wait until something real becomes true."""
-    deadline = time.monotonic() + PATIENCE
-    while not good(seen := look()):
-        assert time.monotonic() < deadline, f"it did not become true in time: {seen}"
-        time.sleep(POLL)
-    return seen
+    config = decode({**lab.table, "sizes": [SIZE]}, AzureConfig, "test")
+    provider = AzureProvider(config, LOCATION, lambda _: time.sleep(POLL))
+    offer = Offer("azure", LOCATION, None, SIZE, Market.SPOT)
+    return LabUser(
+        lab, tmp_path / "keys", provider, offer, lambda node: lab.machine(node.id).public_address
+    )
 
 
 def test_an_azure_node_is_a_real_machine_at_its_public_address_and_leaves_nothing(

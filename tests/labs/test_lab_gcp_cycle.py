@@ -3,66 +3,37 @@
 from __future__ import annotations
 
 import secrets
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from spotdeploy_local.layout import Layout
-from spotdeploy_local.nspawn import NspawnEngine
-from tests.cycles.project import COMMAND, PATIENCE, Done, Project, eventually
+from tests.cycles.project import PATIENCE, eventually
 from tests.labs.gcp import MachineLab
 from tests.labs.gcp.faults import QUOTA
+from tests.labs.in_lab import InLab, assert_as_published
+from tests.labs.site import Site
 
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(600)]
 
 
-class InLab(Project):
-    """A project whose commands run within the lab."""
-
-    lab: MachineLab
-
-    def run(self, *arguments: str) -> Done:
-        """Run a command in the lab's network, to its end."""
-        done = subprocess.run(
-            [*self.lab.place.enter, *COMMAND, *arguments],
-            cwd=self.folder, env=self.lab.client_environment,
-            capture_output=True, text=True, timeout=2 * PATIENCE, check=False,
-        )  # fmt: skip
-        return Done(done.returncode, done.stdout, done.stderr)
-
-
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[MachineLab]:
-    """A lab whose end proves that nothing is left, in the cloud or on this host."""
-    engine = NspawnEngine(Layout(tmp_path / "engine", Path("/var/cache/spotdeploy")))
-    engine.prepare(print)
-    with MachineLab(tmp_path, engine, f"gcp-{secrets.token_hex(3)}") as lab:
+def lab(tmp_path: Path, site: Site) -> Iterator[MachineLab]:
+    """A lab whose end proves that nothing is left in the cloud."""
+    with MachineLab(tmp_path, site) as lab:
         yield lab
-        assert lab.wrong == []
-        assert lab.hypervisor.failures == []
+        assert_as_published(lab)
         assert (lab.instances(), lab.cloud.disks, lab.cloud.firewalls) == ({}, {}, {})
-    assert engine.machines() == []
-    assert engine.leftovers() == []
 
 
 @pytest.fixture
 def project(tmp_path: Path, lab: MachineLab) -> Iterator[InLab]:
     """A project that goes to GCP."""
-    folder = tmp_path / "project"
-    project = InLab(folder, f"t-{secrets.token_hex(4)}")
-    project.lab = lab
-    gcp: dict[str, Any] = {**lab.table, "sizes": ["e2-small"]}
-    project.config |= {"providers": ["gcp"], "provider": {"gcp": gcp}, "keep": "never"}
-    project.config["nodes"]["count"] = 2
-    project.config["payload"]["reboot"] = True
-    yield project
-    project.write()
-    done = project.run("destroy")
-    assert done.code == 0, done
+    tables = {"gcp": {**lab.table, "sizes": ["e2-small"]}}
+    deployment = f"t-{secrets.token_hex(4)}"
+    with InLab.opened(tmp_path / "project", deployment, [lab], tables) as project:
+        yield project
 
 
 def test_a_gcp_cycle_passes_and_leaves_nothing(project: InLab, lab: MachineLab) -> None:

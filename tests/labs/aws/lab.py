@@ -12,8 +12,8 @@ from tests.labs.aws.call import Call, Reply, get, instances
 from tests.labs.aws.cloud import INTERRUPTED, Cloud, Timing
 from tests.labs.aws.faults import Faults
 from tests.labs.aws.moto_server import MotoServer
-from tests.labs.aws.place import Loopback, Place
 from tests.labs.aws.proxy import SECRETS, Proxy, Upstream
+from tests.labs.place import Loopback, Place
 
 HOST = "127.0.0.1"
 ACCESS_KEY = next(iter(SECRETS))
@@ -68,6 +68,11 @@ class AwsLab:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
+
+    @property
+    def table(self) -> dict[str, str]:
+        """What `[provider.aws]` must have beside that."""
+        return {"address_service": self.url}
 
     @property
     def faults(self) -> Faults:

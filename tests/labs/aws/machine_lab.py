@@ -3,44 +3,32 @@
 from __future__ import annotations
 
 import base64
-import os
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from spotdeploy_local.engine import Engine, Machine
+from spotdeploy_local.engine import Machine
 from tests.labs.aws.cloud import POWERED_OFF, Instance
 from tests.labs.aws.lab import AwsLab
-from tests.labs.aws.metadata import ADDRESS, MetadataServer
-from tests.labs.aws.place import Namespace
-from tests.labs.hypervisor import Guest, Hypervisor, Wish
+from tests.labs.aws.metadata import Metadata
+from tests.labs.hypervisor import Guest, Wish
+from tests.labs.site import Site
 
 NOTICE_SECONDS = 120.0
 
 
 class MachineLab(AwsLab):
-    """Like `AwsLab`, in a network namespace of its own.
+    """Like `AwsLab`, in the network of a site: clients must be there too."""
 
-    Clients run in there too: `lab.place.run(function)`, or a command behind `lab.place.enter`
-    with `lab.environment`.
-    """
-
-    def __init__(self, folder: Path, engine: Engine, network: str = "aws") -> None:
-        """The engine must be prepared. `network` tells labs that run at the same time apart."""
-        self._engine = engine
-        self._network = network
-        self._namespace = Namespace(engine.hold_network(network))
-        super().__init__(folder, place=self._namespace)
+    def __init__(self, folder: Path, site: Site) -> None:
+        """`folder` is for moto; the site may be shared with other clouds."""
+        super().__init__(folder, place=site.place)
+        self._site = site
 
     def __enter__(self) -> MachineLab:
         super().__enter__()
-        bridge = ["ip", "address", "add", f"{ADDRESS}/32", "dev", "br0"]
-        subprocess.run([*self.place.enter, *bridge], check=True)
-        listener = self.place.listener(ADDRESS, 80)
-        self._metadata = MetadataServer(listener, self._who_is, NOTICE_SECONDS)
-        self._metadata.start()
-        self.hypervisor = Hypervisor(self._engine, self._network, Landlord(self))
+        metadata = Metadata(self._who_is, NOTICE_SECONDS)
+        self.hypervisor = self._site.house(Landlord(self), metadata)
         self.cloud.boots_later = True
         self.cloud.console = self.hypervisor.console
         self.cloud.on_change.append(self.hypervisor.wake)
@@ -52,17 +40,7 @@ class MachineLab(AwsLab):
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
         self.hypervisor.stop()
-        self._metadata.stop()
         super().__exit__(kind, error, trace)
-        self._namespace.close()
-        self._engine.drop_network(self._network)
-
-    @property
-    def client_environment(self) -> dict[str, str]:
-        """The whole environment for a client's process: this one's, without any AWS settings of
-        its own."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        return {**kept, **self.environment}
 
     def machines(self) -> list[Machine]:
         """The machines behind the instances."""

@@ -9,43 +9,47 @@ import base64
 import json
 import re
 import secrets
-import socket
-import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 from tests.labs.aws.cloud import Instance
+from tests.labs.metadata import Answer, Question
 
-ADDRESS = "169.254.169.254"
+TOKEN = "/latest/api/token"
+LIFE = "x-aws-ec2-metadata-token-ttl-seconds"
 WhoIs = Callable[[str], Instance | None]
 """The instance at an address."""
 
 
-class MetadataServer:
+class Metadata:
     """Answers each machine about itself, and only to those who bring a token."""
 
-    def __init__(self, listener: socket.socket, who_is: WhoIs, notice_seconds: float) -> None:
+    def __init__(self, who_is: WhoIs, notice_seconds: float) -> None:
         """`notice_seconds` is how long before an interruption the notice says it comes."""
-        server: Any = ThreadingHTTPServer(("", 0), _Handler, bind_and_activate=False)
-        server.socket.close()
-        server.socket = listener
-        server.daemon_threads = True
-        server.who_is, server.notice_seconds, server.tokens = who_is, notice_seconds, set()
-        listener.listen(128)
-        self._server = server
-        self._thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        self._who_is, self._notice_seconds = who_is, notice_seconds
+        self._tokens: set[str] = set()
 
-    def start(self) -> None:
-        """Begin to serve."""
-        self._thread.start()
+    def answer(self, question: Question) -> Answer | None:
+        """See `tests.labs.metadata.Dialect`. HttpTokens=required: without a token there is no
+        answer."""
+        instance = self._who_is(question.address)
+        if instance is None:
+            return None
+        if question.verb == "PUT":
+            return self._token(question)
+        if question.headers.get("x-aws-ec2-metadata-token") not in self._tokens:
+            return Answer(401)
+        path = re.sub(r"^/(latest|\d{4}-\d\d-\d\d)/", "", question.path)
+        known = facts(instance, self._notice_seconds)
+        content = known.get(path) if path in known else _folder(known, path)
+        return Answer(404) if content is None else Answer(200, content)
 
-    def stop(self) -> None:
-        """Serve no more."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def _token(self, question: Question) -> Answer:
+        if question.path != TOKEN or not question.headers.get(LIFE):
+            return Answer(400)
+        token = secrets.token_urlsafe()
+        self._tokens.add(token)
+        return Answer(200, token.encode())
 
 
 def facts(instance: Instance, notice_seconds: float) -> dict[str, bytes]:
@@ -73,45 +77,6 @@ def facts(instance: Instance, notice_seconds: float) -> dict[str, bytes]:
     if instance.user_data:
         found["user-data"] = base64.b64decode(instance.user_data)
     return found
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_PUT(self) -> None:
-        server: Any = self.server
-        if self.path != "/latest/api/token" or not self.headers.get(
-            "X-aws-ec2-metadata-token-ttl-seconds"
-        ):
-            self._send(400, b"")
-            return
-        token = secrets.token_urlsafe()
-        server.tokens.add(token)
-        self._send(200, token.encode())
-
-    def do_GET(self) -> None:
-        """HttpTokens=required: without a token there is no answer."""
-        server: Any = self.server
-        if self.headers.get("X-aws-ec2-metadata-token") not in server.tokens:
-            self._send(401, b"")
-            return
-        instance = server.who_is(self.client_address[0])
-        if instance is None:
-            self._send(404, b"")
-            return
-        path = re.sub(r"^/(latest|\d{4}-\d\d-\d\d)/", "", self.path)
-        known = facts(instance, server.notice_seconds)
-        content = known.get(path) if path in known else _folder(known, path)
-        self._send(200 if content is not None else 404, content or b"")
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's name
-        pass
-
-    def _send(self, status: int, content: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
 
 
 def _folder(known: dict[str, bytes], path: str) -> bytes | None:

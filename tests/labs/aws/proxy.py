@@ -3,43 +3,25 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from tests.labs.aws.call import DROPPED, MOTO_NAMESPACE, NAMESPACE, AwsError, Call, Reply
-from tests.labs.aws.place import HttpConnection, Place
 from tests.labs.aws.signature import Signed, is_genuine
+from tests.labs.front import Front, Handler
+from tests.labs.place import HttpConnection, Place
 
 SECRETS = {"AKIALABUSER00000000A": "lab-secret-key", "ASIALABUSER00000000T": "lab-temporary-key"}
 """Access key to secret key: whoever signs with one of these is let in."""
 
 
-class Proxy:
+class Proxy(Front):
     """Listens on an address and hands every call to `handle`."""
 
     def __init__(self, listener: socket.socket, handle: Callable[[Call], Reply]) -> None:
         """`listener` is bound already, in whichever network namespace it belongs to."""
-        server = ThreadingHTTPServer(("", 0), _Handler, bind_and_activate=False)
-        server.socket.close()
-        server.socket = listener
-        server.daemon_threads = True
-        server.handle_call = handle  # type: ignore[attr-defined]  # read by _Handler
-        listener.listen(128)
-        self._server = server
-        self._thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-
-    def start(self) -> None:
-        """Begin to serve."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Serve no more."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(listener, _Handler, handle_call=handle)
 
 
 class Upstream:
@@ -73,12 +55,14 @@ class Upstream:
             self._idle.pop().close()
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+class _Handler(Handler):
+    def answer(self) -> None:
+        """A GET is for the "what is my address" service, as https://checkip.amazonaws.com
+        answers."""
+        body = self.body()
+        if self.command == "GET":
+            self._send(Reply(200, f"{self.client_address[0]}\n".encode()))
+            return
         try:
             call = self._call(body)
         except AwsError as error:
@@ -87,17 +71,9 @@ class _Handler(BaseHTTPRequestHandler):
         server: Any = self.server
         reply = server.handle_call(call)
         if reply is DROPPED:
-            self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
+            self.hang_up()
         else:
             self._send(reply)
-
-    def do_GET(self) -> None:
-        """The "what is my address" service, as https://checkip.amazonaws.com answers."""
-        self._send(Reply(200, f"{self.client_address[0]}\n".encode()))
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's name
-        pass
 
     def _call(self, body: bytes) -> Call:
         headers = dict(self.headers.items())
@@ -118,8 +94,4 @@ class _Handler(BaseHTTPRequestHandler):
         return Call(action, signed.service, signed.region, parameters, headers)
 
     def _send(self, reply: Reply) -> None:
-        self.send_response(reply.status)
-        self.send_header("Content-Type", "text/xml;charset=UTF-8")
-        self.send_header("Content-Length", str(len(reply.body)))
-        self.end_headers()
-        self.wfile.write(reply.body)
+        self.say(reply.status, {"Content-Type": "text/xml;charset=UTF-8"}, reply.body)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from types import TracebackType
 
 from spotdeploy.testing.clock import Clock, SystemClock
-from tests.labs.aws.place import Loopback, Place
 from tests.labs.azure import rendering
 from tests.labs.azure.call import Call
 from tests.labs.azure.cloud import Cloud
 from tests.labs.azure.faults import Faults
 from tests.labs.azure.server import Logins, Server
 from tests.labs.azure.state import Machine, Timing
+from tests.labs.place import Loopback, Place
 
 HOST = "127.0.0.1"
 TENANT = "11111111-2222-3333-4444-555555555555"

@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Sequence
 from types import TracebackType
 
-from spotdeploy_local.engine import Engine
 from spotdeploy_local.engine import Machine as LocalMachine
-from tests.labs.aws.place import Namespace
 from tests.labs.azure.cloud import Cloud
 from tests.labs.azure.faults import Trouble
 from tests.labs.azure.lab import AzureLab
-from tests.labs.azure.metadata import ADDRESS, MetadataServer
+from tests.labs.azure.metadata import Metadata
 from tests.labs.azure.state import Machine, Timing
-from tests.labs.hypervisor import Guest, Hypervisor, Wish
+from tests.labs.hypervisor import Guest, Wish
+from tests.labs.site import Site
 
 QUICK = Timing(deploying=0.2, allocating=0.2, booting=0.5, going=0.5, group_going=1.0)
 
 
 class MachineLab(AzureLab):
-    """Like `AzureLab`, in a network namespace of its own.
+    """Like `AzureLab`, in the network of a site: clients must be there too."""
 
-    Clients run in there too: `lab.place.run(function)`, or a command behind `lab.place.enter`
-    with `lab.client_environment`.
-    """
-
-    def __init__(self, engine: Engine, network: str = "azure") -> None:
-        """The engine must be prepared. `network` tells labs that run at the same time apart."""
-        self._engine = engine
-        self._network = network
-        self._namespace = Namespace(engine.hold_network(network))
-        super().__init__(place=self._namespace)
+    def __init__(self, site: Site) -> None:
+        """The site may be shared with other clouds."""
+        super().__init__(place=site.place)
         self._landlord = Landlord(self.cloud)
-        self.hypervisor = Hypervisor(engine, network, self._landlord)
+        self.hypervisor = site.house(self._landlord, Metadata(self._who_is))
         self.cloud.timing = QUICK
         self.cloud.holding = True
         self.cloud.on_change.append(self.hypervisor.wake)
@@ -42,10 +32,6 @@ class MachineLab(AzureLab):
 
     def __enter__(self) -> MachineLab:
         super().__enter__()
-        bridge = ["ip", "address", "add", f"{ADDRESS}/32", "dev", "br0"]
-        subprocess.run([*self.place.enter, *bridge], check=True)
-        self._metadata = MetadataServer(self.place.listener(ADDRESS, 80), self._who_is)
-        self._metadata.start()
         self.hypervisor.start()
         return self
 
@@ -54,17 +40,7 @@ class MachineLab(AzureLab):
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
         self.hypervisor.stop()
-        self._metadata.stop()
         super().__exit__(kind, error, trace)
-        self._namespace.close()
-        self._engine.drop_network(self._network)
-
-    @property
-    def client_environment(self) -> dict[str, str]:
-        """The whole environment for a client's process: this one's, without any settings of
-        Azure's tools."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("AZURE_")}
-        return {**kept, **self.environment}
 
     def machines(self) -> list[LocalMachine]:
         """The real machines."""

@@ -6,47 +6,41 @@ https://learn.microsoft.com/en-us/azure/virtual-machines/linux/scheduled-events
 from __future__ import annotations
 
 import json
-import socket
-import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from urllib.parse import urlsplit
 
 from tests.labs.azure.call import Json
 from tests.labs.azure.state import Machine
+from tests.labs.metadata import Answer, Question
 
-ADDRESS = "169.254.169.254"
 EVENTS = "/metadata/scheduledevents"
 COMPUTE = "/metadata/instance/compute"
+JSON = {"Content-Type": "application/json; charset=utf-8"}
 WhoIs = Callable[[str], Machine | None]
 """The machine at an address."""
 
 
-class MetadataServer:
+class Metadata:
     """Answers each machine about itself, and only to those who send `Metadata: true`."""
 
-    def __init__(self, listener: socket.socket, who_is: WhoIs) -> None:
-        """`listener` is bound already, in the network of the machines."""
-        server: Any = ThreadingHTTPServer(("", 0), _Handler, bind_and_activate=False)
-        server.socket.close()
-        server.socket = listener
-        server.daemon_threads = True
-        server.who_is = who_is
-        listener.listen(128)
-        self._server = server
-        self._thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    def __init__(self, who_is: WhoIs) -> None:
+        self._who_is = who_is
 
-    def start(self) -> None:
-        """Begin to serve."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Serve no more."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def answer(self, question: Question) -> Answer | None:
+        """See `tests.labs.metadata.Dialect`."""
+        machine = self._who_is(question.address)
+        if machine is None:
+            return None
+        url = urlsplit(question.path)
+        if question.headers.get("metadata") != "true" or "api-version=" not in url.query:
+            return _said(400, {"error": "Bad request. Required metadata header not specified"})
+        if question.verb == "GET" and url.path == EVENTS:
+            return _said(200, events(machine))
+        if question.verb == "GET" and url.path == COMPUTE:
+            where = {"location": machine.body["location"], "vmSize": machine.size}
+            return _said(200, {"name": machine.name, "priority": machine.market, **where})
+        return _said(404, {"error": "not found"})
 
 
 def events(machine: Machine) -> Json:
@@ -66,32 +60,5 @@ def events(machine: Machine) -> Json:
     return {"DocumentIncarnation": 2, "Events": [event]}
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        server: Any = self.server
-        url = urlsplit(self.path)
-        machine = server.who_is(self.client_address[0])
-        if self.headers.get("Metadata") != "true" or "api-version=" not in url.query:
-            self._send(400, {"error": "Bad request. Required metadata header not specified"})
-        elif machine is None:
-            self._send(404, {"error": "not found"})
-        elif url.path == EVENTS:
-            self._send(200, events(machine))
-        elif url.path == COMPUTE:
-            where = {"location": machine.body["location"], "vmSize": machine.size}
-            self._send(200, {"name": machine.name, "priority": machine.market, **where})
-        else:
-            self._send(404, {"error": "not found"})
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's name
-        pass
-
-    def _send(self, status: int, content: Json) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+def _said(status: int, content: Json) -> Answer:
+    return Answer(status, json.dumps(content).encode(), JSON)

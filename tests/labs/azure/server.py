@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import socket
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
@@ -16,6 +14,7 @@ from tests.labs.azure.call import DROPPED, ArmError, Call, Reply, answer
 from tests.labs.azure.checking import wrong_in_answer, wrong_in_call
 from tests.labs.azure.cloud import Cloud
 from tests.labs.azure.routes import route
+from tests.labs.front import Front, Handler
 
 AUDIENCE = "https://management.core.windows.net/"
 LIFE = 3600
@@ -69,68 +68,26 @@ class Logins:
             raise ArmError(401, "InvalidAuthenticationToken", "The access token is invalid.")
 
 
-class Server:
+class Server(Front):
     """Listens on an address until it is stopped."""
 
     def __init__(self, listener: socket.socket, cloud: Cloud, logins: Logins) -> None:
         """`listener` is bound already, in whichever network namespace it belongs to."""
-        server: Any = ThreadingHTTPServer(("", 0), _Handler, bind_and_activate=False)
-        server.socket.close()
-        server.socket = listener
-        server.daemon_threads = True
-        server.cloud, server.logins, server.owner = cloud, logins, self
-        listener.listen(128)
         self.wrong: list[str] = []
         """What is not as Microsoft publishes it."""
         self.checked = 0
         """How many calls and answers were held to it."""
-        self._server = server
-        self._thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-
-    def start(self) -> None:
-        """Begin to serve."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Serve no more."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(listener, _Handler, cloud=cloud, logins=logins, owner=self)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def do_GET(self) -> None:
-        self._answer()
-
-    def do_POST(self) -> None:
-        self._answer()
-
-    def do_PUT(self) -> None:
-        self._answer()
-
-    def do_DELETE(self) -> None:
-        self._answer()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's name
-        pass
-
-    def _answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        reply = self._route(body)
+class _Handler(Handler):
+    def answer(self) -> None:
+        reply = self._route(self.body())
         if reply is DROPPED:
-            self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
+            self.hang_up()
             return
-        self.send_response(reply.status)
-        for name, value in reply.headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Type", "application/json; charset=utf-8")
-        self.send_header("Content-Length", str(len(reply.body)))
-        self.end_headers()
-        self.wfile.write(reply.body)
+        headers = {**reply.headers, "Content-Type": "application/json; charset=utf-8"}
+        self.say(reply.status, headers, reply.body)
 
     def _route(self, body: bytes) -> Reply:
         server: Any = self.server

@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 from types import TracebackType
 
-from tests.labs.aws.place import Loopback, Place
 from tests.labs.gcp.call import Call
 from tests.labs.gcp.cloud import Cloud
 from tests.labs.gcp.faults import Faults
 from tests.labs.gcp.server import Server
 from tests.labs.gcp.state import Instance, Timing
 from tests.labs.gcp.tokens import Tokens
+from tests.labs.place import Loopback, Place
 
 HOST = "127.0.0.1"
 

@@ -3,45 +3,32 @@
 from __future__ import annotations
 
 import base64
-import os
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from spotdeploy_local.engine import Engine, Machine
-from tests.labs.aws.place import Namespace
+from spotdeploy_local.engine import Machine
 from tests.labs.gcp.cloud import Cloud
 from tests.labs.gcp.lab import GcpLab
-from tests.labs.gcp.metadata import ADDRESS, MetadataServer
+from tests.labs.gcp.metadata import Metadata
 from tests.labs.gcp.state import Instance
-from tests.labs.hypervisor import Guest, Hypervisor, Wish
+from tests.labs.hypervisor import Guest, Wish
+from tests.labs.site import Site
 
 
 class MachineLab(GcpLab):
-    """Like `GcpLab`, in a network namespace of its own.
+    """Like `GcpLab`, in the network of a site: clients must be there too."""
 
-    Clients run in there too: `lab.place.run(function)`, or a command behind `lab.place.enter`
-    with `lab.client_environment`.
-    """
-
-    def __init__(self, folder: Path, engine: Engine, network: str = "gcp") -> None:
-        """The engine must be prepared. `network` tells labs that run at the same time apart."""
-        self._engine = engine
-        self._network = network
-        self._namespace = Namespace(engine.hold_network(network))
-        super().__init__(folder, place=self._namespace)
-        self.hypervisor = Hypervisor(engine, network, Landlord(self.cloud))
+    def __init__(self, folder: Path, site: Site) -> None:
+        """`folder` is for credentials; the site may be shared with other clouds."""
+        super().__init__(folder, place=site.place)
+        self.hypervisor = site.house(Landlord(self.cloud), Metadata(self._who_is))
         self.cloud.boots_later = True
         self.cloud.console = self.hypervisor.console
         self.cloud.on_change.append(self.hypervisor.wake)
 
     def __enter__(self) -> MachineLab:
         super().__enter__()
-        bridge = ["ip", "address", "add", f"{ADDRESS}/32", "dev", "br0"]
-        subprocess.run([*self.place.enter, *bridge], check=True)
-        self._metadata = MetadataServer(self.place.listener(ADDRESS, 80), self._who_is)
-        self._metadata.start()
         self.hypervisor.start()
         return self
 
@@ -50,18 +37,7 @@ class MachineLab(GcpLab):
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
         self.hypervisor.stop()
-        self._metadata.stop()
         super().__exit__(kind, error, trace)
-        self._namespace.close()
-        self._engine.drop_network(self._network)
-
-    @property
-    def client_environment(self) -> dict[str, str]:
-        """The whole environment for a client's process: this one's, without any settings of
-        Google's tools."""
-        ours = ("GOOGLE_", "CLOUDSDK_", "GCE_")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-        return {**kept, **self.environment}
 
     def machines(self) -> list[Machine]:
         """The machines behind the instances."""

@@ -5,43 +5,34 @@ https://cloud.google.com/compute/docs/metadata/predefined-metadata-keys
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 from tests.labs.gcp.state import Instance
+from tests.labs.metadata import Answer, Question
 
-ADDRESS = "169.254.169.254"
 PREFIX = "/computeMetadata/v1/instance/"
+FLAVOR = {"Metadata-Flavor": "Google"}
 WhoIs = Callable[[str], Instance | None]
 """The instance at an address."""
 
 
-class MetadataServer:
+class Metadata:
     """Answers each machine about itself, and only to those who send Metadata-Flavor."""
 
-    def __init__(self, listener: socket.socket, who_is: WhoIs) -> None:
-        """`listener` is bound already, in the network of the machines."""
-        server: Any = ThreadingHTTPServer(("", 0), _Handler, bind_and_activate=False)
-        server.socket.close()
-        server.socket = listener
-        server.daemon_threads = True
-        server.who_is = who_is
-        listener.listen(128)
-        self._server = server
-        self._thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    def __init__(self, who_is: WhoIs) -> None:
+        self._who_is = who_is
 
-    def start(self) -> None:
-        """Begin to serve."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Serve no more."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def answer(self, question: Question) -> Answer | None:
+        """See `tests.labs.metadata.Dialect`."""
+        instance = self._who_is(question.address)
+        if instance is None:
+            return None
+        if question.headers.get("metadata-flavor") != "Google":
+            return Answer(403, headers=FLAVOR)
+        content = facts(instance).get(question.path.removeprefix(PREFIX))
+        if question.verb != "GET" or content is None:
+            return Answer(404, headers=FLAVOR)
+        return Answer(200, content.encode(), FLAVOR)
 
 
 def facts(instance: Instance) -> dict[str, str]:
@@ -54,27 +45,3 @@ def facts(instance: Instance) -> dict[str, str]:
         "zone": f"projects/4242424242/zones/{instance.zone}",
         **{f"attributes/{item['key']}": str(item["value"]) for item in items},
     }
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        server: Any = self.server
-        instance = server.who_is(self.client_address[0])
-        content = facts(instance).get(self.path.removeprefix(PREFIX)) if instance else None
-        if self.headers.get("Metadata-Flavor") != "Google":
-            self._send(403, "")
-        else:
-            self._send(404 if content is None else 200, content or "")
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's name
-        pass
-
-    def _send(self, status: int, content: str) -> None:
-        body = content.encode()
-        self.send_response(status)
-        self.send_header("Metadata-Flavor", "Google")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)

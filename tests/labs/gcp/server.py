@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 from email import message_from_bytes
 from email.message import Message
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.labs.front import Front, Handler
 from tests.labs.gcp.call import DROPPED, Call, GoogleError, Reply
 from tests.labs.gcp.cloud import Cloud
 from tests.labs.gcp.discovery import match
@@ -22,63 +21,25 @@ BOUNDARY = "batch_lab"
 MOST_IN_BATCH = 1000
 
 
-class Server:
+class Server(Front):
     """Listens on an address until it is stopped."""
 
     def __init__(self, listener: socket.socket, cloud: Cloud, tokens: Tokens) -> None:
         """`listener` is bound already, in whichever network namespace it belongs to."""
-        server: Any = ThreadingHTTPServer(("", 0), _Handler, bind_and_activate=False)
-        server.socket.close()
-        server.socket = listener
-        server.daemon_threads = True
-        server.cloud, server.tokens, server.owner = cloud, tokens, self
-        listener.listen(128)
         self.requests: list[str] = []
         """The methods of each HTTP request that reached the API, joined."""
-        self._server = server
-        self._thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-
-    def start(self) -> None:
-        """Begin to serve."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Serve no more."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(listener, _Handler, cloud=cloud, tokens=tokens, owner=self)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def do_GET(self) -> None:
-        self._answer()
-
-    def do_POST(self) -> None:
-        self._answer()
-
-    def do_DELETE(self) -> None:
-        self._answer()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's name
-        pass
-
-    def _answer(self) -> None:
+class _Handler(Handler):
+    def answer(self) -> None:
         server: Any = self.server
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        reply = self._route(server.cloud, server.tokens, body)
+        reply = self._route(server.cloud, server.tokens, self.body())
         if reply is DROPPED:
-            self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
+            self.hang_up()
             return
-        self.send_response(reply.status)
-        self.send_header("Content-Type", reply.type)
-        self.send_header("Content-Length", str(len(reply.body)))
-        self.send_header("Metadata-Flavor", "Google")
-        self.end_headers()
-        self.wfile.write(reply.body)
+        headers = {"Content-Type": reply.type, "Metadata-Flavor": "Google"}
+        self.say(reply.status, headers, reply.body)
 
     def _route(self, cloud: Cloud, tokens: Tokens, body: bytes) -> Reply:
         path = urlsplit(self.path).path

@@ -1,0 +1,31 @@
+"""A host for the machines of labs, and the network they share."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from spotdeploy_local.engine import Engine
+from spotdeploy_local.layout import Layout
+from spotdeploy_local.nspawn import NspawnEngine
+from tests.labs.site import Site
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """An engine of its own, whose end proves that nothing is left on this host."""
+    engine = NspawnEngine(Layout(tmp_path / "engine", Path("/var/cache/spotdeploy")))
+    engine.prepare(print)
+    yield engine
+    assert engine.machines() == []
+    assert engine.leftovers() == []
+
+
+@pytest.fixture
+def site(engine: Engine) -> Iterator[Site]:
+    """A network without a way out, for the machines of one cloud or several."""
+    with Site(engine, f"lab-{secrets.token_hex(3)}") as site:
+        yield site

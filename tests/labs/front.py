@@ -1,0 +1,73 @@
+"""The HTTP server that stands in front of each part of a lab."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from abc import abstractmethod
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Handler(BaseHTTPRequestHandler):
+    """What every front's handler needs. `self.server` has what was given to the front."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    @abstractmethod
+    def answer(self) -> None:
+        """Answer a request, whatever its verb."""
+
+    def do_GET(self) -> None:
+        """Called by the base, as the others are."""
+        self.answer()
+
+    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815  # the base's names
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's name
+        """Nothing is printed."""
+
+    def body(self) -> bytes:
+        """What came with the request."""
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def say(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Answer."""
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def hang_up(self) -> None:
+        """Answer nothing, ever."""
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+
+class Front:
+    """Listens on an address until it is stopped."""
+
+    def __init__(self, listener: socket.socket, handler: type[Handler], **given: object) -> None:
+        """`listener` is bound already, in whichever network namespace it belongs to. What is
+        `given` becomes attributes of the handler's `server`."""
+        server = ThreadingHTTPServer(("", 0), handler, bind_and_activate=False)
+        server.socket.close()
+        server.socket = listener
+        server.daemon_threads = True
+        vars(server).update(given)
+        listener.listen(128)
+        self._server = server
+        self._thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Serve no more."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

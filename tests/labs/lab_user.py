@@ -1,0 +1,82 @@
+"""Someone who uses a provider from within a lab with machines."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from spotdeploy import keys, labels
+from spotdeploy.bootstrap import Bootstrap
+from spotdeploy.model import Batch, Node, Offer
+from spotdeploy.provider import Provider
+from tests.labs.site import CloudLab
+
+T = TypeVar("T")
+P = TypeVar("P", bound=Provider[Any])
+L = TypeVar("L", bound=CloudLab)
+SCOPE = labels.scope("shop")
+PATIENCE = 90.0
+POLL = 0.1
+
+
+class LabUser(Generic[L, P]):
+    """Uses the provider as the core does: from one thread."""
+
+    def __init__(
+        self, lab: L, folder: Path, provider: P, offer: Offer,
+        address_of: Callable[[Node], str | None] = lambda node: node.address,
+    ) -> None:  # fmt: skip
+        """Keys go to `folder`; `address_of` tells where a node is reached."""
+        self.lab = lab
+        self.provider = provider
+        self.keys = keys.make(folder, "shop")
+        self._folder, self._offer, self._address_of = folder, offer, address_of
+
+    def create(self, count: int, life: float = 3600.0) -> tuple[Node, ...]:
+        """Ask for nodes."""
+        bootstrap = Bootstrap("deployer", self.keys, life)
+        batch = Batch(
+            token="token-0",
+            count=count,
+            labels=labels.for_batch("shop", "run-0", "token-0", "d" * 32, time.time() + life),
+            user_data=bootstrap.user_data(self.provider.user_data_limit),
+            user="deployer",
+            time_to_live=life,
+        )
+        return self.ask(lambda: tuple(self.provider.create(self._offer, batch).nodes))
+
+    def nodes(self) -> list[Node]:
+        """What is listed."""
+        return self.ask(lambda: list(self.provider.nodes(SCOPE)))
+
+    def ask(self, question: Callable[[], T]) -> T:
+        """Do something in the lab's network."""
+        return self.lab.place.run(question)
+
+    def ssh(self, node: Node, command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command on a node."""
+        options = ["StrictHostKeyChecking=yes", f"UserKnownHostsFile={self._folder / 'known'}",
+                   "BatchMode=yes", "ConnectTimeout=3", "LogLevel=ERROR"]  # fmt: skip
+        (self._folder / "known").write_text(f"* {self.keys.bootstrap_host.public}\n")
+        given = [part for option in options for part in ("-o", option)]
+        key, where = str(keys.login_path(self._folder)), f"deployer@{self._address_of(node)}"
+        return subprocess.run(
+            [*self.lab.place.enter, "ssh", "-i", key, *given, where, command],
+            capture_output=True, text=True, timeout=PATIENCE,
+        )  # fmt: skip
+
+    def say(self, node: Node, command: str) -> str:
+        """What a command prints, once ssh answers."""
+        return eventually(lambda: self.ssh(node, command), lambda done: done.returncode == 0).stdout
+
+
+def eventually(look: Callable[[], T], good: Callable[[T], object]) -> T:
+    """Wait until something real becomes true."""
+    deadline = time.monotonic() + PATIENCE
+    while not good(seen := look()):
+        assert time.monotonic() < deadline, f"it did not become true in time: {seen}"
+        time.sleep(POLL)
+    return seen

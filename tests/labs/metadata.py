@@ -1,0 +1,61 @@
+"""The one metadata address of a network: each machine hears its own cloud, and about itself."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from tests.labs.front import Front, Handler
+
+ADDRESS = "169.254.169.254"
+"""The same on every cloud: which one answers depends on who asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request from a machine."""
+
+    verb: str
+    path: str
+    """With the query."""
+    headers: Mapping[str, str]
+    """By name in lower case."""
+    address: str
+    """The machine's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the machine gets."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Dialect(Protocol):
+    """A cloud's metadata service. Called from several threads."""
+
+    def answer(self, question: Question) -> Answer | None:
+        """None when the address is none of this cloud's machines'."""
+
+
+class MetadataServer(Front):
+    """Asks the clouds, one after the other, whose machine it is."""
+
+    def __init__(self, listener: socket.socket, dialects: list[Dialect]) -> None:
+        """Clouds may be added to `dialects`, and removed, at any time."""
+        super().__init__(listener, _Handler, dialects=dialects)
+
+
+class _Handler(Handler):
+    def answer(self) -> None:
+        server: Any = self.server
+        self.body()
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        question = Question(self.command, self.path, headers, self.client_address[0])
+        answers = (dialect.answer(question) for dialect in list(server.dialects))
+        said = next((answer for answer in answers if answer), Answer(404))
+        self.say(said.status, said.headers, said.body)

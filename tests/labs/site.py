@@ -1,0 +1,74 @@
+"""Where machines of labs live: one network without a way out, shared by one cloud or several."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Protocol
+
+from spotdeploy_local.engine import Engine
+from tests.labs.hypervisor import Hypervisor, Landlord
+from tests.labs.metadata import ADDRESS, Dialect, MetadataServer
+from tests.labs.place import Namespace, Place
+
+TOOLS = ("AWS_", "AZURE_", "CLOUDSDK_", "GCE_", "GOOGLE_")
+"""How the settings of the clouds' own tools begin."""
+
+
+class CloudLab(Protocol):
+    """What the clouds' labs with machines have in common."""
+
+    place: Place
+    hypervisor: Hypervisor
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What a client's environment must have."""
+
+    @property
+    def wrong(self) -> Sequence[str]:
+        """What the cloud would not have taken, or is not as it publishes it."""
+
+
+class Site:
+    """A network namespace with a metadata address. A context manager.
+
+    Clients run in there too: `site.place.run(function)`, or a command behind `site.place.enter`
+    with `client_environment`.
+    """
+
+    def __init__(self, engine: Engine, network: str) -> None:
+        """The engine must be prepared. `network` tells sites that exist at the same time apart."""
+        self._engine = engine
+        self._network = network
+        self._dialects: list[Dialect] = []
+
+    def __enter__(self) -> Site:
+        self.place = Namespace(self._engine.hold_network(self._network))
+        bridge = ["ip", "address", "add", f"{ADDRESS}/32", "dev", "br0"]
+        subprocess.run([*self.place.enter, *bridge], check=True)
+        self._metadata = MetadataServer(self.place.listener(ADDRESS, 80), self._dialects)
+        self._metadata.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self._metadata.stop()
+        self.place.close()
+        self._engine.drop_network(self._network)
+
+    def house(self, landlord: Landlord, dialect: Dialect) -> Hypervisor:
+        """A cloud's machines, not yet started, and its metadata service for them."""
+        self._dialects.append(dialect)
+        return Hypervisor(self._engine, self._network, landlord)
+
+
+def client_environment(*settings: Mapping[str, str]) -> dict[str, str]:
+    """The whole environment for a client's process: this one's, without any settings of the
+    clouds' own tools but these."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(TOOLS)}
+    return {name: value for found in (kept, *settings) for name, value in found.items()}
