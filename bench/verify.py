@@ -1,0 +1,127 @@
+"""Verify: twelve checks on twenty machines beside other tools, and on up to 1,000 endpoints."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from machines import ROOT, Machines, machines
+
+HERE = Path(__file__).resolve().parent
+PEERS = HERE / "peers"
+NODES = 20
+WORKERS = 20
+TWELVE: list[dict[str, Any]] = [
+    {"type": "systemd", "units": ["bacalhau.service"], "stable_for": "0s"},
+    {"type": "systemd", "units": ["sensor-generator.service"], "stable_for": "0s"},
+    {"type": "systemd", "units": ["ssh.service"], "stable_for": "0s"},
+    {"type": "http", "port": 8081, "path": "/health", "from": "node"},
+    {"type": "http", "port": 1234, "path": "/api/v1/agent/alive", "from": "node"},
+    {"type": "tcp", "port": 22, "banner": "SSH-2.0", "from": "node"},
+    {"type": "file", "path": "/etc/passwd", "mode": "0644", "owner": "root", "group": "root"},
+    {"type": "file", "path": "/etc/os-release", "contains": "debian"},
+    {"type": "file", "path": "/etc/group", "mode": "0644"},
+    {"type": "log", "path": "/opt/deployment.log", "pattern": "."},
+    {"type": "command", "command": "uname -s", "contains": "Linux"},
+    {"type": "command", "command": ["id", "-u"], "contains": "0"},
+]
+
+
+def spotdeploy(there: Machines) -> float:
+    """Seconds of `spotdeploy verify`: the twelve, and the check `payload` besides."""
+    began = time.monotonic()
+    there.spotdeploy("verify")
+    return time.monotonic() - began
+
+
+def testinfra(there: Machines) -> float:
+    """Seconds of pytest-testinfra, its ssh backend and xdist."""
+    hosts = ",".join(f"ssh://{address}" for address in there.addresses)
+    return _timed(there, [
+        ROOT / ".bench/testinfra/bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider",
+        "-n", str(WORKERS), f"--hosts={hosts}", f"--ssh-config={there.ssh_config}", "--sudo",
+        f"--rootdir={PEERS}", "-c", "/dev/null", PEERS / "test_twelve.py",
+    ])  # fmt: skip
+
+
+def ansible(there: Machines) -> float:
+    """Seconds of ansible-playbook, with pipelining and a fork for each machine."""
+    inventory = there.folder / "inventory"
+    inventory.write_text(
+        "".join(f"{a} ansible_python_interpreter=/usr/bin/python3\n" for a in there.addresses)
+    )
+    binary = ROOT / ".bench/ansible/bin/ansible-playbook"
+    return _timed(there, [binary, "-i", inventory, "-f", str(NODES), PEERS / "twelve.yml"])
+
+
+def _timed(there: Machines, line: list[str | Path]) -> float:
+    """Seconds; nothing of an earlier round's connections is left."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as masters:
+        config = there.ssh_config.read_text().partition("    ControlPath")[0]
+        there.ssh_config.write_text(f"{config}    ControlPath {masters}/%C\n")
+        multiplex = f"-F {there.ssh_config} -o ControlMaster=auto -o ControlPersist=60s"
+        environment = os.environ | {
+            "ANSIBLE_PIPELINING": "1", "ANSIBLE_SSH_ARGS": multiplex,
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": masters, "ANSIBLE_LOCAL_TEMP": masters,
+            "ANSIBLE_HOME": masters, "ANSIBLE_NOCOLOR": "1",
+        }  # fmt: skip
+        began = time.monotonic()
+        process = there.inside(
+            line, cwd=there.folder, env=environment, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        said = process.communicate()[0].decode()
+        seconds = time.monotonic() - began
+        _close_masters(there, Path(masters))
+        if process.returncode != 0:
+            raise RuntimeError(f"{line[0]} failed:\n{said[-3000:]}")
+        return seconds
+
+
+def _close_masters(there: Machines, folder: Path) -> None:
+    for socket in folder.rglob("*"):
+        if socket.is_socket():
+            there.inside(["ssh", "-O", "exit", "-S", socket, "x"], stderr=subprocess.DEVNULL).wait()
+
+
+def endpoints(count: int, *, open_files: int | None = None) -> dict[str, Any]:
+    """What verifying that many endpoints cost; see endpoint_client.py."""
+    limit = ["prlimit", f"--nofile={open_files}:"] if open_files else []
+    done = subprocess.run(
+        [*limit, "unshare", "--net", sys.executable, HERE / "endpoint_client.py", str(count)],
+        input=json.dumps(TWELVE).encode(), capture_output=True, check=True,
+    )  # fmt: skip
+    found: dict[str, Any] = json.loads(done.stdout)
+    if found["passed"] != count:
+        raise RuntimeError(f"only {found['passed']} of {count} passed: {found['words']}")
+    return found
+
+
+def main(rounds: int = 1) -> None:
+    """Measure and print. Ours comes first: a login from elsewhere turns `payload` red."""
+    for count in (10, 100, 1000):
+        found = endpoints(count)
+        print(
+            f"{count:5} endpoints: {1000 * found['seconds'] / count:.1f} ms each, "
+            f"{1000 * found['cpu'] / count:.1f} ms of CPU, {found['bytes'] / count / 1e6:.2f} MB, "
+            f"{found['files'] - count:+} files"
+        )
+    folder = Path(tempfile.mkdtemp())
+    try:
+        with machines(folder, NODES, TWELVE) as there:
+            for tool in (spotdeploy, testinfra, ansible):
+                seconds = sorted(tool(there) for _ in range(rounds))
+                print(f"{tool.__name__:10} {seconds[len(seconds) // 2]:7.2f} s {seconds}")
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
