@@ -63,7 +63,7 @@ async def ship(run: NodeRun) -> None:
     """
     async with run.in_phase("ship", run.session.settings.config.timeouts.ship):
         await _rotate_host_key(run)
-        await _deliver(run)
+        await deliver(run)
 
 
 async def _rotate_host_key(run: NodeRun) -> None:
@@ -78,7 +78,8 @@ async def _rotate_host_key(run: NodeRun) -> None:
     run.session.journal.pin(run.node, key)
 
 
-async def _deliver(run: NodeRun) -> None:
+async def deliver(run: NodeRun) -> None:
+    """Stream the bundle to a node that is connected; see `ship`."""
     async with run.connection.process(["sh", "-c", receive_script(run.plan.manifest.digest)]) as p:
         try:
             for chunk in stream(run.plan.manifest):

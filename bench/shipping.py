@@ -1,0 +1,183 @@
+"""Shipping the payload: 1 KB, 1 MB and 200 MB to twenty machines, beside `tar | ssh`.
+
+The data are random, so incompressible; neither side compresses what it sends. Both sides end with
+the files on the machine's disk (`sync`) and their sha256 compared there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import resource
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from machines import Machines, machines
+
+from spotdeploy import digests, payload
+from spotdeploy.digests import Digests
+
+NODES = 20
+SIZES = {"1 KB": 1 << 10, "1 MB": 1 << 20, "200 MB": 200 << 20}
+BESIDE = "/opt/by-hand"
+
+
+def bundle(folder: Path, size: int) -> Path:
+    """A tree with one script and one file of random bytes."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / "entry.sh").write_text("true\n")
+    with (folder / "data").open("wb") as file:
+        for start in range(0, size, 1 << 20):
+            file.write(os.urandom(min(1 << 20, size - start)))
+    return folder
+
+
+def by_hand(there: Machines, tree: Path) -> float:
+    """Seconds of `tar | ssh` to all machines side by side, each checking what it got."""
+    sums = "".join(
+        f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in tree.iterdir()
+    )
+    receive = (
+        f"sudo rm -rf {BESIDE}; sudo mkdir -p {BESIDE}; cd {BESIDE}; sudo tar -xf -; "
+        f"echo {shlex.quote(sums)} | grep . | sha256sum --check --quiet --strict; sync"
+    )
+    began = time.monotonic()
+    shells = [
+        there.inside(["sh", "-c", _tar_to_ssh(there, address, tree, f"set -e; {receive}")])
+        for address in there.addresses
+    ]
+    codes = [shell.wait() for shell in shells]
+    seconds = time.monotonic() - began
+    if any(codes):
+        raise RuntimeError(f"tar | ssh failed: {codes}")
+    return seconds
+
+
+def _tar_to_ssh(there: Machines, address: str, tree: Path, receive: str) -> str:
+    tar = shlex.join(["tar", "-C", str(tree), "-cf", "-", "."])
+    ssh = shlex.join(["ssh", "-F", str(there.ssh_config), address, receive])
+    return f"set -e; {tar} | {ssh}"
+
+
+def with_spotdeploy(there: Machines, tree: Path) -> dict[str, float]:
+    """Seconds, CPU and bytes of the ship phase's delivery, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--deliver", there.folder, tree],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise RuntimeError(done.stdout + done.stderr)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+async def _deliver_all(folder: Path, tree: Path) -> dict[str, float]:
+    """Deliver to every machine of a project, by the core's own ship phase."""
+    from spotdeploy import keys
+    from spotdeploy.config_load import load
+    from spotdeploy.cycle import list_nodes
+    from spotdeploy.events import Bus
+    from spotdeploy.journal import Journal
+    from spotdeploy.noderun import NodeRun
+    from spotdeploy.phases.ship import deliver
+    from spotdeploy.registry import Registry
+    from spotdeploy.session import Plan, Session, open_locations
+    from spotdeploy.ssh import Dialer, NodeConnection
+
+    settings = load(folder / "spotdeploy.toml")
+    places = open_locations(Registry(folder), settings, ("local",))
+    journal = Journal(settings.state / "journal.db")
+    session = Session(settings, "run-bench", ("local",), places, journal, Bus())
+    plan = Plan(payload.build(tree), ())
+    login = keys.read(session.folder, session.deployment).login.load()
+    pins = {node.id: node.host_key or "" for node in journal.nodes(session.deployment)}
+    runs = []
+    for placed in await list_nodes(session):
+        connection = NodeConnection(
+            placed.node, Dialer(placed.location.provider), "spotdeploy", login,
+            pins[placed.node.id], plan.manifest,
+        )  # fmt: skip
+        runs.append(NodeRun(session, plan, placed.location, placed.node, connection))
+    for run in runs:
+        await run.connection.connect()
+        await run.connection.run(["rm", "-rf", "/opt/spotdeploy", "/opt/uploaded_files"])
+        await run.connection.close()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began, cpu = time.monotonic(), time.process_time()
+
+    async def one(run: NodeRun) -> None:
+        await run.connection.connect()
+        await deliver(run)
+
+    await asyncio.gather(*map(one, runs))
+    seconds, cpu = time.monotonic() - began, time.process_time() - cpu
+    for run in runs:
+        await run.connection.close()
+    session.close()
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return {"seconds": seconds, "cpu": cpu, "bytes": grown * 1024}
+
+
+@contextmanager
+def _settled(tree: Path) -> Iterator[Path]:
+    """A file for digests, once the tree is old enough for them to be trusted."""
+    newest = max(file.stat().st_ctime_ns for file in tree.iterdir())
+    time.sleep(max(0.0, (newest + digests.RACY_NS - time.time_ns()) / 1e9) + 0.1)
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder) / digests.FILE
+
+
+def rebuild(tree: Path) -> tuple[float, float, int]:
+    """Seconds to build the manifest at first and again, and the files read the second time."""
+    with _settled(tree) as kept:
+        first = _build_seconds(tree, kept)
+        opened: list[str] = []
+        listening = True
+
+        def hear(event: str, arguments: tuple[Any, ...]) -> None:
+            if listening and event == "open" and str(arguments[0]).startswith(str(tree)):
+                opened.append(str(arguments[0]))
+
+        sys.addaudithook(hear)
+        again = _build_seconds(tree, kept)
+        listening = False
+    return first, again, len(opened)
+
+
+def _build_seconds(tree: Path, kept: Path) -> float:
+    began = time.monotonic()
+    payload.build(tree, digests=Digests(kept))
+    return time.monotonic() - began
+
+
+def main(rounds: int = 1, nodes: int = NODES) -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "project").mkdir()
+        with machines(folder / "project", nodes, []) as there:
+            for label, size in SIZES.items():
+                tree = bundle(folder / "tree", size)
+                for _ in range(rounds):
+                    hand, ours = by_hand(there, tree), with_spotdeploy(there, tree)
+                    print(f"{label:>7} tar|ssh {hand:.2f} s, spotdeploy {ours}", flush=True)
+                first, again, reads = rebuild(tree)
+                print(f"{label:>7} build {first:.4f} s, again {again:.4f} s, {reads} files read")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--deliver":
+        print(json.dumps(asyncio.run(_deliver_all(*map(Path, sys.argv[2:])))))
+    else:
+        main(*map(int, sys.argv[1:]))
