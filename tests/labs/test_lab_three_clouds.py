@@ -1,0 +1,151 @@
+"""One cycle over three clouds: real command, real machines, no cloud."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spotdeploy.report.matrix import matrix
+from spotdeploy.report.runs import read_story
+from spotdeploy_local.engine import Engine
+from tests.labs import aws, azure, gcp
+from tests.labs.azure.faults import ALLOCATION
+from tests.labs.in_lab import InLab, assert_as_published
+from tests.labs.site import CloudLab, Site
+
+pytestmark = [pytest.mark.machines, pytest.mark.timeout(600)]
+REGION = "us-west-2"
+CLOUDS = ("aws", "gcp", "azure")
+NOTHING: dict[str, list[object]] = {cloud: [] for cloud in CLOUDS}
+ASK_ALL_METADATA = """
+ask() { curl -s -o /dev/null -w "$1 %{http_code}\\n" "$2" -H "$3" -X "$4"; }
+base=http://169.254.169.254
+ask aws $base/latest/api/token "X-aws-ec2-metadata-token-ttl-seconds: 9" PUT
+ask gcp $base/computeMetadata/v1/instance/name "Metadata-Flavor: Google" GET
+ask azure "$base/metadata/instance/compute?api-version=2021-02-01" "Metadata: true" GET
+"""
+ANSWERS = {
+    "aws": ["aws 200", "gcp 401", "azure 401"],
+    "gcp": ["aws 403", "gcp 200", "azure 403"],
+    "azure": ["aws 400", "gcp 400", "azure 200"],
+}
+EVERYWHERE = [word for cloud in CLOUDS for word in ("--provider", cloud)]
+
+
+@dataclass(frozen=True)
+class Clouds:
+    """The three labs, in one network."""
+
+    aws: aws.MachineLab
+    gcp: gcp.MachineLab
+    azure: azure.MachineLab
+
+    def remains(self) -> dict[str, list[object]]:
+        """What each cloud itself still has."""
+        google = self.gcp.cloud
+        return {
+            "aws": [*self.aws.remains(REGION)],
+            "gcp": [*self.gcp.instances(), *google.disks, *google.firewalls],
+            "azure": [*self.azure.remains()],
+        }
+
+    def made(self) -> dict[str, int]:
+        """How many machines each cloud ever had."""
+        booted = {
+            "aws": [one.id for one in self.aws.cloud.known.values() if one.running],
+            "gcp": [one.name for one in self.gcp.cloud.instances.values() if one.running],
+            "azure": self.azure.hypervisor.started,
+        }
+        return {cloud: len(ids) for cloud, ids in booted.items()}
+
+
+@pytest.fixture
+def clouds(tmp_path: Path, site: Site, engine: Engine) -> Iterator[Clouds]:
+    """Three clouds, whose end proves that nothing is left in any of them."""
+    with (
+        aws.MachineLab(tmp_path, site) as amazon,
+        gcp.MachineLab(tmp_path, site) as google,
+        azure.MachineLab(site) as microsoft,
+    ):
+        clouds = Clouds(amazon, google, microsoft)
+        yield clouds
+        assert clouds.remains() == NOTHING
+        for lab in (amazon, google, microsoft):
+            assert_as_published(lab)
+
+
+@pytest.fixture
+def project(tmp_path: Path, clouds: Clouds) -> InLab:
+    """A project that goes to all three. What a cycle leaves is not cleaned up: it fails the
+    test."""
+    tables = {
+        "aws": {**clouds.aws.table, "regions": [REGION], "sizes": ["t3.small"]},
+        "gcp": {**clouds.gcp.table, "sizes": ["e2-small"]},
+        "azure": {**clouds.azure.table, "sizes": ["Standard_D2as_v5"]},
+    }
+    labs: list[CloudLab] = [clouds.aws, clouds.gcp, clouds.azure]
+    return InLab(tmp_path / "project", f"t-{secrets.token_hex(4)}", labs, tables)
+
+
+def last_run(project: InLab) -> Path:
+    """The folder of the only run so far."""
+    (run,) = project.folder.glob(".spotdeploy/runs/*")
+    return run
+
+
+def by_provider(report: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """A report's nodes."""
+    return {
+        cloud: [node for node in report["nodes"] if node["provider"] == cloud] for cloud in CLOUDS
+    }
+
+
+def test_one_cycle_goes_through_three_clouds_and_leaves_nothing_in_any(
+    project: InLab, clouds: Clouds, engine: Engine
+) -> None:
+    project.entry(ASK_ALL_METADATA)
+    done = project.cycle(*EVERYWHERE, "--evidence", "always")
+    assert done.code == 0, done
+    assert "PASSED: all 6 nodes are healthy" in done.out
+    assert clouds.made() == {"aws": 2, "gcp": 2, "azure": 2}
+    assert clouds.remains() == NOTHING
+    assert engine.machines() == []
+    run = last_run(project)
+    report = json.loads((run / "report.json").read_text())
+    assert (report["verdict"], report["exit_code"]) == ("passed", 0)
+    assert report["providers"] == list(CLOUDS)
+    for cloud, nodes in by_provider(report).items():
+        assert [node["verdict"] for node in nodes] == ["passed", "passed"]
+        for node in nodes:
+            (log,) = run.glob(f"evidence/{cloud}-{node['name']}-*/deployment.log")
+            assert log.read_text().splitlines() == ANSWERS[cloud]
+    assert sorted(report["costs"]) == sorted(CLOUDS)
+    blocks = matrix(read_story(run))
+    assert [(block.provider, block.passed, block.nodes) for block in blocks] == [
+        (cloud, 2, 2) for cloud in CLOUDS
+    ]
+    page = (run / "report.html").read_text()
+    assert all(f"{cloud} <small>2 of 2 passed" in page for cloud in CLOUDS)
+
+
+def test_a_cloud_without_capacity_fails_the_cycle_in_its_words_and_leaves_nothing_in_any(
+    project: InLab, clouds: Clouds, engine: Engine
+) -> None:
+    project.config["nodes"]["count"] = 1
+    clouds.azure.faults.limit(0)
+    done = project.cycle(*EVERYWHERE)
+    assert done.code == 3, done
+    assert ALLOCATION.words in done.out
+    assert clouds.made() == {"aws": 1, "gcp": 1, "azure": 0}
+    assert clouds.remains() == NOTHING
+    assert engine.machines() == []
+    report = json.loads((last_run(project) / "report.json").read_text())
+    assert (report["verdict"], report["exit_code"]) == ("infrastructure failed", 3)
+    assert {cloud: len(nodes) for cloud, nodes in by_provider(report).items()} == clouds.made()
+    assert [receipt["left"] for receipt in report["receipts"]] == [[], []]
