@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import msgspec
@@ -90,8 +91,10 @@ class Check(ABC, Generic[S]):
     """As in `type = "..."` of a `[[checks]]` table."""
     Settings: ClassVar[type[CheckSettings]]
 
-    def __init__(self, settings: S) -> None:
+    def __init__(self, settings: S, folder: Path = Path()) -> None:
         self.settings = settings
+        self.folder = folder
+        """Paths of this computer in the settings are relative to it: spotdeploy.toml's folder."""
 
     @property
     def name(self) -> str:

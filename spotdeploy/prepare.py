@@ -116,7 +116,7 @@ def _check(known: dict[str, type[Check[Any]]], table: Table, path: Path, index: 
             hint=f"known checks: {', '.join(sorted(known))}",
         )
     settings: CheckSettings = config_load.decode(table, known[kind].Settings, path.name, where)
-    return known[kind](settings)
+    return known[kind](settings, path.parent)
 
 
 async def _offers(session: Session, location: Location) -> tuple[Location, list[Offer]]:

@@ -21,8 +21,9 @@ def spotdeploy_register_checks() -> list[type[Check[Any]]]:
     from spotdeploy_checks.rebooted import RebootedCheck
     from spotdeploy_checks.systemd import SystemdCheck
     from spotdeploy_checks.tcp import TcpCheck
+    from spotdeploy_checks.testinfra import InfraTestCheck
 
     return [
         CommandCheck, FileCheck, HttpCheck, LogCheck, PayloadCheck, RebootedCheck, SystemdCheck,
-        TcpCheck,
+        TcpCheck, InfraTestCheck,
     ]  # fmt: skip
