@@ -57,7 +57,7 @@ class Contract(ProviderContract):
 
     @pytest.fixture
     def facts(self) -> Facts:
-        return Facts(unknown_id="i-00000000000000bad", poll=0.02)
+        return Facts(unknown_id="i-00000000000000bad", settle=0.4, poll=0.02)
 
     @pytest.fixture
     def powers(self, aws: AwsLab) -> Powers:

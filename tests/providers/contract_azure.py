@@ -60,7 +60,7 @@ class Contract(ProviderContract):
     @pytest.fixture
     def facts(self) -> Facts:
         group = "spotdeploy-nobody-run-1-eastus"
-        return Facts(unknown_id=node_id(SUBSCRIPTION, group, "never-was-1"))
+        return Facts(unknown_id=node_id(SUBSCRIPTION, group, "never-was-1"), settle=3.0)
 
     @pytest.fixture
     def powers(self, azure: AzureLab) -> Powers:

@@ -36,6 +36,9 @@ class Facts:
     at_once: float = 10.0
     """A method that must not wait returns within this."""
     listed_within: float = 60.0
+    settle: float | None = None
+    """How long after a request the lab may still list something new; None is the provider's
+    `settle_seconds`."""
     gone_within: float = 120.0
     poll: float = 0.25
     """Between two questions while the tests wait."""
@@ -87,6 +90,8 @@ class Lab:
     calls: Callable[[], int] | None
     made: set[str] = field(default_factory=set)
     seen: set[str] = field(default_factory=set)
+    requested_at: list[float] = field(default_factory=list)
+    """By the lab's clock."""
 
     @property
     def scope(self) -> dict[str, str]:
@@ -102,6 +107,7 @@ class Lab:
             deployment=f"{self.deployment}-b",
             made=set(),
             seen=set(),
+            requested_at=[],
         )
 
     def batch(self, count: int = 1, run: str = "run-1") -> Batch:
@@ -120,7 +126,10 @@ class Lab:
 
     def request(self, batch: Batch) -> Created:
         """Ask for nodes of the first offer."""
-        created = self.provider.create(self.offer, batch)
+        try:
+            created = self.provider.create(self.offer, batch)
+        finally:
+            self.requested_at.append(self.clock.now())
         self.made.update(ids(created.nodes))
         return created
 
@@ -174,23 +183,26 @@ class Lab:
         return max(self.clock.now() - before[0], computer.now() - before[1])
 
     def clean(self) -> None:
-        """Destroy and release everything of this test."""
+        """Destroy and release everything of this test, what is listed late too."""
         if self.powers.heal:
             self.powers.heal()
-        self.until(self._all_seen, self.facts.listed_within, "be listed")
-        self.until(self._cleared, self.facts.gone_within, "be gone and released")
-
-    def _all_seen(self) -> bool:
-        """False while the cloud does not yet list what it has made."""
-        self.listed()
-        return self.made <= self.seen
+        within = self.facts.listed_within + self.facts.gone_within
+        self.until(lambda: self._cleared() and self._cleared(), within, "be gone and released")
 
     def _cleared(self) -> bool:
-        """One round of cleaning."""
+        """One round of cleaning. True when there was nothing, and nothing can be late any more."""
+        settled = self._settled()
         listed = self.listed().values()
         self.provider.destroy([node for node in listed if node.state is not NodeState.GOING])
         self.provider.release(self.provider.leftovers(self.scope))
-        return not listed and not self.provider.leftovers(self.scope)
+        nothing = not listed and not self.provider.leftovers(self.scope)
+        return nothing and settled and self.made <= self.seen
+
+    def _settled(self) -> bool:
+        """False while the cloud may still list what was last asked for."""
+        settle = self.facts.settle
+        late = self.provider.settle_seconds if settle is None else settle
+        return self.clock.now() >= max(self.requested_at, default=0.0) + late
 
 
 def ids(nodes: Iterable[Node]) -> set[str]:
@@ -277,6 +289,8 @@ class LabFixtures:
         lab.clean()
         if "beside" in vars(lab):
             lab.beside.clean()
+        if powers.remains:
+            assert list(powers.remains(lab.scope)) == [], "the test cleaned up, but not all of it"
 
 
 CLOUD_LIBRARIES = (
