@@ -15,6 +15,7 @@ def spotdeploy_register_checks() -> list[type[Check[Any]]]:
     """Hand over every check."""
     from spotdeploy_checks.command import CommandCheck
     from spotdeploy_checks.file import FileCheck
+    from spotdeploy_checks.goss import GossCheck
     from spotdeploy_checks.http import HttpCheck
     from spotdeploy_checks.log import LogCheck
     from spotdeploy_checks.payload import PayloadCheck
@@ -24,6 +25,6 @@ def spotdeploy_register_checks() -> list[type[Check[Any]]]:
     from spotdeploy_checks.testinfra import InfraTestCheck
 
     return [
-        CommandCheck, FileCheck, HttpCheck, LogCheck, PayloadCheck, RebootedCheck, SystemdCheck,
-        TcpCheck, InfraTestCheck,
+        CommandCheck, FileCheck, GossCheck, HttpCheck, InfraTestCheck, LogCheck, PayloadCheck,
+        RebootedCheck, SystemdCheck, TcpCheck,
     ]  # fmt: skip
