@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import typer
 
@@ -23,10 +23,12 @@ COMMANDS: Final = {
     "history": "List the runs of this deployment, newest first.",
     "report": "Show how a run ended, and where its report is.",
     "diff": "Show what changed from one run to another: checks, times.",
-    "plugins": "List the installed plugins: providers and checks.",
+    "plugins": "List the plugins, begin a new one, or test one.",
     "schema": "Print the JSON Schema of spotdeploy.toml.",
 }
-"""Each is the function `command` in the module of its name (`list_` for `list`)."""
+"""Each is the function `command` in the module of its name (`list_` for `list`), or for a group
+what its function `group` returns."""
+GROUPS: Final = frozenset({"plugins"})
 COMPLETING: Final = "_SPOTDEPLOY_COMPLETE"
 
 
@@ -44,16 +46,17 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     app.callback()(_globals)
     named = next((word for word in arguments if not word.startswith("-")), None)
     for name in [named] if named in COMMANDS else COMMANDS:
-        app.command(name, help=COMMANDS[name])(_load(name, named))
+        if named is None and COMPLETING not in os.environ:
+            app.command(name, help=COMMANDS[name])(_nothing)  # `--help` shows summaries only
+        elif name in GROUPS:
+            app.add_typer(_module(name).group(), name=name)
+        else:
+            app.command(name, help=COMMANDS[name])(_module(name).command)
     return app
 
 
-def _load(name: str, named: str | None) -> Callable[..., None]:
-    if named is None and COMPLETING not in os.environ:
-        return _nothing  # `--help` shows names and summaries only
-    module = importlib.import_module(f"spotdeploy.cli.{'list_' if name == 'list' else name}")
-    command: Callable[..., None] = module.command
-    return command
+def _module(name: str) -> Any:
+    return importlib.import_module(f"spotdeploy.cli.{'list_' if name == 'list' else name}")
 
 
 def _nothing() -> None:

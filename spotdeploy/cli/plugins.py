@@ -1,13 +1,56 @@
-"""`spotdeploy plugins`."""
+"""`spotdeploy plugins`, `plugins new` and `plugins test`."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from spotdeploy.cli.options import Json
+from spotdeploy.scaffold.kinds import Kind
 
 
-def command(json: Json = False) -> None:
-    """List the installed plugins: providers and checks."""
+def group() -> typer.Typer:
+    """The command and those below it."""
+    app = typer.Typer(invoke_without_command=True)
+    app.callback()(_list)
+    app.command("new")(_new)
+    app.command("test")(_test)
+    return app
+
+
+def _list(context: typer.Context, json: Json = False) -> None:
+    """List the installed plugins: providers and checks. Or write a new one, or test one."""
+    if context.invoked_subcommand:
+        return
     from spotdeploy.registry import Registry
     from spotdeploy.report.plugins import show_plugins
 
     show_plugins(Registry(), as_json=json)
+
+
+def _new(
+    name: Annotated[str, typer.Argument(help="The plugin's name, such as acme.")],
+    kind: Annotated[Kind, typer.Option("--kind", help="What it brings.")] = Kind.PROVIDER,
+    folder: Annotated[
+        Path, typer.Option("--folder", help="Where its folder spotdeploy-NAME is written.")
+    ] = Path(),
+) -> None:
+    """Write a package with a plugin that works, and its tests, to change piece by piece."""
+    from spotdeploy.scaffold.writing import write
+
+    written = write(name, kind, folder)
+    typer.echo(f"wrote {written}")
+    typer.echo(f"try: cd {written} && pip install -e '.[test]' && pytest")
+
+
+def _test(
+    name: Annotated[
+        str, typer.Argument(help="An installed plugin, or a plugin's folder (with a /, or .).")
+    ],
+) -> None:
+    """Run the contract that every provider and every check must keep. Exit code 1: it is broken."""
+    from spotdeploy.scaffold.contract_run import run_contract
+
+    raise typer.Exit(run_contract(name))

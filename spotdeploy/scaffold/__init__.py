@@ -1,0 +1,1 @@
+"""Third-party plugins: a working package to begin with, and the contract that one must keep."""
