@@ -10,7 +10,6 @@ import asyncio
 import hashlib
 import json
 import os
-import resource
 import shlex
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from endpoint_client import memory
 from machines import Machines, machines
 
 from spotdeploy import digests, payload
@@ -113,7 +113,7 @@ async def _deliver_all(folder: Path, tree: Path) -> dict[str, float]:
         await run.connection.connect()
         await run.connection.run(["rm", "-rf", "/opt/spotdeploy", "/opt/uploaded_files"])
         await run.connection.close()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = memory("VmRSS")
     began, cpu = time.monotonic(), time.process_time()
 
     async def one(run: NodeRun) -> None:
@@ -125,8 +125,7 @@ async def _deliver_all(folder: Path, tree: Path) -> dict[str, float]:
     for run in runs:
         await run.connection.close()
     session.close()
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    return {"seconds": seconds, "cpu": cpu, "bytes": grown * 1024}
+    return {"seconds": seconds, "cpu": cpu, "bytes": max(0, memory("VmHWM") - before)}
 
 
 @contextmanager
