@@ -191,6 +191,22 @@ async def test_nothing_is_left_behind_in_the_users_folder(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["test_node.py"]
 
 
+async def test_the_socket_is_in_a_folder_of_our_own_that_is_gone_afterwards(
+    tmp_path: Path,
+) -> None:
+    source = f"""
+import os, pathlib
+
+def test_folder(host):
+    folder = pathlib.Path(os.environ["SPOTDEPLOY_RELAY"]).parent
+    pathlib.Path({str(tmp_path / "folder")!r}).write_text(f"{{folder.stat().st_mode:o}} {{folder}}")
+"""
+    assert (await outcome(tmp_path, source)).ok
+    mode, folder = (tmp_path / "folder").read_text().split()
+    assert mode == "40700"
+    assert not Path(folder).exists()
+
+
 async def test_what_steers_another_pytest_does_not_steer_this_one(tmp_path: Path) -> None:
     os.environ.update(PYTEST_ADDOPTS="--collect-only", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
     assert (await outcome(tmp_path, "def test_good(host):\n    pass\n")).ok
