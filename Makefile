@@ -11,7 +11,7 @@ RUN_PACKAGES := python3 python3-venv systemd-container mmdebstrap iproute2 zstd 
 TEST_PACKAGES := $(RUN_PACKAGES) chromium git
 WORKERS ?= 3
 
-.PHONY: help cycle test check fix smoke bench clean
+.PHONY: help cycle test check fix smoke bench contract clean
 
 help:
 	@grep -E '^#   ' Makefile | sed 's/^#   //'
@@ -36,6 +36,9 @@ smoke: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python bench/run.py
+
+contract: $(VENV)/.dev
+	$(BIN)/python -m tests.contract_table
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache

@@ -54,7 +54,7 @@ class TestLocalContract(ProviderContract):
         return Facts(free=True, unknown_id="never-was-1", poll=0.02)
 
     @pytest.fixture
-    def powers(self, engine: SmallHost) -> Powers:
+    def powers(self, engine: SmallHost, bench: Bench) -> Powers:
         def interrupt(node: Node) -> None:
             engine.preempt(node.id)
 
@@ -68,5 +68,6 @@ class TestLocalContract(ProviderContract):
             interrupt=interrupt,
             vanish=lambda node: engine.destroy([node.id]),
             user_data_of=user_data,
+            remains=lambda _: bench.remains(),
             heal=engine.limit.clear,
         )
