@@ -171,7 +171,7 @@ def test_no_answer_breaks_the_parser(text: str) -> None:
 
 def test_the_check_keeps_nothing_between_nodes() -> None:
     check = configured(SystemdCheck, units=UNITS)
-    assert set(vars(check)) == {"settings"}
+    assert set(vars(check)) == {"settings", "folder"}
 
 
 @pytest.mark.parametrize(
