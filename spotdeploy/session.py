@@ -133,6 +133,6 @@ def new_batch(
         user=nodes.user,
         open_ports=nodes.open_ports,
         allow_from=nodes.allow_from,
-        time_to_live=nodes.time_to_live,
+        time_to_live=float(nodes.time_to_live),  # what providers encode is a plain number
         max_usd_per_hour=nodes.max_price,
     )

@@ -75,7 +75,7 @@ def _contract_module(plugin: str) -> str:
     if found is None:
         raise ConfigError(
             f"plugin {plugin!r} brings no contract: there is no module {module}",
-            hint="in its source folder, run: spotdeploy plugins test .",
+            hint="if its source has one, give its folder: spotdeploy plugins test ./FOLDER",
         )
     return module
 

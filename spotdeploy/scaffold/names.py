@@ -32,9 +32,15 @@ def names(name: str, kind: Kind) -> dict[str, str]:
         "name": name,
         "folder": f"spotdeploy-{name}",
         "package": f"spotdeploy_{name.replace('-', '_')}",
-        "cls": "".join(part.capitalize() for part in name.split("-")),
+        "cls": _class_name(name),
         "kind": kind,
     }
+
+
+def _class_name(name: str) -> str:
+    words = "".join(part.capitalize() for part in name.split("-"))
+    # pytest would take a class for tests in whose name this comes first
+    return f"The{words}" if words.startswith("Test") else words
 
 
 def _refuse_taken(name: str, kind: Kind) -> None:
