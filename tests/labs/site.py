@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol
 
-from spotdeploy_local.engine import Engine
+from spotdeploy_local.engine import Engine, Machine
 from tests.labs.hypervisor import Hypervisor, Landlord
 from tests.labs.metadata import ADDRESS, Dialect, MetadataServer
 from tests.labs.place import Namespace, Place
@@ -61,10 +61,32 @@ class Site:
         self.place.close()
         self._engine.drop_network(self._network)
 
-    def house(self, landlord: Landlord, dialect: Dialect) -> Hypervisor:
-        """A cloud's machines, not yet started, and its metadata service for them."""
+    def house(
+        self, landlord: Landlord, dialect: Dialect, on_change: list[Callable[[], None]]
+    ) -> Hypervisor:
+        """A cloud's machines, not yet started, and its metadata service for them. The cloud calls
+        what is in `on_change` when instances came or went."""
         self._dialects.append(dialect)
-        return Hypervisor(self._engine, self._network, landlord)
+        hypervisor = Hypervisor(self._engine, self._network, landlord)
+        on_change.append(hypervisor.wake)
+        return hypervisor
+
+
+class Housed:
+    """What is the same in each cloud's lab with machines: a base that goes before the lab."""
+
+    hypervisor: Hypervisor
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self.hypervisor.stop()
+        super().__exit__(kind, error, trace)  # type: ignore[misc]  # the lab's, which comes after
+
+    def machines(self) -> list[Machine]:
+        """The machines behind the instances."""
+        return self.hypervisor.machines()
 
 
 def client_environment(*settings: Mapping[str, str]) -> dict[str, str]:

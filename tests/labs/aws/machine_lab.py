@@ -5,19 +5,17 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
-from spotdeploy_local.engine import Machine
 from tests.labs.aws.cloud import POWERED_OFF, Instance
 from tests.labs.aws.lab import AwsLab
 from tests.labs.aws.metadata import Metadata
 from tests.labs.hypervisor import Guest, Wish
-from tests.labs.site import Site
+from tests.labs.site import Housed, Site
 
 NOTICE_SECONDS = 120.0
 
 
-class MachineLab(AwsLab):
+class MachineLab(Housed, AwsLab):
     """Like `AwsLab`, in the network of a site: clients must be there too."""
 
     def __init__(self, folder: Path, site: Site) -> None:
@@ -28,26 +26,14 @@ class MachineLab(AwsLab):
     def __enter__(self) -> MachineLab:
         super().__enter__()
         metadata = Metadata(self._who_is, NOTICE_SECONDS)
-        self.hypervisor = self._site.house(Landlord(self), metadata)
+        self.hypervisor = self._site.house(Landlord(self), metadata, self.cloud.on_change)
         self.cloud.boots_later = True
         self.cloud.console = self.hypervisor.console
-        self.cloud.on_change.append(self.hypervisor.wake)
         self.hypervisor.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
-        self.hypervisor.stop()
-        super().__exit__(kind, error, trace)
-
-    def machines(self) -> list[Machine]:
-        """The machines behind the instances."""
-        return self.hypervisor.machines()
-
     def _who_is(self, address: str) -> Instance | None:
-        for instance in self.cloud.known.values():
+        for instance in list(self.cloud.known.values()):
             if address in (instance.private_address, instance.address) and not instance.ended:
                 return instance
         return None

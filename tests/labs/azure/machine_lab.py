@@ -3,48 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
 
-from spotdeploy_local.engine import Machine as LocalMachine
 from tests.labs.azure.cloud import Cloud
 from tests.labs.azure.faults import Trouble
 from tests.labs.azure.lab import AzureLab
 from tests.labs.azure.metadata import Metadata
 from tests.labs.azure.state import Machine, Timing
 from tests.labs.hypervisor import Guest, Wish
-from tests.labs.site import Site
+from tests.labs.site import Housed, Site
 
 QUICK = Timing(deploying=0.2, allocating=0.2, booting=0.5, going=0.5, group_going=1.0)
 
 
-class MachineLab(AzureLab):
+class MachineLab(Housed, AzureLab):
     """Like `AzureLab`, in the network of a site: clients must be there too."""
 
     def __init__(self, site: Site) -> None:
         """The site may be shared with other clouds."""
         super().__init__(place=site.place)
         self._landlord = Landlord(self.cloud)
-        self.hypervisor = site.house(self._landlord, Metadata(self._who_is))
+        self.hypervisor = site.house(self._landlord, Metadata(self._who_is), self.cloud.on_change)
         self.cloud.timing = QUICK
         self.cloud.holding = True
-        self.cloud.on_change.append(self.hypervisor.wake)
         self.cloud.console = self._console
 
     def __enter__(self) -> MachineLab:
         super().__enter__()
         self.hypervisor.start()
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
-        self.hypervisor.stop()
-        super().__exit__(kind, error, trace)
-
-    def machines(self) -> list[LocalMachine]:
-        """The real machines."""
-        return self.hypervisor.machines()
 
     def notify(self, id_: str) -> None:
         """Announce the eviction of a Spot machine."""

@@ -5,48 +5,37 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
-from spotdeploy_local.engine import Machine
 from tests.labs.gcp.cloud import Cloud
 from tests.labs.gcp.lab import GcpLab
 from tests.labs.gcp.metadata import Metadata
 from tests.labs.gcp.state import Instance
 from tests.labs.hypervisor import Guest, Wish
-from tests.labs.site import Site
+from tests.labs.site import Housed, Site
 
 
-class MachineLab(GcpLab):
+class MachineLab(Housed, GcpLab):
     """Like `GcpLab`, in the network of a site: clients must be there too."""
 
     def __init__(self, folder: Path, site: Site) -> None:
         """`folder` is for credentials; the site may be shared with other clouds."""
         super().__init__(folder, place=site.place)
-        self.hypervisor = site.house(Landlord(self.cloud), Metadata(self._who_is))
+        self.hypervisor = site.house(
+            Landlord(self.cloud), Metadata(self._who_is), self.cloud.on_change
+        )
         self.cloud.boots_later = True
         self.cloud.console = self.hypervisor.console
-        self.cloud.on_change.append(self.hypervisor.wake)
 
     def __enter__(self) -> MachineLab:
         super().__enter__()
         self.hypervisor.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
-        self.hypervisor.stop()
-        super().__exit__(kind, error, trace)
-
-    def machines(self) -> list[Machine]:
-        """The machines behind the instances."""
-        return self.hypervisor.machines()
-
     def _who_is(self, address: str) -> Instance | None:
-        for one in self.cloud.living():
-            if address in (one.private, one.public):
-                return one
+        with self.cloud.lock:
+            for one in self.cloud.living():
+                if address in (one.private, one.public):
+                    return one
         return None
 
 
