@@ -18,6 +18,7 @@ for package in "$work"/dist/*.whl "$work"/dist/*.tar.gz; do
     "$venv/bin/spotdeploy" init .
     "$venv/bin/spotdeploy" plan
     "$venv/bin/spotdeploy" schema >/dev/null
+    "$venv/bin/spotdeploy" plugins new acme >/dev/null
     "$venv/bin/python" -c 'import spotdeploy_local.provider, spotdeploy_checks'
     cd - >/dev/null
     echo "smoke test passed: $(basename "$package")"
