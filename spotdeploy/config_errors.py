@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from typing import Final
 
@@ -11,7 +12,11 @@ import msgspec
 from spotdeploy.errors import ConfigError
 from spotdeploy.secret import NOT_WRITTEN
 
-_UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<key>[^`]*)`")
+_COMPLAINT: Final = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<where>[\w.\[\]-]*)`)?", re.DOTALL)
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<key>.*)`", re.DOTALL)
+_BARE: Final = re.compile(r"[\w.\[\]-]+")
+_SHOWN: Final = 100
+"""Characters of a key or a value that a message shows."""
 _MISSING: Final = re.compile(r"Object missing required field `(?P<key>[^`]*)`")
 _TYPES: Final = re.compile(r"Expected `([^`]*)`, got `([^`]*)`")
 _BOUND: Final = re.compile(r"Expected `(?:int|float)` (?P<sign>[<>]=?) (?P<bound>[\d.]+)")
@@ -27,24 +32,27 @@ def explain(
     error: msgspec.ValidationError, data: object, into: type[msgspec.Struct], file: str, prefix: str
 ) -> ConfigError:
     """msgspec's complaint about `data` as our error. `prefix` is the path of `data` in the file."""
-    what, _, where = str(error).partition(" - at `$")
-    where = where.rstrip("`")
+    complaint = _COMPLAINT.fullmatch(str(error))
+    what, where = complaint.group("what", "where") if complaint else (str(error), "")
+    where = where or ""
     path = (prefix + where).strip(".")
-    if unknown := _UNKNOWN.match(what):
+    if unknown := _UNKNOWN.fullmatch(what):
         return _unknown(file, path, unknown["key"], _keys(into, where))
     if missing := _MISSING.match(what):
         return ConfigError(f"{file}: {_join(path, missing['key'])}: missing, and it has no default")
     value = _at(data, where)
     if what.startswith("Invalid enum value"):
         choices = ", ".join(map(str, _choices(into, where)))
-        return ConfigError(f"{file}: {path}: {value!r} is not a choice", hint=f"one of: {choices}")
+        return ConfigError(
+            f"{file}: {path}: {_shown(value)} is not a choice", hint=f"one of: {choices}"
+        )
     return ConfigError(f"{file}: {path}: {_plain(what)}{_but(value, what)}")
 
 
 def _unknown(file: str, path: str, key: str, known: list[str]) -> ConfigError:
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     hint = f"did you mean {_join(path, near[0])}?" if near else f"known: {', '.join(known)}"
-    return ConfigError(f"{file}: {_join(path, key)}: unknown key", hint=hint)
+    return ConfigError(f"{file}: {_join(path, _quoted(key))}: unknown key", hint=hint)
 
 
 def _plain(what: str) -> str:
@@ -68,7 +76,18 @@ def _but(value: object, what: str) -> str:
         return ""
     if what == NOT_WRITTEN:
         return ""
-    return f" (it is {value!r})"
+    return f" (it is {_shown(value)})"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _quoted(key: str) -> str:
+    """The key as a file would have it: quoted where it is not bare, so that it is one line."""
+    key = key if len(key) <= _SHOWN else f"{key[:_SHOWN]}..."
+    return key if _BARE.fullmatch(key) and key.isprintable() else json.dumps(key)
 
 
 def _join(path: str, key: str) -> str:

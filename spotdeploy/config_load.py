@@ -32,8 +32,10 @@ def load(path: Path) -> Settings:
         ) from error
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # of TOML, of UTF-8, or of Python: a number of 5,000 digits
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: not valid TOML: nested too deeply") from error
     settings = Settings(config=decode(data, Config, path.name), path=path.absolute())
     _check_together(settings.config, path.name)
     return settings

@@ -1,0 +1,15 @@
+"""How hard the properties are tried: the same examples on every computer, within seconds."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+USUAL = settings(
+    max_examples=80,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+FEW = settings(USUAL, max_examples=25)
+"""For properties that start a process or write many files."""
