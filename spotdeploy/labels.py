@@ -16,6 +16,8 @@ BATCH: Final = "spotdeploy-batch"
 DIGEST: Final = "spotdeploy-digest"
 EXPIRES: Final = "spotdeploy-expires"
 
+ANY: Final = "*"
+"""In place of a value, in a listing: whatever has the label. No label's own value looks so."""
 DIGEST_LENGTH: Final = 32
 VALID: Final = re.compile(r"[a-z0-9_-]{0,63}")
 
@@ -23,6 +25,11 @@ VALID: Final = re.compile(r"[a-z0-9_-]{0,63}")
 def scope(deployment: str) -> dict[str, str]:
     """The labels that select everything of one deployment."""
     return {DEPLOYMENT: deployment}
+
+
+def anyones() -> dict[str, str]:
+    """The labels that select everything of ours, whoever's deployment it is."""
+    return {DEPLOYMENT: ANY}
 
 
 def for_batch(
@@ -45,6 +52,8 @@ def expires_at(labels: Mapping[str, str]) -> float | None:
 
 
 def matches(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    """True when every wanted label is there. An empty `wanted` matches nothing: a listing without
-    a scope would name machines that are not ours."""
-    return bool(wanted) and all(labels.get(key) == value for key, value in wanted.items())
+    """True when every wanted label is there, `ANY` with any value. An empty `wanted` matches
+    nothing: a listing without a scope would name machines that are not ours."""
+    return bool(wanted) and all(
+        key in labels and value in (ANY, labels[key]) for key, value in wanted.items()
+    )

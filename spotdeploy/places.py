@@ -7,7 +7,7 @@ from typing import Any
 
 from spotdeploy import config_load
 from spotdeploy.config import Settings
-from spotdeploy.provider import Provider, ProviderConfig
+from spotdeploy.provider import Provider, ProviderConfig, SupportsEverywhere
 from spotdeploy.registry import Registry
 
 
@@ -22,6 +22,24 @@ def open_providers(
     for name in names:
         cls, config = provider_config(registry, settings, name)
         opened += [(cls(config, place), place) for place in cls.locations(config)]
+    return opened
+
+
+def open_everywhere(
+    registry: Registry, settings: Settings, names: Iterable[str]
+) -> list[tuple[Provider[Any], str]]:
+    """As `open_providers`, and an object for every other location that a provider can name.
+
+    Asks the clouds. Raises what `open_providers` raises, and ProviderError.
+    """
+    opened = []
+    for name in names:
+        cls, config = provider_config(registry, settings, name)
+        places = list(cls.locations(config))
+        first = cls(config, places[0])
+        if isinstance(first, SupportsEverywhere):
+            places += [place for place in first.everywhere() if place not in places]
+        opened += [(cls(config, place), place) for place in places]
     return opened
 
 

@@ -82,7 +82,8 @@ class Provider(ABC, Generic[C]):
     def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
         """Every node that carries all these labels and is not gone, asked of the cloud.
 
-        Includes stopped and pre-empted nodes whose disks are still billed. The number of calls
+        `labels.ANY` in place of a value selects whatever has that label. Includes stopped and
+        pre-empted nodes whose disks are still billed. The number of calls
         does not grow with the number of nodes. Empty `labels` is an error in the caller: it
         raises ValueError. May be repeated.
         """
@@ -97,7 +98,8 @@ class Provider(ABC, Generic[C]):
 
     @abstractmethod
     def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
-        """Every other thing of ours here that is billed or named. May be repeated."""
+        """Every other thing here that carries these labels and is billed or named; `labels.ANY`
+        as in `nodes`. May be repeated."""
 
     @abstractmethod
     def release(self, resources: Sequence[Resource]) -> None:
@@ -153,6 +155,14 @@ class SupportsAccount(ABC):
     def identity(self) -> str:
         """Who acts there, in the cloud's own words; empty when the provider cannot tell."""
         return ""
+
+
+class SupportsEverywhere(ABC):
+    """A provider that can name every location where its account may have something of ours."""
+
+    @abstractmethod
+    def everywhere(self) -> Sequence[str]:
+        """The locations, asked of the cloud. Changes nothing, may be repeated."""
 
 
 class SupportsPrepare(ABC):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import secrets
 import time
 
@@ -10,6 +11,14 @@ def new_run_id(now: float | None = None) -> str:
     """A sortable, unique id such as `20261124-031502-7f3a9c` (UTC). Valid as a label's value."""
     moment = time.gmtime(time.time() if now is None else now)
     return f"{time.strftime('%Y%m%d-%H%M%S', moment)}-{secrets.token_hex(3)}"
+
+
+def began_at(run: str) -> float | None:
+    """When the run of this id began (Unix seconds), or None for what is no id of ours."""
+    try:
+        return float(calendar.timegm(time.strptime(run[:15], "%Y%m%d-%H%M%S")))
+    except ValueError:
+        return None
 
 
 def batch_token(run: str, provider: str, number: int) -> str:

@@ -19,6 +19,7 @@ class Action(StrEnum):
     DESCRIBE_INSTANCE_TYPES = "DescribeInstanceTypes"
     DESCRIBE_INSTANCES = "DescribeInstances"
     DESCRIBE_NETWORK_INTERFACES = "DescribeNetworkInterfaces"
+    DESCRIBE_REGIONS = "DescribeRegions"
     DESCRIBE_SECURITY_GROUPS = "DescribeSecurityGroups"
     DESCRIBE_SPOT_INSTANCE_REQUESTS = "DescribeSpotInstanceRequests"
     DESCRIBE_SPOT_PRICE_HISTORY = "DescribeSpotPriceHistory"

@@ -170,6 +170,11 @@ class Ec2Driver(QueryDriver, BaseEC2NodeDriver):
                 return found
         raise ProviderError(f"{action} in {self.region_name}: more than {MOST_PAGES} pages")
 
+    def regions(self) -> list[str]:
+        """The regions that are enabled for the account."""
+        answer = self.call(Action.DESCRIBE_REGIONS)
+        return [text(region, "regionName") for region in items(answer, "regionInfo")]
+
     def list_nodes(  # type: ignore[override]  # libcloud says str for what is a list
         self,
         ex_node_ids: Sequence[str] | None = None,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from spotdeploy.errors import ProviderError
+from spotdeploy.labels import matches
 from spotdeploy.model import Resource
 from spotdeploy_aws.actions import Action
 from spotdeploy_aws.driver import PAGE, Ec2Driver
@@ -71,7 +72,8 @@ IN_USE: Final = frozenset(
 
 def leftovers(driver: Ec2Driver, labels: Mapping[str, str]) -> list[Resource]:
     """Everything here that carries these labels and is not an instance. One listing a kind."""
-    return [thing for kind in KINDS for thing in _list(driver, kind, labels)]
+    found = (thing for kind in KINDS for thing in _list(driver, kind, labels))
+    return [thing for thing in found if matches(thing.labels, labels)]
 
 
 def release(driver: Ec2Driver, resources: Sequence[Resource]) -> None:

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
+from spotdeploy.labels import matches
 from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
 from spotdeploy.provider import (
     Provider,
     ProviderConfig,
     SupportsAccount,
     SupportsConsole,
+    SupportsEverywhere,
     SupportsInterruptionNotice,
 )
 from spotdeploy_aws import notice
@@ -23,7 +25,11 @@ if TYPE_CHECKING:  # these load libcloud, which takes a third of a second
 
 
 class AwsProvider(
-    Provider[AwsConfig], SupportsConsole, SupportsAccount, SupportsInterruptionNotice
+    Provider[AwsConfig],
+    SupportsConsole,
+    SupportsAccount,
+    SupportsEverywhere,
+    SupportsInterruptionNotice,
 ):
     """EC2 in one region. Every call is signed, typed and paginated; see `driver`."""
 
@@ -74,7 +80,8 @@ class AwsProvider(
 
         wanted = {**tag_filters(labels), "instance-state-name": NOT_GONE}
         found = self._cloud.driver.list_nodes(ex_filters=wanted)
-        return [self._cloud.to_node(node) for node in found]
+        nodes = (self._cloud.to_node(node) for node in found)
+        return [node for node in nodes if matches(node.labels, labels)]
 
     def destroy(self, nodes: Sequence[Node]) -> None:
         """One TerminateInstances for a thousand; see `ending.terminate` for what AWS refuses."""
@@ -133,6 +140,10 @@ class AwsProvider(
     def identity(self) -> str:
         """The identity's ARN, from STS."""
         return self._cloud.identity[1]
+
+    def everywhere(self) -> Sequence[str]:
+        """The regions that are enabled for the account. One call."""
+        return self._cloud.driver.regions()
 
     def notice_command(self) -> Sequence[str]:
         """See `SupportsInterruptionNotice.notice_command`."""

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 from xml.etree.ElementTree import Element
 
+from spotdeploy.labels import ANY
+
 NAMESPACE: Final = "http://ec2.amazonaws.com/doc/2016-11-15/"
 Value: TypeAlias = "str | int | float | bool | Sequence[Value] | Mapping[str, Value]"
 Parameters: TypeAlias = Mapping[str, Value]
@@ -48,7 +50,9 @@ def tag_filters(labels: Mapping[str, str]) -> dict[str, Sequence[str]]:
     """
     if not labels:
         raise ValueError("a listing needs at least one label")
-    return {f"tag:{key}": [value] for key, value in labels.items()}
+    keys = [key for key, value in labels.items() if value == ANY]
+    exact = {f"tag:{key}": [value] for key, value in labels.items() if value != ANY}
+    return {**exact, **({"tag-key": keys} if keys else {})}
 
 
 def text(element: Element, path: str) -> str:

@@ -109,9 +109,7 @@ class Cloud:
         if not labels:
             raise ValueError("a listing needs labels")
         key = next((one for one in labels if one != names.BATCH), names.DEPLOYMENT)
-        value = f" and tagValue eq '{labels[key]}'" if key in labels else ""
-        query = {"$filter": f"tagName eq '{key}'{value}"}
-        found = self.driver.pages(Action.LIST_GROUPS, Group, query=query)
+        found = self._tagged(key, labels.get(key, names.ANY))
         of_run = {key: value for key, value in labels.items() if key != names.BATCH}
         return [
             group
@@ -119,6 +117,11 @@ class Cloud:
             if group.location == self.location
             and (not of_run or names.matches(group.tags or {}, of_run))
         ]
+
+    def everywhere(self) -> list[str]:
+        """The locations of all resource groups of ours in the subscription."""
+        groups = self._tagged(names.DEPLOYMENT, names.ANY)
+        return list(dict.fromkeys(group.location for group in groups))
 
     def group(self, name: str) -> Group | None:
         """One resource group, or None when there is none."""
@@ -169,6 +172,13 @@ class Cloud:
         at, query = {"group": group.name, "vm": name}, {"$expand": "instanceView"}
         raw = _or_none(lambda: self.driver.call(Action.GET_VM, Raw, at, query=query))
         return None if raw is None else self._sight(group, raw, Addresses({}, {}), {})
+
+    def _tagged(self, key: str, value: str) -> list[Group]:
+        """Azure can ask for a tag of any value:
+        https://learn.microsoft.com/en-us/rest/api/resources/resource-groups/list"""
+        of_value = "" if value == names.ANY else f" and tagValue eq '{value}'"
+        query = {"$filter": f"tagName eq '{key}'{of_value}"}
+        return self.driver.pages(Action.LIST_GROUPS, Group, query=query)
 
     def _sight(
         self,

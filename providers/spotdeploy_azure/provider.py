@@ -14,6 +14,7 @@ from spotdeploy.provider import (
     ProviderConfig,
     SupportsAccount,
     SupportsConsole,
+    SupportsEverywhere,
     SupportsInterruptionNotice,
 )
 from spotdeploy_azure import notice
@@ -27,7 +28,11 @@ LOCATION: Final = "eastus"
 
 
 class AzureProvider(
-    Provider[AzureConfig], SupportsConsole, SupportsAccount, SupportsInterruptionNotice
+    Provider[AzureConfig],
+    SupportsConsole,
+    SupportsAccount,
+    SupportsEverywhere,
+    SupportsInterruptionNotice,
 ):
     """Virtual machines in one location. Every call is typed and paginated; see `driver`."""
 
@@ -139,6 +144,10 @@ class AzureProvider(
     def identity(self) -> str:
         """Who acts there."""
         return f"service principal {self._cloud.chain.client}"
+
+    def everywhere(self) -> Sequence[str]:
+        """Where the subscription has resource groups of ours. One call."""
+        return self._cloud.everywhere()
 
     def notice_command(self) -> Sequence[str]:
         """See `SupportsInterruptionNotice.notice_command`."""

@@ -92,6 +92,7 @@ class Action(Enum):
         "compute.firewalls.list", "GET", "global/firewalls", ("compute.firewalls.list",)
     )
     LIST_IMAGES = Method("compute.images.list", "GET", "global/images", ("compute.images.list",))
+    LIST_REGIONS = Method("compute.regions.list", "GET", "regions", ("compute.regions.list",))
     LIST_INSTANCES = Method(
         "compute.instances.aggregatedList",
         "GET",

@@ -102,6 +102,10 @@ class Cloud:
         found = self.driver.zonal(Action.LIST_INSTANCES, "instances", Instance, query, self.region)
         return [self._to_node(instance) for instance in found]
 
+    def regions(self) -> list[str]:
+        """The names of the project's regions."""
+        return [region.name for region in self.driver.pages(Action.LIST_REGIONS, Region, {})]
+
     def node(self, zone: str, name: str) -> Node | None:
         """One node, or None when there is no such instance."""
         instance = self.instance(zone, name)

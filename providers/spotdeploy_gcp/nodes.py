@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from spotdeploy import labels as names
 from spotdeploy.model import Market, Node, NodeState
 from spotdeploy_gcp.shapes import last
 from spotdeploy_libcloud.nodes import to_node
@@ -44,8 +45,12 @@ def split_id(id_: str) -> tuple[str, str] | None:
 
 
 def label_filter(labels: Mapping[str, str]) -> str:
-    """What selects things with all these labels in a listing."""
-    return " ".join(f'(labels.{key} = "{value}")' for key, value in labels.items())
+    """What selects things with all these labels in a listing. `:*` asks for the key alone:
+    https://cloud.google.com/compute/docs/reference/rest/v1/instances/aggregatedList"""
+    return " ".join(
+        f"(labels.{key}:*)" if value == names.ANY else f'(labels.{key} = "{value}")'
+        for key, value in labels.items()
+    )
 
 
 def from_gce(found: Any, location: str, price_of: PriceOf, *, public: bool) -> Node:

@@ -13,6 +13,7 @@ from spotdeploy.provider import (
     ProviderConfig,
     SupportsAccount,
     SupportsConsole,
+    SupportsEverywhere,
     SupportsInterruptionNotice,
 )
 from spotdeploy_gcp import notice
@@ -26,7 +27,11 @@ REGION: Final = "us-central1"
 
 
 class GcpProvider(
-    Provider[GcpConfig], SupportsConsole, SupportsAccount, SupportsInterruptionNotice
+    Provider[GcpConfig],
+    SupportsConsole,
+    SupportsAccount,
+    SupportsEverywhere,
+    SupportsInterruptionNotice,
 ):
     """Compute Engine in one region. Every call is typed, paginated and awaited; see `driver`."""
 
@@ -135,6 +140,10 @@ class GcpProvider(
     def identity(self) -> str:
         """Who acts there."""
         return self._cloud.chain.identity()
+
+    def everywhere(self) -> Sequence[str]:
+        """The regions of the project. One call."""
+        return self._cloud.regions()
 
     def notice_command(self) -> Sequence[str]:
         """See `SupportsInterruptionNotice.notice_command`."""

@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "cycle": "Destroy, create and verify, and end with a verdict.",
     "debug": "Show the condition of a node; changes nothing on it.",
     "ssh": "Look around on a node; it cannot verify green again.",
+    "reap": "Find what is overdue, whoever made it; --yes ends it.",
     "doctor": "Look for what would stop a run: credentials, tools.",
     "history": "List the runs of this deployment, newest first.",
     "report": "Show how a run ended, and where its report is.",

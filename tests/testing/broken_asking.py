@@ -9,6 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from spotdeploy.errors import CredentialsError
+from spotdeploy.labels import ANY
 from spotdeploy.model import MarketPolicy, Node, NodeState, Offer, Pool, Problem, Resource
 from spotdeploy.provider import ProviderConfig
 from spotdeploy.testing import FakeConfig, FakeProvider
@@ -173,6 +174,7 @@ class ConsoleGivesBytes(FakeProvider):
 
 @caught_by(
     "test_nodes_asks_the_cloud_and_not_its_own_memory",
+    "test_any_value_of_a_label_finds_the_nodes_of_every_deployment",
     "test_labels_are_on_the_create_call_itself",
 )
 class ListsItsOwnMemory(FakeProvider):
@@ -201,7 +203,16 @@ class ListsByTheKeyAlone(FakeProvider):
         return found
 
 
-@caught_by("test_nodes_wants_every_label")
+@caught_by("test_any_value_of_a_label_finds_the_nodes_of_every_deployment")
+class TakesAnyValueForAValue(FakeProvider):
+    def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
+        return [] if ANY in labels.values() else super().nodes(labels)
+
+
+@caught_by(
+    "test_nodes_wants_every_label",
+    "test_any_value_of_a_label_finds_the_nodes_of_every_deployment",
+)
 class WantsTheFirstLabelOnly(FakeProvider):
     def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
         return super().nodes(dict(list(labels.items())[:1]))

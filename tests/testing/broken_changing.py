@@ -15,7 +15,7 @@ from spotdeploy.errors import (
     QuotaError,
     ThrottledError,
 )
-from spotdeploy.labels import DEPLOYMENT, scope
+from spotdeploy.labels import ANY, DEPLOYMENT, scope
 from spotdeploy.model import (
     Batch,
     Created,
@@ -327,6 +327,12 @@ class NamesLeftoversOfOthers(FakeProvider):
     def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
         others = {key: f"{value}-b" for key, value in labels.items()}
         return [*super().leftovers(labels), *super().leftovers(others)]
+
+
+@caught_by("test_any_value_of_a_label_finds_the_leftovers_of_every_deployment")
+class FindsNoLeftoversOfAnyone(FakeProvider):
+    def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
+        return [] if ANY in labels.values() else super().leftovers(labels)
 
 
 @caught_by("test_leftovers_without_labels_names_nothing")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec.structs import replace
 
 from spotdeploy.model import Node, Resource
-from spotdeploy.provider import SupportsDial, SupportsPrepare
+from spotdeploy.provider import SupportsDial, SupportsEverywhere, SupportsPrepare
 from spotdeploy.testing import FakeConfig, FakeProvider
 from tests.testing.teeth import caught_by
 
@@ -47,6 +47,12 @@ class DialsNobody(Dialled):
 class GivesNoProxyCommand(Dialled):
     def proxy_command(self, node: Node, port: int) -> Sequence[str]:
         return ()
+
+
+@caught_by("test_everywhere_names_the_place_of_a_node_and_none_twice")
+class NamesAPlaceTwice(FakeProvider, SupportsEverywhere):
+    def everywhere(self) -> Sequence[str]:
+        return (*self.config.locations, self.location)
 
 
 @caught_by("test_preparing_again_returns_at_once")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from spotdeploy import labels as label_rules
 from spotdeploy.model import Node, Resource
 from spotdeploy.testing.provider_contract.lab import Lab, LabFixtures, ids, need
 
@@ -45,6 +46,12 @@ class Leaving(LabFixtures):
         lab.create()
         mine = {thing.id for thing in lab.provider.leftovers(lab.scope)}
         assert not mine & {thing.id for thing in theirs}
+
+    def test_any_value_of_a_label_finds_the_leftovers_of_every_deployment(self, lab: Lab) -> None:
+        _, mine = _with_leftovers(lab)
+        _, theirs = _with_leftovers(lab.beside)
+        found = {thing.id for thing in lab.provider.leftovers(label_rules.anyones())}
+        assert {thing.id for thing in (*mine, *theirs)} <= found
 
     def test_leftovers_without_labels_names_nothing(self, lab: Lab) -> None:
         lab.create()

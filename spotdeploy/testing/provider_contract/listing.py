@@ -36,6 +36,13 @@ class Listing(LabFixtures):
         assert lab.listed().keys() == ids(mine)
         assert lab.beside.listed().keys() == ids(others)
 
+    def test_any_value_of_a_label_finds_the_nodes_of_every_deployment(self, lab: Lab) -> None:
+        mine, others = lab.create(), lab.beside.create()
+        found = ids(lab.provider.nodes(label_rules.anyones()))
+        assert ids(mine) | ids(others) <= found
+        run = {**label_rules.anyones(), label_rules.RUN: "run-3"}
+        assert not ids(lab.provider.nodes(run)) & (ids(mine) | ids(others))
+
     def test_nodes_wants_every_label(self, lab: Lab) -> None:
         lab.create(run="run-1")
         second = lab.create(run="run-2")

@@ -13,6 +13,7 @@ from spotdeploy.provider import (
     SupportsAccount,
     SupportsConsole,
     SupportsDial,
+    SupportsEverywhere,
     SupportsPrepare,
 )
 from spotdeploy.testing.provider_contract.lab import Lab, LabFixtures
@@ -21,7 +22,8 @@ T = TypeVar("T")
 
 
 class Supporting(LabFixtures):
-    """`SupportsConsole`, `SupportsDial`, `SupportsAccount`, `SupportsPrepare`."""
+    """`SupportsConsole`, `SupportsDial`, `SupportsAccount`, `SupportsEverywhere`,
+    `SupportsPrepare`."""
 
     def test_the_console_is_text_and_may_be_read_again(self, lab: Lab) -> None:
         provider = _supports(lab, SupportsConsole)  # type: ignore[type-abstract]  # asked with isinstance
@@ -70,6 +72,13 @@ class Supporting(LabFixtures):
         other = make_provider()
         assert isinstance(other, SupportsAccount)
         assert other.account() == account
+
+    def test_everywhere_names_the_place_of_a_node_and_none_twice(self, lab: Lab) -> None:
+        provider = _supports(lab, SupportsEverywhere)  # type: ignore[type-abstract]  # as above
+        (node,) = lab.create()
+        places = list(provider.everywhere())
+        assert node.location in places
+        assert len(set(places)) == len(places)
 
     def test_preparing_again_returns_at_once(self, lab: Lab) -> None:
         provider = _supports(lab, SupportsPrepare)  # type: ignore[type-abstract]  # as above

@@ -273,13 +273,15 @@ class Cloud:
         root = Element(named("DescribeSpotInstanceRequestsResponse"))
         holder = Element(named("spotInstanceRequestSet"))
         root.append(holder)
+        wanted = call.filters()
+        keys = set(wanted.pop("tag-key", []))
         for known in self.known.values():
             if known.market != "spot" or known.region != call.region:
                 continue
             state, code = self._request_state(known)
             facts = {"instance-id": known.id, "state": state}
             facts |= {f"tag:{key}": value for key, value in known.request_tags.items()}
-            if matches(call.filters(), facts):
+            if matches(wanted, facts) and (not keys or keys & known.request_tags.keys()):
                 item = Element(named("item"))
                 put(item, "spotInstanceRequestId", f"sir-{known.id[2:]}")
                 put(item, "state", state)

@@ -31,6 +31,11 @@ def region(cloud: Cloud, call: Call) -> Json:
     return resource_named(world.regions(cloud.project), call, "regions", "region")
 
 
+def regions(cloud: Cloud, call: Call) -> Json:
+    found = list(world.regions(cloud.project).values())
+    return listed(cloud, call, found, "compute#regionList")
+
+
 def network(cloud: Cloud, call: Call) -> Json:
     known = {
         name: {
@@ -232,6 +237,7 @@ def _warning(code: str, scope: str) -> Json:
 BEHAVIOURS: dict[str, Callable[[Cloud, Call], Json]] = {
     "compute.projects.get": project,
     "compute.regions.get": region,
+    "compute.regions.list": regions,
     "compute.networks.get": network,
     "compute.images.get": image,
     "compute.images.list": images,

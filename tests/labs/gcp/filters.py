@@ -12,6 +12,7 @@ from typing import Any
 from tests.labs.gcp.call import GoogleError
 
 Test = Callable[[dict[str, Any]], bool]
+_HAS = re.compile(r"([\w.-]+):\*")
 _EXACT = re.compile(r'\(?([\w.-]+)\s*(=|!=)\s*"([^"]*)"\)?')
 _REGEX = re.compile(r"""\(?([\w.-]+)\s+(eq|ne)\s+(?:"([^"]*)"|'([^']*)'|(\S+?))\)?""")
 
@@ -40,6 +41,8 @@ def _all(expression: str) -> Test:
 
 
 def _exact(part: str) -> Test:
+    if has := _HAS.fullmatch(part.strip("() ")):
+        return lambda item: _get(item, has[1]) != ""
     found = _EXACT.fullmatch(part)
     if not found:
         raise _invalid(part)
