@@ -73,6 +73,9 @@ class Crew:
         try:
             try:
                 await unless_lost(self.journey(run, watch), watch, run)
+            except asyncio.CancelledError:
+                await collect(run, self.evidence)  # the node may not outlive the stop
+                raise
             except NodeError as error:
                 outcome = await self._failed(run, error)
             else:

@@ -249,7 +249,7 @@ async def _through_verify(run: NodeRun, watch: Watch) -> None:
 
 async def _just_verify(run: NodeRun, watch: Watch) -> None:
     del watch
-    async with run.in_phase("connect", 60.0):
+    async with run.in_phase("connect", run.session.settings.config.timeouts.boot):
         await connect_until(run.connection, 30.0)
     await verify(run)
 

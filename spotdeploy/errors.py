@@ -85,9 +85,3 @@ class PayloadError(NodeError):
 
 class UnreachableError(NodeError):
     """The node could not be reached, or the connection was lost. Exit code 3."""
-
-
-class LeakError(SpotdeployError):
-    """Something could not be proven gone. Exit code 4."""
-
-    exit_code = 4

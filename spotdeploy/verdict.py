@@ -74,10 +74,29 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """How one destroyed node is known to be gone. Times are Unix seconds, by this computer."""
+
+    id: str
+    name: str
+    provider: str
+    location: str
+    made_at: float
+    """When it was made, or first seen by this journal."""
+    seen_at: float
+    """When a listing last showed it."""
+    gone_at: float
+    gone_by: str
+    """Which listing first lacked it for good."""
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """The proof that a destroy left nothing, or the list of what it could not prove gone."""
 
     destroyed: tuple[Node, ...] = ()
+    proofs: tuple[Proof, ...] = ()
+    """One for each destroyed node."""
     released: tuple[Resource, ...] = ()
     listings: int = 0
     """How many listings in a row showed nothing at the end."""

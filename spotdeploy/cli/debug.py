@@ -9,9 +9,12 @@ def command(
     node: NodeName, config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False
 ) -> None:
     """Show the condition of a node; changes nothing on it."""
-    from spotdeploy.cli.opening import new_registry, read_settings
+    from spotdeploy.cli.opening import new_registry, read_redactor, read_settings
     from spotdeploy.handson import inspect_node
+    from spotdeploy.prepare import read_checks
     from spotdeploy.report.looks import show_looks
 
     settings, providers = read_settings(config, provider)
-    show_looks(inspect_node(new_registry(settings), settings, providers, node), as_json=json)
+    registry = new_registry(settings)
+    redactor = read_redactor(registry, settings, providers, read_checks(registry, settings))
+    show_looks(inspect_node(registry, settings, providers, node), redactor, as_json=json)

@@ -18,7 +18,7 @@ from spotdeploy.journal import Intent, JournalNode
 from spotdeploy.location import Location
 from spotdeploy.model import Node, NodeState, Resource
 from spotdeploy.session import Session
-from spotdeploy.verdict import Receipt
+from spotdeploy.verdict import Proof, Receipt
 
 PROOFS: Final = 2
 
@@ -52,6 +52,7 @@ def join(receipts: Sequence[Receipt]) -> Receipt:
     """One receipt for several locations."""
     return Receipt(
         destroyed=tuple(node for receipt in receipts for node in receipt.destroyed),
+        proofs=tuple(proof for receipt in receipts for proof in receipt.proofs),
         released=tuple(thing for receipt in receipts for thing in receipt.released),
         listings=min((receipt.listings for receipt in receipts), default=0),
         seconds=max((receipt.seconds for receipt in receipts), default=0.0),
@@ -81,6 +82,8 @@ class Sweep:
         self._location = location
         self._only = only
         self._known = {node.id: node for node in map(_as_node, self._journalled())}
+        self._asked: set[str] = set()
+        self._listings = 0
         self._destroyed: list[Node] = []
         self._released: list[Resource] = []
         self._things: Sequence[Resource] = ()
@@ -105,6 +108,7 @@ class Sweep:
             self._words = error.message
         return Receipt(
             destroyed=tuple(self._destroyed),
+            proofs=tuple(self._proofs()),
             released=tuple(self._released),
             listings=listings,
             seconds=time.monotonic() - started,
@@ -139,6 +143,7 @@ class Sweep:
 
     async def _list(self, asked_at: float) -> list[Node]:
         found = await self._location.nodes(self._session.scope)
+        self._listings += 1
         listed = [n for n in found if n.state is not NodeState.GONE and self._wanted(n.id)]
         self._session.journal.seen(listed, self._session.deployment)
         here = {node.id for node in listed}
@@ -157,9 +162,12 @@ class Sweep:
         await asyncio.sleep(self._location.provider.poll_seconds)
 
     async def _end(self, listed: Sequence[Node]) -> None:
-        going = {node.id for node in listed if node.state is NodeState.GOING}
+        """Destroy what is listed, and once what only the journal knows."""
+        wanted = {node.id for node in listed if node.state is not NodeState.GOING}
+        wanted |= self._known.keys() - {node.id for node in listed} - self._asked
         try:
-            await self._location.destroy([n for n in self._known.values() if n.id not in going])
+            await self._location.destroy([n for n in self._known.values() if n.id in wanted])
+            self._asked |= wanted
         except CredentialsError:
             raise
         except ProviderError as error:
@@ -179,7 +187,9 @@ class Sweep:
 
     def _gone(self, node: Node) -> None:
         self._destroyed.append(node)
-        self._session.journal.gone(*self._location.key, [node.id], "absent from a listing by label")
+        label = "".join(f"{key}={value}" for key, value in self._session.scope.items())
+        by = f"absent from listing {self._listings} of {self._location} by {label}"
+        self._session.journal.gone(*self._location.key, [node.id], by)
         event = NodeDestroyed(
             node=node.id, name=node.name, provider=node.provider, location=node.location
         )
@@ -219,6 +229,18 @@ class Sweep:
         if words != self._words:
             self._words = words
             self._session.bus.emit(Note(text=words, warning=True))
+
+    def _proofs(self) -> list[Proof]:
+        ids = {node.id for node in self._destroyed}
+        return [
+            Proof(
+                known.id, known.name, known.provider, known.location, known.made_at,
+                known.seen_at, known.gone_at, known.gone_by,
+            )
+            for known in self._session.journal.nodes(self._session.deployment, gone=True)
+            if (known.provider, known.location) == self._location.key and known.id in ids
+            and known.gone_at is not None and known.gone_by is not None
+        ]  # fmt: skip
 
     def _left(self) -> list[str]:
         provider = self._location.provider

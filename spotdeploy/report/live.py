@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TextIO
 
@@ -41,6 +43,32 @@ class _Row:
     asked: set[str] = field(default_factory=set)
 
 
+class _Lines(Live):
+    """A live table that prints the lines above it when it is drawn again, all at once: each print
+    draws the table too, so a line at a time costs as many tables as there are lines."""
+
+    def __init__(self, console: Console, render: Callable[[], Table]) -> None:
+        super().__init__(
+            console=console, refresh_per_second=4, get_renderable=render, transient=True
+        )
+        self._waiting: deque[str] = deque()
+
+    def say(self, text: str) -> None:
+        """Print a line above the table when that is drawn next."""
+        self._waiting.append(text)
+
+    def refresh(self) -> None:
+        """Print what waits, and draw the table."""
+        self.flush()
+        super().refresh()
+
+    def flush(self) -> None:
+        """Print what waits."""
+        lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        if lines:
+            self.console.print(Text("\n".join(lines)))
+
+
 class LiveScreen(Screen):
     """Lines above, the table of nodes below."""
 
@@ -48,9 +76,7 @@ class LiveScreen(Screen):
         super().__init__(stream)
         self._rows: dict[str, _Row] = {}
         self._console = Console(file=stream, highlight=False)
-        self._live = Live(
-            console=self._console, refresh_per_second=4, get_renderable=self._render, transient=True
-        )
+        self._live = _Lines(self._console, self._render)
 
     def __enter__(self) -> Screen:
         self._live.start()
@@ -59,10 +85,13 @@ class LiveScreen(Screen):
     def close(self) -> None:
         """Stop drawing; the table goes, the lines stay."""
         self._live.stop()
+        self._live.flush()
 
     def say(self, text: str) -> None:
-        """Print a line above the table."""
-        self._console.print(Text(text))
+        """Print a line above the table, within a quarter of a second."""
+        self._live.say(text)
+        if not self._live.is_started:
+            self._live.flush()
 
     def on(self, event: Event) -> None:
         """Take the event into the table, and show it as a line when the table does not."""

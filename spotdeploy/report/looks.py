@@ -9,13 +9,17 @@ import msgspec
 
 from spotdeploy.check import CommandResult
 from spotdeploy.inspection import Look
+from spotdeploy.redact import Redactor
 from spotdeploy.text import plain
 
 LIMIT = 20_000
 
 
-def show_looks(looks: Sequence[tuple[Look, CommandResult]], *, as_json: bool) -> None:
-    """Print what each command said, harmless and bounded."""
+def show_looks(
+    looks: Sequence[tuple[Look, CommandResult]], redactor: Redactor, *, as_json: bool
+) -> None:
+    """Print what each command said, harmless, bounded and without secrets."""
+    looks = redactor.anything(looks)
     if as_json:
         data = [
             {"title": look.title, "command": look.command, "exit_code": result.exit_code,

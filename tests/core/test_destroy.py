@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import msgspec
@@ -37,6 +38,29 @@ async def test_everything_created_is_destroyed_and_listed_in_the_receipt(world: 
     assert {n.id for n in receipt.destroyed} == {p.node.id for p in creation.placed}
     assert here.existing() == 0
     assert here.session.journal.nodes("demo") == []
+
+
+async def test_the_receipt_proves_each_node_by_when_it_was_made_seen_and_gone(
+    world: Worlds,
+) -> None:
+    here = world(count=2, locations=("here", "there"), faults=[faults.SlowGoing(seconds=0.5)])
+    creation = await here.create()
+    receipt = await here.destroy()
+    assert {p.id for p in receipt.proofs} == {p.node.id for p in creation.placed}
+    for proof in receipt.proofs:
+        assert proof.made_at < proof.seen_at < proof.gone_at
+        label = "by spotdeploy-deployment=demo"
+        assert re.fullmatch(rf"absent from listing \d+ of fake (here|there) {label}", proof.gone_by)
+
+
+async def test_what_only_the_journal_knows_is_ended_once_and_then_waited_for(
+    world: Worlds,
+) -> None:
+    here = world(count=1, settle=1.5, faults=[faults.Unlisted(seconds=60)])
+    await here.create()
+    assert (await here.destroy()).clean
+    assert here.cloud.count("destroy") == 1
+    assert here.existing() == 0
 
 
 async def test_other_deployments_are_never_touched(world: Worlds) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from project import Project
+from project import Project, eventually
 
 pytestmark = pytest.mark.machines
 
@@ -43,13 +43,18 @@ def test_a_passing_cycle_brings_back_evidence_when_asked_and_no_secret_is_in_it(
     assert report(project)["cost"]["usd"] == 0.0
 
 
-def test_a_stopped_cycle_has_its_reports(project: Project) -> None:
-    project.entry("sleep 1000")
+def test_a_stopped_cycle_has_its_reports_and_evidence(project: Project) -> None:
+    project.config["payload"]["environment"] = {"API_TOKEN": "hunter-2000"}
+    project.entry('echo "so far $API_TOKEN"; sleep 1000')
     with project.started("cycle") as running:
         running.until("ship done")
+        (node,) = project.nodes()
+        eventually(lambda: "so far [redacted]" in project.run("debug", node["name"]).out, "a word")
         running.send(signal.SIGINT)
         assert running.end().code == 130
     found = report(project)
+    (log,) = last_run(project).glob("evidence/*/deployment.log")
+    assert log.read_text().splitlines() == ["so far [redacted]"]
     assert (found["verdict"], found["exit_code"]) == ("stopped by the user", 130)
     assert found["nodes"][0]["seconds"].keys() >= {"boot", "ship"}
     assert (last_run(project) / "junit.xml").exists()
