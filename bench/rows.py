@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -12,15 +12,24 @@ class Row:
 
     what: str
     value: float
+    """The median of several rounds."""
     unit: str
     goal: str
     """Empty when there is none."""
     met: bool | None
     """None when there is no goal."""
+    spread: str = ""
+    """The least and the most of the rounds, in the unit; empty when there was one."""
+
+
+def spread(values: Sequence[float]) -> str:
+    """The least and the most."""
+    return f"{min(values):.2f}-{max(values):.2f}" if len(values) > 1 else ""
 
 
 def show(rows: Iterable[Row]) -> None:
     """Print them."""
     for row in rows:
         word = {True: "met", False: "MISSED", None: ""}[row.met]
-        print(f"{row.what:64} {row.value:9.2f} {row.unit:12} {row.goal:14} {word}")
+        value = f"{row.value:9.2f} {row.unit:12} {row.spread:14}"
+        print(f"{row.what:64} {value} {row.goal:14} {word}")
