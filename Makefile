@@ -1,6 +1,7 @@
 # Everything a fresh Debian machine needs is installed here, as root.
 #   make cycle   set up, then destroy, create and verify three machines on this computer
 #   make test    set up, then every test
+#   make faults  set up, then every fault case, and write docs/faults.md
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -11,7 +12,7 @@ RUN_PACKAGES := python3 python3-venv systemd-container mmdebstrap iproute2 zstd 
 TEST_PACKAGES := $(RUN_PACKAGES) chromium git
 WORKERS ?= 3
 
-.PHONY: help cycle test check fix smoke bench contract clean
+.PHONY: help cycle test check fix smoke bench faults contract clean
 
 help:
 	@grep -E '^#   ' Makefile | sed 's/^#   //'
@@ -36,6 +37,9 @@ smoke: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python bench/run.py
+
+faults: $(VENV)/.dev
+	$(BIN)/python -m tests.faults.campaign
 
 contract: $(VENV)/.dev
 	$(BIN)/python -m tests.contract_table

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,9 @@ class Done:
 
 class Project:
     """A spotdeploy.toml and a payload. Everything is destroyed at the end of `opened`."""
+
+    patience = PATIENCE
+    """Seconds that a command may take."""
 
     def __init__(self, folder: Path, deployment: str) -> None:
         self.folder = folder
@@ -76,11 +79,21 @@ class Project:
         """Write the config."""
         (self.folder / "spotdeploy.toml").write_text(tomli_w.dumps(self.config))
 
-    def run(self, *arguments: str) -> Done:
+    @property
+    def enter(self) -> Sequence[str]:
+        """What goes before each command."""
+        return ()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The whole environment of each command."""
+        return dict(os.environ)
+
+    def run(self, *arguments: str, command: Sequence[str] = COMMAND) -> Done:
         """Run a command to its end."""
         done = subprocess.run(
-            [*COMMAND, *arguments], cwd=self.folder, capture_output=True, text=True,
-            timeout=PATIENCE, check=False,
+            [*self.enter, *command, *arguments], cwd=self.folder, env=self.environment,
+            capture_output=True, text=True, errors="replace", timeout=self.patience, check=False,
         )  # fmt: skip
         return Done(done.returncode, done.stdout, done.stderr)
 
@@ -94,8 +107,8 @@ class Project:
         """A command that goes on while the block runs; it is killed when it outlives it."""
         self.write()
         process = subprocess.Popen(
-            [*COMMAND, *arguments], cwd=self.folder, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, bufsize=1,
+            [*self.enter, *COMMAND, *arguments], cwd=self.folder, env=self.environment,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
         )  # fmt: skip
         try:
             yield Running(process)

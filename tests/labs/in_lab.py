@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.cycles.project import COMMAND, PATIENCE, Done, Project
+from tests.cycles.project import PATIENCE, Project
 from tests.labs.site import CloudLab, client_environment
 
 
 class InLab(Project):
     """A project whose commands run in the network of its labs."""
+
+    patience = 3 * PATIENCE
 
     def __init__(
         self, folder: Path, deployment: str, labs: Sequence[CloudLab],
@@ -25,14 +26,15 @@ class InLab(Project):
         self.config["nodes"]["count"] = 2
         self.config["payload"]["reboot"] = True
 
-    def run(self, *arguments: str) -> Done:
-        """Run a command in the labs' network, to its end."""
-        environment = client_environment(*(lab.environment for lab in self._labs))
-        done = subprocess.run(
-            [*self._labs[0].place.enter, *COMMAND, *arguments], cwd=self.folder, env=environment,
-            capture_output=True, text=True, timeout=3 * PATIENCE, check=False,
-        )  # fmt: skip
-        return Done(done.returncode, done.stdout, done.stderr)
+    @property
+    def enter(self) -> Sequence[str]:
+        """Into the labs' network."""
+        return self._labs[0].place.enter
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What lets a client into each lab."""
+        return client_environment(*(lab.environment for lab in self._labs))
 
 
 def assert_as_published(lab: CloudLab) -> None:

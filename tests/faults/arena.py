@@ -1,0 +1,86 @@
+"""Where faults happen: a user's project, and a cloud that can be asked what is left."""
+
+from __future__ import annotations
+
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self
+
+from spotdeploy.testing import FakeCloud
+from spotdeploy.testing.fake.store import FileStore
+from spotdeploy.verdict import Verdict
+from tests.cycles.project import Project
+
+TOKEN = "DEMO_TOKEN"
+
+
+class Arena(ABC):
+    """One cloud and one project on it, for one case. A context manager."""
+
+    healthy: ClassVar[Verdict] = Verdict.PASSED
+    """How a cycle ends here when nothing goes wrong. Its nodes are never kept."""
+    project: Project
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        """Let go of what the arena holds; nothing here."""
+        return
+
+    def __init__(self) -> None:
+        self.canary = f"canary-{secrets.token_hex(12)}"
+
+    @property
+    def secrets(self) -> Sequence[str]:
+        """What no output and no file of a run may show."""
+        return (self.canary,)
+
+    @abstractmethod
+    def heal(self) -> None:
+        """Let all go well from now on; what exists stays."""
+
+    @abstractmethod
+    def remains(self) -> list[str]:
+        """What exists, asked of the cloud itself and past our code."""
+
+    def confide(self) -> None:
+        """Give the payload a secret, which it prints."""
+        self.project.config["payload"]["environment"] = {TOKEN: self.canary}
+        self.project.entry(f"echo deployed ${TOKEN}")
+
+
+class FakeArena(Arena):
+    """The fake cloud. Its nodes never answer, so a cycle in which nothing else goes wrong ends
+    with an infrastructure that failed."""
+
+    healthy = Verdict.INFRASTRUCTURE_FAILED
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        state = folder / "cloud.json"
+        self.cloud = FakeCloud(FileStore(state))
+        self.table: dict[str, object] = {"state": str(state)}
+        self.project = Project(folder / "project", "faulty")
+        self.project.config |= {
+            "providers": ["fake"],
+            "keep": "never",
+            "nodes": {"count": 2},
+            "timeouts": {"boot": "1s", "destroy": "6s"},
+            "provider": {"fake": self.table},
+        }
+        self.confide()
+
+    def heal(self) -> None:
+        """See `Arena`."""
+        self.cloud.heal()
+
+    def remains(self) -> list[str]:
+        """See `Arena`."""
+        return self.cloud.billed()

@@ -1,0 +1,117 @@
+"""The fault campaign and its page, `docs/faults.md`.
+
+`python -m tests.faults.campaign` plays every case and writes the page from what came of it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import junitparser
+
+from tests.faults.case import Family
+
+REPOSITORY = Path(__file__).parents[2]
+PAGE = REPOSITORY / "docs/faults.md"
+WORKERS = 2
+HEAD = """# What goes wrong, and what comes of it
+
+Each line is a fault that was made to happen to a real command, against the fake cloud, against the
+labs of the clouds, or on real machines of this computer. After it, the way is cleared (credentials
+work again, the cloud recovers), `destroy` or `cycle` runs, and the cloud itself is asked what
+exists. A case is stood when the troubled command ended with the right verdict, the one after it
+left nothing, nothing printed a traceback, and neither a secret of the payload nor the cloud's
+credentials are in any output, report, evidence or journal.
+
+This page is written by `make faults` from a run. No case here has met a real cloud.
+"""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A case as it was played."""
+
+    family: str
+    where: str
+    fault: str
+    ended: str
+    after: str
+    left: int
+    trouble: str
+    """What was wrong; empty when the case was stood."""
+
+
+def run(*arguments: str) -> list[Line]:
+    """Play the cases, all of them or those that further arguments to pytest choose."""
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder, "results.xml")
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "pytest", "-q", "-m", "campaign or not campaign"),
+                *("--numprocesses", str(WORKERS), "--dist", "loadgroup"),
+                *(f"--junitxml={results}", "tests/faults/test_faults.py", *arguments),
+            ],
+            cwd=REPOSITORY, check=False,
+        )  # fmt: skip
+        return read(results)
+
+
+def read(results: Path) -> list[Line]:
+    """The cases of a JUnit file."""
+    lines = []
+    for suite in junitparser.JUnitXml.fromfile(str(results)):
+        for case in suite:
+            found = {e.get("name"): e.get("value") for e in case._elem.iter("property")}
+            trouble = "; ".join(one.message or one.type for one in case.result)
+            if found:
+                lines.append(_line(found, trouble))
+            elif trouble:
+                lines.append(Line("", "", case.name, "not played", "", 0, trouble))
+    return lines
+
+
+def render(lines: Sequence[Line]) -> str:
+    """The page."""
+    stood, left = sum(not line.trouble for line in lines), sum(line.left for line in lines)
+    total = f"**{len(lines)} cases, {stood} stood, {left} things leaked.**"
+    tables = [text for family in Family for text in _table(family, lines)]
+    return "\n".join([HEAD.rstrip(), "", total, *tables]) + "\n"
+
+
+def _line(found: dict[str, str], trouble: str) -> Line:
+    return Line(
+        found["family"], found["where"], found["fault"], found["ended"], found["after"],
+        int(found["left"]), trouble,
+    )  # fmt: skip
+
+
+def _table(family: Family, lines: Sequence[Line]) -> Iterator[str]:
+    mine = [line for line in lines if line.family == family]
+    if not mine:
+        return
+    yield from ("", f"## {family}", "")
+    yield "| where | fault | the command ended | the one after it | left |"
+    yield "| --- | --- | --- | --- | --- |"
+    for line in mine:
+        ended = f"{line.ended} **(not stood)**" if line.trouble else line.ended
+        yield f"| {line.where} | {line.fault} | {ended} | {line.after} | {line.left} |"
+
+
+def main() -> int:
+    """Play, write, and give 1 when a case was not stood."""
+    lines = run(*sys.argv[1:])
+    PAGE.write_text(render(lines), "utf-8")
+    sys.stdout.write(f"wrote {PAGE.relative_to(REPOSITORY)}\n")
+    bad = [line for line in lines if line.trouble]
+    for line in bad:
+        sys.stdout.write(f"not stood: {line.where}: {line.fault}: {line.trouble[:300]}\n")
+    return 1 if bad or not lines else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""A fault case: one thing that goes wrong in one place, and how a run must end then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spotdeploy.verdict import Verdict
+from tests.cycles.project import Done
+from tests.faults.arena import Arena
+
+
+class Family(StrEnum):
+    """Faults that belong together, in the order of the page."""
+
+    KILLED = "Killed at a step"
+    REPLIES = "Lost replies and late effects"
+    CAPACITY = "Capacity and quota"
+    THROTTLING = "Throttling and outages"
+    LISTINGS = "Listings that lag or lie"
+    CREDENTIALS = "Credentials that end in the middle"
+    GOING = "Nodes and things that do not go"
+    INTERRUPTION = "Interruption"
+    HOST = "This computer"
+    STOPPED = "Stopped by the user"
+    CONNECTION = "Connections cut"
+    BOOT = "Nodes that never come up"
+    PAYLOAD = "Payloads that misbehave"
+
+
+Open = Callable[[Path, pytest.FixtureRequest], AbstractContextManager[Arena]]
+"""Makes an arena in an empty folder, with what fixtures it needs."""
+Play = Callable[[Any], Done]
+"""Makes the trouble in the arena and gives how the troubled command ended."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case."""
+
+    family: Family
+    where: str
+    """As the page names the arena."""
+    fault: str
+    """What goes wrong, in a few words."""
+    expect: Verdict | None
+    """How the troubled command must end; None for one that is killed."""
+    opened: Open
+    play: Play
+    quick: bool = False
+    """Part of every test run."""
+    then: str = "destroy"
+    """The command that must clear up afterwards."""
+
+    @property
+    def id(self) -> str:
+        """For people, and for pytest's -k."""
+        return f"{self.where}: {self.fault}"

@@ -1,0 +1,83 @@
+"""What must hold after every fault, whatever it was."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from spotdeploy.verdict import Verdict
+from tests.cycles.project import Done
+from tests.faults.arena import Arena
+from tests.faults.case import Case
+
+KILLED = "killed"
+_VERDICTS = {verdict.exit_code: verdict.value for verdict in Verdict}
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a case went."""
+
+    ended: str
+    """The troubled command's verdict, or how else it ended."""
+    after: str
+    """The verdict of the command that cleared up."""
+    left: int
+    """What the cloud had when that was over."""
+    problems: tuple[str, ...]
+    """Everything that must not be; empty when the case was stood."""
+
+
+def judge(case: Case, arena: Arena) -> Result:
+    """Play a case and look at what came of it."""
+    arena.project.write()
+    troubled = case.play(arena)
+    arena.heal()
+    after = arena.project.run(case.then)
+    left = arena.remains()
+    wanted = arena.healthy if case.then == "cycle" else Verdict.PASSED
+    problems = [
+        *_wrong_end(case, troubled),
+        *([] if after.code == wanted.exit_code else [f"{case.then} then ended with {after}"]),
+        *(f"{what} is left" for what in left),
+        *_traces(troubled, after),
+        *_betrayed(arena, troubled, after),
+    ]
+    return Result(_end(troubled), _end(after), len(left), tuple(problems))
+
+
+def _end(done: Done) -> str:
+    return KILLED if done.code == -9 else _VERDICTS.get(done.code, f"exit code {done.code}")
+
+
+def _wrong_end(case: Case, done: Done) -> Iterator[str]:
+    expected = KILLED if case.expect is None else case.expect.value
+    if _end(done) != expected:
+        yield f"it ended as {_end(done)!r} instead of {expected!r}: {done}"
+
+
+def _traces(*dones: Done) -> Iterator[str]:
+    for done in dones:
+        if "Traceback" in done.out + done.err:
+            yield f"a traceback: {done}"
+
+
+def _betrayed(arena: Arena, *dones: Done) -> Iterator[str]:
+    """Secrets in what was printed, and in every file that runs leave."""
+    said = [(f"output of code {done.code}", (done.out + done.err).encode()) for done in dones]
+    for secret in arena.secrets:
+        for where, text in [*said, *_kept(arena.project.folder / ".spotdeploy")]:
+            if secret.encode() in text:
+                yield f"a secret is in {where}"
+
+
+def _kept(state: Path) -> Iterator[tuple[str, bytes]]:
+    for file in sorted((state / "runs").rglob("*")):
+        if file.is_file():
+            yield file.name, file.read_bytes()
+    journal = state / "journal.db"
+    if journal.exists():
+        with sqlite3.connect(f"file:{journal}?mode=ro", uri=True) as db:
+            yield "the journal", "\n".join(db.iterdump()).encode()

@@ -1,0 +1,37 @@
+"""After every fault: the right verdict, no traceback, no secret told, and nothing left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults.case import Case
+from tests.faults.catalogue import CASES
+from tests.faults.judging import judge
+
+
+def marked(case: Case) -> object:
+    marks = [] if case.quick else [pytest.mark.campaign]
+    return pytest.param(case, id=case.id, marks=marks)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("case", [marked(case) for case in CASES])
+def test_nothing_leaks_and_nothing_lies_after(
+    case: Case, tmp_path: Path, request: pytest.FixtureRequest,
+    record_property: Callable[[str, object], None],
+) -> None:  # fmt: skip
+    with case.opened(tmp_path, request) as arena:
+        result = judge(case, arena)
+    for name in ("family", "where", "fault"):
+        record_property(name, str(getattr(case, name)))  # xdist sends plain text only
+    for name in ("ended", "after", "left"):
+        record_property(name, getattr(result, name))
+    assert result.problems == ()
+
+
+def test_no_two_cases_are_the_same() -> None:
+    ids = [case.id for case in CASES]
+    assert len(ids) == len(set(ids))
