@@ -27,6 +27,7 @@ from spotdeploy.phases.verify import verify
 from spotdeploy.prepare import Prospects, find_offers, user_data
 from spotdeploy.session import Plan, Session
 from spotdeploy.ssh import connect_until
+from spotdeploy.stopping import handled, to_its_end
 from spotdeploy.verdict import NodeOutcome, Outcome, Receipt, Refusal, Verdict, judge
 from spotdeploy.watch import Watch
 
@@ -40,9 +41,9 @@ async def run_cycle(session: Session, plan: Plan, keep: Keep) -> Outcome:
     """
     prospects = await find_offers(session)
     check_budget(session, prospects)
-    before = await destroy(session)
-    if not before.clean:
-        return conclude(session, _Progress(receipts=[before]))
+    before, stopped = await to_its_end(destroy(session))
+    if stopped or not before.clean:
+        return conclude(session, _Progress(receipts=[before], stopped=stopped))
     return await _make(session, plan, prospects, keep, _through_verify, [before])
 
 
@@ -79,8 +80,8 @@ async def run_verify(session: Session, plan: Plan) -> Outcome:
 
 async def run_destroy(session: Session) -> Outcome:
     """Destroy everything of the deployment and prove it."""
-    receipt = await destroy(session)
-    return conclude(session, _Progress(receipts=[receipt]), wanted=0)
+    receipt, stopped = await to_its_end(destroy(session))
+    return conclude(session, _Progress(receipts=[receipt], stopped=stopped), wanted=0)
 
 
 async def list_nodes(session: Session) -> list[Placed]:
@@ -149,11 +150,12 @@ async def _make(
         progress.trouble = error.message
     except asyncio.CancelledError:
         progress.stopped = True
-        _uncancel()
+        handled()
     except BaseException:
-        await asyncio.shield(_end_by_policy(session, progress, keep))
+        await to_its_end(_end_by_policy(session, progress, keep))
         raise
-    await asyncio.shield(_end_by_policy(session, progress, keep))
+    _, stopped = await to_its_end(_end_by_policy(session, progress, keep))
+    progress.stopped |= stopped
     return conclude(session, progress)
 
 
@@ -252,9 +254,3 @@ async def _just_verify(run: NodeRun, watch: Watch) -> None:
     async with run.in_phase("connect", run.session.settings.config.timeouts.boot):
         await connect_until(run.connection, 30.0)
     await verify(run)
-
-
-def _uncancel() -> None:
-    task = asyncio.current_task()
-    while task is not None and task.cancelling():
-        task.uncancel()

@@ -157,9 +157,8 @@ async def _until_stopped(session: Session, work: Awaitable[Outcome], screen: Scr
     try:
         return await task
     except asyncio.CancelledError:
-        return Outcome(
-            session.run, session.deployment, Verdict.STOPPED, "stopped before anything was created"
-        )
+        words = "stopped by the user; nothing was changed"
+        return Outcome(session.run, session.deployment, Verdict.STOPPED, words)
     finally:
         for number in SIGNALS:
             loop.remove_signal_handler(number)

@@ -2,12 +2,14 @@
 
 What to destroy is the union of what the cloud lists under our label and what the journal knows.
 A node absent from one listing is not gone: absence counts once the provider's listings have had
-`settle_seconds` to catch up since the last create call, and must then be seen again.
+`settle_seconds` to catch up since the last create call, and must then be seen again. A create call
+whose answer is not known may have taken effect just before the destroy began.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Collection, Sequence
 from typing import Final
@@ -84,6 +86,7 @@ class Sweep:
         self._known = {node.id: node for node in map(_as_node, self._journalled())}
         self._asked: set[str] = set()
         self._listings = 0
+        self._first_listed_at = math.inf
         self._destroyed: list[Node] = []
         self._released: list[Resource] = []
         self._things: Sequence[Resource] = ()
@@ -144,6 +147,7 @@ class Sweep:
     async def _list(self, asked_at: float) -> list[Node]:
         found = await self._location.nodes(self._session.scope)
         self._listings += 1
+        self._first_listed_at = min(self._first_listed_at, time.time())
         listed = [n for n in found if n.state is not NodeState.GONE and self._wanted(n.id)]
         self._session.journal.seen(listed, self._session.deployment)
         here = {node.id for node in listed}
@@ -204,8 +208,8 @@ class Sweep:
 
     def _trusted_from(self) -> float:
         """Before this moment (Unix seconds) the cloud may hide what was just made."""
-        made = [intent.at for intent in self._open_intents()]
-        made += [node.made_at for node in self._journalled()]
+        made = [node.made_at for node in self._journalled()]
+        made += [self._first_listed_at] if self._open_intents() else []
         return max(made, default=0.0) + self._location.provider.settle_seconds
 
     def _journalled(self) -> list[JournalNode]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 from world import World
 
 from spotdeploy.errors import CredentialsError, LostReplyError
+from spotdeploy.journal import Journal
 from spotdeploy.model import Market, Node, NodeState, Offer
 from spotdeploy.phases.destroy import destroy
 from spotdeploy.session import new_batch
@@ -194,4 +196,20 @@ async def test_nodes_in_a_location_that_left_the_config_are_still_destroyed(worl
     moved.close()
     assert gone.name == "there"
     assert receipt.clean
+    assert here.existing() == 0
+
+
+async def test_a_create_call_of_long_ago_may_still_take_effect_when_the_destroy_begins(
+    world: Worlds,
+) -> None:
+    here = world(settle=2.0, count=1, faults=[faults.LateCreate(seconds=1.0, times=0)])
+    before = Journal(here.folder / "journal.db", now=lambda: time.time() - 600)
+    before.intend("run-1-fake-0", "demo", "run-1", OFFER, 1)
+    before.close()
+    batch = new_batch(here.session, "run-1-fake-0", 1, b"", "digest", 9e9)
+    with pytest.raises(LostReplyError):
+        here.session.locations[0].provider.create(OFFER, batch)
+    receipt = await here.destroy()
+    assert receipt.clean
+    assert len(receipt.destroyed) == 1
     assert here.existing() == 0
