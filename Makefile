@@ -2,6 +2,7 @@
 #   make cycle   set up, then destroy, create and verify three machines on this computer
 #   make test    set up, then every test
 #   make faults  set up, then every fault case, and write docs/faults.md
+#   make docs    set up, then build the documentation into site/
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -12,7 +13,7 @@ RUN_PACKAGES := python3 python3-venv systemd-container mmdebstrap iproute2 zstd 
 TEST_PACKAGES := $(RUN_PACKAGES) chromium git
 WORKERS ?= 3
 
-.PHONY: help cycle test check fix smoke bench faults contract clean
+.PHONY: help cycle test check fix smoke bench faults contract reference docs clean
 
 help:
 	@grep -E '^#   ' Makefile | sed 's/^#   //'
@@ -44,8 +45,15 @@ faults: $(VENV)/.dev
 contract: $(VENV)/.dev
 	$(BIN)/python -m tests.contract_table
 
+# the pages that say what the code says: docs/reference and docs/events.md
+reference: $(VENV)/.dev
+	$(BIN)/python -m docs.generate
+
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) dist site .mypy_cache .ruff_cache .pytest_cache
 
 # $(call installed,PACKAGES): installs the Debian packages that are missing
 define installed

@@ -27,11 +27,15 @@ class CheckSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The keys that every `[[checks]]` table has."""
 
     type: str
+    """Which check it is."""
     name: str = ""
-    """Shown instead of the check's own title."""
+    """What reports call it, instead of the check's own title."""
     within: Duration = Duration("2m")
+    """The longest it may take to become true."""
     stable_for: Duration = Duration("0s")
+    """How long it must stay true after that; one bad answer begins the time anew."""
     every: Duration = Duration("1s")
+    """The pause between two questions."""
 
 
 @dataclass(frozen=True, slots=True)

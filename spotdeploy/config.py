@@ -26,16 +26,25 @@ class Nodes(_Section, frozen=True):
     """`[nodes]`: what is wanted from each provider."""
 
     count: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1
+    """How many nodes each provider is asked for."""
     quorum: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    """How many are enough; all of them when left out."""
+    """How many of all nodes must pass; all of them when left out."""
     market: MarketPolicy = MarketPolicy.SPOT
+    """How nodes are bought. With `spot-then-on-demand`, what spot could not give is bought on
+    demand."""
     max_price: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    """USD per hour for one node."""
+    """The most one node may cost, in USD per hour; no limit when left out. Offers of unknown price
+    are then left out."""
     user: UserName = "spotdeploy"
+    """The account that is made on each node."""
     time_to_live: Duration = Duration("2h")
+    """After this time a node ends itself, even if nobody comes back."""
     open_ports: tuple[Port, ...] = ()
+    """TCP ports to open besides ssh."""
     allow_from: tuple[str, ...] = ()
+    """Who may reach the open ports, as CIDRs; this computer's own address when empty."""
     on_interruption: Literal["replace", "fail"] = "fail"
+    """What to do when the cloud takes a spot node back."""
     replacements: Annotated[int, msgspec.Meta(ge=0, le=100)] = 3
     """How many nodes may be replaced in one run, all together."""
 
@@ -44,44 +53,63 @@ class Payload(_Section, frozen=True):
     """`[payload]`: what is shipped and run."""
 
     path: str = "instance"
+    """The folder that is shipped to each node, relative to the config."""
     entry: str = "scripts/deploy_services.py"
+    """What is run there as root, relative to `path`. Files ending in .py and .sh are run by python3
+    and sh, all others by themselves."""
     upload: tuple[str, ...] = ()
+    """Files and folders that go to /opt/uploaded_files, modes kept; of a folder, its contents."""
     environment: dict[str, str] = {}
+    """Variables for the entry."""
     reboot: bool = True
+    """Whether the node reboots after the entry, before it is verified."""
 
 
 class Timeouts(_Section, frozen=True):
     """`[timeouts]`: the longest each phase may take."""
 
     boot: Duration = Duration("5m")
+    """From the create call until ssh answers and the node has settled."""
     ship: Duration = Duration("5m")
+    """Sending the payload."""
     deploy: Duration = Duration("10m")
+    """The payload's entry."""
     reboot: Duration = Duration("5m")
+    """Going down, coming back and settling."""
     destroy: Duration = Duration("10m")
+    """Until everything is proven gone."""
 
 
 class Evidence(_Section, frozen=True):
     """`[evidence]`: what is brought back from nodes before they are destroyed."""
 
     collect: Literal["failing", "always"] = "failing"
+    """Of nodes that failed or were stopped, or of all."""
     files: tuple[str, ...] = ()
+    """Further files to bring back from each node, as absolute paths."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole of spotdeploy.toml."""
 
     deployment: Name
+    """The deployment's name: the scope of every label, lock, list and destroy."""
     providers: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("local",)
+    """Where nodes come from when `--provider` is not given."""
     plugins: tuple[str, ...] = ()
+    """Further plugins with checks: names of installed ones, or paths of Python files."""
     keep: Keep = "passing"
+    """Which nodes stay when a run ends: all, those of a run that passed, or none."""
     max_cost: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    """USD one cycle may cost at the most."""
+    """The most one cycle may cost, in USD; no limit when left out."""
     nodes: Nodes = Nodes()
     payload: Payload = Payload()
     timeouts: Timeouts = Timeouts()
     evidence: Evidence = Evidence()
     checks: tuple[Table, ...] = ()
+    """What must become true of each node. `type` decides which keys a table has."""
     provider: dict[str, Table] = {}
+    """A table for each provider in use."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

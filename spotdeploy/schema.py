@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_args
 
 import msgspec
 
+from spotdeploy.attributes import attribute_docs
 from spotdeploy.config import Config
 from spotdeploy.duration import Duration
 from spotdeploy.registry import PluginError, Registry
@@ -17,9 +18,15 @@ from spotdeploy.secret import Secret
 
 Written = {
     Duration: Annotated[
-        str, msgspec.Meta(pattern=r"^(\d+(\.\d+)?(ms|d|h|m|s))+$", examples=["20s", "2m"])
+        str,
+        msgspec.Meta(
+            title="duration", pattern=r"^(\d+(\.\d+)?(ms|d|h|m|s))+$", examples=["20s", "2m"]
+        ),
     ],
-    Secret: Annotated[str, msgspec.Meta(pattern=r"^(env|file):.+$", examples=["env:TOKEN"])],
+    Secret: Annotated[
+        str,
+        msgspec.Meta(title="secret", pattern=r"^(env|file):.+$", examples=["env:TOKEN"]),
+    ],
 }
 """How our own types are written in TOML."""
 
@@ -40,11 +47,14 @@ def build_schema(registry: Registry, plugins: Sequence[str] = ()) -> dict[str, A
     references, definitions = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
     top = definitions.pop("Config")
     tables = references[1:]
+    meant = {key: top["properties"][key]["description"] for key in ("provider", "checks")}
     top["properties"]["provider"] = {
+        "description": meant["provider"],
         "type": "object",
         "properties": dict(zip(providers, tables, strict=False)),
     }
     top["properties"]["checks"] = {
+        "description": meant["checks"],
         "type": "array",
         "items": {"oneOf": list(tables[len(providers) :])},
     }
@@ -70,13 +80,16 @@ def _providers(registry: Registry) -> dict[str, type[msgspec.Struct]]:
 
 
 def as_written(struct: type[msgspec.Struct]) -> type[msgspec.Struct]:
-    """The struct with our own types replaced by the text that stands for them in TOML."""
+    """The struct with our own types replaced by the text that stands for them in TOML, and with
+    each key's meaning as its description."""
+    meanings = attribute_docs(struct)
     fields: list[tuple[str, Any, Any]] = []
     for field in msgspec.structs.fields(struct):
         kind = field.type
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             kind = as_written(kind)
-        fields.append((field.encode_name, _written(kind), _default(field)))
+        written = _described(_written(kind), meanings.get(field.name))
+        fields.append((field.encode_name, written, _default(field)))
     safe = [(_identifier(name), kind, default) for name, kind, default in fields]
     made: type[msgspec.Struct] = msgspec.defstruct(
         struct.__name__,
@@ -96,6 +109,10 @@ def _written(kind: Any) -> Any:
     if parts and any(part in Written for part in parts if isinstance(part, type)):
         return reduce(or_, (Written.get(part, part) for part in parts))
     return kind
+
+
+def _described(kind: Any, meaning: str | None) -> Any:
+    return Annotated[kind, msgspec.Meta(description=meaning)] if meaning else kind
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:

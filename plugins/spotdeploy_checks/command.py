@@ -23,11 +23,13 @@ class CommandSettings(CheckSettings, frozen=True, kw_only=True):
     command: str | tuple[str, ...]
     """Text is run by `sh -c`, a list as it is."""
     exit_code: Annotated[int, msgspec.Meta(ge=0, le=255)] = 0
+    """What it must exit with; 124 cannot be asked for, it tells that the time was up."""
     contains: str = ""
     """Text that standard output must have."""
     matches: str = ""
     """A regular expression that standard output must match."""
     timeout: Duration = Duration("30s")
+    """For one run."""
 
     def __post_init__(self) -> None:
         """Refuse an empty command, an expression that does not compile, and the exit code that

@@ -37,8 +37,9 @@ class FileSettings(CheckSettings, frozen=True, kw_only=True):
     """The keys of a `file` check. Of a link, the file it leads to is looked at."""
 
     path: str
+    """An absolute path on the node."""
     absent: bool = False
-    """True when it must not be there."""
+    """True when nothing may be there; then no other key can be given."""
     mode: str = ""
     """Permission bits in octal, for example "0644"."""
     owner: str = ""
@@ -46,10 +47,11 @@ class FileSettings(CheckSettings, frozen=True, kw_only=True):
     group: str = ""
     """A name or a number."""
     sha256: str = ""
+    """64 hexadecimal digits in lower case."""
     min_size: Annotated[int, msgspec.Meta(ge=0)] = 0
-    """Bytes."""
+    """The least size, in bytes."""
     max_size: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    """Bytes."""
+    """The greatest size, in bytes."""
     contains: str = ""
     """Text that the first half megabyte must have."""
     matches: str = ""

@@ -50,6 +50,7 @@ class GossSettings(CheckSettings, frozen=True, kw_only=True):
     vars: dict[str, Any] = msgspec.field(default_factory=dict)
     """What templates in the goss file may use."""
     timeout: Duration = Duration("1m")
+    """For one run."""
 
     def __post_init__(self) -> None:
         """Refuse empty names, and a path that would depend on where it is run."""

@@ -26,9 +26,14 @@ class HttpSettings(CheckSettings, frozen=True, kw_only=True, rename={"from_": "f
     """The keys of an `http` check."""
 
     port: Port
+    """The TCP port that is asked."""
     path: str = "/"
+    """With its query, if it has one."""
     from_: Side = "node"
+    """Who asks: the node itself through ssh, so the port may be closed to the outside; or `here`,
+    this computer, so the port must be open to it."""
     status: Annotated[int, msgspec.Meta(ge=100, le=599)] = 200
+    """The status that the answer must have."""
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     """Sent with the request. Host is `localhost` when it is not given here."""
     contains: str = ""
@@ -38,6 +43,7 @@ class HttpSettings(CheckSettings, frozen=True, kw_only=True, rename={"from_": "f
     json: dict[str, Any] = msgspec.field(default_factory=dict)
     """Dotted paths in a JSON body, and the values they must have."""
     timeout: Duration = Duration("10s")
+    """For the whole answer."""
 
     def __post_init__(self) -> None:
         """Refuse what would not make a request, and an expression that does not compile."""

@@ -34,6 +34,7 @@ class LogSettings(CheckSettings, frozen=True, kw_only=True):
     line by line, with the regular expressions of PCRE."""
 
     path: str = ""
+    """A log file, which is searched from its beginning."""
     unit: str = ""
     """A systemd unit, whose journal since boot is searched."""
     pattern: str = ""
@@ -41,6 +42,7 @@ class LogSettings(CheckSettings, frozen=True, kw_only=True):
     forbid: str = ""
     """A regular expression that no line may match."""
     timeout: Duration = Duration("60s")
+    """For one search."""
 
     def __post_init__(self) -> None:
         """Refuse what asks nothing or asks two things."""

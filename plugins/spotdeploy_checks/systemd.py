@@ -32,6 +32,7 @@ class SystemdSettings(CheckSettings, frozen=True, kw_only=True):
     """The keys of a `systemd` check."""
 
     units: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    """Names of units, with their suffix, such as `app.service`."""
     enabled: bool = True
     """Whether units must be enabled, so that they come up at boot."""
     max_restarts: Annotated[int, msgspec.Meta(ge=0)] = 0

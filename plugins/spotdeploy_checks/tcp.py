@@ -20,10 +20,13 @@ class TcpSettings(CheckSettings, frozen=True, kw_only=True, rename={"from_": "fr
     """The keys of a `tcp` check."""
 
     port: Port
+    """The TCP port that must accept connections."""
     from_: Side = "node"
+    """Who connects: the node itself through ssh, or `here`, this computer."""
     banner: str = ""
     """A regular expression that the first bytes sent must match; nothing is read without."""
     timeout: Duration = Duration("5s")
+    """For the connection and the banner."""
 
     def __post_init__(self) -> None:
         """Refuse an expression that does not compile."""

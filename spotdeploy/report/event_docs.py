@@ -1,16 +1,14 @@
-"""docs/events.md, made from the event types: `python -m spotdeploy.report.event_docs`."""
+"""docs/events.md, made from the event types by `make reference`."""
 
 from __future__ import annotations
 
-import ast
 import inspect
-import itertools
 import sys
-import textwrap
 from typing import Any, Final, get_args
 
 import msgspec
 
+from spotdeploy.attributes import attribute_docs
 from spotdeploy.events import AnyEvent, Event
 
 HEAD: Final = """\
@@ -29,7 +27,7 @@ object a line. `spotdeploy cycle --events -` writes the same lines to standard o
 
 The last line of a run that came to its end is `run-ended`. A run that was killed has none.
 
-<!-- made by `python -m spotdeploy.report.event_docs > docs/events.md` -->
+<!-- made by `make reference` -->
 """
 
 
@@ -54,7 +52,7 @@ def events_markdown() -> str:
 
 
 def _section(kind: type[Event]) -> str:
-    notes = _notes(kind)
+    notes = attribute_docs(kind)
     lines = [f"\n## `{kind.__struct_config__.tag}`\n", f"{inspect.getdoc(kind)}\n"]
     lines += ["| key | type | default | |", "|---|---|---|---|"]
     for field in msgspec.structs.fields(kind):
@@ -64,18 +62,6 @@ def _section(kind: type[Event]) -> str:
         note = notes.get(field.name, "")
         lines.append(f"| `{field.encode_name}` | {_type(field.type)} | {default} | {note} |")
     return "\n".join(lines) + "\n"
-
-
-def _notes(kind: type[Event]) -> dict[str, str]:
-    """What the text under each attribute says."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
-    assert isinstance(tree, ast.ClassDef)  # noqa: S101  # the source of a class
-    notes = {}
-    for one, after in itertools.pairwise(tree.body):
-        match one, after:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=text)):
-                notes[name] = " ".join(str(text).split())
-    return notes
 
 
 def _type(kind: Any) -> str:

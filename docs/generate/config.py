@@ -1,0 +1,98 @@
+"""reference/config.md: every key of spotdeploy.toml, from the schema that `spotdeploy schema`
+prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from docs.generate.shapes import Schema, Shapes
+from spotdeploy import reference
+from spotdeploy.registry import Registry
+from spotdeploy.schema import build_schema
+
+HEAD: Final = """\
+# Config
+
+Every key of `spotdeploy.toml`, made from the types that read it. A key that is not listed here is
+refused, and the nearest one that is gets named. `spotdeploy schema` prints the same as JSON Schema:
+save it as `schema.json`, and write `#:schema ./schema.json` into the first line of the config for
+editors that complete by it.
+
+- A **duration** is text such as `"90s"`, `"2m"` or `"1h30m"`, in `d`, `h`, `m`, `s` and `ms`.
+- A **secret** is a reference, `"env:NAME"` or `"file:PATH"`; one in the clear is refused.
+- Paths are relative to the folder of `spotdeploy.toml`; `~` is your home.
+
+The [whole file](#the-whole-file), annotated, is at the end of this page.
+"""
+EVERY_CHECK: Final = """
+## `[[checks]]`
+
+What must become true of each node; [Checks](../checks.md) tells how each one asks, with examples.
+The keys that every check has:
+
+"""
+LIST: Final = """
+## The whole file
+
+What comes with spotdeploy, and what `spotdeploy init` lays down.
+
+"""
+SHARED: Final = ("type", "name", "within", "stable_for", "every")
+ELSEWHERE: Final = ("fake",)
+"""Providers that have a page of their own."""
+
+
+def config_page() -> str:
+    """The whole page."""
+    return "".join(_Page(build_schema(Registry())).sections())
+
+
+class _Page:
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._shapes = Shapes(schema)
+        self._properties: Schema = schema["properties"]
+        self._checks = [self._shapes.resolve(one) for one in self._properties["checks"]["items"]
+                        ["oneOf"]]  # fmt: skip
+
+    def sections(self) -> Iterator[str]:
+        tables = {key: one for key, one in self._properties.items() if "$ref" in one}
+        single = [key for key in self._properties if key not in (*tables, "checks", "provider")]
+        yield HEAD
+        yield "\n## Without a table\n\n" + self._shapes.key_table(self._schema, single)
+        for key, table in tables.items():
+            yield self._table(f"\n## `[{key}]`\n", self._shapes.resolve(table))
+        yield from self._of_checks()
+        for name, table in self._properties["provider"]["properties"].items():
+            if name not in ELSEWHERE:
+                title = f"\n## `[provider.{name}]`\n"
+                yield self._table(title, self._shapes.resolve(table))
+        text = (reference.source() / reference.CONFIG).read_text(encoding="utf-8")
+        yield f"{LIST}```toml\n{text.rstrip()}\n```\n"
+
+    def _of_checks(self) -> Iterator[str]:
+        common = self._shared()
+        yield EVERY_CHECK + self._shapes.key_table(common, SHARED)
+        for check in self._checks:
+            own = [key for key in check["properties"] if self._own(key, check, common)]
+            own.sort(key=lambda key: key in SHARED)  # other defaults of shared keys come last
+            title = f'\n### `type = "{check["properties"]["type"]["const"]}"`\n'
+            yield self._table(title, check, own)
+
+    def _table(self, title: str, table: Schema, keys: list[str] | None = None) -> str:
+        about = table["description"].removeprefix("`").partition("]`: ")
+        words = " ".join((about[2] or table["description"]).split())
+        text = f"{title}\n{words[0].upper()}{words[1:]}\n"
+        rows = list(table["properties"]) if keys is None else keys
+        return f"{text}\n{self._shapes.key_table(table, rows)}" if rows else text
+
+    def _shared(self) -> Schema:
+        """The keys of every check, as the checks have them that change none of their defaults."""
+        plain = next(one for one in self._checks if one["properties"]["type"]["const"] == "tcp")
+        kind = {"description": "Which check it is, as below.", "type": "string"}
+        return {**plain, "properties": {**plain["properties"], "type": kind}}
+
+    def _own(self, key: str, check: Schema, common: Schema) -> bool:
+        same = check["properties"][key] == common["properties"].get(key)
+        return key != "type" and (key not in SHARED or not same)
