@@ -9,6 +9,7 @@ python bench/endpoint_server.py HOST_KEY LOGIN_KEY.pub
 from __future__ import annotations
 
 import asyncio
+import re
 import resource
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from pathlib import Path
 import asyncssh
 
 PORT = 22
+PREFIX = re.compile(r"sudo -n -- (timeout \S+ \S+ )?")
 DEPLOYMENT_LOG = "/opt/deployment.log"
 UNIT = {
     "LoadState": "loaded", "LoadError": "", "ActiveState": "active", "SubState": "running",
@@ -69,7 +71,7 @@ class Answers:
 
     async def process(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         """Answer one command."""
-        line = (process.command or "").removeprefix("sudo -n -- ")
+        line = PREFIX.sub("", process.command or "")
         if line.startswith("set -- $SSH_CONNECTION"):
             process.exit(0)
             return

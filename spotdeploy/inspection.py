@@ -17,6 +17,14 @@ class Look:
     file: str
     title: str
     command: tuple[str, ...]
+    most: int | None = None
+    """How many lines it gives at the most; with so many, there may have been more."""
+
+
+FILE_BYTES: Final = 1 << 20
+JOURNAL_LINES: Final = 2000
+UNIT_LINES: Final = 1000
+KERNEL_LINES: Final = 300
 
 
 def _shell(line: str) -> tuple[str, ...]:
@@ -25,14 +33,16 @@ def _shell(line: str) -> tuple[str, ...]:
 
 LOOKS: Final = (
     Look("deployment.log", "what the payload's entry said",
-         _shell(f"tail -c 1000000 {layout.DEPLOYMENT_LOG}")),
+         ("tail", "-c", str(FILE_BYTES), "--", layout.DEPLOYMENT_LOG)),
     Look("failed-units.txt", "units that failed",
          ("systemctl", "list-units", "--failed", "--plain", "--no-pager", "--full")),
     Look("units.txt", "the payload's units",
-         _shell("systemctl status --no-pager --full --lines=20 "
-                f"$(cd {layout.PAYLOAD} && find . -name '*.service' -printf '%f\\n')")),
+         _shell(f"units=$(cd {layout.PAYLOAD} && find . -name '*.service' -printf '%f\\n')\n"
+                "[ -n \"$units\" ] || { echo 'the payload has no units'; exit 0; }\n"
+                "systemctl status --no-pager --full --lines=20 $units")),
     Look("journal.txt", "the journal since boot",
-         ("journalctl", "--boot", "--no-pager", "--lines=2000", "--output=short-iso")),
+         ("journalctl", "--boot", "--no-pager", f"--lines={JOURNAL_LINES}", "--output=short-iso"),
+         JOURNAL_LINES),
     Look("cloud-init.txt", "cloud-init's own logs",
          _shell("command -v cloud-init >/dev/null || { echo 'no cloud-init here'; exit 0; }; "
                 "cloud-init status --long; "
@@ -43,12 +53,13 @@ LOOKS: Final = (
     Look("processes.txt", "processes", ("ps", "-eo", "pid,ppid,user,stat,rss,etimes,args")),
     Look("disk.txt", "disk space", ("df", "-h", "-x", "tmpfs", "-x", "devtmpfs")),
     Look("memory.txt", "memory", ("cat", "/proc/meminfo")),
-    Look("kernel.txt", "the kernel's last messages", _shell("dmesg --ctime 2>&1 | tail -n 300")),
+    Look("kernel.txt", "the kernel's last messages",
+         _shell(f"said=$(dmesg --ctime) && printf '%s\\n' \"$said\" | tail -n {KERNEL_LINES}"),
+         KERNEL_LINES),
 )  # fmt: skip
 
 
 UNITS_SHOWN: Final = 30
-FILE_BYTES: Final = 1 << 20
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -56,8 +67,10 @@ def looks_at(units: Iterable[str], files: Iterable[str]) -> tuple[Look, ...]:
     """The fixed looks, the journal of each unit over all its boots, and the end of each file."""
     made = list(LOOKS)
     for unit in tuple(units)[:UNITS_SHOWN]:
-        journal = ("journalctl", "--no-pager", "--lines=1000", "--output=short-iso", "--unit", unit)
-        made.append(Look(_free(f"journal-{unit}.txt", made), f"the journal of {unit}", journal))
+        file, title = _free(f"journal-{unit}.txt", made), f"the journal of {unit}"
+        command = ("journalctl", "--no-pager", f"--lines={UNIT_LINES}", "--output=short-iso",
+                   "--unit", unit)  # fmt: skip
+        made.append(Look(file, title, command, UNIT_LINES))
     for path in files:
         end = ("tail", "-c", str(FILE_BYTES), "--", path)
         made.append(Look(_free(f"file{path}", made), path, end))

@@ -15,18 +15,17 @@ from asyncssh.stream import SSHTCPStreamSession
 
 from spotdeploy import layout
 from spotdeploy.check import CommandResult, Connection
+from spotdeploy.commands import execute, limited, started
 from spotdeploy.errors import UnreachableError
 from spotdeploy.model import Node
 from spotdeploy.payload import Manifest
 from spotdeploy.provider import Provider, SupportsDial
 
 PORT: Final = 22
-OUTPUT_LIMIT: Final = 1 << 20
 CHANNELS: Final = 16
 HANDSHAKES: Final = 64
 """How many handshakes of one run are under way at once. Each costs some milliseconds of CPU:
 with a thousand at once, all of them would wait for all, and checks would time out here."""
-_TIMED_OUT: Final = 124
 _CUT: Final = (asyncssh.Error, OSError, asyncio.IncompleteReadError)
 _REGISTER: Final = (
     'set -- $SSH_CONNECTION; printf "%s %s\\n" "$1" "$2" '
@@ -102,7 +101,7 @@ class NodeConnection(Connection):
             sock = await self._dialer.open(self.node, PORT, timeout)
             async with self._turn(sock), asyncio.timeout(timeout):
                 self._ssh = await self._handshake(sock)
-                registered = await self._execute(_REGISTER, timeout, b"")
+                registered = await execute(self._ssh, _REGISTER, timeout, b"")
         except TimeoutError as error:
             raise self._unreachable(f"no answer within {timeout:.0f}s") from error
         except _CUT as error:
@@ -125,7 +124,8 @@ class NodeConnection(Connection):
         """As in the contract."""
         try:
             async with self._channels:
-                return await self._execute(self._as_root(command), timeout, stdin)
+                line = self._as_root(limited(command, timeout))
+                return await execute(self._require(), line, timeout, stdin)
         except _CUT as error:
             raise self._unreachable(_reason(error)) from error
 
@@ -160,10 +160,7 @@ class NodeConnection(Connection):
         Raises UnreachableError when the connection is cut inside the block.
         """
         try:
-            async with (
-                self._channels,
-                self._require().create_process(self._as_root(command), encoding=None) as process,
-            ):
+            async with self._channels, started(self._require(), self._as_root(command)) as process:
                 yield process
         except _CUT as error:
             raise self._unreachable(_reason(error)) from error
@@ -198,26 +195,6 @@ class NodeConnection(Connection):
             preferred_auth="publickey",
             keepalive_interval=15,
             keepalive_count_max=3,
-        )
-
-    async def _execute(self, line: str, timeout: float, stdin: bytes) -> CommandResult:
-        async with self._require().create_process(line, encoding=None) as process:
-            try:
-                async with asyncio.timeout(timeout):
-                    out, err, _ = await asyncio.gather(
-                        _read_bounded(process.stdout), _read_bounded(process.stderr),
-                        _feed(process.stdin, stdin),
-                    )  # fmt: skip
-                    completed = await process.wait()
-            except TimeoutError:
-                process.close()
-                return CommandResult(_TIMED_OUT, "", f"no end within {timeout:.0f}s")
-        code = completed.returncode
-        return CommandResult(
-            exit_code=code if code is not None else 255,
-            stdout=out.decode(errors="replace"),
-            stderr=err.decode(errors="replace"),
-            truncated=max(len(out), len(err)) >= OUTPUT_LIMIT,
         )
 
     def _as_root(self, command: Sequence[str]) -> str:
@@ -262,22 +239,6 @@ async def connect_until(
         await asyncio.sleep(min(pause, max(0.0, deadline - loop.time())))
         pause = min(pause * 1.5, 2.0)
     raise last
-
-
-async def _feed(stream: asyncssh.SSHWriter[bytes], data: bytes) -> None:
-    try:
-        stream.write(data)
-        await stream.drain()
-        stream.write_eof()
-    except (BrokenPipeError, ConnectionResetError):
-        return  # the command ended without reading it all; its exit code tells
-
-
-async def _read_bounded(stream: asyncssh.SSHReader[bytes]) -> bytes:
-    kept = bytearray()
-    while data := await stream.read(65536):
-        kept += data[: OUTPUT_LIMIT - len(kept)]
-    return bytes(kept)
 
 
 def _reason(error: BaseException) -> str:

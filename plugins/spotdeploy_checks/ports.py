@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -20,14 +21,17 @@ async def exchange(
     connection: Connection, port: int, side: Side, say: bytes,
     enough: Callable[[bytes], bool], limit: int,
 ) -> bytes:  # fmt: skip
-    """Connect, send `say`, and read until `enough`, the end, or `limit` bytes.
+    """Connect, send `say`, and read until `enough`, the end, or `limit` bytes. A service may speak
+    and be gone before it is told anything: what it said counts.
 
     Raises OSError when the port refuses or cuts the connection.
     """
     reader, writer = await _streams(connection, port, side)
     try:
-        writer.write(say)
-        await writer.drain()
+        if say:
+            with suppress(ConnectionError):  # what was lost is told by what can be read
+                writer.write(say)
+                await writer.drain()
         heard = b""
         while not enough(heard) and len(heard) < limit:
             data = await reader.read(min(_CHUNK, limit - len(heard)))

@@ -39,6 +39,7 @@ class Item(msgspec.Struct, frozen=True):
     title: str
     bytes: int
     complete: bool
+    """False when there may be more than what was brought back."""
     problem: str = ""
 
 
@@ -151,7 +152,8 @@ class _Box:
         data = (text or problem).encode()[:limit]
         self._room -= len(data)
         (self.folder / look.file).write_bytes(data)
-        complete = not result.truncated and len(result.stdout) < limit
+        full = look.most is not None and result.stdout.count("\n") >= look.most
+        complete = not (full or problem or result.truncated or len(result.stdout) >= limit)
         self.items.append(Item(look.file, look.title, len(data), complete, problem))
 
 

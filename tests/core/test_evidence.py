@@ -17,7 +17,7 @@ from spotdeploy.check import Check, CheckResult, CheckSettings, CommandResult, C
 from spotdeploy.config import Evidence
 from spotdeploy.errors import ProviderError, UnreachableError
 from spotdeploy.events import EvidenceKept
-from spotdeploy.inspection import LOOKS
+from spotdeploy.inspection import JOURNAL_LINES, LOOKS
 from spotdeploy.model import Node, NodeState
 from spotdeploy.noderun import NodeRun
 from spotdeploy.payload import Entry, Manifest
@@ -118,6 +118,23 @@ async def test_output_without_end_is_cut_and_said_to_be_incomplete(
     assert max(sizes) <= FILE_LIMIT
     assert sum(item.bytes for item in items) <= NODE_LIMIT
     assert not [item for item in items if item.complete]
+
+
+async def test_what_a_look_may_have_left_out_makes_it_incomplete(
+    world: Worlds, tmp_path: Path
+) -> None:
+    full = CommandResult(0, "line\n" * JOURNAL_LINES, "")
+    await collect(new_run(world(), Line(otherwise=full)), tmp_path)
+    found = index(tmp_path)
+    assert not found["journal.txt"]["complete"]
+    assert found["disk.txt"]["complete"]
+
+
+async def test_a_look_that_failed_says_why_and_is_incomplete(world: Worlds, tmp_path: Path) -> None:
+    denied = CommandResult(1, "", "dmesg: Operation not permitted")
+    await collect(new_run(world(), Line(otherwise=denied)), tmp_path)
+    item = index(tmp_path)["kernel.txt"]
+    assert (item["complete"], item["problem"]) == (False, "dmesg: Operation not permitted")
 
 
 async def test_a_node_that_ssh_never_reached_shows_its_console(

@@ -43,6 +43,33 @@ def test_a_passing_cycle_brings_back_evidence_when_asked_and_no_secret_is_in_it(
     assert report(project)["cost"]["usd"] == 0.0
 
 
+def test_a_huge_log_is_bounded_and_a_node_that_ssh_never_reached_again_shows_its_console(
+    project: Project,
+) -> None:
+    project.config["nodes"]["count"] = 2
+    project.config["payload"] |= {"reboot": True, "environment": {"API_TOKEN": "hunter-2000"}}
+    project.config["timeouts"] = {"reboot": "10s"}
+    project.config["evidence"] = {"files": ["/opt/huge.log"]}
+    project.config["checks"] = [{"type": "command", "command": "exit 7", "within": "0s"}]
+    project.entry(
+        'truncate --size 1G /opt/huge.log; echo "the end: $API_TOKEN" >> /opt/huge.log\n'
+        'echo "on the console: $API_TOKEN" > /dev/console\n'
+        'case "$(hostname)" in *-2) systemctl mask ssh.service ssh.socket;; esac'
+    )
+    done = project.cycle("--keep", "never")
+    assert done.code == 1, done
+    run = last_run(project)
+    assert not [p for p in run.rglob("*") if p.is_file() and b"hunter-2000" in p.read_bytes()]
+    indexes = {path.parent: json.loads(path.read_text()) for path in run.rglob("index.json")}
+    (dark,) = (folder for folder, items in indexes.items() if len(items) == 1)
+    assert "on the console: [redacted]" in (dark / "console.txt").read_text()
+    (huge,) = run.rglob("file_opt_huge.log")
+    assert huge.stat().st_size <= 1 << 20
+    assert huge.read_text().endswith("the end: [redacted]")
+    (item,) = (one for one in indexes[huge.parent] if one["file"] == huge.name)
+    assert not item["complete"]
+
+
 def test_a_stopped_cycle_has_its_reports_and_evidence(project: Project) -> None:
     project.config["payload"]["environment"] = {"API_TOKEN": "hunter-2000"}
     project.entry('echo "so far $API_TOKEN"; sleep 1000')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from spotdeploy.check import CheckResult
+from spotdeploy.commands import CLOSING, GRACE
 from spotdeploy.errors import UnreachableError
 from spotdeploy_checks.http import HttpCheck
 from spotdeploy_checks.log import LogCheck
@@ -34,6 +36,21 @@ WantedBy=multi-user.target
 END
 systemctl enable --quiet --now {name}.service
 """
+
+BRIEF = """
+cat > /run/{name}.py <<'END'
+import socket
+with socket.create_server(("0.0.0.0", {port})) as server:
+    while True:
+        client, _ = server.accept()
+        client.sendall(b"{say}")
+        client.close()
+END
+systemd-run --quiet --unit={name} python3 /run/{name}.py
+until ss --listening --tcp --numeric | grep -q :{port}; do sleep 0.05; done
+"""
+SESSIONS = 10
+"""How many of them sshd allows a connection, when its MaxSessions is not set."""
 
 
 @pytest.fixture
@@ -176,6 +193,46 @@ async def test_ports_are_reached_from_the_node_and_from_here(real: RealNode) -> 
         assert (await real.ask(TcpCheck, port=22, banner="^SSH-2", **{"from": side})).ok
     closed = await real.ask(TcpCheck, port=8001)
     assert "port 8001 on the node" in closed.detail
+
+
+async def test_a_service_that_speaks_and_is_gone_at_once_has_been_heard(real: RealNode) -> None:
+    await real.do(BRIEF.format(name="banner", port=7001, say="220 brief\\r\\n"))
+    answer = "HTTP/1.0 200 OK\\r\\n\\r\\nbrief"
+    await real.do(BRIEF.format(name="page", port=7002, say=answer))
+    await real.do(BRIEF.format(name="mute", port=7003, say=""))
+    for side in ("node", "here"):
+        for _ in range(10):
+            banner = await real.ask(TcpCheck, port=7001, banner="^220", **{"from": side})
+            assert (banner.ok, banner.detail) == (True, "220 brief")
+            assert (await real.ask(TcpCheck, port=7001, **{"from": side})).ok
+    for _ in range(10):
+        page = await real.ask(HttpCheck, port=7002, contains="brief")
+        assert page.ok, page
+    mute = await real.ask(HttpCheck, port=7003)
+    assert mute.detail.endswith("it closed the connection without a word")
+
+
+async def test_commands_that_never_end_are_ended_in_time_and_take_no_session(
+    real: RealNode,
+) -> None:
+    began = time.monotonic()
+    script = ["sh", "-c", "echo so far; trap '' TERM; sleep 1000"]
+    hung = await asyncio.gather(
+        *(real.connection.run(script, timeout=0.5) for _ in range(3 * SESSIONS))
+    )
+    assert {(one.exit_code, one.stdout) for one in hung} == {(124, "so far\n")}
+    assert all(one.stderr.startswith("no end within") for one in hung)
+    assert time.monotonic() - began < 60
+    assert await real.do("pgrep -c sleep || true") == "0\n"
+
+
+async def test_a_command_that_nothing_can_end_is_left_behind(real: RealNode) -> None:
+    began = time.monotonic()
+    frozen = ["sh", "-c", "kill -STOP $PPID; sleep 1000"]
+    result = await real.connection.run(frozen, timeout=0.5)
+    assert (result.exit_code, result.stderr) == (124, "no end within 0.5s")
+    assert time.monotonic() - began < 0.5 + GRACE + CLOSING + 5
+    assert await real.do("echo still here") == "still here\n"
 
 
 async def test_a_connection_cut_while_a_port_is_read_is_a_failed_answer_and_no_crash(

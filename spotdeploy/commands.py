@@ -1,0 +1,90 @@
+"""Commands on a node, over one ssh connection: bounded in output and in time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+import asyncssh
+
+from spotdeploy.check import CommandResult
+
+OUTPUT_LIMIT: Final = 1 << 20
+GRACE: Final = 3.0
+"""Seconds after its time by which a command must be gone; then it is left behind."""
+CLOSING: Final = 1.0
+"""Seconds that the other side has to close a channel. sshd closes none while its process lives,
+and a process that waits for a dead disk outlives everything."""
+SHORTEST: Final = 0.01
+"""In seconds; a limit of 0 would be none."""
+_TIMED_OUT: Final = 124
+_ENDED: Final = (_TIMED_OUT, 137, -9)
+"""How coreutils' `timeout` exits when the time was up; the last two when it had to kill."""
+
+
+def limited(command: Sequence[str], seconds: float) -> list[str]:
+    """The command, ended by the node itself when its time is up: closing the channel does not end
+    it, and each one that hangs keeps one of the few sessions that sshd allows a connection."""
+    return ["timeout", "--kill-after=1", f"{max(seconds, SHORTEST):g}", *command]
+
+
+async def execute(
+    ssh: asyncssh.SSHClientConnection, line: str, timeout: float, stdin: bytes
+) -> CommandResult:
+    """Run a line of the node's shell and wait for it, for `timeout` and `GRACE` seconds.
+
+    Raises asyncssh.Error and OSError when the connection is cut.
+    """
+    out, err = bytearray(), bytearray()
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    try:
+        async with asyncio.timeout(timeout + GRACE), started(ssh, line) as process:
+            await asyncio.gather(
+                _read_bounded(process.stdout, out), _read_bounded(process.stderr, err),
+                _feed(process.stdin, stdin),
+            )  # fmt: skip
+            code = (await process.wait()).returncode
+    except TimeoutError:
+        code = _TIMED_OUT
+    if code in _ENDED and clock() - began >= timeout:
+        code = _TIMED_OUT
+        err[:0] = f"no end within {timeout:g}s".encode() + (b"\n" if err else b"")
+    return CommandResult(
+        exit_code=code if code is not None else 255,
+        stdout=out.decode(errors="replace"),
+        stderr=err.decode(errors="replace"),
+        truncated=max(len(out), len(err)) >= OUTPUT_LIMIT,
+    )
+
+
+@asynccontextmanager
+async def started(
+    ssh: asyncssh.SSHClientConnection, line: str
+) -> AsyncIterator[asyncssh.SSHClientProcess[bytes]]:
+    """A process whose channel is closed at the end; nobody waits for that for longer than
+    `CLOSING`, whatever the process does."""
+    process = await ssh.create_process(line, encoding=None)
+    try:
+        yield process
+    finally:
+        process.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING):
+                await process.wait_closed()
+
+
+async def _feed(stream: asyncssh.SSHWriter[bytes], data: bytes) -> None:
+    try:
+        stream.write(data)
+        await stream.drain()
+        stream.write_eof()
+    except (BrokenPipeError, ConnectionResetError):
+        return  # the command ended without reading it all; its exit code tells
+
+
+async def _read_bounded(stream: asyncssh.SSHReader[bytes], kept: bytearray) -> None:
+    while data := await stream.read(65536):
+        kept += data[: OUTPUT_LIMIT - len(kept)]
