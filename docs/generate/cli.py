@@ -13,8 +13,8 @@ from spotdeploy.cli import COMMANDS, GROUPS
 HEAD: Final = """\
 # Commands
 
-What each command prints for `--help`. Every command reads `spotdeploy.toml` in the present folder
-unless `--config` names another file.
+What each command prints for `--help`. Where there is a `--config`, `spotdeploy.toml` in the present
+folder is read when it is not given.
 
 | exit code | meaning |
 |---|---|

@@ -4,9 +4,13 @@ docstrings when the site is built."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import is_dataclass
+from enum import Enum
 from inspect import isclass, isfunction
 from types import ModuleType
 from typing import Final
+
+import msgspec
 
 from spotdeploy import (
     check,
@@ -20,6 +24,7 @@ from spotdeploy import (
     testing,
     text,
 )
+from spotdeploy.testing.provider_contract import lab
 
 HEAD: Final = """\
 # Python
@@ -56,10 +61,10 @@ def _sections() -> Iterator[str]:
     for title, modules in PARTS:
         yield f"\n## {title}\n"
         for module in modules:
-            yield from (_directive(f"{module.__name__}.{name}") for name in _own(module))
+            yield from (_directive(module, name) for name in _own(module))
     yield TESTING
-    yield from (_directive(f"{testing.__name__}.{name}") for name in dir(testing))
-    yield _directive("spotdeploy.testing.provider_contract.lab.LabFixtures")
+    yield from (_directive(testing, name) for name in dir(testing))
+    yield _directive(lab, "LabFixtures")
 
 
 def _own(module: ModuleType) -> Iterator[str]:
@@ -70,5 +75,12 @@ def _own(module: ModuleType) -> Iterator[str]:
             yield name
 
 
-def _directive(path: str) -> str:
-    return f"\n::: {path}\n"
+def _directive(module: ModuleType, name: str) -> str:
+    """What mkdocstrings fills in. Of plain data, each attribute is one line."""
+    one_line = "    options: { separate_signature: false }\n" if _plain(module, name) else ""
+    return f"\n::: {module.__name__}.{name}\n{one_line}"
+
+
+def _plain(module: ModuleType, name: str) -> bool:
+    value = getattr(module, name)
+    return isclass(value) and (issubclass(value, (msgspec.Struct, Enum)) or is_dataclass(value))
