@@ -168,7 +168,8 @@ class Journal:
         )
 
     def seen(self, nodes: Iterable[Node], deployment: str) -> None:
-        """Note that a listing showed these nodes, known before or not."""
+        """Note that a listing showed these nodes, known before or not; one that was said to be
+        gone is not."""
         with self._transaction():
             for node in nodes:
                 self._record(node, deployment, "", "")
@@ -203,7 +204,7 @@ class Journal:
         self._db.execute(
             "INSERT INTO node (provider, location, id, deployment, run, token, name, made_at,"
             " seen_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET seen_at = excluded.seen_at",
+            " ON CONFLICT DO UPDATE SET seen_at = excluded.seen_at, gone_at = NULL, gone_by = NULL",
             (
                 *(node.provider, node.location, node.id, deployment, run, token, node.name),
                 *(now, now),

@@ -2,7 +2,8 @@
 
 What to destroy is the union of what the cloud lists under our label and what the journal knows.
 A node absent from one listing is not gone: absence counts once the provider's listings have had
-`settle_seconds` to catch up since the last create call, and must then be seen again. A create call
+`settle_seconds` to catch up since the last create call, and must then be seen again; and a node
+that the journal knows is asked to end by its id before any listing may prove it gone. A create call
 whose answer is not known may have taken effect just before the destroy began.
 """
 
@@ -85,9 +86,10 @@ class Sweep:
         self._only = only
         self._known = {node.id: node for node in map(_as_node, self._journalled())}
         self._asked: set[str] = set()
+        self._tried: set[str] = set()
         self._listings = 0
         self._first_listed_at = math.inf
-        self._destroyed: list[Node] = []
+        self._destroyed: dict[str, Node] = {}
         self._released: list[Resource] = []
         self._things: Sequence[Resource] = ()
         self._expected = bool(self._known) or bool(self._open_intents())
@@ -110,7 +112,7 @@ class Sweep:
                 raise
             self._words = error.message
         return Receipt(
-            destroyed=tuple(self._destroyed),
+            destroyed=tuple(self._destroyed.values()),
             proofs=tuple(self._proofs()),
             released=tuple(self._released),
             listings=listings,
@@ -131,9 +133,9 @@ class Sweep:
                 await self._outage(error)
                 continue
             await self._end(listed)
-            await self._release(listed)
+            released = await self._release(listed)
             rounds += 1
-            if listed or self._known or self._things or asked_at < self._trusted_from():
+            if listed or not released or asked_at < self._trusted_from():
                 proofs = 0
                 await asyncio.sleep(0 if rounds == 1 else self._location.provider.poll_seconds)
                 continue
@@ -151,10 +153,12 @@ class Sweep:
         listed = [n for n in found if n.state is not NodeState.GONE and self._wanted(n.id)]
         self._session.journal.seen(listed, self._session.deployment)
         here = {node.id for node in listed}
+        for id_ in here & self._destroyed.keys():
+            del self._destroyed[id_]  # one listing only lacked it
         self._known |= {node.id: node for node in listed}
         self._expected |= bool(listed)
         if asked_at >= self._trusted_from():
-            for id_ in self._known.keys() - here:
+            for id_ in (self._known.keys() & self._tried) - here:
                 self._gone(self._known.pop(id_))
         return listed
 
@@ -169,6 +173,7 @@ class Sweep:
         """Destroy what is listed, and once what only the journal knows."""
         wanted = {node.id for node in listed if node.state is not NodeState.GOING}
         wanted |= self._known.keys() - {node.id for node in listed} - self._asked
+        self._tried |= self._known.keys()
         try:
             await self._location.destroy([n for n in self._known.values() if n.id in wanted])
             self._asked |= wanted
@@ -177,20 +182,28 @@ class Sweep:
         except ProviderError as error:
             self._say(f"destroying in {self._location}: {error.message}")
 
-    async def _release(self, listed: Sequence[Node]) -> None:
+    async def _release(self, listed: Sequence[Node]) -> bool:
+        """Release what is left once the nodes are gone. True when the cloud said that there is
+        nothing: no answer is no proof."""
         if listed or self._known or self._only is not None:
-            return
+            return not self._known
         try:
             self._things = await self._location.leftovers(self._session.scope)
+            self._expected |= bool(self._things)
             await self._location.release(self._things)
         except CredentialsError:
             raise
         except ProviderError as error:
+            if not self._expected:
+                raise
             self._say(f"releasing leftovers in {self._location}: {error.message}")
-        self._released += [thing for thing in self._things if thing not in self._released]
+            return False
+        finally:
+            self._released += [thing for thing in self._things if thing not in self._released]
+        return not self._things
 
     def _gone(self, node: Node) -> None:
-        self._destroyed.append(node)
+        self._destroyed[node.id] = node
         label = "".join(f"{key}={value}" for key, value in self._session.scope.items())
         by = f"absent from listing {self._listings} of {self._location} by {label}"
         self._session.journal.gone(*self._location.key, [node.id], by)
@@ -235,14 +248,14 @@ class Sweep:
             self._session.bus.emit(Note(text=words, warning=True))
 
     def _proofs(self) -> list[Proof]:
-        ids = {node.id for node in self._destroyed}
         return [
             Proof(
                 known.id, known.name, known.provider, known.location, known.made_at,
                 known.seen_at, known.gone_at, known.gone_by,
             )
             for known in self._session.journal.nodes(self._session.deployment, gone=True)
-            if (known.provider, known.location) == self._location.key and known.id in ids
+            if (known.provider, known.location) == self._location.key
+            and known.id in self._destroyed
             and known.gone_at is not None and known.gone_by is not None
         ]  # fmt: skip
 

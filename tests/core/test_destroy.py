@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from world import World
 
-from spotdeploy.errors import CredentialsError, LostReplyError
+from spotdeploy.errors import CredentialsError, LostReplyError, ProviderError
 from spotdeploy.journal import Journal
 from spotdeploy.model import Market, Node, NodeState, Offer
 from spotdeploy.phases.destroy import destroy
@@ -63,6 +63,51 @@ async def test_what_only_the_journal_knows_is_ended_once_and_then_waited_for(
     assert (await here.destroy()).clean
     assert here.cloud.count("destroy") == 1
     assert here.existing() == 0
+
+
+@pytest.mark.parametrize("call", ["leftovers", "release"])
+async def test_leftovers_that_cannot_be_asked_for_are_never_called_released(
+    world: Worlds, call: str
+) -> None:
+    here = world(patience="800ms")
+    await here.create()
+    here.cloud.script(faults.Outage(call=call, times=0))
+    receipt = await here.destroy()
+    assert not receipt.clean
+    assert "internal error" in receipt.left[0]
+    assert here.existing() == 1
+    here.cloud.heal()
+    assert (await here.destroy()).clean
+    assert here.existing() == 0
+
+
+async def test_a_cloud_that_never_names_its_leftovers_is_an_error_where_nothing_is_known(
+    world: Worlds,
+) -> None:
+    here = world(faults=[faults.Outage(call="leftovers", times=0)])
+    with pytest.raises(ProviderError, match="internal error"):
+        await here.destroy()
+
+
+async def test_a_node_that_one_listing_lacked_is_proven_gone_once_and_after_it_was_last_seen(
+    world: Worlds,
+) -> None:
+    here = world()
+    await here.create()
+    here.cloud.script(faults.Blink(nodes=3, at=2), faults.SlowGoing(seconds=1.5))
+    receipt = await here.destroy()
+    assert receipt.clean
+    assert len(receipt.destroyed) == len(receipt.proofs) == 3
+    assert all(proof.seen_at < proof.gone_at for proof in receipt.proofs)
+
+
+async def test_what_the_journal_knows_is_asked_to_end_even_when_listings_never_show_it(
+    world: Worlds,
+) -> None:
+    here = world(faults=[faults.Unlisted(seconds=9e9)])
+    await here.create()
+    assert (await here.destroy()).clean
+    assert here.machines() == 0
 
 
 async def test_other_deployments_are_never_touched(world: Worlds) -> None:

@@ -54,6 +54,15 @@ def test_a_node_seen_gone_is_no_longer_among_the_nodes(journal: Journal) -> None
     assert [one.gone_by for one in journal.nodes("demo", gone=True)] == ["a listing", None]
 
 
+def test_a_node_listed_after_it_was_said_to_be_gone_is_among_the_nodes_again(
+    journal: Journal,
+) -> None:
+    journal.settle("t", "demo", "r", [node("a")])
+    journal.gone("fake", "here", ["a"], "a listing")
+    journal.seen([node("a")], "demo")
+    assert [(one.id, one.gone_by) for one in journal.nodes("demo")] == [("a", None)]
+
+
 def test_deployments_do_not_see_one_another(journal: Journal) -> None:
     journal.settle("t", "demo", "r", [node("a")])
     assert journal.nodes("other") == []

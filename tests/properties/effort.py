@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 USUAL = settings(
     max_examples=80,
@@ -13,3 +13,6 @@ USUAL = settings(
 )
 FEW = settings(USUAL, max_examples=25)
 """For properties that start a process or write many files."""
+MANY = settings(USUAL, max_examples=250, phases=[Phase.explicit, Phase.generate])
+"""For the properties that matter most, where one example takes milliseconds. A failure is shown
+as it was found: to make it smaller takes minutes."""
