@@ -60,7 +60,7 @@ class _Page:
         tables = {key: one for key, one in self._properties.items() if "$ref" in one}
         single = [key for key in self._properties if key not in (*tables, "checks", "provider")]
         yield HEAD
-        yield "\n## Without a table\n\n" + self._shapes.key_table(self._schema, single)
+        yield "\n## Top level\n\n" + self._shapes.key_table(self._schema, single)
         for key, table in tables.items():
             yield self._table(f"\n## `[{key}]`\n", self._shapes.resolve(table))
         yield from self._of_checks()
