@@ -8,7 +8,7 @@ from typing import Final
 
 from docs.generate.shapes import Schema, Shapes
 from spotdeploy import reference
-from spotdeploy.registry import Registry
+from spotdeploy.registry import BUNDLED, Registry
 from spotdeploy.schema import build_schema
 
 HEAD: Final = """\
@@ -65,7 +65,7 @@ class _Page:
             yield self._table(f"\n## `[{key}]`\n", self._shapes.resolve(table))
         yield from self._of_checks()
         for name, table in self._properties["provider"]["properties"].items():
-            if name not in ELSEWHERE:
+            if name in BUNDLED and name not in ELSEWHERE:  # others may be installed here as well
                 title = f"\n## `[provider.{name}]`\n"
                 yield self._table(title, self._shapes.resolve(table))
         text = (reference.source() / reference.CONFIG).read_text(encoding="utf-8")
