@@ -119,6 +119,11 @@ class Check(ABC, Generic[S]):
         back with the evidence. Must be the same each time."""
         return ()
 
+    def files(self) -> Sequence[Path]:
+        """Files and folders of this computer that this check reads: `cycle --watch` runs again when
+        one of them changes, comes or goes. Must be the same each time."""
+        return ()
+
     def objection(self, manifest: Manifest) -> str:
         """Why this check cannot pass with such a payload, for a refusal before anything is made;
         empty when it may. Asks no node."""

@@ -1,35 +1,55 @@
-"""Waiting until the config or the payload changes."""
+"""Waiting until the config, the payload or a file that a check reads changes."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from spotdeploy import digests, payload
-from spotdeploy.config import Settings
 from spotdeploy.config_load import load
 from spotdeploy.digests import Digests
 from spotdeploy.errors import SpotdeployError
+from spotdeploy.prepare import read_checks
+from spotdeploy.registry import Registry
 
 DEBOUNCE_MS = 300
 """An editor's several steps of one save count as one change."""
 
 
+@dataclass(frozen=True)
+class _Sources:
+    """What a cycle is made of, besides the config."""
+
+    payload: Path
+    uploads: tuple[Path, ...]
+    checks: tuple[Path, ...]
+    """What checks read."""
+    state: Path
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        return (self.payload, *self.uploads, *self.checks)
+
+
 def fingerprint(config: Path) -> str:
-    """What a cycle depends on, as one word: the config's text and the payload's digest.
+    """What a cycle depends on, as one word: the config's text, the payload's digest and the files
+    that checks read.
 
     A config or payload that is missing or wrong has a fingerprint too. Blocks while it reads.
     """
-    text = config.read_bytes() if config.is_file() else b""
+    whole = hashlib.sha256(config.read_bytes() if config.is_file() else b"")
     try:
-        settings = load(config)
-        kept = Digests(settings.state / digests.FILE)
-        digest = payload.build(*_sources(settings), digests=kept).digest
+        sources = _sources(config)
+        for part in _parts(sources.checks):
+            whole.update(b"\0" + part)
+        kept = Digests(sources.state / digests.FILE)
+        digest = payload.build(sources.payload, sources.uploads, digests=kept).digest
     except (SpotdeployError, OSError) as error:
         digest = str(error)
-    return hashlib.sha256(text + b"\0" + digest.encode()).hexdigest()
+    return hashlib.sha256(whole.digest() + digest.encode()).hexdigest()
 
 
 async def until_changed(config: Path, since: str, ready: Callable[[], None] = lambda: None) -> str:
@@ -71,10 +91,10 @@ def _watched(config: Path) -> list[tuple[Path, bool]]:
     file, so its folder is watched and not the file."""
     watched = {config.resolve().parent: False}
     try:
-        root, uploads = _sources(load(config))
+        sources = _sources(config).all
     except SpotdeployError:
-        root, uploads = config, []
-    for path in (root, *uploads):
+        sources = ()
+    for path in sources:
         if path.is_dir():
             watched[path.resolve()] = True
         elif path.parent.is_dir():
@@ -82,6 +102,24 @@ def _watched(config: Path) -> list[tuple[Path, bool]]:
     return list(watched.items())
 
 
-def _sources(settings: Settings) -> tuple[Path, list[Path]]:
+def _sources(config: Path) -> _Sources:
+    settings = load(config)
     wanted = settings.config.payload
-    return settings.resolve(wanted.path), [settings.resolve(path) for path in wanted.upload]
+    checks = read_checks(Registry(settings.folder), settings)
+    return _Sources(
+        settings.resolve(wanted.path),
+        tuple(settings.resolve(path) for path in wanted.upload),
+        tuple(dict.fromkeys(path for check in checks for path in check.files())),
+        settings.state,
+    )
+
+
+def _parts(paths: Iterable[Path]) -> Iterator[bytes]:
+    """Names and digests of files, in an order of their own. What Python or an editor keeps beside
+    them does not count."""
+    for path in paths:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            below = file.relative_to(path).parts
+            noise = any(part.startswith((".", "__pycache__")) for part in below)
+            if file.is_file() and not noise:
+                yield str(file).encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest()

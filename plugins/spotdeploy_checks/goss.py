@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,6 +73,10 @@ class GossCheck(Check[GossSettings]):
         """As in the contract."""
         return f"goss {plain(self.settings.file, limit=80)}"
 
+    def files(self) -> Sequence[Path]:
+        """As in the contract."""
+        return (self._file,)
+
     def objection(self, manifest: Manifest) -> str:
         """A missing file, or a shipped goss that cannot be run."""
         shipped = {f"/opt/{entry.path}": entry.mode for entry in manifest.entries}
@@ -85,7 +90,7 @@ class GossCheck(Check[GossSettings]):
         """As in the contract."""
         del node
         try:
-            file = (self.folder / Path(self.settings.file).expanduser()).read_bytes()
+            file = self._file.read_bytes()
         except OSError as error:
             words = f"file: {self.settings.file} cannot be read: {error.strerror}"
             return self.failed(words, final=True)
@@ -96,6 +101,10 @@ class GossCheck(Check[GossSettings]):
             command(self.settings), timeout=self.settings.timeout, stdin=file
         )
         return self._judged(result)
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / Path(self.settings.file).expanduser()
 
     def _judged(self, result: CommandResult) -> CheckResult:
         if result.exit_code == 127 and _ABSENT in result.stderr:

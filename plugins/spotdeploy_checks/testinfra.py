@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -58,6 +59,14 @@ class InfraTestCheck(Check[InfraTestSettings]):
     def title(self) -> str:
         """As in the contract."""
         return f"testinfra {plain(', '.join(self.settings.files), limit=80)}"
+
+    def files(self) -> Sequence[Path]:
+        """As in the contract; each conftest.py that pytest would read counts too."""
+        named = [self.folder / Path(_path(file)).expanduser() for file in self.settings.files]
+        above = (folder for path in named for folder in (path, *path.parents))
+        inside = (folder for folder in above if folder.is_relative_to(self.folder))
+        shared = [folder / "conftest.py" for folder in inside if folder.suffix != ".py"]
+        return tuple(dict.fromkeys((*named, *shared)))
 
     def objection(self, manifest: Manifest) -> str:
         """Whatever this computer lacks."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, NoReturn
+import sys
+from typing import Final, NoReturn, TextIO
 
 import typer
 
@@ -48,11 +49,12 @@ def repeat(wish: Wish, times: int) -> NoReturn:
 
 
 def watch_and_run(wish: Wish) -> NoReturn:
-    """Run a cycle, then another each time the config or the payload changed, until stopped."""
+    """Run a cycle, then another each time something it is made of changed, until stopped."""
     try:
         while True:
             seen = fingerprint(wish.config)
-            if _one(wish, stay=True) == Verdict.STOPPED.exit_code:
+            code = _one(wish, sys.stdout if wish.json else None, stay=True)
+            if code == Verdict.STOPPED.exit_code:
                 break
             asyncio.run(_wait(wish, seen))
     except KeyboardInterrupt:
@@ -65,11 +67,11 @@ def worst(codes: list[int]) -> int:
     return min(codes, key=WORST_FIRST.index, default=0)
 
 
-def _one(wish: Wish, *, stay: bool = False) -> int:
+def _one(wish: Wish, data: TextIO | None = None, *, stay: bool = False) -> int:
     """The exit code of one cycle. A refusal is shown; a mistake in the config ends it all, unless
     the next change may mend it."""
     try:
-        return perform(wish, run_cycle).exit_code
+        return perform(wish, run_cycle, data).exit_code
     except SpotdeployError as error:
         if error.exit_code == USAGE and not stay:
             raise
@@ -79,8 +81,10 @@ def _one(wish: Wish, *, stay: bool = False) -> int:
 
 async def _wait(wish: Wish, seen: str) -> None:
     def say() -> None:
-        wish.screen_stream.write(f"waiting for a change in {wish.config.name} or the payload; "
-                                 "Ctrl-C to stop\n")  # fmt: skip
+        wish.screen_stream.write(
+            f"waiting for a change in {wish.config.name}, the payload or the files of checks; "
+            "Ctrl-C to stop\n"
+        )
         wish.screen_stream.flush()
 
     await until_changed(wish.config, seen, say)

@@ -67,14 +67,13 @@ def conduct(wish: Wish, operation: Operation) -> None:
 
     Raises SpotdeployError for what was refused.
     """
-    outcome = perform(wish, operation)
-    if wish.json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(outcome)).decode())
+    outcome = perform(wish, operation, sys.stdout if wish.json else None)
     raise typer.Exit(outcome.exit_code)
 
 
-def perform(wish: Wish, operation: Operation) -> Outcome:
-    """Run an operation from beginning to end, its reports included, and say how it ended.
+def perform(wish: Wish, operation: Operation, data: TextIO | None = None) -> Outcome:
+    """Run an operation from beginning to end, its reports included, and say how it ended. What
+    report.json holds is written to `data` too, even for a run that was refused once it had begun.
 
     Raises SpotdeployError for what was refused.
     """
@@ -84,7 +83,7 @@ def perform(wish: Wish, operation: Operation) -> Outcome:
     keep: Keep = wish.keep or settings.config.keep  # type: ignore[assignment]  # KeepChoice's values
     plan = read_plan(registry, settings) if wish.needs_plan else EMPTY_PLAN
     redactor = read_redactor(registry, settings, providers, plan.checks)
-    with recording(wish.screen_stream, redactor, wish.events) as record:
+    with recording(wish.screen_stream, redactor, wish.events, data=data) as record:
         with (
             locked(settings.config.deployment, wish.command),
             opened(settings, registry, providers, record.bus, redactor) as session,

@@ -27,7 +27,10 @@ def command(
         int, typer.Option("--repeat", min=1, help="Run so many cycles and compare them.")
     ] = 1,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Run again when the config or the payload changes.")
+        bool,
+        typer.Option(
+            "--watch", help="Run again when the config, the payload or a check's file changes."
+        ),
     ] = False,
     json: Json = False,
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from spotdeploy.cost import Cost, by_provider, total
+from spotdeploy.events import OfferTried
 from spotdeploy.model import Node
 from spotdeploy.report.story import Lane, Story, paid
 from spotdeploy.verdict import Outcome, Receipt
@@ -47,6 +48,19 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The folder, relative to the run's."""
 
 
+class TryReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One create call: what was asked, what came, and why not more in the cloud's own words."""
+
+    provider: str
+    location: str
+    zone: str | None = None
+    size: str = ""
+    market: str = ""
+    asked: int = 0
+    got: int = 0
+    refusal: str = ""
+
+
 class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     """A whole run. Times are Unix seconds; `usd` is USD."""
 
@@ -70,6 +84,8 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     receipts: tuple[Receipt, ...] = ()
     kept: tuple[Node, ...] = ()
     """Nodes that still ran when the command ended."""
+    tries: tuple[TryReport, ...] = ()
+    """The create calls, in their order."""
 
     @property
     def seconds(self) -> float:
@@ -96,6 +112,26 @@ def compose(
         wanted=story.wanted, checks=story.checks, cost=total(spans), costs=by_provider(spans),
         nodes=tuple(_node(lane) for lane in story.lanes),
         receipts=source.receipts if source else (), kept=source.kept if source else (),
+        tries=tuple(_try(one) for one in story.tries),
+    )  # fmt: skip
+
+
+def encode(report: RunReport) -> bytes:
+    """The one form in which a run is given to programs: report.json, and the `--json` of what
+    makes, verifies, destroys or reports it."""
+    return msgspec.json.format(msgspec.json.encode(report)) + b"\n"
+
+
+def report_schema_text() -> str:
+    """The JSON Schema of that form, as indented JSON."""
+    schema = msgspec.json.schema(RunReport)
+    return msgspec.json.format(msgspec.json.encode(schema)).decode()
+
+
+def _try(told: OfferTried) -> TryReport:
+    return TryReport(
+        provider=told.provider, location=told.location, zone=told.zone, size=told.size,
+        market=told.market, asked=told.asked, got=told.got, refusal=told.refusal,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import msgspec
 from spotdeploy.duration import spell
 from spotdeploy.errors import HostError
 from spotdeploy.journal import RunRecord
-from spotdeploy.report.data import NodeReport, RunReport
+from spotdeploy.report.data import NodeReport, RunReport, encode
 from spotdeploy.report.nodes import table
 from spotdeploy.report.record import EVENTS, JUNIT, PAGE, REPORT
 from spotdeploy.report.runs import RUNS, read_report, read_story, written_report
@@ -50,7 +50,7 @@ def show_report(
     if junit is not None:
         _write(junit, junit_xml(story, report))
     if as_json:
-        text = msgspec.json.format(msgspec.json.encode(report)).decode()
+        text = encode(report).decode().rstrip()
     else:
         names = (PAGE, JUNIT, REPORT, EVENTS)
         files = [f"  {folder / name}" for name in names if (folder / name).exists()]

@@ -46,8 +46,10 @@ def recording(
     redactor: Redactor,
     events: str | None = None,
     environment: Mapping[str, str] = os.environ,
+    data: TextIO | None = None,
 ) -> Iterator[Recording]:
-    """Listen to a run; at the end, however it ends, write the reports of what began.
+    """Listen to a run; at the end, however it ends, write the reports of what began, and what
+    report.json holds to `data` as well.
 
     Trouble with a report is a warning on standard error and changes nothing else.
     """
@@ -67,8 +69,9 @@ def recording(
         if extra is not None:
             extra.close()
         if record.folder is not None:
-            for problem in _finish(record, record.folder, stream, environment):
-                sys.stderr.write(f"warning: {problem}\n")
+            problems = _finish(record, record.folder, stream, environment)
+            problems += _hand_over(record.folder, data) if data else []
+            sys.stderr.writelines(f"warning: {problem}\n" for problem in problems)
 
 
 def _finish(
@@ -89,3 +92,15 @@ def _finish(
     except Exception as error:  # noqa: BLE001  # a report never changes how a run ended
         problems.append(f"no summary for GitHub: {type(error).__name__}: {error}")
     return problems
+
+
+def _hand_over(folder: Path, data: TextIO) -> list[str]:
+    from spotdeploy.report.data import encode
+    from spotdeploy.report.runs import read_report
+
+    try:
+        data.write(encode(read_report(folder)).decode())
+        data.flush()
+    except Exception as error:  # noqa: BLE001  # a report never changes how a run ended
+        return [f"no JSON: {type(error).__name__}: {error}"]
+    return []

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
-from spotdeploy.report.data import RunReport, compose
+from spotdeploy.report.data import RunReport, compose, encode
 from spotdeploy.report.record import JUNIT, PAGE, REPORT
 from spotdeploy.report.runs import read_story, written_report
 from spotdeploy.report.story import Story
@@ -26,7 +24,7 @@ def write_reports(folder: Path, outcome: Outcome | None = None) -> list[str]:
     except Exception as error:  # noqa: BLE001  # see the module's first line
         return [f"no reports: {_words(error)}"]
     jobs: dict[str, Callable[[], bytes]] = {
-        REPORT: lambda: msgspec.json.format(msgspec.json.encode(report)) + b"\n",
+        REPORT: lambda: encode(report),
         JUNIT: lambda: junit_xml(story, report),
         PAGE: lambda: html_page(story, report, folder),
     }

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from spotdeploy.journal import Journal
@@ -94,6 +95,34 @@ def test_a_cycle_over_its_limit_is_refused_and_reported(project: Path) -> None:
     assert "nodes.max_price" in done.stderr
     shown = spotdeploy(project, "report")
     assert "REFUSED" in shown.stdout
+
+
+def test_a_refused_run_is_data_too_and_the_reason_stays_on_standard_error(project: Path) -> None:
+    config = project / "spotdeploy.toml"
+    config.write_text("max_cost = 0.01\n" + config.read_text() + "[provider.fake]\nprices = {}\n")
+    done = spotdeploy(project, "cycle", "--json")
+    assert done.returncode == 2, done
+    report = json.loads(done.stdout)
+    assert (report["verdict"], report["exit_code"], report["nodes"]) == ("refused", 2, [])
+    assert "max_cost is $0.0100" in report["words"]
+    assert "error: max_cost is $0.0100" in done.stderr
+
+
+def test_a_run_that_never_began_prints_no_data(project: Path) -> None:
+    (project / "spotdeploy.toml").write_text("deployment = 3\n")
+    done = spotdeploy(project, "cycle", "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+
+
+def test_what_a_run_prints_as_data_keeps_the_schema(project: Path) -> None:
+    schema = json.loads(spotdeploy(project, "schema", "--report").stdout)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for command in ("report", "destroy"):
+        data = json.loads(spotdeploy(project, command, "--json").stdout)
+        jsonschema.validate(data, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**data, "nodes": [{"verdict": 3}]}, schema)
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("list",), ("history",)])

@@ -42,6 +42,48 @@ def break_config(config: Path) -> None:
     config.write_text("this is no TOML")
 
 
+def edit_goss_file(config: Path) -> None:
+    (config.parent / "goss.yaml").write_text("port: {}\n")
+
+
+def edit_test_file(config: Path) -> None:
+    (config.parent / "tests" / "test_node.py").write_text("def test_it(host): assert host\n")
+
+
+def add_conftest(config: Path) -> None:
+    (config.parent / "tests" / "conftest.py").write_text("")
+
+
+def lose_test_file(config: Path) -> None:
+    (config.parent / "tests" / "test_node.py").unlink()
+
+
+@pytest.mark.parametrize("change", [edit_goss_file, edit_test_file, add_conftest, lose_test_file])
+async def test_a_change_of_a_file_that_a_check_reads_is_seen(
+    config: Path, change: Callable[[Path], None]
+) -> None:
+    (config.parent / "tests").mkdir()
+    (config.parent / "tests" / "test_node.py").write_text("def test_it(host): pass\n")
+    (config.parent / "goss.yaml").write_text("file: {}\n")
+    with config.open("a") as file:
+        file.write('[[checks]]\ntype = "goss"\nfile = "goss.yaml"\n')
+        file.write('[[checks]]\ntype = "testinfra"\nfiles = ["tests/test_node.py::test_it"]\n')
+    await test_a_change_is_seen(config, change)
+
+
+def test_what_python_leaves_beside_tests_is_no_change(config: Path) -> None:
+    tests = config.parent / "tests"
+    (tests / "__pycache__").mkdir(parents=True)
+    with config.open("a") as file:
+        file.write('[[checks]]\ntype = "testinfra"\nfiles = ["tests"]\n')
+    before = fingerprint(config)
+    (tests / "__pycache__" / "test_node.pyc").write_bytes(b"x")
+    (tests / ".test_node.py.swp").write_bytes(b"x")
+    assert fingerprint(config) == before
+    (tests / "test_node.py").write_text("")
+    assert fingerprint(config) != before
+
+
 @pytest.mark.parametrize("change", [replace_config, change_payload, add_deep_file, break_config])
 async def test_a_change_is_seen(config: Path, change: Callable[[Path], None]) -> None:
     before = fingerprint(config)

@@ -172,8 +172,19 @@ def test_output_that_is_no_text_and_has_no_end_breaks_nothing(project: Project) 
     assert len(done.out) < 20_000
 
 
+def test_every_command_prints_a_run_in_the_one_form(project: Project) -> None:
+    project.write()
+    for command in ("create", "verify", "destroy"):
+        done = project.run(command, "--json")
+        assert done.code == 0, done
+        assert (done.json()["command"], done.json()["verdict"]) == (command, "passed")
+        assert done.out == project.run("report", "--json").out
+
+
 def test_json_prints_data_only(project: Project) -> None:
     done = project.cycle("--json", "--keep", "never")
     assert done.code == 0, done
+    (written,) = project.folder.glob(".spotdeploy/runs/*/report.json")
+    assert done.out == written.read_text()
     assert done.json()["verdict"] == "passed"
     assert project.nodes() == []
