@@ -121,7 +121,7 @@ class Sweep:
         )
 
     async def _until_empty(self) -> int:
-        proofs, rounds = 0, 0
+        proofs = 0
         while True:
             asked_at = time.time()
             try:
@@ -132,12 +132,13 @@ class Sweep:
                 proofs = 0
                 await self._outage(error)
                 continue
+            done = len(self._asked) + len(self._released)
             await self._end(listed)
             released = await self._release(listed)
-            rounds += 1
             if listed or not released or asked_at < self._trusted_from():
                 proofs = 0
-                await asyncio.sleep(0 if rounds == 1 else self._location.provider.poll_seconds)
+                if len(self._asked) + len(self._released) == done:  # else look at once what it did
+                    await asyncio.sleep(self._location.provider.poll_seconds)
                 continue
             proofs += 1
             if proofs == PROOFS:
@@ -158,8 +159,8 @@ class Sweep:
         self._known |= {node.id: node for node in listed}
         self._expected |= bool(listed)
         if asked_at >= self._trusted_from():
-            for id_ in (self._known.keys() & self._tried) - here:
-                self._gone(self._known.pop(id_))
+            gone = (self._known.keys() & self._tried) - here
+            self._gone([self._known.pop(id_) for id_ in gone])
         return listed
 
     async def _outage(self, error: ProviderError) -> None:
@@ -202,15 +203,16 @@ class Sweep:
             self._released += [thing for thing in self._things if thing not in self._released]
         return not self._things
 
-    def _gone(self, node: Node) -> None:
-        self._destroyed[node.id] = node
+    def _gone(self, nodes: Sequence[Node]) -> None:
+        self._destroyed |= {node.id: node for node in nodes}
         label = "".join(f"{key}={value}" for key, value in self._session.scope.items())
         by = f"absent from listing {self._listings} of {self._location} by {label}"
-        self._session.journal.gone(*self._location.key, [node.id], by)
-        event = NodeDestroyed(
-            node=node.id, name=node.name, provider=node.provider, location=node.location
-        )
-        self._session.bus.emit(event)
+        self._session.journal.gone(*self._location.key, [node.id for node in nodes], by)
+        for node in nodes:
+            event = NodeDestroyed(
+                node=node.id, name=node.name, provider=node.provider, location=node.location
+            )
+            self._session.bus.emit(event)
 
     def _close(self, asked_at: float) -> None:
         if self._only is None:

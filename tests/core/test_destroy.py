@@ -17,6 +17,7 @@ from spotdeploy.phases.destroy import destroy
 from spotdeploy.session import new_batch
 from spotdeploy.testing.fake import faults
 from spotdeploy.testing.fake.faults import AnyFault
+from spotdeploy.testing.fake.provider import FakeProvider
 
 Worlds = Callable[..., World]
 OFFER = Offer("fake", "here", "a", "small", Market.SPOT)
@@ -108,6 +109,17 @@ async def test_what_the_journal_knows_is_asked_to_end_even_when_listings_never_s
     await here.create()
     assert (await here.destroy()).clean
     assert here.machines() == 0
+
+
+async def test_what_was_just_ended_or_released_is_looked_at_again_at_once(
+    world: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakeProvider, "poll_seconds", 60.0)
+    here = world(patience="10s", faults=[faults.SlowGoing(seconds=0), faults.OrphanDisk()])
+    await here.create()
+    receipt = await here.destroy()
+    assert receipt.clean, receipt.left
+    assert len(receipt.released) > 0
 
 
 async def test_other_deployments_are_never_touched(world: Worlds) -> None:

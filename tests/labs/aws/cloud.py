@@ -222,7 +222,16 @@ class Cloud:
             if not reply.ok:
                 return reply
             self.went(fresh)
-        return answer(Element(named("TerminateInstancesResponse")))
+        root = Element(named("TerminateInstancesResponse"))
+        holder = Element(named("instancesSet"))
+        root.append(holder)
+        for id_ in ids:
+            item = Element(named("item"))
+            put(item, "instanceId", id_)
+            put(item, "currentState/code", "32")
+            put(item, "currentState/name", "shutting-down")
+            holder.append(item)
+        return answer(root)
 
     def went(self, ids: list[str], reason: str = "") -> None:
         """Note that these instances end now, and why."""
@@ -237,7 +246,8 @@ class Cloud:
         """Late to list, slow to end, and truthful about who ended it."""
         self._refuse_unseen(call.listed("InstanceId"))
         wanted = call.filters().get("instance-state-name")
-        reply = self.forward(call, _also_terminated(call))
+        going = any(i.region == call.region and self._going(i) for i in self.known.values())
+        reply = self.forward(call, _also_terminated(call) if going else dict(call.parameters))
         if not reply.ok:
             return reply
         root = reply.xml()
