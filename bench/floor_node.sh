@@ -4,15 +4,15 @@
 set -euo pipefail
 namespace=$1 address=$2 key=$3 payload=$4 stable=$5
 on_node() {
-    nsenter --net="$namespace" ssh -F /dev/null -i "$key" -o BatchMode=yes -o ConnectTimeout=2 \
-        -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR \
-        "root@$address" "$@"
+    nsenter --net="$namespace" ssh -F /dev/null -i "$key" -o BatchMode=yes \
+        -o ConnectTimeout="${patience:-30}" -o StrictHostKeyChecking=no \
+        -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR "root@$address" "$@"
 }
-until on_node true 2>/dev/null; do sleep 0.1; done
+until patience=2 on_node true 2>/dev/null; do sleep 0.1; done
 tar -C "$payload" -cf - . | on_node 'mkdir -p /opt/spotdeploy/payload && tar -C /opt/spotdeploy/payload -xf -'
 on_node 'touch /run/before; SPOTDEPLOY_NODE_ID=floor python3 -B /opt/spotdeploy/payload/scripts/deploy_services.py' >/dev/null
 on_node 'systemctl --no-block reboot' || true
-until [ "$(on_node 'test -e /run/before || echo after' 2>/dev/null)" = after ]; do sleep 0.1; done
+until [ "$(patience=2 on_node 'test -e /run/before || echo after' 2>/dev/null)" = after ]; do sleep 0.1; done
 on_node 'systemctl is-system-running --wait' >/dev/null
 until on_node 'systemctl is-active --quiet bacalhau sensor-generator' 2>/dev/null; do sleep 0.1; done
 sleep "$stable"
