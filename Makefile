@@ -3,6 +3,7 @@
 #   make test    set up, then every test
 #   make faults  set up, then every fault case, and write docs/faults.md
 #   make docs    set up, then build the documentation into site/
+#   make bench   set up, then measure beside other tools and write docs/benchmarks.md
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
