@@ -17,14 +17,25 @@ from pathlib import Path
 
 import asyncssh
 
+from spotdeploy.shell import marked
+from spotdeploy.ssh import REGISTER
+
 PORT = 22
-PREFIX = re.compile(r"sudo -n -- (timeout \S+ \S+ )?")
+PREFIX = re.compile(r"(sudo -n -- )?(timeout \S+ \S+ )?")
 DEPLOYMENT_LOG = "/opt/deployment.log"
 UNIT = {
     "LoadState": "loaded", "LoadError": "", "ActiveState": "active", "SubState": "running",
     "UnitFileState": "enabled", "NRestarts": "0", "Result": "success", "Type": "simple",
     "MainPID": "1", "ExecMainCode": "0", "ExecMainStatus": "0",
 }  # fmt: skip
+ASKED = re.compile(
+    re.escape(marked("LINE", "MARK"))
+    .replace("LINE", "(?P<line>.*?)", 1)
+    .replace("MARK", "(?P<mark>[0-9a-f]+)", 1)
+    .replace("MARK", "(?P=mark)"),
+    re.DOTALL,
+)
+"""What a shell is asked, with the mark that ends the answer."""
 HTTP = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n"
 
 
@@ -70,18 +81,33 @@ class Answers:
         self._known: dict[str, asyncio.Task[tuple[int, bytes]]] = {}
 
     async def process(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
-        """Answer one command."""
-        line = PREFIX.sub("", process.command or "")
-        if line.startswith("set -- $SSH_CONNECTION"):
-            process.exit(0)
+        """Answer one command, or all that a shell is asked."""
+        line = process.command or ""
+        if not line.startswith("set -- $SSH_CONNECTION"):
+            code, out = await self._once(line)
+            process.stdout.write(out)
+            process.exit(code)
             return
+        asked = ""
+        while data := await process.stdin.read(65536):
+            asked += data.decode()
+            while match := ASKED.match(asked):
+                asked = asked[match.end() :]
+                code, out = await self._once(match["line"])
+                mark = b"\x1e" + match["mark"].encode()
+                process.stdout.write(out + mark + b" %d\n" % code)
+                process.stderr.write(mark + b" \n")
+        process.exit(0)
+
+    async def _once(self, line: str) -> tuple[int, bytes]:
+        if line == REGISTER:
+            return 0, b""
         if line not in self._known:
             self._known[line] = asyncio.ensure_future(self._answer(line))
-        code, out = await self._known[line]
-        process.stdout.write(out)
-        process.exit(code)
+        return await self._known[line]
 
     async def _answer(self, line: str) -> tuple[int, bytes]:
+        line = PREFIX.sub("", line, count=1)
         if line.startswith("systemctl show"):
             wanted = line.split("--property=")[1].split()[0].split(",")
             return 0, "".join(f"{name}={UNIT.get(name, '')}\n" for name in wanted).encode()

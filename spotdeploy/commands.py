@@ -19,8 +19,10 @@ CLOSING: Final = 1.0
 and a process that waits for a dead disk outlives everything."""
 SHORTEST: Final = 0.01
 """In seconds; a limit of 0 would be none."""
-_TIMED_OUT: Final = 124
-_ENDED: Final = (_TIMED_OUT, 137, -9)
+TIMED_OUT: Final = 124
+LOST: Final = 255
+"""The exit code of a command that did not live to tell one."""
+_ENDED: Final = (TIMED_OUT, 137, -9)
 """How coreutils' `timeout` exits when the time was up; the last two when it had to kill."""
 
 
@@ -48,12 +50,19 @@ async def execute(
             )  # fmt: skip
             code = (await process.wait()).returncode
     except TimeoutError:
-        code = _TIMED_OUT
-    if code in _ENDED and clock() - began >= timeout:
-        code = _TIMED_OUT
+        code = TIMED_OUT
+    return concluded(code, out, err, took=clock() - began, timeout=timeout)
+
+
+def concluded(
+    code: int | None, out: bytearray, err: bytearray, *, took: float, timeout: float
+) -> CommandResult:
+    """What a command gave that took so many seconds."""
+    if code in _ENDED and took >= timeout:
+        code = TIMED_OUT
         err[:0] = f"no end within {timeout:g}s".encode() + (b"\n" if err else b"")
     return CommandResult(
-        exit_code=code if code is not None else 255,
+        exit_code=code if code is not None else LOST,
         stdout=out.decode(errors="replace"),
         stderr=err.decode(errors="replace"),
         truncated=max(len(out), len(err)) >= OUTPUT_LIMIT,

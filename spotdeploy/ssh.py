@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 import socket as sockets
+import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,22 +16,27 @@ from asyncssh.stream import SSHTCPStreamSession
 
 from spotdeploy import layout
 from spotdeploy.check import CommandResult, Connection
-from spotdeploy.commands import execute, limited, started
+from spotdeploy.commands import LOST, execute, limited, started
 from spotdeploy.errors import UnreachableError
 from spotdeploy.model import Node
 from spotdeploy.payload import Manifest
 from spotdeploy.provider import Provider, SupportsDial
+from spotdeploy.shell import Shell, ShellEndedError, Shells
 
 PORT: Final = 22
+FAR: Final = 0.02
+"""Seconds of a round trip from which on commands wait for the network more than for the node."""
+FAR_SHELLS: Final = 3
+"""With so many, a dozen commands take one round trip more than with a channel for each."""
 CHANNELS: Final = 16
 HANDSHAKES: Final = 64
 """How many handshakes of one run are under way at once. Each costs some milliseconds of CPU:
 with a thousand at once, all of them would wait for all, and checks would time out here."""
+_RTT_OFFSET: Final = 68
+"""Of `tcpi_rtt` in `struct tcp_info`, <linux/tcp.h>: 8 bytes, then 15 numbers of 4 before it."""
 _CUT: Final = (asyncssh.Error, OSError, asyncio.IncompleteReadError)
-_REGISTER: Final = (
-    'set -- $SSH_CONNECTION; printf "%s %s\\n" "$1" "$2" '
-    f"| sudo -n tee -a {layout.SESSIONS} >/dev/null"
-)
+_SHELL: Final = 'set -- $SSH_CONNECTION; exec {root}sh -s -- "$1" "$2"'
+REGISTER: Final = f'printf "%s %s\\n" "$1" "$2" >> {layout.SESSIONS}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,7 @@ class NodeConnection(Connection):
         self._user = user
         self._key = key
         self._ssh: asyncssh.SSHClientConnection | None = None
+        self._shells: Shells | None = None
         self._channels = asyncio.Semaphore(CHANNELS)
         self._turns = turns or asyncio.Semaphore(1)
 
@@ -100,21 +107,21 @@ class NodeConnection(Connection):
         try:
             sock = await self._dialer.open(self.node, PORT, timeout)
             async with self._turn(sock), asyncio.timeout(timeout):
-                self._ssh = await self._handshake(sock)
-                registered = await execute(self._ssh, _REGISTER, timeout, b"")
+                ssh = await self._handshake(sock)
+                shells = await self._registered(ssh, _is_far(sock))
         except TimeoutError as error:
             raise self._unreachable(f"no answer within {timeout:.0f}s") from error
+        except ShellEndedError as error:
+            raise self._unreachable(f"not ready yet: {str(error).strip()[:200]}") from error
         except _CUT as error:
             raise self._unreachable(_reason(error)) from error
-        if registered.exit_code != 0:
-            await self.close()
-            raise self._unreachable(f"not ready yet: {registered.stderr.strip()[:200]}")
+        self._ssh, self._shells = ssh, shells
 
     async def close(self) -> None:
         """Close it; closing twice is fine."""
         if self._ssh is None:
             return
-        ssh, self._ssh = self._ssh, None
+        ssh, self._ssh, self._shells = self._ssh, None, None
         ssh.abort()
         await ssh.wait_closed()
 
@@ -123,9 +130,17 @@ class NodeConnection(Connection):
     ) -> CommandResult:
         """As in the contract."""
         try:
-            async with self._channels:
-                line = self._as_root(limited(command, timeout))
-                return await execute(self._require(), line, timeout, stdin)
+            if stdin:
+                async with self._channels:
+                    line = self._as_root(limited(command, timeout))
+                    return await execute(self._require(), line, timeout, stdin)
+            if self._shells is None or not self.connected:
+                raise self._unreachable("the connection was lost")
+            return await self._shells.run(command, timeout)
+        except ShellEndedError as error:
+            if not self.connected:
+                raise self._unreachable("the connection was lost") from error
+            return CommandResult(LOST, "", str(error) or "its shell was ended")
         except _CUT as error:
             raise self._unreachable(_reason(error)) from error
 
@@ -197,6 +212,21 @@ class NodeConnection(Connection):
             keepalive_count_max=3,
         )
 
+    async def _registered(self, ssh: asyncssh.SSHClientConnection, far: bool) -> Shells:
+        """The shells of a connection, once the node has it on record."""
+        shells = Shells(lambda: self._open_shell(ssh), FAR_SHELLS if far else 1)
+        try:
+            await shells.begin(REGISTER)
+        except BaseException:
+            ssh.abort()
+            raise
+        return shells
+
+    async def _open_shell(self, ssh: asyncssh.SSHClientConnection) -> Shell:
+        line = _SHELL.format(root="" if self._user == "root" else "sudo -n -- ")
+        _, session = await ssh.create_session(Shell, line, encoding=None)
+        return cast("Shell", session)
+
     def _as_root(self, command: Sequence[str]) -> str:
         line = shlex.join(command)
         return line if self._user == "root" else f"sudo -n -- {line}"
@@ -208,6 +238,15 @@ class NodeConnection(Connection):
 
     def _unreachable(self, why: str) -> UnreachableError:
         return UnreachableError(f"{self.node.name}: {why}", phase="connection")
+
+
+def _is_far(sock: sockets.socket) -> bool:
+    """By the kernel's own measurement, which does not grow when this computer is busy."""
+    if not hasattr(sockets, "TCP_INFO"):
+        return True
+    info = sock.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_INFO, _RTT_OFFSET + 4)
+    (microseconds,) = struct.unpack_from("I", info, _RTT_OFFSET)
+    return bool(microseconds >= FAR * 1e6)
 
 
 class _Tunnel(SSHTCPStreamSession[bytes]):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
+import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import asyncssh
+import pytest
 
-from spotdeploy import keys
+from spotdeploy import keys, layout, ssh
 from spotdeploy.model import Node, NodeState
 from spotdeploy.payload import Manifest
 from spotdeploy.ssh import Dialer, NodeConnection
@@ -18,6 +22,8 @@ from spotdeploy.testing.fake.config import FakeConfig
 from spotdeploy.testing.fake.provider import FakeProvider
 
 NODE = Node(id="1", name="one", provider="fake", location="here", state=NodeState.RUNNING)
+
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "SSH_CONNECTION": "a 1"}
 
 
 class Near(FakeProvider):
@@ -45,26 +51,59 @@ class LetsIn(asyncssh.SSHServer):
         return False
 
 
+class Commands:
+    """Runs here what it is asked to, as itself: the user is root, so nothing asks for sudo."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        """The command of every channel so far."""
+        self._running: list[tuple[subprocess.Popen[bytes], asyncio.Task[object] | None]] = []
+
+    async def process(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        """Run one command."""
+        self.asked.append(process.command or "")
+        shell = subprocess.Popen(  # noqa: ASYNC220  # it returns at once
+            ["sh", "-c", self.asked[-1]], env=ENVIRONMENT, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        self._running.append((shell, asyncio.current_task()))
+        await process.redirect(shell.stdin, shell.stdout, shell.stderr)
+        process.exit(await asyncio.to_thread(shell.wait) & 0xFF)
+        await process.wait_closed()
+
+    async def end(self) -> None:
+        """Stop what is still running."""
+        for shell, _ in self._running:
+            with suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGKILL)
+        tasks = (task for _, task in self._running if task is not None)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 @asynccontextmanager
 async def served(
     server: asyncssh.SSHServer,
     turns: asyncio.Semaphore | None = None,
     kind: type[NodeConnection] = NodeConnection,
+    *,
+    commands: Commands | None = None,
+    record: str = "/dev/null",
 ) -> AsyncIterator[NodeConnection]:
-    """A connection, not yet made, to a server whose every command ends well at once."""
+    """A connection, not yet made, to a server that runs commands here. `record` is where it keeps
+    the record of our connections."""
     host, login = keys.new_pair("host"), keys.new_pair("login")
-
-    def answer(process: asyncssh.SSHServerProcess[bytes]) -> None:
-        process.exit(0)
-
-    async with asyncssh.listen(
-        "127.0.0.1", 0, server_factory=lambda: server, server_host_keys=[host.load()],
-        process_factory=answer, encoding=None,
-    ) as listener:  # fmt: skip
-        near = Near(FakeConfig(), "here", FakeCloud())
-        near.port = listener.get_port()
-        connection = kind(
-            NODE, NearDialer(near), "user", login.load(), host.public, Manifest(()), turns
-        )
-        yield connection
-        await connection.close()
+    commands = commands or Commands()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssh, "REGISTER", ssh.REGISTER.replace(layout.SESSIONS, record))
+        async with asyncssh.listen(
+            "127.0.0.1", 0, server_factory=lambda: server, server_host_keys=[host.load()],
+            process_factory=commands.process, encoding=None,
+        ) as listener:  # fmt: skip
+            near = Near(FakeConfig(), "here", FakeCloud())
+            near.port = listener.get_port()
+            connection = kind(
+                NODE, NearDialer(near), "root", login.load(), host.public, Manifest(()), turns
+            )
+            yield connection
+            await connection.close()
+            await commands.end()

@@ -1,0 +1,179 @@
+"""Commands share a shell on the node: each gets its own output, none keeps the others waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from spotdeploy.commands import OUTPUT_LIMIT
+from spotdeploy.errors import UnreachableError
+from spotdeploy.shell import SHELLS
+from spotdeploy.ssh import NodeConnection
+from tests.ssh_here import Commands, LetsIn, served
+
+pytestmark = pytest.mark.enable_socket
+
+
+class Far(LetsIn):
+    """Can break the connection off."""
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self.cut = conn.abort
+
+
+@dataclass
+class Held:
+    """Both ends of a connection that is made."""
+
+    far: Far
+    commands: Commands
+    connection: NodeConnection
+    record: Path
+
+    @property
+    def channels(self) -> int:
+        return len(self.commands.asked)
+
+
+@pytest.fixture
+async def held(tmp_path: Path) -> AsyncIterator[Held]:
+    far, commands, record = Far(), Commands(), tmp_path / "sessions"
+    async with served(far, commands=commands, record=str(record)) as connection:
+        await connection.connect(10.0)
+        yield Held(far, commands, connection, record)
+
+
+async def test_a_dozen_commands_at_once_take_one_channel(held: Held) -> None:
+    connection = held.connection
+    found = await asyncio.gather(*(connection.run(["echo", str(n)]) for n in range(12)))
+    assert [one.stdout for one in found] == [f"{n}\n" for n in range(12)]
+    assert held.channels == 1
+
+
+async def test_the_connection_is_on_record_before_anything_is_asked(held: Held) -> None:
+    connection = held.connection
+    assert held.record.read_text() == "a 1\n"
+    await connection.run(["true"])
+    assert held.record.read_text() == "a 1\n"
+
+
+async def test_output_errors_and_exit_code_are_told_apart(held: Held) -> None:
+    script = "printf 'out\\0\\036'; printf err >&2; exit 7"
+    result = await held.connection.run(["sh", "-c", script])
+    assert (result.exit_code, result.stdout, result.stderr) == (7, "out\0\x1e", "err")
+    assert not result.truncated
+
+
+async def test_arguments_arrive_as_they_are(held: Held) -> None:
+    odd = ["$HOME", "a'b", "two\nlines", "", "*", "; exit 3", "é"]
+    result = await held.connection.run(["printf", "%s|", *odd])
+    assert result.stdout == "|".join(odd) + "|"
+
+
+async def test_a_word_of_the_shell_is_no_command(held: Held) -> None:
+    connection = held.connection
+    for word in ("exit", "A=b", "cd"):
+        assert (await connection.run([word, "3"])).exit_code == 127
+    assert (await connection.run(["echo", "on"])).stdout == "on\n"
+    assert held.channels == 1
+
+
+async def test_a_command_finds_its_input_empty(held: Held) -> None:
+    assert (await held.connection.run(["cat"])).exit_code == 0
+
+
+async def test_what_is_given_as_input_arrives(held: Held) -> None:
+    connection = held.connection
+    given = b"\0" + b"x" * 100_000
+    assert (await connection.run(["wc", "-c"], stdin=given)).stdout.strip() == "100001"
+    assert [line.endswith(" wc -c") for line in held.commands.asked] == [False, True]
+
+
+async def test_a_slow_command_keeps_no_other_waiting(held: Held, tmp_path: Path) -> None:
+    connection = held.connection
+    os.mkfifo(tmp_path / "gate")
+    slow = asyncio.create_task(connection.run(["cat", str(tmp_path / "gate")]))
+    await asyncio.sleep(0)
+    found = await asyncio.gather(*(connection.run(["echo", str(n)]) for n in range(5)))
+    assert [one.stdout for one in found] == [f"{n}\n" for n in range(5)]
+    assert not slow.done()
+    assert 2 <= held.channels <= SHELLS
+    await asyncio.to_thread((tmp_path / "gate").write_text, "through")
+    assert (await slow).stdout == "through"
+
+
+async def test_what_does_not_end_in_time_is_ended_and_its_shell_goes_on(
+    held: Held, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "gate")
+    script = f"echo begun; cat {tmp_path / 'gate'}"
+    result = await held.connection.run(["sh", "-c", script], timeout=0.2)
+    assert (result.exit_code, result.stdout) == (124, "begun\n")
+    assert result.stderr.startswith("no end within 0.2s")
+    assert (await held.connection.run(["echo", "on"])).stdout == "on\n"
+    assert held.channels == 1
+
+
+async def test_what_cannot_be_ended_costs_only_its_shell(
+    held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("spotdeploy.shell.GRACE", 0.0)
+    stubborn = "trap '' TERM; exec setsid -w sh -c 'echo begun; exec sleep 9'"
+    result = await held.connection.run(["sh", "-c", stubborn], timeout=0.3)
+    assert (result.exit_code, result.stdout) == (124, "begun\n")
+    assert (await held.connection.run(["echo", "on"])).stdout == "on\n"
+    assert held.channels == 2
+
+
+async def test_more_commands_than_shells_all_end_when_none_answers(
+    held: Held, tmp_path: Path
+) -> None:
+    connection = held.connection
+    os.mkfifo(tmp_path / "gate")
+    asking = (
+        connection.run(["cat", str(tmp_path / "gate")], timeout=0.3) for _ in range(SHELLS + 2)
+    )
+    assert {one.exit_code for one in await asyncio.gather(*asking)} == {124}
+    assert (await connection.run(["echo", "on"])).stdout == "on\n"
+
+
+async def test_of_much_output_the_beginning_is_kept(held: Held) -> None:
+    script = "head -c 3000000 /dev/zero | tr '\\0' x; echo end >&2; exit 5"
+    result = await held.connection.run(["sh", "-c", script])
+    assert result.stdout == "x" * OUTPUT_LIMIT
+    assert (result.exit_code, result.stderr, result.truncated) == (5, "end\n", True)
+
+
+async def test_who_ends_the_shell_is_told_so_and_the_next_gets_another(held: Held) -> None:
+    connection = held.connection
+    assert (
+        await connection.run(["sh", "-c", "kill -9 $(cut -d' ' -f4 /proc/$PPID/stat)"])
+    ).exit_code == 255
+    assert (await connection.run(["echo", "on"])).stdout == "on\n"
+    assert held.channels == 2
+
+
+async def test_a_lost_connection_is_an_unreachable_node(held: Held, tmp_path: Path) -> None:
+    connection = held.connection
+    os.mkfifo(tmp_path / "gate")
+    task = asyncio.create_task(connection.run(["cat", str(tmp_path / "gate")]))
+    await asyncio.sleep(0)
+    held.far.cut()
+    with pytest.raises(UnreachableError):
+        await task
+    assert not connection.connected
+    with pytest.raises(UnreachableError, match="the connection was lost"):
+        await connection.run(["true"])
+
+
+async def test_a_node_that_cannot_keep_the_record_is_not_ready(tmp_path: Path) -> None:
+    async with served(Far(), record=str(tmp_path / "absent/sessions")) as connection:
+        with pytest.raises(UnreachableError, match=r"not ready yet: .*sessions"):
+            await connection.connect(10.0)
+        assert not connection.connected
