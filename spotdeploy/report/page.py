@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup, escape
 
 from spotdeploy.cost import HOUR, spell_usd
@@ -24,6 +27,7 @@ from spotdeploy.report.story import Lane, Story
 from spotdeploy.report.timeline import picture, thin_picture, tone
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
+COMPILED: Final = TEMPLATES / "__pycache__"
 WORDS: Final = 320
 LOG_LIMIT: Final = 500
 LISTED: Final = 40
@@ -44,7 +48,7 @@ def render(story: Story, report: RunReport, folder: Path, target: Path | None = 
     root = _root(folder, target)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, bytecode_cache=_Compiled(str(COMPILED)),
     )  # fmt: skip
     environment.filters.update(
         span=_span, usd=_usd, moment=_moment, size=_size, breakable=_breakable
@@ -61,6 +65,23 @@ def render(story: Story, report: RunReport, folder: Path, target: Path | None = 
         trouble="Trouble on the way" if story.verdict == "passed" else "What went wrong",
         listed=LISTED, log=_log(story), files=_files(folder, root),
     )  # fmt: skip
+
+
+class _Compiled(FileSystemBytecodeCache):
+    """Templates are compiled once, and kept where and when Python keeps compiled modules: compiling
+    them takes longer than filling them in."""
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """As jinja2 asks."""
+        with suppress(OSError):
+            super().load_bytecode(bucket)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """As jinja2 asks."""
+        if not sys.dont_write_bytecode:
+            with suppress(OSError):
+                COMPILED.mkdir(exist_ok=True)
+                super().dump_bytecode(bucket)
 
 
 def _root(folder: Path, target: Path | None) -> str:
