@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -49,6 +50,7 @@ class Crew:
     async def run(self, placed: Iterable[Placed]) -> tuple[NodeOutcome, ...]:
         """Take every node through the journey, none waiting for another."""
         placed = tuple(placed)
+        gc.freeze()  # what was imported is not looked through for garbage again and again
         _allow_files(len(placed) * FILES_EACH + FILES_BESIDE)
         login, pinned = self.keys.login.load(), self._pinned()
         async with self._watches() as watches:
