@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
+
+from spotdeploy.text import plain
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", omit_defaults=True):
@@ -170,6 +172,20 @@ AnyEvent = (
 )
 
 
+LONGEST: Final = 64_000
+"""Characters of a text in an event; node output of any length ends here at the latest."""
+
+
+def _harmless(event: Event) -> dict[str, str]:
+    """The texts of an event that hold what a terminal obeys or a file cannot hold, without it."""
+    texts = ((name, getattr(event, name)) for name in event.__struct_fields__)
+    return {
+        name: plain(text, limit=LONGEST)
+        for name, text in texts
+        if isinstance(text, str) and not (len(text) <= LONGEST and text.isprintable())
+    }
+
+
 class Observer(Protocol):
     """Anything that listens. Must return quickly and must not raise."""
 
@@ -178,7 +194,8 @@ class Observer(Protocol):
 
 
 class Bus:
-    """Stamps events with the time, takes secrets out of them and hands them to the observers."""
+    """Stamps events with the time, makes their texts harmless, takes secrets out of them and hands
+    them to the observers."""
 
     def __init__(
         self,
@@ -200,7 +217,7 @@ class Bus:
 
     def emit(self, event: Event) -> None:
         """Hand one event to every observer, in order."""
-        stamped = msgspec.structs.replace(event, at=self._now())
+        stamped = msgspec.structs.replace(event, at=self._now(), **_harmless(event))
         if self._redact is not None:
             stamped = self._redact(stamped)
         for observer in self._observers:

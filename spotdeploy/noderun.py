@@ -14,6 +14,7 @@ from spotdeploy.location import Location
 from spotdeploy.model import Node
 from spotdeploy.session import Plan, Session
 from spotdeploy.ssh import NodeConnection
+from spotdeploy.text import plain
 from spotdeploy.verdict import CheckOutcome
 
 
@@ -74,4 +75,4 @@ class NodeRun:
 
 def one_line(error: SpotdeployError, node: Node) -> str:
     """An error's message without the node's name in front."""
-    return error.message.removeprefix(f"{node.name}: ")
+    return plain(error.message.removeprefix(f"{node.name}: "), limit=2000)

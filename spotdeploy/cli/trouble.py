@@ -7,6 +7,7 @@ import sys
 import traceback
 
 from spotdeploy.errors import SpotdeployError
+from spotdeploy.text import plain
 
 _VERBOSE = "SPOTDEPLOY_VERBOSE"
 
@@ -21,6 +22,6 @@ def show(error: SpotdeployError) -> None:
     """Print the error and what to do next, on standard error."""
     if os.environ.get(_VERBOSE):
         traceback.print_exception(error)
-    print(f"error: {error.message}", file=sys.stderr)  # noqa: T201  # this is the screen
+    print(f"error: {plain(error.message)}", file=sys.stderr)  # noqa: T201  # this is the screen
     if error.hint:
-        print(f"try: {error.hint}", file=sys.stderr)  # noqa: T201  # this is the screen
+        print(f"try: {plain(error.hint)}", file=sys.stderr)  # noqa: T201  # this is the screen

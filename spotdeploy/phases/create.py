@@ -16,6 +16,7 @@ from spotdeploy.labels import BATCH
 from spotdeploy.location import Location
 from spotdeploy.model import Batch, Created, Market, Node, Offer
 from spotdeploy.session import Session, new_batch
+from spotdeploy.text import plain
 from spotdeploy.verdict import Refusal
 
 LOST_REPLY_TRIES: Final = 3
@@ -219,4 +220,4 @@ def _split(count: int, places: Sequence[Location]) -> Iterator[tuple[Location, i
 
 def _words(error: ProviderError) -> str:
     said = error.code is None or error.code in error.message
-    return error.message if said else f"{error.code}: {error.message}"
+    return plain(error.message if said else f"{error.code}: {error.message}", limit=2000)

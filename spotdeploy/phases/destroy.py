@@ -21,6 +21,7 @@ from spotdeploy.journal import Intent, JournalNode
 from spotdeploy.location import Location
 from spotdeploy.model import Node, NodeState, Resource
 from spotdeploy.session import Session
+from spotdeploy.text import plain
 from spotdeploy.verdict import Proof, Receipt
 
 PROOFS: Final = 2
@@ -110,7 +111,7 @@ class Sweep:
         except ProviderError as error:
             if not self._expected:
                 raise
-            self._words = error.message
+            self._words = plain(error.message, limit=2000)
         return Receipt(
             destroyed=tuple(self._destroyed.values()),
             proofs=tuple(self._proofs()),
@@ -205,14 +206,17 @@ class Sweep:
 
     def _gone(self, nodes: Sequence[Node]) -> None:
         self._destroyed |= {node.id: node for node in nodes}
-        label = "".join(f"{key}={value}" for key, value in self._session.scope.items())
-        by = f"absent from listing {self._listings} of {self._location} by {label}"
+        by = f"absent from listing {self._listings} of {self._location} by {self._label}"
         self._session.journal.gone(*self._location.key, [node.id for node in nodes], by)
         for node in nodes:
             event = NodeDestroyed(
                 node=node.id, name=node.name, provider=node.provider, location=node.location
             )
             self._session.bus.emit(event)
+
+    @property
+    def _label(self) -> str:
+        return "".join(f"{key}={value}" for key, value in self._session.scope.items())
 
     def _close(self, asked_at: float) -> None:
         if self._only is None:
@@ -245,6 +249,7 @@ class Sweep:
         return self._only is None or id_ in self._only
 
     def _say(self, words: str) -> None:
+        words = plain(words, limit=2000)
         if words != self._words:
             self._words = words
             self._session.bus.emit(Note(text=words, warning=True))
@@ -266,7 +271,8 @@ class Sweep:
         things: list[Node | Resource] = [*self._known.values(), *self._things]
         because = f" ({self._words})" if self._words else ""
         left = [f"{thing}{because}; by hand: {provider.by_hand(thing)}" for thing in things]
-        return left or [f"whatever is in {self._location}{because}"]
+        again = "by hand: look in the cloud's console for the label " + self._label
+        return left or [f"whatever is in {self._location}{because}; {again}"]
 
 
 def _as_node(record: JournalNode) -> Node:

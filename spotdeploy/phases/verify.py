@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 from spotdeploy.check import Check, CheckResult
 from spotdeploy.errors import UnreachableError
 from spotdeploy.events import CheckAnswered
 from spotdeploy.noderun import NodeRun
+from spotdeploy.text import plain
 from spotdeploy.verdict import CheckOutcome
 
+DETAIL_LIMIT: Final = 4000
+NAME_LIMIT: Final = 200
 CLOSING = ("payload", "rebooted")
 """Checks of these kinds are asked last, once everything else held: they look at the whole time."""
 
@@ -85,9 +89,14 @@ class _Loop:
         try:
             if not self._run.connection.connected:
                 await self._run.reconnect()
-            return await self._check.run(self._run.node, self._run.connection)
+            result = await self._check.run(self._run.node, self._run.connection)
         except UnreachableError as error:
-            return self._check.failed(f"unreachable: {error.message}")
+            result = self._check.failed(f"unreachable: {error.message}")
+        return replace(
+            result,
+            name=plain(result.name, limit=NAME_LIMIT),
+            detail=plain(result.detail, limit=DETAIL_LIMIT),
+        )
 
     def _changed(self, result: CheckResult) -> None:
         if self._last is None or (self._last.ok, self._last.detail) != (result.ok, result.detail):

@@ -75,7 +75,7 @@ class LiveScreen(Screen):
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
         self._rows: dict[str, _Row] = {}
-        self._console = Console(file=stream, highlight=False)
+        self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
         self._live = _Lines(self._console, self._render)
 
     def __enter__(self) -> Screen:

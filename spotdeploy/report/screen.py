@@ -22,7 +22,7 @@ from spotdeploy.events import (
     StepStarted,
 )
 from spotdeploy.report.summary import summary
-from spotdeploy.text import plain
+from spotdeploy.text import below
 from spotdeploy.verdict import Outcome
 
 _STEPS = {"plan": "Planning", "destroy": "Destroying", "create": "Creating"}
@@ -74,17 +74,17 @@ class Screen(ABC):
                 detail = f" {event.detail}" if event.detail else ""
                 return f"{_STEPS.get(event.step, event.step)}{detail}..."
             case StepEnded():
-                return f"  {'' if event.ok else 'FAILED: '}{plain(event.detail)}"
+                return f"  {'' if event.ok else 'FAILED: '}{below(event.detail, limit=4000)}"
             case OfferTried():
                 place = f"{event.provider} {event.zone or event.location} {event.size}"
-                why = f" ({plain(event.refusal, limit=300)})" if event.refusal else ""
+                why = f" ({below(event.refusal, limit=300)})" if event.refusal else ""
                 return f"  {place} {event.market}: {event.got} of {event.asked}{why}"
             case NodeDestroyed():
                 return f"  {event.name} is gone"
             case Note():
                 who = f"{self.name(event.node)}: " if event.node else ""
                 kind = "warning: " if event.warning else ""
-                return f"  {who}{kind}{plain(event.text, limit=600)}"
+                return f"  {who}{kind}{below(event.text, limit=600)}"
             case _:
                 return self.node_line(event)
 
@@ -92,13 +92,13 @@ class Screen(ABC):
         """The line of an event of one node."""
         match event:
             case PhaseEnded():
-                how = "done" if event.ok else f"FAILED: {plain(event.detail, limit=600)}"
+                how = "done" if event.ok else f"FAILED: {below(event.detail, limit=600)}"
                 return f"  {self.name(event.node)}: {event.phase} {how} ({spell(event.seconds)})"
             case CheckAnswered() if event.settled:
-                how = "ok" if event.ok else f"FAILED: {plain(event.detail, limit=600)}"
+                how = "ok" if event.ok else f"FAILED: {below(event.detail, limit=600)}"
                 return f"  {self.name(event.node)}: check {event.check} {how}"
             case NodeEnded():
-                detail = f": {plain(event.detail, limit=600)}" if event.detail else ""
+                detail = f": {below(event.detail, limit=600)}" if event.detail else ""
                 return f"  {self.name(event.node)}: {event.verdict}{detail}"
         return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spotdeploy.duration import spell
 from spotdeploy.report.nodes import table
-from spotdeploy.text import plain
+from spotdeploy.text import below
 from spotdeploy.verdict import NodeOutcome, Outcome, Verdict
 
 
@@ -19,12 +19,13 @@ def summary(outcome: Outcome) -> str:
         lines.append("")
     for refusal in outcome.refusals:
         lines.append(
-            f"short: {refusal.offer} gave {refusal.got} of {refusal.asked}: {refusal.words}"
+            f"short: {refusal.offer} gave {refusal.got} of {refusal.asked}: "
+            f"{below(refusal.words, limit=600)}"
         )
     if outcome.kept:
         names = ", ".join(node.name for node in outcome.kept)
         lines.append(f"running: {names}; end with 'spotdeploy destroy'")
-    words = f": {plain(outcome.words, limit=2000)}" if outcome.words else ""
+    words = f": {below(outcome.words, limit=2000)}" if outcome.words else ""
     lines.append(f"{outcome.verdict.upper()}{words}")
     return "\n".join(lines)
 
@@ -46,5 +47,5 @@ def _failed_checks(node: NodeOutcome) -> list[str]:
         return []
     failed = [check for check in node.checks if not check.ok]
     return [
-        f"  {node.node.name}: {check.name}: {plain(check.detail, limit=1500)}" for check in failed
-    ] or [f"  {node.node.name}: {plain(node.words, limit=1500)}"]
+        f"  {node.node.name}: {check.name}: {below(check.detail, limit=1500)}" for check in failed
+    ] or [f"  {node.node.name}: {below(node.words, limit=1500)}"]

@@ -1,0 +1,200 @@
+"""What nodes do to those who bring them up: warnings, half uploads, reboots that have not come."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from string import Template
+from typing import cast
+
+import pytest
+from world import World
+
+from spotdeploy import keys, layout
+from spotdeploy.bootstrap import Bootstrap
+from spotdeploy.bundle import stream
+from spotdeploy.check import CommandResult
+from spotdeploy.config import Config, Nodes
+from spotdeploy.errors import ConfigError, PayloadError, UnreachableError
+from spotdeploy.events import Note
+from spotdeploy.model import Node, NodeState
+from spotdeploy.noderun import NodeRun
+from spotdeploy.payload import Manifest, build
+from spotdeploy.phases.reboot import reboot
+from spotdeploy.phases.settle import wait_for_cloud_init
+from spotdeploy.phases.ship import receive_script
+from spotdeploy.session import Plan
+from spotdeploy.ssh import NodeConnection
+from spotdeploy.testing.clock import ManualClock
+from spotdeploy.testing.connection import ScriptedConnection
+from tests.properties import virtual
+
+Worlds = Callable[..., World]
+NODE = Node("i-1", "demo-1", "fake", "here", NodeState.RUNNING)
+SETTLED = {
+    "cloud-init status": CommandResult(0, "status: done\n", ""),
+    "is-system-running": CommandResult(0, "running\n", ""),
+}
+EC2_LIMIT = 16 * 1024
+
+
+class Rebooting(ScriptedConnection):
+    """A node whose ssh dies at the reboot, or answers as if nothing were."""
+
+    def __init__(self, *, cut: bool, refused: int = 0, early: int = 0) -> None:
+        super().__init__(
+            {
+                "systemctl --no-block reboot": self._go,
+                f"test -e {layout.BEFORE_REBOOT_RUN}": self._ask,
+                **SETTLED,
+            }
+        )
+        self.node = NODE
+        self.connected = True
+        self.attempts = 0
+        self._cut, self._refused, self._early = cut, refused, early
+
+    async def connect(self, timeout: float = 15.0) -> None:
+        del timeout
+        self.attempts += 1
+        if self.attempts <= self._refused:
+            raise UnreachableError("demo-1: connection refused", phase="connection")
+        self.connected = True
+
+    async def close(self) -> None:
+        self.connected = False
+
+    def _go(self, command: Sequence[str], stdin: bytes) -> CommandResult:
+        del command, stdin
+        if self._cut:
+            self.connected = False
+            raise UnreachableError("demo-1: the connection was lost", phase="connection")
+        return CommandResult(0, "", "")
+
+    def _ask(self, command: Sequence[str], stdin: bytes) -> CommandResult:
+        del command, stdin
+        self._early -= 1
+        return CommandResult(0, "" if self._early >= 0 else "rebooted\n", "")
+
+
+def new_run(world: World, line: ScriptedConnection) -> NodeRun:
+    plan = Plan(Manifest(()), ())
+    here = world.session.locations[0]
+    return NodeRun(world.session, plan, here, NODE, cast("NodeConnection", line))
+
+
+def test_the_connection_that_dies_at_the_reboot_is_made_again_with_backoff(world: Worlds) -> None:
+    line = Rebooting(cut=True, refused=9)
+    clock = ManualClock()
+    began = clock.now()
+    virtual.run(clock, reboot(new_run(world(), line)))
+    assert line.attempts == 10
+    assert clock.now() - began > 5, "nine tries in a row without a pause are no backoff"
+
+
+def test_an_ssh_that_answers_before_the_reboot_is_no_proof_of_it(world: Worlds) -> None:
+    line = Rebooting(cut=False, early=20)
+    virtual.run(ManualClock(), reboot(new_run(world(), line)))
+    asked = [command for command in line.asked if layout.BEFORE_REBOOT_RUN in command[-1]]
+    assert len(asked) == 22, "the order, twenty answers of the node that was, and one of the new"
+
+
+def test_a_node_that_never_goes_down_or_never_comes_back_fails(world: Worlds) -> None:
+    for line in (Rebooting(cut=False, early=10**9), Rebooting(cut=True, refused=10**9)):
+        with pytest.raises(PayloadError, match="did not come back after the reboot"):
+            virtual.run(ManualClock(), reboot(new_run(world(), line)))
+
+
+async def test_cloud_init_that_is_done_with_warnings_is_ready_and_the_warnings_are_shown(
+    world: Worlds,
+) -> None:
+    here = world()
+    said = CommandResult(2, "status: done\nrecoverable_errors:\n- WARNING: old key", "")
+    await wait_for_cloud_init(new_run(here, ScriptedConnection({"cloud-init": said})), 5.0)
+    (note,) = (event for event in here.ears.heard if isinstance(event, Note))
+    assert note.warning
+    assert "WARNING: old key" in note.text
+
+
+async def test_cloud_init_that_failed_is_not_ready(world: Worlds) -> None:
+    said = CommandResult(1, "status: error\n", "")
+    with pytest.raises(UnreachableError, match="cloud-init failed: status: error"):
+        await wait_for_cloud_init(new_run(world(), ScriptedConnection({"cloud-init": said})), 5.0)
+
+
+@pytest.fixture
+def node_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that the node's script takes for the node's own /opt."""
+    root = tmp_path / "node"
+    root.mkdir()
+    for name in ("ROOT", "PAYLOAD", "UPLOADED", "MANIFEST"):
+        path = str(getattr(layout, name)).replace("/opt", str(root), 1)
+        monkeypatch.setattr(layout, name, path)
+    return root
+
+
+def receive(digest: str, data: bytes) -> subprocess.CompletedProcess[bytes]:
+    script = receive_script(digest)
+    return subprocess.run(["sh", "-c", script], input=data, capture_output=True, check=False)
+
+
+def test_half_an_upload_never_looks_complete(tmp_path: Path, node_side: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "a.txt").write_bytes(os.urandom(3000))
+    (tree / "b.txt").write_bytes(os.urandom(3000))
+    manifest = build(tree)
+    whole = b"".join(stream(manifest))
+    for size in range(0, len(whole) - 1024, 512):  # the last 1024 bytes only say that it ends
+        assert receive(manifest.digest, whole[:size]).returncode != 0
+        there = {path.name for path in (node_side / "spotdeploy").iterdir()}
+        assert there <= {"incoming"}, f"{size} of {len(whole)} bytes"
+    assert receive(manifest.digest, whole).returncode == 0
+    assert (node_side / "spotdeploy/manifest").read_text() == manifest.text
+
+
+def test_user_data_of_any_config_is_within_every_clouds_limit_and_else_refused_with_sizes() -> None:
+    pair = keys.Keys(keys.new_pair("spotdeploy x"), keys.new_pair("spotdeploy x bootstrap"))
+    nodes = Nodes(user="u" * 31)
+    largest = Config(deployment="d" * 40, nodes=nodes)
+    bootstrap = Bootstrap(largest.nodes.user, pair, largest.nodes.time_to_live)
+    assert len(bootstrap.user_data(EC2_LIMIT)) <= EC2_LIMIT
+    with pytest.raises(ConfigError, match=r"user-data is \d+ bytes even when compressed.*takes 99"):
+        bootstrap.user_data(99)
+
+
+CLOCK = Template("""
+life=7200 shortest=60
+date() { echo $now; }
+ends_at=$ends_at
+$lines
+echo "$$left"
+""")
+
+
+@pytest.mark.parametrize(
+    ("now", "ends_at", "left"),
+    [
+        (1_000, 8_200, 7_200),
+        (5_000, 8_200, 3_200),
+        (8_190, 8_200, 60),
+        (9_000, 8_200, 60),
+        (2_000_000_000, 8_200, 7_200),  # the node began at 1970 and was set right meanwhile
+        (1_000, 2_000_000_000, 7_200),
+    ],
+)
+def test_the_time_to_live_counts_from_boot_on_the_node_whatever_its_clock_says(
+    now: int, ends_at: int, left: int
+) -> None:
+    pair = keys.KeyPair("private", "public")
+    script = Bootstrap("u", keys.Keys(pair, pair), 7200).script()
+    lines = [line for line in script.splitlines() if line.startswith(("left=", '[ "$left"'))]
+    assert len(lines) == 3
+    taken = "\n".join(lines).replace(f"$(cat {layout.STATE}/ends-at)", "$ends_at")
+    text = CLOCK.substitute(now=now, ends_at=ends_at, lines=taken)
+    done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == left
+    assert "OnBootSec=${left}s" in script
+    assert str(2_000_000_000) not in script, "nothing of this computer's clock is in it"
