@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ TAIL: Final = 6_000
 """Bytes of a piece of evidence that stand in the page; the rest is behind the link."""
 BUDGET: Final = 2_000_000
 """Bytes of evidence in one page."""
+_MOMENT: Final = re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.,]\d+)?(Z|[+-]\d\d:?\d\d)?\s*")
+_UNIT: Final = re.compile(r"[\w@:.-]+\.service")
+INTERRUPTED: Final = "interrupted"
 FORMS: Final = 5
 """How many different words for one failed check are shown."""
 
@@ -63,6 +67,21 @@ class Finding:
     shown: Lane | None
     """The node whose evidence that is."""
 
+    @property
+    def who(self) -> str:
+        """The node, or how many."""
+        return self.lanes[0].name if len(self.lanes) == 1 else f"{len(self.lanes)} nodes"
+
+    @property
+    def why(self) -> str:
+        """In one line: what happened, and the first failed check's words or the node's."""
+        said = [f"{check.name}: {words}" for check in self.checks for words, _ in check.words[:1]]
+        lines = [line for words, _ in self.words for line in words.splitlines()]
+        first = next(iter((*said, *lines)), "").partition("\n")[0]
+        if first.startswith(INTERRUPTED):
+            return first
+        return f"{self.title}: {first}" if first else self.title
+
 
 class _Indexed(msgspec.Struct, frozen=True):
     file: str
@@ -97,11 +116,15 @@ class _Shelf:
         self._root = root
         self._left = budget
 
-    def of(self, lane: Lane, first: str = "") -> Iterable[Exhibit]:
+    def of(self, lane: Lane, telling: Sequence[str] = ()) -> Iterable[Exhibit]:
+        """The first of the `telling` files that says anything is open."""
         if lane.evidence is None:
             return
         place = lane.evidence.folder
-        for item in _index(self._folder / place / INDEX):
+        items = _index(self._folder / place / INDEX)
+        there = {item.file for item in items if item.bytes}
+        first = next((file for file in telling if file in there), "")
+        for item in items:
             tail = self._tail(self._folder / place / item.file) if item.bytes else ""
             yield Exhibit(
                 item.title, f"{self._root}{quote(f'{place}/{item.file}')}" if item.bytes else "",
@@ -128,13 +151,25 @@ class _Shelf:
 def _finding(lanes: Sequence[Lane], shelf: _Shelf) -> Finding:
     first = lanes[0]
     shown = next((lane for lane in lanes if lane.evidence), None)
-    telling = {"deploy": "deployment.log", "boot": "console.txt"}.get(first.phase, "")
-    verdict = f"{first.fate} by the cloud" if first.fate == "interrupted" else first.verdict
+    verdict = f"{first.fate} by the cloud" if first.fate == INTERRUPTED else first.verdict
     return Finding(
         tone(first), f"{verdict} in {first.phase}", _counted(lane.detail for lane in lanes),
         tuple(lanes), tuple(_failed_checks(lanes)),
-        tuple(shelf.of(shown, telling)) if shown else (), shown,
+        tuple(shelf.of(shown, _telling(shown))) if shown else (), shown,
     )  # fmt: skip
+
+
+def _telling(lane: Lane) -> tuple[str, ...]:
+    """The files that are likely to say why, the likeliest first."""
+    if lane.fate == INTERRUPTED:
+        return ()  # the cloud's words say why
+    if lane.phase == "deploy":
+        return ("deployment.log",)
+    if lane.phase != "verify":
+        return ("console.txt", "journal.txt")
+    said = " ".join(f"{check.detail} {check.name}" for check in lane.checks if not check.ok)
+    journals = [f"journal-{unit}.txt" for unit in _UNIT.findall(said)]
+    return (*journals, "units.txt", "failed-units.txt")
 
 
 def _failed_checks(lanes: Sequence[Lane]) -> Iterable[FailedCheck]:
@@ -145,7 +180,11 @@ def _failed_checks(lanes: Sequence[Lane]) -> Iterable[FailedCheck]:
 
 
 def _counted(words: Iterable[str]) -> tuple[tuple[str, int], ...]:
-    return tuple(Counter(word for word in words if word).most_common(FORMS))
+    """Each once, with how often; moments in them make no difference."""
+    said = [word for word in words if word]
+    counts = Counter(_MOMENT.sub("", word) for word in said).most_common(FORMS)
+    whole = {_MOMENT.sub("", word): word for word in said}
+    return tuple((word if count > 1 else whole[word], count) for word, count in counts)
 
 
 def _index(path: Path) -> list[_Indexed]:

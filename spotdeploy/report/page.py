@@ -19,6 +19,7 @@ from markupsafe import Markup, escape
 
 from spotdeploy.cost import HOUR, spell_usd
 from spotdeploy.duration import spell
+from spotdeploy.report.clouds import clouds
 from spotdeploy.report.data import RunReport
 from spotdeploy.report.findings import exhibits, findings
 from spotdeploy.report.matrix import matrix
@@ -50,6 +51,7 @@ def render(story: Story, report: RunReport, folder: Path, target: Path | None = 
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, bytecode_cache=_Compiled(str(COMPILED)),
     )  # fmt: skip
+    found = findings(story, folder, root)
     environment.filters.update(
         span=_span, usd=_usd, moment=_moment, size=_size, breakable=_breakable
     )
@@ -59,7 +61,8 @@ def render(story: Story, report: RunReport, folder: Path, target: Path | None = 
         story=story, report=report, style=ours, style_hash=_hash(style),
         headline=_HEADLINES.get(story.verdict, story.verdict),
         tone=_TONES.get(story.verdict, "muted"),
-        sentence=_sentence(story), findings=findings(story, folder, root), blocks=matrix(story),
+        sentence=_sentence(story), findings=found, told=_told(story), blocks=matrix(story),
+        clouds=clouds(story, report),
         picture=picture(story), thin=thin_picture(story), phases=_phases(story.lanes),
         marks=_marks(story), rows=[_row(lane, story, folder, root) for lane in story.lanes],
         trouble="Trouble on the way" if story.verdict == "passed" else "What went wrong",
@@ -102,6 +105,11 @@ def _sentence(story: Story) -> str:
     if not failed:
         return f"{story.words[:WORDS]}…"
     return f"{failed} of {len(story.lanes)} nodes did not pass"
+
+
+def _told(story: Story) -> bool:
+    """True when the sentence at the top already says all that went wrong."""
+    return len(story.failed) == 1 and story.verdict != "passed" and len(story.words) <= WORDS
 
 
 def _phases(lanes: Sequence[Lane]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -145,6 +146,60 @@ def test_the_evidence_that_tells_most_is_open_and_bounded(tmp_path: Path) -> Non
     assert "what the payload&#39;s entry said" in opened
     assert "step 219: configured unit 219" in text
     assert "step 3: configured unit 3\n" not in text
+
+
+def test_each_kind_of_failure_is_told_at_the_top_and_leads_to_its_evidence(tmp_path: Path) -> None:
+    text = page_of(samples.payload_failure(100), tmp_path)
+    top, _, rest = text.partition("<main")
+    assert "<b>4 nodes</b> payload failed in verify: http :8081/health: connection refused" in top
+    assert "<b>demo-aws-3</b> payload failed in deploy: the entry exited with 7" in top
+    for number in (1, 2):
+        assert f'href="#failure-{number}"' in top
+        assert f'id="failure-{number}"' in rest
+
+
+def test_an_interruption_that_was_replaced_is_told_once_under_a_passed_run(tmp_path: Path) -> None:
+    text = page_of(samples.interruption(3), tmp_path)
+    top = text.partition("<main")[0]
+    assert f"<b>demo-aws-2</b> interrupted during deploy: {samples.TAKEN_BACK}" in top
+    assert "<details open><summary>what the payload" not in text
+
+
+def test_the_journal_of_the_unit_that_a_check_blames_is_open(tmp_path: Path) -> None:
+    sample = samples.Sample(run="20251124-190000-aaaaaa")
+    sample.begin(1)
+    sample.node("demo-1", bad=samples.CHECKS[:1])
+    sample.end("payload failed", 1, "it failed")
+    folder = sample.write(tmp_path)
+    (place,) = (folder / "evidence").iterdir()
+    index = json.loads((place / "index.json").read_text())
+    for file in ("units.txt", "journal-sensor-generator.service.txt"):
+        (place / file).write_text(f"this is {file}")
+        index.append({"file": file, "title": f"title of {file}", "bytes": 9, "complete": True})
+    (place / "index.json").write_text(json.dumps(index))
+    text = render(read_story(folder), compose(read_story(folder)), folder)
+    opened = re.findall(r"<details open><summary>(title.*?|what.*?) <small>", text)
+    assert opened == ["title of journal-sensor-generator.service.txt"]
+
+
+def test_words_that_differ_by_their_moment_only_are_told_once(tmp_path: Path) -> None:
+    sample = samples.Sample(run="20251124-190000-bbbbbb")
+    sample.begin(2)
+    for number in (1, 2):
+        words = f"the entry exited with 1: 2026-11-25T17:41:0{number}.820Z FAILED: no disk"
+        sample.node(f"demo-{number}", stop_in="deploy", words=words)
+    sample.end("payload failed", 1, "both")
+    text = page_of(sample, tmp_path)
+    assert "the entry exited with 1: FAILED: no disk <small>2 times</small>" in text
+
+
+def test_clouds_stand_side_by_side_when_there_are_several(tmp_path: Path) -> None:
+    text = page_of(samples.interruption(50, ("aws", "gcp")), tmp_path / "two")
+    (row,) = re.findall(r'<tr><th scope="row"><span class="tick \w+"></span>gcp</th>.*?</tr>', text)
+    numbers = re.findall(r'<td class="num">(.*?)</td>', row)
+    assert numbers[:3] == ["48", "50", "2"]
+    assert numbers[-1] == "unknown"
+    assert "Clouds side by side" not in page_of(samples.passing(3), tmp_path / "one")
 
 
 def test_verdict_cost_and_what_is_left_are_told(tmp_path: Path) -> None:
