@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from spotdeploy.errors import HostError
 from spotdeploy.model import Node, Offer
+from spotdeploy.text import plain
 
 VERSION: Final = 1
 _SCHEMA: Final = """
@@ -34,6 +35,8 @@ CREATE TABLE node (
 CREATE INDEX node_deployment ON node (deployment, gone_at);
 CREATE INDEX intent_deployment ON intent (deployment, settled_at);
 """
+_TABLES: Final = {"run", "intent", "node"}
+_DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +87,39 @@ class Journal:
     """The journal of one `.spotdeploy` folder. Used from one thread."""
 
     def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
-        """Open or create it. Raises HostError when it cannot be written or is not ours."""
+        """Open or create it. Raises HostError when it cannot be written, is damaged or not ours."""
         self._now = now
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, isolation_level=None, timeout=30.0)
+        except (OSError, sqlite3.Error) as error:
+            raise self._trouble(error) from error
+        try:
+            self._open()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _open(self) -> None:
+        try:
+            self._require_ours()
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._migrate()
-        except (OSError, sqlite3.Error) as error:
+        except sqlite3.Error as error:
             raise self._trouble(error) from error
+
+    def _require_ours(self) -> None:
+        """Refuse a damaged file, and one of another program's, before anything is written."""
+        (said,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        if said != "ok":
+            raise self._unusable(f"is damaged: {said}")
+        found = self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        tables = {name for (name,) in found}
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if (tables or version) and not tables >= _TABLES:
+            raise self._unusable("is no journal of spotdeploy's")
 
     def close(self) -> None:
         """Close the file."""
@@ -117,7 +142,7 @@ class Journal:
     def runs(self, deployment: str) -> list[RunRecord]:
         """Every run of a deployment, newest first."""
         columns = "id, deployment, command, digest, started_at, ended_at, verdict, exit_code"
-        rows = self._db.execute(
+        rows = self._read(
             f"SELECT {columns} FROM run WHERE deployment = ? ORDER BY id DESC",  # noqa: S608  # constants
             (deployment,),
         )
@@ -151,7 +176,7 @@ class Journal:
 
     def open_intents(self, deployment: str) -> list[Intent]:
         """Create calls whose outcome is not known."""
-        rows = self._db.execute(
+        rows = self._read(
             "SELECT token, run, provider, location, offer, count, at FROM intent"
             " WHERE deployment = ? AND settled_at IS NULL ORDER BY at",
             (deployment,),
@@ -192,7 +217,7 @@ class Journal:
 
     def nodes(self, deployment: str, *, gone: bool = False) -> list[JournalNode]:
         """The nodes not yet seen gone, or with `gone` every node ever."""
-        rows = self._db.execute(
+        rows = self._read(
             "SELECT provider, location, id, run, token, name, made_at, seen_at, gone_at, gone_by,"
             " host_key FROM node WHERE deployment = ? AND (? OR gone_at IS NULL) ORDER BY made_at",
             (deployment, gone),
@@ -228,13 +253,30 @@ class Journal:
         except sqlite3.Error as error:
             raise self._trouble(error) from error
 
+    def _read(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._trouble(error) from error
+
     def _transaction(self) -> _Transaction:
         return _Transaction(self._db, self._trouble)
 
     def _trouble(self, error: Exception) -> HostError:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _DAMAGE or "decode" in str(error):
+            return self._unusable(f"is damaged: {error}")
         return HostError(
             f"cannot write the journal {self._path}: {error}",
             hint="free disk space or make the folder writable; nothing is created without it",
+        )
+
+    def _unusable(self, why: str) -> HostError:
+        words = plain(why, limit=300).replace("\n", " ")
+        return HostError(
+            f"the journal {self._path} {words}",
+            hint=f"mv {self._path} {self._path}.old, which loses history and no machine: "
+            "the clouds' labels say what is there",
         )
 
 

@@ -226,8 +226,9 @@ class Sweep:
             )
 
     def _trusted_from(self) -> float:
-        """Before this moment (Unix seconds) the cloud may hide what was just made."""
-        made = [node.made_at for node in self._journalled()]
+        """Before this moment (Unix seconds) the cloud may hide what was just made. A clock that was
+        set back since cannot put it off for good."""
+        made = [min(node.made_at, self._first_listed_at) for node in self._journalled()]
         made += [self._first_listed_at] if self._open_intents() else []
         return max(made, default=0.0) + self._location.provider.settle_seconds
 
