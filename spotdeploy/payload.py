@@ -114,7 +114,7 @@ def _tree(root: Path, prefix: str, key: str, digests: Digests) -> Iterator[Entry
                 )
         for name in sorted(set(files) - IGNORED):
             source = here / name
-            target = source.resolve()
+            target = _target(source, key)
             if not target.is_relative_to(inside):
                 raise ConfigError(
                     f"{key}: {source} escapes the payload: it points to {target}",
@@ -122,6 +122,15 @@ def _tree(root: Path, prefix: str, key: str, digests: Digests) -> Iterator[Entry
                 )
             relative = PurePosixPath(prefix, *source.relative_to(root).parts)
             yield _entry(source, target, str(relative), key, digests)
+
+
+def _target(source: Path, key: str) -> Path:
+    try:
+        return source.resolve()
+    except (OSError, RuntimeError) as error:  # a loop is a RuntimeError before Python 3.13
+        raise ConfigError(
+            f"{key}: {source} is a link that leads to itself", hint="remove it"
+        ) from error
 
 
 def _entry(source: Path, target: Path, path: str, key: str, digests: Digests) -> Entry:

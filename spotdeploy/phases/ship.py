@@ -42,6 +42,11 @@ if [ "$$(sha256sum < manifest | cut -d ' ' -f 1)" != $digest ]; then
     echo "the manifest arrived damaged" >&2
     exit 1
 fi
+if [ -n "$$(find . ! -type d ! -type f)" ] \\
+    || [ "$$(find . -type f | wc -l)" -ne $$(($$(wc -l < manifest) + 1)) ]; then
+    echo "the bundle holds something that its manifest does not name" >&2
+    exit 1
+fi
 sed 's/^\\([0-9a-f]*\\) [0-7]* /\\1  /' manifest > files
 [ ! -s files ] || sha256sum --check --quiet --strict files >&2
 rm files
