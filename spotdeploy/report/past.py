@@ -90,7 +90,8 @@ def _node(node: NodeReport) -> tuple[str, ...]:
     good = sum(check.ok for check in node.checks)
     checks = f"{good}/{len(node.checks)}" if node.checks else "-"
     seconds = spell(round(sum(node.seconds.values()), 1))
-    place = f"{node.provider} {node.zone or node.location}"
+    place = node.zone or node.location
+    place = place if place == node.provider else f"{node.provider} {place}"
     return (node.name, place, node.verdict or "unfinished", node.phase, checks, seconds)
 
 

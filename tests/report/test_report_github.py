@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -122,3 +124,23 @@ def test_the_example_workflow_is_a_workflow_that_runs_the_local_provider(reposit
     makefile = (repository / "Makefile").read_text()
     (packages,) = re.findall(r"^RUN_PACKAGES := (.*)$", makefile, re.MULTILINE)
     assert set(packages.split()) - {"python3"} <= set(runs.split())
+
+
+def test_every_step_of_the_example_is_a_command_that_there_is(repository: Path) -> None:
+    workflow = yaml.safe_load((repository / "docs/examples/github-actions.yml").read_text())
+    assert set(workflow) == {"name", True, "permissions", "concurrency", "jobs"}  # YAML's on: true
+    ours = 0
+    for step in workflow["jobs"]["cycle"]["steps"]:
+        assert ("uses" in step) != ("run" in step)
+        script = step.get("run", "")
+        subprocess.run(["bash", "-n", "-c", script], check=True)
+        for command, options in re.findall(r"bin/spotdeploy (\w+)([^\n]*)", script):
+            shown = subprocess.run(
+                [sys.executable, "-m", "spotdeploy", command, "--help"],
+                capture_output=True, text=True, check=True,
+            ).stdout  # fmt: skip
+            given = re.findall(r"--[a-z-]+", options)
+            assert given
+            assert [option for option in given if option not in shown] == []
+            ours += 1
+    assert ours == 1

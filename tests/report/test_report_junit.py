@@ -1,7 +1,8 @@
 """junit.xml, held to what the two schemas in use demand.
 
-The facts are those of junit-10.xsd of Jenkins' xUnit plugin and of JUnit.xsd for Apache Ant; a
-document that keeps both sets of rules is valid under either.
+It is validated against junit-10.xsd of Jenkins' xUnit plugin, which is in pytest's source
+distribution. The rules written down here are those of JUnit.xsd for Apache Ant besides; a document
+that keeps both is valid under either.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+import xmlschema
 from junitparser import JUnitXml
 
 from spotdeploy.report import junit
@@ -19,6 +21,7 @@ from spotdeploy.report.data import compose
 from spotdeploy.report.runs import read_story
 from spotdeploy.report.telling import tell
 from tests.report import samples
+from tests.sdist import unpacked
 
 SUITE_REQUIRED = {
     "name",
@@ -98,6 +101,31 @@ def test_it_is_valid_under_both_schemas(
         assert suite.get("tests") == str(len(cases))
         for tag, name in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
             assert suite.get(name) == str(len(suite.findall(f"testcase/{tag}")))
+
+
+@pytest.fixture(scope="module")
+def schema() -> xmlschema.XMLSchema:
+    return xmlschema.XMLSchema(unpacked("pytest", "/junit-10.xsd", "junit") / "junit-10.xsd")
+
+
+@pytest.mark.parametrize("make", [samples.passing, samples.payload_failure, samples.interruption])
+@pytest.mark.parametrize("count", [3, 100])
+def test_jenkins_own_schema_takes_it(
+    schema: xmlschema.XMLSchema,
+    make: Callable[[int], samples.Sample],
+    count: int,
+    tmp_path: Path,
+) -> None:
+    schema.validate(rendered(make(count), tmp_path))
+
+
+def test_jenkins_own_schema_refuses_what_is_wrong(
+    schema: xmlschema.XMLSchema, tmp_path: Path
+) -> None:
+    root = rendered(samples.passing(1), tmp_path)
+    root[1].set("nonsense", "1")
+    with pytest.raises(xmlschema.XMLSchemaValidationError):
+        schema.validate(root)
 
 
 def test_the_rules_above_can_fail(tmp_path: Path) -> None:
