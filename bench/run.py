@@ -46,7 +46,7 @@ class Part:
 
 PARTS = {
     "start": Part(
-        "Start", "startup", 7, ("amauo", "ansible", "dstack", "molecule", "skypilot", "tmt")
+        "Start", "startup", 5, ("amauo", "ansible", "dstack", "molecule", "skypilot", "tmt")
     ),
     "aws": Part(
         "AWS: create and destroy", "aws_create_destroy", 3, ("amauo", "ansible"), {"sizes": (3,)}
