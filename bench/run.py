@@ -102,6 +102,7 @@ def run_apart(name: str, options: argparse.Namespace, results: Path) -> bool:
     line = [sys.executable, __file__, "--part", name, "--rounds", str(rounds)]
     line += ["--results", str(results), *(["--quick"] if options.quick else [])]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}  # for the labs in tests/
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # the peers were compiled when installed
     code = subprocess.run(line, cwd=ROOT, env=environment, check=False).returncode
     if not file.exists():
         save(file, Result(part.title, (), rounds, 0.0, now(), f"it ended with {code}"))
