@@ -38,7 +38,7 @@ LOOKS: Final = (
          ("systemctl", "list-units", "--failed", "--plain", "--no-pager", "--full")),
     Look("units.txt", "the payload's units",
          _shell(f"units=$(cd {layout.PAYLOAD} && find . -name '*.service' -printf '%f\\n')\n"
-                "[ -n \"$units\" ] || { echo 'the payload has no units'; exit 0; }\n"
+                "[ -n \"$units\" ] || { echo 'the payload has no units' >&2; exit 1; }\n"
                 "systemctl status --no-pager --full --lines=20 $units")),
     Look("journal.txt", "the journal since boot",
          ("journalctl", "--boot", "--no-pager", f"--lines={JOURNAL_LINES}", "--output=short-iso"),

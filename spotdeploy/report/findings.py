@@ -122,7 +122,7 @@ class _Shelf:
             return
         place = lane.evidence.folder
         items = _index(self._folder / place / INDEX)
-        there = {item.file for item in items if item.bytes}
+        there = {item.file for item in items if item.bytes and not item.problem}
         first = next((file for file in telling if file in there), "")
         for item in items:
             tail = self._tail(self._folder / place / item.file) if item.bytes else ""

@@ -173,9 +173,15 @@ def test_the_journal_of_the_unit_that_a_check_blames_is_open(tmp_path: Path) -> 
     folder = sample.write(tmp_path)
     (place,) = (folder / "evidence").iterdir()
     index = json.loads((place / "index.json").read_text())
-    for file in ("units.txt", "journal-sensor-generator.service.txt"):
+    for file, problem in (
+        ("units.txt", ""),
+        ("journal-bacalhau.service.txt", "Access denied"),
+        ("journal-sensor-generator.service.txt", ""),
+    ):
         (place / file).write_text(f"this is {file}")
-        index.append({"file": file, "title": f"title of {file}", "bytes": 9, "complete": True})
+        title = f"title of {file}"
+        item = {"file": file, "title": title, "bytes": 9, "complete": True, "problem": problem}
+        index.append(item)
     (place / "index.json").write_text(json.dumps(index))
     text = render(read_story(folder), compose(read_story(folder)), folder)
     opened = re.findall(r"<details open><summary>(title.*?|what.*?) <small>", text)
