@@ -7,7 +7,9 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
+from spotdeploy.commands import TIMED_OUT
 from spotdeploy.errors import NodeError, PayloadError, SpotdeployError, UnreachableError
 from spotdeploy.events import PhaseEnded, PhaseStarted
 from spotdeploy.location import Location
@@ -16,6 +18,8 @@ from spotdeploy.session import Plan, Session
 from spotdeploy.ssh import NodeConnection
 from spotdeploy.text import plain
 from spotdeploy.verdict import CheckOutcome
+
+SIGN_SECONDS: Final = 10.0
 
 
 @dataclass
@@ -58,6 +62,18 @@ class NodeRun:
         async with self._reconnecting:
             if not self.connection.connected:
                 await self.connection.connect()
+
+    async def sign_of_life(self) -> None:
+        """Make sure that the node still answers, over a new connection if need be: what did not
+        come from it may not be blamed on the payload. Raises UnreachableError when it does not.
+        """
+        try:
+            result = await self.connection.run(["true"], timeout=SIGN_SECONDS)
+        except UnreachableError:
+            await self.reconnect()
+            return
+        if result.exit_code == TIMED_OUT:
+            await self.connection.connect(SIGN_SECONDS)
 
     def blame_payload(self, words: str) -> PayloadError:
         """An error that says the payload is at fault in the present phase."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from spotdeploy import layout
+from spotdeploy.check import CommandResult
 from spotdeploy.errors import UnreachableError
 from spotdeploy.noderun import NodeRun
 from spotdeploy.ssh import connect_until
@@ -22,7 +23,11 @@ _ENVIRONMENT: Final = "/run/spotdeploy/deploy.env"
 _LOCK: Final = "/run/spotdeploy/deploy.lock"
 _LOOK: Final = 20
 """Seconds one question waits for the end, so that a dead connection is noticed."""
+_STOP: Final = 5
+"""Seconds that an entry which has had its time gets to end before it is killed."""
 _RECONNECT: Final = 60.0
+_GOING_DOWN: Final = 0.5
+"""Seconds between looks at a node that is shutting down."""
 _STARTED_ALREADY: Final = 75
 
 
@@ -30,17 +35,17 @@ async def deploy(run: NodeRun) -> None:
     """Run the entry to its end.
 
     Raises:
-        PayloadError: it exited with something else than 0, or did not end in time.
+        PayloadError: it exited with something else than 0, did not end in time, or broke the node.
         UnreachableError: the node was lost.
     """
     limit = run.session.settings.config.timeouts.deploy
     async with run.in_phase("deploy"):
-        await _persist(run, ["sh", "-c", start_script(run.session.settings.config.payload.entry)],
-                       environment_file(_environment(run)))  # fmt: skip
+        await _start(run)
         try:
             async with asyncio.timeout(limit):
-                state = await _until_ended(run)
+                state = await _until_ended(run, asyncio.get_running_loop().time() + limit)
         except TimeoutError:
+            await run.sign_of_life()
             await _persist(run, ["systemctl", "stop", UNIT])
             raise run.blame_payload(f"the entry did not end within {limit:.0f}s") from None
         if state.get("SubState") != "exited":
@@ -58,6 +63,7 @@ def start_script(entry: str) -> str:
         f"WorkingDirectory={layout.PAYLOAD}",
         f"StandardOutput=append:{layout.DEPLOYMENT_LOG}",
         f"StandardError=append:{layout.DEPLOYMENT_LOG}",
+        f"TimeoutStopSec={_STOP}",
     )
     launch = [
         *("systemd-run", "--quiet", f"--unit={UNIT}", "--service-type=exec"),
@@ -99,36 +105,64 @@ def _environment(run: NodeRun) -> dict[str, str]:
     }
 
 
-async def _until_ended(run: NodeRun) -> dict[str, str]:
-    look = (
-        f"flock -w {_LOOK} {_LOCK} true; "
-        f"systemctl show -p SubState -p Result -p ExecMainCode -p ExecMainStatus {UNIT}"
-    )
+async def _start(run: NodeRun) -> None:
+    entry = run.session.settings.config.payload.entry
+    command = ["sh", "-c", start_script(entry)]
+    result = await _answer(run, command, environment_file(_environment(run)))
+    if result.exit_code not in (0, _STARTED_ALREADY):
+        raise UnreachableError(f"{run.node.name}: sh: {_words(result)}", phase=run.phase)
+
+
+async def _until_ended(run: NodeRun, deadline: float) -> dict[str, str]:
     while True:
-        text = await _persist(run, ["sh", "-c", look])
+        left = deadline - asyncio.get_running_loop().time()
+        text = await _persist(run, ["sh", "-c", _look(min(_LOOK, max(1, int(left))))])
         state = dict(line.partition("=")[::2] for line in text.splitlines())
-        if state.get("SubState") not in ("running", "start", "start-pre"):
+        over = state.get("SubState") not in ("running", "start", "start-pre", "stop-sigterm")
+        if over and state.get("System") != "stopping":
             return state
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05 if not over else _GOING_DOWN)
 
 
-async def _persist(run: NodeRun, command: Sequence[str], stdin: bytes = b"") -> str:
+def _look(seconds: int) -> str:
+    """A node that is going down ends the entry too: then only the provider knows what that is."""
+    return (
+        f"flock -w {seconds} {_LOCK} true; "
+        f"systemctl show -p SubState -p Result -p ExecMainCode -p ExecMainStatus {UNIT} && "
+        "{ echo System=$(systemctl is-system-running) || true; }"
+    )
+
+
+async def _persist(run: NodeRun, command: Sequence[str]) -> str:
+    """Run a repeatable command once the payload has begun, and give its output.
+
+    Raises PayloadError when the node, which took commands before, no longer does.
+    """
+    result = await _answer(run, command)
+    if result.exit_code != 0:
+        await run.sign_of_life()
+        raise run.blame_payload(f"its node no longer does as it is told: {_words(result)}")
+    return result.stdout
+
+
+async def _answer(run: NodeRun, command: Sequence[str], stdin: bytes = b"") -> CommandResult:
     """Run a repeatable command, reconnecting when the connection is cut under it."""
     while True:
         try:
-            result = await run.connection.run(command, timeout=_LOOK + 20.0, stdin=stdin)
+            return await run.connection.run(command, timeout=_LOOK + 20.0, stdin=stdin)
         except UnreachableError:
             await connect_until(run.connection, _RECONNECT)
-            continue
-        if result.exit_code not in (0, _STARTED_ALREADY):
-            words = plain(result.stderr or result.stdout, limit=300)
-            raise UnreachableError(f"{run.node.name}: {command[0]}: {words}", phase=run.phase)
-        return result.stdout
+
+
+def _words(result: CommandResult) -> str:
+    return plain(result.stderr or result.stdout, limit=300)
 
 
 async def _why(run: NodeRun, state: Mapping[str, str]) -> str:
     how = f"the entry exited with {state.get('ExecMainStatus', '?')}"
-    if state.get("Result") not in ("exit-code", None):
+    if state.get("SubState") == "dead":
+        how = "the node restarted before the entry ended"
+    elif state.get("Result") not in ("exit-code", None):
         how = f"the entry ended by {state['Result']} ({state.get('ExecMainStatus', '?')})"
     last = f"tail -c 2000 {layout.DEPLOYMENT_LOG} | grep -av '^[[:space:]]*$' | tail -n 1"
     said = plain(await _persist(run, ["sh", "-c", last]), limit=500)

@@ -122,7 +122,7 @@ class _Box:
         (self.folder / INDEX).write_bytes(index + b"\n")
 
     async def _ask(self, asked: tuple[Look, ...]) -> None:
-        if self.run.connection.connected or await _reached(self.run):
+        if await _reached(self.run):
             await asyncio.gather(*(self._look(look) for look in asked))
         if not any(item.bytes for item in self.items):
             await self._console()
@@ -159,7 +159,7 @@ class _Box:
 
 async def _reached(run: NodeRun) -> bool:
     try:
-        await run.connection.connect(10.0)
+        await run.sign_of_life()
     except UnreachableError:
         return False
     return True

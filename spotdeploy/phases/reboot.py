@@ -8,21 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from typing import Final
 
 from spotdeploy import layout
 from spotdeploy.errors import UnreachableError
-from spotdeploy.noderun import NodeRun
+from spotdeploy.noderun import NodeRun, one_line
 from spotdeploy.phases.settle import wait_for_cloud_init, wait_for_systemd
 from spotdeploy.ssh import connect_until
+from spotdeploy.text import plain
+
+GRACE: Final = 60.0
 
 
 async def reboot(run: NodeRun) -> None:
     """Reboot one node and wait until it has settled again.
 
-    Raises PayloadError when it never comes back: it did boot before the payload changed it.
+    Raises PayloadError when it refuses to, never comes back or does not settle: it did boot
+    before the payload changed it.
     """
     limit = run.session.settings.config.timeouts.reboot
-    async with run.in_phase("reboot", limit + 20):
+    deadline = asyncio.get_running_loop().time() + limit
+    async with run.in_phase("reboot", limit + GRACE):
         await _go_down(run)
         try:
             async with asyncio.timeout(limit):
@@ -30,8 +36,7 @@ async def reboot(run: NodeRun) -> None:
         except (TimeoutError, UnreachableError) as error:
             words = str(error) or f"no answer within {limit:.0f}s"
             raise run.blame_payload(f"it did not come back after the reboot: {words}") from error
-        await wait_for_cloud_init(run, limit)
-        await wait_for_systemd(run, limit)
+        await _settle(run, deadline)
 
 
 def go_down_script(word: str) -> str:
@@ -50,9 +55,8 @@ async def _go_down(run: NodeRun) -> None:
     except UnreachableError:
         return  # the connection dies with the node, as it should
     if result.exit_code not in (0, 255):
-        raise UnreachableError(
-            f"{run.node.name}: cannot reboot: {result.stderr.strip()[:200]}", phase=run.phase
-        )
+        await run.sign_of_life()
+        raise run.blame_payload(f"cannot reboot: {plain(result.stderr, limit=200).strip()}")
 
 
 async def _come_back(run: NodeRun, limit: float) -> None:
@@ -72,3 +76,14 @@ async def _rebooted(run: NodeRun) -> bool:
     question = f"test -e {layout.BEFORE_REBOOT_RUN} || echo rebooted"
     result = await run.connection.run(["sh", "-c", question], timeout=5.0)
     return result.stdout.strip() == "rebooted"
+
+
+async def _settle(run: NodeRun, deadline: float) -> None:
+    left = max(1.0, deadline - asyncio.get_running_loop().time())
+    try:
+        await wait_for_cloud_init(run, left)
+        await wait_for_systemd(run, left)
+    except UnreachableError as error:
+        await run.sign_of_life()
+        words = one_line(error, run.node)
+        raise run.blame_payload(f"it did not settle after the reboot: {words}") from error

@@ -36,6 +36,7 @@ async def verify(run: NodeRun) -> None:
             raise UnreachableError(f"{run.node.name}: the connection was lost", phase="verify")
         failed = [check for check in run.checks if not check.ok]
         if failed:
+            await run.sign_of_life()
             raise run.blame_payload("; ".join(f"{c.name}: {first_line(c.detail)}" for c in failed))
 
 
