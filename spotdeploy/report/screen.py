@@ -110,11 +110,12 @@ class PlainScreen(Screen):
         """Nothing was taken."""
 
     def say(self, text: str) -> None:
-        """Write the line; a reader that went away silences the screen, not the run."""
+        """Write the line; a reader that went away, a closed terminal or a full disk silences the
+        screen, not the run."""
         try:
             self._stream.write(text + "\n")
             self._stream.flush()
-        except BrokenPipeError:
+        except OSError:
             self._stream = StringIO()
 
 

@@ -40,6 +40,12 @@ Play = Callable[[Any], Done]
 """Makes the trouble in the arena and gives how the troubled command ended."""
 
 
+class Refusal(StrEnum):
+    """How a command ends that changes nothing and gives no verdict."""
+
+    REFUSED = "refused"
+
+
 @dataclass(frozen=True)
 class Case:
     """One case."""
@@ -49,7 +55,7 @@ class Case:
     """As the page names the arena."""
     fault: str
     """What goes wrong, in a few words."""
-    expect: Verdict | None
+    expect: Verdict | Refusal | None
     """How the troubled command must end; None for one that is killed."""
     opened: Open
     play: Play

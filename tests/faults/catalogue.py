@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from tests.faults import cases_fake
+from tests.faults import (
+    cases_boot,
+    cases_connection,
+    cases_fake,
+    cases_host,
+    cases_interruption,
+    cases_payload,
+    cases_stopped,
+)  # fmt: skip
 from tests.faults.case import Case
 
-CASES: tuple[Case, ...] = (*cases_fake.cases(),)
+CASES: tuple[Case, ...] = (
+    *cases_fake.cases(),
+    *cases_interruption.cases(),
+    *cases_host.cases(),
+    *cases_stopped.cases(),
+    *cases_connection.cases(),
+    *cases_boot.cases(),
+    *cases_payload.cases(),
+)

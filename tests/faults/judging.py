@@ -10,10 +10,11 @@ from pathlib import Path
 from spotdeploy.verdict import Verdict
 from tests.cycles.project import Done
 from tests.faults.arena import Arena
-from tests.faults.case import Case
+from tests.faults.case import Case, Refusal
 
 KILLED = "killed"
-_VERDICTS = {verdict.exit_code: verdict.value for verdict in Verdict}
+REFUSED = 2
+_ENDS = {v.exit_code: v.value for v in Verdict} | {REFUSED: Refusal.REFUSED.value}
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def judge(case: Case, arena: Arena) -> Result:
 
 
 def _end(done: Done) -> str:
-    return KILLED if done.code == -9 else _VERDICTS.get(done.code, f"exit code {done.code}")
+    return KILLED if done.code == -9 else _ENDS.get(done.code, f"exit code {done.code}")
 
 
 def _wrong_end(case: Case, done: Done) -> Iterator[str]:

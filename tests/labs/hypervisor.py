@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -60,6 +60,8 @@ class Hypervisor:
         self._engine, self._network, self._landlord = engine, network, landlord
         self.started: set[str] = set()
         """The ids of guests that a machine was ever made for, or tried."""
+        self.files: Mapping[str, bytes] = {}
+        """Put on the disk of each machine before its first boot: path to content."""
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self.failures: list[str] = []
@@ -130,4 +132,5 @@ class Hypervisor:
             network=self._network,
             address=guest.private,
             extra_addresses=(guest.public,) if guest.public else (),
+            files=self.files,
         )

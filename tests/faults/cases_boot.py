@@ -1,0 +1,116 @@
+"""Nodes that never come up, or are not who they should be."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+
+import asyncssh
+
+from spotdeploy import layout
+from spotdeploy.verdict import Verdict
+from spotdeploy_local.cgroups import Groups
+from tests.cycles.project import Done, Running, eventually
+from tests.faults import local, machine_labs
+from tests.faults.case import Case, Family, Open
+from tests.faults.moments import booting, troubled
+from tests.faults.nodes import NodeArena
+
+INFRASTRUCTURE = Verdict.INFRASTRUCTURE_FAILED
+
+
+def cases() -> Iterator[Case]:
+    """Every case."""
+    here = partial(_case, "local", local.opened)
+    yield here("its power is cut at once", partial(_acting, act=_cut_power), says="stopped")
+    yield here("it freezes as it boots", partial(_acting, act=_freeze))
+    yield here("it powers itself off at once", partial(_acting, act=_power_off), says="stopped")
+    for where, opened in machine_labs.ARENAS.items():
+        lab = partial(_case, where, opened)
+        yield lab("its ssh server is masked", partial(_built, files=MASKED), quick=where == "aws")
+        yield lab(
+            "another machine answers at its address", partial(_built, files=_other_key()),
+            says="its host key is not the expected one",
+        )  # fmt: skip
+        yield lab(
+            "its power fails before ssh", partial(_acting, act=_cut_power), says="during boot"
+        )
+
+
+MASKED: Mapping[str, bytes] = {
+    "/etc/systemd/system/ssh.service": b"", "/etc/systemd/system/ssh.socket": b"",
+}  # fmt: skip
+
+
+def _other_key() -> Mapping[str, bytes]:
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    return {
+        layout.HOST_KEY: key.export_private_key(),
+        f"{layout.HOST_KEY}.pub": key.export_public_key(),
+    }
+
+
+def _case(
+    where: str, opened: Open, fault: str, play: Callable[[NodeArena], Done], *, says: str = "",
+    quick: bool = False,
+) -> Case:  # fmt: skip
+    told = partial(_telling, play=play, says=says)
+    return Case(Family.BOOT, where, fault, INFRASTRUCTURE, opened, told, quick=quick)
+
+
+def _telling(arena: NodeArena, *, play: Callable[[NodeArena], Done], says: str) -> Done:
+    arena.project.config["timeouts"]["boot"] = "8s"
+    done = play(arena)
+    assert says in done.out + done.err, done
+    return done
+
+
+def _acting(arena: NodeArena, *, act: Callable[[NodeArena], None]) -> Done:
+    def hit(running: Running) -> None:
+        eventually(lambda: any(m.pid for m in arena.engine.machines()), "its machine is there")
+        act(arena)
+
+    return troubled(arena, booting, hit)
+
+
+def _built(arena: machine_labs.LabArena[machine_labs.CloudLab], *,
+           files: Mapping[str, bytes]) -> Done:  # fmt: skip
+    arena.lab.hypervisor.files = files
+    return arena.project.cycle()
+
+
+def _cut_power(arena: NodeArena) -> None:
+    arena.engine.stop([arena.machine().id])
+
+
+def _freeze(arena: NodeArena) -> None:
+    for pid in _inside(arena):
+        os.kill(pid, signal.SIGSTOP)
+
+
+def _power_off(arena: NodeArena) -> None:
+    os.kill(_inside(arena)[0], signal.SIGRTMIN + 4)
+
+
+def _inside(arena: NodeArena) -> list[int]:
+    """The machine's own processes, its init first."""
+    groups, machine = Groups.mounted(arena.engine.layout.group), arena.machine()
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        found = [pid for pid in groups.processes(machine.id) if _number_inside(pid) is not None]
+        if any(_number_inside(pid) == 1 for pid in found):
+            return sorted(found, key=lambda pid: _number_inside(pid) or 0)
+    raise AssertionError("the machine's init never started")
+
+
+def _number_inside(pid: int) -> int | None:
+    """A process's id within the container; None for the supervisor and what is gone."""
+    try:
+        with open(f"/proc/{pid}/status") as status:  # noqa: PTH123
+            numbers = next(line.split()[1:] for line in status if line.startswith("NSpid:"))
+    except OSError:
+        return None
+    return int(numbers[-1]) if len(numbers) > 2 else None  # host, supervisor, container

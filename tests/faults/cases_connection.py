@@ -1,0 +1,97 @@
+"""Connections cut under a cycle: the sshd processes killed, or the node's cable pulled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from spotdeploy import layout
+from spotdeploy.verdict import Verdict
+from tests.cycles.project import Done, Running
+from tests.faults.case import Case, Family
+from tests.faults.local import LocalArena, opened
+from tests.faults.moments import (
+    Moment,
+    booting,
+    deploying,
+    rebooting,
+    troubled,
+    uploading,
+    verifying,
+)  # fmt: skip
+
+PASSED, INFRASTRUCTURE = Verdict.PASSED, Verdict.INFRASTRUCTURE_FAILED
+SHORT = 3.0
+"""Seconds."""
+BETWEEN = 1.0
+"""Seconds from one cut to the next."""
+
+
+def cases() -> Iterator[Case]:
+    """Every case."""
+    yield _case("ssh cut during the upload", INFRASTRUCTURE, _cut_upload, quick=True)
+    yield _case("ssh cut during the deploy", PASSED, _at(deploying, _once), quick=True)
+    yield _case("ssh cut four times during the deploy", PASSED, _at(deploying, _often))
+    yield _case("ssh cut at the reboot", PASSED, _at(rebooting, _once))
+    yield _case("ssh cut during verify", PASSED, _at(verifying, _once))
+    for name, moment in (
+        ("boot", booting), ("the upload", uploading), ("the deploy", deploying),
+        ("the reboot", rebooting), ("verify", verifying),
+    ):  # fmt: skip
+        yield _case(f"the link is down for 3 s during {name}", PASSED, _at(moment, _short))
+    for name, moment in (
+        ("boot", booting), ("the upload", uploading), ("the deploy", deploying),
+        ("verify", verifying),
+    ):  # fmt: skip
+        yield _case(f"the link is down for ever from {name} on", INFRASTRUCTURE, _at(moment, _down))
+
+
+def _case(fault: str, expect: Verdict, play: Callable[[LocalArena], Done], *,
+          quick: bool = False) -> Case:  # fmt: skip
+    return Case(Family.CONNECTION, "local", fault, expect, opened, play, quick=quick)
+
+
+def _at(moment: Moment, act: Callable[[LocalArena, Running], None]) -> Callable[[LocalArena], Done]:
+    """A cycle through all phases, each of which takes a while."""
+
+    def play(arena: LocalArena) -> Done:
+        arena.entry("sleep 4", reboot=moment is rebooting)
+        arena.check(stable_for="4s")
+        arena.project.config["timeouts"] |= {"deploy": "20s", "reboot": "30s"}
+        if moment is uploading:
+            arena.upload_much()
+        if act is _down:
+            arena.project.config["timeouts"] |= {"boot": "5s", "ship": "8s"}
+        return troubled(arena, moment, partial(act, arena))
+
+    return play
+
+
+def _cut_upload(arena: LocalArena) -> Done:
+    """Half an upload must never become the payload."""
+    arena.upload_much()
+    done = troubled(arena, uploading, lambda _: arena.cut_ssh(), "--keep", "always")
+    assert not arena.on_disk(layout.PAYLOAD).exists()
+    assert not arena.on_disk(layout.MANIFEST).exists()
+    return done
+
+
+def _once(arena: LocalArena, running: Running) -> None:
+    arena.cut_ssh()
+
+
+def _often(arena: LocalArena, running: Running) -> None:
+    for _ in range(4):
+        arena.cut_ssh()
+        time.sleep(BETWEEN)
+
+
+def _short(arena: LocalArena, running: Running) -> None:
+    arena.link("down")
+    time.sleep(SHORT)
+    arena.link("up")
+
+
+def _down(arena: LocalArena, running: Running) -> None:
+    arena.link("down")

@@ -1,0 +1,97 @@
+"""Trouble with this computer, and with time, while real machines run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from signal import SIGINT
+
+from spotdeploy.verdict import Verdict
+from tests.cycles.project import COMMAND, Done, Running
+from tests.faults.case import Case, Family, Refusal
+from tests.faults.local import LocalArena, opened
+from tests.faults.moments import (
+    Moment,
+    booting,
+    collecting,
+    creating,
+    deploying,
+    destroying,
+    troubled,
+    uploading,
+    verifying,
+)  # fmt: skip
+
+INFRASTRUCTURE = Verdict.INFRASTRUCTURE_FAILED
+FILLER = "filler"
+
+
+def cases() -> Iterator[Case]:
+    """Every case."""
+    for name, moment, expect in (
+        ("before create", creating, INFRASTRUCTURE),
+        ("during boot", booting, INFRASTRUCTURE),
+        ("during the upload", uploading, INFRASTRUCTURE),
+        ("during the deploy", deploying, Verdict.PASSED),
+        ("during verify", verifying, Verdict.PASSED),
+        ("during evidence", collecting, Verdict.PAYLOAD_FAILED),
+        ("during the destroy", destroying, Verdict.PASSED),
+    ):
+        yield _case(
+            f"the disk under the journal is full {name}", expect,
+            partial(_full, moment=moment), quick=moment is deploying,
+        )  # fmt: skip
+    yield _case("the screen is a full disk", Verdict.PASSED, _full_screen)
+    yield _case("the time to live of 20 s ends during the deploy", INFRASTRUCTURE, _expired)
+    yield _case("a second cycle at the same time", Refusal.REFUSED, _second)
+
+
+def _case(fault: str, expect: Verdict | Refusal, play: Callable[[LocalArena], Done], *,
+          quick: bool = False) -> Case:  # fmt: skip
+    return Case(Family.HOST, "local", fault, expect, opened, play, quick=quick)
+
+
+def _full(arena: LocalArena, *, moment: Moment) -> Done:
+    """Nothing may be left, journal or not: labels are enough."""
+    state = arena.project.folder / ".spotdeploy"
+    arena.small(state, "2m")
+    arena.entry("exit 1" if moment is collecting else "sleep 2")
+    arena.check(stable_for="2s")
+    if moment is uploading:
+        arena.upload_much()
+    done = troubled(arena, moment, partial(_fill, state))
+    assert not arena.engine.machines(), done
+    (state / FILLER).unlink()
+    return done
+
+
+def _fill(folder: Path, running: Running) -> None:
+    with suppress(OSError), (folder / FILLER).open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1 << 12))
+
+
+def _full_screen(arena: LocalArena) -> Done:
+    return arena.project.run("cycle", command=("sh", "-c", 'exec "$@" > /dev/full', "sh", *COMMAND))
+
+
+def _expired(arena: LocalArena) -> Done:
+    arena.project.config["nodes"]["time_to_live"] = "20s"
+    arena.entry("sleep 50")
+    done = arena.project.cycle()
+    assert "time to live" in done.out, done
+    return done
+
+
+def _second(arena: LocalArena) -> Done:
+    arena.entry("sleep 60")
+    with arena.project.started("cycle", "--events", "-") as running:
+        deploying(arena, running)
+        second = arena.project.run("cycle")
+        os.kill(running.pid, SIGINT)
+        running.end()
+    assert f"(pid {running.pid} on " in second.err, second
+    return second

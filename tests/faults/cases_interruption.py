@@ -1,0 +1,77 @@
+"""Interruptions at each phase, on this host and in the labs with machines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+
+from spotdeploy.verdict import Verdict
+from tests.cycles.project import Done, Running
+from tests.faults import local, machine_labs
+from tests.faults.case import Case, Family, Open
+from tests.faults.moments import (
+    Moment,
+    booting,
+    deploying,
+    rebooting,
+    shipping,
+    troubled,
+    uploading,
+    verifying,
+)  # fmt: skip
+from tests.faults.nodes import NodeArena
+
+PASSED, INFRASTRUCTURE = Verdict.PASSED, Verdict.INFRASTRUCTURE_FAILED
+PHASES: Mapping[str, Moment] = {
+    "boot": booting, "ship": uploading, "deploy": deploying, "reboot": rebooting,
+    "verify": verifying,
+}  # fmt: skip
+ARENAS: Mapping[str, Open] = {"local": local.opened, **machine_labs.ARENAS}
+
+
+def cases() -> Iterator[Case]:
+    """Every case."""
+    for where, opened in ARENAS.items():
+        for phase in PHASES:
+            yield Case(
+                Family.INTERRUPTION, where, f"interrupted during {phase}", INFRASTRUCTURE, opened,
+                partial(_interrupted, phase=phase), quick=(where, phase) == ("gcp", "deploy"),
+            )  # fmt: skip
+        yield Case(
+            Family.INTERRUPTION, where, "interrupted and replaced", PASSED, opened,
+            partial(_replaced, times=1, budget=2),
+        )  # fmt: skip
+        yield Case(
+            Family.INTERRUPTION, where, "interrupted once more than may be replaced",
+            INFRASTRUCTURE, opened, partial(_replaced, times=2, budget=1),
+        )  # fmt: skip
+
+
+def _interrupted(arena: NodeArena, *, phase: str) -> Done:
+    """It must be told from a failure of the payload, in the cloud's words."""
+    arena.entry("sleep 30" if phase == "deploy" else "true", reboot=phase == "reboot")
+    if phase == "verify":
+        arena.check(stable_for="60s")
+    if phase == "ship":
+        arena.upload_much()
+    done = troubled(arena, PHASES[phase], lambda _: arena.interrupt())
+    assert re.search(rf"INFRASTRUCTURE FAILED: .*interrupted during {phase}: .+", done.err), done
+    return done
+
+
+def _replaced(arena: NodeArena, *, times: int, budget: int) -> Done:
+    arena.entry("sleep 3")
+    arena.project.config["nodes"] |= {"on_interruption": "replace", "replacements": budget}
+    return troubled(arena, deploying, _repeated(arena, times))
+
+
+def _repeated(arena: NodeArena, times: int) -> Callable[[Running], None]:
+    def act(running: Running) -> None:
+        arena.interrupt()
+        for _ in range(times - 1):
+            running.until('"event":"node-created"')
+            shipping(arena, running)
+            arena.interrupt()
+
+    return act

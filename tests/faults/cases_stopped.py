@@ -1,0 +1,88 @@
+"""Cycles of real machines stopped by signals, and killed, at each phase."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, Signals
+
+from spotdeploy.verdict import Verdict
+from tests.cycles.project import Done
+from tests.faults.case import Case, Family
+from tests.faults.local import LocalArena, opened
+from tests.faults.moments import (
+    Moment,
+    booting,
+    collecting,
+    creating,
+    deploying,
+    destroying,
+    rebooting,
+    sending,
+    troubled,
+    uploading,
+    verifying,
+)  # fmt: skip
+from tests.faults.nodes import NodeArena
+
+STOPPED = Verdict.STOPPED
+PHASES: Mapping[str, Moment] = {
+    "create": creating, "boot": booting, "the upload": uploading, "the deploy": deploying,
+    "the reboot": rebooting, "verify": verifying, "evidence": collecting,
+    "the destroy": destroying,
+}  # fmt: skip
+CLEARED_BY_CYCLE = ("boot", "the deploy", "evidence")
+
+
+def cases() -> Iterator[Case]:
+    """Every case."""
+    for name, moment in PHASES.items():
+        then = "cycle" if name in CLEARED_BY_CYCLE else "destroy"
+        yield _case(
+            Family.KILLED, f"kill -9 during {name}, machines running", None,
+            partial(_play, moment=moment, signals=[SIGKILL]), then=then, quick=name == "the deploy",
+        )  # fmt: skip
+    for name, moment in PHASES.items():
+        yield _case(
+            Family.STOPPED, f"Ctrl-C during {name}", STOPPED,
+            partial(_play, moment=moment, signals=[SIGINT], left=0), quick=name == "boot",
+        )  # fmt: skip
+    for number in (SIGTERM, SIGHUP):
+        yield _case(
+            Family.STOPPED, f"{number.name} during the deploy", STOPPED,
+            partial(_play, moment=deploying, signals=[number], left=0),
+        )  # fmt: skip
+    for name in ("boot", "the deploy", "the destroy"):
+        yield _case(
+            Family.STOPPED, f"Ctrl-C twice during {name}", STOPPED,
+            partial(_play, moment=PHASES[name], signals=[SIGINT, SIGINT], says="spotdeploy destroy"),
+        )  # fmt: skip
+    for keep, left in (("always", 1), ("passing", 0)):
+        yield _case(
+            Family.STOPPED, f"Ctrl-C during the deploy, keep = {keep}", STOPPED,
+            partial(_play, moment=deploying, signals=[SIGINT], keep=keep, left=left),
+        )  # fmt: skip
+
+
+def _case(
+    family: Family, fault: str, expect: Verdict | None, play: Callable[[LocalArena], Done], *,
+    then: str = "destroy", quick: bool = False,
+) -> Case:  # fmt: skip
+    return Case(family, "local", fault, expect, opened, play, quick=quick, then=then)
+
+
+def _play(
+    arena: NodeArena, *, moment: Moment, signals: Sequence[Signals], keep: str = "never",
+    left: int | None = None, says: str = "",
+) -> Done:  # fmt: skip
+    """`left` is how many machines may be there when the command has ended."""
+    ends = "sleep 60" if moment is deploying else "exit 1" if moment is collecting else "true"
+    arena.entry(ends, reboot=moment is rebooting)
+    if moment is uploading:
+        arena.upload_much()
+    if moment is verifying:
+        arena.check(stable_for="60s")
+    done = troubled(arena, moment, sending(*signals), "--keep", keep)
+    assert left is None or len(arena.engine.machines()) == left, done
+    assert says in done.err, done
+    return done

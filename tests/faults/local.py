@@ -1,0 +1,44 @@
+"""The local provider with an engine of its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from spotdeploy_local.layout import STATE_VARIABLE
+from tests.cycles.project import Project
+from tests.faults.nodes import NodeArena
+
+
+class LocalArena(NodeArena):
+    """The local provider, with an engine of its own."""
+
+    def __enter__(self) -> LocalArena:
+        self.engine.prepare(print)
+        project = OnEngine(self.folder / "project", self.deployment, self.engine.layout.state)
+        self.begin(project)
+        return self
+
+    def interrupt(self) -> None:
+        """See `NodeArena`."""
+        self.engine.preempt(self.machine().id)
+
+
+class OnEngine(Project):
+    """A project whose commands use one engine."""
+
+    def __init__(self, folder: Path, deployment: str, state: Path) -> None:
+        super().__init__(folder, deployment)
+        self._state = state
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """With the engine's folder."""
+        return {**os.environ, STATE_VARIABLE: str(self._state)}
+
+
+def opened(folder: Path, request: pytest.FixtureRequest) -> LocalArena:
+    """An arena for one case."""
+    return LocalArena(folder)
