@@ -7,13 +7,17 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from spotdeploy.verdict import Verdict
 from tests.cycles.project import Done
 from tests.faults.arena import Arena
+
+REFUSED: Final = "refused"
+"""How a command ends (exit code 2) that a rule, the config or this computer forbids: it made
+nothing, destroyed nothing, and said what to do next."""
 
 
 class Family(StrEnum):
@@ -40,12 +44,6 @@ Play = Callable[[Any], Done]
 """Makes the trouble in the arena and gives how the troubled command ended."""
 
 
-class Refusal(StrEnum):
-    """How a command ends that changes nothing and gives no verdict."""
-
-    REFUSED = "refused"
-
-
 @dataclass(frozen=True)
 class Case:
     """One case."""
@@ -55,14 +53,19 @@ class Case:
     """As the page names the arena."""
     fault: str
     """What goes wrong, in a few words."""
-    expect: Verdict | Refusal | None
-    """How the troubled command must end; None for one that is killed."""
+    expect: Verdict | str | None
+    """How the troubled command must end: a verdict, `REFUSED`, or None for one that is killed."""
     opened: Open
     play: Play
     quick: bool = False
     """Part of every test run."""
     then: str = "destroy"
     """The command that must clear up afterwards."""
+    leaves: bool = False
+    """The troubled command may end with things left without calling it a leak: it was refused
+    while they existed, told to stop at once, or told to keep them."""
+    machines: bool = False
+    """Boots real machines."""
 
     @property
     def id(self) -> str:

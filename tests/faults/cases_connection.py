@@ -19,7 +19,7 @@ from tests.faults.moments import (
     troubled,
     uploading,
     verifying,
-)  # fmt: skip
+)
 
 PASSED, INFRASTRUCTURE = Verdict.PASSED, Verdict.INFRASTRUCTURE_FAILED
 SHORT = 3.0
@@ -30,7 +30,7 @@ BETWEEN = 1.0
 
 def cases() -> Iterator[Case]:
     """Every case."""
-    yield _case("ssh cut during the upload", INFRASTRUCTURE, _cut_upload, quick=True)
+    yield _case("ssh cut during the upload", INFRASTRUCTURE, _cut_upload, quick=True, leaves=True)
     yield _case("ssh cut during the deploy", PASSED, _at(deploying, _once), quick=True)
     yield _case("ssh cut four times during the deploy", PASSED, _at(deploying, _often))
     yield _case("ssh cut at the reboot", PASSED, _at(rebooting, _once))
@@ -48,8 +48,18 @@ def cases() -> Iterator[Case]:
 
 
 def _case(fault: str, expect: Verdict, play: Callable[[LocalArena], Done], *,
-          quick: bool = False) -> Case:  # fmt: skip
-    return Case(Family.CONNECTION, "local", fault, expect, opened, play, quick=quick)
+          quick: bool = False, leaves: bool = False) -> Case:  # fmt: skip
+    return Case(
+        Family.CONNECTION,
+        "local",
+        fault,
+        expect,
+        opened,
+        play,
+        quick=quick,
+        leaves=leaves,
+        machines=True,
+    )
 
 
 def _at(moment: Moment, act: Callable[[LocalArena, Running], None]) -> Callable[[LocalArena], Done]:

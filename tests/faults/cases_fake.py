@@ -48,7 +48,7 @@ def _scripted(
         arena.cloud.script(*script)
         return arena.project.cycle()
 
-    return Case(family, "fake", fault, expect, opened, play, quick=quick)
+    return Case(family, "fake", fault, expect, opened, play, quick=quick, machines=True)
 
 
 def cases() -> Iterator[Case]:

@@ -19,7 +19,7 @@ from tests.faults.moments import (
     troubled,
     uploading,
     verifying,
-)  # fmt: skip
+)
 from tests.faults.nodes import NodeArena
 
 PASSED, INFRASTRUCTURE = Verdict.PASSED, Verdict.INFRASTRUCTURE_FAILED
@@ -27,6 +27,8 @@ PHASES: Mapping[str, Moment] = {
     "boot": booting, "ship": uploading, "deploy": deploying, "reboot": rebooting,
     "verify": verifying,
 }  # fmt: skip
+TWICE = ("local", "gcp")
+"""Where it also happens twice: each replacement takes a cloud its time."""
 ARENAS: Mapping[str, Open] = {"local": local.opened, **machine_labs.ARENAS}
 
 
@@ -36,15 +38,18 @@ def cases() -> Iterator[Case]:
         for phase in PHASES:
             yield Case(
                 Family.INTERRUPTION, where, f"interrupted during {phase}", INFRASTRUCTURE, opened,
-                partial(_interrupted, phase=phase), quick=(where, phase) == ("gcp", "deploy"),
+                partial(_interrupted, phase=phase), quick=(where, phase) == ("local", "verify"),
+                machines=True,
             )  # fmt: skip
         yield Case(
             Family.INTERRUPTION, where, "interrupted and replaced", PASSED, opened,
-            partial(_replaced, times=1, budget=2),
+            partial(_replaced, times=1, budget=2), machines=True,
         )  # fmt: skip
+        if where not in TWICE:
+            continue
         yield Case(
             Family.INTERRUPTION, where, "interrupted once more than may be replaced",
-            INFRASTRUCTURE, opened, partial(_replaced, times=2, budget=1),
+            INFRASTRUCTURE, opened, partial(_replaced, times=2, budget=1), machines=True,
         )  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def cases() -> Iterator[Case]:
 
 
 def _endings() -> Iterator[Case]:
-    yield _case("the entry exits with 1", PAYLOAD, "exit 1", quick=True)
+    yield _case("the entry exits with 1", PAYLOAD, "exit 1")
     yield _case("the entry hangs", PAYLOAD, "sleep 1000", _soon)
     stubborn = "trap '' TERM INT HUP; while :; do sleep 1; done"
     yield _case("the entry hangs and ignores signals", PAYLOAD, stubborn, _soon)
@@ -119,7 +119,7 @@ def _case(
     *, reboot: bool = False, quick: bool = False, says: str = "",
 ) -> Case:  # fmt: skip
     play = partial(_play, script=script, prepare=prepare, reboot=reboot, says=says)
-    return Case(Family.PAYLOAD, "local", fault, expect, opened, play, quick=quick)
+    return Case(Family.PAYLOAD, "local", fault, expect, opened, play, quick=quick, machines=True)
 
 
 def _play(

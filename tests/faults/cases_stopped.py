@@ -22,7 +22,7 @@ from tests.faults.moments import (
     troubled,
     uploading,
     verifying,
-)  # fmt: skip
+)
 from tests.faults.nodes import NodeArena
 
 STOPPED = Verdict.STOPPED
@@ -31,6 +31,7 @@ PHASES: Mapping[str, Moment] = {
     "the reboot": rebooting, "verify": verifying, "evidence": collecting,
     "the destroy": destroying,
 }  # fmt: skip
+HOW_TO_GO_ON = "try: spotdeploy destroy"
 CLEARED_BY_CYCLE = ("boot", "the deploy", "evidence")
 
 
@@ -54,21 +55,34 @@ def cases() -> Iterator[Case]:
         )  # fmt: skip
     for name in ("boot", "the deploy", "the destroy"):
         yield _case(
-            Family.STOPPED, f"Ctrl-C twice during {name}", STOPPED,
-            partial(_play, moment=PHASES[name], signals=[SIGINT, SIGINT], says="spotdeploy destroy"),
+            Family.STOPPED, f"Ctrl-C and SIGTERM at once during {name}", STOPPED,
+            partial(_play, moment=PHASES[name], signals=[SIGINT, SIGTERM], says=HOW_TO_GO_ON),
+            leaves=True,
         )  # fmt: skip
     for keep, left in (("always", 1), ("passing", 0)):
         yield _case(
             Family.STOPPED, f"Ctrl-C during the deploy, keep = {keep}", STOPPED,
             partial(_play, moment=deploying, signals=[SIGINT], keep=keep, left=left),
+            leaves=bool(left),
         )  # fmt: skip
 
 
 def _case(
     family: Family, fault: str, expect: Verdict | None, play: Callable[[LocalArena], Done], *,
-    then: str = "destroy", quick: bool = False,
+    then: str = "destroy", quick: bool = False, leaves: bool = False,
 ) -> Case:  # fmt: skip
-    return Case(family, "local", fault, expect, opened, play, quick=quick, then=then)
+    return Case(
+        family,
+        "local",
+        fault,
+        expect,
+        opened,
+        play,
+        quick=quick,
+        then=then,
+        leaves=leaves,
+        machines=True,
+    )
 
 
 def _play(

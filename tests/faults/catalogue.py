@@ -6,17 +6,17 @@ from tests.faults import (
     cases_boot,
     cases_connection,
     cases_fake,
-    cases_host,
     cases_interruption,
     cases_payload,
     cases_stopped,
-)  # fmt: skip
+    cases_this_host,
+)
 from tests.faults.case import Case
 
 CASES: tuple[Case, ...] = (
     *cases_fake.cases(),
     *cases_interruption.cases(),
-    *cases_host.cases(),
+    *cases_this_host.cases(),
     *cases_stopped.cases(),
     *cases_connection.cases(),
     *cases_boot.cases(),

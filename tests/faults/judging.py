@@ -10,11 +10,14 @@ from pathlib import Path
 from spotdeploy.verdict import Verdict
 from tests.cycles.project import Done
 from tests.faults.arena import Arena
-from tests.faults.case import Case, Refusal
+from tests.faults.case import REFUSED, Case
 
 KILLED = "killed"
-REFUSED = 2
-_ENDS = {v.exit_code: v.value for v in Verdict} | {REFUSED: Refusal.REFUSED.value}
+_ENDS = {
+    **{verdict.exit_code: verdict.value for verdict in Verdict},
+    -9: KILLED,
+    2: REFUSED,
+}
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,13 @@ def judge(case: Case, arena: Arena) -> Result:
     """Play a case and look at what came of it."""
     arena.project.write()
     troubled = case.play(arena)
+    first = [*_wrong_end(case, troubled), *_untold(case, arena, troubled)]
     arena.heal()
     after = arena.project.run(case.then)
     left = arena.remains()
     wanted = arena.healthy if case.then == "cycle" else Verdict.PASSED
     problems = [
-        *_wrong_end(case, troubled),
+        *first,
         *([] if after.code == wanted.exit_code else [f"{case.then} then ended with {after}"]),
         *(f"{what} is left" for what in left),
         *_traces(troubled, after),
@@ -50,13 +54,20 @@ def judge(case: Case, arena: Arena) -> Result:
 
 
 def _end(done: Done) -> str:
-    return KILLED if done.code == -9 else _ENDS.get(done.code, f"exit code {done.code}")
+    return _ENDS.get(done.code, f"exit code {done.code}")
 
 
 def _wrong_end(case: Case, done: Done) -> Iterator[str]:
-    expected = KILLED if case.expect is None else case.expect.value
+    expected = KILLED if case.expect is None else str(case.expect)
     if _end(done) != expected:
         yield f"it ended as {_end(done)!r} instead of {expected!r}: {done}"
+
+
+def _untold(case: Case, arena: Arena, done: Done) -> Iterator[str]:
+    """A command that did not call it a leak must have left nothing. None of these keeps nodes."""
+    if not case.leaves and _end(done) not in (KILLED, Verdict.LEAKED):
+        for what in arena.remains():
+            yield f"{what} was left, and the command did not say so"
 
 
 def _traces(*dones: Done) -> Iterator[str]:

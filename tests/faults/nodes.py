@@ -120,7 +120,9 @@ class NodeArena(Arena):
 
     def remains(self) -> list[str]:
         """See `Arena`: what the kernel and the disk still have, and what the engine lists."""
-        return [*map(str, self.engine.machines()), *self._bench.remains()]
+        ours = tuple(f"mount tmpfs {mounted} " for mounted in self._mounts)
+        found = [*map(str, self.engine.machines()), *self._bench.remains()]
+        return [what for what in found if not what.startswith(ours)]
 
     def _any(self) -> Machine:
         (machine,) = self.engine.machines()

@@ -14,6 +14,7 @@ from tests.faults.judging import judge
 
 def marked(case: Case) -> object:
     marks = [] if case.quick else [pytest.mark.campaign]
+    marks += [pytest.mark.machines] if case.machines else []
     return pytest.param(case, id=case.id, marks=marks)
 
 
