@@ -41,6 +41,8 @@ class Project:
 
     patience = PATIENCE
     """Seconds that a command may take."""
+    command: Sequence[str] = COMMAND
+    """What runs spotdeploy."""
 
     def __init__(self, folder: Path, deployment: str) -> None:
         self.folder = folder
@@ -89,10 +91,10 @@ class Project:
         """The whole environment of each command."""
         return dict(os.environ)
 
-    def run(self, *arguments: str, command: Sequence[str] = COMMAND) -> Done:
-        """Run a command to its end."""
+    def run(self, *arguments: str, command: Sequence[str] = ()) -> Done:
+        """Run a command to its end. `command` is what runs spotdeploy this once."""
         done = subprocess.run(
-            [*self.enter, *command, *arguments], cwd=self.folder, env=self.environment,
+            [*self.enter, *(command or self.command), *arguments], cwd=self.folder, env=self.environment,
             capture_output=True, text=True, errors="replace", timeout=self.patience, check=False,
         )  # fmt: skip
         return Done(done.returncode, done.stdout, done.stderr)
@@ -107,7 +109,7 @@ class Project:
         """A command that goes on while the block runs; it is killed when it outlives it."""
         self.write()
         process = subprocess.Popen(
-            [*self.enter, *COMMAND, *arguments], cwd=self.folder, env=self.environment,
+            [*self.enter, *self.command, *arguments], cwd=self.folder, env=self.environment,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
         )  # fmt: skip
         try:

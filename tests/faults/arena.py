@@ -13,8 +13,11 @@ from spotdeploy.testing import FakeCloud
 from spotdeploy.testing.fake.store import FileStore
 from spotdeploy.verdict import Verdict
 from tests.cycles.project import Project
+from tests.faults.launching import How
 
 TOKEN = "DEMO_TOKEN"
+IMPATIENT = "3s"
+"""A destroy that cannot succeed need not be waited for as long as one that can."""
 
 
 class Arena(ABC):
@@ -23,6 +26,8 @@ class Arena(ABC):
     healthy: ClassVar[Verdict] = Verdict.PASSED
     """How a cycle ends here when nothing goes wrong. Its nodes are never kept."""
     project: Project
+    how: How = How()
+    """How the project's commands are run when nothing is done to them."""
 
     def __enter__(self) -> Self:
         return self
@@ -41,6 +46,11 @@ class Arena(ABC):
     def secrets(self) -> Sequence[str]:
         """What no output and no file of a run may show."""
         return (self.canary,)
+
+    @property
+    def wrong(self) -> Sequence[str]:
+        """Requests that the cloud would not have taken, and bystanders that were harmed."""
+        return ()
 
     @abstractmethod
     def heal(self) -> None:
@@ -72,7 +82,7 @@ class FakeArena(Arena):
             "providers": ["fake"],
             "keep": "never",
             "nodes": {"count": 2},
-            "timeouts": {"boot": "1s", "destroy": "6s"},
+            "timeouts": {"boot": "1s", "destroy": "20s"},
             "provider": {"fake": self.table},
         }
         self.confide()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -42,6 +42,8 @@ Open = Callable[[Path, pytest.FixtureRequest], AbstractContextManager[Arena]]
 """Makes an arena in an empty folder, with what fixtures it needs."""
 Play = Callable[[Any], Done]
 """Makes the trouble in the arena and gives how the troubled command ended."""
+Also = Callable[[Any, Done], Iterable[str]]
+"""What must not be, beside what no case may show. Asked before the arena is healed."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Case:
     while they existed, told to stop at once, or told to keep them."""
     machines: bool = False
     """Boots real machines."""
+    also: Also | None = None
 
     @property
     def id(self) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from tests.faults import (
+    cases_aws,
+    cases_azure,
     cases_boot,
     cases_connection,
     cases_fake,
+    cases_gcp,
     cases_interruption,
     cases_payload,
     cases_stopped,
@@ -15,6 +18,9 @@ from tests.faults.case import Case
 
 CASES: tuple[Case, ...] = (
     *cases_fake.cases(),
+    *cases_aws.cases(),
+    *cases_gcp.cases(),
+    *cases_azure.cases(),
     *cases_interruption.cases(),
     *cases_this_host.cases(),
     *cases_stopped.cases(),

@@ -38,7 +38,12 @@ def judge(case: Case, arena: Arena) -> Result:
     """Play a case and look at what came of it."""
     arena.project.write()
     troubled = case.play(arena)
-    first = [*_wrong_end(case, troubled), *_untold(case, arena, troubled)]
+    first = [
+        *_wrong_end(case, troubled),
+        *_untold(case, arena, troubled),
+        *_helpless(troubled),
+        *(case.also(arena, troubled) if case.also else ()),
+    ]
     arena.heal()
     after = arena.project.run(case.then)
     left = arena.remains()
@@ -49,6 +54,7 @@ def judge(case: Case, arena: Arena) -> Result:
         *(f"{what} is left" for what in left),
         *_traces(troubled, after),
         *_betrayed(arena, troubled, after),
+        *arena.wrong,
     ]
     return Result(_end(troubled), _end(after), len(left), tuple(problems))
 
@@ -68,6 +74,14 @@ def _untold(case: Case, arena: Arena, done: Done) -> Iterator[str]:
     if not case.leaves and _end(done) not in (KILLED, Verdict.LEAKED):
         for what in arena.remains():
             yield f"{what} was left, and the command did not say so"
+
+
+def _helpless(done: Done) -> Iterator[str]:
+    """A leak is told with what to do about it, and so is a refusal."""
+    if _end(done) == Verdict.LEAKED and "by hand: " not in done.out:
+        yield f"a leak without a word on how to end it by hand: {done}"
+    if _end(done) == REFUSED and not ("error: " in done.err and "try: " in done.err):
+        yield f"a refusal without a word on what to do: {done}"
 
 
 def _traces(*dones: Done) -> Iterator[str]:

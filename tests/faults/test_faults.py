@@ -30,7 +30,8 @@ def test_nothing_leaks_and_nothing_lies_after(
         record_property(name, str(getattr(case, name)))  # xdist sends plain text only
     for name in ("ended", "after", "left"):
         record_property(name, getattr(result, name))
-    assert result.problems == ()
+    if result.problems:
+        pytest.fail("\n".join(result.problems), pytrace=False)
 
 
 def test_no_two_cases_are_the_same() -> None:

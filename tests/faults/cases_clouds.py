@@ -1,0 +1,313 @@
+"""Faults that every cloud has, made to happen in each one's own words and errors.
+
+Which verdict is right, when credentials end or the cloud stops answering: before anything was
+asked to be made, the infrastructure failed; from the first call on that makes something, nothing
+can be proven gone, and that is a leak until it is, whether or not the call took effect.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from spotdeploy.verdict import Verdict
+from tests.cycles.project import Done
+from tests.faults.case import Case, Family, Open
+from tests.faults.clouds import CloudArena
+from tests.faults.killing import When, killed_at
+from tests.faults.plays import (
+    Play,
+    Trouble,
+    cycle,
+    destroy,
+    impatient,
+    long_boot,
+    signalled,
+)
+
+INFRASTRUCTURE, LEAKED, PASSED, STOPPED = (
+    Verdict.INFRASTRUCTURE_FAILED, Verdict.LEAKED, Verdict.PASSED, Verdict.STOPPED,
+)  # fmt: skip
+STEPS = {"intend": (1,), "settle": (1,), "seen": (1, 3), "gone": (1, 2), "close_intents": (2,),
+         "end_run": (1,)}  # fmt: skip
+"""Method of the journal to which of its calls in a cycle of two nodes."""
+
+
+@dataclass(frozen=True)
+class Calls:
+    """A cloud's calls in a cycle, in its own words."""
+
+    opened: Open
+    arena: type[CloudArena]
+    first: str
+    """The first of all calls."""
+    makes: Mapping[str, str]
+    """What makes something, in order: in a few words, and the call. The last one makes nodes."""
+    release: str
+    things: str
+    """The listing of what is not a node."""
+    reads: Mapping[str, str]
+    """Other calls, in a few words."""
+
+    @property
+    def where(self) -> str:
+        """As the page names it."""
+        return f"{self.arena.name} lab"
+
+    @property
+    def changes(self) -> dict[str, str]:
+        """Every call that changes something."""
+        ends = {"ending nodes": self.arena.end}
+        if self.release != self.arena.end:
+            ends["releasing what is left"] = self.release
+        return {**self.makes, **ends}
+
+    def case(
+        self, family: Family, fault: str, expect: Verdict | None, play: Play, **more: object
+    ) -> Case:
+        """A case in this lab."""
+        return Case(family, self.where, fault, expect, self.opened, play, **more)  # type: ignore[arg-type]  # Case's own
+
+
+def cases(calls: Calls) -> Iterator[Case]:
+    """Every case that all clouds have."""
+    yield from _killed(calls)
+    yield from _lost(calls)
+    yield from _throttled(calls)
+    yield from _broken(calls)
+    yield from _expired(calls)
+    yield from _going(calls)
+    yield from _interrupted(calls)
+    yield from _stopped(calls)
+
+
+def _killed(calls: Calls) -> Iterator[Case]:
+    for method, numbers in STEPS.items():
+        for nth in numbers:
+            for when in ("before", "after"):
+                fault = f"kill -9 {when} step {method} no. {nth}"
+                quick = (method, when) == ("settle", "before")
+                play = _kill(method, nth, when)  # type: ignore[arg-type]  # one of the two words
+                then = "cycle" if method == "settle" else "destroy"
+                yield calls.case(Family.KILLED, fault, None, play, quick=quick, then=then)
+    for what, call in calls.changes.items():
+        fault = f"kill -9 between {what} and its answer"
+        yield calls.case(Family.KILLED, fault, None, signalled(call, signal.SIGKILL))
+    fault = "kill -9 of a destroy between ending nodes and its answer"
+    play = signalled(calls.arena.end, signal.SIGKILL, command="destroy")
+    yield calls.case(Family.KILLED, fault, None, play)
+
+
+def _kill(method: str, nth: int, when: When) -> Play:
+    def play(arena: CloudArena) -> Done:
+        return killed_at(arena, method, nth, when)
+
+    return play
+
+
+def _lost(calls: Calls) -> Iterator[Case]:
+    for what, call in calls.changes.items():
+        for lost in ("request", "reply"):
+            fault = f"the {lost} of {what} is lost"
+            quick = (lost, call) == ("reply", calls.arena.create)
+            yield calls.case(
+                Family.REPLIES, fault, INFRASTRUCTURE, cycle(_lose(call, lost, 1)), quick=quick
+            )
+    for lost in ("request", "reply"):
+        fault = f"every {lost} of making nodes is lost"
+        play = cycle(_lose(calls.arena.create, lost))
+        yield calls.case(Family.REPLIES, fault, INFRASTRUCTURE, play)
+    fault = "every request to end nodes is lost"
+    play = cycle(impatient, _lose(calls.arena.end, "request"))
+    yield calls.case(Family.REPLIES, fault, LEAKED, play, also=names_every_machine)
+
+
+def _lose(call: str, lost: str, times: int = 1_000_000) -> Trouble:
+    return lambda arena: arena.fault(call, times, lose=lost)
+
+
+def _throttled(calls: Calls) -> Iterator[Case]:
+    short = {**calls.reads, **calls.changes, "listing nodes": calls.arena.listing}
+    for what, call in short.items():
+        fault = f"a short storm of throttling on {what}"
+        quick = call == calls.arena.create
+        play = cycle(_refuse(call, "throttled", 2))
+        yield calls.case(Family.THROTTLING, fault, INFRASTRUCTURE, play, quick=quick)
+    arena = calls.arena
+    endless: list[tuple[str, str, Verdict]] = [
+        ("the first call", calls.first, INFRASTRUCTURE),
+        ("making nodes", arena.create, INFRASTRUCTURE),
+        ("ending nodes", arena.end, LEAKED),
+        ("listing what is no node", calls.things, LEAKED),
+    ]
+    for what, call, expect in endless:
+        if call == calls.things:
+            troubles = (impatient, _refuse_since(arena.create, call, "throttled"))
+        else:
+            troubles = (impatient, _refuse(call, "throttled"))
+        yield calls.case(
+            Family.THROTTLING, f"throttling without end on {what}", expect, cycle(*troubles)
+        )
+    play = cycle(impatient, _refuse_since(arena.create, "", "throttled", after=True))
+    fault = "throttling without end on every call once nodes are made"
+    yield calls.case(Family.THROTTLING, fault, LEAKED, play, also=names_every_machine)
+
+
+def _refuse(call: str, how: str, times: int = 1_000_000) -> Trouble:
+    return lambda arena: arena.fault(call, times, error=getattr(arena, how))
+
+
+def _refuse_since(start: str, call: str, how: str, *, after: bool = False) -> Trouble:
+    """Refuse a call, or every one, from the moment on when another one came."""
+
+    def trouble(arena: CloudArena) -> None:
+        begun, first = arena.since(start), []
+
+        def when(one: object) -> bool:
+            if not begun(one):
+                return False
+            first.append(one)
+            return not (after and len(first) == 1) and call in ("", arena.named(one))
+
+        arena.fault(arena.any, error=getattr(arena, how), when=when)
+
+    return trouble
+
+
+def _broken(calls: Calls) -> Iterator[Case]:
+    for what, call in {**calls.changes, "listing nodes": calls.arena.listing}.items():
+        fault = f"a server error on {what}, once"
+        yield calls.case(
+            Family.THROTTLING, fault, INFRASTRUCTURE, cycle(_refuse(call, "broken", 1))
+        )
+    play = cycle(_refuse(calls.arena.create, "broken"))
+    fault = "nothing but server errors on making nodes"
+    yield calls.case(Family.THROTTLING, fault, INFRASTRUCTURE, play)
+    play = cycle(impatient, _refuse(calls.arena.end, "broken"))
+    fault = "nothing but server errors on ending nodes"
+    yield calls.case(Family.THROTTLING, fault, LEAKED, play, also=names_every_machine)
+
+
+def _expired(calls: Calls) -> Iterator[Case]:
+    arena = calls.arena
+    yield calls.case(
+        Family.CREDENTIALS, "credentials end before the first call", INFRASTRUCTURE,
+        cycle(_refuse(arena.any, "expired")),
+    )  # fmt: skip
+    for what, call in calls.changes.items():
+        yield calls.case(
+            Family.CREDENTIALS, f"credentials end at {what}", LEAKED,
+            cycle(_refuse_since(call, "", "expired")), quick=call == arena.end,
+        )  # fmt: skip
+    yield calls.case(
+        Family.CREDENTIALS, "credentials end between making nodes and the first listing", LEAKED,
+        cycle(_refuse_since(arena.create, "", "expired", after=True)), also=names_every_machine,
+    )  # fmt: skip
+    yield calls.case(
+        Family.CREDENTIALS, "a destroy without valid credentials", LEAKED,
+        destroy(_refuse(arena.any, "expired")), also=names_every_machine,
+    )  # fmt: skip
+
+
+def _going(calls: Calls) -> Iterator[Case]:
+    yield calls.case(
+        Family.GOING, "a machine is protected against deletion", LEAKED,
+        cycle(impatient, lambda arena: arena.first_machine(arena.protect)),
+        quick=True, also=names_every_machine,
+    )  # fmt: skip
+    yield calls.case(
+        Family.GOING, "one of two nodes vanished since it was made", PASSED,
+        destroy(lambda arena: arena.vanish(arena.machines()[0])), quick=True,
+    )  # fmt: skip
+    yield calls.case(
+        Family.GOING, "nodes take long to go, and hold what they use until then", INFRASTRUCTURE,
+        cycle(_slow_to_go),
+    )  # fmt: skip
+    yield calls.case(
+        Family.LISTINGS, "listings lag behind by most of a settling time", INFRASTRUCTURE,
+        cycle(_lagging), then="cycle",
+    )  # fmt: skip
+    yield calls.case(
+        Family.GOING, "a machine of somebody else is beside ours", INFRASTRUCTURE,
+        cycle(lambda arena: arena.add_bystander()), quick=True,
+    )  # fmt: skip
+
+
+def _slow_to_go(arena: CloudArena) -> None:
+    arena.lab.timing.going = 1.5
+
+
+def _lagging(arena: CloudArena) -> None:
+    arena.lab.timing.listing_delay = 0.8
+
+
+def _interrupted(calls: Calls) -> Iterator[Case]:
+    listing = calls.arena.listing
+    yield calls.case(
+        Family.INTERRUPTION, "a node is interrupted as soon as it is made", INFRASTRUCTURE,
+        cycle(long_boot, lambda arena: arena.first_machine(arena.interrupt)),
+    )  # fmt: skip
+    yield calls.case(
+        Family.INTERRUPTION, "a node is interrupted while it boots", INFRASTRUCTURE,
+        cycle(long_boot, lambda arena: _take_one(arena, listing, "interrupt")),
+        also=tells("interrupted during boot"), quick=True,
+    )  # fmt: skip
+    yield calls.case(
+        Family.INTERRUPTION, "a node vanishes without a word while it boots", INFRASTRUCTURE,
+        cycle(long_boot, lambda arena: _take_one(arena, listing, "vanish")),
+    )  # fmt: skip
+    yield calls.case(
+        Family.INTERRUPTION, "a node is interrupted while it is being ended", INFRASTRUCTURE,
+        cycle(lambda arena: _take_one(arena, arena.end, "interrupt", nth=1)),
+    )  # fmt: skip
+
+
+def _take_one(arena: CloudArena, call: str, how: str, nth: int = 2) -> None:
+    arena.once(call, lambda: getattr(arena, how)(arena.machines()[0]), nth)
+
+
+def _stopped(calls: Calls) -> Iterator[Case]:
+    create, end = calls.arena.create, calls.arena.end
+    interrupt, terminate, hang_up = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+    yield calls.case(
+        Family.STOPPED, "Ctrl-C at the first call", STOPPED, signalled(calls.first, interrupt)
+    )
+    yield calls.case(
+        Family.STOPPED, "Ctrl-C while nodes are being made", STOPPED,
+        signalled(create, interrupt), quick=True,
+    )  # fmt: skip
+    yield calls.case(
+        Family.STOPPED, "SIGTERM while nodes boot", STOPPED,
+        signalled(calls.arena.listing, terminate, nth=3),
+    )  # fmt: skip
+    yield calls.case(
+        Family.STOPPED, "SIGHUP while nodes are being ended", INFRASTRUCTURE, signalled(end, hang_up)
+    )  # fmt: skip
+    yield calls.case(
+        Family.STOPPED, "Ctrl-C twice while nodes are being made", STOPPED,
+        signalled(create, interrupt, interrupt), leaves=True,
+    )  # fmt: skip
+    yield calls.case(
+        Family.STOPPED, "Ctrl-C while destroy ends nodes", STOPPED,
+        signalled(end, interrupt, command="destroy"), leaves=True,
+    )  # fmt: skip
+
+
+def names_every_machine(arena: CloudArena, done: Done) -> Iterator[str]:
+    """Every machine that is left is named with the command that ends it."""
+    for id_ in arena.machines():
+        said = [line for line in done.out.splitlines() if id_ in line.lower()]
+        if not any("by hand: " in line for line in said):
+            yield f"{id_} is left, and no line says how to end it by hand: {done}"
+
+
+def tells(words: str) -> object:
+    """What is printed has these words."""
+
+    def missing(arena: CloudArena, done: Done) -> Iterator[str]:
+        del arena
+        if words not in done.out:
+            yield f"it does not say {words!r}: {done}"
+
+    return missing

@@ -1,0 +1,184 @@
+"""The three clouds' labs as arenas, each in its own words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from tests.faults.clouds import CloudArena
+from tests.labs.aws import AwsLab
+from tests.labs.aws.call import AwsError
+from tests.labs.aws.faults import Fault as AwsFault
+from tests.labs.azure import AzureLab
+from tests.labs.azure.call import ArmError
+from tests.labs.azure.faults import Fault as AzureFault
+from tests.labs.azure.lab import SECRET
+from tests.labs.azure.state import Group
+from tests.labs.gcp import GcpLab
+from tests.labs.gcp.call import GoogleError
+from tests.labs.gcp.faults import Fault as GcpFault
+
+REGION = "us-west-2"
+GROUP = "/subscriptions/{}/resourcegroups/{}"
+
+
+class AwsArena(CloudArena):
+    """moto behind a proxy that makes it behave like EC2."""
+
+    name = "aws"
+    create, listing, end, any = "RunInstances", "DescribeInstances", "TerminateInstances", "*"
+    Fault = AwsFault
+    throttled = AwsError("RequestLimitExceeded", "Request limit exceeded.", 503)
+    broken = AwsError("InternalError", "An internal error has occurred", 500)
+    expired = AwsError("ExpiredToken", "The provided token has expired.", 400)
+    lab: AwsLab
+
+    def table(self) -> dict[str, Any]:
+        return {**self.lab.table, "regions": [REGION], "sizes": ["t3.small"]}
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return (self.canary, self.lab.environment["AWS_SECRET_ACCESS_KEY"])
+
+    def everything(self) -> list[str]:
+        return self.lab.remains(REGION)
+
+    def machines(self) -> list[str]:
+        return [one.id for one in self.lab.cloud.known.values() if not one.ended]
+
+    def protect(self, id_: str) -> None:
+        self.lab.faults.protect(id_)
+
+    def interrupt(self, id_: str) -> None:
+        self.lab.interrupt(id_)
+
+    def vanish(self, id_: str) -> None:
+        self.lab.forget(id_)
+
+    def add_bystander(self) -> None:
+        question = {"Action": "RunInstances", "ImageId": "ami-12345678", "MinCount": "1",
+                    "MaxCount": "1", "InstanceType": "t3.small"}  # fmt: skip
+        self.lab.ask(REGION, question)
+        self.bystanders |= set(self.lab.instances(REGION)) - set(self.machines())
+
+
+class GcpArena(CloudArena):
+    """A Compute Engine that is held to Google's discovery document."""
+
+    name = "gcp"
+    create, listing = "compute.instances.bulkInsert", "compute.instances.aggregatedList"
+    end, any = "compute.instances.delete", ""
+    Fault = GcpFault
+    throttled = GoogleError(403, "rateLimitExceeded", "Rate Limit Exceeded")
+    broken = GoogleError(503, "backendError", "Backend Error")
+    expired = GoogleError(401, "authError", "Invalid Credentials")
+    constants: ClassVar[dict[str, float]] = {"spotdeploy_gcp.driver:PAUSE": 0.1}
+    lab: GcpLab
+
+    def table(self) -> dict[str, Any]:
+        return {**self.lab.table, "sizes": ["e2-small"]}
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        key = str(self.lab.tokens.key_file("")["private_key"])
+        return (self.canary, key.splitlines()[1], *self.lab.tokens.given)
+
+    def everything(self) -> list[str]:
+        with self.lab.cloud.lock:
+            self.lab.cloud.age()
+            disks = [f"disks/{name}" for _, name in self.lab.cloud.disks]
+            return [*self.machines(), *disks, *self.lab.cloud.firewalls]
+
+    def machines(self) -> list[str]:
+        return [name for name in self.lab.instances() if name not in self.bystanders]
+
+    def protect(self, id_: str) -> None:
+        self.lab.faults.protected.add(id_)
+
+    def interrupt(self, id_: str) -> None:
+        self.lab.preempt(id_)
+
+    def vanish(self, id_: str) -> None:
+        self.lab.delete(id_)
+
+    def add_bystander(self) -> None:
+        def copy(id_: str) -> None:
+            one = self.lab.instance(id_)
+            properties = {**one.properties, "labels": {"team": "others"}}
+            other = replace(one, name="bystander", number=9, properties=properties)
+            self.lab.cloud.instances[one.zone, other.name] = other
+            self.bystanders.add(other.name)
+
+        self.first_machine(copy)
+
+
+class AzureArena(CloudArena):
+    """A Resource Manager that is held to the models Microsoft publishes."""
+
+    name = "azure"
+    create = f"PUT {GROUP}/providers/microsoft.resources/deployments/{{}}"
+    listing = f"GET {GROUP}/providers/microsoft.compute/virtualmachines"
+    end, any = f"DELETE {GROUP}", ""
+    Fault = AzureFault
+    throttled = ArmError(429, "TooManyRequests", "Slow down.", headers={"Retry-After": "1"})
+    broken = ArmError(500, "InternalServerError", "Encountered an internal server error.")
+    expired = ArmError(401, "ExpiredAuthenticationToken", "The access token is expired.")
+    constants: ClassVar[dict[str, float]] = {
+        "spotdeploy_azure.launching:POLL": 0.2,
+        "spotdeploy_azure.driver:OBEDIENCE": 3.0,
+    }
+    lab: AzureLab
+
+    def __init__(self, folder: Path, lab: AzureLab, place: Any) -> None:
+        super().__init__(folder, lab, place)
+        timing = lab.timing
+        timing.deploying, timing.allocating, timing.booting = 0.1, 0.1, 0.1
+        timing.going, timing.group_going = 0.2, 0.4
+
+    def table(self) -> dict[str, Any]:
+        return {**self.lab.table, "sizes": ["Standard_D2as_v5"]}
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return (self.canary, SECRET, *self.lab.logins.tokens)
+
+    def everything(self) -> list[str]:
+        return self.lab.remains()
+
+    def machines(self) -> list[str]:
+        return sorted(self.lab.ids())
+
+    def protect(self, id_: str) -> None:
+        self.lab.faults.locked.add(id_)
+
+    def interrupt(self, id_: str) -> None:
+        self.lab.evict(id_)
+
+    def vanish(self, id_: str) -> None:
+        self.lab.delete(id_)
+
+    def add_bystander(self) -> None:
+        group = Group("bystander", "eastus", {"team": "others"}, self.lab.cloud.now)
+        self.lab.cloud.groups["bystander"] = group
+        self.bystanders.add("bystander")
+
+
+def open_aws(folder: Path, request: pytest.FixtureRequest) -> AwsArena:
+    """An empty AWS."""
+    place, moto = request.getfixturevalue("nowhere"), request.getfixturevalue("moto")
+    return AwsArena(folder, AwsLab(folder, moto, place), place)
+
+
+def open_gcp(folder: Path, request: pytest.FixtureRequest) -> GcpArena:
+    """An empty project."""
+    place = request.getfixturevalue("nowhere")
+    return GcpArena(folder, GcpLab(folder, place), place)
+
+
+def open_azure(folder: Path, request: pytest.FixtureRequest) -> AzureArena:
+    """An empty subscription."""
+    place = request.getfixturevalue("nowhere")
+    return AzureArena(folder, AzureLab(place=place), place)
