@@ -13,7 +13,7 @@ from spotdeploy import keys
 from spotdeploy.budget import check_budget, within_budget
 from spotdeploy.config import Keep
 from spotdeploy.crew import Crew, Journey
-from spotdeploy.errors import ProviderError, RefusedError
+from spotdeploy.errors import HostError, ProviderError, RefusedError
 from spotdeploy.events import NodeListed, Note
 from spotdeploy.model import Node, NodeState, Offer
 from spotdeploy.noderun import NodeRun
@@ -107,6 +107,12 @@ class _Progress:
     stopped: bool = False
     trouble: str = ""
 
+    @property
+    def changed(self) -> bool:
+        """Whether the run made or ended anything, or may have."""
+        ended = any(receipt.destroyed or receipt.left for receipt in self.receipts)
+        return ended or bool(self.created or self.kept)
+
 
 def conclude(session: Session, progress: _Progress, *, wanted: int | None = None) -> Outcome:
     """The outcome of a run that has ended."""
@@ -141,13 +147,19 @@ async def _make(
     session: Session, plan: Plan, prospects: Prospects, keep: Keep, journey: Journey,
     receipts: list[Receipt],
 ) -> Outcome:  # fmt: skip
-    """Create nodes and take them through the journey; whatever happens, end by policy."""
+    """Create nodes and take them through the journey; whatever happens, end by policy.
+
+    Raises HostError when this computer lacks something and nothing was changed.
+    """
     progress = _Progress(receipts=receipts)
+    refusal: HostError | None = None
     try:
         work = _create_and_run(session, plan, prospects, journey, progress)
         await within_budget(session, work)
     except ProviderError as error:
         progress.trouble = error.message
+    except HostError as error:
+        progress.trouble, refusal = error.message, error
     except asyncio.CancelledError:
         progress.stopped = True
         handled()
@@ -156,6 +168,8 @@ async def _make(
         raise
     _, stopped = await to_its_end(_end_by_policy(session, progress, keep))
     progress.stopped |= stopped
+    if refusal and not progress.changed:
+        raise refusal
     return conclude(session, progress)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spotdeploy.errors import RefusedError
+from spotdeploy.errors import HostError, RefusedError
 
 if TYPE_CHECKING:
     import asyncssh
@@ -45,15 +45,24 @@ def new_pair(comment: str) -> KeyPair:
 
 
 def make(folder: Path, deployment: str) -> Keys:
-    """Make fresh keys for a deployment and keep them in `folder`, replacing what was there."""
+    """Make fresh keys for a deployment and keep them in `folder`, replacing what was there.
+
+    Raises HostError when they cannot be written.
+    """
     keys = Keys(
         new_pair(f"spotdeploy {deployment}"), new_pair(f"spotdeploy {deployment} bootstrap")
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
-    for path, pair in _files(folder, keys):
-        _write_private(path, pair.private)
-        path.with_suffix(".pub").write_text(pair.public + "\n", encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        for path, pair in _files(folder, keys):
+            _write_private(path, pair.private)
+            path.with_suffix(".pub").write_text(pair.public + "\n", encoding="utf-8")
+    except OSError as error:
+        raise HostError(
+            f"cannot write the ssh keys to {folder}: {error.strerror}",
+            hint="free disk space or make the folder writable; nothing is created without them",
+        ) from error
     return keys
 
 

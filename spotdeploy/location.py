@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, ParamSpec, TypeVar
@@ -17,6 +18,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 ATTEMPTS: Final = 8
 PATIENCE: Final = 120.0
+logging.getLogger("stamina").addHandler(logging.NullHandler())
+# without a handler, Python prints a bare "stamina.retry_scheduled" on standard error
 
 
 class Location:

@@ -117,6 +117,12 @@ class Provider(ABC, Generic[C]):
         """The exact command or console page with which a person ends this thing."""
         return f"delete {thing.id} in the console of {self.name}"
 
+    def look_by_hand(self, labels: Mapping[str, str]) -> str:
+        """The exact command or console page that shows a person what has these labels here, for
+        when the provider itself cannot be asked. Calls nothing."""
+        wanted = " and ".join(f"{key}={value}" for key, value in labels.items())
+        return f"look for what is labelled {wanted} in the console of {self.name}"
+
 
 class SupportsConsole(ABC):
     """A provider that can show what a node printed on its console."""

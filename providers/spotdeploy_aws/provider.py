@@ -124,8 +124,12 @@ class AwsProvider(
 
         end = f"terminate-instances --instance-ids {thing.id}"
         what = by_hand(thing) if isinstance(thing, Resource) else end
-        profile = f" --profile {self._config.profile}" if self._config.profile else ""
-        return f"aws ec2 {what} --region {self._location}{profile}"
+        return f"aws ec2 {what} {self._where}"
+
+    def look_by_hand(self, labels: Mapping[str, str]) -> str:
+        """The `aws ec2` command that lists everything with these tags, of whatever kind."""
+        filters = " ".join(f"Name=tag:{key},Values={value}" for key, value in labels.items())
+        return f"aws ec2 describe-tags --filters {filters} {self._where}"
 
     def console(self, node: Node) -> str:
         """See `SupportsConsole.console`."""
@@ -152,6 +156,11 @@ class AwsProvider(
     def notice(self, output: str) -> Fate | None:
         """See `SupportsInterruptionNotice.notice`."""
         return notice.announced(output)
+
+    @property
+    def _where(self) -> str:
+        profile = f" --profile {self._config.profile}" if self._config.profile else ""
+        return f"--region {self._location}{profile}"
 
     @cached_property
     def _cloud(self) -> Cloud:

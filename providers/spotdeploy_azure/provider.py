@@ -128,8 +128,13 @@ class AzureProvider(
 
         end = f"vm delete --ids {thing.id} --yes"
         what = by_hand(thing) if isinstance(thing, Resource) else end
-        named = self._config.subscription
-        return f"az {what} --subscription {named}" if named else f"az {what}"
+        return f"az {what}{self._flag}"
+
+    def look_by_hand(self, labels: Mapping[str, str]) -> str:
+        """The `az` command that lists the resource groups, which hold all else. It takes one
+        label: the first."""
+        key, value = next(iter(labels.items()))
+        return f"az group list --tag {key}={value}{self._flag}"
 
     def console(self, node: Node) -> str:
         """See `SupportsConsole.console`."""
@@ -156,6 +161,11 @@ class AzureProvider(
     def notice(self, output: str) -> Fate | None:
         """See `SupportsInterruptionNotice.notice`."""
         return notice.announced(output)
+
+    @property
+    def _flag(self) -> str:
+        named = self._config.subscription
+        return f" --subscription {named}" if named else ""
 
     @cached_property
     def _cloud(self) -> Cloud:

@@ -124,8 +124,17 @@ class GcpProvider(
         zone, name = split_id(thing.id) or (thing.location, thing.id)
         end = f"instances delete {name} --zone {zone}"
         what = by_hand(thing) if isinstance(thing, Resource) else end
-        project = f" --project {self._config.project}" if self._config.project else ""
-        return f"gcloud compute {what}{project}"
+        return f"gcloud compute {what}{self._flag}"
+
+    def look_by_hand(self, labels: Mapping[str, str]) -> str:
+        """Three `gcloud compute` commands: firewall rules have their labels in the description."""
+        wanted = " AND ".join(f"labels.{key}={value}" for key, value in labels.items())
+        values = " AND ".join(f"description~{value}" for value in labels.values())
+        return "; ".join(
+            f"gcloud compute {kind} list --filter '{filter_}'{self._flag}"
+            for kind, filter_ in
+            (("instances", wanted), ("disks", wanted), ("firewall-rules", values))
+        )  # fmt: skip
 
     def console(self, node: Node) -> str:
         """See `SupportsConsole.console`."""
@@ -152,6 +161,10 @@ class GcpProvider(
     def notice(self, output: str) -> Fate | None:
         """See `SupportsInterruptionNotice.notice`."""
         return notice.announced(output)
+
+    @property
+    def _flag(self) -> str:
+        return f" --project {self._config.project}" if self._config.project else ""
 
     @cached_property
     def _cloud(self) -> Cloud:

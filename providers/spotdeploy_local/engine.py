@@ -209,6 +209,10 @@ class Engine(ABC):
     def by_hand(self, kind: str, thing: str) -> str:
         """The shell command with which a person ends a machine or a leftover of this kind."""
 
+    @abstractmethod
+    def look_by_hand(self, values: Sequence[str]) -> str:
+        """The shell command with which a person sees the machines that have these labels' values."""
+
 
 def default_engine() -> Engine:
     """The engine for this host: systemd-nspawn. `problems()` tells whether it can run."""

@@ -7,6 +7,7 @@ otherwise take twice as long.
 from __future__ import annotations
 
 import errno
+import shlex
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -138,6 +139,10 @@ class NspawnEngine(Engine):
 
     def by_hand(self, kind: str, thing: str) -> str:
         return self._leftovers().by_hand(kind, thing)
+
+    def look_by_hand(self, values: Sequence[str]) -> str:
+        wanted = "".join(f" -e {shlex.quote(value)}" for value in values)
+        return f"grep -rlF{wanted} {shlex.quote(str(self.layout.machines))} --include=*.json"
 
     def _furnish(self, specs: Sequence[MachineSpec]) -> None:
         from spotdeploy_local.diskspace import explained

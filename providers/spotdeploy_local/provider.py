@@ -89,6 +89,9 @@ class LocalProvider(Provider[LocalConfig], SupportsConsole, SupportsDial, Suppor
         kind = thing.kind if isinstance(thing, Resource) else "machine"
         return self.engine.by_hand(kind, thing.id)
 
+    def look_by_hand(self, labels: Mapping[str, str]) -> str:
+        return self.engine.look_by_hand(list(labels.values()))
+
     def console(self, node: Node) -> str:
         return self.engine.console(node.id)
 

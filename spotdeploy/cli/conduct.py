@@ -16,8 +16,8 @@ import typer
 
 from spotdeploy.cli.opening import new_registry, opened, read_redactor, read_settings
 from spotdeploy.config import Keep, Settings
-from spotdeploy.errors import ConfigError, SpotdeployError
-from spotdeploy.events import RunEnded, RunStarted
+from spotdeploy.errors import ConfigError, HostError, SpotdeployError
+from spotdeploy.events import Note, RunEnded, RunStarted
 from spotdeploy.lock import locked
 from spotdeploy.payload import Manifest
 from spotdeploy.prepare import read_plan
@@ -126,7 +126,11 @@ async def _run(
 
 
 def _end(session: Session, verdict: str, exit_code: int, words: str) -> None:
-    session.journal.end_run(session.run, verdict, exit_code)
+    """Note how the run ended. A journal that cannot be written does not change it."""
+    try:
+        session.journal.end_run(session.run, verdict, exit_code)
+    except HostError as error:
+        session.bus.emit(Note(text=error.message, warning=True))
     session.bus.emit(RunEnded(run=session.run, verdict=verdict, exit_code=exit_code, detail=words))
 
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
-from spotdeploy.errors import CredentialsError, ProviderError
+from spotdeploy.errors import CredentialsError, HostError, ProviderError
 from spotdeploy.events import NodeDestroyed, Note, StepEnded, StepStarted
 from spotdeploy.journal import Intent, JournalNode
 from spotdeploy.location import Location
@@ -93,6 +93,7 @@ class Sweep:
         self._destroyed: dict[str, Node] = {}
         self._released: list[Resource] = []
         self._things: Sequence[Resource] = ()
+        self._looked = False
         self._expected = bool(self._known) or bool(self._open_intents())
         self._words = ""
 
@@ -153,7 +154,7 @@ class Sweep:
         self._listings += 1
         self._first_listed_at = min(self._first_listed_at, time.time())
         listed = [n for n in found if n.state is not NodeState.GONE and self._wanted(n.id)]
-        self._session.journal.seen(listed, self._session.deployment)
+        self._note(lambda: self._session.journal.seen(listed, self._session.deployment))
         here = {node.id for node in listed}
         for id_ in here & self._destroyed.keys():
             del self._destroyed[id_]  # one listing only lacked it
@@ -189,8 +190,10 @@ class Sweep:
         nothing: no answer is no proof."""
         if listed or self._known or self._only is not None:
             return not self._known
+        self._looked = False
         try:
             self._things = await self._location.leftovers(self._session.scope)
+            self._looked = True
             self._expected |= bool(self._things)
             await self._location.release(self._things)
         except CredentialsError:
@@ -207,7 +210,8 @@ class Sweep:
     def _gone(self, nodes: Sequence[Node]) -> None:
         self._destroyed |= {node.id: node for node in nodes}
         by = f"absent from listing {self._listings} of {self._location} by {self._label}"
-        self._session.journal.gone(*self._location.key, [node.id for node in nodes], by)
+        ids = [node.id for node in nodes]
+        self._note(lambda: self._session.journal.gone(*self._location.key, ids, by))
         for node in nodes:
             event = NodeDestroyed(
                 node=node.id, name=node.name, provider=node.provider, location=node.location
@@ -221,9 +225,16 @@ class Sweep:
     def _close(self, asked_at: float) -> None:
         if self._only is None:
             trusted = asked_at - self._location.provider.settle_seconds
-            self._session.journal.close_intents(
-                self._session.deployment, *self._location.key, trusted
-            )
+            close, deployment = self._session.journal.close_intents, self._session.deployment
+            self._note(lambda: close(deployment, *self._location.key, trusted))
+
+    def _note(self, write: Callable[[], None]) -> None:
+        """Write to the journal. A full disk must not keep a node alive: what the journal cannot
+        take is told, and nodes end all the same."""
+        try:
+            write()
+        except HostError as error:
+            self._say(error.message)
 
     def _trusted_from(self) -> float:
         """Before this moment (Unix seconds) the cloud may hide what was just made. A clock that was
@@ -272,8 +283,11 @@ class Sweep:
         things: list[Node | Resource] = [*self._known.values(), *self._things]
         because = f" ({self._words})" if self._words else ""
         left = [f"{thing}{because}; by hand: {provider.by_hand(thing)}" for thing in things]
-        again = "by hand: look in the cloud's console for the label " + self._label
-        return left or [f"whatever is in {self._location}{because}; {again}"]
+        if not left or (self._only is None and not self._looked):
+            look = provider.look_by_hand(self._session.scope)
+            what = "whatever else" if left else "whatever"
+            left.append(f"{what} is in {self._location}{because}; by hand: {look}")
+        return left
 
 
 def _as_node(record: JournalNode) -> Node:

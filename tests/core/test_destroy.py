@@ -162,9 +162,8 @@ async def test_a_machine_that_never_goes_is_a_leak_named_with_how_to_end_it_by_h
     here = world(patience="1500ms")
     await here.create()
     here.cloud.script(faults.Stuck())
-    receipt = await here.destroy()
-    assert len(receipt.left) == 1
-    assert "by hand: remove" in receipt.left[0]
+    node, _ = (await here.destroy()).left
+    assert "by hand: remove" in node
     assert here.machines() == 1
     assert len(here.session.journal.nodes("demo")) == 1
 
@@ -173,9 +172,9 @@ async def test_one_node_that_cannot_be_ended_does_not_keep_the_others_alive(worl
     here = world(count=4, patience="1500ms")
     await here.create()
     here.cloud.script(faults.RefuseDestroy(nodes=1, times=0))
-    receipt = await here.destroy()
-    assert len(receipt.left) == 1
-    assert "protected from deletion" in receipt.left[0]
+    node, others = (await here.destroy()).left
+    assert "protected from deletion" in node
+    assert others.startswith("whatever else is in fake here")
     assert here.machines() == 1
 
 
@@ -270,3 +269,35 @@ async def test_a_create_call_of_long_ago_may_still_take_effect_when_the_destroy_
     assert receipt.clean
     assert len(receipt.destroyed) == 1
     assert here.existing() == 0
+
+
+@pytest.mark.parametrize("fault", [faults.Outage, faults.Throttled])
+async def test_leftovers_that_cannot_be_listed_are_not_proven_gone(
+    world: Worlds, fault: type[faults.CallFault]
+) -> None:
+    here = world(patience="2s")
+    await here.create()
+    here.cloud.script(fault(call="leftovers", times=0))
+    receipt = await here.destroy()
+    assert not receipt.clean
+    (line,) = receipt.left
+    assert line.startswith("whatever is in fake here")
+    assert "by hand: look for what is labelled spotdeploy-deployment=demo" in line
+
+
+async def test_what_could_not_be_looked_for_is_told_beside_the_nodes(world: Worlds) -> None:
+    here = world(count=1)
+    await here.create()
+    here.cloud.script(faults.ExpiredCredentials())
+    node, other = (await here.destroy()).left
+    assert "; by hand: remove m-" in node
+    assert other.startswith("whatever else is in fake here (the token has expired); by hand: look")
+
+
+async def test_a_journal_that_cannot_be_written_keeps_no_node_alive(world: Worlds) -> None:
+    here = world()
+    await here.create()
+    here.session.journal._db.execute("PRAGMA query_only = ON")
+    receipt = await destroy(here.session)
+    assert here.existing() == 0
+    assert receipt.clean

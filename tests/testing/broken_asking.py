@@ -152,6 +152,12 @@ class ByHandNamesNothing(FakeProvider):
         return "look at the console"
 
 
+@caught_by("test_look_by_hand_names_every_label_in_one_line")
+class LookByHandNamesNothing(FakeProvider):
+    def look_by_hand(self, labels: Mapping[str, str]) -> str:
+        return "look at the console"
+
+
 @caught_by("test_the_account_has_an_id_that_stays")
 class AccountChanges(FakeProvider):
     def account(self) -> str:

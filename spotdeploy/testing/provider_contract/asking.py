@@ -1,4 +1,4 @@
-"""Promises of the methods that only ask: doctor, offers, protection, by_hand."""
+"""Promises of the methods that only ask: doctor, offers, protection, what to do by hand."""
 
 from __future__ import annotations
 
@@ -80,6 +80,11 @@ class Asking(LabFixtures):
         ):
             assert "some-id" in lab.provider.by_hand(thing)
             assert lab.provider.by_hand(thing).isprintable()
+
+    def test_look_by_hand_names_every_label_in_one_line(self, lab: Lab) -> None:
+        words = lab.provider.look_by_hand(lab.scope)
+        assert words.isprintable()
+        assert all(value in words for value in lab.scope.values()), words
 
 
 def _priced(offers: list[Offer]) -> dict[Offer, float]:

@@ -177,3 +177,7 @@ def test_what_a_person_would_type_is_given_for_every_kind(provider: AwsProvider)
     assert provider.by_hand(group) == (
         f"aws ec2 delete-security-group --group-id {group.id} --region {REGION}"
     )
+    assert provider.look_by_hand(SCOPE) == (
+        "aws ec2 describe-tags --filters Name=tag:spotdeploy-deployment,Values=shop "
+        f"--region {REGION}"
+    )

@@ -192,3 +192,6 @@ def test_by_hand_is_a_command_of_the_azure_tool(make: MakeProvider) -> None:
     assert provider.by_hand(group) == (
         f"az group delete --name {group.id} --yes --subscription {subscription}"
     )
+    assert provider.look_by_hand(SCOPE) == (
+        f"az group list --tag spotdeploy-deployment=shop --subscription {subscription}"
+    )

@@ -113,6 +113,11 @@ def test_what_a_person_types_names_zone_and_project(make: MakeProvider) -> None:
     assert provider.by_hand(node) == (
         f"gcloud compute instances delete {node.name} --zone {ZONE} --project lab-project"
     )
+    instances, disks, rules = provider.look_by_hand(SCOPE).split("; ")
+    filter_ = "list --filter 'labels.spotdeploy-deployment=shop' --project lab-project"
+    assert instances == f"gcloud compute instances {filter_}"
+    assert disks == f"gcloud compute disks {filter_}"
+    assert "firewall-rules list --filter 'description~shop'" in rules
     disk = Resource(DISK, f"disks/{ZONE}/x", "gcp", REGION)
     assert "disks delete x --zone us-central1-a" in provider.by_hand(disk)
     rule = Resource(FIREWALL, "spotdeploy-x", "gcp", REGION)

@@ -1,0 +1,68 @@
+"""A disk that fills up during a run never costs a machine, and never changes a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from world import World
+
+from spotdeploy import keys
+from spotdeploy.cycle import run_create, run_cycle
+from spotdeploy.errors import HostError
+from spotdeploy.journal import Journal
+from spotdeploy.payload import Manifest
+from spotdeploy.session import Plan
+from spotdeploy.verdict import Verdict
+
+Worlds = Callable[..., World]
+PLAN = Plan(Manifest(()), ())
+
+
+@pytest.fixture
+def full_from(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Let the journal's disk be full from the first call of one of its methods on."""
+
+    def fill(method: str) -> None:
+        real = getattr(Journal, method)
+
+        def first(journal: Journal, *given: Any) -> Any:
+            journal._db.execute("PRAGMA query_only = ON")
+            return real(journal, *given)
+
+        monkeypatch.setattr(Journal, method, first)
+
+    return fill
+
+
+async def test_a_run_that_cannot_note_what_it_intends_is_refused_and_made_nothing(
+    world: Worlds, full_from: Callable[[str], None]
+) -> None:
+    here = world()
+    full_from("intend")
+    with pytest.raises(HostError, match="cannot write the journal"):
+        await run_create(here.session, PLAN, "never")
+    assert here.cloud.count("create") == 0
+
+
+async def test_a_run_that_cannot_note_what_it_made_ends_it_and_failed(
+    world: Worlds, full_from: Callable[[str], None]
+) -> None:
+    here = world()
+    full_from("settle")
+    outcome = await run_cycle(here.session, PLAN, "never")
+    assert outcome.verdict is Verdict.INFRASTRUCTURE_FAILED
+    assert "cannot write the journal" in outcome.words
+    assert here.existing() == 0
+
+
+def test_keys_that_cannot_be_written_are_an_error_of_this_host(here: World) -> None:
+    (here.folder / "file").write_text("")
+    with pytest.raises(HostError, match="cannot write the ssh keys"):
+        keys.make(here.folder / "file" / "demo", "demo")
+
+
+@pytest.fixture
+def here(world: Worlds) -> World:
+    return world()
