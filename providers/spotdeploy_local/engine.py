@@ -211,7 +211,7 @@ class Engine(ABC):
 
     @abstractmethod
     def look_by_hand(self, values: Sequence[str]) -> str:
-        """The shell command with which a person sees the machines that have these labels' values."""
+        """The shell command that shows a person the machines with these labels' values."""
 
 
 def default_engine() -> Engine:

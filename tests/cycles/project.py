@@ -94,8 +94,9 @@ class Project:
     def run(self, *arguments: str, command: Sequence[str] = ()) -> Done:
         """Run a command to its end. `command` is what runs spotdeploy this once."""
         done = subprocess.run(
-            [*self.enter, *(command or self.command), *arguments], cwd=self.folder, env=self.environment,
-            capture_output=True, text=True, errors="replace", timeout=self.patience, check=False,
+            [*self.enter, *(command or self.command), *arguments], cwd=self.folder,
+            env=self.environment, capture_output=True, text=True, errors="replace",
+            timeout=self.patience, check=False,
         )  # fmt: skip
         return Done(done.returncode, done.stdout, done.stderr)
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tests.cycles.project import Done
 from tests.faults import cases_clouds
-from tests.faults.case import Case
-from tests.faults.cases_clouds import Calls
-from tests.faults.labs import AwsArena, open_aws
+from tests.faults.case import Case, Family
+from tests.faults.cases_clouds import INFRASTRUCTURE, PASSED, Calls, tells
+from tests.faults.labs import REGION, AwsArena, open_aws
+from tests.faults.plays import cycle, destroy
+from tests.labs.aws.call import AwsError
 
 CALLS = Calls(
     open_aws, AwsArena,
@@ -31,3 +34,57 @@ CALLS = Calls(
 def cases() -> Iterator[Case]:
     """Every case."""
     yield from cases_clouds.cases(CALLS)
+    yield from _capacity()
+    yield CALLS.case(
+        Family.GOING, "the security group is held by something else for a while", INFRASTRUCTURE,
+        cycle(lambda lab: lab.fault("DeleteSecurityGroup", 3, error=IN_USE)),
+    )  # fmt: skip
+    yield CALLS.case(
+        Family.GOING, "a volume outlives its instance", PASSED, destroy(_orphan_volume),
+        also=_has_no_volume,
+    )  # fmt: skip
+
+
+IN_USE = AwsError("DependencyViolation", "resource sg-1 has a dependent object")
+SPOT_LIMIT = ("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded")
+
+
+def _capacity() -> Iterator[Case]:
+    yield CALLS.case(
+        Family.CAPACITY, "no capacity in the first zone", INFRASTRUCTURE,
+        cycle(lambda lab: lab.lab.faults.limit(zone="us-west-2a")),
+        also=tells("us-west-2b t3.small spot: "), quick=True,
+    )  # fmt: skip
+    yield CALLS.case(
+        Family.CAPACITY, "no capacity anywhere", INFRASTRUCTURE,
+        cycle(lambda lab: lab.lab.faults.limit()), also=tells("InsufficientInstanceCapacity"),
+    )  # fmt: skip
+    yield CALLS.case(
+        Family.CAPACITY, "a partial fill, the rest elsewhere", INFRASTRUCTURE,
+        cycle(lambda lab: lab.lab.faults.limit(1, zone="us-west-2a")), also=tells("2 of 2 nodes"),
+    )  # fmt: skip
+    yield CALLS.case(
+        Family.CAPACITY, "one node in all, of two", INFRASTRUCTURE,
+        cycle(lambda lab: lab.lab.faults.limit(1)),
+        also=tells("1 of 2 nodes could not be created"),
+    )  # fmt: skip
+    yield CALLS.case(
+        Family.CAPACITY, "the quota of spot instances is used up", INFRASTRUCTURE,
+        cycle(lambda lab: lab.lab.faults.limit(code=SPOT_LIMIT[0], words=SPOT_LIMIT[1])),
+        also=tells(SPOT_LIMIT[0]),
+    )  # fmt: skip
+
+
+def _orphan_volume(arena: AwsArena) -> None:
+    tags = {"TagSpecification.1.Tag.1.Key": "spotdeploy-deployment",
+            "TagSpecification.1.Tag.1.Value": "faulty"}  # fmt: skip
+    arena.lab.ask(
+        REGION,
+        {"Action": "CreateVolume", "AvailabilityZone": f"{REGION}a", "Size": "8",
+         "TagSpecification.1.ResourceType": "volume", **tags},
+    )  # fmt: skip
+    assert any(one.startswith("vol-") for one in arena.everything())
+
+
+def _has_no_volume(arena: AwsArena, done: Done) -> Iterator[str]:
+    yield from (one for one in arena.everything() if one.startswith("vol-"))

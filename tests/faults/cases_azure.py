@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.faults import cases_clouds
-from tests.faults.case import Case
-from tests.faults.cases_clouds import Calls
+from tests.faults.case import Case, Family
+from tests.faults.cases_clouds import INFRASTRUCTURE, LEAKED, Calls, tells
 from tests.faults.labs import GROUP, AzureArena, open_azure
+from tests.faults.plays import cycle
+from tests.labs.azure.faults import QUOTA, SKU
 
 CALLS = Calls(
     open_azure, AzureArena,
@@ -23,7 +25,8 @@ CALLS = Calls(
         "listing resource groups": "GET /subscriptions/{}/resourcegroups",
         "asking after a deployment":
             f"GET {GROUP}/providers/microsoft.resources/deployments/{{}}",
-        "asking what machines do": "GET /subscriptions/{}/providers/microsoft.compute/virtualmachines",
+        "asking what machines do":
+            "GET /subscriptions/{}/providers/microsoft.compute/virtualmachines",
     },
 )  # fmt: skip
 
@@ -31,3 +34,38 @@ CALLS = Calls(
 def cases() -> Iterator[Case]:
     """Every case."""
     yield from cases_clouds.cases(CALLS)
+    yield from _capacity()
+    yield CALLS.case(
+        Family.CREDENTIALS, "the client secret expires when nodes are listed", LEAKED,
+        cycle(lambda one: one.once(one.listing, one.lab.revoke)),
+    )  # fmt: skip
+    yield CALLS.case(
+        Family.INTERRUPTION, "a node is deallocated by its schedule while it boots",
+        INFRASTRUCTURE, cycle(lambda one: one.once(one.listing, lambda: _power_off(one), 2)),
+    )  # fmt: skip
+
+
+def _capacity() -> Iterator[Case]:
+    yield CALLS.case(
+        Family.CAPACITY, "the size is not to be had, said at once", INFRASTRUCTURE,
+        cycle(lambda one: one.lab.faults.limit(trouble=SKU, preflight=True)),
+        also=tells("SkuNotAvailable"),
+    )  # fmt: skip
+    yield CALLS.case(
+        Family.CAPACITY, "no capacity anywhere, said of each machine", INFRASTRUCTURE,
+        cycle(lambda one: one.lab.faults.limit()), also=tells("AllocationFailed"),
+    )  # fmt: skip
+    yield CALLS.case(
+        Family.CAPACITY, "one node in all, of two", INFRASTRUCTURE,
+        cycle(lambda one: one.lab.faults.limit(1)),
+        also=tells("1 of 2 nodes could not be created"), quick=True,
+    )  # fmt: skip
+    yield CALLS.case(
+        Family.CAPACITY, "the quota of spot cores is used up", INFRASTRUCTURE,
+        cycle(lambda one: one.lab.faults.limit(trouble=QUOTA, preflight=True)),
+        also=tells("LowPriorityCores quota"),
+    )  # fmt: skip
+
+
+def _power_off(arena: AzureArena) -> None:
+    arena.lab.power(arena.machines()[0], "deallocated")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from spotdeploy.verdict import Verdict
 from tests.cycles.project import Done
-from tests.faults.case import Case, Family, Open
+from tests.faults.case import Also, Case, Family, Open
 from tests.faults.clouds import CloudArena
 from tests.faults.killing import When, killed_at
 from tests.faults.plays import (
@@ -282,7 +282,7 @@ def _stopped(calls: Calls) -> Iterator[Case]:
         signalled(calls.arena.listing, terminate, nth=3),
     )  # fmt: skip
     yield calls.case(
-        Family.STOPPED, "SIGHUP while nodes are being ended", INFRASTRUCTURE, signalled(end, hang_up)
+        Family.STOPPED, "SIGHUP while nodes are being ended", STOPPED, signalled(end, hang_up)
     )  # fmt: skip
     yield calls.case(
         Family.STOPPED, "Ctrl-C twice while nodes are being made", STOPPED,
@@ -290,7 +290,7 @@ def _stopped(calls: Calls) -> Iterator[Case]:
     )  # fmt: skip
     yield calls.case(
         Family.STOPPED, "Ctrl-C while destroy ends nodes", STOPPED,
-        signalled(end, interrupt, command="destroy"), leaves=True,
+        signalled(end, interrupt, command="destroy"),
     )  # fmt: skip
 
 
@@ -302,7 +302,7 @@ def names_every_machine(arena: CloudArena, done: Done) -> Iterator[str]:
             yield f"{id_} is left, and no line says how to end it by hand: {done}"
 
 
-def tells(words: str) -> object:
+def tells(words: str) -> Also:
     """What is printed has these words."""
 
     def missing(arena: CloudArena, done: Done) -> Iterator[str]:

@@ -1,19 +1,28 @@
-"""Faults of the fake cloud, scripted in its state."""
+"""Faults of the fake cloud, scripted in its state.
+
+Its calls in a cycle of two nodes: offers; twice nodes and leftovers; create; while nodes boot
+nodes, fate and console; nodes, destroy, nodes and so on until they are gone, leftovers, release,
+and twice nodes and leftovers. What goes wrong before create is an infrastructure that failed. Once
+create was called, whatever cannot be proven gone is a leak, also when the call was refused: the
+cloud can no longer be asked whether that is true.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from spotdeploy.testing.fake import faults
-from spotdeploy.testing.fake.faults import AnyFault
+from spotdeploy.testing.fake.faults import AnyFault, Call, Ending
 from spotdeploy.verdict import Verdict
 from tests.cycles.project import Done
-from tests.faults.arena import FakeArena
+from tests.faults.arena import IMPATIENT, FakeArena
 from tests.faults.case import Case, Family
-from tests.faults.killing import killed_at
+from tests.faults.killing import When, killed_at
+from tests.faults.launching import How, launcher
 
 INFRASTRUCTURE, LEAKED = Verdict.INFRASTRUCTURE_FAILED, Verdict.LEAKED
 STEPS = {
@@ -21,6 +30,16 @@ STEPS = {
     "end_run": 1,
 }  # fmt: skip
 """Method of the journal to how often a cycle of two nodes calls it."""
+DESTROY_STEPS = ("begin_run", "seen", "gone", "close_intents", "end_run")
+CALLS: tuple[Call, ...] = (
+    "offers", "nodes", "leftovers", "create", "fate", "console", "destroy", "release",
+)  # fmt: skip
+BEFORE_CREATE = 5
+"""Calls before create."""
+EVERY: tuple[Ending, ...] = get_args(Ending)
+HURRIED = How(constants={"spotdeploy.location:PATIENCE": 4.0, "spotdeploy.phases.boot:GRACE": 1.0})
+"""Throttling is waited out for less than two minutes, and a late boot for less than 20 seconds."""
+PLACES = {"locations": ["here", "there"]}
 
 
 def opened(folder: Path, request: pytest.FixtureRequest) -> FakeArena:
@@ -28,7 +47,49 @@ def opened(folder: Path, request: pytest.FixtureRequest) -> FakeArena:
     return FakeArena(folder)
 
 
-def _kill(method: str, nth: int, when: str) -> Case:
+def cases() -> Iterator[Case]:
+    """Every case."""
+    for method, times in STEPS.items():
+        for nth in range(1, times + 1):
+            yield from (_kill(method, nth, when) for when in ("before", "after"))
+    yield from _killed_elsewhere()
+    yield from _crashed()
+    yield from _replies()
+    yield from _capacity()
+    yield from _outages()
+    yield from _listings()
+    yield from _credentials()
+    yield from _going()
+    yield from _interrupted()
+
+
+def scripted(
+    family: Family, fault: str, expect: Verdict, *script: AnyFault, quick: bool = False,
+    **config: object,
+) -> Case:  # fmt: skip
+    """A cycle on a cloud with this script. `config` is `[provider.fake]`, or `boot` or `nodes`."""
+
+    def play(arena: FakeArena) -> Done:
+        arena.cloud.script(*script)
+        settle(arena, **config)
+        if expect is LEAKED:
+            arena.project.config["timeouts"]["destroy"] = IMPATIENT
+        arena.project.command = launcher(HURRIED)
+        return arena.project.cycle()
+
+    return Case(family, "fake", fault, expect, opened, play, quick=quick)
+
+
+def settle(arena: FakeArena, **config: object) -> None:
+    """Change the arena's config."""
+    if boot := config.pop("boot", None):
+        arena.project.config["timeouts"]["boot"] = boot
+    if nodes := config.pop("nodes", None):
+        arena.project.config["nodes"] |= nodes
+    arena.table |= config
+
+
+def _kill(method: str, nth: int, when: When) -> Case:
     def play(arena: FakeArena) -> Done:
         return killed_at(arena, method, nth, when)
 
@@ -39,25 +100,213 @@ def _kill(method: str, nth: int, when: str) -> Case:
     )  # fmt: skip
 
 
-def _scripted(
-    family: Family, fault: str, expect: Verdict, *script: AnyFault, quick: bool = False,
-    **table: object,
-) -> Case:  # fmt: skip
+def _killed_elsewhere() -> Iterator[Case]:
+    for method in ("intend", "settle", "gone"):
+        for when in ("before", "after"):
+            yield _killed_in(method, 2, when, "cycle", "of a cycle in two locations", **PLACES)  # type: ignore[arg-type]  # one of the two words
+    for method in ("intend", "settle"):
+        yield _killed_in(method, 1, "after", "create", "of create")
+    for method in DESTROY_STEPS:
+        for when in ("before", "after"):
+            yield _killed_in(method, 1, when, "destroy", "of destroy")  # type: ignore[arg-type]  # one of the two words
+
+
+def _killed_in(
+    method: str, nth: int, when: When, command: str, words: str, **table: object
+) -> Case:
     def play(arena: FakeArena) -> Done:
         arena.table |= table
-        arena.cloud.script(*script)
+        arena.project.write()
+        if command == "destroy":
+            keep(arena)
+        return killed_at(arena, method, nth, when, command)
+
+    fault = f"kill -9 {when} step {method} no. {nth} {words}"
+    return Case(Family.KILLED, "fake", fault, None, opened, play)
+
+
+def keep(arena: FakeArena) -> None:
+    """Have nodes that a cycle made and kept."""
+    done = arena.project.cycle("--keep", "always")
+    assert done.code == INFRASTRUCTURE.exit_code, done
+    assert len(arena.remains()) > arena.project.config["nodes"]["count"], done
+
+
+def _crashed() -> Iterator[Case]:
+    for call in CALLS:
+        for before in (True, False):
+            what = "before" if before else "between"
+            tail = "takes effect" if before else "and its answer"
+            crash = faults.Crash(call=call, before=before)
+            fault = f"kill -9 {what} the call {call} {tail}"
+            yield Case(
+                Family.KILLED, "fake", fault, None, opened, _crash(crash),
+                quick=call == "create" and not before,
+            )  # fmt: skip
+
+
+def _crash(fault: faults.Crash) -> object:
+    def play(arena: FakeArena) -> Done:
+        arena.cloud.script(fault)
         return arena.project.cycle()
 
-    return Case(family, "fake", fault, expect, opened, play, quick=quick, machines=True)
+    return play
 
 
-def cases() -> Iterator[Case]:
-    """Every case."""
-    for method, times in STEPS.items():
-        for nth in range(1, times + 1):
-            yield from (_kill(method, nth, when) for when in ("before", "after"))
-    yield _scripted(
-        Family.REPLIES, "the answer to create is lost", INFRASTRUCTURE, faults.LostReply(),
-        quick=True,
+def _replies() -> Iterator[Case]:
+    family = Family.REPLIES
+    for call in CALLS[1:]:
+        lost = faults.LostReply(call=call)
+        yield scripted(
+            family, f"the answer to {call} is lost", INFRASTRUCTURE, lost, quick=call == "create"
+        )
+    yield scripted(
+        family, "no answer to create ever comes", INFRASTRUCTURE, faults.LostReply(times=0)
+    )
+    yield scripted(
+        family, "no answer to destroy ever comes", INFRASTRUCTURE,
+        faults.LostReply(call="destroy", times=0),
     )  # fmt: skip
-    yield _scripted(Family.GOING, "a machine never goes", LEAKED, faults.Stuck(), quick=True)
+    late = faults.LateCreate(seconds=1.0, times=0)
+    yield scripted(
+        family, "create takes effect a second after it went unanswered", INFRASTRUCTURE, late,
+        settle=2.0, quick=True,
+    )  # fmt: skip
+    yield scripted(
+        family, "create takes effect late in one of two locations", INFRASTRUCTURE,
+        faults.LateCreate(seconds=1.0, times=0, location="there"), settle=2.0, **PLACES,
+    )  # fmt: skip
+    yield scripted(
+        family, "half a batch is made, and its answer is lost", INFRASTRUCTURE,
+        faults.PartialFill(), faults.LostReply(),
+    )  # fmt: skip
+
+
+def _capacity() -> Iterator[Case]:
+    family, no = Family.CAPACITY, faults.NoCapacity
+    quota, half = faults.Quota, faults.PartialFill
+    yield scripted(family, "no capacity in a zone", INFRASTRUCTURE, no(zone="a"), quick=True)
+    yield scripted(family, "no capacity for a size", INFRASTRUCTURE, no(size="small"))
+    yield scripted(family, "no capacity anywhere", INFRASTRUCTURE, no())
+    yield scripted(
+        family, "no spot capacity, on demand is allowed", INFRASTRUCTURE, no(market="spot"),
+        nodes={"market": "spot-then-on-demand"},
+    )  # fmt: skip
+    yield scripted(
+        family, "no capacity in one of two locations", INFRASTRUCTURE, no(location="here"), **PLACES
+    )
+    yield scripted(family, "no quota at all", INFRASTRUCTURE, quota())
+    yield scripted(family, "quota for one of two nodes", INFRASTRUCTURE, quota(limit=1))
+    yield scripted(
+        family, "quota for one of three nodes in one of two locations", INFRASTRUCTURE,
+        quota(limit=1, location="there"), nodes={"count": 3}, **PLACES,
+    )  # fmt: skip
+    yield scripted(family, "a partial fill, the rest elsewhere", INFRASTRUCTURE, half())
+    yield scripted(family, "nothing but partial fills", INFRASTRUCTURE, half(times=0))
+
+
+def _outages() -> Iterator[Case]:
+    family = Family.THROTTLING
+    for call in CALLS:
+        storm = faults.Throttled(call=call, times=2)
+        yield scripted(family, f"a short storm of throttling on {call}", INFRASTRUCTURE, storm)
+        outage = faults.Outage(call=call)
+        yield scripted(family, f"{call} fails once", INFRASTRUCTURE, outage)
+    for call, at in (("nodes", 2), ("nodes", 3), ("nodes", 5), ("leftovers", 2), ("leftovers", 3)):
+        outage = faults.Outage(call=call, at=at)  # type: ignore[arg-type]  # one of the calls
+        yield scripted(family, f"{call} fails once, the call no. {at}", INFRASTRUCTURE, outage)
+    for call in CALLS:
+        expect = LEAKED if call in ("destroy", "release") else INFRASTRUCTURE
+        outage = faults.Outage(call=call, times=0)
+        yield scripted(family, f"{call} never works", expect, outage, quick=call == "destroy")
+    for call, at in (("nodes", 3), ("nodes", 5), ("leftovers", 3)):
+        outage = faults.Outage(call=call, at=at, times=0)  # type: ignore[arg-type]  # one of the calls
+        yield scripted(family, f"{call} never works again after {at - 1} calls", LEAKED, outage)
+    for call, at in (("offers", 1), ("create", 1), ("destroy", 1), ("leftovers", 3), ("any", 7)):
+        storm = faults.Throttled(call=call, at=at, times=0)  # type: ignore[arg-type]  # one of the calls
+        expect = INFRASTRUCTURE if call in ("offers", "create") else LEAKED
+        what = f"{call}, from call no. {at} on"
+        yield scripted(
+            family, f"throttling without end on {what}", expect, storm, quick=call == "leftovers"
+        )
+
+
+def _listings() -> Iterator[Case]:
+    family = Family.LISTINGS
+    for at in (3, 4, 5, 6):
+        blink = faults.Blink(at=at - 2, nodes=2)
+        fault = f"the listing no. {at} lacks both nodes"
+        yield scripted(family, fault, INFRASTRUCTURE, blink, settle=1.0, quick=at == 4)
+    yield scripted(
+        family, "new nodes are not listed for a second", INFRASTRUCTURE,
+        faults.Unlisted(seconds=1.0), settle=1.5,
+    )  # fmt: skip
+    yield scripted(
+        family, "new nodes are missing from three listings", INFRASTRUCTURE,
+        faults.Unlisted(listings=3), settle=2.0,
+    )  # fmt: skip
+    yield scripted(
+        family, "create is unanswered and its nodes are not listed for a second", INFRASTRUCTURE,
+        faults.Unlisted(seconds=1.0), faults.LostReply(times=0), settle=1.5,
+    )  # fmt: skip
+
+
+def _credentials() -> Iterator[Case]:
+    for at in range(1, 15):
+        expect = INFRASTRUCTURE if at <= BEFORE_CREATE else LEAKED
+        yield scripted(
+            Family.CREDENTIALS, f"credentials end at the call no. {at}", expect,
+            faults.ExpiredCredentials(at=at), quick=at in (5, 7),
+        )  # fmt: skip
+    yield scripted(
+        Family.CREDENTIALS, "the permission to end machines is missing", LEAKED,
+        faults.ExpiredCredentials(call="destroy"),
+    )  # fmt: skip
+    yield scripted(
+        Family.CREDENTIALS, "the permission to delete what is left is missing", LEAKED,
+        faults.ExpiredCredentials(call="release"),
+    )  # fmt: skip
+
+
+def _going() -> Iterator[Case]:
+    family = Family.GOING
+    slow = faults.SlowGoing(seconds=2.0)
+    yield scripted(family, "nodes take seconds to go", INFRASTRUCTURE, slow)
+    yield scripted(
+        family, "a node may not be ended, once", INFRASTRUCTURE, faults.RefuseDestroy(times=2)
+    )
+    yield scripted(family, "a node may never be ended", LEAKED, faults.RefuseDestroy(times=0))
+    yield scripted(family, "a machine never goes", LEAKED, faults.Stuck(), quick=True)
+    yield scripted(family, "no machine ever goes", LEAKED, faults.Stuck(nodes=2))
+    yield scripted(
+        family, "a machine never goes in one of two locations", LEAKED, faults.Stuck(), **PLACES
+    )
+    yield scripted(
+        family, "what is left is in use for a while", INFRASTRUCTURE, faults.StuckResource(times=3)
+    )
+    yield scripted(family, "what is left is in use for ever", LEAKED, faults.StuckResource())
+    yield scripted(family, "each node leaves a disk behind", INFRASTRUCTURE, faults.OrphanDisk())
+    yield scripted(
+        family, "each node leaves a disk behind that cannot be deleted", LEAKED,
+        faults.OrphanDisk(), faults.StuckResource(),
+    )  # fmt: skip
+
+
+def _interrupted() -> Iterator[Case]:
+    family = Family.INTERRUPTION
+    for ending in EVERY:
+        for call, at in (("nodes", 3), ("fate", 1), ("destroy", 1)):
+            hit = faults.InterruptionAt(call=call, at=at, ending=ending)  # type: ignore[arg-type]  # one of the calls
+            fault = f"a node is {ending} when {call} is called"
+            yield scripted(family, fault, INFRASTRUCTURE, hit)
+        later = faults.InterruptionAfter(seconds=0.5, nodes=1, ending=ending)
+        fault = f"a node is {ending} half a second after it was made"
+        yield scripted(family, fault, INFRASTRUCTURE, later, boot="3s", quick=ending == "preempted")
+    yield scripted(
+        family, "every node is interrupted, and so are those that replace them", INFRASTRUCTURE,
+        faults.InterruptionAfter(seconds=0.5, nodes=2, times=0), boot="3s",
+        nodes={"on_interruption": "replace"},
+    )  # fmt: skip
+    boot = Family.BOOT
+    yield scripted(boot, "nodes stay pending", INFRASTRUCTURE, faults.SlowBoot(seconds=60))
+    yield scripted(boot, "nodes never answer on any port", INFRASTRUCTURE, faults.Unreachable())

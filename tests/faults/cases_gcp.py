@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.faults import cases_clouds
-from tests.faults.case import Case
-from tests.faults.cases_clouds import Calls
+from tests.faults.case import Case, Family
+from tests.faults.cases_clouds import INFRASTRUCTURE, LEAKED, Calls, tells
 from tests.faults.labs import GcpArena, open_gcp
+from tests.faults.plays import cycle, impatient
+from tests.labs.gcp.faults import QUOTA, Trouble
 
 CALLS = Calls(
     open_gcp, GcpArena,
@@ -30,3 +32,49 @@ CALLS = Calls(
 def cases() -> Iterator[Case]:
     """Every case."""
     yield from cases_clouds.cases(CALLS)
+    yield from _capacity()
+    yield CALLS.case(
+        Family.CREDENTIALS, "every token is revoked when nodes are listed", LEAKED,
+        cycle(lambda one: one.once(one.listing, one.lab.revoke)),
+    )  # fmt: skip
+    yield CALLS.case(
+        Family.LISTINGS, "a zone with a node in it cannot be asked", LEAKED,
+        cycle(impatient, _silent_zone),
+    )  # fmt: skip
+    yield CALLS.case(
+        Family.REPLIES, "making nodes begins, and its operation fails", INFRASTRUCTURE,
+        cycle(lambda one: one.lab.faults.operations.update({one.create: [FAILED]})),
+    )  # fmt: skip
+    yield CALLS.case(
+        Family.INTERRUPTION, "a node is stopped by somebody while it boots", INFRASTRUCTURE,
+        cycle(lambda one: one.once(one.listing, lambda: one.lab.stop(one.machines()[0]), 2)),
+    )  # fmt: skip
+
+
+FAILED = Trouble("INTERNAL_ERROR", "Internal error. Please try again or contact Google Support.")
+
+
+def _capacity() -> Iterator[Case]:
+    yield CALLS.case(
+        Family.CAPACITY, "no capacity in the first zone", INFRASTRUCTURE,
+        cycle(lambda one: one.lab.faults.limit(zone="us-central1-a")),
+        also=tells("us-central1-b e2-small spot: "),
+    )  # fmt: skip
+    yield CALLS.case(
+        Family.CAPACITY, "no capacity anywhere", INFRASTRUCTURE,
+        cycle(lambda one: one.lab.faults.limit()), also=tells("ZONE_RESOURCE_POOL_EXHAUSTED"),
+    )  # fmt: skip
+    yield CALLS.case(
+        Family.CAPACITY, "a partial fill, the rest elsewhere", INFRASTRUCTURE,
+        cycle(lambda one: one.lab.faults.limit(1, zone="us-central1-a")),
+        also=tells("2 of 2 nodes"), quick=True,
+    )  # fmt: skip
+    yield CALLS.case(
+        Family.CAPACITY, "the quota of CPUs is used up", INFRASTRUCTURE,
+        cycle(lambda one: one.lab.faults.limit(trouble=QUOTA)), also=tells("Quota 'CPUS' exceeded"),
+    )  # fmt: skip
+
+
+def _silent_zone(arena: GcpArena) -> None:
+    zone = "us-central1-a"
+    arena.first_machine(lambda _: arena.lab.faults.unreachable.add(zone))

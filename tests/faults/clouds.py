@@ -79,6 +79,7 @@ class CloudArena(Arena):
         waits = {
             "spotdeploy.provider:Provider.poll_seconds": 0.25,
             "spotdeploy.location:PATIENCE": PATIENCE,
+            "spotdeploy.phases.boot:GRACE": 1.0,
             f"spotdeploy_{self.name}.provider:{self.name.title()}Provider.settle_seconds": SETTLE,
         }
         self.how = How(constants={**waits, **self.constants})
@@ -140,9 +141,13 @@ class CloudArena(Arena):
     def heal(self) -> None:
         """See `Arena`."""
         self.lab.faults.clear()
+        self.restore()
         self.lab.cloud.on_change.clear()
         self.project.config["timeouts"] = dict(PATIENT)
         self.project.write()
+
+    def restore(self) -> None:
+        """Undo a revocation of all credentials; nothing where there is none."""
 
     def remains(self) -> list[str]:
         """See `Arena`."""

@@ -104,6 +104,9 @@ class GcpArena(CloudArena):
     def vanish(self, id_: str) -> None:
         self.lab.delete(id_)
 
+    def restore(self) -> None:
+        self.lab.restore()
+
     def add_bystander(self) -> None:
         def copy(id_: str) -> None:
             one = self.lab.instance(id_)
@@ -159,6 +162,9 @@ class AzureArena(CloudArena):
 
     def vanish(self, id_: str) -> None:
         self.lab.delete(id_)
+
+    def restore(self) -> None:
+        self.lab.restore()
 
     def add_bystander(self) -> None:
         group = Group("bystander", "eastus", {"team": "others"}, self.lab.cloud.now)
