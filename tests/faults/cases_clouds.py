@@ -10,6 +10,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 from spotdeploy.verdict import Verdict
 from tests.cycles.project import Done
@@ -29,9 +30,8 @@ from tests.faults.plays import (
 INFRASTRUCTURE, LEAKED, PASSED, STOPPED = (
     Verdict.INFRASTRUCTURE_FAILED, Verdict.LEAKED, Verdict.PASSED, Verdict.STOPPED,
 )  # fmt: skip
-STEPS = {"intend": (1,), "settle": (1,), "seen": (1, 3), "gone": (1, 2), "close_intents": (2,),
-         "end_run": (1,)}  # fmt: skip
-"""Method of the journal to which of its calls in a cycle of two nodes."""
+STEPS = {"intend": 1, "settle": 1, "seen": 3, "gone": 1, "close_intents": 2}
+"""Method of the journal to which of its calls in a cycle of two nodes: the first after create."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class Calls:
     """The listing of what is not a node."""
     reads: Mapping[str, str]
     """Other calls, in a few words."""
+    quick: tuple[str, ...]
+    """The faults that every test run plays here: with the other clouds', each family once."""
 
     @property
     def where(self) -> str:
@@ -67,7 +69,8 @@ class Calls:
         self, family: Family, fault: str, expect: Verdict | None, play: Play, **more: object
     ) -> Case:
         """A case in this lab."""
-        return Case(family, self.where, fault, expect, self.opened, play, **more)  # type: ignore[arg-type]  # Case's own
+        quick = fault in self.quick
+        return Case(family, self.where, fault, expect, self.opened, play, quick=quick, **more)  # type: ignore[arg-type]  # Case's own
 
 
 def cases(calls: Calls) -> Iterator[Case]:
@@ -83,14 +86,11 @@ def cases(calls: Calls) -> Iterator[Case]:
 
 
 def _killed(calls: Calls) -> Iterator[Case]:
-    for method, numbers in STEPS.items():
-        for nth in numbers:
-            for when in ("before", "after"):
-                fault = f"kill -9 {when} step {method} no. {nth}"
-                quick = (method, when) == ("settle", "before")
-                play = _kill(method, nth, when)  # type: ignore[arg-type]  # one of the two words
-                then = "cycle" if method == "settle" else "destroy"
-                yield calls.case(Family.KILLED, fault, None, play, quick=quick, then=then)
+    for method, nth in STEPS.items():
+        for when in get_args(When):
+            fault = f"kill -9 {when} step {method} no. {nth}"
+            then = "cycle" if method == "settle" else "destroy"
+            yield calls.case(Family.KILLED, fault, None, _kill(method, nth, when), then=then)
     for what, call in calls.changes.items():
         fault = f"kill -9 between {what} and its answer"
         yield calls.case(Family.KILLED, fault, None, signalled(call, signal.SIGKILL))
@@ -110,10 +110,7 @@ def _lost(calls: Calls) -> Iterator[Case]:
     for what, call in calls.changes.items():
         for lost in ("request", "reply"):
             fault = f"the {lost} of {what} is lost"
-            quick = (lost, call) == ("reply", calls.arena.create)
-            yield calls.case(
-                Family.REPLIES, fault, INFRASTRUCTURE, cycle(_lose(call, lost, 1)), quick=quick
-            )
+            yield calls.case(Family.REPLIES, fault, INFRASTRUCTURE, cycle(_lose(call, lost, 1)))
     for lost in ("request", "reply"):
         fault = f"every {lost} of making nodes is lost"
         play = cycle(_lose(calls.arena.create, lost))
@@ -131,9 +128,8 @@ def _throttled(calls: Calls) -> Iterator[Case]:
     short = {**calls.reads, **calls.changes, "listing nodes": calls.arena.listing}
     for what, call in short.items():
         fault = f"a short storm of throttling on {what}"
-        quick = call == calls.arena.create
         play = cycle(_refuse(call, "throttled", 2))
-        yield calls.case(Family.THROTTLING, fault, INFRASTRUCTURE, play, quick=quick)
+        yield calls.case(Family.THROTTLING, fault, INFRASTRUCTURE, play)
     arena = calls.arena
     endless: list[tuple[str, str, Verdict]] = [
         ("the first call", calls.first, INFRASTRUCTURE),
@@ -151,7 +147,7 @@ def _throttled(calls: Calls) -> Iterator[Case]:
         )
     play = cycle(impatient, _refuse_since(arena.create, "", "throttled", after=True))
     fault = "throttling without end on every call once nodes are made"
-    yield calls.case(Family.THROTTLING, fault, LEAKED, play, also=names_every_machine)
+    yield calls.case(Family.THROTTLING, fault, LEAKED, play, also=tells_every_machine)
 
 
 def _refuse(call: str, how: str, times: int = 1_000_000) -> Trouble:
@@ -198,11 +194,11 @@ def _expired(calls: Calls) -> Iterator[Case]:
     for what, call in calls.changes.items():
         yield calls.case(
             Family.CREDENTIALS, f"credentials end at {what}", LEAKED,
-            cycle(_refuse_since(call, "", "expired")), quick=call == arena.end,
+            cycle(_refuse_since(call, "", "expired")),
         )  # fmt: skip
     yield calls.case(
         Family.CREDENTIALS, "credentials end between making nodes and the first listing", LEAKED,
-        cycle(_refuse_since(arena.create, "", "expired", after=True)), also=names_every_machine,
+        cycle(_refuse_since(arena.create, "", "expired", after=True)), also=tells_every_machine,
     )  # fmt: skip
     yield calls.case(
         Family.CREDENTIALS, "a destroy without valid credentials", LEAKED,
@@ -214,11 +210,11 @@ def _going(calls: Calls) -> Iterator[Case]:
     yield calls.case(
         Family.GOING, "a machine is protected against deletion", LEAKED,
         cycle(impatient, lambda arena: arena.first_machine(arena.protect)),
-        quick=True, also=names_every_machine,
+        also=names_every_machine,
     )  # fmt: skip
     yield calls.case(
         Family.GOING, "one of two nodes vanished since it was made", PASSED,
-        destroy(lambda arena: arena.vanish(arena.machines()[0])), quick=True,
+        destroy(lambda arena: arena.vanish(arena.machines()[0])),
     )  # fmt: skip
     yield calls.case(
         Family.GOING, "nodes take long to go, and hold what they use until then", INFRASTRUCTURE,
@@ -230,7 +226,7 @@ def _going(calls: Calls) -> Iterator[Case]:
     )  # fmt: skip
     yield calls.case(
         Family.GOING, "a machine of somebody else is beside ours", INFRASTRUCTURE,
-        cycle(lambda arena: arena.add_bystander()), quick=True,
+        cycle(lambda arena: arena.add_bystander()),
     )  # fmt: skip
 
 
@@ -251,7 +247,7 @@ def _interrupted(calls: Calls) -> Iterator[Case]:
     yield calls.case(
         Family.INTERRUPTION, "a node is interrupted while it boots", INFRASTRUCTURE,
         cycle(long_boot, lambda arena: _take_one(arena, listing, "interrupt")),
-        also=tells("interrupted during boot"), quick=True,
+        also=tells("interrupted during boot"),
     )  # fmt: skip
     yield calls.case(
         Family.INTERRUPTION, "a node vanishes without a word while it boots", INFRASTRUCTURE,
@@ -275,7 +271,7 @@ def _stopped(calls: Calls) -> Iterator[Case]:
     )
     yield calls.case(
         Family.STOPPED, "Ctrl-C while nodes are being made", STOPPED,
-        signalled(create, interrupt), quick=True,
+        signalled(create, interrupt),
     )  # fmt: skip
     yield calls.case(
         Family.STOPPED, "SIGTERM while nodes boot", STOPPED,
@@ -300,6 +296,13 @@ def names_every_machine(arena: CloudArena, done: Done) -> Iterator[str]:
         said = [line for line in done.out.splitlines() if id_ in line.lower()]
         if not any("by hand: " in line for line in said):
             yield f"{id_} is left, and no line says how to end it by hand: {done}"
+
+
+def tells_every_machine(arena: CloudArena, done: Done) -> Iterator[str]:
+    """The same, but a machine that nobody could ask about yet may be told by its place, with the
+    command that finds it."""
+    if "whatever is in " not in done.out:
+        yield from names_every_machine(arena, done)
 
 
 def tells(words: str) -> Also:

@@ -9,6 +9,7 @@ from tests.faults import (
     cases_connection,
     cases_fake,
     cases_gcp,
+    cases_host,
     cases_interruption,
     cases_payload,
     cases_stopped,
@@ -18,6 +19,7 @@ from tests.faults.case import Case
 
 CASES: tuple[Case, ...] = (
     *cases_fake.cases(),
+    *cases_host.cases(),
     *cases_aws.cases(),
     *cases_gcp.cases(),
     *cases_azure.cases(),

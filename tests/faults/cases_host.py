@@ -1,0 +1,247 @@
+"""Faults of the computer that runs spotdeploy, and users who stop it; the cloud is the fake one.
+
+A disk that is full, or read-only, before anything is made is refused. One that fills up once nodes
+were made must neither keep them alive nor hide that something may be left: the nodes end, and the
+infrastructure failed, or it is a leak.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+from msgspec.structs import replace
+
+from spotdeploy.testing.fake import faults
+from spotdeploy.verdict import Verdict
+from tests.cycles.project import Done
+from tests.faults.arena import FakeArena
+from tests.faults.case import REFUSED, Case, Family
+from tests.faults.cases_fake import keep, opened
+from tests.faults.launching import How, Step, fill, launcher
+
+INFRASTRUCTURE, PASSED, STOPPED = (
+    Verdict.INFRASTRUCTURE_FAILED, Verdict.PASSED, Verdict.STOPPED,
+)  # fmt: skip
+DISK_SIZE = "2m"
+Play = Callable[[FakeArena], Done]
+BEGINS = {
+    "create": "Creating", "nodes": "2 of 2 nodes", "destroy": ": infrastructure failed",
+}  # fmt: skip
+"""Call to what is printed shortly before it."""
+
+
+class DiskArena(FakeArena):
+    """The state folder is on a small disk of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.state = self.project.folder / ".spotdeploy"
+        self.ballast = self.state / "ballast"
+
+    def __enter__(self) -> DiskArena:
+        self.state.mkdir(parents=True)
+        size = f"size={DISK_SIZE}"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", self.state], check=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        subprocess.run(["umount", self.state], check=True)
+
+    def remount(self, how: str) -> None:
+        """Make the disk `ro` or `rw`."""
+        subprocess.run(["mount", "-o", f"remount,{how}", self.state], check=True)
+
+    def heal(self) -> None:
+        """See `Arena`."""
+        super().heal()
+        self.remount("rw")
+        self.ballast.unlink(missing_ok=True)
+
+
+def open_disk(folder: Path, request: pytest.FixtureRequest) -> DiskArena:
+    """An arena with a disk of its own."""
+    return DiskArena(folder)
+
+
+def cases() -> Iterator[Case]:
+    """Every case."""
+    yield from _disks()
+    yield from _journals()
+    yield from _locks()
+    yield from _stopped()
+
+
+def _disks() -> Iterator[Case]:
+    def disk(fault: str, expect: Verdict | str, play: object, **more: bool) -> Case:
+        return Case(Family.HOST, "fake", fault, expect, open_disk, play, **more)  # type: ignore[arg-type]  # a play in this arena
+
+    yield disk("the disk is full from the start", REFUSED, _full)
+    yield disk("the disk is read-only", REFUSED, _read_only)
+    steps = [
+        ("begin_run", 1, REFUSED), ("seen", 1, REFUSED), ("intend", 1, REFUSED),
+        ("settle", 1, INFRASTRUCTURE), ("seen", 3, INFRASTRUCTURE), ("gone", 1, INFRASTRUCTURE),
+        ("gone", 2, INFRASTRUCTURE), ("close_intents", 2, INFRASTRUCTURE),
+        ("end_run", 1, INFRASTRUCTURE),
+    ]  # fmt: skip
+    for method, nth, expect in steps:
+        fault = f"the disk fills up before step {method} no. {nth}"
+        quick = method == "settle"
+        yield disk(fault, expect, _filled(method, nth), quick=quick)
+    yield disk("the disk is full when nodes are destroyed", REFUSED, _full_for_destroy, leaves=True)
+    fault = "the disk fills up while nodes are destroyed"
+    yield disk(fault, PASSED, _filled("gone", 1, "destroy"))
+
+
+def _full(arena: DiskArena) -> Done:
+    fill(arena.ballast)
+    return arena.project.cycle()
+
+
+def _read_only(arena: DiskArena) -> Done:
+    arena.project.write()
+    arena.remount("ro")
+    return arena.project.run("cycle")
+
+
+def _full_for_destroy(arena: DiskArena) -> Done:
+    keep(arena)
+    fill(arena.ballast)
+    return arena.project.run("destroy")
+
+
+def _filled(method: str, nth: int, command: str = "cycle") -> Callable[[DiskArena], Done]:
+    def play(arena: DiskArena) -> Done:
+        if command == "destroy":
+            keep(arena)
+        how = replace(How(), fill_at=Step(method, nth, "before"), disk=str(arena.ballast))
+        return arena.project.run(command, command=launcher(how))
+
+    return play
+
+
+def _journals() -> Iterator[Case]:
+    def journal(fault: str, expect: Verdict | str, hurt: Callable[[Path], object]) -> Case:
+        def play(arena: FakeArena) -> Done:
+            keep(arena)
+            hurt(arena.project.folder / ".spotdeploy")
+            return arena.project.run("destroy")
+
+        refused = expect == REFUSED
+        return Case(
+            Family.HOST, "fake", fault, expect, _mended if refused else opened, play,
+            leaves=refused, quick=hurt is shutil.rmtree,
+        )  # fmt: skip
+
+    yield journal("the state folder is lost before destroy", PASSED, shutil.rmtree)
+    yield journal("the journal is lost before destroy", PASSED, _remove_journal)
+    yield journal(
+        "the journal is not a database", REFUSED,
+        lambda state: (state / "journal.db").write_bytes(b"no" * 4096),
+    )  # fmt: skip
+    yield journal("the journal is cut short", REFUSED, _cut)
+    yield journal("the journal is empty", PASSED, _empty)
+
+
+def _remove_journal(state: Path) -> None:
+    for file in state.glob("journal.db*"):
+        file.unlink()
+
+
+def _cut(state: Path) -> None:
+    journal = state / "journal.db"
+    for file in state.glob("journal.db-*"):
+        file.unlink()
+    journal.write_bytes(journal.read_bytes()[:5000])
+
+
+def _empty(state: Path) -> None:
+    _remove_journal(state)
+    (state / "journal.db").touch()
+
+
+class MendedArena(FakeArena):
+    """Its user does what the refusal says before going on."""
+
+    def heal(self) -> None:
+        """See `Arena`."""
+        super().heal()
+        journal = self.project.folder / ".spotdeploy/journal.db"
+        journal.rename(f"{journal}.damaged")
+
+
+def _mended(folder: Path, request: pytest.FixtureRequest) -> MendedArena:
+    return MendedArena(folder)
+
+
+def _locks() -> Iterator[Case]:
+    for command in ("cycle", "destroy", "create"):
+        yield Case(
+            Family.HOST, "fake", f"{command} while a cycle is under way", REFUSED, opened,
+            _held(command), leaves=True, quick=command == "destroy",
+        )  # fmt: skip
+
+
+def _held(command: str) -> Play:
+    def play(arena: FakeArena) -> Done:
+        arena.cloud.script(faults.SlowCall(call="create", seconds=60.0))
+        with arena.project.started("cycle") as running:
+            running.until("Creating")
+            done = arena.project.run(command)
+            running.send(signal.SIGKILL)
+            running.end()
+        if f"pid {running.pid} on " not in done.err:
+            return Done(99, done.out, f"the holder is not named: {done.err}")
+        return done
+
+    return play
+
+
+def _stopped() -> Iterator[Case]:
+    family = Family.STOPPED
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for call, at, words in (
+            ("create", 1, "while nodes are being made"), ("nodes", 4, "while nodes boot"),
+            ("destroy", 1, "while nodes are being ended"),
+        ):  # fmt: skip
+            slow = faults.SlowCall(call=call, at=at, seconds=1.5)  # type: ignore[arg-type]  # one of the calls
+            yield Case(
+                family, "fake", f"{number.name} {words}", STOPPED, opened,
+                _signalled(slow, number),
+            )  # fmt: skip
+    slow = faults.SlowCall(call="create", seconds=3.0)
+    yield Case(
+        family, "fake", "Ctrl-C twice while nodes are being made", STOPPED, opened,
+        _signalled(slow, signal.SIGINT, signal.SIGINT), leaves=True, quick=True,
+    )  # fmt: skip
+    slow = faults.SlowCall(call="destroy", seconds=3.0)
+    yield Case(
+        family, "fake", "Ctrl-C twice while nodes are being ended", STOPPED, opened,
+        _signalled(slow, signal.SIGINT, signal.SIGINT), leaves=True,
+    )  # fmt: skip
+
+
+def _signalled(slow: faults.SlowCall, *signals: signal.Signals) -> Play:
+    """A cycle that gets signals while a call takes its time."""
+
+    def play(arena: FakeArena) -> Done:
+        arena.cloud.script(slow)
+        if slow.call == "nodes":
+            arena.project.config["timeouts"]["boot"] = "6s"
+        with arena.project.started("cycle") as running:
+            running.until(BEGINS[slow.call])
+            running.send(signals[0])
+            for number in signals[1:]:
+                running.until("Stopping: ")
+                running.send(number)
+            return running.end()
+
+    return play
