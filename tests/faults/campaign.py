@@ -1,6 +1,7 @@
 """The fault campaign and its page, `docs/faults.md`.
 
-`python -m tests.faults.campaign` plays every case and writes the page from what came of it.
+`python -m tests.faults.campaign` plays every case and writes the page from what came of it. With
+arguments for pytest, such as `-k "aws and kill"`, it plays some and writes nothing.
 """
 
 from __future__ import annotations
@@ -18,15 +19,28 @@ from tests.faults.case import Family
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = REPOSITORY / "docs/faults.md"
-WORKERS = 2
+WORKERS = 4
+"""More than there are cores: most of a case is waiting."""
 HEAD = """# What goes wrong, and what comes of it
 
 Each line is a fault that was made to happen to a real command, against the fake cloud, against the
 labs of the clouds, or on real machines of this computer. After it, the way is cleared (credentials
 work again, the cloud recovers), `destroy` or `cycle` runs, and the cloud itself is asked what
-exists. A case is stood when the troubled command ended with the right verdict, the one after it
-left nothing, nothing printed a traceback, and neither a secret of the payload nor the cloud's
-credentials are in any output, report, evidence or journal.
+exists. A case is stood when
+
+- the troubled command ended with the right verdict: a leak (4) outranks infrastructure that failed
+  (3), which outranks the payload (1);
+- a command that did not call it a leak had left nothing, before anything was cleared up;
+- a leak was told with the command or place with which to finish by hand, a refusal with what to do;
+- the command after it left nothing;
+- nothing printed a traceback, and neither a secret of the payload nor the cloud's credentials are
+  in any output, report, evidence or journal;
+- every request was one that the cloud publishes, and what was none of ours was not touched.
+
+The nodes of the fake cloud and of the labs without machines never answer, so there an undisturbed
+cycle ends with an infrastructure that failed: that is the right verdict wherever the fault itself
+was overcome. In the labs, what spotdeploy waits for between two questions, for listings to catch up
+and for throttling to end is cut to seconds; nothing else of it is changed.
 
 This page is written by `make faults` from a run. No case here has met a real cloud.
 """
@@ -75,6 +89,12 @@ def read(results: Path) -> list[Line]:
     return lines
 
 
+def rows(page: str) -> list[tuple[str, ...]]:
+    """The cells of each line of the page's tables, without the heads."""
+    cells = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    return [tuple(row) for row in cells if row[0] not in ("where", "---")]
+
+
 def render(lines: Sequence[Line]) -> str:
     """The page."""
     stood, left = sum(not line.trouble for line in lines), sum(line.left for line in lines)
@@ -104,9 +124,11 @@ def _table(family: Family, lines: Sequence[Line]) -> Iterator[str]:
 
 def main() -> int:
     """Play, write, and give 1 when a case was not stood."""
-    lines = run(*sys.argv[1:])
-    PAGE.write_text(render(lines), "utf-8")
-    sys.stdout.write(f"wrote {PAGE.relative_to(REPOSITORY)}\n")
+    some = sys.argv[1:]
+    lines = run(*some)
+    if not some:
+        PAGE.write_text(render(lines), "utf-8")
+        sys.stdout.write(f"wrote {PAGE.relative_to(REPOSITORY)}\n")
     bad = [line for line in lines if line.trouble]
     for line in bad:
         sys.stdout.write(f"not stood: {line.where}: {line.fault}: {line.trouble[:300]}\n")

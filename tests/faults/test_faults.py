@@ -37,3 +37,7 @@ def test_nothing_leaks_and_nothing_lies_after(
 def test_no_two_cases_are_the_same() -> None:
     ids = [case.id for case in CASES]
     assert len(ids) == len(set(ids))
+
+
+def test_the_campaign_has_at_least_200_distinct_cases() -> None:
+    assert len(CASES) >= 200
