@@ -27,7 +27,7 @@ from tests.faults.launching import How, launcher
 
 INFRASTRUCTURE, LEAKED = Verdict.INFRASTRUCTURE_FAILED, Verdict.LEAKED
 STEPS = {
-    "begin_run": 1, "seen": 4, "close_intents": 2, "intend": 1, "settle": 1, "gone": 2,
+    "begin_run": 1, "seen": 4, "close_intents": 2, "intend": 1, "settle": 1, "gone": 1,
     "end_run": 1,
 }  # fmt: skip
 """Method of the journal to how often a cycle of two nodes calls it."""

@@ -89,7 +89,7 @@ def _disks() -> Iterator[Case]:
     steps = [
         ("begin_run", 1, REFUSED), ("seen", 1, REFUSED), ("intend", 1, REFUSED),
         ("settle", 1, INFRASTRUCTURE), ("seen", 3, INFRASTRUCTURE), ("gone", 1, INFRASTRUCTURE),
-        ("gone", 2, INFRASTRUCTURE), ("close_intents", 2, INFRASTRUCTURE),
+        ("close_intents", 2, INFRASTRUCTURE),
         ("end_run", 1, INFRASTRUCTURE),
     ]  # fmt: skip
     for method, nth, expect in steps:

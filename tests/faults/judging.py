@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,5 +106,5 @@ def _kept(state: Path) -> Iterator[tuple[str, bytes]]:
             yield file.name, file.read_bytes()
     journal = state / "journal.db"
     if journal.exists():
-        with sqlite3.connect(f"file:{journal}?mode=ro", uri=True) as db:
+        with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as db:
             yield "the journal", "\n".join(db.iterdump()).encode()
