@@ -161,8 +161,8 @@ class Sweep:
         self._known |= {node.id: node for node in listed}
         self._expected |= bool(listed)
         if asked_at >= self._trusted_from():
-            gone = (self._known.keys() & self._tried) - here
-            self._gone([self._known.pop(id_) for id_ in gone])
+            if gone := (self._known.keys() & self._tried) - here:
+                self._gone([self._known.pop(id_) for id_ in gone])
         return listed
 
     async def _outage(self, error: ProviderError) -> None:
@@ -209,8 +209,8 @@ class Sweep:
 
     def _gone(self, nodes: Sequence[Node]) -> None:
         self._destroyed |= {node.id: node for node in nodes}
-        by = f"absent from listing {self._listings} of {self._location} by {self._label}"
         ids = [node.id for node in nodes]
+        by = f"absent from listing {self._listings} of {self._location} by {self._label}"
         self._note(lambda: self._session.journal.gone(*self._location.key, ids, by))
         for node in nodes:
             event = NodeDestroyed(
@@ -225,12 +225,11 @@ class Sweep:
     def _close(self, asked_at: float) -> None:
         if self._only is None:
             trusted = asked_at - self._location.provider.settle_seconds
-            close, deployment = self._session.journal.close_intents, self._session.deployment
-            self._note(lambda: close(deployment, *self._location.key, trusted))
+            where = (self._session.deployment, *self._location.key)
+            self._note(lambda: self._session.journal.close_intents(*where, trusted))
 
     def _note(self, write: Callable[[], None]) -> None:
-        """Write to the journal. A full disk must not keep a node alive: what the journal cannot
-        take is told, and nodes end all the same."""
+        """Write to the journal. A full disk is told, and keeps no node alive."""
         try:
             write()
         except HostError as error:
@@ -284,9 +283,8 @@ class Sweep:
         because = f" ({self._words})" if self._words else ""
         left = [f"{thing}{because}; by hand: {provider.by_hand(thing)}" for thing in things]
         if not left or (self._only is None and not self._looked):
-            look = provider.look_by_hand(self._session.scope)
-            what = "whatever else" if left else "whatever"
-            left.append(f"{what} is in {self._location}{because}; by hand: {look}")
+            what = f"whatever{' else' if left else ''} is in {self._location}{because}"
+            left.append(f"{what}; by hand: {provider.look_by_hand(self._session.scope)}")
         return left
 
 
