@@ -160,9 +160,9 @@ class Sweep:
             del self._destroyed[id_]  # one listing only lacked it
         self._known |= {node.id: node for node in listed}
         self._expected |= bool(listed)
-        if asked_at >= self._trusted_from():
-            if gone := (self._known.keys() & self._tried) - here:
-                self._gone([self._known.pop(id_) for id_ in gone])
+        gone = (self._known.keys() & self._tried) - here
+        if gone and asked_at >= self._trusted_from():
+            self._gone([self._known.pop(id_) for id_ in gone])
         return listed
 
     async def _outage(self, error: ProviderError) -> None:
