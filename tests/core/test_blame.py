@@ -1,0 +1,138 @@
+"""Who is to blame: the payload for what a node says, nobody's payload for a node that is silent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+from world import World
+
+from spotdeploy.check import Check, CheckResult, CheckSettings, CommandResult, Connection
+from spotdeploy.duration import Duration
+from spotdeploy.errors import PayloadError, UnreachableError
+from spotdeploy.model import Node, NodeState
+from spotdeploy.noderun import NodeRun
+from spotdeploy.payload import Manifest
+from spotdeploy.phases.deploy import UNIT, deploy
+from spotdeploy.phases.reboot import reboot
+from spotdeploy.phases.verify import verify
+from spotdeploy.session import Plan
+from spotdeploy.ssh import NodeConnection
+from spotdeploy.testing.clock import ManualClock
+from spotdeploy.testing.connection import ScriptedConnection
+from tests.properties import virtual
+
+Worlds = Callable[..., World]
+NODE = Node("i-1", "demo-1", "fake", "here", NodeState.RUNNING)
+TIMED_OUT = CommandResult(124, "", "no end within 30s")
+REFUSED = CommandResult(1, "", "Access denied")
+STARTED, OK = {"systemd-run": CommandResult(0, "", "")}, CommandResult(0, "", "")
+
+
+class Settings(CheckSettings, frozen=True, kw_only=True):
+    """No keys of its own."""
+
+
+class Failing(Check[Settings]):
+    """A check that got no answer in its time."""
+
+    kind = "failing"
+    Settings = Settings
+
+    def title(self) -> str:
+        return "failing"
+
+    async def run(self, node: Node, connection: Connection) -> CheckResult:
+        return self.failed("exit code 124: no end within 30s")
+
+
+class Line(ScriptedConnection):
+    """A connection that can be asked whether it stands, and made again or not."""
+
+    node = NODE
+    connected = True
+
+    async def connect(self, timeout: float = 15.0) -> None:
+        if not self.reachable:
+            raise UnreachableError("demo-1: no answer within 10s", phase="connection")
+        self.connected = True
+
+
+class Cut(Line):
+    """A link that has failed, which no one has noticed: every command runs out of time."""
+
+    async def connect(self, timeout: float = 15.0) -> None:
+        raise UnreachableError(f"demo-1: no answer within {timeout:.0f}s", phase="connection")
+
+
+def new_run(world: World, line: Line, *checks: Check[Any]) -> NodeRun:
+    plan = Plan(Manifest(()), checks)
+    here = world.session.locations[0]
+    return NodeRun(world.session, plan, here, NODE, cast("NodeConnection", line))
+
+
+def failing() -> Failing:
+    return Failing(Settings(type="failing", within=Duration("1s")))
+
+
+def test_a_check_that_failed_over_a_dead_link_is_not_the_payloads_failure(world: Worlds) -> None:
+    run = new_run(world(), Cut(otherwise=TIMED_OUT), failing())
+    with pytest.raises(UnreachableError, match="no answer within 10s"):
+        virtual.run(ManualClock(), verify(run))
+
+
+def test_a_check_that_failed_on_a_node_that_answers_is_the_payloads_failure(world: Worlds) -> None:
+    run = new_run(world(), Line({"true": OK}), failing())
+    with pytest.raises(PayloadError, match="no end within 30s"):
+        virtual.run(ManualClock(), verify(run))
+
+
+def test_a_node_that_refuses_to_reboot_is_the_payloads_failure(world: Worlds) -> None:
+    run = new_run(world(), Line({"systemctl --no-block reboot": REFUSED, "true": OK}))
+    with pytest.raises(PayloadError, match="cannot reboot: Access denied"):
+        virtual.run(ManualClock(), reboot(run))
+
+
+def test_a_node_that_takes_no_commands_once_the_payload_ran_is_the_payloads_failure(
+    world: Worlds,
+) -> None:
+    run = new_run(world(), Line({**STARTED, "systemctl show": REFUSED, "true": OK}))
+    with pytest.raises(PayloadError, match="no longer does as it is told: Access denied"):
+        virtual.run(ManualClock(), deploy(run))
+
+
+def test_a_node_that_takes_no_commands_before_the_payload_ran_is_infrastructure(
+    world: Worlds,
+) -> None:
+    run = new_run(world(), Line({"systemd-run": REFUSED}))
+    with pytest.raises(UnreachableError, match="Access denied"):
+        virtual.run(ManualClock(), deploy(run))
+
+
+def test_an_entry_that_ends_because_its_node_goes_down_is_not_judged_yet(world: Worlds) -> None:
+    def looked(command: object, stdin: bytes) -> CommandResult:
+        line.looks += 1
+        system = "stopping" if line.looks < 4 else "running"
+        return CommandResult(0, f"SubState=dead\nResult=success\nSystem={system}\n", "")
+
+    class Looked(Line):
+        looks = 0
+
+    line = Looked({**STARTED, "systemctl show": looked, "deployment.log": OK})
+    run = new_run(world(), line)
+    with pytest.raises(PayloadError, match="the node restarted before the entry ended"):
+        virtual.run(ManualClock(), deploy(run))
+    assert line.looks == 4
+
+
+def test_an_entry_that_has_had_its_time_is_ended_on_the_node(world: Worlds) -> None:
+    def looked(command: object, stdin: bytes) -> CommandResult:
+        clock.sleep(20)
+        return CommandResult(0, "SubState=running\nSystem=running\n", "")
+
+    clock = ManualClock()
+    line = Line({**STARTED, "systemctl show": looked, "systemctl stop": OK, "true": OK})
+    with pytest.raises(PayloadError, match="did not end within"):
+        virtual.run(clock, deploy(new_run(world(), line)))
+    assert line.asked[-1] == ["systemctl", "stop", UNIT]
