@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import shlex
+import socket as sockets
+import struct
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -24,6 +26,12 @@ PATIENCE: Final = 4
 """When none became free in so many times what opening the first took, one more is opened."""
 LEAST_PATIENCE: Final = 0.1
 """Seconds."""
+FAR: Final = 0.02
+"""Seconds of a round trip from which on commands wait for the network more than for the node."""
+FAR_SHELLS: Final = 3
+"""With so many, a dozen commands take one round trip more than with a channel for each."""
+_RTT_OFFSET: Final = 68
+"""Of `tcpi_rtt` in `struct tcp_info`, <linux/tcp.h>: 8 bytes, then 15 numbers of 4 before it."""
 _DIGITS: Final = 3
 
 
@@ -91,11 +99,11 @@ class Shell(asyncssh.SSHClientSession[bytes]):
 class Shells:
     """The shells of one connection."""
 
-    def __init__(self, more: Callable[[], Awaitable[Shell]], eager: int = 1) -> None:
-        """`eager` shells are opened as soon as commands wait for one, others for want of
+    def __init__(self, more: Callable[[], Awaitable[Shell]], *, far: bool) -> None:
+        """Some shells are opened as soon as commands wait for one, the others for want of
         patience."""
         self._more = more
-        self._eager = eager
+        self._eager = FAR_SHELLS if far else 1
         self._count = 0
         self._idle: asyncio.Queue[Shell] = asyncio.Queue()
         self._patience = LEAST_PATIENCE
@@ -164,6 +172,16 @@ class Shells:
         else:
             self._freed += 1
             self._idle.put_nowait(shell)
+
+
+def is_far(sock: sockets.socket) -> bool:
+    """Whether a connected socket leads far away, by the kernel's own measurement: that does not
+    grow when this computer is busy."""
+    if not hasattr(sockets, "TCP_INFO"):
+        return True
+    info = sock.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_INFO, _RTT_OFFSET + 4)
+    (microseconds,) = struct.unpack_from("I", info, _RTT_OFFSET)
+    return bool(microseconds >= FAR * 1e6)
 
 
 def marked(line: str, mark: str) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import shlex
 import socket as sockets
-import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import asyncssh
+from asyncssh.constants import MSG_IGNORE
 from asyncssh.stream import SSHTCPStreamSession
 
 from spotdeploy import layout
@@ -21,19 +21,13 @@ from spotdeploy.errors import UnreachableError
 from spotdeploy.model import Node
 from spotdeploy.payload import Manifest
 from spotdeploy.provider import Provider, SupportsDial
-from spotdeploy.shell import Shell, ShellEndedError, Shells
+from spotdeploy.shell import Shell, ShellEndedError, Shells, is_far
 
 PORT: Final = 22
-FAR: Final = 0.02
-"""Seconds of a round trip from which on commands wait for the network more than for the node."""
-FAR_SHELLS: Final = 3
-"""With so many, a dozen commands take one round trip more than with a channel for each."""
 CHANNELS: Final = 16
 HANDSHAKES: Final = 64
 """How many handshakes of one run are under way at once. Each costs some milliseconds of CPU:
 with a thousand at once, all of them would wait for all, and checks would time out here."""
-_RTT_OFFSET: Final = 68
-"""Of `tcpi_rtt` in `struct tcp_info`, <linux/tcp.h>: 8 bytes, then 15 numbers of 4 before it."""
 _CUT: Final = (asyncssh.Error, OSError, asyncio.IncompleteReadError)
 _SHELL: Final = 'set -- $SSH_CONNECTION; exec {root}sh -s -- "$1" "$2"'
 REGISTER: Final = f'printf "%s %s\\n" "$1" "$2" >> {layout.SESSIONS}'
@@ -108,7 +102,7 @@ class NodeConnection(Connection):
             sock = await self._dialer.open(self.node, PORT, timeout)
             async with self._turn(sock), asyncio.timeout(timeout):
                 ssh = await self._handshake(sock)
-                shells = await self._registered(ssh, _is_far(sock))
+                shells = await self._registered(ssh, is_far(sock))
         except TimeoutError as error:
             raise self._unreachable(f"no answer within {timeout:.0f}s") from error
         except ShellEndedError as error:
@@ -196,7 +190,7 @@ class NodeConnection(Connection):
 
     async def _handshake(self, sock: sockets.socket) -> asyncssh.SSHClientConnection:
         trusted = asyncssh.import_public_key(self.host_key)
-        return await asyncssh.connect(
+        ssh = await asyncssh.connect(
             sock=sock,
             host=self.node.address or self.node.name,
             username=self._user,
@@ -211,10 +205,12 @@ class NodeConnection(Connection):
             keepalive_interval=15,
             keepalive_count_max=3,
         )
+        _say_nothing_needless(ssh)
+        return ssh
 
     async def _registered(self, ssh: asyncssh.SSHClientConnection, far: bool) -> Shells:
         """The shells of a connection, once the node has it on record."""
-        shells = Shells(lambda: self._open_shell(ssh), FAR_SHELLS if far else 1)
+        shells = Shells(lambda: self._open_shell(ssh), far=far)
         try:
             await shells.begin(REGISTER)
         except BaseException:
@@ -240,13 +236,17 @@ class NodeConnection(Connection):
         return UnreachableError(f"{self.node.name}: {why}", phase="connection")
 
 
-def _is_far(sock: sockets.socket) -> bool:
-    """By the kernel's own measurement, which does not grow when this computer is busy."""
-    if not hasattr(sockets, "TCP_INFO"):
-        return True
-    info = sock.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_INFO, _RTT_OFFSET + 4)
-    (microseconds,) = struct.unpack_from("I", info, _RTT_OFFSET)
-    return bool(microseconds >= FAR * 1e6)
+def _say_nothing_needless(ssh: asyncssh.SSHClientConnection) -> None:
+    """Leave out the empty message that asyncssh sends before each other one. It hides the
+    initialization vector of CBC ciphers (https://www.rfc-editor.org/rfc/rfc4251#section-9.3.1);
+    ours have none to hide."""
+    send = ssh.send_packet
+
+    def send_packet(kind: int, *parts: bytes, handler: Any = None) -> None:
+        if kind != MSG_IGNORE:
+            send(kind, *parts, handler=handler)
+
+    ssh.send_packet = send_packet  # type: ignore[assignment,method-assign]  # it has no option for that
 
 
 class _Tunnel(SSHTCPStreamSession[bytes]):

@@ -7,9 +7,11 @@ import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
+from asyncssh.constants import MSG_IGNORE
 
 from spotdeploy.commands import OUTPUT_LIMIT
 from spotdeploy.errors import UnreachableError
@@ -21,10 +23,19 @@ pytestmark = pytest.mark.enable_socket
 
 
 class Far(LetsIn):
-    """Can break the connection off."""
+    """Can break the connection off, and counts what arrives for no purpose."""
+
+    needless = 0
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self.cut = conn.abort
+        log = conn.log_received_packet
+
+        def listen(kind: int, *rest: Any) -> None:
+            self.needless += kind == MSG_IGNORE
+            log(kind, *rest)
+
+        conn.log_received_packet = listen  # type: ignore[method-assign]  # to hear all packets
 
 
 @dataclass
@@ -54,6 +65,12 @@ async def test_a_dozen_commands_at_once_take_one_channel(held: Held) -> None:
     found = await asyncio.gather(*(connection.run(["echo", str(n)]) for n in range(12)))
     assert [one.stdout for one in found] == [f"{n}\n" for n in range(12)]
     assert held.channels == 1
+
+
+async def test_once_connected_no_message_is_sent_for_nothing(held: Held) -> None:
+    held.far.needless = 0
+    await held.connection.run(["cat"], stdin=b"x" * 1_000_000)
+    assert held.far.needless == 0
 
 
 async def test_the_connection_is_on_record_before_anything_is_asked(held: Held) -> None:
