@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import tomli_w
 
 from spotdeploy_local.engine import default_engine
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+"""All that is measured starts as it does for its users, from compiled modules."""
 ROOT = Path(__file__).resolve().parents[1]
 SSH_CONFIG = """Host *
     User spotdeploy

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -142,19 +143,32 @@ def machine_rows(rounds: int) -> list[Row]:
     folder = Path(tempfile.mkdtemp())
     try:
         with machines(folder, NODES, TWELVE) as there:
-            complete = median([whole(there) for _ in range(rounds)])
+            complete = [whole(there) for _ in range(rounds)]
             turns = [[tool(there) for tool in TOOLS] for _ in range(rounds)]
     finally:
         shutil.rmtree(folder)
-    ours, *others = (median(column) for column in zip(*turns, strict=True))
+    ours, *others = zip(*turns, strict=True)
     what = f"verify {NODES} machines"
-    return [Row(f"{what}, the check payload as well", complete, "s", "", None)] + [
+    rows = [
         Row(
-            f"{what}, {tool.__name__} {other:.1f} s, spotdeploy {ours:.1f} s",
-            other / ours, "times faster", "at least 5", other / ours >= FASTER,
+            f"{what}, the check payload as well", median(complete), "s", "", None, _spread(complete)
         )
-        for tool, other in zip(TOOLS[1:], others, strict=True)
-    ]  # fmt: skip
+    ]
+    for tool, theirs in zip(TOOLS[1:], others, strict=True):
+        ratio = median(theirs) / median(ours)
+        told = f"{tool.__name__} {median(theirs):.1f} s, spotdeploy {median(ours):.1f} s"
+        each = [other / own for own, other in zip(ours, theirs, strict=True)]
+        rows.append(
+            Row(
+                f"{what}, {told}", ratio, "times faster", "at least 5", ratio >= FASTER,
+                _spread(each),
+            )
+        )  # fmt: skip
+    return rows
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{min(values):.2f} to {max(values):.2f}" if len(values) > 1 else ""
 
 
 def endpoint_rows() -> list[Row]:

@@ -209,11 +209,19 @@ class Journal:
             )
 
     def pin(self, node: Node, host_key: str) -> None:
-        """Remember a node's own host key (OpenSSH's public key text)."""
-        self._write(
-            "UPDATE node SET host_key = ? WHERE provider = ? AND location = ? AND id = ?",
-            (host_key, node.provider, node.location, node.id),
-        )
+        """Remember a node's own host key (OpenSSH's public key text).
+
+        Each node has one, so nobody waits for the disk: a killed process loses none, and a power
+        cut may lose those since the last other write.
+        """
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        try:
+            self._write(
+                "UPDATE node SET host_key = ? WHERE provider = ? AND location = ? AND id = ?",
+                (host_key, node.provider, node.location, node.id),
+            )
+        finally:
+            self._db.execute("PRAGMA synchronous=FULL")
 
     def nodes(self, deployment: str, *, gone: bool = False) -> list[JournalNode]:
         """The nodes not yet seen gone, or with `gone` every node ever."""

@@ -20,16 +20,16 @@ def low_limit() -> Iterator[None]:
 
 
 def test_the_limit_is_raised_to_what_the_nodes_need() -> None:
-    _allow_files(512)
+    assert _allow_files(512) == 512
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 512
 
 
 def test_a_limit_that_is_enough_stays() -> None:
-    _allow_files(200)
+    assert _allow_files(200) == 200
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 256
 
 
 def test_the_hard_limit_is_the_end() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    _allow_files(hard + 1)
+    assert _allow_files(hard + 1) == hard
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard

@@ -87,3 +87,24 @@ def test_a_journal_of_a_newer_version_is_refused(tmp_path: Path, journal: Journa
     journal.close()
     with pytest.raises(HostError, match="newer spotdeploy"):
         Journal(tmp_path / "journal.db")
+
+
+def test_host_keys_outlive_a_killed_process_and_intents_still_wait_for_the_disk(
+    tmp_path: Path,
+) -> None:
+    script = f"""
+import os, signal
+from pathlib import Path
+from spotdeploy.journal import Journal
+from spotdeploy.model import Node, NodeState
+journal = Journal(Path({str(tmp_path / "journal.db")!r}))
+node = Node(id="a", name="a", provider="fake", location="here", state=NodeState.RUNNING)
+journal.seen([node], "demo")
+journal.pin(node, "ssh-ed25519 AAAA")
+assert journal._db.execute("PRAGMA synchronous").fetchone() == (2,), "FULL"
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run([sys.executable, "-c", script], stderr=subprocess.PIPE)
+    assert (killed.returncode, killed.stderr) == (-9, b"")
+    (one,) = Journal(tmp_path / "journal.db").nodes("demo")
+    assert one.host_key == "ssh-ed25519 AAAA"
