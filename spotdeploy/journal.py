@@ -154,14 +154,8 @@ class Journal:
             "INSERT INTO intent (token, deployment, run, provider, location, offer, count, at)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                token,
-                deployment,
-                run,
-                offer.provider,
-                offer.location,
-                str(offer),
-                count,
-                self._now(),
+                *(token, deployment, run, offer.provider, offer.location),
+                *(str(offer), count, self._now()),
             ),
         )
 
@@ -214,12 +208,10 @@ class Journal:
         Each node has one, so nobody waits for the disk: a killed process loses none, and a power
         cut may lose those since the last other write.
         """
+        statement = "UPDATE node SET host_key = ? WHERE provider = ? AND location = ? AND id = ?"
         self._db.execute("PRAGMA synchronous=NORMAL")
         try:
-            self._write(
-                "UPDATE node SET host_key = ? WHERE provider = ? AND location = ? AND id = ?",
-                (host_key, node.provider, node.location, node.id),
-            )
+            self._write(statement, (host_key, node.provider, node.location, node.id))
         finally:
             self._db.execute("PRAGMA synchronous=FULL")
 
