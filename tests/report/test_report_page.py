@@ -235,3 +235,17 @@ def test_a_run_that_was_refused_or_killed_has_a_page_too(tmp_path: Path) -> None
 def test_an_empty_story_has_a_page(tmp_path: Path) -> None:
     story = tell([RunEnded(at=1.0, run="r", verdict="passed", exit_code=0)])
     assert Page(render(story, compose(story), tmp_path)).wrong == []
+
+
+def test_everything_that_scrolls_or_opens_is_reached_by_keyboard(tmp_path: Path) -> None:
+    text = page_of(samples.payload_failure(100, ("aws", "gcp")), tmp_path)
+    body = text.partition("<body>")[2]
+    scrolling = re.findall(r'<div class="(?:scroll|tail)"[^>]*>', body)
+    assert len(scrolling) > 5
+    for tag in scrolling:
+        assert 'tabindex="0" role="region" aria-label="' in tag
+    assert re.findall(r"<a\b[^>]*>", body)[0] == '<a class="skip" href="#main">'
+    assert [tag for tag in re.findall(r"<a\b[^>]*>", body) if "href=" not in tag] == []
+    assert body.count("<details") == body.count("<summary")
+    assert "onclick" not in body
+    assert ":focus-visible" in text
