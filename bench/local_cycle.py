@@ -72,6 +72,7 @@ def with_molecule(count: int, folder: Path) -> float:
             "BENCH_PAYLOAD": str(ROOT / "instance"),
             "ANSIBLE_PIPELINING": "1", "ANSIBLE_FORKS": str(count),
             "ANSIBLE_HOST_KEY_CHECKING": "0", "ANSIBLE_SSH_TRANSFER_METHOD": "piped",
+            "NO_COLOR": "1",
         }  # fmt: skip
         began = time.monotonic()
         done = subprocess.run(

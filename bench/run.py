@@ -119,11 +119,16 @@ def run_here(name: str, rounds: int, results: Path, *, quick: bool) -> int:
         rows = measure(rounds, **(part.quick if quick else {}))
     except Exception as problem:  # noqa: BLE001  # shown whole, and in short on the page
         traceback.print_exc()
-        error = f"{type(problem).__name__}: {problem}"[:2000]
+        error = shortened(f"{type(problem).__name__}: {problem}")
     show(rows)
     seconds = time.monotonic() - began
     save(results / f"{name}.json", Result(part.title, tuple(rows), rounds, seconds, now(), error))
     return 1 if error else 0
+
+
+def shortened(words: str) -> str:
+    """Long words without their middle: what a tool printed last tells the most."""
+    return words if len(words) < 2000 else f"{words[:300]}\n...\n{words[-1500:]}"
 
 
 def save(file: Path, result: Result) -> None:
