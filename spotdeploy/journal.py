@@ -10,11 +10,11 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from spotdeploy.errors import HostError
+from spotdeploy.journal_records import Intent, JournalNode, RunRecord
 from spotdeploy.model import Node, Offer
 from spotdeploy.text import plain
 
@@ -35,52 +35,15 @@ CREATE TABLE node (
 CREATE INDEX node_deployment ON node (deployment, gone_at);
 CREATE INDEX intent_deployment ON intent (deployment, settled_at);
 """
+_ACCOUNTS: Final = (
+    "CREATE TABLE IF NOT EXISTS account (deployment TEXT NOT NULL, provider TEXT NOT NULL,"
+    " id TEXT NOT NULL, PRIMARY KEY (deployment, provider))"
+)
+"""Came later; a spotdeploy that does not know it passes it over."""
 _TABLES: Final = {"run", "intent", "node"}
+_FAILURES: Final = (sqlite3.Error, UnicodeDecodeError)
+"""Damaged text fails to be decoded, in an error's own message too."""
 _DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """A create call that was about to be made."""
-
-    token: str
-    run: str
-    provider: str
-    location: str
-    offer: str
-    count: int
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class JournalNode:
-    """What the journal knows of a node. Times are Unix seconds."""
-
-    provider: str
-    location: str
-    id: str
-    run: str
-    token: str
-    name: str
-    made_at: float
-    seen_at: float
-    gone_at: float | None
-    gone_by: str | None
-    host_key: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class RunRecord:
-    """One line of history."""
-
-    id: str
-    deployment: str
-    command: str
-    digest: str
-    started_at: float
-    ended_at: float | None
-    verdict: str | None
-    exit_code: int | None
 
 
 class Journal:
@@ -93,7 +56,7 @@ class Journal:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, isolation_level=None, timeout=30.0)
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, *_FAILURES) as error:
             raise self._trouble(error) from error
         try:
             self._open()
@@ -107,7 +70,8 @@ class Journal:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._migrate()
-        except sqlite3.Error as error:
+            self._db.execute(_ACCOUNTS)
+        except _FAILURES as error:
             raise self._trouble(error) from error
 
     def _require_ours(self) -> None:
@@ -176,6 +140,20 @@ class Journal:
             (deployment,),
         )
         return [Intent(*row) for row in rows]
+
+    def act_in(self, deployment: str, provider: str, account: str) -> None:
+        """Note in whose account a provider is about to make nodes."""
+        self._write(
+            "INSERT OR REPLACE INTO account (deployment, provider, id) VALUES (?, ?, ?)",
+            (deployment, provider, account),
+        )
+
+    def account(self, deployment: str, provider: str) -> str:
+        """Whose account a provider made nodes in the last time; empty when that is not known."""
+        rows = self._read(
+            "SELECT id FROM account WHERE deployment = ? AND provider = ?", (deployment, provider)
+        )
+        return str(rows[0][0]) if rows else ""
 
     def close_intents(self, deployment: str, provider: str, location: str, before: float) -> None:
         """Close the intents older than `before` (Unix seconds): a proven-empty listing covers
@@ -250,13 +228,13 @@ class Journal:
     def _write(self, statement: str, values: tuple[object, ...]) -> None:
         try:
             self._db.execute(statement, values)
-        except sqlite3.Error as error:
+        except _FAILURES as error:
             raise self._trouble(error) from error
 
     def _read(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         try:
             return self._db.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
+        except _FAILURES as error:
             raise self._trouble(error) from error
 
     def _transaction(self) -> _Transaction:
@@ -290,11 +268,11 @@ class _Transaction:
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         self._run("COMMIT" if kind is None else "ROLLBACK")
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, _FAILURES):
             raise self._trouble(error) from error
 
     def _run(self, statement: str) -> None:
         try:
             self._db.execute(statement)
-        except sqlite3.Error as error:
+        except _FAILURES as error:
             raise self._trouble(error) from error

@@ -10,9 +10,9 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 import stamina
 
-from spotdeploy.errors import ThrottledError
+from spotdeploy.errors import ProviderError, ThrottledError
 from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
-from spotdeploy.provider import Provider, SupportsConsole, SupportsPrepare
+from spotdeploy.provider import Provider, SupportsAccount, SupportsConsole, SupportsPrepare
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -84,6 +84,15 @@ class Location:
     async def fate(self, node: Node) -> Fate:
         """See `Provider.fate`."""
         return await self._call(self.provider.fate, node)
+
+    async def account(self) -> str:
+        """Whose account it acts in; empty where the provider cannot tell, or not now."""
+        if not isinstance(self.provider, SupportsAccount):
+            return ""
+        try:
+            return await self._call(self.provider.account)
+        except ProviderError:
+            return ""
 
     async def console(self, node: Node) -> str:
         """The node's console text; empty where the provider cannot show it."""

@@ -17,9 +17,10 @@ from typing import Final
 
 from spotdeploy.errors import CredentialsError, HostError, ProviderError
 from spotdeploy.events import NodeDestroyed, Note, StepEnded, StepStarted
-from spotdeploy.journal import Intent, JournalNode
+from spotdeploy.journal_records import Intent, JournalNode
 from spotdeploy.location import Location
 from spotdeploy.model import Node, NodeState, Resource
+from spotdeploy.phases.accounts import require_same_account
 from spotdeploy.session import Session
 from spotdeploy.text import plain
 from spotdeploy.verdict import Proof, Receipt
@@ -100,9 +101,11 @@ class Sweep:
     async def run(self) -> Receipt:
         """Repeat list, destroy, release until `PROOFS` listings in a row show nothing.
 
-        Raises ProviderError when the cloud cannot be asked and nothing was known to be there.
+        Raises ProviderError when nothing was known and the cloud cannot be asked, RefusedError.
         """
         started = time.monotonic()
+        if self._expected:
+            await require_same_account(self._session, self._location)
         listings = 0
         try:
             async with asyncio.timeout(self._session.settings.config.timeouts.destroy):
@@ -213,10 +216,8 @@ class Sweep:
         by = f"absent from listing {self._listings} of {self._location} by {self._label}"
         self._note(lambda: self._session.journal.gone(*self._location.key, ids, by))
         for node in nodes:
-            event = NodeDestroyed(
-                node=node.id, name=node.name, provider=node.provider, location=node.location
-            )
-            self._session.bus.emit(event)
+            where = {"provider": node.provider, "location": node.location}
+            self._session.bus.emit(NodeDestroyed(node=node.id, name=node.name, **where))
 
     @property
     def _label(self) -> str:
@@ -236,8 +237,7 @@ class Sweep:
             self._say(error.message)
 
     def _trusted_from(self) -> float:
-        """Before this moment (Unix seconds) the cloud may hide what was just made. A clock that was
-        set back since cannot put it off for good."""
+        """Until then (Unix seconds) the cloud may hide what was made, whatever our clock did."""
         made = [min(node.made_at, self._first_listed_at) for node in self._journalled()]
         made += [self._first_listed_at] if self._open_intents() else []
         return max(made, default=0.0) + self._location.provider.settle_seconds

@@ -11,7 +11,7 @@ import msgspec
 
 from spotdeploy.duration import spell
 from spotdeploy.errors import HostError
-from spotdeploy.journal import RunRecord
+from spotdeploy.journal_records import RunRecord
 from spotdeploy.report.data import NodeReport, RunReport, encode
 from spotdeploy.report.nodes import table
 from spotdeploy.report.record import EVENTS, JUNIT, PAGE, REPORT

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from world import World
 
-from spotdeploy.errors import CredentialsError, LostReplyError, ProviderError
+from spotdeploy.errors import CredentialsError, LostReplyError, ProviderError, RefusedError
 from spotdeploy.journal import Journal
 from spotdeploy.model import Market, Node, NodeState, Offer
 from spotdeploy.phases.destroy import destroy
@@ -120,6 +120,22 @@ async def test_what_was_just_ended_or_released_is_looked_at_again_at_once(
     receipt = await here.destroy()
     assert receipt.clean, receipt.left
     assert len(receipt.released) > 0
+
+
+async def test_credentials_of_another_account_are_refused_and_prove_nothing_gone(
+    world: Worlds,
+) -> None:
+    here = world()
+    await here.create()
+    mine, here.config = here.config, msgspec.structs.replace(here.config, account="another")
+    with pytest.raises(RefusedError, match=r"in account fake-account of fake.*are of another"):
+        await here.destroy()
+    assert here.machines() == 3
+    assert here.cloud.count("destroy") == 0
+    here.config = mine
+    assert (await here.destroy()).clean
+    here.config = msgspec.structs.replace(mine, account="another")
+    assert (await here.destroy()).clean, "nothing is known to be anywhere"
 
 
 async def test_other_deployments_are_never_touched(world: Worlds) -> None:
