@@ -216,8 +216,9 @@ class Sweep:
         by = f"absent from listing {self._listings} of {self._location} by {self._label}"
         self._note(lambda: self._session.journal.gone(*self._location.key, ids, by))
         for node in nodes:
-            where = {"provider": node.provider, "location": node.location}
-            self._session.bus.emit(NodeDestroyed(node=node.id, name=node.name, **where))
+            name, place, kind = node.name, node.location, node.provider
+            gone = NodeDestroyed(node=node.id, name=name, provider=kind, location=place)
+            self._session.bus.emit(gone)
 
     @property
     def _label(self) -> str:
