@@ -12,8 +12,8 @@ from pathlib import Path
 
 import asyncssh
 
-from spotdeploy.errors import NodeError, PayloadError, ProviderError
-from spotdeploy.events import NodeEnded, Note
+from spotdeploy.errors import HostError, NodeError, PayloadError, ProviderError
+from spotdeploy.events import NodeEnded
 from spotdeploy.guard import AnnouncedError, unless_lost
 from spotdeploy.keys import Keys
 from spotdeploy.location import Location
@@ -51,13 +51,7 @@ class Crew:
         """Take every node through the journey, none waiting for another."""
         placed = tuple(placed)
         gc.freeze()  # what was imported is not looked through for garbage again and again
-        wanted = len(placed) * FILES_EACH + FILES_BESIDE
-        if (allowed := _allow_files(wanted)) < wanted:
-            words = (
-                f"{len(placed)} nodes may need {wanted} open files and this process may have "
-                f"{allowed}: nodes beyond that cannot be reached; raise it with 'ulimit -n'"
-            )
-            self.session.bus.emit(Note(text=words, warning=True))
+        allow_files(len(placed))
         login, pinned = self.keys.login.load(), self._pinned()
         async with self._watches() as watches:
             shared = _Shared(watches, login, pinned, asyncio.Semaphore(HANDSHAKES))
@@ -160,14 +154,20 @@ class _Shared:
     """For handshakes."""
 
 
-def _allow_files(wanted: int) -> int:
-    """Raise the soft limit on open files, often 1024, as far as that is allowed. Gives the limit
-    that holds, or `wanted` when that is less."""
+def allow_files(nodes: int) -> None:
+    """Raise the soft limit on open files, often 1024, to what so many nodes may need.
+
+    Raises HostError when the hard limit does not allow that.
+    """
+    wanted = nodes * FILES_EACH + FILES_BESIDE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        raise HostError(
+            f"{nodes} nodes may need {wanted} open files, and this process may have {hard}",
+            hint=f"as root: 'ulimit -Hn {wanted}'; or see docs/limits.md",
+        )
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return wanted
 
 
 async def _fate(run: NodeRun) -> Fate:

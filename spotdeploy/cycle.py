@@ -12,7 +12,7 @@ from pathlib import Path
 from spotdeploy import keys
 from spotdeploy.budget import check_budget, within_budget
 from spotdeploy.config import Keep
-from spotdeploy.crew import Crew, Journey
+from spotdeploy.crew import Crew, Journey, allow_files
 from spotdeploy.errors import HostError, ProviderError, RefusedError
 from spotdeploy.events import NodeListed, Note
 from spotdeploy.model import Node, NodeState, Offer
@@ -39,6 +39,7 @@ async def run_cycle(session: Session, plan: Plan, keep: Keep) -> Outcome:
 
     Raises SpotdeployError for what was refused before anything was made.
     """
+    allow_files(session.wanted)
     prospects = await find_offers(session)
     check_budget(session, prospects)
     before, stopped = await to_its_end(destroy(session))
@@ -49,6 +50,7 @@ async def run_cycle(session: Session, plan: Plan, keep: Keep) -> Outcome:
 
 async def run_create(session: Session, plan: Plan, keep: Keep) -> Outcome:
     """Create, deploy and reboot fresh nodes. Refuses while nodes of the deployment exist."""
+    allow_files(session.wanted)
     prospects = await find_offers(session)
     check_budget(session, prospects)
     existing = await list_nodes(session)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+from world import World
 
-from spotdeploy.crew import _allow_files
+from spotdeploy.crew import allow_files
+from spotdeploy.cycle import run_cycle
+from spotdeploy.errors import HostError
+from spotdeploy.payload import Manifest
+from spotdeploy.session import Plan
 
 
 @pytest.fixture(autouse=True)
@@ -20,16 +25,30 @@ def low_limit() -> Iterator[None]:
 
 
 def test_the_limit_is_raised_to_what_the_nodes_need() -> None:
-    assert _allow_files(512) == 512
+    allow_files(128)
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 512
 
 
 def test_a_limit_that_is_enough_stays() -> None:
-    assert _allow_files(200) == 200
+    allow_files(0)
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 256
 
 
-def test_the_hard_limit_is_the_end() -> None:
+def test_more_nodes_than_files_are_refused_with_what_to_do() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    assert _allow_files(hard + 1) == hard
-    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == hard
+    with pytest.raises(
+        HostError, match=f"{hard} nodes may need {2 * hard + 256} open files"
+    ) as told:
+        allow_files(hard)
+    assert f"ulimit -Hn {2 * hard + 256}" in str(told.value.hint)
+
+
+async def test_a_cycle_of_too_many_nodes_is_refused_before_anything_is_asked(
+    world: Callable[..., World],
+) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    many = world(count=hard)
+    with pytest.raises(HostError):
+        await run_cycle(many.session, Plan(Manifest(()), ()), "never")
+    assert many.existing() == 0
+    assert many.ears.heard == []
