@@ -8,7 +8,6 @@ that create nodes, see them run, end them and see them gone.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from pathlib import Path
 from statistics import median
 
 import tomli_w
-from rows import Row, show, spread
+from rows import Row, show, spread, users_environment
 
 from tests.labs.aws import AwsLab
 from tests.labs.aws.amis import NEWEST_LTS
@@ -93,7 +92,7 @@ def turn(tool: str, count: int, moto: MotoServer, home: Path) -> tuple[float, in
         folder = Path(name) / "project"
         folder.mkdir()
         line = [*map(str, LINES[tool]), *arguments(tool, count, folder, lab)]
-        environment = os.environ | lab.environment | _environment(home)
+        environment = users_environment() | lab.environment | _environment(home)
         began = time.monotonic()
         done = subprocess.run(
             line, cwd=folder, env=environment, stdout=said, stderr=said, check=False

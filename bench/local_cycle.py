@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 
 from floor_machines import ids, new_key, start
-from rows import Row, show, spread
+from rows import Row, show, spread, users_environment
 
 from spotdeploy_local.engine import default_engine
 
@@ -65,7 +65,7 @@ def with_molecule(count: int, folder: Path) -> float:
         ssh.write_text(f'#!/bin/sh\nexec nsenter --net={namespace} ssh "$@"\n')
         ssh.chmod(0o755)
         (project / "molecule/default/molecule.yml").write_text(_scenario(count, ssh))
-        environment = os.environ | {
+        environment = users_environment() | {
             "PATH": f"{MOLECULE}:{os.environ['PATH']}", "HOME": str(project),
             "BENCH_NETWORK": network, "BENCH_COUNT": str(count), "BENCH_KEY": str(key),
             "BENCH_MACHINES": f"{sys.executable} {HERE / 'floor_machines.py'}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,11 @@ class Row:
 def spread(values: Sequence[float]) -> str:
     """The least and the most."""
     return f"{min(values):.2f}-{max(values):.2f}" if len(values) > 1 else ""
+
+
+def users_environment() -> dict[str, str]:
+    """This process's, without what only the benchmarks need in it."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 def show(rows: Iterable[Row]) -> None:

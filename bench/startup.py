@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from rows import Row, show, spread
+from rows import Row, show, spread, users_environment
 
 ROOT = Path(__file__).resolve().parents[1]
 VENVS = ROOT / ".bench"
@@ -70,7 +70,7 @@ def measure(rounds: int) -> dict[str, list[float]]:
 
 def once(line: Sequence[str | Path], folder: Path) -> float:
     """Seconds of one command. Raises with what it said when it fails."""
-    environment = os.environ | {
+    environment = users_environment() | {
         "HOME": str(folder / "home"), "SKYPILOT_DISABLE_USAGE_COLLECTION": "1",
         "PATH": f"{Path(line[0]).parent}:{os.environ['PATH']}",
     }  # fmt: skip
