@@ -216,9 +216,8 @@ class Sweep:
         by = f"absent from listing {self._listings} of {self._location} by {self._label}"
         self._note(lambda: self._session.journal.gone(*self._location.key, ids, by))
         for node in nodes:
-            name, place, kind = node.name, node.location, node.provider
-            gone = NodeDestroyed(node=node.id, name=name, provider=kind, location=place)
-            self._session.bus.emit(gone)
+            place, kind, emit = node.location, node.provider, self._session.bus.emit
+            emit(NodeDestroyed(node=node.id, name=node.name, provider=kind, location=place))
 
     @property
     def _label(self) -> str:
