@@ -290,11 +290,6 @@ class Sweep:
 
 def _as_node(record: JournalNode) -> Node:
     return Node(
-        id=record.id,
-        name=record.name,
-        provider=record.provider,
-        location=record.location,
-        state=NodeState.PENDING,
-        created_at=record.made_at,
-        cloud_state="known from the journal",
-    )
+        id=record.id, name=record.name, provider=record.provider, location=record.location,
+        state=NodeState.PENDING, created_at=record.made_at, cloud_state="known from the journal",
+    )  # fmt: skip
