@@ -4,21 +4,46 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from signal import SIGINT
 
 from spotdeploy.verdict import Verdict
-from tests.cycles.project import COMMAND, Done
+from tests.cycles.project import COMMAND, Done, Running
 from tests.faults.case import REFUSED, Case, Family
 from tests.faults.local import LocalArena, opened
 from tests.faults.moments import (
+    Moment,
+    booting,
+    collecting,
+    creating,
     deploying,
+    destroying,
+    troubled,
+    uploading,
+    verifying,
 )
 
 INFRASTRUCTURE = Verdict.INFRASTRUCTURE_FAILED
+FILLER = "filler"
 
 
 def cases() -> Iterator[Case]:
     """Every case."""
+    for name, moment, expect in (
+        ("before create", creating, REFUSED),
+        ("during boot", booting, INFRASTRUCTURE),
+        ("during the upload", uploading, Verdict.PASSED),
+        ("during the deploy", deploying, Verdict.PASSED),
+        ("during verify", verifying, Verdict.PASSED),
+        ("during evidence", collecting, Verdict.PAYLOAD_FAILED),
+        ("during the destroy", destroying, Verdict.PASSED),
+    ):
+        yield _case(
+            f"the disk under the journal is full {name}", expect,
+            partial(_full, moment=moment), quick=moment is deploying,
+        )  # fmt: skip
     yield _case("the screen is a full disk", Verdict.PASSED, _full_screen)
     yield _case("the time to live of 20 s ends during the deploy", INFRASTRUCTURE, _expired)
     yield _case("a second cycle at the same time", REFUSED, _second)
@@ -27,6 +52,26 @@ def cases() -> Iterator[Case]:
 def _case(fault: str, expect: Verdict | str, play: Callable[[LocalArena], Done], *,
           quick: bool = False) -> Case:  # fmt: skip
     return Case(Family.HOST, "local", fault, expect, opened, play, quick=quick, machines=True)
+
+
+def _full(arena: LocalArena, *, moment: Moment) -> Done:
+    """Nothing may be left, journal or not: labels are enough."""
+    state = arena.project.folder / ".spotdeploy"
+    arena.small(state, "2m")
+    arena.entry("exit 1" if moment is collecting else "sleep 2")
+    arena.check(stable_for="2s")
+    if moment is uploading:
+        arena.upload_much()
+    done = troubled(arena, moment, partial(_fill, state))
+    assert not arena.engine.machines(), done
+    (state / FILLER).unlink()
+    return done
+
+
+def _fill(folder: Path, running: Running) -> None:
+    with suppress(OSError), (folder / FILLER).open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1 << 12))
 
 
 def _full_screen(arena: LocalArena) -> Done:
