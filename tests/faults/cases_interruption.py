@@ -27,7 +27,7 @@ PHASES: Mapping[str, Moment] = {
     "boot": booting, "ship": uploading, "deploy": deploying, "reboot": rebooting,
     "verify": verifying,
 }  # fmt: skip
-TWICE = ("local", "gcp")
+TWICE = ("local", "gcp lab with machines")
 """Where it also happens twice: each replacement takes a cloud its time."""
 ARENAS: Mapping[str, Open] = {"local": local.opened, **machine_labs.ARENAS}
 

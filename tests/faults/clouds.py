@@ -29,6 +29,17 @@ MANY = 1_000_000
 When = Callable[[Any], bool]
 
 
+def waits(name: str, more: Mapping[str, float]) -> dict[str, float]:
+    """The constants that say how long a command on this cloud waits, and `more` of them."""
+    return {
+        "spotdeploy.provider:Provider.poll_seconds": 0.25,
+        "spotdeploy.location:PATIENCE": PATIENCE,
+        "spotdeploy.phases.boot:GRACE": 1.0,
+        f"spotdeploy_{name}.provider:{name.title()}Provider.settle_seconds": SETTLE,
+        **more,
+    }
+
+
 class LabProject(Project):
     """A project whose commands reach the lab and nothing else."""
 
@@ -76,13 +87,7 @@ class CloudArena(Arena):
         self.lab = lab
         self.bystanders: set[str] = set()
         """What is in the cloud and none of ours: it must be there in the end."""
-        waits = {
-            "spotdeploy.provider:Provider.poll_seconds": 0.25,
-            "spotdeploy.location:PATIENCE": PATIENCE,
-            "spotdeploy.phases.boot:GRACE": 1.0,
-            f"spotdeploy_{self.name}.provider:{self.name.title()}Provider.settle_seconds": SETTLE,
-        }
-        self.how = How(constants={**waits, **self.constants})
+        self.how = How(constants=waits(self.name, self.constants))
 
     def __enter__(self) -> Self:
         self.lab.__enter__()

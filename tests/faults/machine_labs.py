@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import pytest
 
 from tests.cycles.project import eventually
+from tests.faults import labs
 from tests.faults.case import Open
+from tests.faults.clouds import CloudArena, waits
+from tests.faults.launching import How, launcher
 from tests.faults.nodes import NodeArena
 from tests.labs import aws, azure, gcp
 from tests.labs.in_lab import InLab
@@ -26,6 +29,8 @@ class LabArena(NodeArena, Generic[Lab]):
     """One cloud's lab, in a network without a way out."""
 
     lab: Lab
+    like: ClassVar[type[CloudArena]]
+    """The same cloud without machines: it knows what to call it, and what it waits for."""
 
     def __enter__(self) -> LabArena[Lab]:
         self.engine.prepare(print)
@@ -34,7 +39,9 @@ class LabArena(NodeArena, Generic[Lab]):
             self.lab = self.enter_lab(open_ones, site)
             self._open_ones = open_ones.pop_all()
         folder = self.folder / "project"
-        self.begin(InLab(folder, self.deployment, [self.lab], self.tables()))
+        project = InLab(folder, self.deployment, [self.lab], {self.like.name: self.table()})
+        project.command = launcher(How(constants=waits(self.like.name, self.like.constants)))
+        self.begin(project)
         return self
 
     def __exit__(
@@ -44,14 +51,18 @@ class LabArena(NodeArena, Generic[Lab]):
         """See `NodeArena`."""
         self._open_ones.close()
         super().__exit__(kind, error, trace)
-        assert self.lab.wrong == []
+
+    @property
+    def wrong(self) -> Sequence[str]:
+        """See `Arena`."""
+        return self.lab.wrong
 
     @abstractmethod
     def enter_lab(self, open_ones: ExitStack, site: Site) -> Lab:
         """Start the lab."""
 
     @abstractmethod
-    def tables(self) -> Mapping[str, Mapping[str, Any]]:
+    def table(self) -> Mapping[str, Any]:
         """What `[provider.NAME]` has."""
 
     @abstractmethod
@@ -77,15 +88,17 @@ class LabArena(NodeArena, Generic[Lab]):
 class AwsArena(LabArena[aws.MachineLab]):
     """EC2."""
 
+    like = labs.AwsArena
+
     def enter_lab(self, open_ones: ExitStack, site: Site) -> aws.MachineLab:
         """See `LabArena`."""
         lab = open_ones.enter_context(aws.MachineLab(self.folder, site))
         lab.timing.going = 0.5
         return lab
 
-    def tables(self) -> Mapping[str, Mapping[str, Any]]:
+    def table(self) -> Mapping[str, Any]:
         """See `LabArena`."""
-        return {"aws": {**self.lab.table, "regions": [REGION], "sizes": ["t3.small"]}}
+        return {**self.lab.table, "regions": [REGION], "sizes": ["t3.small"]}
 
     def in_cloud(self) -> list[str]:
         """See `LabArena`."""
@@ -103,13 +116,15 @@ class AwsArena(LabArena[aws.MachineLab]):
 class GcpArena(LabArena[gcp.MachineLab]):
     """Compute Engine."""
 
+    like = labs.GcpArena
+
     def enter_lab(self, open_ones: ExitStack, site: Site) -> gcp.MachineLab:
         """See `LabArena`."""
         return open_ones.enter_context(gcp.MachineLab(self.folder, site))
 
-    def tables(self) -> Mapping[str, Mapping[str, Any]]:
+    def table(self) -> Mapping[str, Any]:
         """See `LabArena`."""
-        return {"gcp": {**self.lab.table, "sizes": ["e2-small"]}}
+        return {**self.lab.table, "sizes": ["e2-small"]}
 
     def in_cloud(self) -> list[str]:
         """See `LabArena`."""
@@ -118,7 +133,8 @@ class GcpArena(LabArena[gcp.MachineLab]):
 
     def credentials(self) -> Sequence[str]:
         """See `LabArena`."""
-        return (self.lab.key_file.read_text().split("-----")[2][:60],)
+        key = str(self.lab.tokens.key_file("")["private_key"])
+        return (key.splitlines()[1], *self.lab.tokens.given)
 
     def interrupt(self) -> None:
         """See `NodeArena`."""
@@ -128,13 +144,15 @@ class GcpArena(LabArena[gcp.MachineLab]):
 class AzureArena(LabArena[azure.MachineLab]):
     """Azure."""
 
+    like = labs.AzureArena
+
     def enter_lab(self, open_ones: ExitStack, site: Site) -> azure.MachineLab:
         """See `LabArena`."""
         return open_ones.enter_context(azure.MachineLab(site))
 
-    def tables(self) -> Mapping[str, Mapping[str, Any]]:
+    def table(self) -> Mapping[str, Any]:
         """See `LabArena`."""
-        return {"azure": {**self.lab.table, "sizes": ["Standard_D2as_v5"]}}
+        return {**self.lab.table, "sizes": ["Standard_D2as_v5"]}
 
     def in_cloud(self) -> list[str]:
         """See `LabArena`."""
@@ -142,7 +160,7 @@ class AzureArena(LabArena[azure.MachineLab]):
 
     def credentials(self) -> Sequence[str]:
         """See `LabArena`."""
-        return (self.lab.environment["AZURE_CLIENT_SECRET"],)
+        return (self.lab.environment["AZURE_CLIENT_SECRET"], *self.lab.logins.tokens)
 
     def interrupt(self) -> None:
         """See `NodeArena`."""
@@ -157,5 +175,7 @@ def _opened(kind: type[LabArena[Any]]) -> Open:
 
 
 ARENAS: Mapping[str, Open] = {
-    "aws": _opened(AwsArena), "gcp": _opened(GcpArena), "azure": _opened(AzureArena),
-}  # fmt: skip
+    "aws lab with machines": _opened(AwsArena),
+    "gcp lab with machines": _opened(GcpArena),
+    "azure lab with machines": _opened(AzureArena),
+}
