@@ -90,7 +90,7 @@ class GcpArena(CloudArena):
         with self.lab.cloud.lock:
             self.lab.cloud.age()
             disks = [f"disks/{name}" for _, name in self.lab.cloud.disks]
-            return [*self.machines(), *disks, *self.lab.cloud.firewalls]
+            return [*self.lab.instances(), *disks, *self.lab.cloud.firewalls]
 
     def machines(self) -> list[str]:
         return [name for name in self.lab.instances() if name not in self.bystanders]
