@@ -227,9 +227,7 @@ def _outages() -> Iterator[Case]:
         storm = faults.Throttled(call=call, at=at, times=0)
         expect = INFRASTRUCTURE if call in ("offers", "create") else LEAKED
         what = f"{call}, from call no. {at} on"
-        yield scripted(
-            family, f"throttling without end on {what}", expect, storm, quick=call == "leftovers"
-        )
+        yield scripted(family, f"throttling without end on {what}", expect, storm)
 
 
 def _listings() -> Iterator[Case]:
