@@ -69,10 +69,15 @@ class Connection(ABC):
 
     @abstractmethod
     async def run(
-        self, command: Sequence[str], *, timeout: float = 30.0, stdin: bytes = b""
-    ) -> CommandResult:
+        self, command: Sequence[str], *, timeout: float = 30.0, stdin: bytes = b"",
+        alone: bool = False,
+    ) -> CommandResult:  # fmt: skip
         """Run a command as root, and wait for it. `timeout` is in seconds; when it passes, the
-        result's exit code is 124 and stderr says so."""
+        result's exit code is 124 and stderr says so.
+
+        `alone` is for commands that are not the check's own: nothing that they leave running can
+        then speak into another command's answer. It costs the node a login shell and a sudo.
+        """
 
     @abstractmethod
     async def open_tcp(

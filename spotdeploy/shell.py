@@ -2,7 +2,8 @@
 
 A channel of its own costs a command a login shell and a sudo on the node, several times what most
 commands cost themselves. A shell writes a mark after each command's output and error output: what
-comes before the mark is that command's. What a command leaves running must not write to them.
+comes before the mark is that command's. A shell in which something speaks after the mark is given
+up; for commands that may leave such things running, see `Connection.run`.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ class Shell(asyncssh.SSHClientSession[bytes]):
         waiting = self._answered is not None and not self._answered.done()
         if waiting and all(said.complete for said in self._said.values()):
             self._answered.set_result(None)  # type: ignore[union-attr]  # it waits
+        elif not waiting:
+            self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """As asyncssh asks."""
@@ -77,6 +80,8 @@ class Shell(asyncssh.SSHClientSession[bytes]):
         self._answered = asyncio.get_running_loop().create_future()
         self._channel.write(marked(line, self._mark).encode())
         await self._answered
+        if any(said.more for said in self._said.values()):
+            self.close()
         return int(self._said[None].told or LOST)
 
     @property
@@ -177,7 +182,7 @@ class Shells:
 def is_far(sock: sockets.socket) -> bool:
     """Whether a connected socket leads far away, by the kernel's own measurement: that does not
     grow when this computer is busy."""
-    if not hasattr(sockets, "TCP_INFO"):
+    if not hasattr(sockets, "TCP_INFO") or sock.family not in (sockets.AF_INET, sockets.AF_INET6):
         return True
     info = sock.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_INFO, _RTT_OFFSET + 4)
     (microseconds,) = struct.unpack_from("I", info, _RTT_OFFSET)
@@ -202,15 +207,21 @@ class _Said:
         self.data = bytearray()
         self.told = b""
         self.complete = False
+        self.more = False
+        """Something came after the mark, and so from nobody who was asked."""
 
     def hear(self, more: bytes) -> None:
         """Take what came."""
+        if self.complete:
+            self.more = True
+            return
         start = max(0, len(self.data) - self._keep)
         self.data += more
         at = self.data.find(self._mark, start)
         end = self.data.find(b"\n", at) if at >= 0 else -1
         if end >= 0:
             self.told = bytes(self.data[at + len(self._mark) : end])
+            self.more = end + 1 < len(self.data)
             del self.data[min(at, OUTPUT_LIMIT) :]
             self.complete = True
         elif len(self.data) > OUTPUT_LIMIT + self._keep:

@@ -8,10 +8,9 @@ import socket as sockets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import asyncssh
-from asyncssh.constants import MSG_IGNORE
 from asyncssh.stream import SSHTCPStreamSession
 
 from spotdeploy import layout
@@ -120,11 +119,12 @@ class NodeConnection(Connection):
         await ssh.wait_closed()
 
     async def run(
-        self, command: Sequence[str], *, timeout: float = 30.0, stdin: bytes = b""
-    ) -> CommandResult:
+        self, command: Sequence[str], *, timeout: float = 30.0, stdin: bytes = b"",
+        alone: bool = False,
+    ) -> CommandResult:  # fmt: skip
         """As in the contract."""
         try:
-            if stdin:
+            if stdin or alone:
                 async with self._channels:
                     line = self._as_root(limited(command, timeout))
                     return await execute(self._require(), line, timeout, stdin)
@@ -190,7 +190,7 @@ class NodeConnection(Connection):
 
     async def _handshake(self, sock: sockets.socket) -> asyncssh.SSHClientConnection:
         trusted = asyncssh.import_public_key(self.host_key)
-        ssh = await asyncssh.connect(
+        return await asyncssh.connect(
             sock=sock,
             host=self.node.address or self.node.name,
             username=self._user,
@@ -205,8 +205,6 @@ class NodeConnection(Connection):
             keepalive_interval=15,
             keepalive_count_max=3,
         )
-        _say_nothing_needless(ssh)
-        return ssh
 
     async def _registered(self, ssh: asyncssh.SSHClientConnection, far: bool) -> Shells:
         """The shells of a connection, once the node has it on record."""
@@ -234,19 +232,6 @@ class NodeConnection(Connection):
 
     def _unreachable(self, why: str) -> UnreachableError:
         return UnreachableError(f"{self.node.name}: {why}", phase="connection")
-
-
-def _say_nothing_needless(ssh: asyncssh.SSHClientConnection) -> None:
-    """Leave out the empty message that asyncssh sends before each other one. It hides the
-    initialization vector of CBC ciphers (https://www.rfc-editor.org/rfc/rfc4251#section-9.3.1);
-    ours have none to hide."""
-    send = ssh.send_packet
-
-    def send_packet(kind: int, *parts: bytes, handler: Any = None) -> None:
-        if kind != MSG_IGNORE:
-            send(kind, *parts, handler=handler)
-
-    ssh.send_packet = send_packet  # type: ignore[assignment,method-assign]  # it has no option for that
 
 
 class _Tunnel(SSHTCPStreamSession[bytes]):

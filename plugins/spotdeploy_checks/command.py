@@ -57,7 +57,8 @@ class CommandCheck(Check[CommandSettings]):
         """As in the contract."""
         del node
         wanted = self.settings
-        result = await connection.run(arguments(wanted.command), timeout=wanted.timeout)
+        line = arguments(wanted.command)
+        result = await connection.run(line, timeout=wanted.timeout, alone=True)
         if result.exit_code != wanted.exit_code:
             return self.failed(f"exit code {result.exit_code}: {_said(result)}")
         if lack := missing(result.stdout, contains=wanted.contains, matches=wanted.matches):

@@ -82,7 +82,8 @@ class Relay:
         except msgspec.MsgspecError as error:
             return Answered(trouble=f"not a command of at most {LIMIT} bytes: {error}")
         try:
-            result = await self._connection.run(["sh", "-c", asked.command], timeout=self._timeout)
+            line = ["sh", "-c", asked.command]
+            result = await self._connection.run(line, timeout=self._timeout, alone=True)
         except UnreachableError as error:
             self.error = self.error or error
             self.broken.set()

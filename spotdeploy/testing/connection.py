@@ -49,10 +49,11 @@ class ScriptedConnection(Connection):
         self._serving: set[asyncio.Task[None]] = set()
 
     async def run(
-        self, command: Sequence[str], *, timeout: float = 30.0, stdin: bytes = b""
-    ) -> CommandResult:
+        self, command: Sequence[str], *, timeout: float = 30.0, stdin: bytes = b"",
+        alone: bool = False,
+    ) -> CommandResult:  # fmt: skip
         """As in the contract; answers at once, whatever the timeout."""
-        del timeout
+        del timeout, alone
         self._require()
         self.asked.append(list(command))
         line = shlex.join(command)

@@ -185,8 +185,9 @@ async def test_looks_that_hang_are_given_up_and_what_came_is_kept(
 ) -> None:
     class Stuck(Line):
         async def run(
-            self, command: Sequence[str], *, timeout: float = 30.0, stdin: bytes = b""
-        ) -> CommandResult:
+            self, command: Sequence[str], *, timeout: float = 30.0, stdin: bytes = b"",
+            alone: bool = False,
+        ) -> CommandResult:  # fmt: skip
             if "dmesg" in " ".join(command):
                 await asyncio.Event().wait()
             return CommandResult(0, "quick", "")

@@ -41,8 +41,9 @@ class Answering(NodeConnection):
     connected = True  # type: ignore[assignment]  # a property there
 
     async def run(
-        self, command: Sequence[str], *, timeout: float = 30.0, stdin: bytes = b""
-    ) -> CommandResult:
+        self, command: Sequence[str], *, timeout: float = 30.0, stdin: bytes = b"",
+        alone: bool = False,
+    ) -> CommandResult:  # fmt: skip
         assert command == ["read-notice"]
         return CommandResult(0, self.answers.pop(0) if self.answers else "", "")
 
