@@ -19,6 +19,7 @@ from spotdeploy.location import Location
 from spotdeploy.model import Offer
 from spotdeploy.registry import Registry
 from spotdeploy.session import Plan, Session
+from spotdeploy.text import counted
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ async def find_offers(session: Session) -> Prospects:
         session.bus.emit(StepEnded(step="plan", ok=False, detail=str(error)))
         raise
     count = sum(map(len, prospects.offers.values()))
-    session.bus.emit(StepEnded(step="plan", ok=True, detail=f"{count} candidates"))
+    session.bus.emit(StepEnded(step="plan", ok=True, detail=counted(count, "candidate")))
     return prospects
 
 

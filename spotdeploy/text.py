@@ -29,3 +29,8 @@ def below(text: str, *, limit: int, indent: str = "      ") -> str:
     """The plain text as the rest of a line of ours: its further lines are indented, so that none
     can be taken for one that spotdeploy says."""
     return plain(text, limit=limit).replace("\n", f"\n{indent}")
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things, for people: "1 node", "3 nodes"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -148,7 +148,7 @@ def judge(
     """
     left = [what for receipt in receipts for what in receipt.left]
     if left:
-        return Verdict.LEAKED, f"{len(left)} not proven gone: {'; '.join(left)}"
+        return Verdict.LEAKED, f"not proven gone: {'; '.join(left)}"
     if stopped:
         return Verdict.STOPPED, "stopped by the user"
     passed = [n for n in nodes if n.verdict is Verdict.PASSED]

@@ -17,7 +17,7 @@ from spotdeploy.location import Location
 from spotdeploy.model import Batch, Created, Market, Node, Offer
 from spotdeploy.phases.accounts import note_accounts
 from spotdeploy.session import Session, new_batch
-from spotdeploy.text import plain
+from spotdeploy.text import counted, plain
 from spotdeploy.verdict import Refusal
 
 LOST_REPLY_TRIES: Final = 3
@@ -57,7 +57,7 @@ async def create(session: Session, offers: dict[str, list[Offer]], request: Requ
     Raises:
         ProviderError: a cloud refused in a way that no other place can mend.
     """
-    session.bus.emit(StepStarted(step="create", detail=f"{session.wanted} nodes"))
+    session.bus.emit(StepStarted(step="create", detail=counted(session.wanted, "node")))
     await note_accounts(session)
     walks = [_Walk(session, name, offers[name], request) for name in session.providers]
     results = await asyncio.gather(*(walk.run() for walk in walks), return_exceptions=True)

@@ -22,7 +22,7 @@ from spotdeploy.location import Location
 from spotdeploy.model import Node, NodeState, Resource
 from spotdeploy.phases.accounts import require_same_account
 from spotdeploy.session import Session
-from spotdeploy.text import plain
+from spotdeploy.text import counted, plain
 from spotdeploy.verdict import Proof, Receipt
 
 PROOFS: Final = 2
@@ -71,10 +71,10 @@ def describe(receipt: Receipt) -> str:
         return f"not proven gone: {'; '.join(receipt.left)}"
     if not receipt.destroyed and not receipt.released:
         return f"nothing was there ({receipt.listings} listings)"
-    count = len(receipt.destroyed)
-    nodes = f"{count} node{'' if count == 1 else 's'} gone"
-    things = f", {len(receipt.released)} leftovers released" if receipt.released else ""
-    return f"{nodes}{things}, proven by {receipt.listings} listings"
+    released = counted(len(receipt.released), "leftover")
+    things = f", {released} released" if receipt.released else ""
+    nodes = counted(len(receipt.destroyed), "node")
+    return f"{nodes} gone{things}, proven by {receipt.listings} listings"
 
 
 class Sweep:

@@ -16,6 +16,8 @@ from spotdeploy.verdict import CheckOutcome
 
 DETAIL_LIMIT: Final = 4000
 NAME_LIMIT: Final = 200
+PATIENCE: Final = 300.0
+"""Seconds beyond a check's own time within which it must answer one question."""
 CLOSING = ("payload", "rebooted")
 """Checks of these kinds are asked last, once everything else held: they look at the whole time."""
 
@@ -88,9 +90,7 @@ class _Loop:
     async def _ask(self) -> CheckResult:
         self._asked += 1
         try:
-            if not self._run.connection.connected:
-                await self._run.reconnect()
-            result = await self._check.run(self._run.node, self._run.connection)
+            result = await self._answer()
         except UnreachableError as error:
             result = self._check.failed(f"unreachable: {error.message}")
         return replace(
@@ -98,6 +98,18 @@ class _Loop:
             name=plain(result.name, limit=NAME_LIMIT),
             detail=plain(result.detail, limit=DETAIL_LIMIT),
         )
+
+    async def _answer(self) -> CheckResult:
+        seconds = self._check.settings.within + PATIENCE
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                if not self._run.connection.connected:
+                    await self._run.reconnect()
+                return await self._check.run(self._run.node, self._run.connection)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            return self._check.failed(f"the check gave no answer within {seconds:g}s")
 
     def _changed(self, result: CheckResult) -> None:
         if self._last is None or (self._last.ok, self._last.detail) != (result.ok, result.detail):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -47,6 +48,14 @@ class Failing(Check[Settings]):
         return self.failed("exit code 124: no end within 30s")
 
 
+class Silent(Failing):
+    """A check that never answers."""
+
+    async def run(self, node: Node, connection: Connection) -> CheckResult:
+        await asyncio.Event().wait()
+        raise AssertionError("nothing ends that wait")
+
+
 class Line(ScriptedConnection):
     """A connection that can be asked whether it stands, and made again or not."""
 
@@ -85,6 +94,13 @@ def test_a_check_that_failed_over_a_dead_link_is_not_the_payloads_failure(world:
 def test_a_check_that_failed_on_a_node_that_answers_is_the_payloads_failure(world: Worlds) -> None:
     run = new_run(world(), Line({"true": OK}), failing())
     with pytest.raises(PayloadError, match="no end within 30s"):
+        virtual.run(ManualClock(), verify(run))
+
+
+def test_a_check_that_never_answers_is_failed_and_ends(world: Worlds) -> None:
+    silent = Silent(Settings(type="failing", within=Duration("1s")))
+    run = new_run(world(), Line({"true": OK}), silent)
+    with pytest.raises(PayloadError, match="failing: the check gave no answer within 301s"):
         virtual.run(ManualClock(), verify(run))
 
 

@@ -151,7 +151,7 @@ def test_a_cycle_on_the_providers_nodes_passes_and_leaves_nothing(
     done = site.run(site.provider, "spotdeploy", "cycle")
     assert done.code == 0, done
     assert "acme north small spot: 2 of 2" in done.out
-    assert "2 nodes gone, 1 leftovers released, proven by 2 listings" in done.out
+    assert "2 nodes gone, 1 leftover released, proven by 2 listings" in done.out
     left = [path for path in (site.provider / ".acme").rglob("*") if path.is_file()]
     assert left == []
     assert deployment not in str([dict(one.labels) for one in default_engine().machines()])
@@ -166,5 +166,5 @@ def test_nodes_that_are_never_reached_are_the_infrastructures_fault_and_go_too(
     done = site.run(site.provider, "spotdeploy", "cycle")
     assert done.code == 3, done
     assert "INFRASTRUCTURE FAILED" in done.out
-    assert "1 node gone, 1 leftovers released, proven by 2 listings" in done.out
+    assert "1 node gone, 1 leftover released, proven by 2 listings" in done.out
     assert deployment not in site.run(site.provider, "spotdeploy", "list", "--json").out
