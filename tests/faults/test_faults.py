@@ -29,8 +29,9 @@ def test_nothing_leaks_and_nothing_lies_after(
         result = judge(case, arena)
     for name in ("family", "where", "fault"):
         record_property(name, str(getattr(case, name)))  # xdist sends plain text only
-    for name in ("ended", "after", "left"):
-        record_property(name, getattr(result, name))
+    record_property("ended", result.ended)
+    record_property("after", f"{case.then}: {result.after}")
+    record_property("left", result.left)
     if result.problems:
         pytest.fail("\n".join(result.problems), pytrace=False)
 
