@@ -168,7 +168,7 @@ async def test_units_are_told_apart_by_what_became_of_them(real: RealNode) -> No
     forbidden = await real.ask(LogCheck, unit="looping.service", forbid="no disk")
     assert forbidden.final
     looping = await real.ask_until(settled, SystemdCheck, units=["steady", "looping"])
-    assert looping.detail.startswith("looping is ")
+    assert looping.detail.startswith("looping "), "it may be active for a moment each time"
     assert "was restarted" in looping.detail
     assert "no disk" in looping.detail
     await real.do("systemctl disable --quiet steady")
