@@ -16,6 +16,7 @@ from pathlib import Path
 import junitparser
 
 from tests.faults.case import Family
+from tests.faults.catalogue import CASES
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = REPOSITORY / "docs/faults.md"
@@ -99,6 +100,8 @@ def render(lines: Sequence[Line]) -> str:
     """The page."""
     stood, left = sum(not line.trouble for line in lines), sum(line.left for line in lines)
     total = f"**{len(lines)} cases, {stood} stood, {left} things leaked.**"
+    order = {(case.where, case.fault): number for number, case in enumerate(CASES)}
+    lines = sorted(lines, key=lambda line: order.get((line.where, line.fault), -1))
     tables = [text for family in Family for text in _table(family, lines)]
     return "\n".join([HEAD.rstrip(), "", total, *tables]) + "\n"
 
