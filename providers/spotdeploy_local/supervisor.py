@@ -27,6 +27,8 @@ REBOOT = 133
 CONSOLE_BYTES = 512 * 1024
 LAST_WORDS = 2.0
 """Seconds for the rest of the console's text to be written once the container has ended."""
+PORT_SECONDS = 3.0
+"""How long the port of a machine that is gone may still be there."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,13 +108,26 @@ def prepare(plan: Plan) -> None:
     """Everything the container needs before it starts. Raises OSError."""
     linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
     linux.mount("proc", "/proc", "proc")
-    batch(["nsenter", f"--net={plan['switch']}"], plan["port_commands"])
+    plug_in(plan)
     batch([], plan["machine_commands"])
     for switch in mounts_below(plan["run_folder"]):
         linux.unmount(switch)
     linux.mount("overlay", "root", "overlay", data=plan["overlay"])
     os.makedirs("/run/systemd/nspawn", exist_ok=True)
     linux.mount("tmpfs", "/run/systemd/nspawn", "tmpfs", data="mode=755")
+
+
+def plug_in(plan: Plan) -> None:
+    """Lay the cable to the switch. The port of a machine that had the address before stays until
+    the kernel has cleaned up after that one's namespace, which takes a moment on a busy host."""
+    deadline = time.monotonic() + PORT_SECONDS
+    while True:
+        try:
+            return batch(["nsenter", f"--net={plan['switch']}"], plan["port_commands"])
+        except OSError as error:
+            if "File exists" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
 
 
 def batch(prefix: list[str], commands: str) -> None:

@@ -141,6 +141,22 @@ def test_a_machine_that_fails_to_start_leaves_nothing(bench: Bench) -> None:
     assert bench.remains() == []
 
 
+def test_a_machine_waits_until_the_port_of_the_one_that_had_its_address_is_gone(
+    bench: Bench,
+) -> None:
+    bench.engine.hold_network("bench")
+    bench.in_switch("ip", "link", "add", "m0a4d0009", "type", "bridge")
+    log = bench.engine.layout.machine("one") / "ip.log"
+    with ThreadPoolExecutor(1) as pool:
+        started = pool.submit(bench.engine.start, bench.spec("one", address="10.77.0.9"))
+        eventually(lambda: log.exists() and "File exists" in log.read_text())
+        bench.in_switch("ip", "link", "delete", "m0a4d0009")
+        assert started.result().id == "one"
+    bench.engine.destroy(["one"])
+    bench.engine.drop_network("bench")
+    assert bench.remains() == []
+
+
 def test_a_full_disk_is_one_clear_error_and_nothing_is_made(tmp_path: Path, bench: Bench) -> None:
     disk = tmp_path / "small"
     disk.mkdir()
