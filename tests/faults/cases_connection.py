@@ -10,7 +10,7 @@ from spotdeploy import layout
 from spotdeploy.verdict import Verdict
 from tests.cycles.project import Done, Running
 from tests.faults.case import Case, Family
-from tests.faults.local import LocalArena, opened
+from tests.faults.local import LocalArena, local_case
 from tests.faults.moments import (
     Moment,
     booting,
@@ -26,6 +26,8 @@ SHORT = 3.0
 """Seconds."""
 BETWEEN = 1.0
 """Seconds from one cut to the next."""
+
+_case = partial(local_case, Family.CONNECTION)
 
 
 def cases() -> Iterator[Case]:
@@ -45,21 +47,6 @@ def cases() -> Iterator[Case]:
         ("verify", verifying),
     ):  # fmt: skip
         yield _case(f"the link is down for ever from {name} on", INFRASTRUCTURE, _at(moment, _down))
-
-
-def _case(fault: str, expect: Verdict, play: Callable[[LocalArena], Done], *,
-          quick: bool = False, leaves: bool = False) -> Case:  # fmt: skip
-    return Case(
-        Family.CONNECTION,
-        "local",
-        fault,
-        expect,
-        opened,
-        play,
-        quick=quick,
-        leaves=leaves,
-        machines=True,
-    )
 
 
 def _at(moment: Moment, act: Callable[[LocalArena, Running], None]) -> Callable[[LocalArena], Done]:

@@ -9,7 +9,7 @@ from spotdeploy.verdict import Verdict
 from tests.cycles.project import Done
 from tests.faults.arena import TOKEN
 from tests.faults.case import Case, Family
-from tests.faults.local import LocalArena, opened
+from tests.faults.local import LocalArena, local_case
 from tests.faults.nodes import NodeArena
 
 PASSED, PAYLOAD = Verdict.PASSED, Verdict.PAYLOAD_FAILED
@@ -119,7 +119,7 @@ def _case(
     *, reboot: bool = False, quick: bool = False, says: str = "",
 ) -> Case:  # fmt: skip
     play = partial(_play, script=script, prepare=prepare, reboot=reboot, says=says)
-    return Case(Family.PAYLOAD, "local", fault, expect, opened, play, quick=quick, machines=True)
+    return local_case(Family.PAYLOAD, fault, expect, play, quick=quick)
 
 
 def _play(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, Signals
 
 from spotdeploy.verdict import Verdict
 from tests.cycles.project import Done
 from tests.faults.case import Case, Family
-from tests.faults.local import LocalArena, opened
+from tests.faults.local import local_case
 from tests.faults.moments import (
     Moment,
     booting,
@@ -39,50 +39,32 @@ def cases() -> Iterator[Case]:
     """Every case."""
     for name, moment in PHASES.items():
         then = "cycle" if name in CLEARED_BY_CYCLE else "destroy"
-        yield _case(
+        yield local_case(
             Family.KILLED, f"kill -9 during {name}, machines running", None,
             partial(_play, moment=moment, signals=[SIGKILL]), then=then, quick=name == "the deploy",
         )  # fmt: skip
     for name, moment in PHASES.items():
-        yield _case(
+        yield local_case(
             Family.STOPPED, f"Ctrl-C during {name}", STOPPED,
             partial(_play, moment=moment, signals=[SIGINT], left=0), quick=name == "boot",
         )  # fmt: skip
     for number in (SIGTERM, SIGHUP):
-        yield _case(
+        yield local_case(
             Family.STOPPED, f"{number.name} during the deploy", STOPPED,
             partial(_play, moment=deploying, signals=[number], left=0),
         )  # fmt: skip
     for name in ("boot", "the deploy", "the destroy"):
-        yield _case(
+        yield local_case(
             Family.STOPPED, f"Ctrl-C and SIGTERM at once during {name}", STOPPED,
             partial(_play, moment=PHASES[name], signals=[SIGINT, SIGTERM], says=HOW_TO_GO_ON),
             leaves=True,
         )  # fmt: skip
     for keep, left in (("always", 1), ("passing", 0)):
-        yield _case(
+        yield local_case(
             Family.STOPPED, f"Ctrl-C during the deploy, keep = {keep}", STOPPED,
             partial(_play, moment=deploying, signals=[SIGINT], keep=keep, left=left),
             leaves=bool(left),
         )  # fmt: skip
-
-
-def _case(
-    family: Family, fault: str, expect: Verdict | None, play: Callable[[LocalArena], Done], *,
-    then: str = "destroy", quick: bool = False, leaves: bool = False,
-) -> Case:  # fmt: skip
-    return Case(
-        family,
-        "local",
-        fault,
-        expect,
-        opened,
-        play,
-        quick=quick,
-        then=then,
-        leaves=leaves,
-        machines=True,
-    )
 
 
 def _play(

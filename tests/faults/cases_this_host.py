@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from signal import SIGINT
 from spotdeploy.verdict import Verdict
 from tests.cycles.project import COMMAND, Done, Running
 from tests.faults.case import REFUSED, Case, Family
-from tests.faults.local import LocalArena, opened
+from tests.faults.local import LocalArena, local_case
 from tests.faults.moments import (
     Moment,
     booting,
@@ -27,6 +27,8 @@ from tests.faults.moments import (
 
 INFRASTRUCTURE = Verdict.INFRASTRUCTURE_FAILED
 FILLER = "filler"
+
+_case = partial(local_case, Family.HOST)
 
 
 def cases() -> Iterator[Case]:
@@ -47,11 +49,6 @@ def cases() -> Iterator[Case]:
     yield _case("the screen is a full disk", Verdict.PASSED, _full_screen)
     yield _case("the time to live of 20 s ends during the deploy", INFRASTRUCTURE, _expired)
     yield _case("a second cycle at the same time", REFUSED, _second)
-
-
-def _case(fault: str, expect: Verdict | str, play: Callable[[LocalArena], Done], *,
-          quick: bool = False) -> Case:  # fmt: skip
-    return Case(Family.HOST, "local", fault, expect, opened, play, quick=quick, machines=True)
 
 
 def _full(arena: LocalArena, *, moment: Moment) -> Done:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from spotdeploy.verdict import Verdict
 from spotdeploy_local.layout import STATE_VARIABLE
-from tests.cycles.project import Project
+from tests.cycles.project import Done, Project
+from tests.faults.case import Case, Family
 from tests.faults.nodes import NodeArena
 
 
@@ -42,3 +45,14 @@ class OnEngine(Project):
 def opened(folder: Path, request: pytest.FixtureRequest) -> LocalArena:
     """An arena for one case."""
     return LocalArena(folder)
+
+
+def local_case(
+    family: Family, fault: str, expect: Verdict | str | None, play: Callable[[LocalArena], Done],
+    *, then: str = "destroy", quick: bool = False, leaves: bool = False,
+) -> Case:  # fmt: skip
+    """A case on real machines of the local provider."""
+    return Case(
+        family, "local", fault, expect, opened, play, quick=quick, then=then, leaves=leaves,
+        machines=True,
+    )  # fmt: skip
