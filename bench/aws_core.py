@@ -11,17 +11,17 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from spotdeploy import keys
 from spotdeploy.cli.opening import new_registry, opened
-from spotdeploy.config_load import load
-from spotdeploy.cycle import list_nodes
+from spotdeploy.config.load import load
+from spotdeploy.cycle.runbook import list_nodes
 from spotdeploy.events import Bus
-from spotdeploy.lock import locked
 from spotdeploy.model import NodeState
+from spotdeploy.node import keys
 from spotdeploy.phases.create import Request, create, expiry
 from spotdeploy.phases.destroy import destroy
-from spotdeploy.prepare import find_offers, read_plan, user_data
-from spotdeploy.session import Plan, Session
+from spotdeploy.phases.plan import find_offers, read_plan, user_data
+from spotdeploy.run.context import Plan, Session
+from spotdeploy.state.lock import locked
 
 
 async def work(session: Session, plan: Plan) -> None:

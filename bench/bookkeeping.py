@@ -27,11 +27,11 @@ import msgspec
 import tomli_w
 from rows import Row, show
 
+from spotdeploy.cli.screen import PlainScreen
 from spotdeploy.events import AnyEvent, Bus, Event, Observer
-from spotdeploy.journal import Journal
 from spotdeploy.model import Market, Node, NodeState, Offer
-from spotdeploy.report.record import EVENTS, EventLog
-from spotdeploy.report.screen import PlainScreen
+from spotdeploy.report.event_log import EVENTS, EventLog
+from spotdeploy.state.journal import Journal
 
 ROOT = Path(__file__).resolve().parents[1]
 MACHINES = (1, 11)
@@ -140,7 +140,7 @@ def _plain(folder: Path) -> PlainScreen:
 
 def _live(events: Sequence[dict[str, Any]], folder: Path) -> tuple[Cost, float]:
     """The live table on a large terminal that somebody reads; also what drawing it takes."""
-    from spotdeploy.report.live import LiveScreen
+    from spotdeploy.cli.live import LiveScreen
 
     far, near = pty.openpty()
     termios.tcsetwinsize(near, (60, 200))

@@ -19,17 +19,18 @@ from typing import Any
 
 import msgspec
 
-from spotdeploy import keys, prepare
-from spotdeploy.config import Config, Settings
-from spotdeploy.cycle import run_verify
+from spotdeploy.config.schema import Config, Settings
+from spotdeploy.cycle.runbook import run_verify
 from spotdeploy.events import Bus
-from spotdeploy.journal import Journal
-from spotdeploy.location import Location
 from spotdeploy.model import Node, NodeState
-from spotdeploy.payload import Manifest
-from spotdeploy.registry import Registry
-from spotdeploy.report.record import EventLog
-from spotdeploy.session import Plan, Session
+from spotdeploy.node import keys
+from spotdeploy.payload.manifest import Manifest
+from spotdeploy.phases import plan
+from spotdeploy.plugins import Registry
+from spotdeploy.report.event_log import EventLog
+from spotdeploy.run.context import Plan, Session
+from spotdeploy.run.location import Location
+from spotdeploy.state.journal import Journal
 from spotdeploy.testing.fake.cloud import FakeCloud
 from spotdeploy.testing.fake.config import FakeConfig
 from spotdeploy.testing.fake.provider import FakeProvider
@@ -98,7 +99,7 @@ def checks(folder: Path, tables: Sequence[dict[str, Any]]) -> Plan:
     """The plan that asks these checks and no others."""
     config = Config(deployment=DEPLOYMENT, checks=tuple(tables))
     settings = Settings(config=config, path=folder / "spotdeploy.toml")
-    found = prepare.read_checks(Registry(folder), settings)
+    found = plan.read_checks(Registry(folder), settings)
     return Plan(Manifest(()), tuple(c for c in found if c.kind not in ("payload", "rebooted")))
 
 

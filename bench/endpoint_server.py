@@ -17,8 +17,8 @@ from pathlib import Path
 
 import asyncssh
 
-from spotdeploy.shell import marked
-from spotdeploy.ssh import REGISTER
+from spotdeploy.node.connection import REGISTER
+from spotdeploy.node.shells import marked
 
 PORT = 22
 PREFIX = re.compile(r"(sudo -n -- )?(timeout \S+ \S+ )?")

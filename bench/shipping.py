@@ -26,8 +26,9 @@ from endpoint_client import memory
 from machines import Machines, machines
 from rows import Row, show
 
-from spotdeploy import digests, payload
-from spotdeploy.digests import Digests
+from spotdeploy.payload import hashes
+from spotdeploy.payload.hashes import Digests
+from spotdeploy.payload.manifest import build as build_manifest
 
 NODES = 20
 SIZES = {"1 KB": 1 << 10, "1 MB": 1 << 20, "200 MB": 200 << 20}
@@ -89,22 +90,22 @@ def with_spotdeploy(there: Machines, tree: Path) -> dict[str, float]:
 
 async def _deliver_all(folder: Path, tree: Path) -> dict[str, float]:
     """Deliver to every machine of a project, by the core's own ship phase."""
-    from spotdeploy import keys
-    from spotdeploy.config_load import load
-    from spotdeploy.cycle import list_nodes
+    from spotdeploy.config.load import load
+    from spotdeploy.cycle.runbook import list_nodes
     from spotdeploy.events import Bus
-    from spotdeploy.journal import Journal
-    from spotdeploy.noderun import NodeRun
+    from spotdeploy.node import keys
+    from spotdeploy.node.connection import Dialer, NodeConnection
     from spotdeploy.phases.ship import deliver
-    from spotdeploy.registry import Registry
-    from spotdeploy.session import Plan, Session, open_locations
-    from spotdeploy.ssh import Dialer, NodeConnection
+    from spotdeploy.plugins import Registry
+    from spotdeploy.run.context import Plan, Session, open_locations
+    from spotdeploy.run.node_run import NodeRun
+    from spotdeploy.state.journal import Journal
 
     settings = load(folder / "spotdeploy.toml")
     places = open_locations(Registry(folder), settings, ("local",))
     journal = Journal(settings.state / "journal.db")
     session = Session(settings, "run-bench", ("local",), places, journal, Bus())
-    plan = Plan(payload.build(tree), ())
+    plan = Plan(build_manifest(tree), ())
     login = keys.read(session.folder, session.deployment).login.load()
     pins = {node.id: node.host_key or "" for node in journal.nodes(session.deployment)}
     runs = []
@@ -137,9 +138,9 @@ async def _deliver_all(folder: Path, tree: Path) -> dict[str, float]:
 def _settled(tree: Path) -> Iterator[Path]:
     """A file for digests, once the tree is old enough for them to be trusted."""
     newest = max(file.stat().st_ctime_ns for file in tree.iterdir())
-    time.sleep(max(0.0, (newest + digests.RACY_NS - time.time_ns()) / 1e9) + 0.1)
+    time.sleep(max(0.0, (newest + hashes.RACY_NS - time.time_ns()) / 1e9) + 0.1)
     with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder) / digests.FILE
+        yield Path(folder) / hashes.FILE
 
 
 def rebuild(tree: Path) -> tuple[float, float, int]:
@@ -161,7 +162,7 @@ def rebuild(tree: Path) -> tuple[float, float, int]:
 
 def _build_seconds(tree: Path, kept: Path) -> float:
     began = time.monotonic()
-    payload.build(tree, digests=Digests(kept))
+    build_manifest(tree, digests=Digests(kept))
     return time.monotonic() - began
 
 

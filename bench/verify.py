@@ -29,9 +29,9 @@ WORKERS = 6
 FASTER = 5.0
 ONLY_TWELVE = """
 import runpy
-from spotdeploy import prepare
-read = prepare.read_checks
-prepare.read_checks = lambda *given: tuple(c for c in read(*given) if c.kind != "payload")
+from spotdeploy.phases import plan
+read = plan.read_checks
+plan.read_checks = lambda *given: tuple(c for c in read(*given) if c.kind != "payload")
 runpy.run_module("spotdeploy", run_name="__main__")
 """
 ENDPOINTS = (10, 100, 1000)

@@ -20,7 +20,7 @@ def main() -> None:
 
             build_app(sys.argv[1:])()
     except SpotdeployError as error:
-        from spotdeploy.cli.trouble import show
+        from spotdeploy.cli.errors import show
 
         show(error)
         sys.exit(error.exit_code)

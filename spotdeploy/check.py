@@ -20,7 +20,7 @@ from spotdeploy.model import Node
 if TYPE_CHECKING:
     import asyncio
 
-    from spotdeploy.payload import Manifest
+    from spotdeploy.payload.manifest import Manifest
 
 
 class CheckSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from spotdeploy import labels, places
-from spotdeploy.config import Settings
-from spotdeploy.config_load import read_settings
+from spotdeploy import labels, project
+from spotdeploy.config.load import read_settings
+from spotdeploy.config.schema import Settings
 from spotdeploy.errors import RefusedError
 from spotdeploy.model import Node, NodeState
-from spotdeploy.registry import Registry
+from spotdeploy.plugins import Registry
 
 
 def list_from(path: Path, providers: list[str] | None) -> list[Node]:
@@ -22,7 +22,7 @@ def list_from(path: Path, providers: list[str] | None) -> list[Node]:
 def list_now(registry: Registry, settings: Settings, providers: Sequence[str]) -> list[Node]:
     """The deployment's nodes that are not gone, of all locations, in the providers' order."""
     scope = labels.scope(settings.config.deployment)
-    opened = [provider for provider, _ in places.open_providers(registry, settings, providers)]
+    opened = [provider for provider, _ in project.open_providers(registry, settings, providers)]
     if len(opened) == 1:
         lists = [opened[0].nodes(scope)]
     else:

@@ -27,8 +27,8 @@ def quick(arguments: Sequence[str]) -> bool:
     wish = listing(arguments)
     if wish is None:
         return False
+    from spotdeploy.cli.tables import show_nodes
     from spotdeploy.listing import list_from
-    from spotdeploy.report.nodes import show_nodes
 
     config, providers, json = wish
     show_nodes(list_from(config, providers), as_json=json)

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from spotdeploy.secret import REDACTED, Secret
+from spotdeploy.config.secret import REDACTED, Secret
 
 SHORTEST: Final = 4
 """Shorter values are left alone: a password of "1" would take every 1 out of the evidence."""

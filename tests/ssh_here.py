@@ -13,10 +13,11 @@ from contextlib import asynccontextmanager, suppress
 import asyncssh
 import pytest
 
-from spotdeploy import keys, layout, ssh
 from spotdeploy.model import Node, NodeState
-from spotdeploy.payload import Manifest
-from spotdeploy.ssh import Dialer, NodeConnection
+from spotdeploy.node import connection as ssh
+from spotdeploy.node import keys, paths
+from spotdeploy.node.connection import Dialer, NodeConnection
+from spotdeploy.payload.manifest import Manifest
 from spotdeploy.testing.fake.cloud import FakeCloud
 from spotdeploy.testing.fake.config import FakeConfig
 from spotdeploy.testing.fake.provider import FakeProvider
@@ -94,7 +95,7 @@ async def served(
     host, login = keys.new_pair("host"), keys.new_pair("login")
     commands = commands or Commands()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ssh, "REGISTER", ssh.REGISTER.replace(layout.SESSIONS, record))
+        patch.setattr(ssh, "REGISTER", ssh.REGISTER.replace(paths.SESSIONS, record))
         async with asyncssh.listen(
             "127.0.0.1", 0, server_factory=lambda: server, server_host_keys=[host.load()],
             process_factory=commands.process, encoding=None,

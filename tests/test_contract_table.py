@@ -9,7 +9,7 @@ from pathlib import Path
 import junitparser
 import pytest
 
-from spotdeploy.registry import Registry
+from spotdeploy.plugins import Registry
 from spotdeploy.testing import ProviderContract
 from tests.contract_table import CONTRACTS, KEPT, TABLE, BrokenPromiseError, read, render, sections
 

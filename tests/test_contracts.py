@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from spotdeploy.registry import Registry
+from spotdeploy.plugins import Registry
 from spotdeploy.testing import ProviderContract
 
 LABS = Path(__file__).parent / "providers"

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from spotdeploy.config import Config
-from spotdeploy.config_load import load
+from spotdeploy.config.load import load
+from spotdeploy.config.schema import Config
 
 LIMIT = 300
 

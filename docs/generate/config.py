@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from docs.generate.shapes import Schema, Shapes
-from spotdeploy import reference
-from spotdeploy.registry import BUNDLED, Registry
-from spotdeploy.schema import build_schema
+from spotdeploy.cli import reference
+from spotdeploy.config.json_schema import build_schema
+from spotdeploy.plugins import BUNDLED, Registry
 
 HEAD: Final = """\
 # Config

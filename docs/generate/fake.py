@@ -9,9 +9,9 @@ from typing import Final, get_args
 import msgspec
 
 from docs.generate.shapes import Shapes, code
-from spotdeploy.attributes import attribute_docs
-from spotdeploy.registry import Registry
-from spotdeploy.schema import build_schema
+from spotdeploy.config.attribute_docs import attribute_docs
+from spotdeploy.config.json_schema import build_schema
+from spotdeploy.plugins import Registry
 from spotdeploy.testing.fake.faults import AnyFault, Fault
 
 HEAD: Final = """\

@@ -20,10 +20,10 @@ from spotdeploy import (
     labels,
     model,
     provider,
-    secret,
     testing,
     text,
 )
+from spotdeploy.config import secret
 from spotdeploy.testing.provider_contract import lab
 
 HEAD: Final = """\

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
-from spotdeploy import layout
-from spotdeploy.payload import PAYLOAD, UPLOADED, Entry, Manifest
+from spotdeploy.node import paths
+from spotdeploy.payload.manifest import PAYLOAD, UPLOADED, Entry, Manifest
 from spotdeploy.text import plain
 
 NAMED: Final = 50
 """Paths that are named; of more, the number is told."""
-_HOMES: Final = {PAYLOAD: layout.PAYLOAD, UPLOADED: layout.UPLOADED}
+_HOMES: Final = {PAYLOAD: paths.PAYLOAD, UPLOADED: paths.UPLOADED}
 _FOLDER: Final = stat.S_IFDIR | 0o755
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _RECORD: Final = re.compile(r"([0-9a-f]{1,8}) (/.*)", re.DOTALL)
@@ -33,16 +33,16 @@ _KINDS: Final = {
 _LOOK: Final = f"""
 export LC_ALL=C
 expected=$(cat)
-if [ -f {layout.MANIFEST} ]; then
-    sha256sum < {layout.MANIFEST} | cut -c 1-64 | tr -d '\\n'
+if [ -f {paths.MANIFEST} ]; then
+    sha256sum < {paths.MANIFEST} | cut -c 1-64 | tr -d '\\n'
 fi
 printf '\\0'
 {{
     printf '%s\\n' "$expected" | tr '\\n' '\\0'
     {{
-        find {layout.PAYLOAD} -print0
+        find {paths.PAYLOAD} -print0
         printf '%s\\n' "$expected" \\
-            | sed -n 's#^[0-9a-f]* \\({layout.UPLOADED}\\)#\\1#p' | tr '\\n' '\\0'
+            | sed -n 's#^[0-9a-f]* \\({paths.UPLOADED}\\)#\\1#p' | tr '\\n' '\\0'
     }} 2>/dev/null | xargs -0 -r stat --printf='%f %n\\0' -- 2>/dev/null
 }} | sort -z | uniq -zu
 """
@@ -67,7 +67,7 @@ def look() -> Sequence[str]:
 
 def expected(manifest: Manifest) -> dict[str, int]:
     """Path on the node to `stat.st_mode`, for every shipped file and the folders above it."""
-    modes = {layout.PAYLOAD: _FOLDER, layout.UPLOADED: _FOLDER}
+    modes = {paths.PAYLOAD: _FOLDER, paths.UPLOADED: _FOLDER}
     for entry in manifest.entries:
         path = PurePosixPath(home(entry))
         modes[str(path)] = stat.S_IFREG | entry.mode

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
-from spotdeploy import layout
+from spotdeploy.node import paths
 from spotdeploy.text import plain
 
 BROKEN_OFF: Final = timedelta(seconds=2)
@@ -27,7 +27,7 @@ SETTLED: Final = timedelta(seconds=5)
 NAMED: Final = 20
 _MARGIN: Final = 60
 """Seconds by which a clock may have been set back at first boot."""
-_FIRST_BOOT: Final = f"{layout.STATE}/ends-at"
+_FIRST_BOOT: Final = f"{paths.STATE}/ends-at"
 """Written at the first boot, never again. What an image's own past has in the journal is older."""
 _LINES: Final = (
     "Accepted [^ ]+ for |Starting session: |"
@@ -60,12 +60,12 @@ logged=$(
 ) || exit 1
 printf '%s\\n' "$logged"
 date --utc '+N %Y-%m-%dT%H:%M:%S+0000'
-if [ -e {layout.TOUCHED} ]; then
+if [ -e {paths.TOUCHED} ]; then
     echo T
-    head -c 2000 {layout.TOUCHED} | sed 's/^/T /'
+    head -c 2000 {paths.TOUCHED} | sed 's/^/T /'
     echo
 fi
-[ ! -e {layout.SESSIONS} ] || sed 's/^/S /' {layout.SESSIONS}
+[ ! -e {paths.SESSIONS} ] || sed 's/^/S /' {paths.SESSIONS}
 """
 _LINE: Final = re.compile(r"(\S+) \S+ ([^\s\[:]+(?:\[\d+\])?): (.*)")
 _FROM: Final = r"for (?P<user>\S+) from (?P<address>\S+) port (?P<port>\d+)"

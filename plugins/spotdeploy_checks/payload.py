@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from spotdeploy import labels, layout
+from spotdeploy import labels
 from spotdeploy.check import Check, CheckResult, CheckSettings, CommandResult, Connection
 from spotdeploy.duration import Duration
 from spotdeploy.model import Node
-from spotdeploy.payload import Manifest
+from spotdeploy.node import paths
+from spotdeploy.payload.manifest import Manifest
 from spotdeploy.text import plain
 from spotdeploy_checks import drift, logins
 
@@ -63,7 +64,7 @@ class PayloadCheck(Check[PayloadSettings]):
         """A log that lacks what it must have cannot show that nobody was there."""
         if not traces.own:
             return self.failed(
-                f"{layout.SESSIONS} names no connection of ours: who logged in is not known"
+                f"{paths.SESSIONS} names no connection of ours: who logged in is not known"
             )
         lost = logins.unseen(traces)
         if not lost:
@@ -91,7 +92,7 @@ def version(there: str, tree: str, label: str) -> str:
             f"{there[:12]} since; nodes are replaced, never changed: run 'spotdeploy cycle'"
         )
     if label and not there.startswith(label):
-        return f"drift: {layout.MANIFEST} was changed on the node; run 'spotdeploy cycle'"
+        return f"drift: {paths.MANIFEST} was changed on the node; run 'spotdeploy cycle'"
     return (
         f"stale: the tree has changed since this node was created (the node has {there[:12]}, "
         f"the tree is {tree[:12]}); run 'spotdeploy cycle'"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from spotdeploy import layout
 from spotdeploy.check import Check, CheckResult, CheckSettings, Connection
 from spotdeploy.duration import Duration
 from spotdeploy.model import Node
+from spotdeploy.node import paths
 from spotdeploy.text import plain
 
 QUESTION = (
-    f"if [ ! -s {layout.BEFORE_REBOOT} ]; then echo never; "
-    f"elif [ -e {layout.BEFORE_REBOOT_RUN} ]; then echo before; else echo after; fi"
+    f"if [ ! -s {paths.BEFORE_REBOOT} ]; then echo never; "
+    f"elif [ -e {paths.BEFORE_REBOOT_RUN} ]; then echo before; else echo after; fi"
 )
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from spotdeploy.config.secret import Secret
 from spotdeploy.provider import ProviderConfig
-from spotdeploy.secret import Secret
 
 Location = Annotated[str, msgspec.Meta(pattern=r"^[a-z]+[a-z0-9]*$")]
 Size = Annotated[str, msgspec.Meta(pattern=r"^(Standard|Basic)_[A-Za-z0-9_-]+$")]

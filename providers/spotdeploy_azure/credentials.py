@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+from spotdeploy.config.secret import Secret
 from spotdeploy.errors import ConfigError, CredentialsError
-from spotdeploy.secret import Secret
 from spotdeploy_azure.config import AzureConfig
 
 INSTALL: Final = "pip install 'spotdeploy[azure]'"

@@ -79,6 +79,6 @@ def _globals(
     ),
 ) -> None:
     del version
-    from spotdeploy.cli import trouble
+    from spotdeploy.cli import errors
 
-    trouble.set_verbose(verbose)
+    errors.set_verbose(verbose)

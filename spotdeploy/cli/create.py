@@ -12,7 +12,7 @@ def command(
     json: Json = False,
 ) -> None:
     """Create and deploy fresh nodes, when there are none."""
-    from spotdeploy.cli.conduct import Wish, conduct
-    from spotdeploy.cycle import run_create
+    from spotdeploy.cli.run import Wish, conduct
+    from spotdeploy.cycle.runbook import run_create
 
     conduct(Wish("create", config, provider, json, keep), run_create)

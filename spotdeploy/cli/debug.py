@@ -9,10 +9,10 @@ def command(
     node: NodeName, config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False
 ) -> None:
     """Show the condition of a node; changes nothing on it."""
+    from spotdeploy.cli.looks import show_looks
     from spotdeploy.cli.opening import new_registry, read_redactor, read_settings
-    from spotdeploy.handson import inspect_node
-    from spotdeploy.prepare import read_checks
-    from spotdeploy.report.looks import show_looks
+    from spotdeploy.node.access import inspect_node
+    from spotdeploy.phases.plan import read_checks
 
     settings, providers = read_settings(config, provider)
     registry = new_registry(settings)

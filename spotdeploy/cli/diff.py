@@ -17,8 +17,8 @@ def command(
 ) -> None:
     """Show what changed from one run to another: checks, times."""
     from spotdeploy.cli.opening import read_settings
-    from spotdeploy.report.diff import compare, show_difference
-    from spotdeploy.report.runs import find_run, read_report
+    from spotdeploy.report.compare import compare, show_difference
+    from spotdeploy.report.run_store import find_run, read_report
 
     state = read_settings(config, None)[0].state
     reports = [read_report(find_run(state, run)) for run in (before, after)]

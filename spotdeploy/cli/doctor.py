@@ -11,9 +11,9 @@ def command(
     config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False
 ) -> None:
     """Look for what would stop a run: credentials, tools."""
+    from spotdeploy.cli.examine import examine
     from spotdeploy.cli.opening import new_registry, read_settings
-    from spotdeploy.doctor import examine
-    from spotdeploy.report.problems import show_problems
+    from spotdeploy.cli.problems import show_problems
 
     settings, providers = read_settings(config, provider)
     findings = examine(new_registry(settings), settings, providers)

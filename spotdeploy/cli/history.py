@@ -16,8 +16,8 @@ def command(
 ) -> None:
     """List the runs of this deployment, newest first."""
     from spotdeploy.cli.opening import read_settings
-    from spotdeploy.journal import Journal
-    from spotdeploy.report.past import show_history
+    from spotdeploy.cli.past_runs import show_history
+    from spotdeploy.state.journal import Journal
 
     settings, _ = read_settings(config, None)
     journal = Journal(settings.state / "journal.db")

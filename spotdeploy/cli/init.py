@@ -13,7 +13,7 @@ def command(
     name: Annotated[str | None, typer.Option("--name", help="The deployment's name.")] = None,
 ) -> None:
     """Lay down a config and the reference payload."""
-    from spotdeploy.reference import lay_down
+    from spotdeploy.cli.reference import lay_down
 
     for path in lay_down(folder, name):
         typer.echo(f"wrote {path}")

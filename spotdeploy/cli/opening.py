@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from spotdeploy.config import Settings
-from spotdeploy.config_load import read_settings
-from spotdeploy.registry import Registry
+from spotdeploy.config.load import read_settings
+from spotdeploy.config.schema import Settings
+from spotdeploy.plugins import Registry
 
 if TYPE_CHECKING:
     from spotdeploy.check import Check
     from spotdeploy.events import Bus
     from spotdeploy.redact import Redactor
-    from spotdeploy.session import Session
+    from spotdeploy.run.context import Session
 
 __all__ = ["new_registry", "opened", "read_redactor", "read_settings"]
 
@@ -28,7 +28,7 @@ def read_redactor(
     registry: Registry, settings: Settings, providers: Iterable[str], checks: Iterable[Check[Any]]
 ) -> Redactor:
     """What takes the secrets of a config out of everything that is shown or kept."""
-    from spotdeploy.places import provider_config
+    from spotdeploy.project import provider_config
     from spotdeploy.redact import Redactor, secret_values
 
     configs = [provider_config(registry, settings, name)[1] for name in providers]
@@ -46,10 +46,10 @@ def opened(
     redactor: Redactor | None = None,
 ) -> Iterator[Session]:
     """A session with its own run id, closed at the end."""
-    from spotdeploy.journal import Journal
     from spotdeploy.redact import Redactor
-    from spotdeploy.runid import new_run_id
-    from spotdeploy.session import Session, open_former, open_locations
+    from spotdeploy.run.context import Session, open_former, open_locations
+    from spotdeploy.state.ids import new_run_id
+    from spotdeploy.state.journal import Journal
 
     locations = open_locations(registry, settings, providers)
     journal = Journal(settings.state / "journal.db")

@@ -12,9 +12,9 @@ def command(
     import asyncio
 
     from spotdeploy.cli.opening import new_registry, opened, read_settings
+    from spotdeploy.cli.plan_screen import show_plan
     from spotdeploy.events import Bus
-    from spotdeploy.prepare import foresee, read_plan
-    from spotdeploy.report.plan import show_plan
+    from spotdeploy.phases.plan import foresee, read_plan
 
     settings, providers = read_settings(config, provider)
     registry = new_registry(settings)

@@ -24,8 +24,8 @@ def _list(context: typer.Context, json: Json = False) -> None:
     """List the installed plugins: providers and checks. Or write a new one, or test one."""
     if context.invoked_subcommand:
         return
-    from spotdeploy.registry import Registry
-    from spotdeploy.report.plugins import show_plugins
+    from spotdeploy.cli.plugins_screen import show_plugins
+    from spotdeploy.plugins import Registry
 
     show_plugins(Registry(), as_json=json)
 

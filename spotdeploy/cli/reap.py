@@ -22,13 +22,13 @@ def command(
     import asyncio
 
     from spotdeploy.cli.opening import new_registry, read_settings
-    from spotdeploy.config import Config as Whole
-    from spotdeploy.config import Settings
-    from spotdeploy.location import Location
-    from spotdeploy.places import open_everywhere
-    from spotdeploy.reap import Search, reap, search
-    from spotdeploy.report.overdue import show_overdue
-    from spotdeploy.verdict import Receipt
+    from spotdeploy.cli.overdue import show_overdue
+    from spotdeploy.config.schema import Config as Whole
+    from spotdeploy.config.schema import Settings
+    from spotdeploy.phases.reap import Search, reap, search
+    from spotdeploy.project import open_everywhere
+    from spotdeploy.run.location import Location
+    from spotdeploy.run.verdict import Receipt
 
     if provider and config == DEFAULT_CONFIG and not config.exists():
         names = tuple(dict.fromkeys(provider))

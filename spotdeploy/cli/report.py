@@ -20,8 +20,8 @@ def command(
 ) -> None:
     """Show how a run ended, and where its report is."""
     from spotdeploy.cli.opening import read_settings
-    from spotdeploy.report.past import show_report
-    from spotdeploy.report.runs import find_run
+    from spotdeploy.cli.past_runs import show_report
+    from spotdeploy.report.run_store import find_run
 
     settings, _ = read_settings(config, None)
     page = show_report(find_run(settings.state, run), as_json=json, html=html, junit=junit)

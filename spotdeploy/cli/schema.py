@@ -20,10 +20,10 @@ def command(
 ) -> None:
     """Print the JSON Schema of spotdeploy.toml."""
     from spotdeploy.cli.opening import new_registry, read_settings
-    from spotdeploy.registry import Registry
-    from spotdeploy.report.data import report_schema_text
+    from spotdeploy.config.json_schema import schema_text
+    from spotdeploy.plugins import Registry
     from spotdeploy.report.event_docs import events_schema_text
-    from spotdeploy.schema import schema_text
+    from spotdeploy.report.model import report_schema_text
 
     if events or report:
         typer.echo(events_schema_text() if events else report_schema_text())

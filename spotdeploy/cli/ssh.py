@@ -21,7 +21,7 @@ def command(
     import os
 
     from spotdeploy.cli.opening import new_registry, read_settings
-    from spotdeploy.handson import open_by_hand
+    from spotdeploy.node.access import open_by_hand
 
     settings, providers = read_settings(config, provider)
     line = open_by_hand(new_registry(settings), settings, providers, node, words or [])

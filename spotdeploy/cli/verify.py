@@ -9,8 +9,8 @@ def command(
     config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False
 ) -> None:
     """Ask the checks of the nodes there are."""
-    from spotdeploy.cli.conduct import Wish, conduct
-    from spotdeploy.cycle import run_verify
+    from spotdeploy.cli.run import Wish, conduct
+    from spotdeploy.cycle.runbook import run_verify
 
     conduct(
         Wish("verify", config, provider, json), lambda session, plan, _: run_verify(session, plan)

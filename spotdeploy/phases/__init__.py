@@ -1,1 +1,1 @@
-"""The phases of a cycle, one file each; `spotdeploy.cycle` orders them."""
+"""The phases of a cycle, one file each; `spotdeploy.cycle.runbook` orders them."""

@@ -6,10 +6,10 @@ import asyncio
 from typing import Final
 
 from spotdeploy.model import Node, NodeState
-from spotdeploy.noderun import NodeRun
+from spotdeploy.node.connection import connect_until
 from spotdeploy.phases.settle import wait_for_cloud_init
-from spotdeploy.ssh import connect_until
-from spotdeploy.watch import Watch
+from spotdeploy.run.liveness import Watch
+from spotdeploy.run.node_run import NodeRun
 
 GRACE: Final = 20.0
 

@@ -9,16 +9,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from spotdeploy import runid
 from spotdeploy.errors import CapacityError, LostReplyError, ProviderError, QuotaError
 from spotdeploy.events import NodeCreated, Note, OfferTried, StepEnded, StepStarted
 from spotdeploy.labels import BATCH
-from spotdeploy.location import Location
 from spotdeploy.model import Batch, Created, Market, Node, Offer
-from spotdeploy.phases.accounts import note_accounts
-from spotdeploy.session import Session, new_batch
+from spotdeploy.phases.account import note_accounts
+from spotdeploy.run.context import Session, new_batch
+from spotdeploy.run.location import Location
+from spotdeploy.run.verdict import Refusal
+from spotdeploy.state import ids
 from spotdeploy.text import counted, plain
-from spotdeploy.verdict import Refusal
 
 LOST_REPLY_TRIES: Final = 3
 
@@ -148,7 +148,7 @@ class _Walk:
     ) -> tuple[Sequence[Node], str, bool]:
         """The nodes, why not more, and whether the whole location is to be given up."""
         session = self._session
-        token = runid.batch_token(session.run, self._provider, next(self._numbers))
+        token = ids.batch_token(session.run, self._provider, next(self._numbers))
         request = self._request
         batch = new_batch(
             session, token, count, request.user_data, request.digest, request.expires_at

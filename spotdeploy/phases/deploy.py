@@ -11,11 +11,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from spotdeploy import layout
 from spotdeploy.check import CommandResult
 from spotdeploy.errors import UnreachableError
-from spotdeploy.noderun import NodeRun
-from spotdeploy.ssh import connect_until
+from spotdeploy.node import paths
+from spotdeploy.node.connection import connect_until
+from spotdeploy.run.node_run import NodeRun
 from spotdeploy.text import plain
 
 UNIT: Final = "spotdeploy-deploy.service"
@@ -57,12 +57,12 @@ def start_script(entry: str) -> str:
 
     Starting it a second time (after a lost answer) does nothing.
     """
-    command = ["flock", "-o", _LOCK, *interpreter(f"{layout.PAYLOAD}/{entry}")]
+    command = ["flock", "-o", _LOCK, *interpreter(f"{paths.PAYLOAD}/{entry}")]
     properties = (
         f"EnvironmentFile={_ENVIRONMENT}",
-        f"WorkingDirectory={layout.PAYLOAD}",
-        f"StandardOutput=append:{layout.DEPLOYMENT_LOG}",
-        f"StandardError=append:{layout.DEPLOYMENT_LOG}",
+        f"WorkingDirectory={paths.PAYLOAD}",
+        f"StandardOutput=append:{paths.DEPLOYMENT_LOG}",
+        f"StandardError=append:{paths.DEPLOYMENT_LOG}",
         f"TimeoutStopSec={_STOP}",
     )
     launch = [
@@ -164,6 +164,6 @@ async def _why(run: NodeRun, state: Mapping[str, str]) -> str:
         how = "the node restarted before the entry ended"
     elif state.get("Result") not in ("exit-code", None):
         how = f"the entry ended by {state['Result']} ({state.get('ExecMainStatus', '?')})"
-    last = f"tail -c 2000 {layout.DEPLOYMENT_LOG} | grep -av '^[[:space:]]*$' | tail -n 1"
+    last = f"tail -c 2000 {paths.DEPLOYMENT_LOG} | grep -av '^[[:space:]]*$' | tail -n 1"
     said = plain(await _persist(run, ["sh", "-c", last]), limit=500)
     return f"{how}: {said}" if said else how

@@ -17,13 +17,13 @@ from typing import Final
 
 from spotdeploy.errors import CredentialsError, HostError, ProviderError
 from spotdeploy.events import NodeDestroyed, Note, StepEnded, StepStarted
-from spotdeploy.journal_records import Intent, JournalNode
-from spotdeploy.location import Location
 from spotdeploy.model import Node, NodeState, Resource
-from spotdeploy.phases.accounts import require_same_account
-from spotdeploy.session import Session
+from spotdeploy.phases.account import require_same_account
+from spotdeploy.run.context import Session
+from spotdeploy.run.location import Location
+from spotdeploy.run.verdict import Proof, Receipt
+from spotdeploy.state.journal_records import Intent, JournalNode
 from spotdeploy.text import counted, plain
-from spotdeploy.verdict import Proof, Receipt
 
 PROOFS: Final = 2
 

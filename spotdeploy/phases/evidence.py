@@ -14,10 +14,10 @@ import msgspec
 from spotdeploy.check import CommandResult
 from spotdeploy.errors import ProviderError, UnreachableError
 from spotdeploy.events import EvidenceKept
-from spotdeploy.inspection import Look, looks_at
 from spotdeploy.model import Node
-from spotdeploy.noderun import NodeRun
-from spotdeploy.payload import PAYLOAD
+from spotdeploy.node.diagnostics import Look, looks_at
+from spotdeploy.payload.manifest import PAYLOAD
+from spotdeploy.run.node_run import NodeRun
 from spotdeploy.text import plain
 
 LIMIT_SECONDS: Final = 60.0

@@ -10,11 +10,11 @@ import asyncio
 import secrets
 from typing import Final
 
-from spotdeploy import layout
 from spotdeploy.errors import UnreachableError
-from spotdeploy.noderun import NodeRun, one_line
+from spotdeploy.node import paths
+from spotdeploy.node.connection import connect_until
 from spotdeploy.phases.settle import wait_for_cloud_init, wait_for_systemd
-from spotdeploy.ssh import connect_until
+from spotdeploy.run.node_run import NodeRun, one_line
 from spotdeploy.text import plain
 
 GRACE: Final = 60.0
@@ -42,8 +42,8 @@ async def reboot(run: NodeRun) -> None:
 def go_down_script(word: str) -> str:
     """The script that leaves the word in both places and reboots."""
     return (
-        f"set -eu; mkdir -p /run/spotdeploy; echo {word} > {layout.BEFORE_REBOOT}; "
-        f"echo {word} > {layout.BEFORE_REBOOT_RUN}; sync {layout.BEFORE_REBOOT}; "
+        f"set -eu; mkdir -p /run/spotdeploy; echo {word} > {paths.BEFORE_REBOOT}; "
+        f"echo {word} > {paths.BEFORE_REBOOT_RUN}; sync {paths.BEFORE_REBOOT}; "
         "systemctl --no-block reboot"
     )
 
@@ -73,7 +73,7 @@ async def _come_back(run: NodeRun, limit: float) -> None:
 
 
 async def _rebooted(run: NodeRun) -> bool:
-    question = f"test -e {layout.BEFORE_REBOOT_RUN} || echo rebooted"
+    question = f"test -e {paths.BEFORE_REBOOT_RUN} || echo rebooted"
     result = await run.connection.run(["sh", "-c", question], timeout=5.0)
     return result.stdout.strip() == "rebooted"
 

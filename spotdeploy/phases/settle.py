@@ -6,7 +6,7 @@ from typing import Final
 
 from spotdeploy.errors import UnreachableError
 from spotdeploy.events import Note
-from spotdeploy.noderun import NodeRun
+from spotdeploy.run.node_run import NodeRun
 from spotdeploy.text import plain
 
 _CLOUD_INIT: Final = (

@@ -8,22 +8,22 @@ from typing import Final
 
 import asyncssh
 
-from spotdeploy import layout
-from spotdeploy.bundle import stream
 from spotdeploy.errors import UnreachableError
-from spotdeploy.noderun import NodeRun
+from spotdeploy.node import paths
+from spotdeploy.payload.archive import stream
+from spotdeploy.run.node_run import NodeRun
 from spotdeploy.text import plain
 
 _ROTATE: Final = f"""
 set -eu
 umask 077
-rm -f {layout.HOST_KEY}.new {layout.HOST_KEY}.new.pub
-ssh-keygen -q -t ed25519 -N '' -C '' -f {layout.HOST_KEY}.new
-mv {layout.HOST_KEY}.new.pub {layout.HOST_KEY}.pub
-mv {layout.HOST_KEY}.new {layout.HOST_KEY}
+rm -f {paths.HOST_KEY}.new {paths.HOST_KEY}.new.pub
+ssh-keygen -q -t ed25519 -N '' -C '' -f {paths.HOST_KEY}.new
+mv {paths.HOST_KEY}.new.pub {paths.HOST_KEY}.pub
+mv {paths.HOST_KEY}.new {paths.HOST_KEY}
 systemctl try-reload-or-restart ssh.service 2>/dev/null \\
     || systemctl try-reload-or-restart sshd.service
-cat {layout.HOST_KEY}.pub
+cat {paths.HOST_KEY}.pub
 """
 _RECEIVE: Final = Template("""
 set -eu
@@ -108,9 +108,9 @@ def _text(output: bytes | str | None) -> str:
 def receive_script(digest: str) -> str:
     """The shell script that takes the bundle on its standard input, as root."""
     return _RECEIVE.substitute(
-        root=layout.ROOT,
-        payload=layout.PAYLOAD,
-        uploaded=layout.UPLOADED,
-        manifest=layout.MANIFEST,
+        root=paths.ROOT,
+        payload=paths.PAYLOAD,
+        uploaded=paths.UPLOADED,
+        manifest=paths.MANIFEST,
         digest=shlex.quote(digest),
     )

@@ -10,9 +10,9 @@ from typing import Any, Final
 from spotdeploy.check import Check, CheckResult
 from spotdeploy.errors import UnreachableError
 from spotdeploy.events import CheckAnswered
-from spotdeploy.noderun import NodeRun
+from spotdeploy.run.node_run import NodeRun
+from spotdeploy.run.verdict import CheckOutcome
 from spotdeploy.text import plain
-from spotdeploy.verdict import CheckOutcome
 
 DETAIL_LIMIT: Final = 4000
 NAME_LIMIT: Final = 200

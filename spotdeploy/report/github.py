@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from spotdeploy.duration import spell
-from spotdeploy.report.data import RunReport
-from spotdeploy.report.findings import Finding, findings
-from spotdeploy.report.matrix import Total, matrix
+from spotdeploy.report.html.findings import Finding, findings
+from spotdeploy.report.html.matrix import Total, matrix
+from spotdeploy.report.model import RunReport
 from spotdeploy.report.story import Story
 from spotdeploy.text import plain
 

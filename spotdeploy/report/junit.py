@@ -13,7 +13,7 @@ from typing import Final
 
 from junitparser import Element, Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from spotdeploy.report.data import RunReport
+from spotdeploy.report.model import RunReport
 from spotdeploy.report.story import Lane, Story, Stretch
 
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

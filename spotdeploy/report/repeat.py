@@ -9,9 +9,9 @@ from typing import TextIO
 
 import msgspec
 
+from spotdeploy.cli.tables import table
 from spotdeploy.duration import spell
-from spotdeploy.report.data import RunReport
-from spotdeploy.report.nodes import table
+from spotdeploy.report.model import RunReport
 
 
 class Rate(msgspec.Struct, frozen=True):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from spotdeploy.cost import Span
 from spotdeploy.events import EvidenceKept, NodeDestroyed, OfferTried
+from spotdeploy.run.cost import Span
 
 UNFINISHED = "unfinished"
 """The verdict of a run whose events end before one was reached."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from spotdeploy.errors import ConfigError, HostError
-from spotdeploy.registry import BUNDLED, Registry
+from spotdeploy.plugins import BUNDLED, Registry
 
 MODULE: Final = "contract"
 """The module of a plugin's package in which its contract tests are."""

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from spotdeploy.errors import ConfigError
-from spotdeploy.registry import BUNDLED_CHECKS, PluginError, Registry
+from spotdeploy.plugins import BUNDLED_CHECKS, PluginError, Registry
 from spotdeploy.scaffold.kinds import Kind
 
 LONGEST: Final = 40

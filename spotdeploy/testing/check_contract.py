@@ -29,8 +29,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from spotdeploy import config_load
 from spotdeploy.check import Check, CheckResult, CommandResult, Connection
+from spotdeploy.config.load import decode
 from spotdeploy.errors import ConfigError, UnreachableError
 from spotdeploy.model import Node, NodeState
 from spotdeploy.testing.connection import ScriptedConnection, Server
@@ -202,7 +202,7 @@ class _EveryPort(dict[int, Server | bytes]):
 
 
 def _configured(cls: type[Check[Any]], table: dict[str, object]) -> Check[Any]:
-    return cls(config_load.decode(table, cls.Settings, "the contract"))
+    return cls(decode(table, cls.Settings, "the contract"))
 
 
 def _ask(check: Check[Any], node: Node, *connections: Connection) -> list[CheckResult]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from spotdeploy.journal import Journal
+from spotdeploy.state.journal import Journal
 from tests.report import samples
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from spotdeploy import quick
-from spotdeploy.registry import BUNDLED, Registry
+from spotdeploy.plugins import BUNDLED, Registry
 
 NEVER = ("libcloud", "asyncssh", "botocore", "jinja2", "rich", "asyncio", "pydantic", "watchfiles")
 PROPER = (

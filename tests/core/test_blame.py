@@ -13,13 +13,13 @@ from spotdeploy.check import Check, CheckResult, CheckSettings, CommandResult, C
 from spotdeploy.duration import Duration
 from spotdeploy.errors import PayloadError, UnreachableError
 from spotdeploy.model import Node, NodeState
-from spotdeploy.noderun import NodeRun
-from spotdeploy.payload import Manifest
+from spotdeploy.node.connection import NodeConnection
+from spotdeploy.payload.manifest import Manifest
 from spotdeploy.phases.deploy import UNIT, deploy
 from spotdeploy.phases.reboot import reboot
 from spotdeploy.phases.verify import verify
-from spotdeploy.session import Plan
-from spotdeploy.ssh import NodeConnection
+from spotdeploy.run.context import Plan
+from spotdeploy.run.node_run import NodeRun
 from spotdeploy.testing.clock import ManualClock
 from spotdeploy.testing.connection import ScriptedConnection
 from tests.properties import virtual

@@ -10,19 +10,19 @@ import msgspec
 import pytest
 from world import World
 
-from spotdeploy.budget import BudgetError, Ledger, check_budget, expected_cost, within_budget
-from spotdeploy.cost import Cost
-from spotdeploy.cycle import run_cycle
+from spotdeploy.cycle.budget import BudgetError, Ledger, check_budget, expected_cost, within_budget
+from spotdeploy.cycle.runbook import run_cycle
 from spotdeploy.errors import RefusedError
 from spotdeploy.events import NodeCreated, NodeDestroyed, Note, RunStarted
 from spotdeploy.model import Market, Offer
-from spotdeploy.payload import Manifest
-from spotdeploy.prepare import Prospects
-from spotdeploy.report.data import RunReport
-from spotdeploy.report.record import EVENTS, REPORT
-from spotdeploy.report.runs import RUNS
-from spotdeploy.session import Plan, Session
-from spotdeploy.verdict import Verdict
+from spotdeploy.payload.manifest import Manifest
+from spotdeploy.phases.plan import Prospects
+from spotdeploy.report.event_log import EVENTS, REPORT
+from spotdeploy.report.model import RunReport
+from spotdeploy.report.run_store import RUNS
+from spotdeploy.run.context import Plan, Session
+from spotdeploy.run.cost import Cost
+from spotdeploy.run.verdict import Verdict
 
 Worlds = Callable[..., World]
 HOUR = 3600.0

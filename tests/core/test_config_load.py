@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spotdeploy.config_load import load
+from spotdeploy.config.load import load
 from spotdeploy.errors import ConfigError
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotdeploy.cost import (
+from spotdeploy.run.cost import (
     Cost,
     Span,
     by_provider,

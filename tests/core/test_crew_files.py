@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from world import World
 
-from spotdeploy.crew import allow_files
-from spotdeploy.cycle import run_cycle
+from spotdeploy.cycle.runbook import run_cycle
+from spotdeploy.cycle.runner import allow_files
 from spotdeploy.errors import HostError
-from spotdeploy.payload import Manifest
-from spotdeploy.session import Plan
+from spotdeploy.payload.manifest import Manifest
+from spotdeploy.run.context import Plan
 
 
 @pytest.fixture(autouse=True)

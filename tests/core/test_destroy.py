@@ -11,10 +11,10 @@ import pytest
 from world import World
 
 from spotdeploy.errors import CredentialsError, LostReplyError, ProviderError, RefusedError
-from spotdeploy.journal import Journal
 from spotdeploy.model import Market, Node, NodeState, Offer
 from spotdeploy.phases.destroy import destroy
-from spotdeploy.session import new_batch
+from spotdeploy.run.context import new_batch
+from spotdeploy.state.journal import Journal
 from spotdeploy.testing.fake import faults
 from spotdeploy.testing.fake.faults import AnyFault
 from spotdeploy.testing.fake.provider import FakeProvider

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from spotdeploy.digests import RACY_NS, Digests
-from spotdeploy.payload import Manifest, build
+from spotdeploy.payload.hashes import RACY_NS, Digests
+from spotdeploy.payload.manifest import Manifest, build
 
 OLD_SECONDS = RACY_NS / 1e9 + 3
 

@@ -14,13 +14,13 @@ import pytest
 from world import World
 
 from spotdeploy.check import Check, CheckResult, CheckSettings, CommandResult, Connection
-from spotdeploy.config import Evidence
+from spotdeploy.config.schema import Evidence
 from spotdeploy.errors import ProviderError, UnreachableError
 from spotdeploy.events import EvidenceKept
-from spotdeploy.inspection import JOURNAL_LINES, LOOKS
 from spotdeploy.model import Node, NodeState
-from spotdeploy.noderun import NodeRun
-from spotdeploy.payload import Entry, Manifest
+from spotdeploy.node.connection import NodeConnection
+from spotdeploy.node.diagnostics import JOURNAL_LINES, LOOKS
+from spotdeploy.payload.manifest import Entry, Manifest
 from spotdeploy.phases import evidence
 from spotdeploy.phases.evidence import (
     CONSOLE,
@@ -32,8 +32,8 @@ from spotdeploy.phases.evidence import (
     looks,
 )
 from spotdeploy.redact import Redactor
-from spotdeploy.session import Plan
-from spotdeploy.ssh import NodeConnection
+from spotdeploy.run.context import Plan
+from spotdeploy.run.node_run import NodeRun
 from spotdeploy.testing.connection import ScriptedConnection
 
 Worlds = Callable[..., World]

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from world import World
 
-from spotdeploy import keys
-from spotdeploy.cycle import run_create, run_cycle
+from spotdeploy.cycle.runbook import run_create, run_cycle
 from spotdeploy.errors import HostError
-from spotdeploy.journal import Journal
-from spotdeploy.payload import Manifest
-from spotdeploy.session import Plan
-from spotdeploy.verdict import Verdict
+from spotdeploy.node import keys
+from spotdeploy.payload.manifest import Manifest
+from spotdeploy.run.context import Plan
+from spotdeploy.run.verdict import Verdict
+from spotdeploy.state.journal import Journal
 
 Worlds = Callable[..., World]
 PLAN = Plan(Manifest(()), ())

@@ -10,16 +10,16 @@ from world import World
 
 from spotdeploy.check import CommandResult
 from spotdeploy.errors import PayloadError
-from spotdeploy.guard import AnnouncedError, unless_lost
-from spotdeploy.location import Location
 from spotdeploy.model import Fate, FateKind
-from spotdeploy.noderun import NodeRun
-from spotdeploy.payload import Manifest
+from spotdeploy.node.connection import Dialer, NodeConnection
+from spotdeploy.payload.manifest import Manifest
 from spotdeploy.provider import SupportsInterruptionNotice
-from spotdeploy.session import Plan
-from spotdeploy.ssh import Dialer, NodeConnection
+from spotdeploy.run.context import Plan
+from spotdeploy.run.guard import AnnouncedError, unless_lost
+from spotdeploy.run.liveness import Watch
+from spotdeploy.run.location import Location
+from spotdeploy.run.node_run import NodeRun
 from spotdeploy.testing.fake.provider import FakeProvider
-from spotdeploy.watch import Watch
 
 Worlds = Callable[..., World]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from spotdeploy.errors import HostError
-from spotdeploy.journal import Journal
 from spotdeploy.model import Market, Node, NodeState, Offer
+from spotdeploy.state.journal import Journal
 
 OFFER = Offer("fake", "here", None, "small", Market.SPOT)
 
@@ -36,7 +36,7 @@ def test_an_intent_is_on_disk_before_the_call_even_if_the_process_is_killed(tmp_
     script = f"""
 import os, signal
 from pathlib import Path
-from spotdeploy.journal import Journal
+from spotdeploy.state.journal import Journal
 from spotdeploy.model import Market, Offer
 journal = Journal(Path({str(tmp_path / "journal.db")!r}))
 journal.intend("t-1", "demo", "r", Offer("fake", "here", None, "small", Market.SPOT), 3)
@@ -95,7 +95,7 @@ def test_host_keys_outlive_a_killed_process_and_intents_still_wait_for_the_disk(
     script = f"""
 import os, signal
 from pathlib import Path
-from spotdeploy.journal import Journal
+from spotdeploy.state.journal import Journal
 from spotdeploy.model import Node, NodeState
 journal = Journal(Path({str(tmp_path / "journal.db")!r}))
 node = Node(id="a", name="a", provider="fake", location="here", state=NodeState.RUNNING)

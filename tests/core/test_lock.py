@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from spotdeploy.errors import RefusedError
-from spotdeploy.lock import locked
+from spotdeploy.state.lock import locked
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from spotdeploy.lock import locked
+from spotdeploy.state.lock import locked
 with locked("demo", "cycle", Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -12,21 +12,21 @@ from typing import cast
 import pytest
 from world import World
 
-from spotdeploy import keys, layout
-from spotdeploy.bootstrap import Bootstrap
-from spotdeploy.bundle import stream
 from spotdeploy.check import CommandResult
-from spotdeploy.config import Config, Nodes
+from spotdeploy.config.schema import Config, Nodes
 from spotdeploy.errors import ConfigError, PayloadError, UnreachableError
 from spotdeploy.events import Note
 from spotdeploy.model import Node, NodeState
-from spotdeploy.noderun import NodeRun
-from spotdeploy.payload import Manifest, build
+from spotdeploy.node import keys, paths
+from spotdeploy.node.connection import NodeConnection
+from spotdeploy.node.user_data import Bootstrap
+from spotdeploy.payload.archive import stream
+from spotdeploy.payload.manifest import Manifest, build
 from spotdeploy.phases.reboot import reboot
 from spotdeploy.phases.settle import wait_for_cloud_init
 from spotdeploy.phases.ship import receive_script
-from spotdeploy.session import Plan
-from spotdeploy.ssh import NodeConnection
+from spotdeploy.run.context import Plan
+from spotdeploy.run.node_run import NodeRun
 from spotdeploy.testing.clock import ManualClock
 from spotdeploy.testing.connection import ScriptedConnection
 from tests.properties import virtual
@@ -47,7 +47,7 @@ class Rebooting(ScriptedConnection):
         super().__init__(
             {
                 "systemctl --no-block reboot": self._go,
-                f"test -e {layout.BEFORE_REBOOT_RUN}": self._ask,
+                f"test -e {paths.BEFORE_REBOOT_RUN}": self._ask,
                 **SETTLED,
             }
         )
@@ -97,7 +97,7 @@ def test_the_connection_that_dies_at_the_reboot_is_made_again_with_backoff(world
 def test_an_ssh_that_answers_before_the_reboot_is_no_proof_of_it(world: Worlds) -> None:
     line = Rebooting(cut=False, early=20)
     virtual.run(ManualClock(), reboot(new_run(world(), line)))
-    asked = [command for command in line.asked if layout.BEFORE_REBOOT_RUN in command[-1]]
+    asked = [command for command in line.asked if paths.BEFORE_REBOOT_RUN in command[-1]]
     assert len(asked) == 22, "the order, twenty answers of the node that was, and one of the new"
 
 
@@ -130,8 +130,8 @@ def node_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "node"
     root.mkdir()
     for name in ("ROOT", "PAYLOAD", "UPLOADED", "MANIFEST"):
-        path = str(getattr(layout, name)).replace("/opt", str(root), 1)
-        monkeypatch.setattr(layout, name, path)
+        path = str(getattr(paths, name)).replace("/opt", str(root), 1)
+        monkeypatch.setattr(paths, name, path)
     return root
 
 
@@ -192,7 +192,7 @@ def test_the_time_to_live_counts_from_boot_on_the_node_whatever_its_clock_says(
     script = Bootstrap("u", keys.Keys(pair, pair), 7200).script()
     lines = [line for line in script.splitlines() if line.startswith(("left=", '[ "$left"'))]
     assert len(lines) == 3
-    taken = "\n".join(lines).replace(f"$(cat {layout.STATE}/ends-at)", "$ends_at")
+    taken = "\n".join(lines).replace(f"$(cat {paths.STATE}/ends-at)", "$ends_at")
     text = CLOCK.substitute(now=now, ends_at=ends_at, lines=taken)
     done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=True)
     assert int(done.stdout) == left

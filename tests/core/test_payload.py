@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from spotdeploy.bundle import stream
 from spotdeploy.errors import ConfigError
-from spotdeploy.payload import build
+from spotdeploy.payload.archive import stream
+from spotdeploy.payload.manifest import build
 
 
 @pytest.fixture

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from world import World
 
-from spotdeploy import labels, runid
+from spotdeploy import labels
 from spotdeploy.errors import RefusedError
-from spotdeploy.lock import locked
 from spotdeploy.model import Node, NodeState, Resource
 from spotdeploy.phases.create import Request, create
-from spotdeploy.reap import GRACE, OLD, reap, search
+from spotdeploy.phases.reap import GRACE, OLD, reap, search
+from spotdeploy.state import ids
+from spotdeploy.state.lock import locked
 from spotdeploy.testing.fake import faults
 
 Worlds = Callable[..., World]
@@ -98,7 +99,7 @@ async def test_a_resource_is_overdue_when_its_run_cannot_be_alive(
 ) -> None:
     here = world()
     place = here.session.locations[0]
-    its = {labels.DEPLOYMENT: "demo", labels.RUN: runid.new_run_id(NOW - age)}
+    its = {labels.DEPLOYMENT: "demo", labels.RUN: ids.new_run_id(NOW - age)}
     its |= {} if ends is None else {labels.EXPIRES: str(int(NOW + ends))}
     disk = Resource("disk", "d-1", "fake", "here", its)
     monkeypatch.setattr(type(place.provider), "leftovers", lambda *_: [disk])

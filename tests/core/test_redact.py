@@ -10,10 +10,10 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
+from spotdeploy.config.secret import Secret
 from spotdeploy.events import Bus, Event, NodeEnded, Note
 from spotdeploy.redact import Redactor, named_secret, secret_values
-from spotdeploy.secret import Secret
-from spotdeploy.verdict import Outcome, Refusal, Verdict
+from spotdeploy.run.verdict import Outcome, Refusal, Verdict
 
 VALUE = 'pa&ss "word"/42'
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from spotdeploy.registry import Registry
-from spotdeploy.schema import build_schema, schema_text
+from spotdeploy.config.json_schema import build_schema, schema_text
+from spotdeploy.plugins import Registry
 
 
 def test_the_reference_config_is_valid_by_the_schema(repository: Path) -> None:

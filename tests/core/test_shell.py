@@ -13,10 +13,10 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from spotdeploy.commands import OUTPUT_LIMIT
 from spotdeploy.errors import UnreachableError
-from spotdeploy.shell import SHELLS
-from spotdeploy.ssh import NodeConnection
+from spotdeploy.node.connection import NodeConnection
+from spotdeploy.node.exec import OUTPUT_LIMIT
+from spotdeploy.node.shells import SHELLS
 from tests.ssh_here import Commands, LetsIn, served
 
 pytestmark = pytest.mark.enable_socket
@@ -125,7 +125,7 @@ async def test_what_does_not_end_in_time_is_ended_and_its_shell_goes_on(
 async def test_what_cannot_be_ended_costs_only_its_shell(
     held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spotdeploy.shell.GRACE", 0.0)
+    monkeypatch.setattr("spotdeploy.node.shells.GRACE", 0.0)
     stubborn = "trap '' TERM; exec setsid -w sh -c 'echo begun; exec sleep 9'"
     result = await held.connection.run(["sh", "-c", stubborn], timeout=0.3)
     assert (result.exit_code, result.stdout) == (124, "begun\n")

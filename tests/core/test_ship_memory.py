@@ -11,10 +11,10 @@ import asyncssh
 import pytest
 from world import World
 
-from spotdeploy import payload
-from spotdeploy.noderun import NodeRun
+from spotdeploy.payload.manifest import build as build_manifest
 from spotdeploy.phases import ship
-from spotdeploy.session import Plan
+from spotdeploy.run.context import Plan
+from spotdeploy.run.node_run import NodeRun
 from tests.ssh_here import NODE, Commands, LetsIn, served
 
 pytestmark = pytest.mark.enable_socket
@@ -54,7 +54,7 @@ async def test_shipping_to_several_nodes_takes_less_memory_than_the_payload_has_
         file.truncate(SIZE)
     counts = [Counts() for _ in range(NODES)]
     session = world().session
-    plan = Plan(payload.build(tree), ())
+    plan = Plan(build_manifest(tree), ())
     async with AsyncExitStack() as stack:
         ends = [
             await stack.enter_async_context(served(LetsIn(), commands=count)) for count in counts

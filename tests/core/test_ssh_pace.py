@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spotdeploy.ssh import pause_after
+from spotdeploy.node.connection import pause_after
 
 
 @pytest.mark.parametrize("ready_at", [0.85, 1.2, 5.0, 12.0])

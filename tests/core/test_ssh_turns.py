@@ -9,7 +9,7 @@ from contextlib import suppress
 import asyncssh
 import pytest
 
-from spotdeploy.ssh import NodeConnection
+from spotdeploy.node.connection import NodeConnection
 from tests.ssh_here import LetsIn, served
 
 pytestmark = pytest.mark.enable_socket

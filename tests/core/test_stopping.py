@@ -8,12 +8,12 @@ from collections.abc import Callable
 import pytest
 from world import World
 
-from spotdeploy.cycle import run_cycle, run_destroy
-from spotdeploy.payload import Manifest
-from spotdeploy.session import Plan
-from spotdeploy.stopping import to_its_end
+from spotdeploy.cycle.runbook import run_cycle, run_destroy
+from spotdeploy.payload.manifest import Manifest
+from spotdeploy.run.cancellation import to_its_end
+from spotdeploy.run.context import Plan
+from spotdeploy.run.verdict import Outcome, Verdict
 from spotdeploy.testing.fake import faults
-from spotdeploy.verdict import Outcome, Verdict
 
 Worlds = Callable[..., World]
 PLAN = Plan(Manifest(()), ())

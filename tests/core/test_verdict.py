@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spotdeploy.model import Node, NodeState
-from spotdeploy.verdict import NodeOutcome, Receipt, Refusal, Verdict, judge
+from spotdeploy.run.verdict import NodeOutcome, Receipt, Refusal, Verdict, judge
 
 CLEAN = Receipt(listings=2)
 LEAK = Receipt(left=("node x",))

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from world import World
 
+from spotdeploy.run.liveness import Watch
 from spotdeploy.testing.fake import faults
-from spotdeploy.watch import Watch
 
 Worlds = Callable[..., World]
 

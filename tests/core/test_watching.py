@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spotdeploy.watching import fingerprint, until_changed
+from spotdeploy.cli.file_watch import fingerprint, until_changed
 
 
 @pytest.fixture

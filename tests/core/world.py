@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from spotdeploy.config import Config, Nodes, Settings, Timeouts
+from spotdeploy.config.schema import Config, Nodes, Settings, Timeouts
 from spotdeploy.duration import Duration
 from spotdeploy.events import Bus, Event
-from spotdeploy.journal import Journal
-from spotdeploy.location import Location
 from spotdeploy.model import MarketPolicy, Offer
 from spotdeploy.phases.create import Creation, Request, create
 from spotdeploy.phases.destroy import destroy
-from spotdeploy.session import Session
+from spotdeploy.run.context import Session
+from spotdeploy.run.location import Location
+from spotdeploy.run.verdict import Receipt
+from spotdeploy.state.journal import Journal
 from spotdeploy.testing.fake.cloud import FakeCloud
 from spotdeploy.testing.fake.config import FakeConfig
 from spotdeploy.testing.fake.faults import AnyFault
 from spotdeploy.testing.fake.provider import FakeProvider
-from spotdeploy.verdict import Receipt
 
 
 class _Ears:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from spotdeploy import config_load
 from spotdeploy.check import Check, CommandResult
+from spotdeploy.config.load import decode
 from spotdeploy.model import Node, NodeState
-from spotdeploy.registry import Registry
+from spotdeploy.plugins import Registry
 from spotdeploy.testing import ScriptedConnection
 
 NODE = Node("n-1", "node-1", "fake", "here", NodeState.RUNNING)
@@ -56,7 +56,7 @@ def test_every_table_of_a_check_is_one_that_the_check_takes(
     ]
     assert len(tables) > 10
     for page, table in tables:
-        config_load.decode(table, known[table["type"]].Settings, page)
+        decode(table, known[table["type"]].Settings, page)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_every_table_of_a_check_is_one_that_the_check_takes(
 def test_the_check_of_one_file_answers_as_its_page_says(
     readings: type[Check[Any]], answer: CommandResult, ok: bool, detail: str
 ) -> None:
-    settings = config_load.decode({"type": "readings", "at_least": 5}, readings.Settings, "docs")
+    settings = decode({"type": "readings", "at_least": 5}, readings.Settings, "docs")
     connection = ScriptedConnection({"^wc ": answer})
     result = asyncio.run(readings(settings).run(NODE, connection))
     assert (result.ok, result.detail) == (ok, detail)

@@ -11,9 +11,9 @@ import pytest
 
 from docs.generate.cli import real_help, words
 from docs.generate.pages import pages
-from spotdeploy.attributes import attribute_docs
-from spotdeploy.registry import Registry
-from spotdeploy.schema import build_schema
+from spotdeploy.config.attribute_docs import attribute_docs
+from spotdeploy.config.json_schema import build_schema
+from spotdeploy.plugins import Registry
 
 
 @pytest.fixture(scope="module")

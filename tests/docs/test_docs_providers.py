@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from spotdeploy.config_load import decode
+from spotdeploy.config.load import decode
 from spotdeploy_local.config import LocalConfig
 
 SECTIONS = ("What to set up once", "Configuration", "What is created",

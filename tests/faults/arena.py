@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
+from spotdeploy.run.verdict import Verdict
 from spotdeploy.testing import FakeCloud
 from spotdeploy.testing.fake.store import FileStore
-from spotdeploy.verdict import Verdict
 from tests.cycles.project import Project
 from tests.faults.launching import How
 

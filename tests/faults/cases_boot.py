@@ -11,8 +11,8 @@ from functools import partial
 
 import asyncssh
 
-from spotdeploy import layout
-from spotdeploy.verdict import Verdict
+from spotdeploy.node import paths
+from spotdeploy.run.verdict import Verdict
 from spotdeploy_local.cgroups import Groups
 from tests.cycles.project import Done, Running, eventually
 from tests.faults import local, machine_labs
@@ -52,8 +52,8 @@ MASKED: Mapping[str, bytes] = {
 def _other_key() -> Mapping[str, bytes]:
     key = asyncssh.generate_private_key("ssh-ed25519")
     return {
-        layout.HOST_KEY: key.export_private_key(),
-        f"{layout.HOST_KEY}.pub": key.export_public_key(),
+        paths.HOST_KEY: key.export_private_key(),
+        f"{paths.HOST_KEY}.pub": key.export_public_key(),
     }
 
 

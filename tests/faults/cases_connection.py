@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from spotdeploy import layout
-from spotdeploy.verdict import Verdict
+from spotdeploy.node import paths
+from spotdeploy.run.verdict import Verdict
 from tests.cycles.project import Done, Running
 from tests.faults.case import Case, Family
 from tests.faults.local import LocalArena, local_case
@@ -69,8 +69,8 @@ def _cut_upload(arena: LocalArena) -> Done:
     """Half an upload must never become the payload."""
     arena.upload_much()
     done = troubled(arena, uploading, lambda _: arena.cut_ssh(), "--keep", "always")
-    assert not arena.on_disk(layout.PAYLOAD).exists()
-    assert not arena.on_disk(layout.MANIFEST).exists()
+    assert not arena.on_disk(paths.PAYLOAD).exists()
+    assert not arena.on_disk(paths.MANIFEST).exists()
     return done
 
 

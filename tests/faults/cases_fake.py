@@ -16,9 +16,9 @@ from typing import get_args
 import pytest
 
 from spotdeploy.model import Market
+from spotdeploy.run.verdict import Verdict
 from spotdeploy.testing.fake import faults
 from spotdeploy.testing.fake.faults import AnyFault, Call, Ending
-from spotdeploy.verdict import Verdict
 from tests.cycles.project import Done
 from tests.faults.arena import IMPATIENT, FakeArena
 from tests.faults.case import Case, Family, Play
@@ -38,7 +38,9 @@ CALLS: tuple[Call, ...] = (
 BEFORE_CREATE = 5
 """Calls before create."""
 EVERY: tuple[Ending, ...] = get_args(Ending)
-HURRIED = How(constants={"spotdeploy.location:PATIENCE": 4.0, "spotdeploy.phases.boot:GRACE": 1.0})
+HURRIED = How(
+    constants={"spotdeploy.run.location:PATIENCE": 4.0, "spotdeploy.phases.boot:GRACE": 1.0}
+)
 """Throttling is waited out for less than two minutes, and a late boot for less than 20 seconds."""
 PLACES = {"locations": ["here", "there"]}
 

@@ -17,8 +17,8 @@ from types import TracebackType
 import pytest
 from msgspec.structs import replace
 
+from spotdeploy.run.verdict import Verdict
 from spotdeploy.testing.fake import faults
-from spotdeploy.verdict import Verdict
 from tests.cycles.project import Done
 from tests.faults.arena import FakeArena
 from tests.faults.case import REFUSED, Case, Family

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from spotdeploy.verdict import Verdict
+from spotdeploy.run.verdict import Verdict
 from tests.cycles.project import Project
 from tests.faults.arena import Arena
 from tests.faults.launching import How, launcher
@@ -33,7 +33,7 @@ def waits(name: str, more: Mapping[str, float]) -> dict[str, float]:
     """The constants that say how long a command on this cloud waits, and `more` of them."""
     return {
         "spotdeploy.provider:Provider.poll_seconds": 0.25,
-        "spotdeploy.location:PATIENCE": PATIENCE,
+        "spotdeploy.run.location:PATIENCE": PATIENCE,
         "spotdeploy.phases.boot:GRACE": 1.0,
         f"spotdeploy_{name}.provider:{name.title()}Provider.settle_seconds": SETTLE,
         **more,

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from spotdeploy.journal import Journal
+from spotdeploy.state.journal import Journal
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCRIPT = """

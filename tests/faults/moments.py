@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from signal import Signals
 
-from spotdeploy import layout
+from spotdeploy.node import paths
 from tests.cycles.project import Done, Running, eventually
 from tests.faults.nodes import NodeArena
 
@@ -51,20 +51,20 @@ def shipping(arena: NodeArena, running: Running) -> None:
 def uploading(arena: NodeArena, running: Running) -> None:
     """While the payload is on its way; it must be large."""
     shipping(arena, running)
-    big = arena.on_disk(f"{layout.ROOT}/incoming/payload/big.bin")
+    big = arena.on_disk(f"{paths.ROOT}/incoming/payload/big.bin")
     eventually(big.exists, "the upload is under way")
 
 
 def deploying(arena: NodeArena, running: Running) -> None:
     """When the payload's entry runs."""
     running.until('"phase":"deploy"')
-    eventually(arena.on_disk(layout.DEPLOYMENT_LOG).exists, "the entry runs")
+    eventually(arena.on_disk(paths.DEPLOYMENT_LOG).exists, "the entry runs")
 
 
 def rebooting(arena: NodeArena, running: Running) -> None:
     """When the node was told to reboot."""
     running.until('"phase":"reboot"')
-    eventually(arena.on_disk(layout.BEFORE_REBOOT).exists, "the reboot was asked for")
+    eventually(arena.on_disk(paths.BEFORE_REBOOT).exists, "the reboot was asked for")
 
 
 def verifying(arena: NodeArena, running: Running) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from spotdeploy import keys, labels
-from spotdeploy.bootstrap import Bootstrap
+from spotdeploy import labels
 from spotdeploy.model import Batch, Node, Offer
+from spotdeploy.node import keys
+from spotdeploy.node.user_data import Bootstrap
 from spotdeploy.provider import Provider
 from tests.labs.site import CloudLab
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spotdeploy.config_load import decode
+from spotdeploy.config.load import decode
 from spotdeploy.model import FateKind, Market, NodeState, Offer
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.provider import AzureProvider

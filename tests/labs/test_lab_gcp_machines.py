@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spotdeploy.config_load import decode
+from spotdeploy.config.load import decode
 from spotdeploy.model import FateKind, Market, NodeState, Offer
 from spotdeploy_gcp.config import GcpConfig
 from spotdeploy_gcp.provider import GcpProvider

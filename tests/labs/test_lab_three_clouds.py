@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from spotdeploy.report.matrix import matrix
-from spotdeploy.report.runs import read_story
+from spotdeploy.report.html.matrix import matrix
+from spotdeploy.report.run_store import read_story
 from spotdeploy_local.engine import Engine
 from tests.labs import aws, azure, gcp
 from tests.labs.azure.faults import ALLOCATION

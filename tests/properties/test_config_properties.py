@@ -15,8 +15,8 @@ import tomli_w
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from spotdeploy.config import Config
-from spotdeploy.config_load import load
+from spotdeploy.config.load import load
+from spotdeploy.config.schema import Config
 from spotdeploy.duration import Duration
 from spotdeploy.errors import ConfigError
 from tests.properties.effort import USUAL

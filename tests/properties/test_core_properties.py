@@ -13,17 +13,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from spotdeploy import cycle
-from spotdeploy.config import Keep
+from spotdeploy.config.schema import Keep
+from spotdeploy.cycle import runbook
 from spotdeploy.errors import PayloadError, SpotdeployError, UnreachableError
-from spotdeploy.noderun import NodeRun
-from spotdeploy.payload import Manifest
+from spotdeploy.payload.manifest import Manifest
 from spotdeploy.phases.destroy import PROOFS, destroy
-from spotdeploy.session import Plan, Session
+from spotdeploy.run.context import Plan, Session
+from spotdeploy.run.liveness import Watch
+from spotdeploy.run.node_run import NodeRun
+from spotdeploy.run.verdict import Outcome, Receipt, Verdict
 from spotdeploy.testing.fake import faults
 from spotdeploy.testing.fake.faults import AnyFault
-from spotdeploy.verdict import Outcome, Receipt, Verdict
-from spotdeploy.watch import Watch
 from tests.properties.effort import MANY
 from tests.properties.world_of_faults import SCRIPTS, SETTLE, KilledError, World
 
@@ -43,7 +43,7 @@ WORLDS = st.fixed_dictionaries(
 
 @pytest.fixture(autouse=True)
 def _journey(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cycle, "_through_verify", _go)
+    monkeypatch.setattr(runbook, "_through_verify", _go)
 
 
 STORY: list[tuple[float, str]] = []
@@ -80,7 +80,7 @@ def folders() -> Iterator[Callable[[], Path]]:
 
 def whole_cycle(keep: Keep, stop_after: float | None) -> Callable[[Session], Awaitable[Any]]:
     async def work(session: Session) -> Outcome:
-        task = asyncio.ensure_future(cycle.run_cycle(session, PLAN, keep))
+        task = asyncio.ensure_future(runbook.run_cycle(session, PLAN, keep))
         if stop_after is not None:
             asyncio.get_running_loop().call_later(stop_after, task.cancel)
         try:

@@ -22,6 +22,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spotdeploy.check import Check, CheckResult, CheckSettings, CommandResult, Connection
+from spotdeploy.cli.live import LiveScreen
+from spotdeploy.cli.looks import show_looks
+from spotdeploy.cli.screen import PlainScreen, Screen
 from spotdeploy.events import (
     Bus,
     CheckAnswered,
@@ -36,19 +39,16 @@ from spotdeploy.events import (
     RunEnded,
     RunStarted,
 )
-from spotdeploy.inspection import LOOKS
 from spotdeploy.model import Node, NodeState
+from spotdeploy.node.diagnostics import LOOKS
 from spotdeploy.phases.evidence import INDEX, Item
 from spotdeploy.redact import Redactor
 from spotdeploy.report import github
-from spotdeploy.report.live import LiveScreen
-from spotdeploy.report.looks import show_looks
-from spotdeploy.report.record import EVENTS, JUNIT, PAGE, REPORT, EventLog
-from spotdeploy.report.runs import read_report, read_story
-from spotdeploy.report.screen import PlainScreen, Screen
-from spotdeploy.report.write import write_reports
+from spotdeploy.report.event_log import EVENTS, JUNIT, PAGE, REPORT, EventLog
+from spotdeploy.report.run_store import read_report, read_story
+from spotdeploy.report.writer import write_reports
+from spotdeploy.run.verdict import CheckOutcome, NodeOutcome, Outcome, Refusal, Verdict
 from spotdeploy.text import below, plain
-from spotdeploy.verdict import CheckOutcome, NodeOutcome, Outcome, Refusal, Verdict
 from tests.properties.effort import FEW, USUAL
 
 NASTY = (

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from spotdeploy.errors import HostError
-from spotdeploy.journal import VERSION, Journal
 from spotdeploy.model import Market, Node, NodeState, Offer
 from spotdeploy.phases.destroy import destroy
-from spotdeploy.verdict import Receipt
+from spotdeploy.run.verdict import Receipt
+from spotdeploy.state.journal import VERSION, Journal
 from tests.properties.effort import FEW, USUAL
 from tests.properties.world_of_faults import World
 

@@ -19,11 +19,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from spotdeploy import digests as digests_module
-from spotdeploy.bundle import stream
-from spotdeploy.digests import Digests
 from spotdeploy.errors import ConfigError
-from spotdeploy.payload import IGNORED, Manifest, build
+from spotdeploy.payload import hashes as digests_module
+from spotdeploy.payload.archive import stream
+from spotdeploy.payload.hashes import Digests
+from spotdeploy.payload.manifest import IGNORED, Manifest, build
 from spotdeploy.phases.ship import receive_script
 from tests.properties.effort import FEW, USUAL
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotdeploy.model import Node, NodeState
-from spotdeploy.verdict import NodeOutcome, Receipt, Refusal, Verdict, judge
+from spotdeploy.run.verdict import NodeOutcome, Receipt, Refusal, Verdict, judge
 from tests.properties.effort import USUAL
 
 RANK = {0: 0, 1: 1, 3: 2, 130: 3, 4: 4}

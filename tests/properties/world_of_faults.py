@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Final
 
 from hypothesis import strategies as st
 
-from spotdeploy.config import Config, Keep, Nodes, Settings, Timeouts
+from spotdeploy.config.schema import Config, Keep, Nodes, Settings, Timeouts
 from spotdeploy.duration import Duration
 from spotdeploy.events import Bus
-from spotdeploy.journal import Journal
-from spotdeploy.location import Location
 from spotdeploy.model import Batch, Market, MarketPolicy, Offer
-from spotdeploy.session import Session
+from spotdeploy.run.context import Session
+from spotdeploy.run.location import Location
+from spotdeploy.state.journal import Journal
 from spotdeploy.testing.clock import ManualClock
 from spotdeploy.testing.fake import faults
 from spotdeploy.testing.fake.cloud import FakeCloud

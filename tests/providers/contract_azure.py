@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from spotdeploy.config_load import decode
+from spotdeploy.config.load import decode
 from spotdeploy.testing import Facts, ManualClock, Powers, ProviderContract
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.nodes import node_id

@@ -26,7 +26,7 @@ from spotdeploy.events import (
     StepStarted,
 )
 from spotdeploy.phases.evidence import INDEX, Item
-from spotdeploy.report.record import EventLog
+from spotdeploy.report.event_log import EventLog
 
 CHECKS = (
     "systemd bacalhau.service, sensor-generator.service", "http :8081/health",

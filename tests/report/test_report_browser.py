@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from spotdeploy.report.record import PAGE
-from spotdeploy.report.write import write_reports
+from spotdeploy.report.event_log import PAGE
+from spotdeploy.report.writer import write_reports
 from tests.report import samples
 
 pytestmark = pytest.mark.browser

@@ -13,9 +13,9 @@ import yaml
 
 from spotdeploy.events import Note
 from spotdeploy.report import github
-from spotdeploy.report.data import compose
-from spotdeploy.report.findings import findings
-from spotdeploy.report.runs import read_story
+from spotdeploy.report.html.findings import findings
+from spotdeploy.report.model import compose
+from spotdeploy.report.run_store import read_story
 from spotdeploy.report.telling import tell
 from tests.report import samples
 

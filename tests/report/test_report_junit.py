@@ -17,8 +17,8 @@ import xmlschema
 from junitparser import JUnitXml
 
 from spotdeploy.report import junit
-from spotdeploy.report.data import compose
-from spotdeploy.report.runs import read_story
+from spotdeploy.report.model import compose
+from spotdeploy.report.run_store import read_story
 from spotdeploy.report.telling import tell
 from tests.report import samples
 from tests.sdist import unpacked

@@ -6,8 +6,8 @@ import io
 
 import pytest
 
+from spotdeploy.cli.live import LiveScreen
 from spotdeploy.events import NodeCreated, Note
-from spotdeploy.report.live import LiveScreen
 
 
 class _Terminal(io.StringIO):

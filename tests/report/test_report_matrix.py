@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 from spotdeploy.events import CheckAnswered, NodeCreated, NodeEnded, RunStarted
-from spotdeploy.report.findings import BUDGET, TAIL, findings
-from spotdeploy.report.matrix import BAD, GOOD, OPEN, UNASKED, matrix
-from spotdeploy.report.runs import read_story
+from spotdeploy.report.html.findings import BUDGET, TAIL, findings
+from spotdeploy.report.html.matrix import BAD, GOOD, OPEN, UNASKED, matrix
+from spotdeploy.report.run_store import read_story
 from spotdeploy.report.telling import tell
 from tests.report import samples
 

@@ -16,11 +16,11 @@ import pytest
 
 from spotdeploy.events import NodeCreated, NodeEnded, RunEnded
 from spotdeploy.model import Node, NodeState
-from spotdeploy.report.data import compose
-from spotdeploy.report.page import render
-from spotdeploy.report.runs import read_story
+from spotdeploy.report.html.page import render
+from spotdeploy.report.model import compose
+from spotdeploy.report.run_store import read_story
 from spotdeploy.report.telling import tell
-from spotdeploy.verdict import Outcome, Receipt, Verdict
+from spotdeploy.run.verdict import Outcome, Receipt, Verdict
 from tests.report import samples
 
 VOID = {"meta", "br", "link", "img", "input", "hr", "wbr"}

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spotdeploy.cli.past_runs import show_history, show_report
 from spotdeploy.errors import HostError
-from spotdeploy.journal import Journal
-from spotdeploy.report.data import RunReport, compose
-from spotdeploy.report.diff import compare, show_difference
-from spotdeploy.report.past import show_history, show_report
-from spotdeploy.report.record import JUNIT, PAGE, REPORT
+from spotdeploy.report.compare import compare, show_difference
+from spotdeploy.report.event_log import JUNIT, PAGE, REPORT
+from spotdeploy.report.model import RunReport, compose
 from spotdeploy.report.repeat import percentiles, rate, show_repetition, summarize
 from spotdeploy.report.telling import tell
-from spotdeploy.report.write import write_reports
+from spotdeploy.report.writer import write_reports
+from spotdeploy.state.journal import Journal
 from tests.report import samples
 
 Out = pytest.CaptureFixture[str]

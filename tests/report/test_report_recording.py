@@ -11,11 +11,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from spotdeploy.cli.recording import recording
 from spotdeploy.errors import CapacityError, HostError
 from spotdeploy.events import AnyEvent, Note, RunEnded
 from spotdeploy.redact import Redactor
 from spotdeploy.report.event_docs import events_markdown, events_schema
-from spotdeploy.report.record import (
+from spotdeploy.report.event_log import (
     EVENTS,
     JUNIT,
     PAGE,
@@ -24,9 +25,8 @@ from spotdeploy.report.record import (
     EventStream,
     event_stream,
 )
-from spotdeploy.report.recording import recording
-from spotdeploy.report.runs import RUNS, read_story
-from spotdeploy.report.write import write_reports
+from spotdeploy.report.run_store import RUNS, read_story
+from spotdeploy.report.writer import write_reports
 from tests.report import samples
 
 ALL = {EVENTS, REPORT, JUNIT, PAGE}

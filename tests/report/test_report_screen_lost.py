@@ -7,7 +7,7 @@ from io import StringIO
 
 import pytest
 
-from spotdeploy.report.screen import PlainScreen
+from spotdeploy.cli.screen import PlainScreen
 
 
 class Lost(StringIO):

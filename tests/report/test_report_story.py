@@ -10,12 +10,12 @@ import pytest
 from spotdeploy.errors import RefusedError
 from spotdeploy.events import CheckAnswered, NodeCreated, NodeEnded, Note, PhaseStarted, RunStarted
 from spotdeploy.model import Node, NodeState
-from spotdeploy.report.data import RunReport, compose
-from spotdeploy.report.record import EVENTS, REPORT
-from spotdeploy.report.runs import find_run, read_events, read_report, read_story
+from spotdeploy.report.event_log import EVENTS, REPORT
+from spotdeploy.report.model import RunReport, compose
+from spotdeploy.report.run_store import find_run, read_events, read_report, read_story
 from spotdeploy.report.story import UNFINISHED, paid
 from spotdeploy.report.telling import tell
-from spotdeploy.verdict import Outcome, Receipt, Verdict
+from spotdeploy.run.verdict import Outcome, Receipt, Verdict
 from tests.report import samples
 
 START = RunStarted(

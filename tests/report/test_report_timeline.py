@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from spotdeploy.events import RunStarted
-from spotdeploy.report.runs import read_story
-from spotdeploy.report.telling import tell
-from spotdeploy.report.timeline import (
+from spotdeploy.report.html.timeline import (
     ALONE,
     LABEL,
     LEFT,
@@ -20,6 +18,8 @@ from spotdeploy.report.timeline import (
     shorten,
     thin_picture,
 )
+from spotdeploy.report.run_store import read_story
+from spotdeploy.report.telling import tell
 from tests.report import samples
 
 MANY = ("aws", "gcp", "azure")

@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from spotdeploy import config_load, labels
+from spotdeploy import labels
+from spotdeploy.config.load import decode
 from spotdeploy.errors import CapacityError, ConfigError
 from spotdeploy.model import Batch, Market, Offer
 from spotdeploy.testing import FakeConfig, FakeProvider
@@ -107,7 +108,7 @@ def test_faults_can_be_written_in_toml() -> None:
             {"kind": "interruption-at", "call": "nodes", "at": 4, "ending": "preempted"},
         ]
     }
-    assert config_load.decode(table, FakeConfig, "spotdeploy.toml").faults == (
+    assert decode(table, FakeConfig, "spotdeploy.toml").faults == (
         faults.LateCreate(seconds=2.5, zone="b"),
         faults.InterruptionAt(call="nodes", at=4, ending="preempted"),
     )
@@ -126,7 +127,7 @@ def test_a_fault_that_is_misspelt_is_an_error_with_its_place(
     fault: dict[str, object], words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words) as error:
-        config_load.decode({"faults": [fault]}, FakeConfig, "spotdeploy.toml", "provider.fake")
+        decode({"faults": [fault]}, FakeConfig, "spotdeploy.toml", "provider.fake")
     assert "provider.fake.faults[0]" in error.value.message
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from spotdeploy import testing
-from spotdeploy.registry import Registry
+from spotdeploy.plugins import Registry
 from spotdeploy.testing import FakeCloud, FakeProvider, ManualClock, ScriptedConnection
 
 HEAVY = {"asyncssh", "asyncio", "botocore", "libcloud", "msgspec", "filelock", "typer"}

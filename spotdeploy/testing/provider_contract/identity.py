@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from spotdeploy import config_load
+from spotdeploy.config.load import decode
 from spotdeploy.errors import ConfigError
 from spotdeploy.provider import Provider, ProviderConfig
 from spotdeploy.testing.construction import Construction, observe_construction
@@ -39,7 +39,7 @@ class Identity(LabFixtures):
     ) -> None:
         assert type(config) is provider_class.Config
         with pytest.raises(ConfigError, match="surely_no_such_key"):
-            config_load.decode({"surely_no_such_key": 1}, provider_class.Config, "the contract")
+            decode({"surely_no_such_key": 1}, provider_class.Config, "the contract")
 
     def test_the_limits_of_the_class_are_numbers_that_make_sense(
         self, provider_class: type[Provider[Any]], config: ProviderConfig

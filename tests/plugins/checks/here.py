@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from spotdeploy import config_load
 from spotdeploy.check import Check, CheckResult, CommandResult, Connection
+from spotdeploy.config.load import decode
 from spotdeploy.errors import ConfigError
 from spotdeploy.model import Node, NodeState
-from spotdeploy.payload import Manifest
+from spotdeploy.payload.manifest import Manifest
 
 C = TypeVar("C", bound=Check[Any])
 NODE = Node("n-1", "node-1", "fake", "here", NodeState.RUNNING, address="127.0.0.1")
@@ -82,7 +82,7 @@ class Here(Connection):
 def configured(cls: type[C], **keys: object) -> C:
     """A check as it is made from a `[[checks]]` table."""
     table = {"type": cls.kind, **keys}
-    return cls(config_load.decode(table, cls.Settings, "spotdeploy.toml", "checks[0]"))
+    return cls(decode(table, cls.Settings, "spotdeploy.toml", "checks[0]"))
 
 
 def refusal(cls: type[Check[Any]], **keys: object) -> str:

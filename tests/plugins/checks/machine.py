@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spotdeploy import keys, payload
-from spotdeploy.bootstrap import Bootstrap
-from spotdeploy.bundle import stream
 from spotdeploy.check import Check, CheckResult
 from spotdeploy.errors import UnreachableError
 from spotdeploy.model import Node
+from spotdeploy.node import keys
+from spotdeploy.node.connection import Dialer, NodeConnection, connect_until
+from spotdeploy.node.user_data import Bootstrap
+from spotdeploy.payload.archive import stream
+from spotdeploy.payload.manifest import Manifest
+from spotdeploy.payload.manifest import build as build_manifest
 from spotdeploy.phases.reboot import go_down_script
 from spotdeploy.phases.ship import receive_script
-from spotdeploy.ssh import Dialer, NodeConnection, connect_until
 from spotdeploy_local import words
 from spotdeploy_local.config import LocalConfig
 from spotdeploy_local.engine import MachineSpec
@@ -121,7 +123,7 @@ async def booted(folder: Path) -> AsyncIterator[RealNode]:
         await asyncio.to_thread(engine.destroy, [node.id])
 
 
-def _manifest(folder: Path) -> payload.Manifest:
+def _manifest(folder: Path) -> Manifest:
     tree, uploads = folder / "tree", folder / "uploads"
     (tree / "conf").mkdir(parents=True)
     uploads.mkdir()
@@ -129,4 +131,4 @@ def _manifest(folder: Path) -> payload.Manifest:
     (tree / "run.sh").write_text("#!/bin/sh\n")
     (tree / "run.sh").chmod(0o755)
     (uploads / "tool").write_bytes(bytes(4096))
-    return payload.build(tree, [uploads])
+    return build_manifest(tree, [uploads])

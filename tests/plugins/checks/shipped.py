@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from spotdeploy import payload
-from spotdeploy.bundle import stream
 from spotdeploy.check import CheckResult
 from spotdeploy.model import Node, NodeState
+from spotdeploy.payload.archive import stream
+from spotdeploy.payload.manifest import build as build_manifest
 from spotdeploy.phases.ship import receive_script
 from spotdeploy_checks.payload import PayloadCheck
 from tests.plugins.checks.here import Here, configured
@@ -92,7 +92,7 @@ async def ship(folder: Path, fill: Callable[[Path, Path], None]) -> ShippedNode:
     for each in (tree, uploads, root / "bin"):
         each.mkdir(parents=True)
     fill(tree, uploads)
-    manifest = payload.build(tree, [uploads])
+    manifest = build_manifest(tree, [uploads])
     node = ShippedNode(root, Here(root=root, manifest=manifest), {})
     node.labels = {"spotdeploy-digest": manifest.digest[:32]}
     script = ["sh", "-c", receive_script(manifest.digest)]

@@ -9,7 +9,7 @@ import asyncssh
 import pytest
 
 from spotdeploy.check import Check, CheckResult
-from spotdeploy.ssh import NodeConnection
+from spotdeploy.node.connection import NodeConnection
 from spotdeploy_checks.http import HttpCheck
 from spotdeploy_checks.tcp import TcpCheck
 from tests.plugins.checks.here import NODE, configured, greets, serving

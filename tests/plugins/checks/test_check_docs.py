@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from spotdeploy import config_load
 from spotdeploy.check import Check, CheckSettings
+from spotdeploy.config.load import decode
 from spotdeploy.duration import Duration
 from spotdeploy_checks import spotdeploy_register_checks
 
@@ -75,7 +75,7 @@ def test_each_example_works(sections: dict[str, str], kind: str) -> None:
     (table,) = tomllib.loads(example)["checks"]
     cls = CHECKS[kind]
     assert table["type"] == kind
-    assert cls(config_load.decode(table, cls.Settings, "checks.md")).name
+    assert cls(decode(table, cls.Settings, "checks.md")).name
 
 
 def test_every_link_on_the_page_leads_somewhere(repository: Path) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from spotdeploy import config_load
 from spotdeploy.check import Check, CheckResult, CommandResult, Connection
-from spotdeploy.payload import Entry, Manifest
+from spotdeploy.config.load import decode
+from spotdeploy.payload.manifest import Entry, Manifest
 from spotdeploy.testing import CheckContract, ScriptedConnection
 from spotdeploy_checks import goss_answer
 from spotdeploy_checks.goss import GossCheck, command
@@ -73,9 +73,7 @@ def check(folder: Path, **keys: object) -> GossCheck:
     """A check as it is made from a spotdeploy.toml in this folder, with its goss file."""
     (folder / "goss.yaml").write_text(FILE)
     table = {"type": "goss", "file": "goss.yaml", **keys}
-    return GossCheck(
-        config_load.decode(table, GossCheck.Settings, "spotdeploy.toml", "checks[0]"), folder
-    )
+    return GossCheck(decode(table, GossCheck.Settings, "spotdeploy.toml", "checks[0]"), folder)
 
 
 async def asked(folder: Path, said: str, code: int = 0, **keys: object) -> CheckResult:

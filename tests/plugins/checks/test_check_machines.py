@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from spotdeploy.check import CheckResult
-from spotdeploy.commands import CLOSING, GRACE
 from spotdeploy.errors import UnreachableError
+from spotdeploy.node.exec import CLOSING, GRACE
 from spotdeploy_checks.http import HttpCheck
 from spotdeploy_checks.log import LogCheck
 from spotdeploy_checks.payload import PayloadCheck

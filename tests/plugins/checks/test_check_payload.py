@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from spotdeploy import payload
 from spotdeploy.check import Check, CommandResult, Connection
 from spotdeploy.model import Node, NodeState
-from spotdeploy.payload import Manifest
+from spotdeploy.payload.manifest import Manifest
+from spotdeploy.payload.manifest import build as build_manifest
 from spotdeploy.testing import CheckContract, ScriptedConnection
 from spotdeploy_checks import drift
 from spotdeploy_checks.payload import PayloadCheck, version
@@ -243,7 +243,7 @@ async def test_a_tree_that_changed_since_makes_the_node_stale(
     node: ShippedNode, tmp_path: Path
 ) -> None:
     (tmp_path / "tree/empty").write_text("edited here")
-    was, now = node.here.manifest, payload.build(tmp_path / "tree", [tmp_path / "uploads"])
+    was, now = node.here.manifest, build_manifest(tmp_path / "tree", [tmp_path / "uploads"])
     node.here.manifest = now
     result = await node.check()
     assert (result.ok, result.final) == (False, True)
@@ -257,7 +257,7 @@ async def test_a_node_that_was_updated_in_place_to_the_new_tree_is_drift(
     node: ShippedNode, tmp_path: Path
 ) -> None:
     (tmp_path / "tree/empty").write_text("edited here")
-    node.here.manifest = payload.build(tmp_path / "tree", [tmp_path / "uploads"])
+    node.here.manifest = build_manifest(tmp_path / "tree", [tmp_path / "uploads"])
     shutil.copy(tmp_path / "tree/empty", node.payload / "empty")
     (node.root / "opt/spotdeploy/manifest").write_text(node.here.manifest.text)
     result = await node.check()

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from spotdeploy import config_load
 from spotdeploy.check import Check, CheckResult, CommandResult, Connection
+from spotdeploy.config.load import decode
 from spotdeploy.errors import UnreachableError
 from spotdeploy.model import Node
-from spotdeploy.payload import Manifest
+from spotdeploy.payload.manifest import Manifest
 from spotdeploy.testing import CheckContract, ScriptedConnection
 from spotdeploy_checks import testinfra
 from spotdeploy_checks.testinfra import InfraTestCheck
@@ -28,7 +28,7 @@ READY = 'def test_ready(host):\n    assert host.run("ask-if-ready").stdout == "y
 def check(folder: Path, *files: str, **keys: object) -> InfraTestCheck:
     """A check as it is made from a spotdeploy.toml in this folder."""
     table = {"type": "testinfra", "files": files, **keys}
-    settings = config_load.decode(table, InfraTestCheck.Settings, "spotdeploy.toml", "checks[0]")
+    settings = decode(table, InfraTestCheck.Settings, "spotdeploy.toml", "checks[0]")
     return InfraTestCheck(settings, folder)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from spotdeploy import labels
-from spotdeploy.config_load import decode
+from spotdeploy.config.load import decode
 from spotdeploy.model import Batch, Market, Offer
 from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.provider import AwsProvider

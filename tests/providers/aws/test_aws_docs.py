@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from spotdeploy.config_load import decode
+from spotdeploy.config.load import decode
 from spotdeploy_aws.actions import Action
 from spotdeploy_aws.config import AwsConfig
 

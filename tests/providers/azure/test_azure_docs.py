@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spotdeploy.config_load import decode
+from spotdeploy.config.load import decode
 from spotdeploy_azure.actions import Action, permissions
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.errors import CODES

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from spotdeploy import labels
-from spotdeploy.config_load import decode
+from spotdeploy.config.load import decode
 from spotdeploy.model import Batch, Market, Offer
 from spotdeploy_gcp.config import GcpConfig
 from spotdeploy_gcp.provider import GcpProvider

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from spotdeploy.config_load import decode
+from spotdeploy.config.load import decode
 from spotdeploy.labels import matches
 from spotdeploy.model import Node
 from spotdeploy.provider import Provider, ProviderConfig

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from spotdeploy.config_load import decode
+from spotdeploy.config.load import decode
 from spotdeploy.errors import ConfigError, CredentialsError, ProviderError
 from spotdeploy_gcp.config import GcpConfig
 from spotdeploy_gcp.provider import GcpProvider

@@ -1,0 +1,126 @@
+"""Waiting until the config, the payload or a file that a check reads changes."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from spotdeploy.config.load import load
+from spotdeploy.errors import SpotdeployError
+from spotdeploy.payload import hashes
+from spotdeploy.payload.hashes import Digests
+from spotdeploy.payload.manifest import build as build_manifest
+from spotdeploy.phases.plan import read_checks
+from spotdeploy.plugins import Registry
+
+DEBOUNCE_MS = 300
+"""An editor's several steps of one save count as one change."""
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """What a cycle is made of, besides the config."""
+
+    payload: Path
+    uploads: tuple[Path, ...]
+    checks: tuple[Path, ...]
+    """What checks read."""
+    state: Path
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        return (self.payload, *self.uploads, *self.checks)
+
+
+def fingerprint(config: Path) -> str:
+    """What a cycle depends on, as one word: the config's text, the payload's digest and the files
+    that checks read.
+
+    A config or payload that is missing or wrong has a fingerprint too. Blocks while it reads.
+    """
+    whole = hashlib.sha256(config.read_bytes() if config.is_file() else b"")
+    try:
+        sources = _sources(config)
+        for part in _parts(sources.checks):
+            whole.update(b"\0" + part)
+        kept = Digests(sources.state / hashes.FILE)
+        digest = build_manifest(sources.payload, sources.uploads, digests=kept).digest
+    except (SpotdeployError, OSError) as error:
+        digest = str(error)
+    return hashlib.sha256(whole.digest() + digest.encode()).hexdigest()
+
+
+async def until_changed(config: Path, since: str, ready: Callable[[], None] = lambda: None) -> str:
+    """Return the new fingerprint once it differs from `since`. `ready` is called when watching
+    has begun: what changes after it is seen, and what changed before as well."""
+    stop = asyncio.Event()
+    noise: asyncio.Queue[None] = asyncio.Queue()
+    tasks = [
+        asyncio.create_task(_listen(folder, recursive, noise, stop))
+        for folder, recursive in _watched(config)
+    ]
+    try:
+        ready()
+        while (now := await asyncio.to_thread(fingerprint, config)) == since:
+            await noise.get()
+        return now
+    finally:
+        stop.set()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _listen(
+    folder: Path, recursive: bool, noise: asyncio.Queue[None], stop: asyncio.Event
+) -> None:
+    import watchfiles
+
+    changes = watchfiles.awatch(
+        folder, recursive=recursive, stop_event=stop, debounce=DEBOUNCE_MS, rust_timeout=1000,
+        yield_on_timeout=True,
+    )  # fmt: skip
+    async for _ in changes:
+        noise.put_nowait(None)
+
+
+def _watched(config: Path) -> list[tuple[Path, bool]]:
+    """Folders that exist, each with whether what lies deeper counts. An editor may replace a
+    file, so its folder is watched and not the file."""
+    watched = {config.resolve().parent: False}
+    try:
+        sources = _sources(config).all
+    except SpotdeployError:
+        sources = ()
+    for path in sources:
+        if path.is_dir():
+            watched[path.resolve()] = True
+        elif path.parent.is_dir():
+            watched.setdefault(path.resolve().parent, False)
+    return list(watched.items())
+
+
+def _sources(config: Path) -> _Sources:
+    settings = load(config)
+    wanted = settings.config.payload
+    checks = read_checks(Registry(settings.folder), settings)
+    return _Sources(
+        settings.resolve(wanted.path),
+        tuple(settings.resolve(path) for path in wanted.upload),
+        tuple(dict.fromkeys(path for check in checks for path in check.files())),
+        settings.state,
+    )
+
+
+def _parts(paths: Iterable[Path]) -> Iterator[bytes]:
+    """Names and digests of files, in an order of their own. What Python or an editor keeps beside
+    them does not count."""
+    for path in paths:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            below = file.relative_to(path).parts
+            noise = any(part.startswith((".", "__pycache__")) for part in below)
+            if file.is_file() and not noise:
+                yield str(file).encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest()

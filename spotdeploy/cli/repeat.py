@@ -1,0 +1,90 @@
+"""Cycles one after another: `cycle --repeat` and `cycle --watch`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Final, NoReturn, TextIO
+
+import typer
+
+from spotdeploy.cli import errors
+from spotdeploy.cli.file_watch import fingerprint, until_changed
+from spotdeploy.cli.run import Wish, perform
+from spotdeploy.config.load import load
+from spotdeploy.cycle.runbook import run_cycle
+from spotdeploy.errors import ConfigError, SpotdeployError
+from spotdeploy.report.repeat import show_repetition, summarize
+from spotdeploy.report.run_store import read_report, run_folders
+from spotdeploy.run.verdict import Verdict
+
+WORST_FIRST: Final = (130, 4, 3, 1, 2, 0)
+USAGE: Final = 2
+
+
+def again(wish: Wish, times: int, *, watch: bool) -> NoReturn:
+    """Repeat or watch; not both. Raises ConfigError for both."""
+    if not watch:
+        repeat(wish, times)
+    if times > 1:
+        raise ConfigError("--repeat and --watch exclude each other", hint="leave one of them out")
+    watch_and_run(wish)
+
+
+def repeat(wish: Wish, times: int) -> NoReturn:
+    """Run so many cycles, say what they come to, and exit with the worst of their codes.
+
+    A stopped cycle ends it. Raises SpotdeployError for a mistake in the config.
+    """
+    state = load(wish.config).state
+    before = set(run_folders(state))
+    codes: list[int] = []
+    while len(codes) < times and Verdict.STOPPED.exit_code not in codes:
+        wish.screen_stream.write(f"cycle {len(codes) + 1} of {times}\n")
+        codes.append(_one(wish))
+    folders = [folder for folder in run_folders(state) if folder not in before]
+    reports = [report for folder in folders if (report := read_report(folder)).command == "cycle"]
+    show_repetition(summarize(reports), wish.screen_stream, as_json=wish.json)
+    raise typer.Exit(worst(codes))
+
+
+def watch_and_run(wish: Wish) -> NoReturn:
+    """Run a cycle, then another each time something it is made of changed, until stopped."""
+    try:
+        while True:
+            seen = fingerprint(wish.config)
+            code = _one(wish, sys.stdout if wish.json else None, stay=True)
+            if code == Verdict.STOPPED.exit_code:
+                break
+            asyncio.run(_wait(wish, seen))
+    except KeyboardInterrupt:
+        wish.screen_stream.write("\n")
+    raise typer.Exit(Verdict.STOPPED.exit_code)
+
+
+def worst(codes: list[int]) -> int:
+    """The exit code that outranks the others."""
+    return min(codes, key=WORST_FIRST.index, default=0)
+
+
+def _one(wish: Wish, data: TextIO | None = None, *, stay: bool = False) -> int:
+    """The exit code of one cycle. A refusal is shown; a mistake in the config ends it all, unless
+    the next change may mend it."""
+    try:
+        return perform(wish, run_cycle, data).exit_code
+    except SpotdeployError as error:
+        if error.exit_code == USAGE and not stay:
+            raise
+        errors.show(error)
+        return error.exit_code
+
+
+async def _wait(wish: Wish, seen: str) -> None:
+    def say() -> None:
+        wish.screen_stream.write(
+            f"waiting for a change in {wish.config.name}, the payload or the files of checks; "
+            "Ctrl-C to stop\n"
+        )
+        wish.screen_stream.flush()
+
+    await until_changed(wish.config, seen, say)

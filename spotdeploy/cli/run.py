@@ -1,0 +1,167 @@
+"""Conducting a run: lock, session, signals, screen, record, exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TextIO
+
+import msgspec
+import typer
+
+from spotdeploy.cli.opening import new_registry, opened, read_redactor, read_settings
+from spotdeploy.cli.recording import recording
+from spotdeploy.cli.screen import Screen
+from spotdeploy.config.schema import Keep, Settings
+from spotdeploy.errors import ConfigError, HostError, SpotdeployError
+from spotdeploy.events import Note, RunEnded, RunStarted
+from spotdeploy.payload.manifest import Manifest
+from spotdeploy.phases.plan import read_plan
+from spotdeploy.run.context import Plan, Session
+from spotdeploy.run.verdict import Outcome, Verdict
+from spotdeploy.state.lock import locked
+
+Operation = Callable[[Session, Plan, Keep], Awaitable[Outcome]]
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+EMPTY_PLAN: Final = Plan(Manifest(()), ())
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user asked for on the command line."""
+
+    command: str
+    config: Path
+    providers: list[str] | None
+    json: bool
+    keep: str | None = None
+    needs_plan: bool = True
+    """False for what must work even when the payload is broken."""
+    evidence: str | None = None
+    """Of which nodes, instead of the config's word."""
+    events: str | None = None
+    """Where events are written besides the run's folder; "-" is standard output."""
+
+    def __post_init__(self) -> None:
+        """Refuse two kinds of data on one stream."""
+        if self.json and self.events == "-":
+            raise ConfigError(
+                "--json and --events - would both write to standard output",
+                hint="leave one of them out, or give --events a file",
+            )
+
+    @property
+    def screen_stream(self) -> TextIO:
+        """Standard output, unless data goes there."""
+        return sys.stderr if self.json or self.events == "-" else sys.stdout
+
+
+def conduct(wish: Wish, operation: Operation) -> None:
+    """Run an operation from beginning to end and leave the process with its exit code.
+
+    Raises SpotdeployError for what was refused.
+    """
+    outcome = perform(wish, operation, sys.stdout if wish.json else None)
+    raise typer.Exit(outcome.exit_code)
+
+
+def perform(wish: Wish, operation: Operation, data: TextIO | None = None) -> Outcome:
+    """Run an operation from beginning to end, its reports included, and say how it ended. What
+    report.json holds is written to `data` too, even for a run that was refused once it had begun.
+
+    Raises SpotdeployError for what was refused.
+    """
+    settings, providers = read_settings(wish.config, wish.providers)
+    settings = _collecting(settings, wish)
+    registry = new_registry(settings)
+    keep: Keep = wish.keep or settings.config.keep  # type: ignore[assignment]  # KeepChoice's values
+    plan = read_plan(registry, settings) if wish.needs_plan else EMPTY_PLAN
+    redactor = read_redactor(registry, settings, providers, plan.checks)
+    with recording(wish.screen_stream, redactor, wish.events, data=data) as record:
+        with (
+            locked(settings.config.deployment, wish.command),
+            opened(settings, registry, providers, record.bus, redactor) as session,
+            record.screen,
+        ):
+            record.begin(session.settings.state, session.run)
+            outcome = asyncio.run(_run(session, plan, wish, operation, keep, record.screen))
+        record.conclude(redactor.anything(outcome))
+    return outcome
+
+
+def _collecting(settings: Settings, wish: Wish) -> Settings:
+    """The settings with the wish's word on evidence."""
+    if wish.evidence is None:
+        return settings
+    evidence = msgspec.structs.replace(settings.config.evidence, collect=wish.evidence)
+    config = msgspec.structs.replace(settings.config, evidence=evidence)
+    return msgspec.structs.replace(settings, config=config)
+
+
+async def _run(
+    session: Session, plan: Plan, wish: Wish, operation: Operation, keep: Keep, screen: Screen
+) -> Outcome:
+    digest = plan.manifest.digest
+    session.journal.begin_run(session.run, session.deployment, wish.command, digest)
+    session.bus.emit(
+        RunStarted(
+            run=session.run, command=wish.command, deployment=session.deployment,
+            providers=session.providers, digest=digest, wanted=session.wanted,
+            checks=tuple(check.name for check in plan.checks),
+        )
+    )  # fmt: skip
+    try:
+        outcome = await _until_stopped(session, operation(session, plan, keep), screen)
+    except SpotdeployError as error:
+        _end(session, "refused", error.exit_code, error.message)
+        raise
+    _end(session, outcome.verdict, outcome.exit_code, outcome.words)
+    return outcome
+
+
+def _end(session: Session, verdict: str, exit_code: int, words: str) -> None:
+    """Note how the run ended. A journal that cannot be written does not change it."""
+    try:
+        session.journal.end_run(session.run, verdict, exit_code)
+    except HostError as error:
+        session.bus.emit(Note(text=error.message, warning=True))
+    session.bus.emit(RunEnded(run=session.run, verdict=verdict, exit_code=exit_code, detail=words))
+
+
+async def _until_stopped(session: Session, work: Awaitable[Outcome], screen: Screen) -> Outcome:
+    """Await the work. The first signal stops it cleanly, the second at once."""
+    task = asyncio.ensure_future(work)
+    signals = 0
+
+    def stop() -> None:
+        nonlocal signals
+        signals += 1
+        if signals == 1:
+            screen.say("Stopping: nodes end by policy; press Ctrl-C again to stop at once.")
+            task.cancel()
+        else:
+            screen.close()
+            sys.stderr.write(
+                f"stopped at once; nodes may be left\ntry: spotdeploy destroy "
+                f"--config {session.settings.path}\n"
+            )
+            sys.stderr.flush()
+            os._exit(Verdict.STOPPED.exit_code)
+
+    loop = asyncio.get_running_loop()
+    for number in SIGNALS:
+        loop.add_signal_handler(number, stop)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        words = "stopped by the user; nothing was changed"
+        return Outcome(session.run, session.deployment, Verdict.STOPPED, words)
+    finally:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)

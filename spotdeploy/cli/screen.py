@@ -1,0 +1,128 @@
+"""The screen of a run: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from io import StringIO
+from typing import TextIO
+
+from spotdeploy.cli.summary import summary
+from spotdeploy.duration import spell
+from spotdeploy.events import (
+    CheckAnswered,
+    Event,
+    NodeCreated,
+    NodeDestroyed,
+    NodeEnded,
+    NodeListed,
+    Note,
+    OfferTried,
+    PhaseEnded,
+    RunStarted,
+    StepEnded,
+    StepStarted,
+)
+from spotdeploy.run.verdict import Outcome
+from spotdeploy.text import below
+
+_STEPS = {"plan": "Planning", "destroy": "Destroying", "create": "Creating"}
+
+
+class Screen(ABC):
+    """An observer that shows a run."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._names: dict[str, str] = {}
+
+    def __enter__(self) -> Screen:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def say(self, text: str) -> None:
+        """Show one line."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the terminal back. Closing twice is fine."""
+
+    def on(self, event: Event) -> None:
+        """Show an event, when it is worth a line."""
+        if isinstance(event, NodeCreated | NodeListed):
+            self._names[event.node] = event.name
+        if (line := self.line(event)) is not None:
+            self.say(line)
+
+    def conclude(self, outcome: Outcome) -> None:
+        """Show the outcome."""
+        self.say(summary(outcome))
+
+    def name(self, node: str) -> str:
+        """The name of the node with that id."""
+        return self._names.get(node, node)
+
+    def line(self, event: Event) -> str | None:
+        """The event as a line, or None for what is not shown."""
+        match event:
+            case RunStarted():
+                where = ", ".join(event.providers)
+                return f"{event.command} of {event.deployment} on {where}, run {event.run}"
+            case StepStarted():
+                detail = f" {event.detail}" if event.detail else ""
+                return f"{_STEPS.get(event.step, event.step)}{detail}..."
+            case StepEnded():
+                return f"  {'' if event.ok else 'FAILED: '}{below(event.detail, limit=4000)}"
+            case OfferTried():
+                place = f"{event.provider} {event.zone or event.location} {event.size}"
+                why = f" ({below(event.refusal, limit=300)})" if event.refusal else ""
+                return f"  {place} {event.market}: {event.got} of {event.asked}{why}"
+            case NodeDestroyed():
+                return f"  {event.name} is gone"
+            case Note():
+                who = f"{self.name(event.node)}: " if event.node else ""
+                kind = "warning: " if event.warning else ""
+                return f"  {who}{kind}{below(event.text, limit=600)}"
+            case _:
+                return self.node_line(event)
+
+    def node_line(self, event: Event) -> str | None:
+        """The line of an event of one node."""
+        match event:
+            case PhaseEnded():
+                how = "done" if event.ok else f"FAILED: {below(event.detail, limit=600)}"
+                return f"  {self.name(event.node)}: {event.phase} {how} ({spell(event.seconds)})"
+            case CheckAnswered() if event.settled:
+                how = "ok" if event.ok else f"FAILED: {below(event.detail, limit=600)}"
+                return f"  {self.name(event.node)}: check {event.check} {how}"
+            case NodeEnded():
+                detail = f": {below(event.detail, limit=600)}" if event.detail else ""
+                return f"  {self.name(event.node)}: {event.verdict}{detail}"
+        return None
+
+
+class PlainScreen(Screen):
+    """One line for each event, for logs and pipes."""
+
+    def close(self) -> None:
+        """Nothing was taken."""
+
+    def say(self, text: str) -> None:
+        """Write the line; a reader that went away, a closed terminal or a full disk silences the
+        screen, not the run."""
+        try:
+            self._stream.write(text + "\n")
+            self._stream.flush()
+        except OSError:
+            self._stream = StringIO()
+
+
+def new_screen(stream: TextIO) -> Screen:
+    """The screen that fits the stream."""
+    if stream.isatty():
+        from spotdeploy.cli.live import LiveScreen
+
+        return LiveScreen(stream)
+    return PlainScreen(stream)

@@ -1,0 +1,1 @@
+"""spotdeploy.toml: its schema, reading it, and what to say when it is wrong."""

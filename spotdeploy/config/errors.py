@@ -1,0 +1,147 @@
+"""Saying what is wrong in a config: the key's path, the value, and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from typing import Final
+
+import msgspec
+
+from spotdeploy.config.secret import NOT_WRITTEN
+from spotdeploy.errors import ConfigError
+
+_COMPLAINT: Final = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<where>[\w.\[\]-]*)`)?", re.DOTALL)
+_UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<key>.*)`", re.DOTALL)
+_BARE: Final = re.compile(r"[\w.\[\]-]+")
+_SHOWN: Final = 100
+"""Characters of a key or a value that a message shows."""
+_MISSING: Final = re.compile(r"Object missing required field `(?P<key>[^`]*)`")
+_TYPES: Final = re.compile(r"Expected `([^`]*)`, got `([^`]*)`")
+_BOUND: Final = re.compile(r"Expected `(?:int|float)` (?P<sign>[<>]=?) (?P<bound>[\d.]+)")
+_WORDS: Final = {
+    "int": "a whole number", "float": "a number", "str": "text", "bool": "true or false",
+    "array": "a list", "object": "a table", "null": "nothing",
+}  # fmt: skip
+_SIGNS: Final = {"<=": "at most", ">=": "at least", "<": "less than", ">": "more than"}
+_NAME_RULE: Final = "should be lower case letters, digits and -, beginning with a letter"
+
+
+def explain(
+    error: msgspec.ValidationError, data: object, into: type[msgspec.Struct], file: str, prefix: str
+) -> ConfigError:
+    """msgspec's complaint about `data` as our error. `prefix` is the path of `data` in the file."""
+    complaint = _COMPLAINT.fullmatch(str(error))
+    what, where = complaint.group("what", "where") if complaint else (str(error), "")
+    where = where or ""
+    path = (prefix + where).strip(".")
+    if unknown := _UNKNOWN.fullmatch(what):
+        return _unknown(file, path, unknown["key"], _keys(into, where))
+    if missing := _MISSING.match(what):
+        return ConfigError(f"{file}: {_join(path, missing['key'])}: missing, and it has no default")
+    value = _at(data, where)
+    if what.startswith("Invalid enum value"):
+        choices = ", ".join(map(str, _choices(into, where)))
+        return ConfigError(
+            f"{file}: {path}: {_shown(value)} is not a choice", hint=f"one of: {choices}"
+        )
+    return ConfigError(f"{file}: {path}: {_plain(what)}{_but(value, what)}")
+
+
+def _unknown(file: str, path: str, key: str, known: list[str]) -> ConfigError:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    hint = f"did you mean {_join(path, near[0])}?" if near else f"known: {', '.join(known)}"
+    return ConfigError(f"{file}: {_join(path, _quoted(key))}: unknown key", hint=hint)
+
+
+def _plain(what: str) -> str:
+    """Say "Expected `int`, got `str`" the way people say it."""
+    if match := _TYPES.match(what):
+        wanted, got = (
+            " or ".join(_WORDS.get(word, word) for word in side.split(" | "))
+            for side in match.groups()
+        )
+        return f"should be {wanted.removesuffix(' or nothing')}, not {got}"
+    if match := _BOUND.match(what):
+        return f"should be {_SIGNS[match['sign']]} {match['bound'].removesuffix('.0')}"
+    if what.startswith("Expected `str` matching regex"):
+        regex = what.partition("regex ")[2].strip("'\"")
+        return _NAME_RULE if regex.startswith("^[a-z](") else f"should match {regex}"
+    return what[0].lower() + what[1:] if what.startswith("Expected") else what
+
+
+def _but(value: object, what: str) -> str:
+    if value is None or isinstance(value, dict | list) or repr(value) in what:
+        return ""
+    if what == NOT_WRITTEN:
+        return ""
+    return f" (it is {_shown(value)})"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _quoted(key: str) -> str:
+    """The key as a file would have it: quoted where it is not bare, so that it is one line."""
+    key = key if len(key) <= _SHOWN else f"{key[:_SHOWN]}..."
+    return key if _BARE.fullmatch(key) and key.isprintable() else json.dumps(key)
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def _steps(where: str) -> list[str]:
+    return re.findall(r"[^.\[\]]+", where)
+
+
+def _at(data: object, where: str) -> object:
+    for step in _steps(where):
+        if isinstance(data, dict):
+            data = data.get(step)
+        elif isinstance(data, list) and step.isdigit():
+            data = data[int(step)]
+        else:
+            return None
+    return data
+
+
+def _keys(into: type[msgspec.Struct], where: str) -> list[str]:
+    """The keys of the table at that path."""
+    kind = _type_at(into, where)
+    if isinstance(kind, msgspec.inspect.StructType):
+        return [field.encode_name for field in kind.fields]
+    return []
+
+
+def _choices(into: type[msgspec.Struct], where: str) -> list[object]:
+    """The values that may stand at that path."""
+    kind = _type_at(into, where)
+    if isinstance(kind, msgspec.inspect.EnumType):
+        return [member.value for member in kind.cls]
+    return list(kind.values) if isinstance(kind, msgspec.inspect.LiteralType) else []
+
+
+def _type_at(into: type[msgspec.Struct], where: str) -> msgspec.inspect.Type | None:
+    kind: msgspec.inspect.Type | None = msgspec.inspect.type_info(into)
+    for step in _steps(where):
+        kind = _step(kind, step)
+    return kind
+
+
+def _step(kind: msgspec.inspect.Type | None, step: str) -> msgspec.inspect.Type | None:
+    if isinstance(kind, msgspec.inspect.StructType):
+        found = [field.type for field in kind.fields if field.encode_name == step]
+        return _not_none(found[0]) if found else None
+    if isinstance(kind, msgspec.inspect.VarTupleType | msgspec.inspect.ListType):
+        return kind.item_type
+    return kind.value_type if isinstance(kind, msgspec.inspect.DictType) else None
+
+
+def _not_none(kind: msgspec.inspect.Type) -> msgspec.inspect.Type:
+    if not isinstance(kind, msgspec.inspect.UnionType):
+        return kind
+    return next(one for one in kind.types if not isinstance(one, msgspec.inspect.NoneType))

@@ -1,0 +1,130 @@
+"""The JSON Schema of spotdeploy.toml, for editors and for the reference in the docs."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Sequence
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, get_args
+
+import msgspec
+
+from spotdeploy.config.attribute_docs import attribute_docs
+from spotdeploy.config.schema import Config
+from spotdeploy.config.secret import Secret
+from spotdeploy.duration import Duration
+from spotdeploy.plugins import PluginError, Registry
+
+Written = {
+    Duration: Annotated[
+        str,
+        msgspec.Meta(
+            title="duration", pattern=r"^(\d+(\.\d+)?(ms|d|h|m|s))+$", examples=["20s", "2m"]
+        ),
+    ],
+    Secret: Annotated[
+        str,
+        msgspec.Meta(title="secret", pattern=r"^(env|file):.+$", examples=["env:TOKEN"]),
+    ],
+}
+"""How our own types are written in TOML."""
+
+
+def schema_text(registry: Registry, plugins: Sequence[str] = ()) -> str:
+    """The schema as indented JSON: the core's keys, the tables of every installed provider that
+    can be loaded, and those of every check."""
+    schema = build_schema(registry, plugins)
+    return msgspec.json.format(msgspec.json.encode(schema)).decode()
+
+
+def build_schema(registry: Registry, plugins: Sequence[str] = ()) -> dict[str, Any]:
+    """The schema as data."""
+    providers = {name: as_written(config) for name, config in _providers(registry).items()}
+    known = sorted(registry.checks(plugins).items())
+    checks = {kind: as_written(cls.Settings) for kind, cls in known}
+    types: list[Any] = [as_written(Config), *providers.values(), *checks.values()]
+    references, definitions = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
+    top = definitions.pop("Config")
+    tables = references[1:]
+    meant = {key: top["properties"][key]["description"] for key in ("provider", "checks")}
+    top["properties"]["provider"] = {
+        "description": meant["provider"],
+        "type": "object",
+        "properties": dict(zip(providers, tables, strict=False)),
+    }
+    top["properties"]["checks"] = {
+        "description": meant["checks"],
+        "type": "array",
+        "items": {"oneOf": list(tables[len(providers) :])},
+    }
+    for kind, reference in zip(checks, tables[len(providers) :], strict=True):
+        definition = definitions[reference["$ref"].rpartition("/")[2]]
+        definition["properties"]["type"] = {"const": kind}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "spotdeploy.toml",
+        **{key: value for key, value in top.items() if key != "title"},
+        "$defs": definitions,
+    }
+
+
+def _providers(registry: Registry) -> dict[str, type[msgspec.Struct]]:
+    found: dict[str, type[msgspec.Struct]] = {}
+    for point in registry.known():
+        try:
+            found[point.name] = registry.provider(point.name).Config
+        except PluginError:
+            continue  # no provider, or one that cannot be loaded: 'spotdeploy plugins' says why
+    return found
+
+
+def as_written(struct: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """The struct with our own types replaced by the text that stands for them in TOML, and with
+    each key's meaning as its description."""
+    meanings = attribute_docs(struct)
+    fields: list[tuple[str, Any, Any]] = []
+    for field in msgspec.structs.fields(struct):
+        kind = field.type
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            kind = as_written(kind)
+        written = _described(_written(kind), meanings.get(field.name))
+        fields.append((field.encode_name, written, _default(field)))
+    safe = [(_identifier(name), kind, default) for name, kind, default in fields]
+    made: type[msgspec.Struct] = msgspec.defstruct(
+        struct.__name__,
+        safe,
+        kw_only=True,
+        forbid_unknown_fields=True,
+        rename={_identifier(name): name for name, *_ in fields},
+        namespace={"__doc__": struct.__doc__},
+    )
+    return made
+
+
+def _written(kind: Any) -> Any:
+    if kind in Written:
+        return Written[kind]
+    parts = get_args(kind)
+    if parts and any(part in Written for part in parts if isinstance(part, type)):
+        return reduce(or_, (Written.get(part, part) for part in parts))
+    return kind
+
+
+def _described(kind: Any, meaning: str | None) -> Any:
+    return Annotated[kind, msgspec.Meta(description=meaning)] if meaning else kind
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default is not msgspec.NODEFAULT:
+        if isinstance(field.default, msgspec.Struct):
+            return msgspec.field(default_factory=type(field.default))
+        known = isinstance(field.default, tuple(Written))
+        return str(field.default) if known else field.default
+    if field.default_factory is not msgspec.NODEFAULT:
+        return msgspec.field(default_factory=field.default_factory)
+    return msgspec.NODEFAULT
+
+
+def _identifier(name: str) -> str:
+    return f"{name}_" if keyword.iskeyword(name) else name

@@ -1,0 +1,1 @@
+"""The runbook of a cycle, and the policies that end it."""

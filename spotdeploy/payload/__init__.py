@@ -1,0 +1,1 @@
+"""What is shipped to each node: its manifest, its digests, its archive."""

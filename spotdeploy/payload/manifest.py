@@ -1,0 +1,150 @@
+"""What is shipped to each node: the manifest of paths, modes and digests, and its own digest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from spotdeploy.errors import ConfigError
+from spotdeploy.payload.hashes import Digests
+
+PAYLOAD: Final = "payload"
+UPLOADED: Final = "uploaded_files"
+IGNORED: Final = frozenset({"__pycache__", ".git", ".DS_Store"})
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One shipped file."""
+
+    path: str
+    """`payload/...` or `uploaded_files/...`, with forward slashes."""
+    mode: int
+    """The permission bits, for example 0o644."""
+    sha256: str
+    size: int
+    """Bytes."""
+    source: Path
+    """Where it is read from on this computer."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Every shipped file, sorted by path."""
+
+    entries: tuple[Entry, ...]
+
+    @cached_property
+    def text(self) -> str:
+        """One line for each file, the way it is stored on the node: sha256, mode, path."""
+        return "".join(f"{e.sha256} {e.mode:04o} {e.path}\n" for e in self.entries)
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 of `text`: the name of this payload."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def size(self) -> int:
+        """The bytes of all files together."""
+        return sum(entry.size for entry in self.entries)
+
+
+def build(root: Path, uploads: Sequence[Path] = (), *, digests: Digests | None = None) -> Manifest:
+    """Read the payload tree and the files to upload.
+
+    A folder in `uploads` gives its contents, a file itself. Links to files inside the same tree
+    are shipped as the files they name. Blocks while it reads and hashes every file that `digests`
+    does not know.
+
+    Raises:
+        ConfigError: a tree or file is missing, unreadable, not a plain file, escapes its root, or
+            two uploads have one name.
+    """
+    if not root.is_dir():
+        raise ConfigError(
+            f"payload.path: {root} is not a folder",
+            hint="run 'spotdeploy init' to lay down the reference payload, or correct the path",
+        )
+    digests = digests or Digests()
+    entries = {entry.path: entry for entry in _tree(root, PAYLOAD, "payload.path", digests)}
+    for upload in uploads:
+        for entry in _upload(upload, digests):
+            if entry.path in entries:
+                raise ConfigError(
+                    f"payload.upload: {upload} and {entries[entry.path].source} "
+                    f"would both become /opt/{entry.path}",
+                    hint="rename one of them",
+                )
+            entries[entry.path] = entry
+    digests.save()
+    return Manifest(tuple(entries[path] for path in sorted(entries)))
+
+
+def _upload(upload: Path, digests: Digests) -> Iterator[Entry]:
+    key = "payload.upload"
+    if upload.is_dir():
+        yield from _tree(upload, UPLOADED, key, digests)
+    elif upload.is_file():
+        yield _entry(upload, upload, f"{UPLOADED}/{upload.name}", key, digests)
+    else:
+        raise ConfigError(f"{key}: {upload} does not exist", hint="correct the path or remove it")
+
+
+def _tree(root: Path, prefix: str, key: str, digests: Digests) -> Iterator[Entry]:
+    inside = root.resolve()
+
+    def refuse(error: OSError) -> None:
+        raise ConfigError(f"{key}: cannot read {error.filename}: {error.strerror}") from error
+
+    for folder, names, files in os.walk(root, onerror=refuse):
+        names[:] = sorted(set(names) - IGNORED)
+        here = Path(folder)
+        for name in names:
+            if (here / name).is_symlink():
+                raise ConfigError(
+                    f"{key}: {here / name} is a link to a folder",
+                    hint="replace the link by the folder itself",
+                )
+        for name in sorted(set(files) - IGNORED):
+            source = here / name
+            target = _target(source, key)
+            if not target.is_relative_to(inside):
+                raise ConfigError(
+                    f"{key}: {source} escapes the payload: it points to {target}",
+                    hint="copy the file into the payload",
+                )
+            relative = PurePosixPath(prefix, *source.relative_to(root).parts)
+            yield _entry(source, target, str(relative), key, digests)
+
+
+def _target(source: Path, key: str) -> Path:
+    try:
+        return source.resolve()
+    except (OSError, RuntimeError) as error:  # a loop is a RuntimeError before Python 3.13
+        raise ConfigError(
+            f"{key}: {source} is a link that leads to itself", hint="remove it"
+        ) from error
+
+
+def _entry(source: Path, target: Path, path: str, key: str, digests: Digests) -> Entry:
+    if not path.isprintable():
+        raise ConfigError(
+            f"{key}: {path!r} has characters that cannot be printed", hint="rename it"
+        )
+    try:
+        info = target.stat()
+        if not stat.S_ISREG(info.st_mode):
+            raise ConfigError(f"{key}: {source} is not a plain file", hint="remove it")
+        digest = digests.sha256(target, info)
+        return Entry(path, stat.S_IMODE(info.st_mode), digest, info.st_size, target)
+    except OSError as error:
+        raise ConfigError(
+            f"{key}: cannot read {source}: {error.strerror}", hint=f"chmod u+r {source}"
+        ) from error

@@ -1,0 +1,203 @@
+"""Reap: find what is overdue, whoever made it on whatever computer, and end it.
+
+Only labels are asked: no journal, no config of the deployment. A node is overdue when its time to
+live ended `GRACE` ago. Any other thing is overdue when its own time ended, or when no node of its
+run is alive any more and the run is old or was overdue itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from spotdeploy import labels
+from spotdeploy.duration import spell
+from spotdeploy.errors import RefusedError, SpotdeployError
+from spotdeploy.model import Node, NodeState, Resource
+from spotdeploy.phases.destroy import PROOFS, join
+from spotdeploy.run.location import Location
+from spotdeploy.run.verdict import Receipt
+from spotdeploy.state import ids
+from spotdeploy.state.lock import locked
+
+GRACE: Final = 600.0
+"""Seconds past its end during which a node may still be ending itself, and clocks may differ."""
+OLD: Final = 86400.0
+"""Seconds after which a run that has no node any more makes no more either."""
+
+Owner = tuple[str, str]
+"""Deployment and run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """Something of ours that is overdue."""
+
+    thing: Node | Resource
+    why: str
+    """In a few words, for people."""
+
+    @property
+    def deployment(self) -> str:
+        """Whose it is, as far as its labels say."""
+        return self.thing.labels.get(labels.DEPLOYMENT, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What one location has of ours."""
+
+    location: Location
+    overdue: tuple[Find, ...] = ()
+    alive: int = 0
+    """Nodes of ours that are within their time to live."""
+    error: str = ""
+    """Why it could not be asked, in the cloud's words; then it says nothing."""
+
+
+async def search(location: Location, now: float | None = None) -> Search:
+    """Ask one location for everything of ours. Changes nothing."""
+    now = time.time() if now is None else now
+    try:
+        nodes, things = await _listed(location)
+    except SpotdeployError as error:
+        return Search(location, error=error.message)
+    late = [Find(node, why) for node in nodes if (why := _node_overdue(node, now))]
+    late_ids = {find.thing.id for find in late}
+    living = [node for node in nodes if node.id not in late_ids]
+    orphans = _orphans(things, living, [find.thing for find in late], now)
+    return Search(location, (*late, *orphans), len(living))
+
+
+async def reap(found: Sequence[Search], patience: float) -> Receipt:
+    """End what searches found, deployments and locations in parallel, and prove it gone.
+
+    A deployment that a run on this computer is at work on is left alone and reported as left.
+    `patience` is in seconds.
+
+    Raises RefusedError when a provider's account guard forbids it; nothing is ended there then.
+    """
+    deployments = {find.deployment for one in found for find in one.overdue}
+    each = [_reap_deployment(found, deployment, patience) for deployment in sorted(deployments)]
+    return join(await asyncio.gather(*each))
+
+
+async def _reap_deployment(found: Sequence[Search], deployment: str, patience: float) -> Receipt:
+    its = [
+        (one.location, [find.thing for find in one.overdue if find.deployment == deployment])
+        for one in found
+    ]
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(_lock_name(deployment), "reap"))
+        except RefusedError as error:
+            left = (f"{thing} ({error.message})" for _, things in its for thing in things)
+            return Receipt(left=tuple(left))
+        ends = [_end(location, things, patience) for location, things in its if things]
+        return join(await asyncio.gather(*ends))
+
+
+async def _end(location: Location, mine: Sequence[Node | Resource], patience: float) -> Receipt:
+    """Destroy and release until `PROOFS` listings in a row lack them all."""
+    wanted = {thing.id for thing in mine}
+    there, words, proofs = wanted, "", 0
+    started = time.monotonic()
+    while proofs < PROOFS and time.monotonic() < started + patience:
+        try:
+            there = await _go_on(location, wanted)
+            words = ""
+        except RefusedError:
+            raise
+        except SpotdeployError as error:
+            words = f" ({error.message})"
+        proofs = 0 if there or words else proofs + 1
+        if proofs < PROOFS:
+            await asyncio.sleep(location.provider.poll_seconds)
+    unproven = set() if proofs == PROOFS else there or wanted
+    gone = [thing for thing in mine if thing.id not in unproven]
+    by_hand = location.provider.by_hand
+    left = [thing for thing in mine if thing.id in unproven]
+    return Receipt(
+        destroyed=tuple(thing for thing in gone if isinstance(thing, Node)),
+        released=tuple(thing for thing in gone if isinstance(thing, Resource)),
+        listings=proofs,
+        seconds=time.monotonic() - started,
+        left=tuple(f"{thing}{words}; by hand: {by_hand(thing)}" for thing in left),
+    )
+
+
+async def _go_on(location: Location, wanted: Collection[str]) -> set[str]:
+    """Destroy the nodes that are left, then release the rest. Returns the ids that were listed."""
+    nodes, things = await _listed(location)
+    nodes = [node for node in nodes if node.id in wanted]
+    things = [thing for thing in things if thing.id in wanted]
+    await location.destroy([node for node in nodes if node.state is not NodeState.GOING])
+    await location.release([] if nodes else things)
+    return {node.id for node in nodes} | {thing.id for thing in things}
+
+
+async def _listed(location: Location) -> tuple[list[Node], list[Resource]]:
+    """Everything of ours, and nothing without our label whatever the provider says."""
+    scope = labels.anyones()
+    nodes = [node for node in await location.nodes(scope) if node.state is not NodeState.GONE]
+    things = await location.leftovers(scope)
+    ours = [node for node in nodes if labels.matches(node.labels, scope)]
+    return ours, [thing for thing in things if labels.matches(thing.labels, scope)]
+
+
+def _node_overdue(node: Node, now: float) -> str:
+    """Why the node is overdue; empty when it is not, or when its labels do not say."""
+    if (end := labels.expires_at(node.labels)) is not None:
+        return _since("its time to live ended", end, now) if now > end + GRACE else ""
+    began = ids.began_at(node.labels.get(labels.RUN, ""))
+    if began is None or now < began + OLD:
+        return ""
+    return _since("it says no time to live, and its run began", began, now)
+
+
+def _orphans(
+    things: Iterable[Resource], living: Iterable[Node], late: Collection[Node | Resource],
+    now: float,
+) -> list[Find]:  # fmt: skip
+    alive = {_owner(node.labels) for node in living}
+    busy = {deployment for deployment, _ in alive}
+    overdue = {_owner(thing.labels) for thing in late} - alive
+    found = []
+    for thing in things:
+        owner = _owner(thing.labels)
+        if owner in alive or (not owner[1] and owner[0] in busy):
+            continue
+        if why := _thing_overdue(thing, overdue, now):
+            found.append(Find(thing, why))
+    return found
+
+
+def _thing_overdue(thing: Resource, overdue: Collection[Owner], now: float) -> str:
+    end = labels.expires_at(thing.labels)
+    if end is not None and now > end + GRACE:
+        return _since("its time to live ended", end, now)
+    deployment, run = _owner(thing.labels)
+    if (deployment, run) in overdue:
+        return "the nodes of its run are overdue"
+    if not run:
+        return "its deployment has no node here"
+    began = ids.began_at(run)
+    if end is None and began is not None and now > began + OLD:
+        return _since("no node of its run is here, and that began", began, now)
+    return ""
+
+
+def _owner(of: Mapping[str, str]) -> Owner:
+    return of.get(labels.DEPLOYMENT, ""), of.get(labels.RUN, "")
+
+
+def _since(what: str, moment: float, now: float) -> str:
+    return f"{what} {spell(60 * ((now - moment) // 60))} ago"
+
+
+def _lock_name(deployment: str) -> str:
+    return "reap" if deployment in ("", labels.ANY) else deployment

@@ -1,0 +1,194 @@
+"""What went wrong, told once for all nodes it happened to, with the evidence beside it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+
+from spotdeploy.report.html.timeline import tone
+from spotdeploy.report.story import Lane, Story
+
+INDEX: Final = "index.json"
+TAIL: Final = 6_000
+"""Bytes of a piece of evidence that stand in the page; the rest is behind the link."""
+BUDGET: Final = 2_000_000
+"""Bytes of evidence in one page."""
+_MOMENT: Final = re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.,]\d+)?(Z|[+-]\d\d:?\d\d)?\s*")
+_UNIT: Final = re.compile(r"[\w@:.-]+\.service")
+INTERRUPTED: Final = "interrupted"
+FORMS: Final = 5
+"""How many different words for one failed check are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """A piece of evidence."""
+
+    title: str
+    href: str
+    bytes: int
+    problem: str
+    tail: str
+    """Its last part, or nothing when the page has no room."""
+    cut: bool
+    """True when `tail` is not all of it."""
+    open: bool
+    """True for the one that is to be read first."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCheck:
+    """A check that failed on some of a finding's nodes."""
+
+    name: str
+    nodes: int
+    words: tuple[tuple[str, int], ...]
+    """What it said, with how often; the most frequent first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Nodes that failed alike."""
+
+    tone: str
+    title: str
+    words: tuple[tuple[str, int], ...]
+    lanes: tuple[Lane, ...]
+    checks: tuple[FailedCheck, ...]
+    exhibits: tuple[Exhibit, ...]
+    """Of the first node that has any."""
+    shown: Lane | None
+    """The node whose evidence that is."""
+
+    @property
+    def who(self) -> str:
+        """The node, or how many."""
+        return self.lanes[0].name if len(self.lanes) == 1 else f"{len(self.lanes)} nodes"
+
+    @property
+    def why(self) -> str:
+        """In one line: what happened, and the first failed check's words or the node's."""
+        said = [f"{check.name}: {words}" for check in self.checks for words, _ in check.words[:1]]
+        lines = [line for words, _ in self.words for line in words.splitlines()]
+        first = next(iter((*said, *lines)), "").partition("\n")[0]
+        if first.startswith(INTERRUPTED):
+            return first
+        return f"{self.title}: {first}" if first else self.title
+
+
+class _Indexed(msgspec.Struct, frozen=True):
+    file: str
+    title: str
+    bytes: int
+    complete: bool
+    problem: str = ""
+
+
+def findings(story: Story, folder: Path, root: str = "") -> tuple[Finding, ...]:
+    """The failures of a run, those of most nodes first. `folder` is the run's; `root` leads to
+    it from the page, and ends in "/" or is empty."""
+    alike: dict[tuple[str, str, str, tuple[str, ...]], list[Lane]] = {}
+    for lane in story.failed:
+        bad = tuple(answer.name for answer in lane.checks if not answer.ok)
+        alike.setdefault((lane.verdict, lane.fate, lane.phase, bad), []).append(lane)
+    shelf = _Shelf(folder, root)
+    kinds = sorted(alike.values(), key=len, reverse=True)
+    return tuple(_finding(lanes, shelf) for lanes in kinds)
+
+
+def exhibits(lane: Lane, folder: Path, root: str = "") -> tuple[Exhibit, ...]:
+    """The evidence of one node as links only."""
+    return tuple(_Shelf(folder, root, budget=0).of(lane))
+
+
+class _Shelf:
+    """Reads evidence into the page while there is room."""
+
+    def __init__(self, folder: Path, root: str, budget: int = BUDGET) -> None:
+        self._folder = folder
+        self._root = root
+        self._left = budget
+
+    def of(self, lane: Lane, telling: Sequence[str] = ()) -> Iterable[Exhibit]:
+        """The first of the `telling` files that says anything is open."""
+        if lane.evidence is None:
+            return
+        place = lane.evidence.folder
+        items = _index(self._folder / place / INDEX)
+        there = {item.file for item in items if item.bytes and not item.problem}
+        first = next((file for file in telling if file in there), "")
+        for item in items:
+            tail = self._tail(self._folder / place / item.file) if item.bytes else ""
+            yield Exhibit(
+                item.title, f"{self._root}{quote(f'{place}/{item.file}')}" if item.bytes else "",
+                item.bytes, item.problem, tail, cut=len(tail.encode()) < item.bytes,
+                open=bool(tail) and item.file == first,
+            )  # fmt: skip
+
+    def _tail(self, path: Path) -> str:
+        room = min(TAIL, self._left)
+        if room <= 0:
+            return ""
+        try:
+            with path.open("rb") as file:
+                file.seek(max(0, path.stat().st_size - room))
+                data = file.read(room)
+        except OSError:
+            return ""  # it was moved away; the link stays
+        self._left -= len(data)
+        if len(data) == room and b"\n" in data:
+            data = data.partition(b"\n")[2]
+        return data.decode("utf-8", "replace")
+
+
+def _finding(lanes: Sequence[Lane], shelf: _Shelf) -> Finding:
+    first = lanes[0]
+    shown = next((lane for lane in lanes if lane.evidence), None)
+    verdict = f"{first.fate} by the cloud" if first.fate == INTERRUPTED else first.verdict
+    return Finding(
+        tone(first), f"{verdict} in {first.phase}", _counted(lane.detail for lane in lanes),
+        tuple(lanes), tuple(_failed_checks(lanes)),
+        tuple(shelf.of(shown, _telling(shown))) if shown else (), shown,
+    )  # fmt: skip
+
+
+def _telling(lane: Lane) -> tuple[str, ...]:
+    """The files that are likely to say why, the likeliest first."""
+    if lane.fate == INTERRUPTED:
+        return ()  # the cloud's words say why
+    if lane.phase == "deploy":
+        return ("deployment.log",)
+    if lane.phase != "verify":
+        return ("console.txt", "journal.txt")
+    said = " ".join(f"{check.detail} {check.name}" for check in lane.checks if not check.ok)
+    journals = [f"journal-{unit}.txt" for unit in _UNIT.findall(said)]
+    return (*journals, "units.txt", "failed-units.txt")
+
+
+def _failed_checks(lanes: Sequence[Lane]) -> Iterable[FailedCheck]:
+    names = dict.fromkeys(a.name for lane in lanes for a in lane.checks if not a.ok)
+    for name in names:
+        said = [a.detail for lane in lanes for a in lane.checks if a.name == name and not a.ok]
+        yield FailedCheck(name, len(said), _counted(said))
+
+
+def _counted(words: Iterable[str]) -> tuple[tuple[str, int], ...]:
+    """Each once, with how often; moments in them make no difference."""
+    said = [word for word in words if word]
+    counts = Counter(_MOMENT.sub("", word) for word in said).most_common(FORMS)
+    whole = {_MOMENT.sub("", word): word for word in said}
+    return tuple((word if count > 1 else whole[word], count) for word, count in counts)
+
+
+def _index(path: Path) -> list[_Indexed]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[_Indexed])
+    except (OSError, msgspec.MsgspecError):
+        return []

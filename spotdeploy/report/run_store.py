@@ -1,0 +1,89 @@
+"""The folders of past runs: finding one, and reading what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from spotdeploy.errors import RefusedError
+from spotdeploy.events import AnyEvent, Event
+from spotdeploy.report.event_log import EVENTS, REPORT
+from spotdeploy.report.model import FORMAT, RunReport, compose
+from spotdeploy.report.story import Story
+from spotdeploy.report.telling import tell
+
+RUNS: Final = "runs"
+LAST: Final = "last"
+
+
+def run_folders(state: Path) -> list[Path]:
+    """Every run's folder, oldest first: ids sort by time."""
+    return sorted(path.parent for path in (state / RUNS).glob(f"*/{EVENTS}"))
+
+
+def find_run(state: Path, wanted: str | None = None) -> Path:
+    """The folder of a run, by its id, the beginning of its id, or "last".
+
+    Raises RefusedError when there is none, or more than one.
+    """
+    folders = run_folders(state)
+    if not folders:
+        raise RefusedError(f"no runs in {state / RUNS}", hint="run 'spotdeploy cycle'")
+    if wanted in (None, LAST):
+        return folders[-1]
+    found = [folder for folder in folders if folder.name.startswith(str(wanted))]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(folder.name for folder in (found or folders)[-5:])
+    trouble = f"no run {wanted!r}" if not found else f"{len(found)} runs begin with {wanted!r}"
+    raise RefusedError(trouble, hint=f"name one of: {names}; 'spotdeploy history' lists them")
+
+
+def read_events(folder: Path) -> tuple[list[Event], int]:
+    """A run's events, and how many lines could not be read: the last line of a killed run, or
+    events of a newer spotdeploy. Raises RefusedError when there is no such file."""
+    decoder = msgspec.json.Decoder(AnyEvent)
+    events: list[Event] = []
+    lines = _read(folder / EVENTS).splitlines()
+    for line in lines:
+        try:
+            events.append(decoder.decode(line))
+        except msgspec.MsgspecError:
+            continue  # counted below
+    return events, len(lines) - len(events)
+
+
+def read_story(folder: Path) -> Story:
+    """A run's story. Raises RefusedError when it says nothing at all."""
+    events, _ = read_events(folder)
+    if not events:
+        raise RefusedError(f"{folder / EVENTS} has no events", hint="name another run")
+    return tell(events)
+
+
+def read_report(folder: Path) -> RunReport:
+    """A run's report.json; composed from its events when there is none, or one of another format.
+
+    Raises RefusedError when there are no events either.
+    """
+    return written_report(folder) or compose(read_story(folder))
+
+
+def written_report(folder: Path) -> RunReport | None:
+    """The report.json of a run, when there is one that can be read."""
+    try:
+        report = msgspec.json.decode((folder / REPORT).read_bytes(), type=RunReport)
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return report if report.format == FORMAT else None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RefusedError(
+            f"cannot read {path}: {error.strerror}", hint="name another run"
+        ) from error

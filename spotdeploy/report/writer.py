@@ -1,0 +1,61 @@
+"""Writing the reports of a run. Whatever goes wrong here changes no verdict and no exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from spotdeploy.report.event_log import JUNIT, PAGE, REPORT
+from spotdeploy.report.model import RunReport, compose, encode
+from spotdeploy.report.run_store import read_story, written_report
+from spotdeploy.report.story import Story
+from spotdeploy.run.verdict import Outcome
+
+
+def write_reports(folder: Path, outcome: Outcome | None = None) -> list[str]:
+    """Write report.json, junit.xml and report.html from the events in `folder`.
+
+    Without an outcome (a refused, stopped or killed run) they say what the events say. Returns
+    what could not be written, one line each; raises nothing. May be repeated.
+    """
+    try:
+        story = read_story(folder)
+        report = compose(story, outcome, written_report(folder))
+    except Exception as error:  # noqa: BLE001  # see the module's first line
+        return [f"no reports: {_words(error)}"]
+    jobs: dict[str, Callable[[], bytes]] = {
+        REPORT: lambda: encode(report),
+        JUNIT: lambda: junit_xml(story, report),
+        PAGE: lambda: html_page(story, report, folder),
+    }
+    return [problem for name, job in jobs.items() if (problem := _write(folder / name, job))]
+
+
+def junit_xml(story: Story, report: RunReport) -> bytes:
+    """The bytes of junit.xml."""
+    from spotdeploy.report import junit
+
+    return junit.render(story, report)
+
+
+def html_page(story: Story, report: RunReport, folder: Path, target: Path | None = None) -> bytes:
+    """The bytes of report.html, to lie in `folder` or at `target`."""
+    from spotdeploy.report.html import page
+
+    return page.render(story, report, folder, target).encode()
+
+
+def _write(path: Path, make: Callable[[], bytes]) -> str:
+    """Replace the file at once, so that a reader never sees half of it."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(make())
+        part.replace(path)
+    except Exception as error:  # noqa: BLE001  # see the module's first line
+        part.unlink(missing_ok=True)
+        return f"{path.name} was not written: {_words(error)}"
+    return ""
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

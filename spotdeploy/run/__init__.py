@@ -1,0 +1,1 @@
+"""One run: its locations, its nodes, and what they came to."""

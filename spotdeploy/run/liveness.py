@@ -1,0 +1,91 @@
+"""Watching the nodes of one location: one listing for all of them, however many there are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+from spotdeploy.errors import ProviderError
+from spotdeploy.events import Note
+from spotdeploy.model import Node, NodeState
+from spotdeploy.run.context import Session
+from spotdeploy.run.location import Location
+
+SLOWER: Final = 4
+"""Once every node runs, listings are this many times rarer."""
+ABSENCES: Final = 2
+"""A node that was listed before counts as lost after so many listings in a row without it."""
+
+
+class Watch:
+    """Lists one location again and again while its nodes are under way."""
+
+    def __init__(self, session: Session, location: Location, labels: Mapping[str, str]) -> None:
+        """`labels` select the nodes to watch."""
+        self._session = session
+        self._location = location
+        self._labels = labels
+        self._sight: dict[str, Node] = {}
+        self._seen: set[str] = set()
+        self._changed = asyncio.Condition()
+        self._waiting = 0
+        self._lost: dict[str, asyncio.Future[None]] = {}
+        self._watched_from: dict[str, float] = {}
+        self._absences: Counter[str] = Counter()
+
+    async def run(self) -> None:
+        """List until cancelled."""
+        while True:
+            await self._pause()
+            if not self._waiting and not self._lost:
+                continue
+            try:
+                nodes = await self._location.nodes(self._labels)
+            except ProviderError as error:
+                self._session.bus.emit(
+                    Note(text=f"cannot list {self._location}: {error.message}", warning=True)
+                )
+                continue
+            async with self._changed:
+                self._sight = {node.id: node for node in nodes}
+                self._changed.notify_all()
+            self._tell_lost()
+
+    async def _pause(self) -> None:
+        for _ in range(SLOWER):
+            await asyncio.sleep(self._location.provider.poll_seconds)
+            if self._waiting:
+                return
+
+    async def next_sight(self, node: Node) -> Node:
+        """The node as the next listing shows it, or as it was while it is not listed (yet)."""
+        self._waiting += 1
+        try:
+            async with self._changed:
+                await self._changed.wait()
+        finally:
+            self._waiting -= 1
+        return self._sight.get(node.id, node)
+
+    async def until_lost(self, node: Node) -> None:
+        """Return once a listing shows that the node stopped or is going, or once it is missing
+        twice in a row from listings that must show it: those after one that did, or after the
+        provider's `settle_seconds`."""
+        loop = asyncio.get_running_loop()
+        self._watched_from.setdefault(node.id, loop.time())
+        await self._lost.setdefault(node.id, loop.create_future())
+
+    def _tell_lost(self) -> None:
+        for id_, future in self._lost.items():
+            node = self._sight.get(id_)
+            self._absences[id_] = 0 if node else self._absences[id_] + self._must_show(id_)
+            down = node is not None and node.state not in (NodeState.PENDING, NodeState.RUNNING)
+            if (down or self._absences[id_] >= ABSENCES) and not future.done():
+                future.set_result(None)
+        self._seen |= self._sight.keys()
+
+    def _must_show(self, id_: str) -> bool:
+        watched = asyncio.get_running_loop().time() - self._watched_from[id_]
+        return id_ in self._seen or watched >= self._location.provider.settle_seconds

@@ -1,0 +1,94 @@
+"""One node's way through the phases: its connection, its times, its results."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from spotdeploy.errors import NodeError, PayloadError, SpotdeployError, UnreachableError
+from spotdeploy.events import PhaseEnded, PhaseStarted
+from spotdeploy.model import Node
+from spotdeploy.node.connection import NodeConnection
+from spotdeploy.node.exec import TIMED_OUT
+from spotdeploy.run.context import Plan, Session
+from spotdeploy.run.location import Location
+from spotdeploy.run.verdict import CheckOutcome
+from spotdeploy.text import plain
+
+SIGN_SECONDS: Final = 10.0
+
+
+@dataclass
+class NodeRun:
+    """The working state of one node in one run. Only its own task changes it."""
+
+    session: Session
+    plan: Plan
+    location: Location
+    node: Node
+    connection: NodeConnection
+    phase: str = "create"
+    seconds: dict[str, float] = field(default_factory=dict)
+    checks: tuple[CheckOutcome, ...] = ()
+    _reconnecting: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @asynccontextmanager
+    async def in_phase(self, phase: str, limit: float | None = None) -> AsyncIterator[None]:
+        """Run a block as a phase: events, time, and `limit` seconds at most.
+
+        Raises the block's NodeError under this phase's name; UnreachableError when time is up.
+        """
+        self.phase = phase
+        self.session.bus.emit(PhaseStarted(node=self.node.id, phase=phase))
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(limit):
+                yield
+        except TimeoutError as error:
+            words = f"{self.node.name}: {phase} did not end within {limit:.0f}s"
+            self._ended(phase, started, words)
+            raise UnreachableError(words, phase=phase) from error
+        except (NodeError, asyncio.CancelledError) as error:
+            self._ended(phase, started, str(error) or "cancelled")
+            raise
+        self._ended(phase, started, "")
+
+    async def reconnect(self) -> None:
+        """Connect again, once for all who ask at the same time. Raises UnreachableError."""
+        async with self._reconnecting:
+            if not self.connection.connected:
+                await self.connection.connect()
+
+    async def sign_of_life(self) -> None:
+        """Make sure that the node still answers, over a new connection if need be: what did not
+        come from it may not be blamed on the payload. Raises UnreachableError when it does not.
+        """
+        try:
+            result = await self.connection.run(["true"], timeout=SIGN_SECONDS)
+        except UnreachableError:
+            await self.reconnect()
+            return
+        if result.exit_code == TIMED_OUT:
+            await self.connection.connect(SIGN_SECONDS)
+
+    def blame_payload(self, words: str) -> PayloadError:
+        """An error that says the payload is at fault in the present phase."""
+        return PayloadError(f"{self.node.name}: {words}", phase=self.phase)
+
+    def _ended(self, phase: str, started: float, words: str) -> None:
+        self.seconds[phase] = time.monotonic() - started
+        self.session.bus.emit(
+            PhaseEnded(
+                node=self.node.id, phase=phase, ok=not words, seconds=self.seconds[phase],
+                detail=words,
+            )
+        )  # fmt: skip
+
+
+def one_line(error: SpotdeployError, node: Node) -> str:
+    """An error's message without the node's name in front."""
+    return plain(error.message.removeprefix(f"{node.name}: "), limit=2000)

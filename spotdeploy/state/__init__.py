@@ -1,0 +1,1 @@
+"""What spotdeploy keeps on this computer: the journal and the lock."""

@@ -1,0 +1,278 @@
+"""The local record of intents and what became of them (SQLite).
+
+The cloud's labels are the truth; the journal catches what labels can't show yet: a create call
+whose answer never came, a node the cloud does not list yet. Losing it loses history, never a
+machine. Every write is on disk (synchronous=FULL) before the call it announces is made.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from spotdeploy.errors import HostError
+from spotdeploy.model import Node, Offer
+from spotdeploy.state.journal_records import Intent, JournalNode, RunRecord
+from spotdeploy.text import plain
+
+VERSION: Final = 1
+_SCHEMA: Final = """
+CREATE TABLE run (
+    id TEXT PRIMARY KEY, deployment TEXT NOT NULL, command TEXT NOT NULL, digest TEXT NOT NULL,
+    started_at REAL NOT NULL, ended_at REAL, verdict TEXT, exit_code INTEGER);
+CREATE TABLE intent (
+    token TEXT PRIMARY KEY, deployment TEXT NOT NULL, run TEXT NOT NULL, provider TEXT NOT NULL,
+    location TEXT NOT NULL, offer TEXT NOT NULL, count INTEGER NOT NULL, at REAL NOT NULL,
+    settled_at REAL);
+CREATE TABLE node (
+    provider TEXT NOT NULL, location TEXT NOT NULL, id TEXT NOT NULL, deployment TEXT NOT NULL,
+    run TEXT NOT NULL, token TEXT NOT NULL, name TEXT NOT NULL, made_at REAL NOT NULL,
+    seen_at REAL NOT NULL, gone_at REAL, gone_by TEXT, host_key TEXT,
+    PRIMARY KEY (provider, location, id));
+CREATE INDEX node_deployment ON node (deployment, gone_at);
+CREATE INDEX intent_deployment ON intent (deployment, settled_at);
+"""
+_ACCOUNTS: Final = (
+    "CREATE TABLE IF NOT EXISTS account (deployment TEXT NOT NULL, provider TEXT NOT NULL,"
+    " id TEXT NOT NULL, PRIMARY KEY (deployment, provider))"
+)
+"""Came later; a spotdeploy that does not know it passes it over."""
+_TABLES: Final = {"run", "intent", "node"}
+_FAILURES: Final = (sqlite3.Error, UnicodeDecodeError)
+"""Damaged text fails to be decoded, in an error's own message too."""
+_DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class Journal:
+    """The journal of one `.spotdeploy` folder. Used from one thread."""
+
+    def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
+        """Open or create it. Raises HostError when it cannot be written, is damaged or not ours."""
+        self._now = now
+        self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=30.0)
+        except (OSError, *_FAILURES) as error:
+            raise self._trouble(error) from error
+        try:
+            self._open()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _open(self) -> None:
+        try:
+            self._require_ours()
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._migrate()
+            self._db.execute(_ACCOUNTS)
+        except _FAILURES as error:
+            raise self._trouble(error) from error
+
+    def _require_ours(self) -> None:
+        """Refuse a damaged file, and one of another program's, before anything is written."""
+        (said,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        if said != "ok":
+            raise self._unusable(f"is damaged: {said}")
+        found = self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        tables = {name for (name,) in found}
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if (tables or version) and not tables >= _TABLES:
+            raise self._unusable("is no journal of spotdeploy's")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def begin_run(self, run: str, deployment: str, command: str, digest: str) -> None:
+        """Note that a run began."""
+        self._write(
+            "INSERT INTO run (id, deployment, command, digest, started_at) VALUES (?, ?, ?, ?, ?)",
+            (run, deployment, command, digest, self._now()),
+        )
+
+    def end_run(self, run: str, verdict: str, exit_code: int) -> None:
+        """Note how it ended."""
+        self._write(
+            "UPDATE run SET ended_at = ?, verdict = ?, exit_code = ? WHERE id = ?",
+            (self._now(), verdict, exit_code, run),
+        )
+
+    def runs(self, deployment: str) -> list[RunRecord]:
+        """Every run of a deployment, newest first."""
+        columns = "id, deployment, command, digest, started_at, ended_at, verdict, exit_code"
+        rows = self._read(
+            f"SELECT {columns} FROM run WHERE deployment = ? ORDER BY id DESC",  # noqa: S608  # constants
+            (deployment,),
+        )
+        return [RunRecord(*row) for row in rows]
+
+    def intend(self, token: str, deployment: str, run: str, offer: Offer, count: int) -> None:
+        """Note, before the call, that up to `count` nodes are about to be made."""
+        self._write(
+            "INSERT INTO intent (token, deployment, run, provider, location, offer, count, at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(token, deployment, run, offer.provider, offer.location),
+                *(str(offer), count, self._now()),
+            ),
+        )
+
+    def settle(self, token: str, deployment: str, run: str, nodes: Iterable[Node] = ()) -> None:
+        """Note the outcome of an intent: these nodes and no others, in one transaction."""
+        with self._transaction():
+            for node in nodes:
+                self._record(node, deployment, run, token)
+            self._db.execute(
+                "UPDATE intent SET settled_at = ? WHERE token = ?", (self._now(), token)
+            )
+
+    def open_intents(self, deployment: str) -> list[Intent]:
+        """Create calls whose outcome is not known."""
+        rows = self._read(
+            "SELECT token, run, provider, location, offer, count, at FROM intent"
+            " WHERE deployment = ? AND settled_at IS NULL ORDER BY at",
+            (deployment,),
+        )
+        return [Intent(*row) for row in rows]
+
+    def act_in(self, deployment: str, provider: str, account: str) -> None:
+        """Note in whose account a provider is about to make nodes."""
+        self._write(
+            "INSERT OR REPLACE INTO account (deployment, provider, id) VALUES (?, ?, ?)",
+            (deployment, provider, account),
+        )
+
+    def account(self, deployment: str, provider: str) -> str:
+        """Whose account a provider made nodes in the last time; empty when that is not known."""
+        rows = self._read(
+            "SELECT id FROM account WHERE deployment = ? AND provider = ?", (deployment, provider)
+        )
+        return str(rows[0][0]) if rows else ""
+
+    def close_intents(self, deployment: str, provider: str, location: str, before: float) -> None:
+        """Close the intents older than `before` (Unix seconds): a proven-empty listing covers
+        them."""
+        self._write(
+            "UPDATE intent SET settled_at = ? WHERE deployment = ? AND provider = ?"
+            " AND location = ? AND settled_at IS NULL AND at <= ?",
+            (self._now(), deployment, provider, location, before),
+        )
+
+    def seen(self, nodes: Iterable[Node], deployment: str) -> None:
+        """Note that a listing showed these nodes, known before or not; one that was said to be
+        gone is not."""
+        with self._transaction():
+            for node in nodes:
+                self._record(node, deployment, "", "")
+
+    def gone(self, provider: str, location: str, ids: Iterable[str], by: str) -> None:
+        """Note that these nodes were seen gone. `by` says by which proof."""
+        with self._transaction():
+            self._db.executemany(
+                "UPDATE node SET gone_at = ?, gone_by = ? WHERE provider = ? AND location = ?"
+                " AND id = ? AND gone_at IS NULL",
+                [(self._now(), by, provider, location, id_) for id_ in ids],
+            )
+
+    def pin(self, node: Node, host_key: str) -> None:
+        """Remember a node's own host key (OpenSSH's public key text).
+
+        Each node has one, so nobody waits for the disk: a killed process loses none, and a power
+        cut may lose those since the last other write.
+        """
+        statement = "UPDATE node SET host_key = ? WHERE provider = ? AND location = ? AND id = ?"
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        try:
+            self._write(statement, (host_key, node.provider, node.location, node.id))
+        finally:
+            self._db.execute("PRAGMA synchronous=FULL")
+
+    def nodes(self, deployment: str, *, gone: bool = False) -> list[JournalNode]:
+        """The nodes not yet seen gone, or with `gone` every node ever."""
+        rows = self._read(
+            "SELECT provider, location, id, run, token, name, made_at, seen_at, gone_at, gone_by,"
+            " host_key FROM node WHERE deployment = ? AND (? OR gone_at IS NULL) ORDER BY made_at",
+            (deployment, gone),
+        )
+        return [JournalNode(*row) for row in rows]
+
+    def _record(self, node: Node, deployment: str, run: str, token: str) -> None:
+        now = self._now()
+        self._db.execute(
+            "INSERT INTO node (provider, location, id, deployment, run, token, name, made_at,"
+            " seen_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET seen_at = excluded.seen_at, gone_at = NULL, gone_by = NULL",
+            (
+                *(node.provider, node.location, node.id, deployment, run, token, node.name),
+                *(now, now),
+            ),
+        )
+
+    def _migrate(self) -> None:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version == VERSION:
+            return
+        if version > VERSION:
+            raise HostError(
+                f"{self._path} was written by a newer spotdeploy (version {version})",
+                hint="update spotdeploy",
+            )
+        self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {VERSION};COMMIT;")
+
+    def _write(self, statement: str, values: tuple[object, ...]) -> None:
+        try:
+            self._db.execute(statement, values)
+        except _FAILURES as error:
+            raise self._trouble(error) from error
+
+    def _read(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(statement, values).fetchall()
+        except _FAILURES as error:
+            raise self._trouble(error) from error
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._db, self._trouble)
+
+    def _trouble(self, error: Exception) -> HostError:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _DAMAGE or "decode" in str(error):
+            return self._unusable(f"is damaged: {error}")
+        return HostError(
+            f"cannot write the journal {self._path}: {error}",
+            hint="free disk space or make the folder writable; nothing is created without it",
+        )
+
+    def _unusable(self, why: str) -> HostError:
+        words = plain(why, limit=300).replace("\n", " ")
+        return HostError(
+            f"the journal {self._path} {words}",
+            hint=f"mv {self._path} {self._path}.old, which loses history and no machine: "
+            "the clouds' labels say what is there",
+        )
+
+
+class _Transaction:
+    def __init__(self, db: sqlite3.Connection, trouble: Callable[[Exception], HostError]) -> None:
+        self._db = db
+        self._trouble = trouble
+
+    def __enter__(self) -> None:
+        self._run("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        self._run("COMMIT" if kind is None else "ROLLBACK")
+        if isinstance(error, _FAILURES):
+            raise self._trouble(error) from error
+
+    def _run(self, statement: str) -> None:
+        try:
+            self._db.execute(statement)
+        except _FAILURES as error:
+            raise self._trouble(error) from error
