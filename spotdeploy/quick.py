@@ -28,7 +28,7 @@ def quick(arguments: Sequence[str]) -> bool:
     if wish is None:
         return False
     from spotdeploy.cli.tables import show_nodes
-    from spotdeploy.listing import list_from
+    from spotdeploy.project import list_from
 
     config, providers, json = wish
     show_nodes(list_from(config, providers), as_json=json)

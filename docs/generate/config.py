@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from docs.generate.shapes import Schema, Shapes
-from spotdeploy.cli import reference
+from spotdeploy.cli import init
 from spotdeploy.config.json_schema import build_schema
 from spotdeploy.plugins import BUNDLED, Registry
 
@@ -68,7 +68,7 @@ class _Page:
             if name in BUNDLED and name not in ELSEWHERE:  # others may be installed here as well
                 title = f"\n## `[provider.{name}]`\n"
                 yield self._table(title, self._shapes.resolve(table))
-        text = (reference.source() / reference.CONFIG).read_text(encoding="utf-8")
+        text = (init.source() / init.CONFIG).read_text(encoding="utf-8")
         yield f"{LIST}```toml\n{text.rstrip()}\n```\n"
 
     def _of_checks(self) -> Iterator[str]:

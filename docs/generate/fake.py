@@ -9,8 +9,7 @@ from typing import Final, get_args
 import msgspec
 
 from docs.generate.shapes import Shapes, code
-from spotdeploy.config.attribute_docs import attribute_docs
-from spotdeploy.config.json_schema import build_schema
+from spotdeploy.config.json_schema import attribute_docs, build_schema
 from spotdeploy.plugins import Registry
 from spotdeploy.testing.fake.faults import AnyFault, Fault
 

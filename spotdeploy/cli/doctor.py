@@ -2,19 +2,95 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
 import typer
 
+from spotdeploy import project
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers
+from spotdeploy.config.schema import Settings
+from spotdeploy.errors import SpotdeployError
+from spotdeploy.model import Problem
+from spotdeploy.phases.plan import read_plan
+from spotdeploy.plugins import Registry
+from spotdeploy.provider import Provider, SupportsAccount
 
 
 def command(
     config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False
 ) -> None:
     """Look for what would stop a run: credentials, tools."""
-    from spotdeploy.cli.examine import examine
+    from spotdeploy.cli.doctor import examine, show_problems
     from spotdeploy.cli.opening import new_registry, read_settings
-    from spotdeploy.cli.problems import show_problems
 
     settings, providers = read_settings(config, provider)
     findings = examine(new_registry(settings), settings, providers)
     raise typer.Exit(show_problems(findings, as_json=json))
+
+
+HEALTHY, ILL = 0, 3
+
+
+def show_problems(findings: Sequence[Findings], *, as_json: bool) -> int:
+    """Print what was found; return 0 when nothing would stop a run, else 3."""
+    if as_json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(findings)).decode() + "\n")
+    else:
+        sys.stdout.write("\n".join(line for one in findings for line in _lines(one)) + "\n")
+    return ILL if any(p.fatal for one in findings for p in one.problems) else HEALTHY
+
+
+def _lines(findings: Findings) -> list[str]:
+    account = f" (account {findings.account})" if findings.account else ""
+    if not findings.problems:
+        return [f"{findings.where}{account}: well"]
+    lines = [f"{findings.where}{account}:"]
+    for problem in findings.problems:
+        kind = "problem" if problem.fatal else "warning"
+        lines += [f"  {kind}: {problem.what}", f"  try: {problem.remedy}"]
+    return lines
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was found in one place."""
+
+    where: str
+    problems: tuple[Problem, ...]
+    account: str = ""
+    """Whose account it acts in, where the provider knows."""
+
+
+def examine(registry: Registry, settings: Settings, providers: Sequence[str]) -> list[Findings]:
+    """Examine the payload and every location, locations in parallel. Changes nothing."""
+    opened = project.open_providers(registry, settings, providers)
+    with ThreadPoolExecutor(min(32, len(opened))) as threads:
+        locations = list(threads.map(lambda one: _location(*one), opened))
+    return [_config(registry, settings), *locations]
+
+
+def _config(registry: Registry, settings: Settings) -> Findings:
+    try:
+        read_plan(registry, settings)
+    except SpotdeployError as error:
+        return Findings(settings.path.name, (_problem(error),))
+    return Findings(settings.path.name, ())
+
+
+def _location(provider: Provider[Any], place: str) -> Findings:
+    where = f"{provider.name} {place}"
+    try:
+        problems = tuple(provider.doctor())
+        account = provider.account() if isinstance(provider, SupportsAccount) else ""
+    except SpotdeployError as error:
+        return Findings(where, (_problem(error),))
+    return Findings(where, problems, account)
+
+
+def _problem(error: SpotdeployError) -> Problem:
+    return Problem(error.message, error.hint or "see the message")

@@ -16,7 +16,7 @@ from spotdeploy.report.event_log import EVENTS, JUNIT, PAGE, REPORT
 from spotdeploy.report.model import NodeReport, RunReport, encode
 from spotdeploy.report.run_store import RUNS, read_report, read_story, written_report
 from spotdeploy.report.writer import html_page, junit_xml, write_reports
-from spotdeploy.state.journal_records import RunRecord
+from spotdeploy.state.journal import RunRecord
 from spotdeploy.text import plain
 
 HEADER = ("RUN", "BEGAN", "COMMAND", "PROVIDERS", "VERDICT", "NODES", "TIME", "COST")

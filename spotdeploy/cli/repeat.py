@@ -14,7 +14,7 @@ from spotdeploy.cli.run import Wish, perform
 from spotdeploy.config.load import load
 from spotdeploy.cycle.runbook import run_cycle
 from spotdeploy.errors import ConfigError, SpotdeployError
-from spotdeploy.report.repeat import show_repetition, summarize
+from spotdeploy.report.compare import show_repetition, summarize
 from spotdeploy.report.run_store import read_report, run_folders
 from spotdeploy.run.verdict import Verdict
 

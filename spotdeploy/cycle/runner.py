@@ -20,8 +20,7 @@ from spotdeploy.node.keys import Keys
 from spotdeploy.phases.create import Placed
 from spotdeploy.phases.evidence import collect
 from spotdeploy.run.context import Plan, Session
-from spotdeploy.run.guard import AnnouncedError, unless_lost
-from spotdeploy.run.liveness import Watch
+from spotdeploy.run.liveness import AnnouncedError, Watch, unless_lost
 from spotdeploy.run.location import Location
 from spotdeploy.run.node_run import NodeRun, one_line
 from spotdeploy.run.verdict import NodeOutcome, Verdict

@@ -18,13 +18,13 @@ from spotdeploy.check import CommandResult
 from spotdeploy.config.schema import Settings
 from spotdeploy.errors import HostError, RefusedError, UnreachableError
 from spotdeploy.labels import scope
-from spotdeploy.listing import pick
 from spotdeploy.model import Node
 from spotdeploy.node import keys, paths
 from spotdeploy.node.connection import PORT, Dialer, NodeConnection
 from spotdeploy.node.diagnostics import LOOKS, Look
 from spotdeploy.payload.manifest import Manifest
 from spotdeploy.plugins import Registry
+from spotdeploy.project import pick
 from spotdeploy.provider import Provider, SupportsDial
 from spotdeploy.state.journal import Journal
 

@@ -22,7 +22,7 @@ from spotdeploy.phases.account import require_same_account
 from spotdeploy.run.context import Session
 from spotdeploy.run.location import Location
 from spotdeploy.run.verdict import Proof, Receipt
-from spotdeploy.state.journal_records import Intent, JournalNode
+from spotdeploy.state.journal import Intent, JournalNode
 from spotdeploy.text import counted, plain
 
 PROOFS: Final = 2

@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from spotdeploy.config.attribute_docs import attribute_docs
+from spotdeploy.config.json_schema import attribute_docs
 from spotdeploy.events import AnyEvent, Event
 
 HEAD: Final = """\

@@ -15,8 +15,7 @@ from spotdeploy.node.connection import Dialer, NodeConnection
 from spotdeploy.payload.manifest import Manifest
 from spotdeploy.provider import SupportsInterruptionNotice
 from spotdeploy.run.context import Plan
-from spotdeploy.run.guard import AnnouncedError, unless_lost
-from spotdeploy.run.liveness import Watch
+from spotdeploy.run.liveness import AnnouncedError, Watch, unless_lost
 from spotdeploy.run.location import Location
 from spotdeploy.run.node_run import NodeRun
 from spotdeploy.testing.fake.provider import FakeProvider

@@ -11,8 +11,7 @@ import pytest
 
 from docs.generate.cli import real_help, words
 from docs.generate.pages import pages
-from spotdeploy.config.attribute_docs import attribute_docs
-from spotdeploy.config.json_schema import build_schema
+from spotdeploy.config.json_schema import attribute_docs, build_schema
 from spotdeploy.plugins import Registry
 
 

@@ -22,8 +22,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spotdeploy.check import Check, CheckResult, CheckSettings, CommandResult, Connection
+from spotdeploy.cli.debug import show_looks
 from spotdeploy.cli.live import LiveScreen
-from spotdeploy.cli.looks import show_looks
 from spotdeploy.cli.screen import PlainScreen, Screen
 from spotdeploy.events import (
     Bus,

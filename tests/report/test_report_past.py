@@ -13,10 +13,16 @@ from hypothesis import strategies as st
 
 from spotdeploy.cli.past_runs import show_history, show_report
 from spotdeploy.errors import HostError
-from spotdeploy.report.compare import compare, show_difference
+from spotdeploy.report.compare import (
+    compare,
+    percentiles,
+    rate,
+    show_difference,
+    show_repetition,
+    summarize,
+)
 from spotdeploy.report.event_log import JUNIT, PAGE, REPORT
 from spotdeploy.report.model import RunReport, compose
-from spotdeploy.report.repeat import percentiles, rate, show_repetition, summarize
 from spotdeploy.report.telling import tell
 from spotdeploy.report.writer import write_reports
 from spotdeploy.state.journal import Journal

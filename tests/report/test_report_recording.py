@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from spotdeploy.cli.recording import recording
+from spotdeploy.cli.run import recording
 from spotdeploy.errors import CapacityError, HostError
 from spotdeploy.events import AnyEvent, Note, RunEnded
 from spotdeploy.redact import Redactor
