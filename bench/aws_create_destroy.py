@@ -71,10 +71,14 @@ def arguments(tool: str, count: int, folder: Path, lab: AwsLab) -> list[str]:
     image = {"machine_type": SIZE, "image": NEWEST_LTS["x86_64"]}
     key = str(folder / "key")
     config = {
-        "aws": {"total_instances": count, "username": "ubuntu", "public_ssh_key_path": key,
-                "private_ssh_key_path": key},
+        "aws": {
+            "total_instances": count,
+            "username": "ubuntu",
+            "public_ssh_key_path": key,
+            "private_ssh_key_path": key,
+        },
         "regions": [{region: image} for region in REGIONS],
-    }  # fmt: skip
+    }
     (folder / "config.yaml").write_text(json.dumps(config))
     (folder / "key").write_text("ssh-ed25519 AAAA bench\n")
     shutil.copytree(ROOT / "instance/scripts", folder / "deployment")
@@ -108,10 +112,14 @@ def turn(tool: str, count: int, moto: MotoServer, home: Path) -> tuple[float, in
 def _environment(home: Path) -> dict[str, str]:
     """What a tool keeps at home it finds there the next time, as its user does."""
     return {
-        "HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache"), "TERM": "dumb",
-        "AWS_DEFAULT_REGION": REGIONS[0], "ANSIBLE_LOCAL_TEMP": str(home),
-        "ANSIBLE_FORKS": str(len(REGIONS)), "ANSIBLE_NOCOLOR": "1",
-    }  # fmt: skip
+        "HOME": str(home),
+        "XDG_CACHE_HOME": str(home / ".cache"),
+        "TERM": "dumb",
+        "AWS_DEFAULT_REGION": REGIONS[0],
+        "ANSIBLE_LOCAL_TEMP": str(home),
+        "ANSIBLE_FORKS": str(len(REGIONS)),
+        "ANSIBLE_NOCOLOR": "1",
+    }
 
 
 def measure(rounds: int, sizes: Sequence[int]) -> dict[int, dict[str, Taken]]:
@@ -131,8 +139,10 @@ def measure(rounds: int, sizes: Sequence[int]) -> dict[int, dict[str, Taken]]:
                             seconds, calls = turn(tool, count, moto, home)
                             found.seconds.append(seconds)
                             found.calls.append(calls)
-                            print(f"  {count:3} nodes  {tool:10} {seconds:6.2f} s {calls:5} calls",
-                                  flush=True)  # fmt: skip
+                            print(
+                                f"  {count:3} nodes  {tool:10} {seconds:6.2f} s {calls:5} calls",
+                                flush=True,
+                            )
         finally:
             moto.stop()
     return taken
@@ -142,9 +152,16 @@ def size_rows(count: int, tools: dict[str, Taken]) -> list[Row]:
     """The table of one size."""
     rows = []
     for tool, taken in tools.items():
-        rows.append(Row(
-            f"{count} nodes, {tool}", median(taken.seconds), "s", "", None, spread(taken.seconds)
-        ))  # fmt: skip
+        rows.append(
+            Row(
+                f"{count} nodes, {tool}",
+                median(taken.seconds),
+                "s",
+                "",
+                None,
+                spread(taken.seconds),
+            )
+        )
         rows.append(
             Row(f"{count} nodes, {tool}: API calls", median(taken.calls), "calls", "", None)
         )

@@ -97,9 +97,11 @@ def _cycle(folder: Path, count: int) -> tuple[float, list[dict[str, Any]]]:
     config["nodes"]["count"] = count
     (folder / "spotdeploy.toml").write_text(tomli_w.dumps(config))
     subprocess.run(
-        [sys.executable, "-c", COUNTED, "cycle", "--keep", "never"], cwd=folder, check=True,
+        [sys.executable, "-c", COUNTED, "cycle", "--keep", "never"],
+        cwd=folder,
+        check=True,
         stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
     (log,) = (folder / ".spotdeploy" / "runs").glob(f"*/{EVENTS}")
     events = [json.loads(line) for line in log.read_text().splitlines()]
     return float((folder / "cpu").read_text()), events
@@ -172,7 +174,7 @@ def _journal(folder: Path) -> Cost:
 
     def write() -> None:
         journal.begin_run("run", "demo", "cycle", "digest")
-        journal.intend("token", "demo", "run", offer, NODES)
+        journal.record_intent("token", "demo", "run", offer, NODES)
         journal.settle("token", "demo", "run", nodes)
         for node in nodes:
             journal.pin(node, "ssh-ed25519 " + "A" * 68)

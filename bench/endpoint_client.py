@@ -48,11 +48,15 @@ class Endpoints(FakeProvider):
         super().__init__(FakeConfig(), "loopback", FakeCloud())
         self._nodes = [
             Node(
-                id=f"e-{n}", name=f"endpoint-{n}", provider=self.name, location=self.location,
-                state=NodeState.RUNNING, address=f"127.9.{n // 250}.{n % 250 + 1}",
+                id=f"e-{n}",
+                name=f"endpoint-{n}",
+                provider=self.name,
+                location=self.location,
+                state=NodeState.RUNNING,
+                address=f"127.9.{n // 250}.{n % 250 + 1}",
             )
             for n in range(count)
-        ]  # fmt: skip
+        ]
 
     def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
         return self._nodes
@@ -123,13 +127,18 @@ def measure(count: int, tables: Sequence[dict[str, Any]], folder: Path) -> dict[
         server.kill()
         server.wait()
     passed = [node for node in outcome.nodes if node.verdict == "passed"]
-    words = next((node.words for node in outcome.nodes if node.verdict != "passed"), "")
+    words = next((node.message for node in outcome.nodes if node.verdict != "passed"), "")
     grown = max(0, memory("VmHWM") - before)
     return {
-        "nodes": count, "passed": len(passed), "words": words, "seconds": seconds, "cpu": cpu,
-        "bytes": grown, "files": files.most,
+        "nodes": count,
+        "passed": len(passed),
+        "words": words,
+        "seconds": seconds,
+        "cpu": cpu,
+        "bytes": grown,
+        "files": files.most,
         "limit": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
-    }  # fmt: skip
+    }
 
 
 def main() -> None:

@@ -24,10 +24,18 @@ PORT = 22
 PREFIX = re.compile(r"(sudo -n -- )?(timeout \S+ \S+ )?")
 DEPLOYMENT_LOG = "/opt/deployment.log"
 UNIT = {
-    "LoadState": "loaded", "LoadError": "", "ActiveState": "active", "SubState": "running",
-    "UnitFileState": "enabled", "NRestarts": "0", "Result": "success", "Type": "simple",
-    "MainPID": "1", "ExecMainCode": "0", "ExecMainStatus": "0",
-}  # fmt: skip
+    "LoadState": "loaded",
+    "LoadError": "",
+    "ActiveState": "active",
+    "SubState": "running",
+    "UnitFileState": "enabled",
+    "NRestarts": "0",
+    "Result": "success",
+    "Type": "simple",
+    "MainPID": "1",
+    "ExecMainCode": "0",
+    "ExecMainStatus": "0",
+}
 ASKED = re.compile(
     re.escape(marked("LINE", "MARK"))
     .replace("LINE", "(?P<line>.*?)", 1)
@@ -113,8 +121,9 @@ class Answers:
             return 0, "".join(f"{name}={UNIT.get(name, '')}\n" for name in wanted).encode()
         shell = await asyncio.create_subprocess_shell(
             line.replace(DEPLOYMENT_LOG, str(self._log)),
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+        )
         out, _ = await shell.communicate()
         return shell.returncode or 0, out
 
@@ -127,10 +136,16 @@ async def main(host_key: str, login: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         answers = Answers(Path(folder))
         async with asyncssh.listen(
-            "0.0.0.0", PORT, server_factory=lambda: Server(allowed), server_host_keys=[host_key],
-            process_factory=answers.process, encoding=None, backlog=4096, login_timeout=300,
+            "0.0.0.0",
+            PORT,
+            server_factory=lambda: Server(allowed),
+            server_host_keys=[host_key],
+            process_factory=answers.process,
+            encoding=None,
+            backlog=4096,
+            login_timeout=300,
             gss_host=None,
-        ) as server:  # fmt: skip
+        ) as server:
             print("ready", flush=True)
             await server.wait_closed()
 

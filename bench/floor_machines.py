@@ -60,10 +60,15 @@ def main(verb: str) -> None:
         config.write_text("[]")
         return
     machines = [
-        {"instance": machine.name, "address": machine.address, "user": "root", "port": 22,
-         "identity_file": str(key)}
+        {
+            "instance": machine.name,
+            "address": machine.address,
+            "user": "root",
+            "port": 22,
+            "identity_file": str(key),
+        }
         for machine in start(network, count, key)
-    ]  # fmt: skip
+    ]
     config.write_text(json.dumps(machines))
 
 

@@ -66,19 +66,28 @@ def with_molecule(count: int, folder: Path) -> float:
         ssh.chmod(0o755)
         (project / "molecule/default/molecule.yml").write_text(_scenario(count, ssh))
         environment = users_environment() | {
-            "PATH": f"{MOLECULE}:{os.environ['PATH']}", "HOME": str(project),
-            "BENCH_NETWORK": network, "BENCH_COUNT": str(count), "BENCH_KEY": str(key),
+            "PATH": f"{MOLECULE}:{os.environ['PATH']}",
+            "HOME": str(project),
+            "BENCH_NETWORK": network,
+            "BENCH_COUNT": str(count),
+            "BENCH_KEY": str(key),
             "BENCH_MACHINES": f"{sys.executable} {HERE / 'floor_machines.py'}",
             "BENCH_PAYLOAD": str(ROOT / "instance"),
-            "ANSIBLE_PIPELINING": "1", "ANSIBLE_FORKS": str(count),
-            "ANSIBLE_HOST_KEY_CHECKING": "0", "ANSIBLE_SSH_TRANSFER_METHOD": "piped",
+            "ANSIBLE_PIPELINING": "1",
+            "ANSIBLE_FORKS": str(count),
+            "ANSIBLE_HOST_KEY_CHECKING": "0",
+            "ANSIBLE_SSH_TRANSFER_METHOD": "piped",
             "NO_COLOR": "1",
-        }  # fmt: skip
+        }
         began = time.monotonic()
         done = subprocess.run(
-            [MOLECULE / "molecule", "test"], cwd=project, env=environment, check=False,
-            capture_output=True, text=True,
-        )  # fmt: skip
+            [MOLECULE / "molecule", "test"],
+            cwd=project,
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
         seconds = time.monotonic() - began
     if done.returncode:
         raise RuntimeError(f"molecule test: {done.returncode}\n{done.stdout}\n{done.stderr}")
@@ -88,15 +97,17 @@ def with_molecule(count: int, folder: Path) -> float:
 def _scenario(count: int, ssh: Path) -> str:
     hosts = {"ansible_ssh_executable": str(ssh), "ansible_python_interpreter": "/usr/bin/python3"}
     platforms = [{"name": f"floor-{number}"} for number in range(count)]
-    return json.dumps({
-        "driver": {"name": "default"},
-        "platforms": platforms,
-        "provisioner": {
-            "name": "ansible",
-            "inventory": {"host_vars": {platform["name"]: hosts for platform in platforms}},
-        },
-        "scenario": {"test_sequence": ["destroy", "create", "converge", "verify", "destroy"]},
-    })  # fmt: skip
+    return json.dumps(
+        {
+            "driver": {"name": "default"},
+            "platforms": platforms,
+            "provisioner": {
+                "name": "ansible",
+                "inventory": {"host_vars": {platform["name"]: hosts for platform in platforms}},
+            },
+            "scenario": {"test_sequence": ["destroy", "create", "converge", "verify", "destroy"]},
+        }
+    )
 
 
 @contextmanager
@@ -130,8 +141,10 @@ def with_spotdeploy(count: int, folder: Path) -> float:
 
 
 TOOLS: dict[str, Callable[[int, Path], float]] = {
-    "shell": by_hand, "spotdeploy": with_spotdeploy, "molecule": with_molecule,
-}  # fmt: skip
+    "shell": by_hand,
+    "spotdeploy": with_spotdeploy,
+    "molecule": with_molecule,
+}
 
 
 def measure(rounds: int, sizes: Sequence[int]) -> dict[int, dict[str, list[float]]]:

@@ -80,8 +80,10 @@ def with_spotdeploy(there: Machines, tree: Path) -> dict[str, float]:
     """Seconds, CPU and bytes of the ship phase's delivery, in a process of its own."""
     done = subprocess.run(
         [sys.executable, __file__, "--deliver", there.folder, tree],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode != 0:
         raise RuntimeError(done.stdout + done.stderr)
     found: dict[str, float] = json.loads(done.stdout)
@@ -111,9 +113,13 @@ async def _deliver_all(folder: Path, tree: Path) -> dict[str, float]:
     runs = []
     for placed in await list_nodes(session):
         connection = NodeConnection(
-            placed.node, Dialer(placed.location.provider), "spotdeploy", login,
-            pins[placed.node.id], plan.manifest,
-        )  # fmt: skip
+            placed.node,
+            Dialer(placed.location.provider),
+            "spotdeploy",
+            login,
+            pins[placed.node.id],
+            plan.manifest,
+        )
         runs.append(NodeRun(session, plan, placed.location, placed.node, connection))
     for run in runs:
         await run.connection.connect()
@@ -189,14 +195,18 @@ def _size_rows(there: Machines, tree: Path, label: str, rounds: int) -> list[Row
     what = f"{label} to {len(there.addresses)} machines"
     return [
         Row(
-            f"{what}, tar | ssh {hand:.2f} s, spotdeploy {ours:.2f} s", ours / hand, "times",
-            "at most 1.2", ours / hand <= WITHIN, spread,
+            f"{what}, tar | ssh {hand:.2f} s, spotdeploy {ours:.2f} s",
+            ours / hand,
+            "times",
+            "at most 1.2",
+            ours / hand <= WITHIN,
+            spread,
         ),
         Row(f"{what}: memory a node", memory_each, "MB", "bounded", memory_each < BOUND_MB),
         Row(f"{label} built", 1000 * first, "ms", "", None),
         Row(f"{label} built again unchanged", 1000 * again, "ms", "", None),
         Row(f"{label} built again: files read", reads, "files", "0", reads == 0),
-    ]  # fmt: skip
+    ]
 
 
 if __name__ == "__main__":

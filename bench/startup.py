@@ -71,14 +71,20 @@ def measure(rounds: int) -> dict[str, list[float]]:
 def once(line: Sequence[str | Path], folder: Path) -> float:
     """Seconds of one command. Raises with what it said when it fails."""
     environment = users_environment() | {
-        "HOME": str(folder / "home"), "SKYPILOT_DISABLE_USAGE_COLLECTION": "1",
+        "HOME": str(folder / "home"),
+        "SKYPILOT_DISABLE_USAGE_COLLECTION": "1",
         "PATH": f"{Path(line[0]).parent}:{os.environ['PATH']}",
-    }  # fmt: skip
+    }
     began = time.perf_counter()
     done = subprocess.run(
-        line, cwd=folder, env=environment, check=False, capture_output=True, text=True,
+        line,
+        cwd=folder,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
         stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
     seconds = time.perf_counter() - began
     if done.returncode != 0:
         raise RuntimeError(f"{line}: {done.returncode}\n{done.stdout}\n{done.stderr}")

@@ -66,20 +66,37 @@ def spotdeploy(there: Machines) -> float:
     which would turn red at their logins."""
     began = time.monotonic()
     subprocess.run(
-        [sys.executable, "-c", ONLY_TWELVE, "verify"], cwd=there.folder, check=True,
+        [sys.executable, "-c", ONLY_TWELVE, "verify"],
+        cwd=there.folder,
+        check=True,
         stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
     return time.monotonic() - began
 
 
 def testinfra(there: Machines) -> float:
     """Seconds of pytest-testinfra, its ssh backend and xdist."""
     hosts = ",".join(f"ssh://{address}" for address in there.addresses)
-    return _timed(there, [
-        ROOT / ".bench/testinfra/bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider",
-        "-n", str(WORKERS), f"--hosts={hosts}", f"--ssh-config={there.ssh_config}", "--sudo",
-        f"--rootdir={PEERS}", "-c", "/dev/null", PEERS / "test_twelve.py",
-    ])  # fmt: skip
+    return _timed(
+        there,
+        [
+            ROOT / ".bench/testinfra/bin/python",
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-n",
+            str(WORKERS),
+            f"--hosts={hosts}",
+            f"--ssh-config={there.ssh_config}",
+            "--sudo",
+            f"--rootdir={PEERS}",
+            "-c",
+            "/dev/null",
+            PEERS / "test_twelve.py",
+        ],
+    )
 
 
 def ansible(there: Machines) -> float:
@@ -102,15 +119,21 @@ def _timed(there: Machines, line: list[str | Path]) -> float:
         there.ssh_config.write_text(f"{config}    ControlPath {masters}/%C\n")
         multiplex = f"-F {there.ssh_config} -o ControlMaster=auto -o ControlPersist=60s"
         environment = os.environ | {
-            "ANSIBLE_PIPELINING": "1", "ANSIBLE_SSH_ARGS": multiplex,
-            "ANSIBLE_SSH_CONTROL_PATH_DIR": masters, "ANSIBLE_LOCAL_TEMP": masters,
-            "ANSIBLE_HOME": masters, "ANSIBLE_NOCOLOR": "1",
-        }  # fmt: skip
+            "ANSIBLE_PIPELINING": "1",
+            "ANSIBLE_SSH_ARGS": multiplex,
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": masters,
+            "ANSIBLE_LOCAL_TEMP": masters,
+            "ANSIBLE_HOME": masters,
+            "ANSIBLE_NOCOLOR": "1",
+        }
         began = time.monotonic()
         process = there.inside(
-            line, cwd=there.folder, env=environment, stdout=subprocess.PIPE,
+            line,
+            cwd=there.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        )
         said = process.communicate()[0].decode()
         seconds = time.monotonic() - began
         _close_masters(there, Path(masters))
@@ -130,8 +153,10 @@ def endpoints(count: int, *, open_files: int | None = None) -> dict[str, Any]:
     limit = ["prlimit", f"--nofile={open_files}:"] if open_files else []
     done = subprocess.run(
         [*limit, "unshare", "--net", sys.executable, HERE / "endpoint_client.py", str(count)],
-        input=json.dumps(TWELVE).encode(), capture_output=True, check=True,
-    )  # fmt: skip
+        input=json.dumps(TWELVE).encode(),
+        capture_output=True,
+        check=True,
+    )
     found: dict[str, Any] = json.loads(done.stdout)
     if found["passed"] != count:
         raise RuntimeError(f"only {found['passed']} of {count} passed: {found['words']}")
@@ -160,10 +185,14 @@ def machine_rows(rounds: int) -> list[Row]:
         each = [other / own for own, other in zip(ours, theirs, strict=True)]
         rows.append(
             Row(
-                f"{what}, {told}", ratio, "times faster", "at least 5", ratio >= FASTER,
+                f"{what}, {told}",
+                ratio,
+                "times faster",
+                "at least 5",
+                ratio >= FASTER,
                 _spread(each),
             )
-        )  # fmt: skip
+        )
     return rows
 
 

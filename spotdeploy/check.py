@@ -69,9 +69,13 @@ class Connection(ABC):
 
     @abstractmethod
     async def run(
-        self, command: Sequence[str], *, timeout: float = 30.0, stdin: bytes = b"",
+        self,
+        command: Sequence[str],
+        *,
+        timeout: float = 30.0,
+        stdin: bytes = b"",
         alone: bool = False,
-    ) -> CommandResult:  # fmt: skip
+    ) -> CommandResult:
         """Run a command as root, and wait for it. `timeout` is in seconds; when it passes, the
         result's exit code is 124 and stderr says so.
 

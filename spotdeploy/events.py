@@ -25,8 +25,8 @@ class RunStarted(Event, frozen=True, tag="run-started"):
     deployment: str
     providers: tuple[str, ...]
     digest: str
-    wanted: int
-    """Nodes wanted, all providers together."""
+    desired: int = msgspec.field(name="wanted")
+    """Nodes asked for, all providers together."""
     checks: tuple[str, ...] = ()
     """The names of the checks that each node will be asked."""
 

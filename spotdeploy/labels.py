@@ -51,9 +51,9 @@ def expires_at(labels: Mapping[str, str]) -> float | None:
     return float(value) if value.isdigit() else None
 
 
-def matches(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+def matches(labels: Mapping[str, str], required: Mapping[str, str]) -> bool:
     """True when every wanted label is there, `ANY` with any value. An empty `wanted` matches
     nothing: a listing without a scope would name machines that are not ours."""
-    return bool(wanted) and all(
-        key in labels and value in (ANY, labels[key]) for key, value in wanted.items()
+    return bool(required) and all(
+        key in labels and value in (ANY, labels[key]) for key, value in required.items()
     )

@@ -148,7 +148,7 @@ class Fate(msgspec.Struct, frozen=True):
     """The provider's answer to "what became of this node?"."""
 
     kind: FateKind
-    words: str = ""
+    message: str = ""
     """The cloud's own words."""
 
 

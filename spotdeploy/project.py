@@ -12,7 +12,7 @@ from spotdeploy.config.schema import Settings
 from spotdeploy.errors import RefusedError
 from spotdeploy.model import Node, NodeState
 from spotdeploy.plugins import Registry
-from spotdeploy.provider import Provider, ProviderConfig, SupportsEverywhere
+from spotdeploy.provider import Provider, ProviderConfig, SupportsAllLocations
 
 
 def open_providers(
@@ -41,8 +41,8 @@ def open_everywhere(
         cls, config = provider_config(registry, settings, name)
         places = list(cls.locations(config))
         first = cls(config, places[0])
-        if isinstance(first, SupportsEverywhere):
-            places += [place for place in first.everywhere() if place not in places]
+        if isinstance(first, SupportsAllLocations):
+            places += [place for place in first.all_locations() if place not in places]
         opened += [(cls(config, place), place) for place in places]
     return opened
 
@@ -76,11 +76,11 @@ def list_now(registry: Registry, settings: Settings, providers: Sequence[str]) -
     return [node for nodes in lists for node in nodes if node.state is not NodeState.GONE]
 
 
-def pick(nodes: Sequence[Node], wanted: str) -> Node:
+def pick(nodes: Sequence[Node], name: str) -> Node:
     """The node of that name or id. Raises RefusedError naming the ones there are."""
-    found = [node for node in nodes if wanted in (node.name, node.id)]
+    found = [node for node in nodes if name in (node.name, node.id)]
     if len(found) == 1:
         return found[0]
     there = ", ".join(node.name for node in nodes) or "none"
     what = "no node" if not found else "more than one node"
-    raise RefusedError(f"{what} is named {wanted!r}; there are: {there}", hint="spotdeploy list")
+    raise RefusedError(f"{what} is named {name!r}; there are: {there}", hint="spotdeploy list")

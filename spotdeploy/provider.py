@@ -110,18 +110,18 @@ class Provider(ABC, Generic[C]):
         """What became of a node, asked before any failure is blamed on the payload."""
 
     @abstractmethod
-    def protection(self) -> str:
+    def auto_shutdown(self) -> str:
         """What ends a node here if nobody comes back, in a few words for `plan`."""
 
-    def by_hand(self, thing: Node | Resource) -> str:
+    def manual_delete_command(self, thing: Node | Resource) -> str:
         """The exact command or console page with which a person ends this thing."""
         return f"delete {thing.id} in the console of {self.name}"
 
-    def look_by_hand(self, labels: Mapping[str, str]) -> str:
+    def manual_list_command(self, labels: Mapping[str, str]) -> str:
         """The exact command or console page that shows a person what has these labels here, for
         when the provider itself cannot be asked. Calls nothing."""
-        wanted = " and ".join(f"{key}={value}" for key, value in labels.items())
-        return f"look for what is labelled {wanted} in the console of {self.name}"
+        desired = " and ".join(f"{key}={value}" for key, value in labels.items())
+        return f"look for what is labelled {desired} in the console of {self.name}"
 
 
 class SupportsConsole(ABC):
@@ -163,11 +163,11 @@ class SupportsAccount(ABC):
         return ""
 
 
-class SupportsEverywhere(ABC):
+class SupportsAllLocations(ABC):
     """A provider that can name every location where its account may have something of ours."""
 
     @abstractmethod
-    def everywhere(self) -> Sequence[str]:
+    def all_locations(self) -> Sequence[str]:
         """The locations, asked of the cloud. Changes nothing, may be repeated."""
 
 

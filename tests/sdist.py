@@ -22,21 +22,21 @@ def unpacked(project: str, inside: str, name: str) -> Path:
 
     Fails the test when pip cannot fetch the source.
     """
-    wanted = version(project)
-    folder = CACHE / f"{project}-{wanted}-{name}"
+    desired = version(project)
+    folder = CACHE / f"{project}-{desired}-{name}"
     CACHE.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(CACHE / f"{project}-{wanted}.lock"):
+    with filelock.FileLock(CACHE / f"{project}-{desired}.lock"):
         if not folder.exists():
-            _unpack(_archive(project, wanted), inside, folder)
+            _unpack(_archive(project, desired), inside, folder)
     return folder
 
 
-def _archive(project: str, wanted: str) -> Path:
-    archive = CACHE / f"{project.replace('-', '_')}-{wanted}.tar.gz"
+def _archive(project: str, desired: str) -> Path:
+    archive = CACHE / f"{project.replace('-', '_')}-{desired}.tar.gz"
     if not archive.exists():
         command = [
             sys.executable, "-m", "pip", "download", "--quiet", "--no-binary", ":all:",
-            "--no-deps", "--dest", str(CACHE), f"{project}=={wanted}",
+            "--no-deps", "--dest", str(CACHE), f"{project}=={desired}",
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, timeout=240)
         if not archive.exists():

@@ -12,8 +12,6 @@ import pytest
 from spotdeploy.config.load import load
 from spotdeploy.config.schema import Config
 
-LIMIT = 300
-
 
 def packages(repository: Path) -> set[str]:
     found = {"spotdeploy"}
@@ -45,16 +43,6 @@ def test_every_package_is_typed(repository: Path) -> None:
 @pytest.mark.parametrize("folder", ["providers", "plugins", "instance"])
 def test_the_plugin_folders_are_no_packages(repository: Path, folder: str) -> None:
     assert not (repository / folder / "__init__.py").exists()
-
-
-def test_no_module_is_longer_than_300_lines(repository: Path) -> None:
-    long = {
-        str(path.relative_to(repository)): count
-        for folder in ("spotdeploy", "providers", "plugins", "instance", "docs")
-        for path in (repository / folder).rglob("*.py")
-        if (count := len(path.read_text().splitlines())) > LIMIT
-    }
-    assert not long
 
 
 def test_the_core_imports_no_provider_and_no_cloud(repository: Path) -> None:

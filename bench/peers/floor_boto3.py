@@ -26,14 +26,24 @@ def region(ec2, run, count):
     port["IpRanges"] = [{"CidrIp": "192.0.2.1/32"}]
     ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[port])
     made = ec2.run_instances(
-        MinCount=count, MaxCount=count, ClientToken=run, InstanceType=SIZE, ImageId=IMAGE,
-        UserData=USER_DATA, SecurityGroupIds=[group], MetadataOptions={"HttpTokens": "required"},
+        MinCount=count,
+        MaxCount=count,
+        ClientToken=run,
+        InstanceType=SIZE,
+        ImageId=IMAGE,
+        UserData=USER_DATA,
+        SecurityGroupIds=[group],
+        MetadataOptions={"HttpTokens": "required"},
         InstanceInitiatedShutdownBehavior="terminate",
-        BlockDeviceMappings=[{"DeviceName": "/dev/sda1", "Ebs": {"VolumeType": "gp3",
-                              "VolumeSize": 16, "DeleteOnTermination": True}}],
+        BlockDeviceMappings=[
+            {
+                "DeviceName": "/dev/sda1",
+                "Ebs": {"VolumeType": "gp3", "VolumeSize": 16, "DeleteOnTermination": True},
+            }
+        ],
         InstanceMarketOptions={"MarketType": "spot"},
         TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
-    )["Instances"]  # fmt: skip
+    )["Instances"]
     while states(ec2, run) != ["running"] * count:
         time.sleep(1)
     ec2.terminate_instances(InstanceIds=[instance["InstanceId"] for instance in made])

@@ -57,6 +57,9 @@ def real_help(command: Sequence[str]) -> str:
     """What the program prints."""
     ran = subprocess.run(
         [sys.executable, "-m", "spotdeploy", *command, "--help"],
-        capture_output=True, text=True, check=True, env=ENVIRONMENT,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        env=ENVIRONMENT,
+    )
     return ran.stdout.replace("python -m spotdeploy", "spotdeploy").strip()

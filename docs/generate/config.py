@@ -53,8 +53,9 @@ class _Page:
         self._schema = schema
         self._shapes = Shapes(schema)
         self._properties: Schema = schema["properties"]
-        self._checks = [self._shapes.resolve(one) for one in self._properties["checks"]["items"]
-                        ["oneOf"]]  # fmt: skip
+        self._checks = [
+            self._shapes.resolve(one) for one in self._properties["checks"]["items"]["oneOf"]
+        ]
 
     def sections(self) -> Iterator[str]:
         tables = {key: one for key, one in self._properties.items() if "$ref" in one}
@@ -82,8 +83,8 @@ class _Page:
 
     def _table(self, title: str, table: Schema, keys: list[str] | None = None) -> str:
         about = table["description"].removeprefix("`").partition("]`: ")
-        words = " ".join((about[2] or table["description"]).split())
-        text = f"{title}\n{words[0].upper()}{words[1:]}\n"
+        message = " ".join((about[2] or table["description"]).split())
+        text = f"{title}\n{message[0].upper()}{message[1:]}\n"
         rows = list(table["properties"]) if keys is None else keys
         return f"{text}\n{self._shapes.key_table(table, rows)}" if rows else text
 

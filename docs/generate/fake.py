@@ -60,16 +60,16 @@ def fake_page() -> str:
 
 def _rows() -> Iterator[str]:
     for kind in get_args(AnyFault):
-        words = " ".join((inspect.getdoc(kind) or "").split())
-        yield f"| `{kind.__struct_config__.tag}` | {words} | {_own(kind)} |\n"
+        message = " ".join((inspect.getdoc(kind) or "").split())
+        yield f"| `{kind.__struct_config__.tag}` | {message} | {_own(kind)} |\n"
 
 
 def _own(kind: type[Fault]) -> str:
     docs = attribute_docs(kind)
     fields = [one for one in msgspec.structs.fields(kind) if one.name not in COMMON]
-    told = []
+    reported = []
     for field in fields:
         plain = "" if field.default is None else f" ({code(field.default)})"
         note = f": {docs[field.name]}" if field.name in docs else ""
-        told.append(f"`{field.encode_name}`{plain}{note}")
-    return "; ".join(told)
+        reported.append(f"`{field.encode_name}`{plain}{note}")
+    return "; ".join(reported)

@@ -25,6 +25,14 @@ def spotdeploy_register_checks() -> list[type[Check[Any]]]:
     from spotdeploy_checks.testinfra import InfraTestCheck
 
     return [
-        CommandCheck, FileCheck, GossCheck, HttpCheck, InfraTestCheck, LogCheck, PayloadCheck,
-        RebootedCheck, SystemdCheck, TcpCheck,
-    ]  # fmt: skip
+        CommandCheck,
+        FileCheck,
+        GossCheck,
+        HttpCheck,
+        InfraTestCheck,
+        LogCheck,
+        PayloadCheck,
+        RebootedCheck,
+        SystemdCheck,
+        TcpCheck,
+    ]

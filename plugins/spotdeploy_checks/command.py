@@ -56,14 +56,14 @@ class CommandCheck(Check[CommandSettings]):
     async def run(self, node: Node, connection: Connection) -> CheckResult:
         """As in the contract."""
         del node
-        wanted = self.settings
-        line = arguments(wanted.command)
-        result = await connection.run(line, timeout=wanted.timeout, alone=True)
-        if result.exit_code != wanted.exit_code:
-            return self.failed(f"exit code {result.exit_code}: {_said(result)}")
-        if lack := missing(result.stdout, contains=wanted.contains, matches=wanted.matches):
+        expected = self.settings
+        line = arguments(expected.command)
+        result = await connection.run(line, timeout=expected.timeout, alone=True)
+        if result.exit_code != expected.exit_code:
+            return self.failed(f"exit code {result.exit_code}: {_output(result)}")
+        if lack := missing(result.stdout, contains=expected.contains, matches=expected.matches):
             cut = " (its output was too long to be read to the end)" if result.truncated else ""
-            return self.failed(f"it did not say {lack}{cut}, but: {_said(result)}")
+            return self.failed(f"it did not say {lack}{cut}, but: {_output(result)}")
         return self.passed(plain(result.stdout, limit=100).partition("\n")[0])
 
 
@@ -72,6 +72,6 @@ def arguments(command: str | Sequence[str]) -> Sequence[str]:
     return ["sh", "-c", command] if isinstance(command, str) else command
 
 
-def _said(result: CommandResult) -> str:
-    said = (plain(stream, limit=500) for stream in (result.stderr, result.stdout))
-    return "\n".join(filter(None, said)) or "(nothing)"
+def _output(result: CommandResult) -> str:
+    output = (plain(stream, limit=500) for stream in (result.stderr, result.stdout))
+    return "\n".join(filter(None, output)) or "(nothing)"

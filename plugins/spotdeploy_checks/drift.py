@@ -25,9 +25,12 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _RECORD: Final = re.compile(r"([0-9a-f]{1,8}) (/.*)", re.DOTALL)
 _FAILED: Final = re.compile(r"(\\?)(/.*): FAILED( open or read)?")
 _KINDS: Final = {
-    stat.S_IFLNK: "a link", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket", stat.S_IFREG: "a file",
-}  # fmt: skip
+    stat.S_IFLNK: "a link",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFREG: "a file",
+}
 
 # What should be there and what is there are joined; a line that comes twice is as it should be.
 _LOOK: Final = f"""
@@ -60,7 +63,7 @@ class Found:
     """Expected paths that are missing or have another mode."""
 
 
-def look() -> Sequence[str]:
+def inspect_command() -> Sequence[str]:
     """The command that compares kinds and modes; give it `expected` as its input."""
     return ["sh", "-c", _LOOK]
 
@@ -125,14 +128,14 @@ def read_hashing(output: str) -> list[str]:
 def differences(manifest: Manifest, found: Found, changed: Sequence[str]) -> list[str]:
     """Every path that is not as it was shipped, with how it differs; sorted by path."""
     modes = expected(manifest)
-    told = dict.fromkeys(changed, "was changed")
-    for path, words in _moved(modes, found):
-        told[path] = f"{told[path]} and {words}" if path in told else words
+    reported = dict.fromkeys(changed, "was changed")
+    for path, message in _moved(modes, found):
+        reported[path] = f"{reported[path]} and {message}" if path in reported else message
     sources = {home(entry) for entry in manifest.entries}
     for path, mode in found.present.items():
         if path not in modes and not _is_cache(path, mode, sources):
-            told[path] = "was added"
-    return [f"{plain(path, limit=300)} {told[path]}" for path in sorted(told)]
+            reported[path] = "was added"
+    return [f"{plain(path, limit=300)} {reported[path]}" for path in sorted(reported)]
 
 
 def home(entry: Entry) -> str:
@@ -143,13 +146,13 @@ def home(entry: Entry) -> str:
 
 def _moved(modes: Mapping[str, int], found: Found) -> Iterator[tuple[str, str]]:
     for path in found.unmet:
-        wanted, there = modes[path], found.present.get(path)
+        expected, there = modes[path], found.present.get(path)
         if there is None:
             yield path, "is missing"
-        elif stat.S_IFMT(there) != stat.S_IFMT(wanted):
+        elif stat.S_IFMT(there) != stat.S_IFMT(expected):
             yield path, f"is {_KINDS.get(stat.S_IFMT(there), 'a device')} now"
-        elif not stat.S_ISDIR(wanted):
-            yield path, f"has mode {stat.S_IMODE(there):04o}, not {stat.S_IMODE(wanted):04o}"
+        elif not stat.S_ISDIR(expected):
+            yield path, f"has mode {stat.S_IMODE(there):04o}, not {stat.S_IMODE(expected):04o}"
 
 
 def _is_cache(path: str, mode: int, sources: set[str]) -> bool:

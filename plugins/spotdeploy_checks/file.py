@@ -109,14 +109,14 @@ class FileCheck(Check[FileSettings]):
     async def run(self, node: Node, connection: Connection) -> CheckResult:
         """As in the contract."""
         del node
-        result = await connection.run(look(self.settings), timeout=120.0)
+        result = await connection.run(inspect_command(self.settings), timeout=120.0)
         if result.exit_code != 0:
-            words = plain(result.stderr, limit=300)
-            return self.failed(f"it cannot be looked at: {words or f'exit {result.exit_code}'}")
+            message = plain(result.stderr, limit=300)
+            return self.failed(f"it cannot be looked at: {message or f'exit {result.exit_code}'}")
         answer = result.stdout.strip()
         if answer in ("absent", "dangling"):
-            words = "it is not there" if answer == "absent" else "it is a link that leads nowhere"
-            return self.passed(words) if self.settings.absent else self.failed(words)
+            message = "it is not there" if answer == "absent" else "it is a link that leads nowhere"
+            return self.passed(message) if self.settings.absent else self.failed(message)
         facts = parse(result.stdout)
         if facts is None:
             return self.failed(f"the node did not tell: {plain(result.stdout, limit=200)!r}")
@@ -128,10 +128,10 @@ class FileCheck(Check[FileSettings]):
         return self.failed("; ".join(wrong)) if wrong else self.passed(f"{facts.size} bytes")
 
 
-def look(wanted: FileSettings) -> Sequence[str]:
+def inspect_command(expected: FileSettings) -> Sequence[str]:
     """The command that tells what is asked, and reads no more than that needs."""
-    what = f"{'sum' if wanted.sha256 else ''},{'read' if wanted.asks_content else ''}"
-    return ["sh", "-c", _LOOK, "sh", wanted.path, what]
+    what = f"{'sum' if expected.sha256 else ''},{'read' if expected.asks_content else ''}"
+    return ["sh", "-c", _LOOK, "sh", expected.path, what]
 
 
 def parse(output: str) -> Facts | None:
@@ -144,23 +144,23 @@ def parse(output: str) -> Facts | None:
     return Facts(int(mode, 16), int(size), (uid, owner), (gid, group), digest, text)
 
 
-def differences(wanted: FileSettings, facts: Facts) -> Iterator[str]:
+def differences(expected: FileSettings, facts: Facts) -> Iterator[str]:
     """How a file differs from what is wanted."""
     bits = f"{stat.S_IMODE(facts.mode):04o}"
-    if wanted.mode and bits != wanted.mode.zfill(4):
-        yield f"its mode is {bits}, not {wanted.mode.zfill(4)}"
-    if wanted.owner and wanted.owner not in facts.owner:
-        yield f"its owner is {plain(facts.owner[1])}, not {wanted.owner}"
-    if wanted.group and wanted.group not in facts.group:
-        yield f"its group is {plain(facts.group[1])}, not {wanted.group}"
-    if facts.size < wanted.min_size:
-        yield f"it has {facts.size} bytes, fewer than {wanted.min_size}"
-    if wanted.max_size is not None and facts.size > wanted.max_size:
-        yield f"it has {facts.size} bytes, more than {wanted.max_size}"
-    if (wanted.sha256 or wanted.asks_content) and not stat.S_ISREG(facts.mode):
+    if expected.mode and bits != expected.mode.zfill(4):
+        yield f"its mode is {bits}, not {expected.mode.zfill(4)}"
+    if expected.owner and expected.owner not in facts.owner:
+        yield f"its owner is {plain(facts.owner[1])}, not {expected.owner}"
+    if expected.group and expected.group not in facts.group:
+        yield f"its group is {plain(facts.group[1])}, not {expected.group}"
+    if facts.size < expected.min_size:
+        yield f"it has {facts.size} bytes, fewer than {expected.min_size}"
+    if expected.max_size is not None and facts.size > expected.max_size:
+        yield f"it has {facts.size} bytes, more than {expected.max_size}"
+    if (expected.sha256 or expected.asks_content) and not stat.S_ISREG(facts.mode):
         yield "it is not a plain file"
         return
-    if wanted.sha256 and facts.sha256 != wanted.sha256:
-        yield f"its sha256 is {plain(facts.sha256, limit=64)}, not {wanted.sha256}"
-    if lack := missing(facts.text, contains=wanted.contains, matches=wanted.matches):
+    if expected.sha256 and facts.sha256 != expected.sha256:
+        yield f"its sha256 is {plain(facts.sha256, limit=64)}, not {expected.sha256}"
+    if lack := missing(facts.text, contains=expected.contains, matches=expected.matches):
         yield f"{lack} is not in its first {min(facts.size, READ_LIMIT)} bytes"

@@ -92,11 +92,11 @@ class GossCheck(Check[GossSettings]):
         try:
             file = self._file.read_bytes()
         except OSError as error:
-            words = f"file: {self.settings.file} cannot be read: {error.strerror}"
-            return self.failed(words, final=True)
+            message = f"file: {self.settings.file} cannot be read: {error.strerror}"
+            return self.failed(message, final=True)
         if len(file) > LIMIT:
-            words = f"file: {self.settings.file} has more than {LIMIT} bytes"
-            return self.failed(words, final=True)
+            message = f"file: {self.settings.file} has more than {LIMIT} bytes"
+            return self.failed(message, final=True)
         result = await connection.run(
             command(self.settings), timeout=self.settings.timeout, stdin=file
         )
@@ -108,15 +108,15 @@ class GossCheck(Check[GossSettings]):
 
     def _judged(self, result: CommandResult) -> CheckResult:
         if result.exit_code == 127 and _ABSENT in result.stderr:
-            words = f"{self.settings.binary} is not on the node; {_ADVICE}"
-            return self.failed(words, final=True)
+            message = f"{self.settings.binary} is not on the node; {_ADVICE}"
+            return self.failed(message, final=True)
         if result.exit_code == _NOT_RUN:
-            return self.failed(f"it cannot be run: {_said(result)}", final=True)
+            return self.failed(f"it cannot be run: {_output(result)}", final=True)
         report = goss_answer.parse(result.stdout)
         if report is None:
             cut = " (its answer was too long)" if result.truncated else ""
             final = result.exit_code == _UNREADABLE
-            return self.failed(f"{_ended(result)}{cut}: {_said(result)}", final=final)
+            return self.failed(f"{_ended(result)}{cut}: {_output(result)}", final=final)
         if report.failed:
             return self.failed(failed_words(report))
         if result.exit_code != 0:
@@ -141,8 +141,13 @@ def failed_words(report: Report) -> str:
     shown = report.reasons[:NAMED]
     more = report.failed - len(shown)
     first = f"{report.failed} of {_tests(report.failed + report.passed)} failed"
-    return "\n".join([f"{first}: {shown[0]}" if shown else first, *shown[1:],
-                      *([f"and {more} more"] if more and shown else [])])  # fmt: skip
+    return "\n".join(
+        [
+            f"{first}: {shown[0]}" if shown else first,
+            *shown[1:],
+            *([f"and {more} more"] if more and shown else []),
+        ]
+    )
 
 
 def _tests(count: int) -> str:
@@ -153,6 +158,6 @@ def _ended(result: CommandResult) -> str:
     return f"goss ended with exit code {result.exit_code}"
 
 
-def _said(result: CommandResult) -> str:
-    said = (plain(stream, limit=500) for stream in (result.stderr, result.stdout))
-    return "\n".join(filter(None, said)) or "(nothing)"
+def _output(result: CommandResult) -> str:
+    output = (plain(stream, limit=500) for stream in (result.stderr, result.stdout))
+    return "\n".join(filter(None, output)) or "(nothing)"

@@ -71,20 +71,22 @@ class HttpCheck(Check[HttpSettings]):
     async def run(self, node: Node, connection: Connection) -> CheckResult:
         """As in the contract."""
         del node
-        wanted = self.settings
-        say = request(wanted.path, wanted.headers)
+        expected = self.settings
+        say = request(expected.path, expected.headers)
         try:
-            async with asyncio.timeout(wanted.timeout):
-                raw = await exchange(connection, wanted.port, wanted.from_, say, complete, LIMIT)
+            async with asyncio.timeout(expected.timeout):
+                raw = await exchange(
+                    connection, expected.port, expected.from_, say, complete, LIMIT
+                )
         except TimeoutError:
-            return self.failed(f"no answer within {wanted.timeout}")
+            return self.failed(f"no answer within {expected.timeout}")
         except OSError as error:
             return self.failed(plain(str(error), limit=300))
         try:
             answer = parse(raw)
         except ValueError as error:
             return self.failed(str(error))
-        wrong = judge(answer, wanted)
+        wrong = judge(answer, expected)
         return self.failed(wrong) if wrong else self.passed(f"status {answer.status}")
 
 
@@ -97,16 +99,16 @@ def request(path: str, headers: dict[str, str]) -> bytes:
     return "\r\n".join([f"GET {path} HTTP/1.1", *lines, "Connection: close", "", ""]).encode()
 
 
-def judge(answer: Answer, wanted: HttpSettings) -> str:
+def judge(answer: Answer, expected: HttpSettings) -> str:
     """What is wrong with an answer, in one line or a few; empty when it is as wanted."""
     body = plain(answer.body, limit=300)
-    if answer.status != wanted.status:
-        said = " ".join(filter(None, (str(answer.status), answer.reason)))
+    if answer.status != expected.status:
+        output = " ".join(filter(None, (str(answer.status), answer.reason)))
         leads = f" (leads to {answer.location})" if answer.location else ""
-        return f"status {said}, not {wanted.status}{leads}: {body}"
-    if lack := missing(answer.body, contains=wanted.contains, matches=wanted.matches):
+        return f"status {output}, not {expected.status}{leads}: {body}"
+    if lack := missing(answer.body, contains=expected.contains, matches=expected.matches):
         cut = f"'s first {LIMIT} bytes" if answer.cut else ""
         return f"the body{cut} has no {lack.removeprefix('a ')}: {body}"
-    if wanted.json and answer.cut:
+    if expected.json and answer.cut:
         return f"the body is larger than {LIMIT} bytes: too large to be read as JSON"
-    return differences(answer.body, wanted.json) if wanted.json else ""
+    return differences(answer.body, expected.json) if expected.json else ""

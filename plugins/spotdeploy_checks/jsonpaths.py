@@ -11,7 +11,7 @@ from spotdeploy.text import plain
 _NOTHING: Final = object()
 
 
-def differences(body: str, wanted: Mapping[str, Any]) -> str:
+def differences(body: str, expected: Mapping[str, Any]) -> str:
     """What in a JSON body is not as wanted, in one line; empty when all is.
 
     A step of a path is a key, or the index of a list. A table in `wanted` stands for its paths.
@@ -21,7 +21,7 @@ def differences(body: str, wanted: Mapping[str, Any]) -> str:
     except (ValueError, RecursionError):
         return f"the body is not JSON: {plain(body, limit=200)}"
     wrong = []
-    for path, value in _paths(wanted):
+    for path, value in _paths(expected):
         found = _at(data, path)
         if found is _NOTHING:
             wrong.append(f"{path} is missing")
@@ -30,8 +30,8 @@ def differences(body: str, wanted: Mapping[str, Any]) -> str:
     return "; ".join(wrong)
 
 
-def _paths(wanted: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in wanted.items():
+def _paths(expected: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in expected.items():
         if isinstance(value, dict) and value:
             yield from _paths(value, f"{prefix}{key}.")
         else:
@@ -49,8 +49,8 @@ def _at(data: Any, path: str) -> Any:
     return data
 
 
-def _same(found: Any, wanted: Any) -> bool:
+def _same(found: Any, expected: Any) -> bool:
     """Equal, and true is not 1, as Python has it."""
-    if isinstance(found, list) and isinstance(wanted, list | tuple):
-        return len(found) == len(wanted) and all(map(_same, found, wanted))
-    return isinstance(found, bool) == isinstance(wanted, bool) and bool(found == wanted)
+    if isinstance(found, list) and isinstance(expected, list | tuple):
+        return len(found) == len(expected) and all(map(_same, found, expected))
+    return isinstance(found, bool) == isinstance(expected, bool) and bool(found == expected)

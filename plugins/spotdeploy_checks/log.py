@@ -77,23 +77,23 @@ class LogCheck(Check[LogSettings]):
     async def run(self, node: Node, connection: Connection) -> CheckResult:
         """As in the contract."""
         del node
-        wanted = self.settings
-        if wanted.forbid:
-            found = await self._search(connection, wanted.forbid)
+        expected = self.settings
+        if expected.forbid:
+            found = await self._search(connection, expected.forbid)
             if found.exit_code == FOUND:
                 return self.failed(f"it says: {_lines(found.stdout)}", final=True)
             if found.exit_code != NOT_FOUND:
                 return self._trouble(found)
-        if not wanted.pattern:
+        if not expected.pattern:
             return await self._nothing_forbidden(connection)
-        found = await self._search(connection, wanted.pattern)
+        found = await self._search(connection, expected.pattern)
         if found.exit_code == FOUND:
             return self.passed(_lines(found.stdout).partition("\n")[0])
         if found.exit_code != NOT_FOUND:
             return self._trouble(found)
-        end = await connection.run(ending(wanted.path, wanted.unit))
-        said = _lines(end.stdout) or "it is empty"
-        return self.failed(f"no line matches {wanted.pattern!r}; its end: {said}")
+        end = await connection.run(ending(expected.path, expected.unit))
+        output = _lines(end.stdout) or "it is empty"
+        return self.failed(f"no line matches {expected.pattern!r}; its end: {output}")
 
     async def _nothing_forbidden(self, connection: Connection) -> CheckResult:
         """A unit that was started has a line at least: an empty journal vouches for nothing."""
@@ -108,8 +108,8 @@ class LogCheck(Check[LogSettings]):
         return await connection.run(line, timeout=self.settings.timeout)
 
     def _trouble(self, result: CommandResult) -> CheckResult:
-        words = plain(result.stderr, limit=300) or f"exit code {result.exit_code}"
-        return self.failed(f"it cannot be searched: {words}")
+        message = plain(result.stderr, limit=300) or f"exit code {result.exit_code}"
+        return self.failed(f"it cannot be searched: {message}")
 
 
 def searching(path: str, unit: str, pattern: str) -> Sequence[str]:

@@ -50,11 +50,11 @@ logged=$(
         SYSLOG_IDENTIFIER=sshd SYSLOG_IDENTIFIER=sshd-session + SYSLOG_FACILITY=10 \\
         | grep --text --extended-regexp '{_LINES}' \\
         | awk '/: Starting session: /{{
-                   said = $0
-                   sub(/^.*: Starting session: /, "", said)
-                   sub(/ id [0-9]+$/, "", said)
-                   if (said in seen) next
-                   seen[said] = 1
+                   output = $0
+                   sub(/^.*: Starting session: /, "", output)
+                   sub(/ id [0-9]+$/, "", output)
+                   if (output in seen) next
+                   seen[output] = 1
                }}
                {{ print "L " $0 }}'
 ) || exit 1
@@ -124,7 +124,7 @@ class Traces:
         return found
 
 
-def look() -> Sequence[str]:
+def inspect_command() -> Sequence[str]:
     """The command that tells who was on the node."""
     return ["sh", "-c", _LOOK]
 
@@ -163,12 +163,12 @@ def strangers(traces: Traces) -> list[Event]:
 def in_words(traces: Traces, found: Sequence[Event]) -> list[str]:
     """Who was there by hand: those logins, and the marks that `spotdeploy ssh` left."""
     sessions = traces.of(What.SESSION)
-    words = [f"marked by {mark}" for mark in traces.marks if mark]
-    if traces.marks and not words:
-        words.append("marked by a file that says nothing")
-    words += [_words(one, sessions.get(one.peer, [])) for one in found]
-    more = [f"and {len(words) - NAMED} more"] if len(words) > NAMED else []
-    return [*words[:NAMED], *more]
+    reports = [f"marked by {mark}" for mark in traces.marks if mark]
+    if traces.marks and not reports:
+        reports.append("marked by a file that says nothing")
+    reports += [_message(one, sessions.get(one.peer, [])) for one in found]
+    more = [f"and {len(reports) - NAMED} more"] if len(reports) > NAMED else []
+    return [*reports[:NAMED], *more]
 
 
 def may_be_ours(traces: Traces, login: Event) -> bool:
@@ -192,14 +192,14 @@ def _event(line: str) -> Event | None:
     match = _LINE.fullmatch(line)
     if match is None:
         return None
-    when, process, said = plain(match[1], limit=40), match[2], match[3]
-    if m := _ACCEPTED.fullmatch(said):
+    when, process, output = plain(match[1], limit=40), match[2], match[3]
+    if m := _ACCEPTED.fullmatch(output):
         return Event(What.LOGIN, when, m["user"], (m["address"], m["port"]), process=process)
-    if m := _SESSION.fullmatch(said):
+    if m := _SESSION.fullmatch(output):
         return Event(What.SESSION, when, m["user"], (m["address"], m["port"]), m["kind"])
-    if m := _CONSOLE.fullmatch(said):
+    if m := _CONSOLE.fullmatch(output):
         return Event(What.CONSOLE, when, m["user"])
-    return Event(What.CLOSED, when, process=process) if _CLOSED.fullmatch(said) else None
+    return Event(What.CLOSED, when, process=process) if _CLOSED.fullmatch(output) else None
 
 
 def _broken_off(login: Event, ends: Sequence[Event]) -> bool:
@@ -216,7 +216,7 @@ def _between(first: str, second: str) -> timedelta | None:
     return passed if passed >= timedelta() else None
 
 
-def _words(login: Event, sessions: Sequence[Event] = ()) -> str:
+def _message(login: Event, sessions: Sequence[Event] = ()) -> str:
     user, address = plain(login.user, limit=60), plain(login.peer[0], limit=60)
     if login.what is What.CONSOLE:
         return f"{user} logged in by hand on the console at {login.when}"

@@ -39,8 +39,8 @@ class PayloadCheck(Check[PayloadSettings]):
         """As in the contract."""
         given = drift.as_input(drift.expected(connection.manifest))
         looked, traced = await asyncio.gather(
-            connection.run(drift.look(), timeout=120.0, stdin=given),
-            connection.run(logins.look(), timeout=60.0),
+            connection.run(drift.inspect_command(), timeout=120.0, stdin=given),
+            connection.run(logins.inspect_command(), timeout=60.0),
         )
         try:
             wrong = await _shipped(node, connection, _answer(looked, "the shipped files"))
@@ -54,11 +54,11 @@ class PayloadCheck(Check[PayloadSettings]):
         hands = logins.in_words(traces, strangers)
         if not wrong and not hands:
             return self._complete(traces)
-        told = [wrong] if wrong else []
+        reported = [wrong] if wrong else []
         if hands:
-            told.append(f"touched: {'; '.join(hands)}")
+            reported.append(f"touched: {'; '.join(hands)}")
         unsettled = all(logins.may_be_ours(traces, one) for one in strangers)
-        return self.failed("\n".join(told), final=bool(wrong or traces.marks) or not unsettled)
+        return self.failed("\n".join(reported), final=bool(wrong or traces.marks) or not unsettled)
 
     def _complete(self, traces: logins.Traces) -> CheckResult:
         """A log that lacks what it must have cannot show that nobody was there."""
@@ -132,5 +132,5 @@ def _answer(result: CommandResult, what: str) -> str:
 
 
 def _unanswered(result: CommandResult, what: str) -> str:
-    words = "the answer is too long" if result.truncated else f"exit code {result.exit_code}"
-    return f"the node did not tell {what}: {plain(result.stderr, limit=300) or words}"
+    message = "the answer is too long" if result.truncated else f"exit code {result.exit_code}"
+    return f"the node did not tell {what}: {plain(result.stderr, limit=300) or message}"

@@ -18,9 +18,13 @@ _CHUNK: Final = 65536
 
 
 async def exchange(
-    connection: Connection, port: int, side: Side, say: bytes,
-    enough: Callable[[bytes], bool], limit: int,
-) -> bytes:  # fmt: skip
+    connection: Connection,
+    port: int,
+    side: Side,
+    say: bytes,
+    is_complete: Callable[[bytes], bool],
+    limit: int,
+) -> bytes:
     """Connect, send `say`, and read until `enough`, the end, or `limit` bytes. A service may speak
     and be gone before it is told anything: what it said counts.
 
@@ -32,13 +36,13 @@ async def exchange(
             with suppress(ConnectionError):  # what was lost is told by what can be read
                 writer.write(say)
                 await writer.drain()
-        heard = b""
-        while not enough(heard) and len(heard) < limit:
-            data = await reader.read(min(_CHUNK, limit - len(heard)))
+        received = b""
+        while not is_complete(received) and len(received) < limit:
+            data = await reader.read(min(_CHUNK, limit - len(received)))
             if not data:
                 break
-            heard += data
-        return heard
+            received += data
+        return received
     finally:
         writer.close()
 

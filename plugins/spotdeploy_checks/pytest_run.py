@@ -34,7 +34,7 @@ class Ran:
     """None when the time passed."""
     results: Results | None
     """None when pytest wrote none that can be read."""
-    said: str
+    output: str
     """The last it printed."""
 
 
@@ -58,20 +58,24 @@ class PytestRun:
             temporary = Path(name)
             async with relay.serving(temporary / "relay"):
                 command = arguments(self.tests, node.name, temporary)
-                code, said = await self._until_end(command, temporary, relay)
+                code, output = await self._until_end(command, temporary, relay)
             if relay.error is not None:
                 raise relay.error
             found = await asyncio.to_thread(pytest_results.read, temporary / "results.xml", node)
-        return Ran(code, found, said)
+        return Ran(code, found, output)
 
     async def _until_end(
         self, command: Sequence[str], temporary: Path, relay: Relay
     ) -> tuple[int | None, str]:
         process = await asyncio.create_subprocess_exec(
-            *command, cwd=self.folder, env=environment(temporary / "relay"),
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+            *command,
+            cwd=self.folder,
+            env=environment(temporary / "relay"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
         assert process.stdout is not None  # noqa: S101  # asked for above
         tail = bytearray()
         reading = asyncio.create_task(_keep_tail(process.stdout, tail))

@@ -17,9 +17,17 @@ from spotdeploy.text import plain
 from spotdeploy_checks.units import refuse_odd_unit
 
 PROPERTIES: Final = (
-    "Id", "LoadState", "LoadError", "ActiveState", "SubState", "UnitFileState", "Result",
-    "NRestarts", "ExecMainCode", "ExecMainStatus",
-)  # fmt: skip
+    "Id",
+    "LoadState",
+    "LoadError",
+    "ActiveState",
+    "SubState",
+    "UnitFileState",
+    "Result",
+    "NRestarts",
+    "ExecMainCode",
+    "ExecMainStatus",
+)
 ENABLED: Final = frozenset({"enabled", "alias", "generated"})
 """What comes up at boot by itself. `static` is not among them: something else must want it."""
 TAIL: Final = 10
@@ -76,29 +84,31 @@ class SystemdCheck(Check[SystemdSettings]):
         result = await connection.run(question(units))
         found = parse(result.stdout)
         if len(found) != len(units):
-            words = plain(result.stderr, limit=300) or f"it told of {len(found)} units"
-            return self.failed(f"systemctl did not tell of {len(units)} units: {words}")
+            message = plain(result.stderr, limit=300) or f"it told of {len(found)} units"
+            return self.failed(f"systemctl did not tell of {len(units)} units: {message}")
         by_unit = dict(zip(units, found, strict=True))
         if absent := [unit for unit, facts in by_unit.items() if is_absent(facts)]:
             return self.failed(await _absence(connection, absent), final=True)
-        wrong = {unit: words for unit, facts in by_unit.items() if (words := self._trouble(facts))}
+        wrong = {
+            unit: message for unit, facts in by_unit.items() if (message := self._trouble(facts))
+        }
         if not wrong:
             return self.passed()
-        text = "; ".join(f"{unit} {words}" for unit, words in wrong.items())
+        text = "; ".join(f"{unit} {message}" for unit, message in wrong.items())
         looping = any(restarts(facts) > self.settings.max_restarts for facts in found)
         return self.failed(text + await _last_words(connection, list(wrong)), final=looping)
 
     def _trouble(self, facts: Mapping[str, str]) -> str:
-        wanted = self.settings
+        expected = self.settings
         found = []
         if facts["LoadState"] != "loaded":
             found.append(" ".join(filter(None, ("is", facts["LoadState"], facts["LoadError"]))))
         elif facts["ActiveState"] != "active":
             found.append(f"is {facts['ActiveState']} ({facts['SubState']}){ending(facts)}")
-        if wanted.enabled and facts["UnitFileState"] not in ENABLED:
+        if expected.enabled and facts["UnitFileState"] not in ENABLED:
             found.append(f"is not enabled ({facts['UnitFileState'] or 'no unit file'})")
-        if restarts(facts) > wanted.max_restarts:
-            found.append(f"was restarted {restarts(facts)} times, {wanted.max_restarts} allowed")
+        if restarts(facts) > expected.max_restarts:
+            found.append(f"was restarted {restarts(facts)} times, {expected.max_restarts} allowed")
         return plain(", ".join(found), limit=400)
 
 
@@ -136,12 +146,12 @@ def ending(facts: Mapping[str, str]) -> str:
     """How the unit's main process ended, when it did."""
     code, status = facts["ExecMainCode"], facts["ExecMainStatus"]
     result = facts["Result"]
-    words = [f"result {result}"] if result not in ("", "success") else []
+    message = [f"result {result}"] if result not in ("", "success") else []
     if code == _EXITED:
-        words.append(f"exit status {status}")
+        message.append(f"exit status {status}")
     elif code in _ENDED_BY_SIGNAL:
-        words.append(f"ended by signal {status}")
-    return "".join(f", {word}" for word in words)
+        message.append(f"ended by signal {status}")
+    return "".join(f", {word}" for word in message)
 
 
 def last_lines(units: Sequence[str]) -> list[str]:
@@ -154,8 +164,8 @@ def last_lines(units: Sequence[str]) -> list[str]:
 
 
 async def _last_words(connection: Connection, units: Sequence[str]) -> str:
-    said = plain((await connection.run(last_lines(units))).stdout, limit=2000)
-    return f"\n{said}" if said else ""
+    output = plain((await connection.run(last_lines(units))).stdout, limit=2000)
+    return f"\n{output}" if output else ""
 
 
 async def _absence(connection: Connection, absent: Sequence[str]) -> str:

@@ -46,29 +46,31 @@ class TcpCheck(Check[TcpSettings]):
     async def run(self, node: Node, connection: Connection) -> CheckResult:
         """As in the contract."""
         del node
-        wanted = self.settings
-        heard = bytearray()
+        expected = self.settings
+        received = bytearray()
 
-        def enough(data: bytes) -> bool:
-            heard[:] = data
-            return bool(expression("banner", wanted.banner).search(_text(data)))
+        def is_complete(data: bytes) -> bool:
+            received[:] = data
+            return bool(expression("banner", expected.banner).search(_text(data)))
 
         try:
-            async with asyncio.timeout(wanted.timeout):
-                await exchange(connection, wanted.port, wanted.from_, b"", enough, LIMIT)
+            async with asyncio.timeout(expected.timeout):
+                await exchange(connection, expected.port, expected.from_, b"", is_complete, LIMIT)
         except TimeoutError:
-            said = f", but said {_said(heard)!r}" if heard else ""
-            return self.failed(f"no answer within {wanted.timeout}{said}")
+            output = f", but said {_output(received)!r}" if received else ""
+            return self.failed(f"no answer within {expected.timeout}{output}")
         except OSError as error:
             return self.failed(plain(str(error), limit=300))
-        if enough(bytes(heard)):
-            return self.passed(_said(heard))
-        return self.failed(f"it said {_said(heard)!r}, which does not match {wanted.banner!r}")
+        if is_complete(bytes(received)):
+            return self.passed(_output(received))
+        return self.failed(
+            f"it said {_output(received)!r}, which does not match {expected.banner!r}"
+        )
 
 
 def _text(data: bytes) -> str:
     return data.decode(errors="replace")
 
 
-def _said(data: bytes | bytearray) -> str:
+def _output(data: bytes | bytearray) -> str:
     return plain(_text(bytes(data)), limit=200)

@@ -77,8 +77,8 @@ class InfraTestCheck(Check[InfraTestSettings]):
 
     async def run(self, node: Node, connection: Connection) -> CheckResult:
         """As in the contract."""
-        if words := self.objection(connection.manifest):
-            return self.failed(words, final=True)
+        if message := self.objection(connection.manifest):
+            return self.failed(message, final=True)
         from spotdeploy_checks.pytest_run import PytestRun
 
         folder = self.folder.absolute()
@@ -96,8 +96,8 @@ class InfraTestCheck(Check[InfraTestSettings]):
         if results is not None and results.failures:
             return self.failed(failed_words(results), final=results.uncollected)
         if results is None or ran.exit_code != 0:
-            words = f"pytest ended with exit code {ran.exit_code}{_error(ran)}{_tail(ran)}"
-            return self.failed(words, final=ran.exit_code == _USAGE)
+            message = f"pytest ended with exit code {ran.exit_code}{_error(ran)}{_tail(ran)}"
+            return self.failed(message, final=ran.exit_code == _USAGE)
         if not results.passed:
             return self.failed(f"no test ran: {results.skipped} were skipped")
         skipped = f", {results.skipped} skipped" if results.skipped else ""
@@ -121,12 +121,12 @@ def _tests(count: int) -> str:
 
 
 def _error(ran: Ran) -> str:
-    lines = plain(ran.said, limit=8000).splitlines()
+    lines = plain(ran.output, limit=8000).splitlines()
     return next((f": {line[7:200]}" for line in lines if line.startswith("ERROR: ")), "")
 
 
 def _tail(ran: Ran) -> str:
-    lines = plain(ran.said, limit=8000).splitlines()
+    lines = plain(ran.output, limit=8000).splitlines()
     return "".join(f"\n{line[:200]}" for line in lines[-10:])
 
 

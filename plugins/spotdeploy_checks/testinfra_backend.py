@@ -53,10 +53,10 @@ def _ask(command: str) -> dict[str, Any]:
         relay.connect(os.environ[RELAY])
         relay.sendall(json.dumps({"command": command}).encode())
         relay.shutdown(SHUT_WR)
-        said = b"".join(_read(relay))
-    if not said:
+        output = b"".join(_read(relay))
+    if not output:
         raise ConnectionError("spotdeploy stopped listening")
-    answer: dict[str, Any] = json.loads(said)
+    answer: dict[str, Any] = json.loads(output)
     return answer
 
 

@@ -92,7 +92,7 @@ def release(driver: Ec2Driver, resources: Sequence[Resource]) -> None:
         raise refused[0]
 
 
-def by_hand(thing: Resource) -> str:
+def manual_delete_command(thing: Resource) -> str:
     """The arguments of `aws ec2` that delete it."""
     noun = next((kind.noun for kind in KINDS if kind.name == thing.kind), f"# {thing.kind}")
     return f"{noun} {thing.id}"

@@ -12,8 +12,8 @@ from spotdeploy.provider import (
     Provider,
     ProviderConfig,
     SupportsAccount,
+    SupportsAllLocations,
     SupportsConsole,
-    SupportsEverywhere,
     SupportsInterruptionNotice,
 )
 from spotdeploy_aws import notice
@@ -28,7 +28,7 @@ class AwsProvider(
     Provider[AwsConfig],
     SupportsConsole,
     SupportsAccount,
-    SupportsEverywhere,
+    SupportsAllLocations,
     SupportsInterruptionNotice,
 ):
     """EC2 in one region. Every call is signed, typed and paginated; see `driver`."""
@@ -114,19 +114,19 @@ class AwsProvider(
 
         return fate(self._cloud.driver, node)
 
-    def protection(self) -> str:
+    def auto_shutdown(self) -> str:
         """The timer in user-data, and EC2's own shutdown behaviour."""
         return "powers itself off when its time to live ends, and EC2 then terminates it"
 
-    def by_hand(self, thing: Node | Resource) -> str:
+    def manual_delete_command(self, thing: Node | Resource) -> str:
         """The `aws ec2` command."""
-        from spotdeploy_aws.leftovers import by_hand
+        from spotdeploy_aws.leftovers import manual_delete_command
 
         end = f"terminate-instances --instance-ids {thing.id}"
-        what = by_hand(thing) if isinstance(thing, Resource) else end
+        what = manual_delete_command(thing) if isinstance(thing, Resource) else end
         return f"aws ec2 {what} {self._where}"
 
-    def look_by_hand(self, labels: Mapping[str, str]) -> str:
+    def manual_list_command(self, labels: Mapping[str, str]) -> str:
         """The `aws ec2` command that lists everything with these tags, of whatever kind."""
         filters = " ".join(f"Name=tag:{key},Values={value}" for key, value in labels.items())
         return f"aws ec2 describe-tags --filters {filters} {self._where}"
@@ -145,7 +145,7 @@ class AwsProvider(
         """The identity's ARN, from STS."""
         return self._cloud.identity[1]
 
-    def everywhere(self) -> Sequence[str]:
+    def all_locations(self) -> Sequence[str]:
         """The regions that are enabled for the account. One call."""
         return self._cloud.driver.regions()
 

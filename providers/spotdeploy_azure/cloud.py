@@ -118,7 +118,7 @@ class Cloud:
             and (not of_run or names.matches(group.tags or {}, of_run))
         ]
 
-    def everywhere(self) -> list[str]:
+    def all_locations(self) -> list[str]:
         """The locations of all resource groups of ours in the subscription."""
         groups = self._tagged(names.DEPLOYMENT, names.ANY)
         return list(dict.fromkeys(group.location for group in groups))

@@ -57,6 +57,6 @@ def release(cloud: Cloud, resources: Sequence[Resource]) -> None:
         raise refused[0]
 
 
-def by_hand(thing: Resource) -> str:
+def manual_delete_command(thing: Resource) -> str:
     """The arguments of `az` that delete it."""
     return f"group delete --name {thing.id} --yes"

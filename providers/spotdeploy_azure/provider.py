@@ -13,8 +13,8 @@ from spotdeploy.provider import (
     Provider,
     ProviderConfig,
     SupportsAccount,
+    SupportsAllLocations,
     SupportsConsole,
-    SupportsEverywhere,
     SupportsInterruptionNotice,
 )
 from spotdeploy_azure import notice
@@ -31,7 +31,7 @@ class AzureProvider(
     Provider[AzureConfig],
     SupportsConsole,
     SupportsAccount,
-    SupportsEverywhere,
+    SupportsAllLocations,
     SupportsInterruptionNotice,
 ):
     """Virtual machines in one location. Every call is typed and paginated; see `driver`."""
@@ -115,22 +115,22 @@ class AzureProvider(
 
         return fate(self._cloud, node)
 
-    def protection(self) -> str:
+    def auto_shutdown(self) -> str:
         """A machine that powers itself off is billed in full; one that Azure deallocates is not,
         but its disk and address are."""
         if self._config.auto_shutdown:
             return "Azure deallocates it when under 24h of life end; disk and address stay billed"
         return "powers itself off when its time to live ends, but Azure bills it until destroyed"
 
-    def by_hand(self, thing: Node | Resource) -> str:
+    def manual_delete_command(self, thing: Node | Resource) -> str:
         """The `az` command."""
-        from spotdeploy_azure.leftovers import by_hand
+        from spotdeploy_azure.leftovers import manual_delete_command
 
         end = f"vm delete --ids {thing.id} --yes"
-        what = by_hand(thing) if isinstance(thing, Resource) else end
+        what = manual_delete_command(thing) if isinstance(thing, Resource) else end
         return f"az {what}{self._flag}"
 
-    def look_by_hand(self, labels: Mapping[str, str]) -> str:
+    def manual_list_command(self, labels: Mapping[str, str]) -> str:
         """The `az` command that lists the resource groups, which hold all else. It takes one
         label: the first."""
         key, value = next(iter(labels.items()))
@@ -150,9 +150,9 @@ class AzureProvider(
         """Who acts there."""
         return f"service principal {self._cloud.chain.client}"
 
-    def everywhere(self) -> Sequence[str]:
+    def all_locations(self) -> Sequence[str]:
         """Where the subscription has resource groups of ours. One call."""
-        return self._cloud.everywhere()
+        return self._cloud.all_locations()
 
     def notice_command(self) -> Sequence[str]:
         """See `SupportsInterruptionNotice.notice_command`."""

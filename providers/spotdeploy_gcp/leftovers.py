@@ -45,7 +45,7 @@ def release(driver: GceDriver, resources: Sequence[Resource]) -> None:
         raise refused[0]
 
 
-def by_hand(thing: Resource) -> str:
+def manual_delete_command(thing: Resource) -> str:
     """The arguments of `gcloud compute` that delete it."""
     place = split_id(thing.id.removeprefix(DISKS))
     if thing.kind == DISK and place:

@@ -12,8 +12,8 @@ from spotdeploy.provider import (
     Provider,
     ProviderConfig,
     SupportsAccount,
+    SupportsAllLocations,
     SupportsConsole,
-    SupportsEverywhere,
     SupportsInterruptionNotice,
 )
 from spotdeploy_gcp import notice
@@ -30,7 +30,7 @@ class GcpProvider(
     Provider[GcpConfig],
     SupportsConsole,
     SupportsAccount,
-    SupportsEverywhere,
+    SupportsAllLocations,
     SupportsInterruptionNotice,
 ):
     """Compute Engine in one region. Every call is typed, paginated and awaited; see `driver`."""
@@ -112,21 +112,21 @@ class GcpProvider(
 
         return fate(self._cloud, node)
 
-    def protection(self) -> str:
+    def auto_shutdown(self) -> str:
         """Google's own limit, and the timer in user-data."""
         return "Google deletes it when its time to live ends (maxRunDuration)"
 
-    def by_hand(self, thing: Node | Resource) -> str:
+    def manual_delete_command(self, thing: Node | Resource) -> str:
         """The `gcloud compute` command."""
-        from spotdeploy_gcp.leftovers import by_hand
+        from spotdeploy_gcp.leftovers import manual_delete_command
         from spotdeploy_gcp.nodes import split_id
 
         zone, name = split_id(thing.id) or (thing.location, thing.id)
         end = f"instances delete {name} --zone {zone}"
-        what = by_hand(thing) if isinstance(thing, Resource) else end
+        what = manual_delete_command(thing) if isinstance(thing, Resource) else end
         return f"gcloud compute {what}{self._flag}"
 
-    def look_by_hand(self, labels: Mapping[str, str]) -> str:
+    def manual_list_command(self, labels: Mapping[str, str]) -> str:
         """Three `gcloud compute` commands: firewall rules have their labels in the description."""
         wanted = " AND ".join(f"labels.{key}={value}" for key, value in labels.items())
         values = " AND ".join(f"description~{value}" for value in labels.values())
@@ -150,7 +150,7 @@ class GcpProvider(
         """Who acts there."""
         return self._cloud.chain.identity()
 
-    def everywhere(self) -> Sequence[str]:
+    def all_locations(self) -> Sequence[str]:
         """The regions of the project. One call."""
         return self._cloud.regions()
 

@@ -206,11 +206,11 @@ class Engine(ABC):
         """Remove these; a missing one is success."""
 
     @abstractmethod
-    def by_hand(self, kind: str, thing: str) -> str:
+    def manual_delete_command(self, kind: str, thing: str) -> str:
         """The shell command with which a person ends a machine or a leftover of this kind."""
 
     @abstractmethod
-    def look_by_hand(self, values: Sequence[str]) -> str:
+    def manual_list_command(self, values: Sequence[str]) -> str:
         """The shell command that shows a person the machines with these labels' values."""
 
 

@@ -45,7 +45,7 @@ class Leftovers:
             else:
                 self.networks.remove(leftover.id)
 
-    def by_hand(self, kind: str, thing: str) -> str:
+    def manual_delete_command(self, kind: str, thing: str) -> str:
         """The shell command that does the same; `kind` may also be `machine`."""
         if kind == "network":
             file = self.layout.switch(thing)

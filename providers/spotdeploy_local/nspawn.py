@@ -137,10 +137,10 @@ class NspawnEngine(Engine):
             still = self._leftovers().find(self.machines())
             self._leftovers().release([one for one in still if (one.kind, one.id) in wanted])
 
-    def by_hand(self, kind: str, thing: str) -> str:
-        return self._leftovers().by_hand(kind, thing)
+    def manual_delete_command(self, kind: str, thing: str) -> str:
+        return self._leftovers().manual_delete_command(kind, thing)
 
-    def look_by_hand(self, values: Sequence[str]) -> str:
+    def manual_list_command(self, values: Sequence[str]) -> str:
         wanted = "".join(f" -e {shlex.quote(value)}" for value in values)
         return f"grep -rlF{wanted} {shlex.quote(str(self.layout.machines))} --include=*.json"
 

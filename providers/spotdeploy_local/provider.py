@@ -82,15 +82,15 @@ class LocalProvider(Provider[LocalConfig], SupportsConsole, SupportsDial, Suppor
         found = (machine for machine in self.engine.machines() if machine.id == node.id)
         return words.fate(next(found, None))
 
-    def protection(self) -> str:
+    def auto_shutdown(self) -> str:
         return "its supervisor on this host"
 
-    def by_hand(self, thing: Node | Resource) -> str:
+    def manual_delete_command(self, thing: Node | Resource) -> str:
         kind = thing.kind if isinstance(thing, Resource) else "machine"
-        return self.engine.by_hand(kind, thing.id)
+        return self.engine.manual_delete_command(kind, thing.id)
 
-    def look_by_hand(self, labels: Mapping[str, str]) -> str:
-        return self.engine.look_by_hand(list(labels.values()))
+    def manual_list_command(self, labels: Mapping[str, str]) -> str:
+        return self.engine.manual_list_command(list(labels.values()))
 
     def console(self, node: Node) -> str:
         return self.engine.console(node.id)

@@ -64,8 +64,8 @@ def _nothing() -> None:
     raise AssertionError("a command that was not named cannot run")
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         from spotdeploy import __version__
 
         typer.echo(f"spotdeploy {__version__}")

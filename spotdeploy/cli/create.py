@@ -12,7 +12,7 @@ def command(
     json: Json = False,
 ) -> None:
     """Create and deploy fresh nodes, when there are none."""
-    from spotdeploy.cli.run import Wish, conduct
+    from spotdeploy.cli.run import RunOptions, run_command
     from spotdeploy.cycle.runbook import run_create
 
-    conduct(Wish("create", config, provider, json, keep), run_create)
+    run_command(RunOptions("create", config, provider, json, keep), run_create)

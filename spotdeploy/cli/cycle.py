@@ -35,12 +35,12 @@ def command(
     json: Json = False,
 ) -> None:
     """Destroy, create and verify, and end with a verdict."""
-    from spotdeploy.cli.run import Wish, conduct
+    from spotdeploy.cli.run import RunOptions, run_command
     from spotdeploy.cycle.runbook import run_cycle
 
-    wish = Wish("cycle", config, provider, json, keep, evidence=evidence, events=events)
+    options = RunOptions("cycle", config, provider, json, keep, evidence=evidence, events=events)
     if watch or repeat > 1:
         from spotdeploy.cli.repeat import again
 
-        again(wish, repeat, watch=watch)
-    conduct(wish, run_cycle)
+        again(options, repeat, watch=watch)
+    run_command(options, run_cycle)

@@ -9,7 +9,7 @@ import msgspec
 
 from spotdeploy.check import CommandResult
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, NodeName, Providers
-from spotdeploy.node.diagnostics import Look
+from spotdeploy.node.diagnostics import Diagnostic
 from spotdeploy.redact import Redactor
 from spotdeploy.text import plain
 
@@ -18,7 +18,7 @@ def command(
     node: NodeName, config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False
 ) -> None:
     """Show the condition of a node; changes nothing on it."""
-    from spotdeploy.cli.debug import show_looks
+    from spotdeploy.cli.debug import show_diagnostics
     from spotdeploy.cli.opening import new_registry, read_redactor, read_settings
     from spotdeploy.node.access import inspect_node
     from spotdeploy.phases.plan import read_checks
@@ -26,28 +26,32 @@ def command(
     settings, providers = read_settings(config, provider)
     registry = new_registry(settings)
     redactor = read_redactor(registry, settings, providers, read_checks(registry, settings))
-    show_looks(inspect_node(registry, settings, providers, node), redactor, as_json=json)
+    show_diagnostics(inspect_node(registry, settings, providers, node), redactor, as_json=json)
 
 
 LIMIT = 20_000
 
 
-def show_looks(
-    looks: Sequence[tuple[Look, CommandResult]], redactor: Redactor, *, as_json: bool
+def show_diagnostics(
+    diagnostics: Sequence[tuple[Diagnostic, CommandResult]], redactor: Redactor, *, as_json: bool
 ) -> None:
     """Print what each command said, harmless, bounded and without secrets."""
-    looks = redactor.anything(looks)
+    diagnostics = redactor.anything(diagnostics)
     if as_json:
         data = [
-            {"title": look.title, "command": look.command, "exit_code": result.exit_code,
-             "stdout": plain(result.stdout, limit=LIMIT),
-             "stderr": plain(result.stderr, limit=LIMIT)}
-            for look, result in looks
-        ]  # fmt: skip
+            {
+                "title": diagnostic.title,
+                "command": diagnostic.command,
+                "exit_code": result.exit_code,
+                "stdout": plain(result.stdout, limit=LIMIT),
+                "stderr": plain(result.stderr, limit=LIMIT),
+            }
+            for diagnostic, result in diagnostics
+        ]
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(data)).decode() + "\n")
         return
-    for look, result in looks:
-        sys.stdout.write(f"== {look.title}\n{_text(result)}\n\n")
+    for diagnostic, result in diagnostics:
+        sys.stdout.write(f"== {diagnostic.title}\n{_text(result)}\n\n")
 
 
 def _text(result: CommandResult) -> str:

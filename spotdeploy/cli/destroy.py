@@ -9,8 +9,8 @@ def command(
     config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False
 ) -> None:
     """Destroy all nodes and prove that nothing is left."""
-    from spotdeploy.cli.run import Wish, conduct
+    from spotdeploy.cli.run import RunOptions, run_command
     from spotdeploy.cycle.runbook import run_destroy
 
-    wish = Wish("destroy", config, provider, json, needs_plan=False)
-    conduct(wish, lambda session, *_: run_destroy(session))
+    options = RunOptions("destroy", config, provider, json, needs_plan=False)
+    run_command(options, lambda session, *_: run_destroy(session))

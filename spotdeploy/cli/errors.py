@@ -12,9 +12,9 @@ from spotdeploy.text import plain
 _VERBOSE = "SPOTDEPLOY_VERBOSE"
 
 
-def set_verbose(wanted: bool) -> None:
+def set_verbose(on: bool) -> None:
     """Remember, for this process and the ones it starts, that traces are wanted."""
-    if wanted:
+    if on:
         os.environ[_VERBOSE] = "1"
 
 

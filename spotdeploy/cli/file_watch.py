@@ -80,9 +80,13 @@ async def _listen(
     import watchfiles
 
     changes = watchfiles.awatch(
-        folder, recursive=recursive, stop_event=stop, debounce=DEBOUNCE_MS, rust_timeout=1000,
+        folder,
+        recursive=recursive,
+        stop_event=stop,
+        debounce=DEBOUNCE_MS,
+        rust_timeout=1000,
         yield_on_timeout=True,
-    )  # fmt: skip
+    )
     async for _ in changes:
         noise.put_nowait(None)
 
@@ -105,11 +109,11 @@ def _watched(config: Path) -> list[tuple[Path, bool]]:
 
 def _sources(config: Path) -> _Sources:
     settings = load(config)
-    wanted = settings.config.payload
+    payload = settings.config.payload
     checks = read_checks(Registry(settings.folder), settings)
     return _Sources(
-        settings.resolve(wanted.path),
-        tuple(settings.resolve(path) for path in wanted.upload),
+        settings.resolve(payload.path),
+        tuple(settings.resolve(path) for path in payload.upload),
         tuple(dict.fromkeys(path for check in checks for path in check.files())),
         settings.state,
     )

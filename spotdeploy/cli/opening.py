@@ -47,15 +47,22 @@ def opened(
 ) -> Iterator[Session]:
     """A session with its own run id, closed at the end."""
     from spotdeploy.redact import Redactor
-    from spotdeploy.run.context import Session, open_former, open_locations
+    from spotdeploy.run.context import Session, open_locations, open_previous_locations
     from spotdeploy.state.ids import new_run_id
     from spotdeploy.state.journal import Journal
 
     locations = open_locations(registry, settings, providers)
     journal = Journal(settings.state / "journal.db")
-    former = open_former(registry, settings, providers, journal, locations)
+    previous_locations = open_previous_locations(registry, settings, providers, journal, locations)
     session = Session(
-        settings, new_run_id(), providers, locations, journal, bus, former, redactor or Redactor()
+        settings,
+        new_run_id(),
+        providers,
+        locations,
+        journal,
+        bus,
+        previous_locations,
+        redactor or Redactor(),
     )
     try:
         yield session

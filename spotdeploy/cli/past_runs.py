@@ -33,7 +33,7 @@ class Line(msgspec.Struct, frozen=True):
     exit_code: int | None
     providers: tuple[str, ...] = ()
     passed: int | None = None
-    wanted: int | None = None
+    desired: int | None = msgspec.field(default=None, name="wanted")
     cost: str = ""
 
 
@@ -76,14 +76,18 @@ def _summary(report: RunReport) -> list[str]:
     head = f"{report.command} of {report.deployment} on {', '.join(report.providers)}"
     lines = [f"{head}, run {report.run}"]
     if report.nodes:
-        lines += ["", table([("NODE", "PLACE", "VERDICT", "PHASE", "CHECKS", "TIME"),
-                             *map(_node, report.nodes)])]  # fmt: skip
+        lines += [
+            "",
+            table(
+                [("NODE", "PLACE", "VERDICT", "PHASE", "CHECKS", "TIME"), *map(_node, report.nodes)]
+            ),
+        ]
         lines += [_why(node) for node in report.nodes if node.verdict not in ("", "passed")]
     if len(report.providers) > 1 and report.checks:
         lines += ["", table(list(_by_provider(report)))]
-    words = f": {plain(report.words, limit=2000)}" if report.words else ""
+    message = f": {plain(report.message, limit=2000)}" if report.message else ""
     took = f"{spell(round(report.seconds, 1))}, cost: {report.cost}"
-    return [*lines, "", f"{report.verdict.upper()}{words}", took]
+    return [*lines, "", f"{report.verdict.upper()}{message}", took]
 
 
 def _node(node: NodeReport) -> tuple[str, ...]:
@@ -100,39 +104,57 @@ def _by_provider(report: RunReport) -> Iterator[tuple[str, ...]]:
     yield ("CHECK", *report.providers)
     for name in report.checks:
         answers = [
-            [check.ok for node in report.nodes if node.provider == provider
-             for check in node.checks if check.name == name]
+            [
+                check.ok
+                for node in report.nodes
+                if node.provider == provider
+                for check in node.checks
+                if check.name == name
+            ]
             for provider in report.providers
-        ]  # fmt: skip
+        ]
         yield (name, *(f"{sum(oks)}/{len(oks)}" if oks else "-" for oks in answers))
 
 
 def _why(node: NodeReport) -> str:
-    return f"  {node.name}: {plain(node.words, limit=600)}"
+    return f"  {node.name}: {plain(node.message, limit=600)}"
 
 
 def _line(state: Path, record: RunRecord) -> Line:
     report = written_report(state / RUNS / record.id)
     known = Line(
-        record.id, record.command, record.started_at, record.ended_at, record.verdict,
+        record.id,
+        record.command,
+        record.started_at,
+        record.ended_at,
+        record.verdict,
         record.exit_code,
-    )  # fmt: skip
+    )
     if report is None:
         return known
     return msgspec.structs.replace(
-        known, providers=report.providers, passed=report.passed, wanted=report.wanted,
+        known,
+        providers=report.providers,
+        passed=report.passed,
+        desired=report.desired,
         cost=str(report.cost),
-    )  # fmt: skip
+    )
 
 
 def _row(line: Line) -> tuple[str, ...]:
     took = "-" if line.ended_at is None else spell(round(line.ended_at - line.started_at, 1))
-    nodes = "-" if line.passed is None else f"{line.passed}/{line.wanted}"
+    nodes = "-" if line.passed is None else f"{line.passed}/{line.desired}"
     began = time.strftime("%Y-%m-%d %H:%M", time.localtime(line.started_at))
     return (
-        line.run, began, line.command, ",".join(line.providers) or "-",
-        line.verdict or "unfinished", nodes, took, line.cost or "-",
-    )  # fmt: skip
+        line.run,
+        began,
+        line.command,
+        ",".join(line.providers) or "-",
+        line.verdict or "unfinished",
+        nodes,
+        took,
+        line.cost or "-",
+    )
 
 
 def _write(path: Path, data: bytes) -> None:

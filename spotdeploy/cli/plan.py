@@ -43,12 +43,12 @@ def show_plan(session: Session, plan: Plan, prospects: Prospects, *, as_json: bo
     if as_json:
         data = {
             "deployment": session.deployment,
-            "wanted": session.wanted,
+            "wanted": session.desired,
             "digest": plan.manifest.digest,
             "bytes": plan.manifest.size,
             "files": [entry.path for entry in plan.manifest.entries],
             "offers": prospects.offers,
-            "protection": prospects.protection,
+            "protection": prospects.auto_shutdown,
             "checks": [check.name for check in plan.checks],
             "expected_cost": expected_cost(session, prospects),
         }
@@ -64,7 +64,7 @@ def _lines(session: Session, plan: Plan, prospects: Prospects) -> list[str]:
     rows = [_row(offer, prospects) for offer in offers[:SHOWN]]
     more = [f"... and {len(offers) - SHOWN} more"] if len(offers) > SHOWN else []
     return [
-        f"{session.deployment}: {session.wanted} nodes, {session.enough} are enough",
+        f"{session.deployment}: {session.desired} nodes, {session.quorum} are enough",
         f"payload: {len(plan.manifest.entries)} files, {plan.manifest.size} bytes, "
         f"digest {plan.manifest.digest[:12]}",
         f"time to live: {spell(nodes.time_to_live)}",
@@ -91,5 +91,5 @@ def _row(offer: Offer, prospects: Prospects) -> tuple[str, ...]:
         offer.size,
         str(offer.market),
         price,
-        prospects.protection.get(f"{offer.provider} {offer.location}", "-"),
+        prospects.auto_shutdown.get(f"{offer.provider} {offer.location}", "-"),
     )

@@ -49,8 +49,8 @@ def command(
     async def work() -> tuple[list[Search], Receipt | None]:
         found = await asyncio.gather(*map(search, locations))
         overdue = any(one.overdue for one in found)
-        wanted = yes and overdue
-        return found, await reap(found, settings.config.timeouts.destroy) if wanted else None
+        desired = yes and overdue
+        return found, await reap(found, settings.config.timeouts.destroy) if desired else None
 
     try:
         found, receipt = asyncio.run(work())

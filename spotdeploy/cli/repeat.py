@@ -10,7 +10,7 @@ import typer
 
 from spotdeploy.cli import errors
 from spotdeploy.cli.file_watch import fingerprint, until_changed
-from spotdeploy.cli.run import Wish, perform
+from spotdeploy.cli.run import RunOptions, perform
 from spotdeploy.config.load import load
 from spotdeploy.cycle.runbook import run_cycle
 from spotdeploy.errors import ConfigError, SpotdeployError
@@ -22,43 +22,43 @@ WORST_FIRST: Final = (130, 4, 3, 1, 2, 0)
 USAGE: Final = 2
 
 
-def again(wish: Wish, times: int, *, watch: bool) -> NoReturn:
+def again(options: RunOptions, times: int, *, watch: bool) -> NoReturn:
     """Repeat or watch; not both. Raises ConfigError for both."""
     if not watch:
-        repeat(wish, times)
+        repeat(options, times)
     if times > 1:
         raise ConfigError("--repeat and --watch exclude each other", hint="leave one of them out")
-    watch_and_run(wish)
+    watch_and_run(options)
 
 
-def repeat(wish: Wish, times: int) -> NoReturn:
+def repeat(options: RunOptions, times: int) -> NoReturn:
     """Run so many cycles, say what they come to, and exit with the worst of their codes.
 
     A stopped cycle ends it. Raises SpotdeployError for a mistake in the config.
     """
-    state = load(wish.config).state
+    state = load(options.config).state
     before = set(run_folders(state))
     codes: list[int] = []
     while len(codes) < times and Verdict.STOPPED.exit_code not in codes:
-        wish.screen_stream.write(f"cycle {len(codes) + 1} of {times}\n")
-        codes.append(_one(wish))
+        options.screen_stream.write(f"cycle {len(codes) + 1} of {times}\n")
+        codes.append(_one(options))
     folders = [folder for folder in run_folders(state) if folder not in before]
     reports = [report for folder in folders if (report := read_report(folder)).command == "cycle"]
-    show_repetition(summarize(reports), wish.screen_stream, as_json=wish.json)
+    show_repetition(summarize(reports), options.screen_stream, as_json=options.json)
     raise typer.Exit(worst(codes))
 
 
-def watch_and_run(wish: Wish) -> NoReturn:
+def watch_and_run(options: RunOptions) -> NoReturn:
     """Run a cycle, then another each time something it is made of changed, until stopped."""
     try:
         while True:
-            seen = fingerprint(wish.config)
-            code = _one(wish, sys.stdout if wish.json else None, stay=True)
+            seen = fingerprint(options.config)
+            code = _one(options, sys.stdout if options.json else None, stay=True)
             if code == Verdict.STOPPED.exit_code:
                 break
-            asyncio.run(_wait(wish, seen))
+            asyncio.run(_wait(options, seen))
     except KeyboardInterrupt:
-        wish.screen_stream.write("\n")
+        options.screen_stream.write("\n")
     raise typer.Exit(Verdict.STOPPED.exit_code)
 
 
@@ -67,11 +67,11 @@ def worst(codes: list[int]) -> int:
     return min(codes, key=WORST_FIRST.index, default=0)
 
 
-def _one(wish: Wish, data: TextIO | None = None, *, stay: bool = False) -> int:
+def _one(options: RunOptions, data: TextIO | None = None, *, stay: bool = False) -> int:
     """The exit code of one cycle. A refusal is shown; a mistake in the config ends it all, unless
     the next change may mend it."""
     try:
-        return perform(wish, run_cycle, data).exit_code
+        return perform(options, run_cycle, data).exit_code
     except SpotdeployError as error:
         if error.exit_code == USAGE and not stay:
             raise
@@ -79,12 +79,12 @@ def _one(wish: Wish, data: TextIO | None = None, *, stay: bool = False) -> int:
         return error.exit_code
 
 
-async def _wait(wish: Wish, seen: str) -> None:
+async def _wait(options: RunOptions, seen: str) -> None:
     def say() -> None:
-        wish.screen_stream.write(
-            f"waiting for a change in {wish.config.name}, the payload or the files of checks; "
+        options.screen_stream.write(
+            f"waiting for a change in {options.config.name}, the payload or the files of checks; "
             "Ctrl-C to stop\n"
         )
-        wish.screen_stream.flush()
+        options.screen_stream.flush()
 
-    await until_changed(wish.config, seen, say)
+    await until_changed(options.config, seen, say)

@@ -36,7 +36,7 @@ EMPTY_PLAN: Final = Plan(Manifest(()), ())
 
 
 @dataclass(frozen=True)
-class Wish:
+class RunOptions:
     """What the user asked for on the command line."""
 
     command: str
@@ -65,76 +65,87 @@ class Wish:
         return sys.stderr if self.json or self.events == "-" else sys.stdout
 
 
-def conduct(wish: Wish, operation: Operation) -> None:
+def run_command(options: RunOptions, operation: Operation) -> None:
     """Run an operation from beginning to end and leave the process with its exit code.
 
     Raises SpotdeployError for what was refused.
     """
-    outcome = perform(wish, operation, sys.stdout if wish.json else None)
+    outcome = perform(options, operation, sys.stdout if options.json else None)
     raise typer.Exit(outcome.exit_code)
 
 
-def perform(wish: Wish, operation: Operation, data: TextIO | None = None) -> Outcome:
+def perform(options: RunOptions, operation: Operation, data: TextIO | None = None) -> Outcome:
     """Run an operation from beginning to end, its reports included, and say how it ended. What
     report.json holds is written to `data` too, even for a run that was refused once it had begun.
 
     Raises SpotdeployError for what was refused.
     """
-    settings, providers = read_settings(wish.config, wish.providers)
-    settings = _collecting(settings, wish)
+    settings, providers = read_settings(options.config, options.providers)
+    settings = _collecting(settings, options)
     registry = new_registry(settings)
-    keep: Keep = wish.keep or settings.config.keep  # type: ignore[assignment]  # KeepChoice's values
-    plan = read_plan(registry, settings) if wish.needs_plan else EMPTY_PLAN
+    keep: Keep = options.keep or settings.config.keep  # type: ignore[assignment]  # KeepChoice's values
+    plan = read_plan(registry, settings) if options.needs_plan else EMPTY_PLAN
     redactor = read_redactor(registry, settings, providers, plan.checks)
-    with recording(wish.screen_stream, redactor, wish.events, data=data) as record:
+    with recording(options.screen_stream, redactor, options.events, data=data) as record:
         with (
-            locked(settings.config.deployment, wish.command),
+            locked(settings.config.deployment, options.command),
             opened(settings, registry, providers, record.bus, redactor) as session,
             record.screen,
         ):
             record.begin(session.settings.state, session.run)
-            outcome = asyncio.run(_run(session, plan, wish, operation, keep, record.screen))
+            outcome = asyncio.run(_run(session, plan, options, operation, keep, record.screen))
         record.conclude(redactor.anything(outcome))
     return outcome
 
 
-def _collecting(settings: Settings, wish: Wish) -> Settings:
+def _collecting(settings: Settings, options: RunOptions) -> Settings:
     """The settings with the wish's word on evidence."""
-    if wish.evidence is None:
+    if options.evidence is None:
         return settings
-    evidence = msgspec.structs.replace(settings.config.evidence, collect=wish.evidence)
+    evidence = msgspec.structs.replace(settings.config.evidence, collect=options.evidence)
     config = msgspec.structs.replace(settings.config, evidence=evidence)
     return msgspec.structs.replace(settings, config=config)
 
 
 async def _run(
-    session: Session, plan: Plan, wish: Wish, operation: Operation, keep: Keep, screen: Screen
+    session: Session,
+    plan: Plan,
+    options: RunOptions,
+    operation: Operation,
+    keep: Keep,
+    screen: Screen,
 ) -> Outcome:
     digest = plan.manifest.digest
-    session.journal.begin_run(session.run, session.deployment, wish.command, digest)
+    session.journal.begin_run(session.run, session.deployment, options.command, digest)
     session.bus.emit(
         RunStarted(
-            run=session.run, command=wish.command, deployment=session.deployment,
-            providers=session.providers, digest=digest, wanted=session.wanted,
+            run=session.run,
+            command=options.command,
+            deployment=session.deployment,
+            providers=session.providers,
+            digest=digest,
+            desired=session.desired,
             checks=tuple(check.name for check in plan.checks),
         )
-    )  # fmt: skip
+    )
     try:
         outcome = await _until_stopped(session, operation(session, plan, keep), screen)
     except SpotdeployError as error:
         _end(session, "refused", error.exit_code, error.message)
         raise
-    _end(session, outcome.verdict, outcome.exit_code, outcome.words)
+    _end(session, outcome.verdict, outcome.exit_code, outcome.message)
     return outcome
 
 
-def _end(session: Session, verdict: str, exit_code: int, words: str) -> None:
+def _end(session: Session, verdict: str, exit_code: int, message: str) -> None:
     """Note how the run ended. A journal that cannot be written does not change it."""
     try:
         session.journal.end_run(session.run, verdict, exit_code)
     except HostError as error:
         session.bus.emit(Note(text=error.message, warning=True))
-    session.bus.emit(RunEnded(run=session.run, verdict=verdict, exit_code=exit_code, detail=words))
+    session.bus.emit(
+        RunEnded(run=session.run, verdict=verdict, exit_code=exit_code, detail=message)
+    )
 
 
 async def _until_stopped(session: Session, work: Awaitable[Outcome], screen: Screen) -> Outcome:
@@ -163,8 +174,8 @@ async def _until_stopped(session: Session, work: Awaitable[Outcome], screen: Scr
     try:
         return await task
     except asyncio.CancelledError:
-        words = "stopped by the user; nothing was changed"
-        return Outcome(session.run, session.deployment, Verdict.STOPPED, words)
+        message = "stopped by the user; nothing was changed"
+        return Outcome(session.run, session.deployment, Verdict.STOPPED, message)
     finally:
         for number in SIGNALS:
             loop.remove_signal_handler(number)

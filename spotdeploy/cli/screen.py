@@ -140,13 +140,13 @@ def summary(outcome: Outcome) -> str:
     for refusal in outcome.refusals:
         lines.append(
             f"short: {refusal.offer} gave {refusal.got} of {refusal.asked}: "
-            f"{below(refusal.words, limit=600)}"
+            f"{below(refusal.message, limit=600)}"
         )
     if outcome.kept:
         names = ", ".join(node.name for node in outcome.kept)
         lines.append(f"running: {names}; end with 'spotdeploy destroy'")
-    words = f": {below(outcome.words, limit=2000)}" if outcome.words else ""
-    lines.append(f"{outcome.verdict.upper()}{words}")
+    message = f": {below(outcome.message, limit=2000)}" if outcome.message else ""
+    lines.append(f"{outcome.verdict.upper()}{message}")
     return "\n".join(lines)
 
 
@@ -168,4 +168,4 @@ def _failed_checks(node: NodeOutcome) -> list[str]:
     failed = [check for check in node.checks if not check.ok]
     return [
         f"  {node.node.name}: {check.name}: {below(check.detail, limit=1500)}" for check in failed
-    ] or [f"  {node.node.name}: {below(node.words, limit=1500)}"]
+    ] or [f"  {node.node.name}: {below(node.message, limit=1500)}"]

@@ -21,9 +21,14 @@ _MISSING: Final = re.compile(r"Object missing required field `(?P<key>[^`]*)`")
 _TYPES: Final = re.compile(r"Expected `([^`]*)`, got `([^`]*)`")
 _BOUND: Final = re.compile(r"Expected `(?:int|float)` (?P<sign>[<>]=?) (?P<bound>[\d.]+)")
 _WORDS: Final = {
-    "int": "a whole number", "float": "a number", "str": "text", "bool": "true or false",
-    "array": "a list", "object": "a table", "null": "nothing",
-}  # fmt: skip
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+    "null": "nothing",
+}
 _SIGNS: Final = {"<=": "at most", ">=": "at least", "<": "less than", ">": "more than"}
 _NAME_RULE: Final = "should be lower case letters, digits and -, beginning with a letter"
 
@@ -58,11 +63,11 @@ def _unknown(file: str, path: str, key: str, known: list[str]) -> ConfigError:
 def _plain(what: str) -> str:
     """Say "Expected `int`, got `str`" the way people say it."""
     if match := _TYPES.match(what):
-        wanted, got = (
+        expected, got = (
             " or ".join(_WORDS.get(word, word) for word in side.split(" | "))
             for side in match.groups()
         )
-        return f"should be {wanted.removesuffix(' or nothing')}, not {got}"
+        return f"should be {expected.removesuffix(' or nothing')}, not {got}"
     if match := _BOUND.match(what):
         return f"should be {_SIGNS[match['sign']]} {match['bound'].removesuffix('.0')}"
     if what.startswith("Expected `str` matching regex"):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from spotdeploy.config.schema import Keep
 from spotdeploy.cycle.budget import check_budget, within_budget
-from spotdeploy.cycle.runner import Crew, Journey, allow_files
+from spotdeploy.cycle.runner import NodeRunner, Pipeline, allow_files
 from spotdeploy.errors import HostError, ProviderError, RefusedError
 from spotdeploy.events import NodeListed, Note
 from spotdeploy.model import Node, NodeState, Offer
@@ -25,7 +25,7 @@ from spotdeploy.phases.plan import Prospects, find_offers, user_data
 from spotdeploy.phases.reboot import reboot
 from spotdeploy.phases.ship import ship
 from spotdeploy.phases.verify import verify
-from spotdeploy.run.cancellation import handled, to_its_end
+from spotdeploy.run.cancellation import clear_cancellation, finish_despite_cancel
 from spotdeploy.run.context import Plan, Session
 from spotdeploy.run.liveness import Watch
 from spotdeploy.run.node_run import NodeRun
@@ -39,10 +39,10 @@ async def run_cycle(session: Session, plan: Plan, keep: Keep) -> Outcome:
 
     Raises SpotdeployError for what was refused before anything was made.
     """
-    allow_files(session.wanted)
+    allow_files(session.desired)
     prospects = await find_offers(session)
     check_budget(session, prospects)
-    before, stopped = await to_its_end(destroy(session))
+    before, stopped = await finish_despite_cancel(destroy(session))
     if stopped or not before.clean:
         return conclude(session, _Progress(receipts=[before], stopped=stopped))
     return await _make(session, plan, prospects, keep, _through_verify, [before])
@@ -50,7 +50,7 @@ async def run_cycle(session: Session, plan: Plan, keep: Keep) -> Outcome:
 
 async def run_create(session: Session, plan: Plan, keep: Keep) -> Outcome:
     """Create, deploy and reboot fresh nodes. Refuses while nodes of the deployment exist."""
-    allow_files(session.wanted)
+    allow_files(session.desired)
     prospects = await find_offers(session)
     check_budget(session, prospects)
     existing = await list_nodes(session)
@@ -74,24 +74,24 @@ async def run_verify(session: Session, plan: Plan) -> Outcome:
             NodeListed(node=node.id, name=node.name, provider=node.provider, location=node.location)
         )
     progress = _Progress()
-    crew = _crew(session, plan, keys.read(session.folder, session.deployment), _just_verify)
-    progress.nodes = await crew.run(placed)
+    runner = _runner(session, plan, keys.read(session.folder, session.deployment), _just_verify)
+    progress.nodes = await runner.run(placed)
     progress.kept = [one.node for one in placed]
-    return conclude(session, progress, wanted=max(session.wanted, len(placed)))
+    return conclude(session, progress, desired=max(session.desired, len(placed)))
 
 
 async def run_destroy(session: Session) -> Outcome:
     """Destroy everything of the deployment and prove it."""
-    receipt, stopped = await to_its_end(destroy(session))
-    return conclude(session, _Progress(receipts=[receipt], stopped=stopped), wanted=0)
+    receipt, stopped = await finish_despite_cancel(destroy(session))
+    return conclude(session, _Progress(receipts=[receipt], stopped=stopped), desired=0)
 
 
 async def list_nodes(session: Session) -> list[Placed]:
     """Every node of the deployment that is not gone, asked of the providers."""
-    found = await asyncio.gather(*(place.nodes(session.scope) for place in session.everywhere))
+    found = await asyncio.gather(*(place.nodes(session.scope) for place in session.all_locations))
     return [
         Placed(node, place)
-        for place, nodes in zip(session.everywhere, found, strict=True)
+        for place, nodes in zip(session.all_locations, found, strict=True)
         for node in nodes
         if node.state is not NodeState.GONE
     ]
@@ -116,28 +116,28 @@ class _Progress:
         return ended or bool(self.created or self.kept)
 
 
-def conclude(session: Session, progress: _Progress, *, wanted: int | None = None) -> Outcome:
+def conclude(session: Session, progress: _Progress, *, desired: int | None = None) -> Outcome:
     """The outcome of a run that has ended."""
-    wanted = session.wanted if wanted is None else wanted
-    verdict, words = judge(
+    desired = session.desired if desired is None else desired
+    verdict, message = judge(
         progress.nodes,
         progress.receipts,
-        wanted=wanted,
-        enough=min(session.enough, wanted),
+        desired=desired,
+        quorum=min(session.quorum, desired),
         refusals=progress.refusals,
         created=progress.created,
         stopped=progress.stopped,
     )
     if verdict is Verdict.INFRASTRUCTURE_FAILED and progress.trouble:
-        words = f"{words}; {progress.trouble}" if words else progress.trouble
-    if not wanted and verdict is Verdict.PASSED:
-        words = "nothing is left"
+        message = f"{message}; {progress.trouble}" if message else progress.trouble
+    if not desired and verdict is Verdict.PASSED:
+        message = "nothing is left"
     return Outcome(
         run=session.run,
         deployment=session.deployment,
         verdict=verdict,
-        words=words,
-        wanted=wanted,
+        message=message,
+        desired=desired,
         nodes=progress.nodes,
         refusals=progress.refusals,
         receipts=tuple(progress.receipts),
@@ -146,9 +146,13 @@ def conclude(session: Session, progress: _Progress, *, wanted: int | None = None
 
 
 async def _make(
-    session: Session, plan: Plan, prospects: Prospects, keep: Keep, journey: Journey,
+    session: Session,
+    plan: Plan,
+    prospects: Prospects,
+    keep: Keep,
+    pipeline: Pipeline,
     receipts: list[Receipt],
-) -> Outcome:  # fmt: skip
+) -> Outcome:
     """Create nodes and take them through the journey; whatever happens, end by policy.
 
     Raises HostError when this computer lacks something and nothing was changed.
@@ -156,7 +160,7 @@ async def _make(
     progress = _Progress(receipts=receipts)
     refusal: HostError | None = None
     try:
-        work = _create_and_run(session, plan, prospects, journey, progress)
+        work = _create_and_run(session, plan, prospects, pipeline, progress)
         await within_budget(session, work)
     except ProviderError as error:
         progress.trouble = error.message
@@ -164,11 +168,11 @@ async def _make(
         progress.trouble, refusal = error.message, error
     except asyncio.CancelledError:
         progress.stopped = True
-        handled()
+        clear_cancellation()
     except BaseException:
-        await to_its_end(_end_by_policy(session, progress, keep))
+        await finish_despite_cancel(_end_by_policy(session, progress, keep))
         raise
-    _, stopped = await to_its_end(_end_by_policy(session, progress, keep))
+    _, stopped = await finish_despite_cancel(_end_by_policy(session, progress, keep))
     progress.stopped |= stopped
     if refusal and not progress.changed:
         raise refusal
@@ -176,7 +180,7 @@ async def _make(
 
 
 async def _create_and_run(
-    session: Session, plan: Plan, prospects: Prospects, journey: Journey, progress: _Progress
+    session: Session, plan: Plan, prospects: Prospects, pipeline: Pipeline, progress: _Progress
 ) -> None:
     pair = keys.make(session.folder, session.deployment)
     life = session.settings.config.nodes.time_to_live
@@ -184,16 +188,19 @@ async def _create_and_run(
     creation = await create(session, prospects.offers, request)
     progress.refusals = creation.refusals
     progress.created = len(creation.placed)
-    crew = _crew(session, plan, pair, journey, _Replacer(session, prospects.offers, request))
-    if len(creation.placed) >= session.enough:
-        progress.nodes = await crew.run(creation.placed)
+    runner = _runner(session, plan, pair, pipeline, _Replacer(session, prospects.offers, request))
+    if len(creation.placed) >= session.quorum:
+        progress.nodes = await runner.run(creation.placed)
 
 
-def _crew(
-    session: Session, plan: Plan, pair: keys.Keys, journey: Journey,
+def _runner(
+    session: Session,
+    plan: Plan,
+    pair: keys.Keys,
+    pipeline: Pipeline,
     replacer: _Replacer | None = None,
-) -> Crew:  # fmt: skip
-    return Crew(session, plan, pair, journey, evidence_folder(session), replacer)
+) -> NodeRunner:
+    return NodeRunner(session, plan, pair, pipeline, evidence_folder(session), replacer)
 
 
 def evidence_folder(session: Session) -> Path:
@@ -215,7 +222,7 @@ async def _end_by_policy(session: Session, progress: _Progress, keep: Keep) -> N
 async def _end_failed(session: Session, progress: _Progress) -> None:
     """End the nodes that did not pass when the others are enough."""
     failed = {o.node.id for o in progress.nodes if o.verdict is not Verdict.PASSED}
-    for location in session.everywhere:
+    for location in session.all_locations:
         mine = [o.node for o in progress.nodes if o.node.id in failed]
         here = [node for node in mine if (node.provider, node.location) == location.key]
         if here:
@@ -243,12 +250,15 @@ class _Replacer:
             return ()
         self._left -= 1
         node = placed.node
-        self._session.bus.emit(Note(text=f"replacing {node.name}: {outcome.words}", node=node.id))
+        self._session.bus.emit(Note(text=f"replacing {node.name}: {outcome.message}", node=node.id))
         await destroy_nodes(self._session, placed.location, [node])
         creation = await replace_node(
-            self._session, node.provider, self._offers[node.provider], self._request,
+            self._session,
+            node.provider,
+            self._offers[node.provider],
+            self._request,
             next(self._tokens),
-        )  # fmt: skip
+        )
         return creation.placed
 
 

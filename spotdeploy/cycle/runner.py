@@ -28,18 +28,18 @@ from spotdeploy.run.verdict import NodeOutcome, Verdict
 FILES_EACH = 2
 """Open files of one node: its ssh connection, and one port dialled from here."""
 FILES_BESIDE = 256
-Journey = Callable[[NodeRun, Watch], Awaitable[None]]
+Pipeline = Callable[[NodeRun, Watch], Awaitable[None]]
 OnInterrupted = Callable[[NodeOutcome, Placed], Awaitable[Sequence[Placed]]]
 
 
 @dataclass(frozen=True)
-class Crew:
+class NodeRunner:
     """What all nodes of a run share."""
 
     session: Session
     plan: Plan
     keys: Keys
-    journey: Journey
+    pipeline: Pipeline
     """What each node goes through."""
     evidence: Path
     """The run's folder for evidence; each node gets one of its own under it."""
@@ -73,7 +73,7 @@ class Crew:
         run, watch = self._new_run(placed, shared), shared.watches[placed.location]
         try:
             try:
-                await unless_lost(self.journey(run, watch), watch, run)
+                await unless_lost(self.pipeline(run, watch), watch, run)
             except asyncio.CancelledError:
                 await collect(run, self.evidence)  # the node may not outlive the stop
                 raise
@@ -88,7 +88,7 @@ class Crew:
             NodeEnded(
                 node=run.node.id,
                 verdict=outcome.verdict,
-                detail=outcome.words,
+                detail=outcome.message,
                 fate=outcome.fate.kind if outcome.fate else "",
             )
         )
@@ -115,13 +115,13 @@ class Crew:
     async def _failed(self, run: NodeRun, error: NodeError) -> NodeOutcome:
         """Ask what became of the node before anything is blamed on the payload."""
         fate = error.fate if isinstance(error, AnnouncedError) else await _fate(run)
-        words = one_line(error, run.node)
+        message = one_line(error, run.node)
         if fate.kind is not FateKind.ALIVE:
-            words = f"{fate.kind} during {run.phase}: {fate.words or words}"
-            return _outcome(run, Verdict.INFRASTRUCTURE_FAILED, words, fate)
+            message = f"{fate.kind} during {run.phase}: {fate.message or message}"
+            return _outcome(run, Verdict.INFRASTRUCTURE_FAILED, message, fate)
         if isinstance(error, PayloadError):
-            return _outcome(run, Verdict.PAYLOAD_FAILED, words, fate)
-        return _outcome(run, Verdict.INFRASTRUCTURE_FAILED, words, fate)
+            return _outcome(run, Verdict.PAYLOAD_FAILED, message, fate)
+        return _outcome(run, Verdict.INFRASTRUCTURE_FAILED, message, fate)
 
     async def _keep_evidence(self, run: NodeRun, outcome: NodeOutcome) -> None:
         always = self.session.settings.config.evidence.collect == "always"
@@ -131,7 +131,7 @@ class Crew:
     @asynccontextmanager
     async def _watches(self) -> AsyncIterator[dict[Location, Watch]]:
         session = self.session
-        watches = {place: Watch(session, place, session.scope) for place in session.everywhere}
+        watches = {place: Watch(session, place, session.scope) for place in session.all_locations}
         tasks = [asyncio.create_task(watch.run()) for watch in watches.values()]
         try:
             yield watches
@@ -158,15 +158,15 @@ def allow_files(nodes: int) -> None:
 
     Raises HostError when the hard limit does not allow that.
     """
-    wanted = nodes * FILES_EACH + FILES_BESIDE
+    desired = nodes * FILES_EACH + FILES_BESIDE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < wanted:
+    if hard != resource.RLIM_INFINITY and hard < desired:
         raise HostError(
-            f"{nodes} nodes may need {wanted} open files, and this process may have {hard}",
-            hint=f"as root: 'ulimit -Hn {wanted}'; or see docs/limits.md",
+            f"{nodes} nodes may need {desired} open files, and this process may have {hard}",
+            hint=f"as root: 'ulimit -Hn {desired}'; or see docs/limits.md",
         )
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if soft != resource.RLIM_INFINITY and soft < desired:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (desired, hard))
 
 
 async def _fate(run: NodeRun) -> Fate:
@@ -177,9 +177,14 @@ async def _fate(run: NodeRun) -> Fate:
 
 
 def _outcome(
-    run: NodeRun, verdict: Verdict, words: str = "", fate: Fate | None = None
+    run: NodeRun, verdict: Verdict, message: str = "", fate: Fate | None = None
 ) -> NodeOutcome:
     return NodeOutcome(
-        node=run.node, verdict=verdict, phase=run.phase, words=words, checks=run.checks,
-        fate=fate, seconds=dict(run.seconds),
-    )  # fmt: skip
+        node=run.node,
+        verdict=verdict,
+        phase=run.phase,
+        message=message,
+        checks=run.checks,
+        fate=fate,
+        seconds=dict(run.seconds),
+    )

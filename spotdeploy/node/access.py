@@ -21,7 +21,7 @@ from spotdeploy.labels import scope
 from spotdeploy.model import Node
 from spotdeploy.node import keys, paths
 from spotdeploy.node.connection import PORT, Dialer, NodeConnection
-from spotdeploy.node.diagnostics import LOOKS, Look
+from spotdeploy.node.diagnostics import DIAGNOSTICS, Diagnostic
 from spotdeploy.payload.manifest import Manifest
 from spotdeploy.plugins import Registry
 from spotdeploy.project import pick
@@ -32,7 +32,7 @@ KNOWN_HOSTS: Final = "known_hosts"
 
 
 @dataclass(frozen=True)
-class Reach:
+class NodeAccess:
     """All that is needed to talk to one node."""
 
     settings: Settings
@@ -50,34 +50,40 @@ class Reach:
         config = self.settings.config
         login = keys.read(self.folder, config.deployment).login
         return NodeConnection(
-            self.node, Dialer(self.provider), config.nodes.user, login.load(), self.host_key,
+            self.node,
+            Dialer(self.provider),
+            config.nodes.user,
+            login.load(),
+            self.host_key,
             Manifest(()),
-        )  # fmt: skip
+        )
 
 
-def find(registry: Registry, settings: Settings, providers: Sequence[str], wanted: str) -> Reach:
+def find(registry: Registry, settings: Settings, providers: Sequence[str], name: str) -> NodeAccess:
     """Find a node by name or id. Raises RefusedError when it or its host key is not known."""
     labels = scope(settings.config.deployment)
     opened = project.open_providers(registry, settings, providers)
     found = [(node, provider) for provider, _ in opened for node in provider.nodes(labels)]
-    node = pick([node for node, _ in found], wanted)
+    node = pick([node for node, _ in found], name)
     provider = next(provider for one, provider in found if one is node)
-    return Reach(settings, provider, node, _host_key(settings, node))
+    return NodeAccess(settings, provider, node, _host_key(settings, node))
 
 
 def inspect_node(
-    registry: Registry, settings: Settings, providers: Sequence[str], wanted: str
-) -> list[tuple[Look, CommandResult]]:
+    registry: Registry, settings: Settings, providers: Sequence[str], name: str
+) -> list[tuple[Diagnostic, CommandResult]]:
     """Run every look on a node. Raises UnreachableError when ssh does not answer."""
-    connection = find(registry, settings, providers, wanted).connection()
+    connection = find(registry, settings, providers, name).connection()
 
-    async def inspect() -> list[tuple[Look, CommandResult]]:
+    async def inspect() -> list[tuple[Diagnostic, CommandResult]]:
         await connection.connect()
         try:
-            results = await asyncio.gather(*(connection.run(look.command) for look in LOOKS))
+            results = await asyncio.gather(
+                *(connection.run(diagnostic.command) for diagnostic in DIAGNOSTICS)
+            )
         finally:
             await connection.close()
-        return list(zip(LOOKS, results, strict=True))
+        return list(zip(DIAGNOSTICS, results, strict=True))
 
     return asyncio.run(inspect())
 
@@ -86,7 +92,7 @@ def open_by_hand(
     registry: Registry,
     settings: Settings,
     providers: Sequence[str],
-    wanted: str,
+    name: str,
     command: Sequence[str],
 ) -> list[str]:
     """Mark the node as touched, and give the OpenSSH command line that opens it.
@@ -95,14 +101,14 @@ def open_by_hand(
     """
     if shutil.which("ssh") is None:
         raise HostError("OpenSSH's client is not installed", hint="apt-get install openssh-client")
-    reach = find(registry, settings, providers, wanted)
+    reach = find(registry, settings, providers, name)
     asyncio.run(_touch(reach.connection()))
     known_hosts = reach.folder / KNOWN_HOSTS
     known_hosts.write_text(f"{reach.node.id} {reach.host_key}\n", encoding="utf-8")
     return ssh_line(reach, known_hosts, command)
 
 
-def ssh_line(reach: Reach, known_hosts: Path, command: Sequence[str]) -> list[str]:
+def ssh_line(reach: NodeAccess, known_hosts: Path, command: Sequence[str]) -> list[str]:
     """The command line: our key, only the pinned host key, nothing of the user's own config."""
     options = {
         "IdentityFile": str(keys.login_path(reach.folder)),

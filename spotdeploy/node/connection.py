@@ -68,9 +68,15 @@ class NodeConnection(Connection):
     """The connection to one node. It reconnects when asked, never by itself."""
 
     def __init__(
-        self, node: Node, dialer: Dialer, user: str, key: asyncssh.SSHKey, host_key: str,
-        manifest: Manifest, turns: asyncio.Semaphore | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        node: Node,
+        dialer: Dialer,
+        user: str,
+        key: asyncssh.SSHKey,
+        host_key: str,
+        manifest: Manifest,
+        turns: asyncio.Semaphore | None = None,
+    ) -> None:
         """`turns`, shared by the nodes of a run, bounds the handshakes under way at once."""
         self.node = node
         self.manifest = manifest
@@ -119,9 +125,13 @@ class NodeConnection(Connection):
         await ssh.wait_closed()
 
     async def run(
-        self, command: Sequence[str], *, timeout: float = 30.0, stdin: bytes = b"",
+        self,
+        command: Sequence[str],
+        *,
+        timeout: float = 30.0,
+        stdin: bytes = b"",
         alone: bool = False,
-    ) -> CommandResult:  # fmt: skip
+    ) -> CommandResult:
         """As in the contract."""
         try:
             if stdin or alone:

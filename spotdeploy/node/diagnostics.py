@@ -11,7 +11,7 @@ from spotdeploy.node import paths
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Diagnostic:
     """One command and the file its output is kept in."""
 
     file: str
@@ -31,55 +31,82 @@ def _shell(line: str) -> tuple[str, ...]:
     return ("sh", "-c", line)
 
 
-LOOKS: Final = (
-    Look("deployment.log", "what the payload's entry said",
-         ("tail", "-c", str(FILE_BYTES), "--", paths.DEPLOYMENT_LOG)),
-    Look("failed-units.txt", "units that failed",
-         ("systemctl", "list-units", "--failed", "--plain", "--no-pager", "--full")),
-    Look("units.txt", "the payload's units",
-         _shell(f"units=$(cd {paths.PAYLOAD} && find . -name '*.service' -printf '%f\\n')\n"
-                "[ -n \"$units\" ] || { echo 'the payload has no units' >&2; exit 1; }\n"
-                "systemctl status --no-pager --full --lines=20 $units")),
-    Look("journal.txt", "the journal since boot",
-         ("journalctl", "--boot", "--no-pager", f"--lines={JOURNAL_LINES}", "--output=short-iso"),
-         JOURNAL_LINES),
-    Look("cloud-init.txt", "cloud-init's own logs",
-         _shell("command -v cloud-init >/dev/null || { echo 'no cloud-init here'; exit 0; }; "
-                "cloud-init status --long; "
-                "tail -c 200000 /var/log/cloud-init.log /var/log/cloud-init-output.log")),
-    Look("uploaded-files.txt", "the uploaded files",
-         ("ls", "-lanR", paths.UPLOADED)),
-    Look("ports.txt", "listening TCP ports", ("ss", "--listening", "--tcp", "--numeric")),
-    Look("processes.txt", "processes", ("ps", "-eo", "pid,ppid,user,stat,rss,etimes,args")),
-    Look("disk.txt", "disk space", ("df", "-h", "-x", "tmpfs", "-x", "devtmpfs")),
-    Look("memory.txt", "memory", ("cat", "/proc/meminfo")),
-    Look("kernel.txt", "the kernel's last messages",
-         _shell(f"said=$(dmesg --ctime) && printf '%s\\n' \"$said\" | tail -n {KERNEL_LINES}"),
-         KERNEL_LINES),
-)  # fmt: skip
+DIAGNOSTICS: Final = (
+    Diagnostic(
+        "deployment.log",
+        "what the payload's entry said",
+        ("tail", "-c", str(FILE_BYTES), "--", paths.DEPLOYMENT_LOG),
+    ),
+    Diagnostic(
+        "failed-units.txt",
+        "units that failed",
+        ("systemctl", "list-units", "--failed", "--plain", "--no-pager", "--full"),
+    ),
+    Diagnostic(
+        "units.txt",
+        "the payload's units",
+        _shell(
+            f"units=$(cd {paths.PAYLOAD} && find . -name '*.service' -printf '%f\\n')\n"
+            "[ -n \"$units\" ] || { echo 'the payload has no units' >&2; exit 1; }\n"
+            "systemctl status --no-pager --full --lines=20 $units"
+        ),
+    ),
+    Diagnostic(
+        "journal.txt",
+        "the journal since boot",
+        ("journalctl", "--boot", "--no-pager", f"--lines={JOURNAL_LINES}", "--output=short-iso"),
+        JOURNAL_LINES,
+    ),
+    Diagnostic(
+        "cloud-init.txt",
+        "cloud-init's own logs",
+        _shell(
+            "command -v cloud-init >/dev/null || { echo 'no cloud-init here'; exit 0; }; "
+            "cloud-init status --long; "
+            "tail -c 200000 /var/log/cloud-init.log /var/log/cloud-init-output.log"
+        ),
+    ),
+    Diagnostic("uploaded-files.txt", "the uploaded files", ("ls", "-lanR", paths.UPLOADED)),
+    Diagnostic("ports.txt", "listening TCP ports", ("ss", "--listening", "--tcp", "--numeric")),
+    Diagnostic("processes.txt", "processes", ("ps", "-eo", "pid,ppid,user,stat,rss,etimes,args")),
+    Diagnostic("disk.txt", "disk space", ("df", "-h", "-x", "tmpfs", "-x", "devtmpfs")),
+    Diagnostic("memory.txt", "memory", ("cat", "/proc/meminfo")),
+    Diagnostic(
+        "kernel.txt",
+        "the kernel's last messages",
+        _shell(f"said=$(dmesg --ctime) && printf '%s\\n' \"$said\" | tail -n {KERNEL_LINES}"),
+        KERNEL_LINES,
+    ),
+)
 
 
 UNITS_SHOWN: Final = 30
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-def looks_at(units: Iterable[str], files: Iterable[str]) -> tuple[Look, ...]:
+def diagnostics_for(units: Iterable[str], files: Iterable[str]) -> tuple[Diagnostic, ...]:
     """The fixed looks, the journal of each unit over all its boots, and the end of each file."""
-    made = list(LOOKS)
+    made = list(DIAGNOSTICS)
     for unit in tuple(units)[:UNITS_SHOWN]:
         file, title = _free(f"journal-{unit}.txt", made), f"the journal of {unit}"
-        command = ("journalctl", "--no-pager", f"--lines={UNIT_LINES}", "--output=short-iso",
-                   "--unit", unit)  # fmt: skip
-        made.append(Look(file, title, command, UNIT_LINES))
+        command = (
+            "journalctl",
+            "--no-pager",
+            f"--lines={UNIT_LINES}",
+            "--output=short-iso",
+            "--unit",
+            unit,
+        )
+        made.append(Diagnostic(file, title, command, UNIT_LINES))
     for path in files:
         end = ("tail", "-c", str(FILE_BYTES), "--", path)
-        made.append(Look(_free(f"file{path}", made), path, end))
+        made.append(Diagnostic(_free(f"file{path}", made), path, end))
     return tuple(made)
 
 
-def _free(wanted: str, taken: Iterable[Look]) -> str:
+def _free(name: str, taken: Iterable[Diagnostic]) -> str:
     """A file name that is safe in any path and that no other look has."""
-    safe = _UNSAFE.sub("_", wanted)[-120:].lstrip(".")
-    names = {look.file for look in taken}
+    safe = _UNSAFE.sub("_", name)[-120:].lstrip(".")
+    names = {diagnostic.file for diagnostic in taken}
     numbered = (f"{number}-{safe}" for number in range(2, len(names) + 3))
     return safe if safe not in names else next(name for name in numbered if name not in names)

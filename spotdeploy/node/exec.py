@@ -45,9 +45,10 @@ async def execute(
     try:
         async with asyncio.timeout(timeout + GRACE), started(ssh, line) as process:
             await asyncio.gather(
-                _read_bounded(process.stdout, out), _read_bounded(process.stderr, err),
+                _read_bounded(process.stdout, out),
+                _read_bounded(process.stderr, err),
                 _feed(process.stdin, stdin),
-            )  # fmt: skip
+            )
             code = (await process.wait()).returncode
     except TimeoutError:
         code = TIMED_OUT

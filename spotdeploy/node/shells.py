@@ -45,7 +45,9 @@ class Shell(asyncssh.SSHClientSession[bytes]):
 
     def __init__(self) -> None:
         self._mark = secrets.token_hex(16)
-        self._said = {kind: _Said(self._mark) for kind in (None, asyncssh.EXTENDED_DATA_STDERR)}
+        self._streams = {
+            kind: _Stream(self._mark) for kind in (None, asyncssh.EXTENDED_DATA_STDERR)
+        }
         self._answered: asyncio.Future[None] | None = None
         self.ended = False
 
@@ -55,9 +57,9 @@ class Shell(asyncssh.SSHClientSession[bytes]):
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
         """As asyncssh asks."""
-        self._said[datatype].hear(data)
+        self._streams[datatype].receive(data)
         waiting = self._answered is not None and not self._answered.done()
-        if waiting and all(said.complete for said in self._said.values()):
+        if waiting and all(stream.complete for stream in self._streams.values()):
             self._answered.set_result(None)  # type: ignore[union-attr]  # it waits
         elif not waiting:
             self.close()
@@ -66,7 +68,7 @@ class Shell(asyncssh.SSHClientSession[bytes]):
         """As asyncssh asks."""
         self.ended = True
         if self._answered is not None and not self._answered.done():
-            self._answered.set_exception(exc or ShellEndedError(self.words))
+            self._answered.set_exception(exc or ShellEndedError(self.message))
 
     async def ask(self, line: str) -> int:
         """Run one line of shell, its standard input empty, and wait for its exit code.
@@ -75,25 +77,25 @@ class Shell(asyncssh.SSHClientSession[bytes]):
         """
         if self.ended:
             raise ShellEndedError("the shell has ended")
-        for said in self._said.values():
-            said.forget()
+        for stream in self._streams.values():
+            stream.forget()
         self._answered = asyncio.get_running_loop().create_future()
         self._channel.write(marked(line, self._mark).encode())
         await self._answered
-        if any(said.more for said in self._said.values()):
+        if any(stream.more for stream in self._streams.values()):
             self.close()
-        return int(self._said[None].told or LOST)
+        return int(self._streams[None].reported or LOST)
 
     @property
-    def said(self) -> tuple[bytearray, bytearray]:
+    def output(self) -> tuple[bytearray, bytearray]:
         """What the present command has said, or the last: output and errors."""
-        out, err = (said.data[:OUTPUT_LIMIT] for said in self._said.values())
+        out, err = (stream.data[:OUTPUT_LIMIT] for stream in self._streams.values())
         return out, err
 
     @property
-    def words(self) -> str:
+    def message(self) -> str:
         """What it said of errors, as text."""
-        return self.said[1].decode(errors="replace")
+        return self.output[1].decode(errors="replace")
 
     def close(self) -> None:
         """Give it up, whatever it runs."""
@@ -123,7 +125,7 @@ class Shells:
         code = await shell.ask(line)
         self._patience = max(LEAST_PATIENCE, PATIENCE * (clock() - began))
         if code != 0:
-            raise ShellEndedError(shell.words)
+            raise ShellEndedError(shell.message)
         self._give_back(shell)
 
     async def run(self, command: Sequence[str], timeout: float) -> CommandResult:
@@ -144,7 +146,7 @@ class Shells:
             shell.close()
             raise
         finally:
-            out, err = shell.said
+            out, err = shell.output
             self._give_back(shell)
         return concluded(code, out, err, took=clock() - began, timeout=timeout)
 
@@ -194,7 +196,7 @@ def marked(line: str, mark: str) -> str:
     return f"{line} </dev/null; printf '\\036{mark} %d\\n' $?; printf '\\036{mark} \\n' >&2\n"
 
 
-class _Said:
+class _Stream:
     """What comes on one stream, up to the mark. Of more than the limit the beginning is kept."""
 
     def __init__(self, mark: str) -> None:
@@ -205,12 +207,12 @@ class _Said:
     def forget(self) -> None:
         """Begin anew."""
         self.data = bytearray()
-        self.told = b""
+        self.reported = b""
         self.complete = False
         self.more = False
         """Something came after the mark, and so from nobody who was asked."""
 
-    def hear(self, more: bytes) -> None:
+    def receive(self, more: bytes) -> None:
         """Take what came."""
         if self.complete:
             self.more = True
@@ -220,7 +222,7 @@ class _Said:
         at = self.data.find(self._mark, start)
         end = self.data.find(b"\n", at) if at >= 0 else -1
         if end >= 0:
-            self.told = bytes(self.data[at + len(self._mark) : end])
+            self.reported = bytes(self.data[at + len(self._mark) : end])
             self.more = end + 1 < len(self.data)
             del self.data[min(at, OUTPUT_LIMIT) :]
             self.complete = True

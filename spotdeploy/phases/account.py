@@ -7,11 +7,11 @@ from spotdeploy.run.context import Session
 from spotdeploy.run.location import Location
 
 
-async def note_accounts(session: Session) -> None:
+async def record_accounts(session: Session) -> None:
     """Note, before anything is made, the account of each provider that can tell it."""
     for name in session.providers:
         if account := await session.of_provider(name)[0].account():
-            session.journal.act_in(session.deployment, name, account)
+            session.journal.record_account(session.deployment, name, account)
 
 
 async def require_same_account(session: Session, location: Location) -> None:

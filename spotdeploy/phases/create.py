@@ -13,7 +13,7 @@ from spotdeploy.errors import CapacityError, LostReplyError, ProviderError, Quot
 from spotdeploy.events import NodeCreated, Note, OfferTried, StepEnded, StepStarted
 from spotdeploy.labels import BATCH
 from spotdeploy.model import Batch, Created, Market, Node, Offer
-from spotdeploy.phases.account import note_accounts
+from spotdeploy.phases.account import record_accounts
 from spotdeploy.run.context import Session, new_batch
 from spotdeploy.run.location import Location
 from spotdeploy.run.verdict import Refusal
@@ -57,8 +57,8 @@ async def create(session: Session, offers: dict[str, list[Offer]], request: Requ
     Raises:
         ProviderError: a cloud refused in a way that no other place can mend.
     """
-    session.bus.emit(StepStarted(step="create", detail=counted(session.wanted, "node")))
-    await note_accounts(session)
+    session.bus.emit(StepStarted(step="create", detail=counted(session.desired, "node")))
+    await record_accounts(session)
     walks = [_Walk(session, name, offers[name], request) for name in session.providers]
     results = await asyncio.gather(*(walk.run() for walk in walks), return_exceptions=True)
     creation = Creation(
@@ -70,8 +70,8 @@ async def create(session: Session, offers: dict[str, list[Offer]], request: Requ
     session.bus.emit(
         StepEnded(
             step="create",
-            ok=not failed and got >= session.enough,
-            detail=str(failed[0]) if failed else f"{got} of {session.wanted} nodes",
+            ok=not failed and got >= session.quorum,
+            detail=str(failed[0]) if failed else f"{got} of {session.desired} nodes",
         )
     )
     if failed:
@@ -83,7 +83,7 @@ async def replace_node(
     session: Session, provider: str, offers: Sequence[Offer], request: Request, token_from: int
 ) -> Creation:
     """One node more of a provider, for one that was interrupted."""
-    walk = _Walk(session, provider, offers, request, wanted=1, token_from=token_from)
+    walk = _Walk(session, provider, offers, request, desired=1, token_from=token_from)
     await walk.run()
     return Creation(tuple(walk.placed), tuple(walk.refusals))
 
@@ -97,13 +97,19 @@ class _Walk:
     """
 
     def __init__(  # private
-        self, session: Session, provider: str, offers: Sequence[Offer], request: Request,
-        *, wanted: int | None = None, token_from: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        session: Session,
+        provider: str,
+        offers: Sequence[Offer],
+        request: Request,
+        *,
+        desired: int | None = None,
+        token_from: int = 0,
+    ) -> None:
         self._session = session
         self._provider = provider
         self._request = request
-        self._wanted = session.pool.count if wanted is None else wanted
+        self._desired = session.pool.count if desired is None else desired
         self._numbers = itertools.count(token_from)
         self._untried: dict[tuple[Market, str], list[Offer]] = {}
         for offer in offers:
@@ -113,7 +119,7 @@ class _Walk:
 
     @property
     def _missing(self) -> int:
-        return self._wanted - len(self.placed)
+        return self._desired - len(self.placed)
 
     async def run(self) -> None:
         for market in self._session.pool.policy.markets:
@@ -135,8 +141,8 @@ class _Walk:
         offers = self._untried[market, location.name]
         while share > 0 and offers:
             offer = offers[0]
-            created, words, give_up = await self._ask(location, offer, share)
-            self._note(location, offer, share, created, words)
+            created, message, give_up = await self._ask(location, offer, share)
+            self._note(location, offer, share, created, message)
             share -= len(created)
             if give_up:
                 offers.clear()
@@ -153,15 +159,15 @@ class _Walk:
         batch = new_batch(
             session, token, count, request.user_data, request.digest, request.expires_at
         )
-        session.journal.intend(token, session.deployment, session.run, offer, count)
+        session.journal.record_intent(token, session.deployment, session.run, offer, count)
         try:
             created = await self._create(location, offer, batch)
         except QuotaError as error:
             session.journal.settle(token, session.deployment, session.run)
-            return (), _words(error), True
+            return (), _message(error), True
         except CapacityError as error:
             session.journal.settle(token, session.deployment, session.run)
-            return (), _words(error), False
+            return (), _message(error), False
         session.journal.settle(token, session.deployment, session.run, created.nodes)
         return created.nodes, created.shortfall or "", False
 
@@ -183,28 +189,39 @@ class _Walk:
         raise lost
 
     def _note(
-        self, location: Location, offer: Offer, asked: int, nodes: Sequence[Node], words: str
+        self, location: Location, offer: Offer, asked: int, nodes: Sequence[Node], message: str
     ) -> None:
         self.placed += [Placed(node, location) for node in nodes]
         got = len(nodes)
         if got < asked:
-            words = words or "the cloud gave fewer and did not say why"
-            self.refusals.append(Refusal(str(offer), asked, got, words))
+            message = message or "the cloud gave fewer and did not say why"
+            self.refusals.append(Refusal(str(offer), asked, got, message))
         emit = self._session.bus.emit
         emit(
             OfferTried(
-                provider=offer.provider, location=offer.location, zone=offer.zone,
-                size=offer.size, market=offer.market, asked=asked, got=got, refusal=words,
+                provider=offer.provider,
+                location=offer.location,
+                zone=offer.zone,
+                size=offer.size,
+                market=offer.market,
+                asked=asked,
+                got=got,
+                refusal=message,
             )
-        )  # fmt: skip
+        )
         for node in nodes:
             emit(
                 NodeCreated(
-                    node=node.id, name=node.name, provider=node.provider, location=node.location,
-                    zone=node.zone, size=node.size, market=node.market,
+                    node=node.id,
+                    name=node.name,
+                    provider=node.provider,
+                    location=node.location,
+                    zone=node.zone,
+                    size=node.size,
+                    market=node.market,
                     usd_per_hour=offer.usd_per_hour,
                 )
-            )  # fmt: skip
+            )
 
 
 def expiry(time_to_live: float) -> float:
@@ -220,6 +237,6 @@ def _split(count: int, places: Sequence[Location]) -> Iterator[tuple[Location, i
             yield place, share
 
 
-def _words(error: ProviderError) -> str:
-    said = error.code is None or error.code in error.message
-    return plain(error.message if said else f"{error.code}: {error.message}", limit=2000)
+def _message(error: ProviderError) -> str:
+    output = error.code is None or error.code in error.message
+    return plain(error.message if output else f"{error.code}: {error.message}", limit=2000)

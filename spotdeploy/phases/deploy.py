@@ -110,13 +110,13 @@ async def _start(run: NodeRun) -> None:
     command = ["sh", "-c", start_script(entry)]
     result = await _answer(run, command, environment_file(_environment(run)))
     if result.exit_code not in (0, _STARTED_ALREADY):
-        raise UnreachableError(f"{run.node.name}: sh: {_words(result)}", phase=run.phase)
+        raise UnreachableError(f"{run.node.name}: sh: {_message(result)}", phase=run.phase)
 
 
 async def _until_ended(run: NodeRun, deadline: float) -> dict[str, str]:
     while True:
         left = deadline - asyncio.get_running_loop().time()
-        text = await _persist(run, ["sh", "-c", _look(min(_LOOK, max(1, int(left))))])
+        text = await _persist(run, ["sh", "-c", _diagnose(min(_LOOK, max(1, int(left))))])
         state = dict(line.partition("=")[::2] for line in text.splitlines())
         over = state.get("SubState") not in ("running", "start", "start-pre", "stop-sigterm")
         if over and state.get("System") != "stopping":
@@ -124,7 +124,7 @@ async def _until_ended(run: NodeRun, deadline: float) -> dict[str, str]:
         await asyncio.sleep(0.05 if not over else _GOING_DOWN)
 
 
-def _look(seconds: int) -> str:
+def _diagnose(seconds: int) -> str:
     """A node that is going down ends the entry too: then only the provider knows what that is."""
     return (
         f"flock -w {seconds} {_LOCK} true; "
@@ -141,7 +141,7 @@ async def _persist(run: NodeRun, command: Sequence[str]) -> str:
     result = await _answer(run, command)
     if result.exit_code != 0:
         await run.sign_of_life()
-        raise run.blame_payload(f"its node no longer does as it is told: {_words(result)}")
+        raise run.blame_payload(f"its node no longer does as it is told: {_message(result)}")
     return result.stdout
 
 
@@ -154,7 +154,7 @@ async def _answer(run: NodeRun, command: Sequence[str], stdin: bytes = b"") -> C
             await connect_until(run.connection, _RECONNECT)
 
 
-def _words(result: CommandResult) -> str:
+def _message(result: CommandResult) -> str:
     return plain(result.stderr or result.stdout, limit=300)
 
 
@@ -165,5 +165,5 @@ async def _why(run: NodeRun, state: Mapping[str, str]) -> str:
     elif state.get("Result") not in ("exit-code", None):
         how = f"the entry ended by {state['Result']} ({state.get('ExecMainStatus', '?')})"
     last = f"tail -c 2000 {paths.DEPLOYMENT_LOG} | grep -av '^[[:space:]]*$' | tail -n 1"
-    said = plain(await _persist(run, ["sh", "-c", last]), limit=500)
-    return f"{how}: {said}" if said else how
+    output = plain(await _persist(run, ["sh", "-c", last]), limit=500)
+    return f"{how}: {output}" if output else how

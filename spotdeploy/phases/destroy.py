@@ -37,7 +37,7 @@ async def destroy(session: Session) -> Receipt:
         ProviderError: a location cannot be asked, and nothing of ours is known to be there.
     """
     session.bus.emit(StepStarted(step="destroy"))
-    sweeps = [Sweep(session, location) for location in session.everywhere]
+    sweeps = [Sweep(session, location) for location in session.all_locations]
     results = await asyncio.gather(*(sweep.run() for sweep in sweeps), return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
@@ -94,9 +94,9 @@ class Sweep:
         self._destroyed: dict[str, Node] = {}
         self._released: list[Resource] = []
         self._things: Sequence[Resource] = ()
-        self._looked = False
+        self._asked_leftovers = False
         self._expected = bool(self._known) or bool(self._open_intents())
-        self._words = ""
+        self._message = ""
 
     async def run(self) -> Receipt:
         """Repeat list, destroy, release until `PROOFS` listings in a row show nothing.
@@ -115,7 +115,7 @@ class Sweep:
         except ProviderError as error:
             if not self._expected:
                 raise
-            self._words = plain(error.message, limit=2000)
+            self._message = plain(error.message, limit=2000)
         return Receipt(
             destroyed=tuple(self._destroyed.values()),
             proofs=tuple(self._proofs()),
@@ -156,7 +156,7 @@ class Sweep:
         found = await self._location.nodes(self._session.scope)
         self._listings += 1
         self._first_listed_at = min(self._first_listed_at, time.time())
-        listed = [n for n in found if n.state is not NodeState.GONE and self._wanted(n.id)]
+        listed = [n for n in found if n.state is not NodeState.GONE and self._desired(n.id)]
         self._note(lambda: self._session.journal.seen(listed, self._session.deployment))
         here = {node.id for node in listed}
         for id_ in here & self._destroyed.keys():
@@ -177,12 +177,12 @@ class Sweep:
 
     async def _end(self, listed: Sequence[Node]) -> None:
         """Destroy what is listed, and once what only the journal knows."""
-        wanted = {node.id for node in listed if node.state is not NodeState.GOING}
-        wanted |= self._known.keys() - {node.id for node in listed} - self._asked
+        desired = {node.id for node in listed if node.state is not NodeState.GOING}
+        desired |= self._known.keys() - {node.id for node in listed} - self._asked
         self._tried |= self._known.keys()
         try:
-            await self._location.destroy([n for n in self._known.values() if n.id in wanted])
-            self._asked |= wanted
+            await self._location.destroy([n for n in self._known.values() if n.id in desired])
+            self._asked |= desired
         except CredentialsError:
             raise
         except ProviderError as error:
@@ -193,10 +193,10 @@ class Sweep:
         nothing: no answer is no proof."""
         if listed or self._known or self._only is not None:
             return not self._known
-        self._looked = False
+        self._asked_leftovers = False
         try:
             self._things = await self._location.leftovers(self._session.scope)
-            self._looked = True
+            self._asked_leftovers = True
             self._expected |= bool(self._things)
             await self._location.release(self._things)
         except CredentialsError:
@@ -246,7 +246,7 @@ class Sweep:
         return [
             node
             for node in self._session.journal.nodes(self._session.deployment)
-            if (node.provider, node.location) == self._location.key and self._wanted(node.id)
+            if (node.provider, node.location) == self._location.key and self._desired(node.id)
         ]
 
     def _open_intents(self) -> list[Intent]:
@@ -256,40 +256,55 @@ class Sweep:
             if (intent.provider, intent.location) == self._location.key
         ]
 
-    def _wanted(self, id_: str) -> bool:
+    def _desired(self, id_: str) -> bool:
         return self._only is None or id_ in self._only
 
-    def _say(self, words: str) -> None:
-        words = plain(words, limit=2000)
-        if words != self._words:
-            self._words = words
-            self._session.bus.emit(Note(text=words, warning=True))
+    def _say(self, message: str) -> None:
+        message = plain(message, limit=2000)
+        if message != self._message:
+            self._message = message
+            self._session.bus.emit(Note(text=message, warning=True))
 
     def _proofs(self) -> list[Proof]:
         return [
             Proof(
-                known.id, known.name, known.provider, known.location, known.made_at,
-                known.seen_at, known.gone_at, known.gone_by,
+                known.id,
+                known.name,
+                known.provider,
+                known.location,
+                known.made_at,
+                known.seen_at,
+                known.gone_at,
+                known.gone_by,
             )
             for known in self._session.journal.nodes(self._session.deployment, gone=True)
             if (known.provider, known.location) == self._location.key
             and known.id in self._destroyed
-            and known.gone_at is not None and known.gone_by is not None
-        ]  # fmt: skip
+            and known.gone_at is not None
+            and known.gone_by is not None
+        ]
 
     def _left(self) -> list[str]:
         provider = self._location.provider
         things: list[Node | Resource] = [*self._known.values(), *self._things]
-        because = f" ({self._words})" if self._words else ""
-        left = [f"{thing}{because}; by hand: {provider.by_hand(thing)}" for thing in things]
-        if not left or (self._only is None and not self._looked):
+        because = f" ({self._message})" if self._message else ""
+        left = [
+            f"{thing}{because}; by hand: {provider.manual_delete_command(thing)}"
+            for thing in things
+        ]
+        if not left or (self._only is None and not self._asked_leftovers):
             what = f"whatever{' else' if left else ''} is in {self._location}{because}"
-            left.append(f"{what}; by hand: {provider.look_by_hand(self._session.scope)}")
+            left.append(f"{what}; by hand: {provider.manual_list_command(self._session.scope)}")
         return left
 
 
 def _as_node(record: JournalNode) -> Node:
     return Node(
-        id=record.id, name=record.name, provider=record.provider, location=record.location,
-        state=NodeState.PENDING, created_at=record.made_at, cloud_state="known from the journal",
-    )  # fmt: skip
+        id=record.id,
+        name=record.name,
+        provider=record.provider,
+        location=record.location,
+        state=NodeState.PENDING,
+        created_at=record.made_at,
+        cloud_state="known from the journal",
+    )

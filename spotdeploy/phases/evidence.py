@@ -15,13 +15,13 @@ from spotdeploy.check import CommandResult
 from spotdeploy.errors import ProviderError, UnreachableError
 from spotdeploy.events import EvidenceKept
 from spotdeploy.model import Node
-from spotdeploy.node.diagnostics import Look, looks_at
+from spotdeploy.node.diagnostics import Diagnostic, diagnostics_for
 from spotdeploy.payload.manifest import PAYLOAD
 from spotdeploy.run.node_run import NodeRun
 from spotdeploy.text import plain
 
 LIMIT_SECONDS: Final = 60.0
-LOOK_SECONDS: Final = 20.0
+DIAGNOSTIC_SECONDS: Final = 20.0
 FILE_LIMIT: Final = 1 << 20
 NODE_LIMIT: Final = 8 << 20
 CONSOLE: Final = "console.txt"
@@ -51,7 +51,7 @@ async def collect(run: NodeRun, folder: Path) -> tuple[Item, ...]:
     Raises nothing: what could not be had is said in `index.json`, and the verdict stands.
     """
     name = folder_name(run.node)
-    box = _Box(run, folder / name)
+    box = _EvidenceCollector(run, folder / name)
     problem = ""
     try:
         await box.fill()
@@ -72,7 +72,7 @@ def folder_name(node: Node) -> str:
     return f"{readable}-{hashlib.sha256(key.encode()).hexdigest()[:6]}"
 
 
-def looks(run: NodeRun) -> tuple[Look, ...]:
+def diagnostics(run: NodeRun) -> tuple[Diagnostic, ...]:
     """Everything that is asked of a node: the fixed looks, the journal of each of the payload's
     units, and the files that config, checks and payload name."""
     units = [
@@ -80,7 +80,7 @@ def looks(run: NodeRun) -> tuple[Look, ...]:
         for entry in run.plan.manifest.entries
         if entry.path.startswith(f"{PAYLOAD}/") and entry.path.endswith(".service")
     ]
-    return looks_at(units, files_named(run))
+    return diagnostics_for(units, files_named(run))
 
 
 def files_named(run: NodeRun) -> tuple[str, ...]:
@@ -98,7 +98,7 @@ def files_named(run: NodeRun) -> tuple[str, ...]:
 
 
 @dataclass
-class _Box:
+class _EvidenceCollector:
     """The evidence of one node, while it is filled."""
 
     run: NodeRun
@@ -108,53 +108,55 @@ class _Box:
 
     async def fill(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        asked = looks(self.run)
+        asked = diagnostics(self.run)
         try:
             async with asyncio.timeout(LIMIT_SECONDS):
                 await self._ask(asked)
         except TimeoutError:
             there = {item.file for item in self.items}
             late = f"it did not come within {LIMIT_SECONDS:.0f}s"
-            self.items += [_missing(look, late) for look in asked if look.file not in there]
-        order = {look.file: index for index, look in enumerate(asked)}
+            self.items += [
+                _missing(diagnostic, late) for diagnostic in asked if diagnostic.file not in there
+            ]
+        order = {diagnostic.file: index for index, diagnostic in enumerate(asked)}
         self.items.sort(key=lambda item: order.get(item.file, -1))
         index = msgspec.json.format(msgspec.json.encode(self.items))
         (self.folder / INDEX).write_bytes(index + b"\n")
 
-    async def _ask(self, asked: tuple[Look, ...]) -> None:
+    async def _ask(self, asked: tuple[Diagnostic, ...]) -> None:
         if await _reached(self.run):
-            await asyncio.gather(*(self._look(look) for look in asked))
+            await asyncio.gather(*(self._diagnose(diagnostic) for diagnostic in asked))
         if not any(item.bytes for item in self.items):
             await self._console()
 
-    async def _look(self, look: Look) -> None:
+    async def _diagnose(self, diagnostic: Diagnostic) -> None:
         try:
-            result = await self.run.connection.run(look.command, timeout=LOOK_SECONDS)
+            result = await self.run.connection.run(diagnostic.command, timeout=DIAGNOSTIC_SECONDS)
         except UnreachableError as error:
-            self.items.append(_missing(look, error.message))
+            self.items.append(_missing(diagnostic, error.message))
         else:
-            self._keep(look, result)
+            self._keep(diagnostic, result)
 
     async def _console(self) -> None:
-        look = Look(CONSOLE, "console", ())
+        diagnostic = Diagnostic(CONSOLE, "console", ())
         try:
             text = await self.run.location.console(self.run.node)
         except ProviderError as error:
-            self.items.append(_missing(look, error.message))
+            self.items.append(_missing(diagnostic, error.message))
         else:
-            self._keep(look, CommandResult(0, text[-FILE_LIMIT:], ""))
+            self._keep(diagnostic, CommandResult(0, text[-FILE_LIMIT:], ""))
 
-    def _keep(self, look: Look, result: CommandResult) -> None:
+    def _keep(self, diagnostic: Diagnostic, result: CommandResult) -> None:
         redactor = self.run.session.redactor
         limit = min(FILE_LIMIT, self._room)
         text = redactor.excerpt(plain(result.stdout, limit=limit))
         problem = redactor.text(plain(result.stderr, limit=500)) if result.exit_code else ""
         data = (text or problem).encode()[:limit]
         self._room -= len(data)
-        (self.folder / look.file).write_bytes(data)
-        full = look.most is not None and result.stdout.count("\n") >= look.most
+        (self.folder / diagnostic.file).write_bytes(data)
+        full = diagnostic.most is not None and result.stdout.count("\n") >= diagnostic.most
         complete = not (full or problem or result.truncated or len(result.stdout) >= limit)
-        self.items.append(Item(look.file, look.title, len(data), complete, problem))
+        self.items.append(Item(diagnostic.file, diagnostic.title, len(data), complete, problem))
 
 
 async def _reached(run: NodeRun) -> bool:
@@ -165,5 +167,5 @@ async def _reached(run: NodeRun) -> bool:
     return True
 
 
-def _missing(look: Look, why: str) -> Item:
-    return Item(look.file, look.title, 0, complete=False, problem=plain(why, limit=500))
+def _missing(diagnostic: Diagnostic, why: str) -> Item:
+    return Item(diagnostic.file, diagnostic.title, 0, complete=False, problem=plain(why, limit=500))

@@ -30,7 +30,7 @@ class Prospects:
 
     offers: dict[str, list[Offer]]
     """Provider to candidates, best first."""
-    protection: dict[str, str]
+    auto_shutdown: dict[str, str]
     """Location to what ends a node there if nobody comes back."""
 
 
@@ -46,8 +46,8 @@ def read_plan(registry: Registry, settings: Settings) -> Plan:
     _require_entry(root, config.entry)
     checks = read_checks(registry, settings)
     for check in checks:
-        if words := check.objection(manifest):
-            raise ConfigError(f"{settings.path.name}: check {check.name!r}: {words}")
+        if message := check.objection(manifest):
+            raise ConfigError(f"{settings.path.name}: check {check.name!r}: {message}")
     return Plan(manifest, checks)
 
 
@@ -145,4 +145,4 @@ def _join(session: Session, found: list[tuple[Location, list[Offer]]]) -> Prospe
                 f"{name} has no {session.pool.policy} candidate{within}",
                 hint="raise nodes.max_price, or allow more sizes or locations",
             )
-    return Prospects(offers, {str(place): place.provider.protection() for place, _ in found})
+    return Prospects(offers, {str(place): place.provider.auto_shutdown() for place, _ in found})

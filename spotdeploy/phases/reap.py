@@ -103,38 +103,38 @@ async def _reap_deployment(found: Sequence[Search], deployment: str, patience: f
 
 async def _end(location: Location, mine: Sequence[Node | Resource], patience: float) -> Receipt:
     """Destroy and release until `PROOFS` listings in a row lack them all."""
-    wanted = {thing.id for thing in mine}
-    there, words, proofs = wanted, "", 0
+    desired = {thing.id for thing in mine}
+    there, message, proofs = desired, "", 0
     started = time.monotonic()
     while proofs < PROOFS and time.monotonic() < started + patience:
         try:
-            there = await _go_on(location, wanted)
-            words = ""
+            there = await _go_on(location, desired)
+            message = ""
         except RefusedError:
             raise
         except SpotdeployError as error:
-            words = f" ({error.message})"
-        proofs = 0 if there or words else proofs + 1
+            message = f" ({error.message})"
+        proofs = 0 if there or message else proofs + 1
         if proofs < PROOFS:
             await asyncio.sleep(location.provider.poll_seconds)
-    unproven = set() if proofs == PROOFS else there or wanted
+    unproven = set() if proofs == PROOFS else there or desired
     gone = [thing for thing in mine if thing.id not in unproven]
-    by_hand = location.provider.by_hand
+    manual_delete_command = location.provider.manual_delete_command
     left = [thing for thing in mine if thing.id in unproven]
     return Receipt(
         destroyed=tuple(thing for thing in gone if isinstance(thing, Node)),
         released=tuple(thing for thing in gone if isinstance(thing, Resource)),
         listings=proofs,
         seconds=time.monotonic() - started,
-        left=tuple(f"{thing}{words}; by hand: {by_hand(thing)}" for thing in left),
+        left=tuple(f"{thing}{message}; by hand: {manual_delete_command(thing)}" for thing in left),
     )
 
 
-async def _go_on(location: Location, wanted: Collection[str]) -> set[str]:
+async def _go_on(location: Location, desired: Collection[str]) -> set[str]:
     """Destroy the nodes that are left, then release the rest. Returns the ids that were listed."""
     nodes, things = await _listed(location)
-    nodes = [node for node in nodes if node.id in wanted]
-    things = [thing for thing in things if thing.id in wanted]
+    nodes = [node for node in nodes if node.id in desired]
+    things = [thing for thing in things if thing.id in desired]
     await location.destroy([node for node in nodes if node.state is not NodeState.GOING])
     await location.release([] if nodes else things)
     return {node.id for node in nodes} | {thing.id for thing in things}
@@ -160,9 +160,11 @@ def _node_overdue(node: Node, now: float) -> str:
 
 
 def _orphans(
-    things: Iterable[Resource], living: Iterable[Node], late: Collection[Node | Resource],
+    things: Iterable[Resource],
+    living: Iterable[Node],
+    late: Collection[Node | Resource],
     now: float,
-) -> list[Find]:  # fmt: skip
+) -> list[Find]:
     alive = {_owner(node.labels) for node in living}
     busy = {deployment for deployment, _ in alive}
     overdue = {_owner(thing.labels) for thing in late} - alive

@@ -34,8 +34,8 @@ async def reboot(run: NodeRun) -> None:
             async with asyncio.timeout(limit):
                 await _come_back(run, limit)
         except (TimeoutError, UnreachableError) as error:
-            words = str(error) or f"no answer within {limit:.0f}s"
-            raise run.blame_payload(f"it did not come back after the reboot: {words}") from error
+            message = str(error) or f"no answer within {limit:.0f}s"
+            raise run.blame_payload(f"it did not come back after the reboot: {message}") from error
         await _settle(run, deadline)
 
 
@@ -85,5 +85,5 @@ async def _settle(run: NodeRun, deadline: float) -> None:
         await wait_for_systemd(run, left)
     except UnreachableError as error:
         await run.sign_of_life()
-        words = one_line(error, run.node)
-        raise run.blame_payload(f"it did not settle after the reboot: {words}") from error
+        message = one_line(error, run.node)
+        raise run.blame_payload(f"it did not settle after the reboot: {message}") from error

@@ -25,13 +25,13 @@ async def wait_for_cloud_init(run: NodeRun, limit: float) -> None:
     (https://cloudinit.readthedocs.io/en/latest/explanation/return_codes.html).
     """
     result = await run.connection.run(["sh", "-c", _CLOUD_INIT], timeout=limit)
-    words = plain(result.stdout + result.stderr, limit=400).replace("\n", "; ")
+    message = plain(result.stdout + result.stderr, limit=400).replace("\n", "; ")
     if result.exit_code == READY_WITH_WARNINGS:
         run.session.bus.emit(
-            Note(text=f"cloud-init warns: {words}", node=run.node.id, warning=True)
+            Note(text=f"cloud-init warns: {message}", node=run.node.id, warning=True)
         )
     elif result.exit_code != 0:
-        raise UnreachableError(f"{run.node.name}: cloud-init failed: {words}", phase=run.phase)
+        raise UnreachableError(f"{run.node.name}: cloud-init failed: {message}", phase=run.phase)
 
 
 async def wait_for_systemd(run: NodeRun, limit: float) -> None:
@@ -39,8 +39,10 @@ async def wait_for_systemd(run: NodeRun, limit: float) -> None:
     result = await run.connection.run(["sh", "-c", _SYSTEMD], timeout=limit)
     state, _, failed = plain(result.stdout, limit=2000).partition("\n")
     if state not in ("running", "degraded"):
-        words = state or result.stderr.strip()
-        raise UnreachableError(f"{run.node.name}: systemd did not settle: {words}", phase=run.phase)
+        message = state or result.stderr.strip()
+        raise UnreachableError(
+            f"{run.node.name}: systemd did not settle: {message}", phase=run.phase
+        )
     if units := [line.split()[0] for line in failed.splitlines() if line.strip()]:
         run.session.bus.emit(
             Note(text=f"failed units: {', '.join(units)}", node=run.node.id, warning=True)

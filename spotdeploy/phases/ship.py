@@ -75,9 +75,9 @@ async def _rotate_host_key(run: NodeRun) -> None:
     result = await run.connection.run(["sh", "-c", _ROTATE])
     key = result.stdout.strip()
     if result.exit_code != 0 or not key.startswith("ssh-ed25519 "):
-        words = plain(result.stderr or key, limit=300)
+        message = plain(result.stderr or key, limit=300)
         raise UnreachableError(
-            f"{run.node.name}: cannot make its own host key: {words}", phase=run.phase
+            f"{run.node.name}: cannot make its own host key: {message}", phase=run.phase
         )
     run.connection.host_key = key
     run.session.journal.pin(run.node, key)
@@ -92,13 +92,13 @@ async def deliver(run: NodeRun) -> None:
                 await p.stdin.drain()
             p.stdin.write_eof()
         except (BrokenPipeError, asyncssh.DisconnectError):
-            words = "the node stopped reading"  # its standard error says why
+            message = "the node stopped reading"  # its standard error says why
         else:
-            words = "the node refused the bundle"
+            message = "the node refused the bundle"
         done = await p.wait()
     if done.exit_status != 0:
-        said = plain(_text(done.stderr), limit=400)
-        raise UnreachableError(f"{run.node.name}: {words}: {said}", phase=run.phase)
+        output = plain(_text(done.stderr), limit=400)
+        raise UnreachableError(f"{run.node.name}: {message}: {output}", phase=run.phase)
 
 
 def _text(output: bytes | str | None) -> str:

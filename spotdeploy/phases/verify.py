@@ -123,7 +123,10 @@ class _Loop:
     def _emit(self, result: CheckResult, *, settled: bool) -> None:
         self._run.session.bus.emit(
             CheckAnswered(
-                node=self._run.node.id, check=result.name, ok=result.ok, settled=settled,
+                node=self._run.node.id,
+                check=result.name,
+                ok=result.ok,
+                settled=settled,
                 detail=result.detail,
             )
-        )  # fmt: skip
+        )

@@ -56,9 +56,13 @@ class Difference(msgspec.Struct, frozen=True):
 def compare(before: RunReport, after: RunReport) -> Difference:
     """The difference between two runs of any age and deployment."""
     return Difference(
-        before.run, after.run, (before.verdict, after.verdict), before.digest == after.digest,
-        tuple(_check_changes(before, after)), tuple(_phase_changes(before, after)),
-    )  # fmt: skip
+        before.run,
+        after.run,
+        (before.verdict, after.verdict),
+        before.digest == after.digest,
+        tuple(_check_changes(before, after)),
+        tuple(_phase_changes(before, after)),
+    )
 
 
 def show_difference(difference: Difference, *, as_json: bool) -> None:
@@ -167,8 +171,9 @@ def summarize(reports: Sequence[RunReport]) -> Repetition:
         tuple(report.run for report in reports),
         rate("cycle", (report.verdict == "passed" for report in reports)),
         tuple(rate(name, (a.ok for a in answers if a.name == name)) for name in names),
-        percentiles(boots), percentiles([report.seconds for report in reports]),
-    )  # fmt: skip
+        percentiles(boots),
+        percentiles([report.seconds for report in reports]),
+    )
 
 
 def rate(name: str, results: Iterable[bool]) -> Rate:
@@ -202,8 +207,10 @@ def show_repetition(repetition: Repetition, stream: TextIO, *, as_json: bool) ->
     for name, times in (("boot", repetition.boot), ("cycle", repetition.cycle)):
         if times is not None:
             spelled = [spell(round(s, 1)) for s in (times.p50, times.p90, times.longest)]
-            lines.append(f"{name}: half within {spelled[0]}, nine of ten within {spelled[1]}, "
-                         f"all within {spelled[2]}")  # fmt: skip
+            lines.append(
+                f"{name}: half within {spelled[0]}, nine of ten within {spelled[1]}, "
+                f"all within {spelled[2]}"
+            )
     stream.write("\n".join(lines) + "\n")
 
 

@@ -66,9 +66,9 @@ def tell(
 
 def annotate(story: Story, found: Iterable[Finding]) -> list[str]:
     """One error for each kind of failure, or one for a run that failed as a whole."""
-    errors = [_annotation("error", _title(finding), _words(finding)) for finding in found]
+    errors = [_annotation("error", _title(finding), _message(finding)) for finding in found]
     if story.verdict != "passed" and not errors:
-        errors = [_annotation("error", story.verdict, story.words)]
+        errors = [_annotation("error", story.verdict, story.message)]
     warnings = [_annotation("warning", "spotdeploy", m.text) for m in story.marks if m.warning]
     return errors[:ANNOTATIONS] + warnings[:ANNOTATIONS]
 
@@ -78,7 +78,7 @@ def summary(story: Story, report: RunReport, found: Iterable[Finding]) -> str:
     lines = [
         f"### {story.verdict.capitalize()}: {_safe(story.command)} of {_safe(story.deployment)}",
         "",
-        f"{len(story.passed)} of {story.wanted} nodes passed in {spell(round(story.seconds))}. "
+        f"{len(story.passed)} of {story.desired} nodes passed in {spell(round(story.seconds))}. "
         f"Cost: {report.cost}. Run `{story.run}`.",
         "",
         *_table(story),
@@ -87,11 +87,11 @@ def summary(story: Story, report: RunReport, found: Iterable[Finding]) -> str:
         names = ", ".join(lane.name for lane in finding.lanes[:20])
         lines += [
             f"<details><summary>{_safe(_title(finding))}</summary>",
-            f"<p>{_safe(names)}</p><pre>{_safe(_words(finding))}</pre></details>",
+            f"<p>{_safe(names)}</p><pre>{_safe(_message(finding))}</pre></details>",
             "",
         ]
-    if not report.nodes and story.words:
-        lines += [f"<pre>{_safe(story.words)}</pre>", ""]
+    if not report.nodes and story.message:
+        lines += [f"<pre>{_safe(story.message)}</pre>", ""]
     return "\n".join(lines).encode()[:SIZE].decode(errors="ignore") + "\n"
 
 
@@ -120,9 +120,11 @@ def _title(finding: Finding) -> str:
     return f"{finding.title}: {finding.lanes[0].name if count == 1 else f'{count} nodes'}"
 
 
-def _words(finding: Finding) -> str:
-    said = [f"{check.name}: {words}" for check in finding.checks for words, _ in check.words]
-    return plain("\n".join(said or [words for words, _ in finding.words]), limit=3000)
+def _message(finding: Finding) -> str:
+    output = [
+        f"{check.name}: {message}" for check in finding.checks for message, _ in check.messages
+    ]
+    return plain("\n".join(output or [message for message, _ in finding.messages]), limit=3000)
 
 
 def _annotation(kind: str, title: str, text: str) -> str:

@@ -45,16 +45,19 @@ def _run_suite(story: Story, report: RunReport) -> TestSuite:
     """One case for the run itself, so that a run without nodes fails too."""
     suite = TestSuite(RUN_SUITE)
     for name, value in (
-        ("run", story.run), ("verdict", story.verdict), ("exit code", str(story.exit_code)),
-        ("payload", story.digest), ("providers", " ".join(story.providers)),
+        ("run", story.run),
+        ("verdict", story.verdict),
+        ("exit code", str(story.exit_code)),
+        ("payload", story.digest),
+        ("providers", " ".join(story.providers)),
         ("cost", str(report.cost)),
-    ):  # fmt: skip
+    ):
         suite.add_property(name, clean(value) or "-")
     case = _case(f"{story.command} of {story.deployment}", story.deployment, story.seconds)
     if story.verdict == "payload failed":
-        case.result = [_result(Failure, story.verdict, story.words)]
+        case.result = [_result(Failure, story.verdict, story.message)]
     elif story.verdict != "passed":
-        case.result = [_result(Error, story.verdict, story.words)]
+        case.result = [_result(Error, story.verdict, story.message)]
     suite.add_testcase(case)
     _say(suite, "")
     suite.time = round(story.seconds, 3)
@@ -64,10 +67,15 @@ def _run_suite(story: Story, report: RunReport) -> TestSuite:
 def _node_suite(lane: Lane, story: Story) -> TestSuite:
     suite = TestSuite(clean(f"{lane.place} {lane.name}"))
     for name, value in (
-        ("provider", lane.provider), ("location", lane.location), ("zone", lane.zone or ""),
-        ("size", lane.size or ""), ("market", lane.market), ("verdict", lane.verdict),
-        ("fate", lane.fate), ("evidence", lane.evidence.folder if lane.evidence else ""),
-    ):  # fmt: skip
+        ("provider", lane.provider),
+        ("location", lane.location),
+        ("zone", lane.zone or ""),
+        ("size", lane.size or ""),
+        ("market", lane.market),
+        ("verdict", lane.verdict),
+        ("fate", lane.fate),
+        ("evidence", lane.evidence.folder if lane.evidence else ""),
+    ):
         suite.add_property(name, clean(value) or "-")
     classname = clean(f"{story.deployment}.{lane.provider}.{lane.name}")
     suite.add_testcases([*_phase_cases(lane, classname), *_check_cases(lane, story, classname)])
@@ -106,11 +114,11 @@ def _case(name: str, classname: str, seconds: float) -> TestCase:
 
 
 def _result(
-    kind: type[Failure | Error | Skipped], type_: str, words: str
+    kind: type[Failure | Error | Skipped], type_: str, message: str
 ) -> Failure | Error | Skipped:
-    result = kind(clean(words), clean(type_))
+    result = kind(clean(message), clean(type_))
     if kind is not Skipped:
-        result.text = clean(words)
+        result.text = clean(message)
     return result
 
 

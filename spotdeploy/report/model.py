@@ -38,7 +38,7 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     market: str = ""
     usd_per_hour: float | None = None
     verdict: str = ""
-    words: str = ""
+    message: str = msgspec.field(default="", name="words")
     fate: str = ""
     phase: str = ""
     seconds: dict[str, float] = {}
@@ -74,8 +74,8 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: float
     verdict: str
     exit_code: int | None
-    words: str
-    wanted: int
+    message: str = msgspec.field(name="words")
+    desired: int = msgspec.field(name="wanted")
     checks: tuple[str, ...]
     cost: Cost
     costs: dict[str, Cost]
@@ -106,14 +106,25 @@ def compose(
     spans = paid(story.lanes, story.end)
     source = outcome or earlier
     return RunReport(
-        run=story.run, deployment=story.deployment, command=story.command,
-        providers=story.providers, digest=story.digest, started_at=story.start,
-        ended_at=story.end, verdict=story.verdict, exit_code=story.exit_code, words=story.words,
-        wanted=story.wanted, checks=story.checks, cost=total(spans), costs=by_provider(spans),
+        run=story.run,
+        deployment=story.deployment,
+        command=story.command,
+        providers=story.providers,
+        digest=story.digest,
+        started_at=story.start,
+        ended_at=story.end,
+        verdict=story.verdict,
+        exit_code=story.exit_code,
+        message=story.message,
+        desired=story.desired,
+        checks=story.checks,
+        cost=total(spans),
+        costs=by_provider(spans),
         nodes=tuple(_node(lane) for lane in story.lanes),
-        receipts=source.receipts if source else (), kept=source.kept if source else (),
+        receipts=source.receipts if source else (),
+        kept=source.kept if source else (),
         tries=tuple(_try(one) for one in story.tries),
-    )  # fmt: skip
+    )
 
 
 def encode(report: RunReport) -> bytes:
@@ -128,25 +139,44 @@ def report_schema_text() -> str:
     return msgspec.json.format(msgspec.json.encode(schema)).decode()
 
 
-def _try(told: OfferTried) -> TryReport:
+def _try(reported: OfferTried) -> TryReport:
     return TryReport(
-        provider=told.provider, location=told.location, zone=told.zone, size=told.size,
-        market=told.market, asked=told.asked, got=told.got, refusal=told.refusal,
-    )  # fmt: skip
+        provider=reported.provider,
+        location=reported.location,
+        zone=reported.zone,
+        size=reported.size,
+        market=reported.market,
+        asked=reported.asked,
+        got=reported.got,
+        refusal=reported.refusal,
+    )
 
 
 def _node(lane: Lane) -> NodeReport:
     return NodeReport(
-        id=lane.id, name=lane.name, provider=lane.provider, location=lane.location,
-        zone=lane.zone, size=lane.size, market=lane.market, usd_per_hour=lane.usd_per_hour,
-        verdict=lane.verdict, words=lane.detail, fate=lane.fate, phase=lane.phase,
+        id=lane.id,
+        name=lane.name,
+        provider=lane.provider,
+        location=lane.location,
+        zone=lane.zone,
+        size=lane.size,
+        market=lane.market,
+        usd_per_hour=lane.usd_per_hour,
+        verdict=lane.verdict,
+        message=lane.detail,
+        fate=lane.fate,
+        phase=lane.phase,
         seconds={phase.name: round(phase.seconds, 3) for phase in lane.phases},
         checks=tuple(
             CheckReport(
-                name=answer.name, ok=answer.ok, settled=answer.settled, detail=answer.detail,
-                seconds=round(answer.seconds, 3), turns=answer.turns,
+                name=answer.name,
+                ok=answer.ok,
+                settled=answer.settled,
+                detail=answer.detail,
+                seconds=round(answer.seconds, 3),
+                turns=answer.turns,
             )
             for answer in lane.checks
         ),
         evidence=lane.evidence.folder if lane.evidence else "",
-    )  # fmt: skip
+    )

@@ -23,7 +23,7 @@ def run_folders(state: Path) -> list[Path]:
     return sorted(path.parent for path in (state / RUNS).glob(f"*/{EVENTS}"))
 
 
-def find_run(state: Path, wanted: str | None = None) -> Path:
+def find_run(state: Path, name: str | None = None) -> Path:
     """The folder of a run, by its id, the beginning of its id, or "last".
 
     Raises RefusedError when there is none, or more than one.
@@ -31,13 +31,13 @@ def find_run(state: Path, wanted: str | None = None) -> Path:
     folders = run_folders(state)
     if not folders:
         raise RefusedError(f"no runs in {state / RUNS}", hint="run 'spotdeploy cycle'")
-    if wanted in (None, LAST):
+    if name in (None, LAST):
         return folders[-1]
-    found = [folder for folder in folders if folder.name.startswith(str(wanted))]
+    found = [folder for folder in folders if folder.name.startswith(str(name))]
     if len(found) == 1:
         return found[0]
     names = ", ".join(folder.name for folder in (found or folders)[-5:])
-    trouble = f"no run {wanted!r}" if not found else f"{len(found)} runs begin with {wanted!r}"
+    trouble = f"no run {name!r}" if not found else f"{len(found)} runs begin with {name!r}"
     raise RefusedError(trouble, hint=f"name one of: {names}; 'spotdeploy history' lists them")
 
 

@@ -106,14 +106,14 @@ class Story:
     deployment: str
     providers: tuple[str, ...]
     digest: str
-    wanted: int
+    desired: int
     checks: tuple[str, ...]
     """Names, in the order in which reports show them."""
     start: float
     end: float
     verdict: str
     exit_code: int | None
-    words: str
+    message: str
     steps: tuple[Stretch, ...]
     tries: tuple[OfferTried, ...]
     lanes: tuple[Lane, ...]

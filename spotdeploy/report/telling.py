@@ -25,14 +25,14 @@ from spotdeploy.events import (
 )
 from spotdeploy.report.story import UNFINISHED, Answer, Lane, Mark, Story, Stretch
 
-_NO_START = RunStarted(run="", command="", deployment="", providers=(), digest="", wanted=0)
+_NO_START = RunStarted(run="", command="", deployment="", providers=(), digest="", desired=0)
 
 
 def tell(events: Iterable[Event]) -> Story:
     """The story of one run. Unknown nodes and missing ends are no errors."""
     teller = _Teller()
     for event in events:
-        teller.hear(event)
+        teller.receive(event)
     return teller.story()
 
 
@@ -54,15 +54,26 @@ class _Node:
         start = {phase.name: phase.start for phase in phases}.get("verify", born.at)
         made = isinstance(born, NodeCreated)
         return Lane(
-            id=born.node, name=born.name, provider=born.provider, location=born.location,
-            zone=getattr(born, "zone", None), size=getattr(born, "size", None),
-            market=getattr(born, "market", ""), usd_per_hour=getattr(born, "usd_per_hour", None),
-            made=made, start=born.at, end=ended.at if ended else last, gone=self.gone,
-            verdict=ended.verdict if ended else "", detail=ended.detail if ended else "",
-            fate=ended.fate if ended else "", phases=phases,
-            checks=tuple(_answer(heard, start) for heard in self.answers.values()),
-            marks=tuple(self.marks), evidence=self.evidence,
-        )  # fmt: skip
+            id=born.node,
+            name=born.name,
+            provider=born.provider,
+            location=born.location,
+            zone=getattr(born, "zone", None),
+            size=getattr(born, "size", None),
+            market=getattr(born, "market", ""),
+            usd_per_hour=getattr(born, "usd_per_hour", None),
+            made=made,
+            start=born.at,
+            end=ended.at if ended else last,
+            gone=self.gone,
+            verdict=ended.verdict if ended else "",
+            detail=ended.detail if ended else "",
+            fate=ended.fate if ended else "",
+            phases=phases,
+            checks=tuple(_answer(received, start) for received in self.answers.values()),
+            marks=tuple(self.marks),
+            evidence=self.evidence,
+        )
 
 
 class _Teller:
@@ -78,7 +89,7 @@ class _Teller:
         self._marks: list[Mark] = []
         self._before: list[NodeDestroyed] = []
 
-    def hear(self, event: Event) -> None:
+    def receive(self, event: Event) -> None:
         self._first = event.at if self._first is None else self._first
         self._last = max(self._last, event.at)
         match event:
@@ -120,15 +131,24 @@ class _Teller:
         lanes = tuple(node.lane(self._last) for node in self._lanes)
         seen = dict.fromkeys(answer.name for lane in lanes for answer in lane.checks)
         return Story(
-            run=started.run, command=started.command, deployment=started.deployment,
-            providers=started.providers, digest=started.digest, wanted=started.wanted,
+            run=started.run,
+            command=started.command,
+            deployment=started.deployment,
+            providers=started.providers,
+            digest=started.digest,
+            desired=started.desired,
             checks=tuple(dict.fromkeys((*started.checks, *seen))),
-            start=started.at or self._first or 0.0, end=self._last,
+            start=started.at or self._first or 0.0,
+            end=self._last,
             verdict=ended.verdict if ended else UNFINISHED,
-            exit_code=ended.exit_code if ended else None, words=ended.detail if ended else "",
-            steps=tuple(_stretches(self._steps, self._last)), tries=tuple(self._tries),
-            lanes=lanes, marks=tuple(self._marks), before=tuple(self._before),
-        )  # fmt: skip
+            exit_code=ended.exit_code if ended else None,
+            message=ended.detail if ended else "",
+            steps=tuple(_stretches(self._steps, self._last)),
+            tries=tuple(self._tries),
+            lanes=lanes,
+            marks=tuple(self._marks),
+            before=tuple(self._before),
+        )
 
 
 def _stretches(
@@ -136,22 +156,22 @@ def _stretches(
 ) -> Iterable[Stretch]:
     """Starts and ends joined; one whose end never came lasts until `last`."""
     begun: dict[str, float] = {}
-    told: list[Stretch] = []
+    reported: list[Stretch] = []
     for event in events:
         name = event.step if isinstance(event, StepStarted | StepEnded) else event.phase
         if isinstance(event, StepStarted | PhaseStarted):
             begun[name] = event.at
         else:
             start = begun.pop(name, event.at)
-            told.append(Stretch(name, start, event.at, event.ok, event.detail))
-    told += [
+            reported.append(Stretch(name, start, event.at, event.ok, event.detail))
+    reported += [
         Stretch(name, start, max(start, last), False, "", True) for name, start in begun.items()
     ]
-    return sorted(told, key=lambda stretch: stretch.start)
+    return sorted(reported, key=lambda stretch: stretch.start)
 
 
-def _answer(heard: list[CheckAnswered], start: float) -> Answer:
-    last = heard[-1]
-    turns = sum(a.ok != b.ok for a, b in itertools.pairwise(heard))
+def _answer(received: list[CheckAnswered], start: float) -> Answer:
+    last = received[-1]
+    turns = sum(a.ok != b.ok for a, b in itertools.pairwise(received))
     seconds = max(0.0, last.at - start)
     return Answer(last.check, last.ok, last.settled, last.detail, seconds, turns)

@@ -22,7 +22,7 @@ def write_reports(folder: Path, outcome: Outcome | None = None) -> list[str]:
         story = read_story(folder)
         report = compose(story, outcome, written_report(folder))
     except Exception as error:  # noqa: BLE001  # see the module's first line
-        return [f"no reports: {_words(error)}"]
+        return [f"no reports: {_message(error)}"]
     jobs: dict[str, Callable[[], bytes]] = {
         REPORT: lambda: encode(report),
         JUNIT: lambda: junit_xml(story, report),
@@ -53,9 +53,9 @@ def _write(path: Path, make: Callable[[], bytes]) -> str:
         part.replace(path)
     except Exception as error:  # noqa: BLE001  # see the module's first line
         part.unlink(missing_ok=True)
-        return f"{path.name} was not written: {_words(error)}"
+        return f"{path.name} was not written: {_message(error)}"
     return ""
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"

@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def to_its_end(work: Awaitable[T]) -> tuple[T, bool]:
+async def finish_despite_cancel(work: Awaitable[T]) -> tuple[T, bool]:
     """Await work that a stop must not cut off. Gives its result and whether a stop came.
 
     The stop counts as handled: the caller is to end the run by itself. Raises what the work
@@ -24,11 +24,11 @@ async def to_its_end(work: Awaitable[T]) -> tuple[T, bool]:
             if task.cancelled():
                 raise
             stopped = True
-            handled()
+            clear_cancellation()
     return task.result(), stopped
 
 
-def handled() -> None:
+def clear_cancellation() -> None:
     """Take back the stop that was asked of the current task, so that it can await again."""
     task = asyncio.current_task()
     while task is not None and task.cancelling():

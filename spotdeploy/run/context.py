@@ -29,7 +29,7 @@ class Session:
     locations: tuple[Location, ...]
     journal: Journal
     bus: Bus
-    former: tuple[Location, ...] = ()
+    previous_locations: tuple[Location, ...] = ()
     """Locations the config no longer names, but where the journal knows of nodes."""
     redactor: Redactor = field(default_factory=Redactor)
     """Takes the secrets in use out of what is kept."""
@@ -45,9 +45,9 @@ class Session:
         return labels.scope(self.deployment)
 
     @property
-    def everywhere(self) -> tuple[Location, ...]:
+    def all_locations(self) -> tuple[Location, ...]:
         """Where nodes of this deployment may be."""
-        return self.locations + self.former
+        return self.locations + self.previous_locations
 
     @property
     def folder(self) -> Path:
@@ -61,12 +61,12 @@ class Session:
         return Pool(nodes.count, nodes.market, nodes.max_price)
 
     @property
-    def wanted(self) -> int:
+    def desired(self) -> int:
         """Nodes wanted, all providers together."""
         return self.settings.config.nodes.count * len(self.providers)
 
     @property
-    def enough(self) -> int:
+    def quorum(self) -> int:
         """Nodes that must pass, all providers together."""
         nodes = self.settings.config.nodes
         return (nodes.quorum or nodes.count) * len(self.providers)
@@ -77,7 +77,7 @@ class Session:
 
     def close(self) -> None:
         """Let go of threads and files."""
-        for location in self.everywhere:
+        for location in self.all_locations:
             location.close()
         self.journal.close()
 
@@ -100,7 +100,7 @@ def open_locations(
     )
 
 
-def open_former(
+def open_previous_locations(
     registry: Registry,
     settings: Settings,
     providers: Sequence[str],
@@ -112,12 +112,12 @@ def open_former(
     known = {(node.provider, node.location) for node in journal.nodes(deployment)}
     known |= {(one.provider, one.location) for one in journal.open_intents(deployment)}
     known -= {location.key for location in present}
-    former = []
+    previous_locations = []
     for name, place in sorted(known):
         if name in providers:
             cls, config = project.provider_config(registry, settings, name)
-            former.append(Location(cls(config, place), place))
-    return tuple(former)
+            previous_locations.append(Location(cls(config, place), place))
+    return tuple(previous_locations)
 
 
 def new_batch(

@@ -108,14 +108,14 @@ class AnnouncedError(UnreachableError):
 
 
 async def unless_lost(
-    journey: Awaitable[None], watch: Watch, run: NodeRun, *, every: float = NOTICE_SECONDS
+    pipeline: Awaitable[None], watch: Watch, run: NodeRun, *, every: float = NOTICE_SECONDS
 ) -> None:
     """Await the journey, but no longer than the provider shows the node running, and no longer
     than until an interruption is announced on it. `every` is in seconds.
 
     Raises what the journey raises, AnnouncedError, or UnreachableError.
     """
-    work = asyncio.ensure_future(journey)
+    work = asyncio.ensure_future(pipeline)
     lost = asyncio.ensure_future(watch.until_lost(run.node))
     announced = asyncio.ensure_future(_announced(run, every))
     try:
@@ -124,8 +124,8 @@ async def unless_lost(
             await work
         elif announced.done():
             fate = announced.result()
-            words = f"{run.node.name}: {fate.words}"
-            raise AnnouncedError(words, phase=run.phase, fate=fate)
+            message = f"{run.node.name}: {fate.message}"
+            raise AnnouncedError(message, phase=run.phase, fate=fate)
         else:
             raise UnreachableError(f"{run.node.name}: {_LOST}", phase=run.phase)
     finally:

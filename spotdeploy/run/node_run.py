@@ -49,9 +49,9 @@ class NodeRun:
             async with asyncio.timeout(limit):
                 yield
         except TimeoutError as error:
-            words = f"{self.node.name}: {phase} did not end within {limit:.0f}s"
-            self._ended(phase, started, words)
-            raise UnreachableError(words, phase=phase) from error
+            message = f"{self.node.name}: {phase} did not end within {limit:.0f}s"
+            self._ended(phase, started, message)
+            raise UnreachableError(message, phase=phase) from error
         except (NodeError, asyncio.CancelledError) as error:
             self._ended(phase, started, str(error) or "cancelled")
             raise
@@ -75,18 +75,21 @@ class NodeRun:
         if result.exit_code == TIMED_OUT:
             await self.connection.connect(SIGN_SECONDS)
 
-    def blame_payload(self, words: str) -> PayloadError:
+    def blame_payload(self, message: str) -> PayloadError:
         """An error that says the payload is at fault in the present phase."""
-        return PayloadError(f"{self.node.name}: {words}", phase=self.phase)
+        return PayloadError(f"{self.node.name}: {message}", phase=self.phase)
 
-    def _ended(self, phase: str, started: float, words: str) -> None:
+    def _ended(self, phase: str, started: float, message: str) -> None:
         self.seconds[phase] = time.monotonic() - started
         self.session.bus.emit(
             PhaseEnded(
-                node=self.node.id, phase=phase, ok=not words, seconds=self.seconds[phase],
-                detail=words,
+                node=self.node.id,
+                phase=phase,
+                ok=not message,
+                seconds=self.seconds[phase],
+                detail=message,
             )
-        )  # fmt: skip
+        )
 
 
 def one_line(error: SpotdeployError, node: Node) -> str:

@@ -54,7 +54,7 @@ class NodeOutcome:
     verdict: Verdict
     phase: str
     """The last phase it was in."""
-    words: str = ""
+    message: str = ""
     """Why it did not pass, in one line."""
     checks: tuple[CheckOutcome, ...] = ()
     fate: Fate | None = None
@@ -70,7 +70,7 @@ class Refusal:
     offer: str
     asked: int
     got: int
-    words: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +117,8 @@ class Outcome:
     run: str
     deployment: str
     verdict: Verdict
-    words: str = ""
-    wanted: int = 0
+    message: str = ""
+    desired: int = 0
     nodes: tuple[NodeOutcome, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     receipts: tuple[Receipt, ...] = ()
@@ -135,8 +135,8 @@ def judge(
     nodes: Sequence[NodeOutcome],
     receipts: Sequence[Receipt],
     *,
-    wanted: int,
-    enough: int,
+    desired: int,
+    quorum: int,
     refusals: Sequence[Refusal] = (),
     created: int | None = None,
     stopped: bool = False,
@@ -154,19 +154,19 @@ def judge(
     passed = [n for n in nodes if n.verdict is Verdict.PASSED]
     infrastructure = [n for n in nodes if n.verdict is Verdict.INFRASTRUCTURE_FAILED]
     payload = [n for n in nodes if n.verdict is Verdict.PAYLOAD_FAILED]
-    if len(passed) + len(payload) < enough:
-        missing = wanted - (len(nodes) if created is None else created)
-        reasons = [f"{n.node.name}: {n.words}" for n in infrastructure]
+    if len(passed) + len(payload) < quorum:
+        missing = desired - (len(nodes) if created is None else created)
+        reasons = [f"{n.node.name}: {n.message}" for n in infrastructure]
         if missing > 0:
-            reasons.append(f"{missing} of {wanted} nodes could not be created{_why(refusals)}")
+            reasons.append(f"{missing} of {desired} nodes could not be created{_why(refusals)}")
         return Verdict.INFRASTRUCTURE_FAILED, "; ".join(reasons)
     if payload:
-        return Verdict.PAYLOAD_FAILED, "; ".join(f"{n.node.name}: {n.words}" for n in payload)
-    if len(passed) < wanted:
-        return Verdict.PASSED, f"{len(passed)} of {wanted} nodes are healthy, {enough} are enough"
-    return Verdict.PASSED, f"all {wanted} nodes are healthy"
+        return Verdict.PAYLOAD_FAILED, "; ".join(f"{n.node.name}: {n.message}" for n in payload)
+    if len(passed) < desired:
+        return Verdict.PASSED, f"{len(passed)} of {desired} nodes are healthy, {quorum} are enough"
+    return Verdict.PASSED, f"all {desired} nodes are healthy"
 
 
 def _why(refusals: Sequence[Refusal]) -> str:
-    words = dict.fromkeys(f"{refusal.offer}: {refusal.words}" for refusal in refusals)
-    return f" ({'; '.join(words)})" if words else ""
+    message = dict.fromkeys(f"{refusal.offer}: {refusal.message}" for refusal in refusals)
+    return f" ({'; '.join(message)})" if message else ""

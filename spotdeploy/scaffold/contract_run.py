@@ -18,8 +18,12 @@ MODULE: Final = "contract"
 GREEN, BROKEN, NO_TESTS = 0, 1, 5
 """Exit codes of pytest."""
 _OPTIONS: Final = (
-    "-p", "spotdeploy.testing.only_contracts", "-p", "no:cacheprovider", "--import-mode=importlib",
-)  # fmt: skip
+    "-p",
+    "spotdeploy.testing.only_contracts",
+    "-p",
+    "no:cacheprovider",
+    "--import-mode=importlib",
+)
 
 
 def run_contract(plugin: str) -> int:

@@ -76,9 +76,9 @@ class Journal:
 
     def _require_ours(self) -> None:
         """Refuse a damaged file, and one of another program's, before anything is written."""
-        (said,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
-        if said != "ok":
-            raise self._unusable(f"is damaged: {said}")
+        (output,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        if output != "ok":
+            raise self._unusable(f"is damaged: {output}")
         found = self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         tables = {name for (name,) in found}
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
@@ -112,7 +112,9 @@ class Journal:
         )
         return [RunRecord(*row) for row in rows]
 
-    def intend(self, token: str, deployment: str, run: str, offer: Offer, count: int) -> None:
+    def record_intent(
+        self, token: str, deployment: str, run: str, offer: Offer, count: int
+    ) -> None:
         """Note, before the call, that up to `count` nodes are about to be made."""
         self._write(
             "INSERT INTO intent (token, deployment, run, provider, location, offer, count, at)"
@@ -141,7 +143,7 @@ class Journal:
         )
         return [Intent(*row) for row in rows]
 
-    def act_in(self, deployment: str, provider: str, account: str) -> None:
+    def record_account(self, deployment: str, provider: str, account: str) -> None:
         """Note in whose account a provider is about to make nodes."""
         self._write(
             "INSERT OR REPLACE INTO account (deployment, provider, id) VALUES (?, ?, ?)",
@@ -250,9 +252,9 @@ class Journal:
         )
 
     def _unusable(self, why: str) -> HostError:
-        words = plain(why, limit=300).replace("\n", " ")
+        message = plain(why, limit=300).replace("\n", " ")
         return HostError(
-            f"the journal {self._path} {words}",
+            f"the journal {self._path} {message}",
             hint=f"mv {self._path} {self._path}.old, which loses history and no machine: "
             "the clouds' labels say what is there",
         )

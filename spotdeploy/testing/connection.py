@@ -49,9 +49,13 @@ class ScriptedConnection(Connection):
         self._serving: set[asyncio.Task[None]] = set()
 
     async def run(
-        self, command: Sequence[str], *, timeout: float = 30.0, stdin: bytes = b"",
+        self,
+        command: Sequence[str],
+        *,
+        timeout: float = 30.0,
+        stdin: bytes = b"",
         alone: bool = False,
-    ) -> CommandResult:  # fmt: skip
+    ) -> CommandResult:
         """As in the contract; answers at once, whatever the timeout."""
         del timeout, alone
         self._require()

@@ -17,10 +17,16 @@ from spotdeploy.provider import Provider, ProviderConfig
 
 CALLS: Final = frozenset(
     {
-        "socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto",
-        "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn",
+        "socket.connect",
+        "socket.getaddrinfo",
+        "socket.gethostbyname",
+        "socket.sendto",
+        "subprocess.Popen",
+        "os.system",
+        "os.exec",
+        "os.posix_spawn",
     }
-)  # fmt: skip
+)
 
 
 class Construction(msgspec.Struct, frozen=True):

@@ -70,15 +70,15 @@ def test_a_run_that_is_not_there_is_one_line_and_a_hint(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [(("--json", "--events", "-"), "would both write"), (("--repeat", "2", "--watch"), "exclude")],
 )
 def test_options_that_exclude_each_other_are_refused(
-    project: Path, options: tuple[str, ...], words: str
+    project: Path, options: tuple[str, ...], message: str
 ) -> None:
     done = spotdeploy(project, "cycle", *options)
     assert done.returncode == 2, done
-    assert words in done.stderr
+    assert message in done.stderr
 
 
 def test_the_schema_of_events_is_printed(project: Path) -> None:

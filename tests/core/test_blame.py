@@ -128,18 +128,18 @@ def test_a_node_that_takes_no_commands_before_the_payload_ran_is_infrastructure(
 
 def test_an_entry_that_ends_because_its_node_goes_down_is_not_judged_yet(world: Worlds) -> None:
     def looked(command: object, stdin: bytes) -> CommandResult:
-        line.looks += 1
-        system = "stopping" if line.looks < 4 else "running"
+        line.diagnostics += 1
+        system = "stopping" if line.diagnostics < 4 else "running"
         return CommandResult(0, f"SubState=dead\nResult=success\nSystem={system}\n", "")
 
     class Looked(Line):
-        looks = 0
+        diagnostics = 0
 
     line = Looked({**STARTED, "systemctl show": looked, "deployment.log": OK})
     run = new_run(world(), line)
     with pytest.raises(PayloadError, match="the node restarted before the entry ended"):
         virtual.run(ManualClock(), deploy(run))
-    assert line.looks == 4
+    assert line.diagnostics == 4
 
 
 def test_an_entry_that_has_had_its_time_is_ended_on_the_node(world: Worlds) -> None:

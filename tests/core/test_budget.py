@@ -47,7 +47,7 @@ def remember(session: Session, seconds: Sequence[float], verdict: str = "passed"
         cost = Cost(0.0, 3 * each, 3, 0)
         report = RunReport(
             run=folder.name, deployment="demo", command="cycle", providers=("fake",), digest="d",
-            started_at=0.0, ended_at=each, verdict=verdict, exit_code=0, words="", wanted=3,
+            started_at=0.0, ended_at=each, verdict=verdict, exit_code=0, message="", desired=3,
             checks=(), cost=cost, costs={"fake": cost}, nodes=(),
         )  # fmt: skip
         (folder / EVENTS).touch()
@@ -94,7 +94,7 @@ def test_a_cycle_within_its_limit_may_begin_and_tells_what_it_expects(world: Wor
     session = capped(here, 20.0)
     remember(session, [HOUR])
     check_budget(session, prospects(1.0, None))
-    assert [e.text for e in here.ears.heard if isinstance(e, Note)] == [
+    assert [e.text for e in here.ears.received if isinstance(e, Note)] == [
         "expected to cost $3.00, as past cycles went"
     ]
 
@@ -102,7 +102,7 @@ def test_a_cycle_within_its_limit_may_begin_and_tells_what_it_expects(world: Wor
 def test_a_ledger_counts_running_and_ended_nodes() -> None:
     now = 0.0
     ledger = Ledger(lambda: now)
-    ledger.on(RunStarted(run="r", command="c", deployment="d", providers=(), digest="", wanted=2))
+    ledger.on(RunStarted(run="r", command="c", deployment="d", providers=(), digest="", desired=2))
     ledger.on(created("a", 0.0, 1.0))
     ledger.on(created("b", 0.0, 3.0))
     ledger.on(created("c", 0.0, None))
@@ -160,5 +160,5 @@ async def test_a_cycle_that_would_pass_its_limit_ends_and_leaves_nothing(world: 
     session = capped(here, 0.0001)
     outcome = await run_cycle(session, Plan(Manifest(()), ()), "passing")
     assert outcome.verdict is Verdict.INFRASTRUCTURE_FAILED
-    assert "of max_cost $0.0001" in outcome.words
+    assert "of max_cost $0.0001" in outcome.message
     assert here.existing() == 0

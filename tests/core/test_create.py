@@ -35,7 +35,7 @@ async def test_two_of_three_are_recorded_and_the_shortfall_is_told(world: Worlds
     assert len(creation.placed) == 2
     assert len(here.session.journal.nodes("demo")) == 2
     assert creation.refusals[0].got == 2
-    assert all(refusal.words for refusal in creation.refusals)
+    assert all(refusal.message for refusal in creation.refusals)
     assert len(creation.refusals) == 4
 
 

@@ -38,9 +38,9 @@ def test_more_nodes_than_files_are_refused_with_what_to_do() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     with pytest.raises(
         HostError, match=f"{hard} nodes may need {2 * hard + 256} open files"
-    ) as told:
+    ) as reported:
         allow_files(hard)
-    assert f"ulimit -Hn {2 * hard + 256}" in str(told.value.hint)
+    assert f"ulimit -Hn {2 * hard + 256}" in str(reported.value.hint)
 
 
 async def test_a_cycle_of_too_many_nodes_is_refused_before_anything_is_asked(
@@ -51,4 +51,4 @@ async def test_a_cycle_of_too_many_nodes_is_refused_before_anything_is_asked(
     with pytest.raises(HostError):
         await run_cycle(many.session, Plan(Manifest(()), ()), "never")
     assert many.existing() == 0
-    assert many.ears.heard == []
+    assert many.ears.received == []

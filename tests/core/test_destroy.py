@@ -215,7 +215,7 @@ async def test_a_just_made_node_that_is_not_listed_yet_is_found_and_destroyed(
 
 async def test_a_create_that_timed_out_and_appears_later_is_destroyed(world: Worlds) -> None:
     here = world(settle=2.0, count=1, faults=[faults.LateCreate(seconds=1.0, times=0)])
-    here.session.journal.intend("run-1-fake-0", "demo", "run-1", OFFER, 1)
+    here.session.journal.record_intent("run-1-fake-0", "demo", "run-1", OFFER, 1)
     batch = new_batch(here.session, "run-1-fake-0", 1, b"", "digest", 9e9)
     with pytest.raises(LostReplyError):
         here.session.locations[0].provider.create(OFFER, batch)
@@ -276,7 +276,7 @@ async def test_a_create_call_of_long_ago_may_still_take_effect_when_the_destroy_
 ) -> None:
     here = world(settle=2.0, count=1, faults=[faults.LateCreate(seconds=1.0, times=0)])
     before = Journal(here.folder / "journal.db", now=lambda: time.time() - 600)
-    before.intend("run-1-fake-0", "demo", "run-1", OFFER, 1)
+    before.record_intent("run-1-fake-0", "demo", "run-1", OFFER, 1)
     before.close()
     batch = new_batch(here.session, "run-1-fake-0", 1, b"", "digest", 9e9)
     with pytest.raises(LostReplyError):

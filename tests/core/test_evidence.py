@@ -19,7 +19,7 @@ from spotdeploy.errors import ProviderError, UnreachableError
 from spotdeploy.events import EvidenceKept
 from spotdeploy.model import Node, NodeState
 from spotdeploy.node.connection import NodeConnection
-from spotdeploy.node.diagnostics import JOURNAL_LINES, LOOKS
+from spotdeploy.node.diagnostics import DIAGNOSTICS, JOURNAL_LINES
 from spotdeploy.payload.manifest import Entry, Manifest
 from spotdeploy.phases import evidence
 from spotdeploy.phases.evidence import (
@@ -28,8 +28,8 @@ from spotdeploy.phases.evidence import (
     INDEX,
     NODE_LIMIT,
     collect,
+    diagnostics,
     folder_name,
-    looks,
 )
 from spotdeploy.redact import Redactor
 from spotdeploy.run.context import Plan
@@ -87,23 +87,23 @@ async def test_every_look_is_a_file_in_a_folder_of_the_nodes_own(
     world: Worlds, tmp_path: Path
 ) -> None:
     here = world()
-    said = CommandResult(0, "it is well\n", "")
-    await collect(new_run(here, Line(otherwise=said)), tmp_path / "evidence")
+    output = CommandResult(0, "it is well\n", "")
+    await collect(new_run(here, Line(otherwise=output)), tmp_path / "evidence")
     found = index(tmp_path / "evidence")
-    assert set(found) == {look.file for look in LOOKS}
+    assert set(found) == {diagnostic.file for diagnostic in DIAGNOSTICS}
     assert all(item["complete"] for item in found.values())
     log = tmp_path / "evidence" / folder_name(NODE) / "deployment.log"
     assert log.read_text() == "it is well"
-    (kept,) = [event for event in here.ears.heard if isinstance(event, EvidenceKept)]
-    assert (kept.folder, kept.files) == (f"evidence/{folder_name(NODE)}", len(LOOKS))
+    (kept,) = [event for event in here.ears.received if isinstance(event, EvidenceKept)]
+    assert (kept.folder, kept.files) == (f"evidence/{folder_name(NODE)}", len(DIAGNOSTICS))
 
 
 async def test_secrets_are_not_in_any_file(world: Worlds, tmp_path: Path) -> None:
-    said = CommandResult(1, "token \x1b[1mhunter\x1b[0m2000", "also hunter2000")
-    run = new_run(world(), Line(otherwise=said), secrets=["hunter2000"])
+    output = CommandResult(1, "token \x1b[1mhunter\x1b[0m2000", "also hunter2000")
+    run = new_run(world(), Line(otherwise=output), secrets=["hunter2000"])
     await collect(run, tmp_path / "evidence")
     texts = [path.read_text() for path in (tmp_path / "evidence").glob("*/*")]
-    assert len(texts) == len(LOOKS) + 1
+    assert len(texts) == len(DIAGNOSTICS) + 1
     assert not [text for text in texts if "hunter2000" in text]
     assert "token [redacted]" in texts
 
@@ -206,7 +206,7 @@ async def test_a_disk_that_takes_nothing_is_told_and_raises_nothing(
     here = world()
     (tmp_path / "evidence").write_text("a file where the folder should be")
     await collect(new_run(here, Line()), tmp_path / "evidence")
-    (kept,) = [event for event in here.ears.heard if isinstance(event, EvidenceKept)]
+    (kept,) = [event for event in here.ears.received if isinstance(event, EvidenceKept)]
     assert kept.problem.startswith(("FileExistsError", "NotADirectoryError"))
 
 
@@ -224,12 +224,12 @@ def test_config_checks_and_payload_name_further_files(world: Worlds, tmp_path: P
     run = new_run(here, Line(), plan=plan)
     settings = msgspec.structs.replace(here.settings, config=config)
     run.session = replace(run.session, settings=settings)
-    asked = looks(run)[len(LOOKS) :]
-    assert [look.title for look in asked] == [
+    asked = diagnostics(run)[len(DIAGNOSTICS) :]
+    assert [diagnostic.title for diagnostic in asked] == [
         "the journal of sensor.service", "/a/b", "/a_b", "/var/log/other.log",
         "/var/log/noisy.log", "/var/log/ours.log",
     ]  # fmt: skip
-    names = [look.file for look in asked]
+    names = [diagnostic.file for diagnostic in asked]
     assert len(set(names)) == len(names)
     assert not [name for name in names if "/" in name or name.startswith(".")]
 

@@ -40,7 +40,7 @@ async def test_a_run_that_cannot_note_what_it_intends_is_refused_and_made_nothin
     world: Worlds, full_from: Callable[[str], None]
 ) -> None:
     here = world()
-    full_from("intend")
+    full_from("record_intent")
     with pytest.raises(HostError, match="cannot write the journal"):
         await run_create(here.session, PLAN, "never")
     assert here.cloud.count("create") == 0
@@ -53,7 +53,7 @@ async def test_a_run_that_cannot_note_what_it_made_ends_it_and_failed(
     full_from("settle")
     outcome = await run_cycle(here.session, PLAN, "never")
     assert outcome.verdict is Verdict.INFRASTRUCTURE_FAILED
-    assert "cannot write the journal" in outcome.words
+    assert "cannot write the journal" in outcome.message
     assert here.existing() == 0
 
 

@@ -73,9 +73,9 @@ async def test_without_an_announcement_the_journey_goes_to_its_end(world: Worlds
 
 
 async def test_the_journeys_own_failure_comes_through(world: Worlds) -> None:
-    async def journey() -> None:
+    async def pipeline() -> None:
         raise PayloadError("n: it failed", phase="deploy")
 
     run, watch = await a_run(world(), [])
     with pytest.raises(PayloadError, match="it failed"):
-        await unless_lost(journey(), watch, run, every=0.01)
+        await unless_lost(pipeline(), watch, run, every=0.01)

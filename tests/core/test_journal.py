@@ -25,7 +25,7 @@ def journal(tmp_path: Path) -> Journal:
 
 
 def test_an_intent_stays_open_until_it_is_settled(journal: Journal) -> None:
-    journal.intend("t-1", "demo", "r", OFFER, 3)
+    journal.record_intent("t-1", "demo", "r", OFFER, 3)
     assert [intent.token for intent in journal.open_intents("demo")] == ["t-1"]
     journal.settle("t-1", "demo", "r", [node("a"), node("b")])
     assert journal.open_intents("demo") == []
@@ -39,7 +39,7 @@ from pathlib import Path
 from spotdeploy.state.journal import Journal
 from spotdeploy.model import Market, Offer
 journal = Journal(Path({str(tmp_path / "journal.db")!r}))
-journal.intend("t-1", "demo", "r", Offer("fake", "here", None, "small", Market.SPOT), 3)
+journal.record_intent("t-1", "demo", "r", Offer("fake", "here", None, "small", Market.SPOT), 3)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     killed = subprocess.run([sys.executable, "-c", script])

@@ -41,8 +41,8 @@ def test_a_live_holder_is_named_with_its_pid_host_command_and_since_when(tmp_pat
                 pass
         finally:
             other.kill()
-    words = rf"demo is in use by 'spotdeploy cycle' \(pid {other.pid} on {platform.node()}, since"
-    assert caught.match(words)
+    message = rf"demo is in use by 'spotdeploy cycle' \(pid {other.pid} on {platform.node()}, since"
+    assert caught.match(message)
     assert caught.value.hint
 
 

@@ -111,17 +111,17 @@ async def test_cloud_init_that_is_done_with_warnings_is_ready_and_the_warnings_a
     world: Worlds,
 ) -> None:
     here = world()
-    said = CommandResult(2, "status: done\nrecoverable_errors:\n- WARNING: old key", "")
-    await wait_for_cloud_init(new_run(here, ScriptedConnection({"cloud-init": said})), 5.0)
-    (note,) = (event for event in here.ears.heard if isinstance(event, Note))
+    output = CommandResult(2, "status: done\nrecoverable_errors:\n- WARNING: old key", "")
+    await wait_for_cloud_init(new_run(here, ScriptedConnection({"cloud-init": output})), 5.0)
+    (note,) = (event for event in here.ears.received if isinstance(event, Note))
     assert note.warning
     assert "WARNING: old key" in note.text
 
 
 async def test_cloud_init_that_failed_is_not_ready(world: Worlds) -> None:
-    said = CommandResult(1, "status: error\n", "")
+    output = CommandResult(1, "status: error\n", "")
     with pytest.raises(UnreachableError, match="cloud-init failed: status: error"):
-        await wait_for_cloud_init(new_run(world(), ScriptedConnection({"cloud-init": said})), 5.0)
+        await wait_for_cloud_init(new_run(world(), ScriptedConnection({"cloud-init": output})), 5.0)
 
 
 @pytest.fixture

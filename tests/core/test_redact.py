@@ -98,20 +98,20 @@ def test_every_text_of_an_outcome_is_walked_and_verdicts_stay_verdicts() -> None
     refusals = (Refusal("aws a", 1, 0, "no: hunter2000"),)
     outcome = Outcome("r", "d", Verdict.PAYLOAD_FAILED, "said hunter2000", refusals=refusals)
     clean = Redactor(["hunter2000"]).anything(outcome)
-    assert clean.words == "said [redacted]"
-    assert clean.refusals[0].words == "no: [redacted]"
+    assert clean.message == "said [redacted]"
+    assert clean.refusals[0].message == "no: [redacted]"
     assert clean.verdict is Verdict.PAYLOAD_FAILED
 
 
 def test_the_bus_hands_out_no_event_with_a_secret_in_it() -> None:
-    heard: list[Event] = []
+    received: list[Event] = []
 
     class Ears:
         def on(self, event: Event) -> None:
-            heard.append(event)
+            received.append(event)
 
     bus = Bus(Ears(), now=lambda: 5.0, redact=Redactor(["hunter2000"]).anything)
     bus.emit(Note(text="it is hunter2000", warning=True))
     bus.emit(NodeEnded(node="n", verdict=Verdict.PASSED))
-    assert heard[0] == Note(at=5.0, text="it is [redacted]", warning=True)
-    assert heard[1] == NodeEnded(at=5.0, node="n", verdict="passed")
+    assert received[0] == Note(at=5.0, text="it is [redacted]", warning=True)
+    assert received[1] == NodeEnded(at=5.0, node="n", verdict="passed")

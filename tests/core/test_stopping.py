@@ -10,7 +10,7 @@ from world import World
 
 from spotdeploy.cycle.runbook import run_cycle, run_destroy
 from spotdeploy.payload.manifest import Manifest
-from spotdeploy.run.cancellation import to_its_end
+from spotdeploy.run.cancellation import finish_despite_cancel
 from spotdeploy.run.context import Plan
 from spotdeploy.run.verdict import Outcome, Verdict
 from spotdeploy.testing.fake import faults
@@ -63,7 +63,7 @@ async def test_what_the_work_raises_is_raised_after_a_stop_too() -> None:
         await asyncio.sleep(0.05)
         raise ValueError("no")
 
-    task = asyncio.ensure_future(to_its_end(work()))
+    task = asyncio.ensure_future(finish_despite_cancel(work()))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(ValueError, match="no"):

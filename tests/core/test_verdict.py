@@ -25,7 +25,7 @@ P, Y, F = Verdict.PASSED, Verdict.PAYLOAD_FAILED, Verdict.INFRASTRUCTURE_FAILED
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "receipts", "enough", "stopped", "wanted"),
+    ("verdicts", "receipts", "quorum", "stopped", "desired"),
     [
         ((P, P, P), [CLEAN], 3, False, Verdict.PASSED),
         ((P, P, Y), [CLEAN], 3, False, Verdict.PAYLOAD_FAILED),
@@ -43,12 +43,12 @@ P, Y, F = Verdict.PASSED, Verdict.PAYLOAD_FAILED, Verdict.INFRASTRUCTURE_FAILED
 def test_the_worst_trouble_decides(
     verdicts: tuple[Verdict, ...],
     receipts: list[Receipt],
-    enough: int,
+    quorum: int,
     stopped: bool,
-    wanted: Verdict,
+    desired: Verdict,
 ) -> None:
-    verdict, _ = judge(outcomes(*verdicts), receipts, wanted=3, enough=enough, stopped=stopped)
-    assert verdict is wanted
+    verdict, _ = judge(outcomes(*verdicts), receipts, desired=3, quorum=quorum, stopped=stopped)
+    assert verdict is desired
 
 
 def test_no_verdict_but_passed_has_exit_code_0() -> None:
@@ -61,11 +61,11 @@ def test_exit_codes_are_the_documented_ones() -> None:
 
 def test_a_shortfall_is_told_with_each_place_tried_and_why() -> None:
     refusals = [Refusal("aws us-east-1a t3.small spot", 3, 1, "InsufficientInstanceCapacity")]
-    verdict, words = judge(outcomes(P), [], wanted=3, enough=3, refusals=refusals, created=1)
+    verdict, message = judge(outcomes(P), [], desired=3, quorum=3, refusals=refusals, created=1)
     assert verdict is Verdict.INFRASTRUCTURE_FAILED
-    assert "2 of 3 nodes could not be created" in words
-    assert "aws us-east-1a t3.small spot: InsufficientInstanceCapacity" in words
+    assert "2 of 3 nodes could not be created" in message
+    assert "aws us-east-1a t3.small spot: InsufficientInstanceCapacity" in message
 
 
 def test_a_passed_quorum_says_how_many_are_healthy() -> None:
-    assert judge(outcomes(P, P), [], wanted=3, enough=2)[1].startswith("2 of 3 nodes are healthy")
+    assert judge(outcomes(P, P), [], desired=3, quorum=2)[1].startswith("2 of 3 nodes are healthy")

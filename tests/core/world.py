@@ -23,10 +23,10 @@ from spotdeploy.testing.fake.provider import FakeProvider
 
 class _Ears:
     def __init__(self) -> None:
-        self.heard: list[Event] = []
+        self.received: list[Event] = []
 
     def on(self, event: Event) -> None:
-        self.heard.append(event)
+        self.received.append(event)
 
 
 class World:

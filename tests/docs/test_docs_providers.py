@@ -39,9 +39,9 @@ def test_every_refusal_that_a_how_to_names_is_one_the_provider_knows(
     source = (repository / f"providers/spotdeploy_{name}/errors.py").read_text()
     table = page(repository, name).partition("## When something goes wrong")[2]
     first = "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE))
-    told = re.findall(r"`(\w[\w.]*)`", first)
-    assert told
-    assert [code for code in told if f'"{code}"' not in source] == []
+    reported = re.findall(r"`(\w[\w.]*)`", first)
+    assert reported
+    assert [code for code in reported if f'"{code}"' not in source] == []
 
 
 def test_the_example_for_local_machines_names_every_key(repository: Path) -> None:

@@ -149,10 +149,10 @@ UNIT = f"[Service]\nExecStart={sys.executable} -V\n[Install]\nWantedBy=multi-use
 def test_units_are_installed_enabled_and_started_and_every_line_has_its_time(
     tmp_path: Path,
 ) -> None:
-    code, said, asked = deploy(tmp_path, {"a.service": UNIT, "b.service": UNIT})
+    code, output, asked = deploy(tmp_path, {"a.service": UNIT, "b.service": UNIT})
     assert code == 0
     log = (tmp_path / "root/opt/deployment.log").read_text()
-    assert log == said
+    assert log == output
     for line in log.splitlines():
         time.strptime(line[:19], "%Y-%m-%dT%H:%M:%S")
     assert (tmp_path / "root/etc/systemd/system/a.service").read_text() == UNIT
@@ -161,13 +161,13 @@ def test_units_are_installed_enabled_and_started_and_every_line_has_its_time(
 
 
 def test_a_unit_that_does_not_become_active_fails_the_deployment_by_name(tmp_path: Path) -> None:
-    code, said, _ = deploy(tmp_path, {"a.service": UNIT}, state="failed")
+    code, output, _ = deploy(tmp_path, {"a.service": UNIT}, state="failed")
     assert code == 1
-    assert "FAILED: not active within 0s: a.service" in said
+    assert "FAILED: not active within 0s: a.service" in output
 
 
 @pytest.mark.parametrize(
-    ("unit", "words"),
+    ("unit", "message"),
     [
         ("[Unit]\nDescription=x\n", "a.service has no ExecStart in a [Service] section"),
         ("[Service]\nExecStart=/no/such/program\n", "runs /no/such/program, which is not there"),
@@ -175,15 +175,15 @@ def test_a_unit_that_does_not_become_active_fails_the_deployment_by_name(tmp_pat
     ],
 )
 def test_a_unit_that_cannot_work_is_refused_before_anything_is_installed(
-    tmp_path: Path, unit: str, words: str
+    tmp_path: Path, unit: str, message: str
 ) -> None:
-    code, said, asked = deploy(tmp_path, {"a.service": unit})
+    code, output, asked = deploy(tmp_path, {"a.service": unit})
     assert code == 1
-    assert words in said
+    assert message in output
     assert asked == ""
 
 
 def test_no_units_at_all_is_a_failure(tmp_path: Path) -> None:
-    code, said, _ = deploy(tmp_path, {})
+    code, output, _ = deploy(tmp_path, {})
     assert code == 1
-    assert "FAILED: no *.service in" in said
+    assert "FAILED: no *.service in" in output

@@ -84,7 +84,7 @@ def test_a_node_that_powers_off_is_terminated_and_not_kept(user: User) -> None:
     eventually(user.lab.machines, lambda machines: not machines)
     fate = user.ask(lambda: user.provider.fate(node))
     assert fate.kind is FateKind.STOPPED
-    assert "Instance initiated shutdown" in fate.words
+    assert "Instance initiated shutdown" in fate.message
 
 
 def test_metadata_needs_a_token_and_nothing_else_is_reachable(user: User) -> None:

@@ -90,7 +90,7 @@ def test_an_azure_node_that_powers_off_is_stopped_and_exists_until_it_is_destroy
     assert left.cloud_state == "stopped"
     fate = user.ask(lambda: user.provider.fate(left))
     assert fate.kind is FateKind.STOPPED
-    assert "VM stopped" in fate.words
+    assert "VM stopped" in fate.message
     user.ask(lambda: user.provider.destroy([left]))
     eventually(user.lab.machines, lambda machines: not machines)
     eventually(user.nodes, lambda seen: not seen)

@@ -83,8 +83,8 @@ def test_a_gcp_node_that_powers_off_is_terminated_with_its_disk_until_it_is_dest
     user.ssh(node, "sudo systemctl poweroff")
     (left,) = eventually(user.nodes, lambda seen: seen[0].state is NodeState.STOPPED)
     fate = user.ask(lambda: user.provider.fate(left))
-    assert (fate.kind, fate.words.split()[0]) == (FateKind.STOPPED, "TERMINATED:")
-    assert "compute.instances.guestTerminate" in fate.words
+    assert (fate.kind, fate.message.split()[0]) == (FateKind.STOPPED, "TERMINATED:")
+    assert "compute.instances.guestTerminate" in fate.message
     user.ask(lambda: user.provider.destroy([left]))
     eventually(user.lab.machines, lambda machines: not machines)
     assert user.nodes() == []

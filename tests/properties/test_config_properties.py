@@ -94,8 +94,8 @@ def answered(folder: Path, data: bytes) -> Config | ConfigError:
 
 
 def is_one_line(error: ConfigError) -> bool:
-    said = f"{error.message}{error.hint or ''}"
-    return len(said.splitlines()) == 1 and said.isprintable() and len(said) < 1000
+    output = f"{error.message}{error.hint or ''}"
+    return len(output.splitlines()) == 1 and output.isprintable() and len(output) < 1000
 
 
 def leaves(data: dict[str, Any], config: Any) -> Iterator[tuple[Any, Any]]:

@@ -22,7 +22,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spotdeploy.check import Check, CheckResult, CheckSettings, CommandResult, Connection
-from spotdeploy.cli.debug import show_looks
+from spotdeploy.cli.debug import show_diagnostics
 from spotdeploy.cli.live import LiveScreen
 from spotdeploy.cli.screen import PlainScreen, Screen
 from spotdeploy.events import (
@@ -40,7 +40,7 @@ from spotdeploy.events import (
     RunStarted,
 )
 from spotdeploy.model import Node, NodeState
-from spotdeploy.node.diagnostics import LOOKS
+from spotdeploy.node.diagnostics import DIAGNOSTICS
 from spotdeploy.phases.evidence import INDEX, Item
 from spotdeploy.redact import Redactor
 from spotdeploy.report import github
@@ -73,14 +73,14 @@ OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202
 RUN = "20270115-080000-abc123"
 
 
-def events(said: Sequence[str]) -> list[Event]:
+def events(output: Sequence[str]) -> list[Event]:
     """One run of one node, which says these things wherever it may."""
-    a, b, c, d = said
+    a, b, c, d = output
     node = Node("i-1", "demo-1", "fake", "here", NodeState.RUNNING)
     return [
         RunStarted(
             run=RUN, command="cycle", deployment="demo", providers=("fake",), digest="d" * 64,
-            wanted=1, checks=("http",),
+            desired=1, checks=("http",),
         ),
         OfferTried(
             provider="fake", location="here", zone=None, size="s", market="spot", asked=2, got=1,
@@ -101,8 +101,8 @@ def events(said: Sequence[str]) -> list[Event]:
     ]  # fmt: skip
 
 
-def outcome(said: Sequence[str]) -> Outcome:
-    a, b, c, d = map(plain, said)  # what phases leave of it
+def outcome(output: Sequence[str]) -> Outcome:
+    a, b, c, d = map(plain, output)  # what phases leave of it
     node = Node("i-1", "demo-1", "fake", "here", NodeState.RUNNING)
     checks = (CheckOutcome("http", False, c), CheckOutcome("tcp", False, d))
     one = NodeOutcome(node, Verdict.PAYLOAD_FAILED, "verify", b, checks)
@@ -118,14 +118,14 @@ def write_evidence(folder: Path, text: str) -> None:
     (folder / INDEX).write_bytes(msgspec.json.encode(items))
 
 
-def show(screen: Screen, said: Sequence[str]) -> None:
+def show(screen: Screen, output: Sequence[str]) -> None:
     bus = Bus(screen)
     with screen:
-        for event in events(said):
+        for event in events(output):
             bus.emit(event)
             if isinstance(screen, LiveScreen):
                 screen._live.refresh()
-    screen.conclude(outcome(said))
+    screen.conclude(outcome(output))
 
 
 class Terminal(io.StringIO):
@@ -139,13 +139,15 @@ SAID = st.tuples(*[NODE_TEXT] * 4)
 
 
 @USUAL
-@given(said=SAID)
-@example(said=("[/red]",) * 4)
-@example(said=("\ud800",) * 4)
-@example(said=("\nPASSED: all 1 nodes are healthy",) * 4)
-def test_the_screen_shows_no_control_and_no_line_that_a_node_made_up(said: tuple[str, ...]) -> None:
+@given(output=SAID)
+@example(output=("[/red]",) * 4)
+@example(output=("\ud800",) * 4)
+@example(output=("\nPASSED: all 1 nodes are healthy",) * 4)
+def test_the_screen_shows_no_control_and_no_line_that_a_node_made_up(
+    output: tuple[str, ...],
+) -> None:
     stream = io.StringIO()
-    show(PlainScreen(stream), said)
+    show(PlainScreen(stream), output)
     shown = stream.getvalue()
     shown.encode()
     assert not OBEYED.search(shown)
@@ -156,13 +158,13 @@ def test_the_screen_shows_no_control_and_no_line_that_a_node_made_up(said: tuple
 
 
 @FEW
-@given(said=SAID)
-@example(said=("[/red]", "[link=x]", ":smile:", "[/]"))
-def test_the_live_table_is_no_markup_of_a_nodes(said: tuple[str, ...]) -> None:
+@given(output=SAID)
+@example(output=("[/red]", "[link=x]", ":smile:", "[/]"))
+def test_the_live_table_is_no_markup_of_a_nodes(output: tuple[str, ...]) -> None:
     stream = Terminal()
     os.environ["TERM"] = "xterm"  # restored after each test
     screen = LiveScreen(stream)
-    show(screen, said)
+    show(screen, output)
     ours = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
     ours.encode()
     assert not OBEYED.search(ours.replace("\r", ""))
@@ -195,22 +197,22 @@ def folder(tmp_path: Path) -> Callable[[], Path]:
 
 
 @USUAL
-@given(said=SAID)
-@example(said=("\ud800",) * 4)
-@example(said=("</pre><script>alert(1)</script>",) * 4)
-@example(said=("\n::error::forged",) * 4)
+@given(output=SAID)
+@example(output=("\ud800",) * 4)
+@example(output=("</pre><script>alert(1)</script>",) * 4)
+@example(output=("\n::error::forged",) * 4)
 def test_whatever_nodes_say_every_report_stays_what_it_is(
-    folder: Callable[[], Path], said: tuple[str, ...]
+    folder: Callable[[], Path], output: tuple[str, ...]
 ) -> None:
     run = folder()
     log = EventLog()
     log.open(run)
     bus = Bus(log)
-    for event in events(said):
+    for event in events(output):
         bus.emit(event)
     log.close()
-    write_evidence(run / "evidence/x", said[0])
-    assert write_reports(run, outcome(said)) == []
+    write_evidence(run / "evidence/x", output[0])
+    assert write_reports(run, outcome(output)) == []
     lines = (run / EVENTS).read_text("utf-8").split("\n")
     assert [json.loads(line)["event"] for line in lines[:-1]][-1] == "run-ended"
     assert len(lines) == 12
@@ -243,11 +245,11 @@ def test_debug_shows_no_control_of_a_nodes(out: str, err: str) -> None:
     stream, before = io.StringIO(), sys.stdout
     sys.stdout = stream
     try:
-        show_looks([(LOOKS[0], CommandResult(1, out, err))], Redactor(), as_json=False)
+        show_diagnostics([(DIAGNOSTICS[0], CommandResult(1, out, err))], Redactor(), as_json=False)
         as_text = stream.getvalue()
         stream.seek(0)
         stream.truncate()
-        show_looks([(LOOKS[0], CommandResult(1, out, err))], Redactor(), as_json=True)
+        show_diagnostics([(DIAGNOSTICS[0], CommandResult(1, out, err))], Redactor(), as_json=True)
         (data,) = json.loads(stream.getvalue())
     finally:
         sys.stdout = before
@@ -261,33 +263,33 @@ class Rude(Check[CheckSettings]):
 
     kind = "rude"
     Settings = CheckSettings
-    said = ""
+    output = ""
 
     def title(self) -> str:
         return "rude"
 
     async def run(self, node: Node, connection: Connection) -> CheckResult:
         del node, connection
-        return replace(self.failed(self.said), name=f"rude {self.said}", final=True)
+        return replace(self.failed(self.output), name=f"rude {self.output}", final=True)
 
 
 @FEW
-@given(said=NODE_TEXT)
-@example(said="\ud800")
-@example(said="x" * 100_000)
-def test_what_a_check_hands_on_is_harmless_before_anybody_hears_it(said: str) -> None:
+@given(output=NODE_TEXT)
+@example(output="\ud800")
+@example(output="x" * 100_000)
+def test_what_a_check_hands_on_is_harmless_before_anybody_hears_it(output: str) -> None:
     from spotdeploy.phases import verify
 
-    heard: list[Any] = []
-    bus = Bus(type("Ear", (), {"on": lambda _, event: heard.append(event)})())
+    received: list[Any] = []
+    bus = Bus(type("Ear", (), {"on": lambda _, event: received.append(event)})())
     check = Rude(CheckSettings(type="rude"), Path())
-    check.said = said
+    check.output = output
     connection = type("Line", (), {"connected": True})()
     session = type("Session", (), {"bus": bus})()
     node = Node("i-1", "demo-1", "fake", "here", NodeState.RUNNING)
     run: Any = type("Run", (), {"session": session, "node": node, "connection": connection})()
     (found,) = asyncio.run(verify._together(run, [check]))
-    for text in (found.name, found.detail, heard[0].check, heard[0].detail):
+    for text in (found.name, found.detail, received[0].check, received[0].detail):
         text.encode()
         assert not OBEYED.search(text)
         assert len(text) <= verify.DETAIL_LIMIT

@@ -68,10 +68,10 @@ class Recovery(RuleBasedStateMachine):
         self.before, self.length = state(self.journal), self.wal_length()
 
     @rule(count=st.integers(1, 5))
-    def intend(self, count: int) -> None:
+    def record_intent(self, count: int) -> None:
         self.begin()
         token = f"t-{next(self.numbers)}"
-        self.journal.intend(token, "demo", "r", OFFER, count)
+        self.journal.record_intent(token, "demo", "r", OFFER, count)
         self.model["intents"].append(token)
 
     @rule(ids=IDS, which=st.integers(0, 3))
@@ -177,7 +177,7 @@ def written(tmp_path: Path) -> Callable[[], Path]:
         path = tmp_path / "journal.db"
         journal = Journal(path)
         journal.begin_run("r", "demo", "cycle", "d")
-        journal.intend("t", "demo", "r", OFFER, 3)
+        journal.record_intent("t", "demo", "r", OFFER, 3)
         journal.settle("u", "demo", "r", map(node, "abc"))
         journal.close()
         return path
@@ -192,15 +192,15 @@ def used(path: Path) -> str:
         try:
             state(journal)
             journal.begin_run("r-2", "demo", "destroy", "d")
-            journal.intend("t-2", "demo", "r-2", OFFER, 1)
+            journal.record_intent("t-2", "demo", "r-2", OFFER, 1)
             journal.settle("t-2", "demo", "r-2", map(node, "xyz"))
             journal.gone("fake", "here", "abcxyz", "a listing")
         finally:
             journal.close()
     except HostError as error:
-        said = f"{error.message} {error.hint}"
-        assert said.isprintable()
-        return said
+        output = f"{error.message} {error.hint}"
+        assert output.isprintable()
+        return output
     return ""
 
 
@@ -215,8 +215,8 @@ def test_a_damaged_journal_is_used_or_refused_in_one_line_and_may_be_moved_away(
     damage = data.draw(st.binary(min_size=1, max_size=400))
     cut = data.draw(st.booleans())
     path.write_bytes(whole[:at] + (b"" if cut else damage + whole[at + len(damage) :]))
-    said = used(path)
-    if said and "mv " in said:
+    output = used(path)
+    if output and "mv " in output:
         path.rename(path.with_name("old"))
         assert used(path) == "", "moved away, it is begun anew"
 
@@ -240,9 +240,9 @@ def test_a_file_of_anything_is_refused_with_how_to_go_on_and_left_as_it_is(
 ) -> None:
     path = tmp_path / "journal.db"
     path.write_bytes(content)
-    said = used(path)
-    assert f"mv {path} {path}.old" in said
-    assert "loses history and no machine" in said
+    output = used(path)
+    assert f"mv {path} {path}.old" in output
+    assert "loses history and no machine" in output
     assert path.read_bytes() == content
 
 
@@ -266,7 +266,7 @@ def test_times_from_a_clock_that_was_set_back_do_not_keep_destroy_from_ending(
 ) -> None:
     world = World(tmp_path)
     journal = Journal(tmp_path / "journal.db", now=lambda: 9e12)
-    journal.intend("t", "demo", "r", OFFER, 1)
+    journal.record_intent("t", "demo", "r", OFFER, 1)
     journal.settle("u", "demo", "r", [node("m-1")])
     journal.close()
     receipt = world.run(destroy)

@@ -134,17 +134,17 @@ def test_a_tree_arrives_as_it_is_or_is_refused_in_one_line(
     try:
         manifest = build(root)
     except ConfigError as error:
-        said = f"{error.message} {error.hint or ''}"
-        assert len(said.splitlines()) == 1, said
-        assert said.isprintable(), said
+        output = f"{error.message} {error.hint or ''}"
+        assert len(output.splitlines()) == 1, output
+        assert output.isprintable(), output
         return
     done = unpack(node, manifest, b"".join(stream(manifest)))
     assert done.returncode == 0, done.stderr
-    wanted = {e.path: (e.mode, e.sha256) for e in manifest.entries}
-    assert arrived(node / "spotdeploy/payload") == wanted
+    desired = {e.path: (e.mode, e.sha256) for e in manifest.entries}
+    assert arrived(node / "spotdeploy/payload") == desired
     assert (node / "spotdeploy/manifest").read_text() == manifest.text
     files = [p for p in root.rglob("*") if p.is_file() and not IGNORED & set(p.parts)]
-    assert len(files) == len(wanted), "nothing is left out"
+    assert len(files) == len(desired), "nothing is left out"
     assert not list(node.rglob("incoming"))
 
 

@@ -19,13 +19,13 @@ NODE_VERDICTS = st.sampled_from(
 )
 
 
-def outcome(number: int, verdict: Verdict, words: str) -> NodeOutcome:
+def outcome(number: int, verdict: Verdict, message: str) -> NodeOutcome:
     node = Node(f"i-{number}", f"n-{number}", "fake", "here", NodeState.RUNNING)
-    return NodeOutcome(node, verdict, "verify", words)
+    return NodeOutcome(node, verdict, "verify", message)
 
 
 NODES = st.lists(st.tuples(NODE_VERDICTS, WORDS), max_size=6).map(
-    lambda found: [outcome(i, verdict, words) for i, (verdict, words) in enumerate(found)]
+    lambda found: [outcome(i, verdict, message) for i, (verdict, message) in enumerate(found)]
 )
 RECEIPTS = st.lists(
     st.builds(Receipt, listings=st.integers(0, 2), left=st.lists(WORDS, max_size=2).map(tuple)),
@@ -40,19 +40,19 @@ REFUSALS = st.lists(
 def runs(draw: st.DrawFn) -> dict[str, Any]:
     """Everything that a verdict is made of: at most as many nodes as wanted."""
     nodes = draw(NODES)
-    wanted = draw(st.integers(max(1, len(nodes)), 8))
+    desired = draw(st.integers(max(1, len(nodes)), 8))
     return {
-        "nodes": nodes, "receipts": draw(RECEIPTS), "wanted": wanted,
-        "enough": draw(st.integers(1, wanted)), "refusals": draw(REFUSALS),
-        "created": draw(st.none() | st.integers(0, wanted)), "stopped": draw(st.booleans()),
+        "nodes": nodes, "receipts": draw(RECEIPTS), "wanted": desired,
+        "enough": draw(st.integers(1, desired)), "refusals": draw(REFUSALS),
+        "created": draw(st.none() | st.integers(0, desired)), "stopped": draw(st.booleans()),
     }  # fmt: skip
 
 
 def code(run: dict[str, Any]) -> int:
-    verdict, words = judge(
+    verdict, message = judge(
         run["nodes"], run["receipts"], **{k: run[k] for k in run if k not in ("nodes", "receipts")}
     )
-    assert isinstance(words, str)
+    assert isinstance(message, str)
     return verdict.exit_code
 
 
@@ -68,14 +68,14 @@ def test_a_leak_outranks_a_stop_and_that_the_infrastructure_and_that_the_payload
     leaked = any(receipt.left for receipt in run["receipts"])
     blamed = count(run, Verdict.PAYLOAD_FAILED)
     answered = count(run, Verdict.PASSED) + blamed
-    wanted = (
+    desired = (
         4 if leaked
         else 130 if run["stopped"]
         else 3 if answered < run["enough"]
         else 1 if blamed
         else 0
     )  # fmt: skip
-    assert code(run) == wanted
+    assert code(run) == desired
 
 
 @USUAL

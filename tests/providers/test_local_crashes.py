@@ -88,9 +88,11 @@ def test_a_machine_whose_folder_is_gone_is_a_leftover_that_can_be_released(bench
 
 def test_a_machine_can_be_ended_by_hand_with_the_command_we_name(bench: Bench) -> None:
     bench.start(bench.spec("one"))
-    subprocess.run(["sh", "-c", bench.engine.by_hand("machine", "one")], check=True)
+    subprocess.run(["sh", "-c", bench.engine.manual_delete_command("machine", "one")], check=True)
     for leftover in bench.engine.leftovers():
-        subprocess.run(["sh", "-c", bench.engine.by_hand(leftover.kind, leftover.id)], check=True)
+        subprocess.run(
+            ["sh", "-c", bench.engine.manual_delete_command(leftover.kind, leftover.id)], check=True
+        )
     assert bench.engine.machines() == []
     assert bench.remains() == []
 

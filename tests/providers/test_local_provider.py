@@ -90,8 +90,8 @@ def test_each_fate_is_told_apart(provider: LocalProvider, bench: Bench) -> None:
         FateKind.STOPPED,
         FateKind.VANISHED,
     ]
-    assert provider.fate(interrupted).words == "interrupted by request with 0.1 s notice"
-    assert provider.fate(stopped).words == "its power was cut"
+    assert provider.fate(interrupted).message == "interrupted by request with 0.1 s notice"
+    assert provider.fate(stopped).message == "its power was cut"
     states = {node.id: node.state for node in provider.nodes(label.scope("bench"))}
     assert states == {
         alive.id: NodeState.RUNNING,

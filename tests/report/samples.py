@@ -59,13 +59,13 @@ class Sample:
         """Let the event happen so many seconds after the start."""
         self.events.append(msgspec.structs.replace(event, at=BEGAN + seconds))
 
-    def begin(self, wanted: int) -> None:
+    def begin(self, desired: int) -> None:
         """Plan, destroy, and start to create."""
         self.at(
             0,
             RunStarted(
                 run=self.run, command=self.command, deployment="demo", providers=self.providers,
-                digest="3fa9c1e07b5d" * 5, wanted=wanted, checks=self.checks,
+                digest="3fa9c1e07b5d" * 5, desired=desired, checks=self.checks,
             ),
         )  # fmt: skip
         for start, end, step, detail in (
@@ -74,8 +74,8 @@ class Sample:
             self.at(start, StepStarted(step=step))
             self.at(end, StepEnded(step=step, ok=True, detail=detail))
         self.at(8.9, NodeDestroyed(node="old-1", name="demo-old", provider="aws", location="x"))
-        self.at(9.6, StepStarted(step="create", detail=f"{wanted} nodes"))
-        self.at(12.0, StepEnded(step="create", ok=True, detail=f"{wanted} of {wanted} nodes"))
+        self.at(9.6, StepStarted(step="create", detail=f"{desired} nodes"))
+        self.at(12.0, StepEnded(step="create", ok=True, detail=f"{desired} of {desired} nodes"))
 
     def offer(self, provider: str, asked: int, got: int, refusal: str = "") -> None:
         """A create call."""
@@ -90,7 +90,7 @@ class Sample:
 
     def node(
         self, name: str, provider: str = "aws", *, bad: Sequence[str] = (), stop_in: str = "",
-        interrupted: bool = False, start: float = 11.0, words: str = "", kept: bool = True,
+        interrupted: bool = False, start: float = 11.0, message: str = "", kept: bool = True,
     ) -> None:  # fmt: skip
         """A node's whole way. `bad` checks fail; `stop_in` is the phase it fails in."""
         location, zone, size, rate = PLACES[provider]
@@ -112,7 +112,7 @@ class Sample:
                 self._answers(name, now, seconds, bad, cut=interrupted and stops)
             now += seconds
             failed = stops or (phase == "verify" and bool(bad))
-            detail = ("cancelled" if interrupted else words or "failed") if failed else ""
+            detail = ("cancelled" if interrupted else message or "failed") if failed else ""
             self.at(
                 now,
                 PhaseEnded(
@@ -121,28 +121,28 @@ class Sample:
             )
             if stops:
                 break
-        self._end(name, now, bad, stop_in, interrupted=interrupted, words=words)
+        self._end(name, now, bad, stop_in, interrupted=interrupted, message=message)
         if interrupted or not kept:
             gone = NodeDestroyed(node=f"i-{name}", name=name, provider=provider, location=location)
             self.at(now + 4.5, gone)
 
     def _end(
         self, name: str, now: float, bad: Sequence[str], stop_in: str, *, interrupted: bool,
-        words: str,
+        message: str,
     ) -> None:  # fmt: skip
         fine = not bad and not stop_in
         verdict = "passed" if fine else "payload failed"
         if interrupted or stop_in == "boot":
             verdict = "infrastructure failed"
         if bad:
-            words = "; ".join(f"{check}: {REFUSED_HEALTH}" for check in bad)
+            message = "; ".join(f"{check}: {REFUSED_HEALTH}" for check in bad)
         if interrupted:
-            words = f"interrupted during {stop_in}: {TAKEN_BACK}"
+            message = f"interrupted during {stop_in}: {TAKEN_BACK}"
         fate = "interrupted" if interrupted else ""
         if not fine:
             folder = f"evidence/aws-{name}-0a1b2c"
             self.at(now + 1.0, EvidenceKept(node=f"i-{name}", folder=folder, files=4))
-        self.at(now + 1.2, NodeEnded(node=f"i-{name}", verdict=verdict, detail=words, fate=fate))
+        self.at(now + 1.2, NodeEnded(node=f"i-{name}", verdict=verdict, detail=message, fate=fate))
 
     def _answers(
         self, name: str, start: float, seconds: float, bad: Sequence[str], *, cut: bool
@@ -162,12 +162,12 @@ class Sample:
             )
             self.at(at, answer)
 
-    def end(self, verdict: str, code: int, words: str = "", after: float = 3.0) -> None:
+    def end(self, verdict: str, code: int, message: str = "", after: float = 3.0) -> None:
         """The verdict, a moment after everything else."""
         last = max(event.at for event in self.events) - BEGAN
         self.at(
             last + after,
-            RunEnded(run=self.run, verdict=verdict, exit_code=code, detail=words),
+            RunEnded(run=self.run, verdict=verdict, exit_code=code, detail=message),
         )
 
     def write(self, runs: Path) -> Path:
@@ -235,9 +235,9 @@ def payload_failure(count: int = 3, providers: tuple[str, ...] = ("aws",)) -> Sa
         for index in range(count):
             bad = CHECKS[1:2] if index % 29 == 1 else ()
             stop = "deploy" if index == 2 else ""
-            words = "the entry exited with 7: no space left on device" if stop else ""
+            message = "the entry exited with 7: no space left on device" if stop else ""
             name = f"demo-{provider}-{index + 1}"
-            sample.node(name, provider, bad=bad, stop_in=stop, words=words, kept=False)
+            sample.node(name, provider, bad=bad, stop_in=stop, message=message, kept=False)
     sample.end("payload failed", 1, f"demo-aws-2: {CHECKS[1]}: {REFUSED_HEALTH}; and more", 9)
     return sample
 

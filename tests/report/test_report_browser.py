@@ -110,7 +110,7 @@ def test_hostile_text_runs_nothing_and_loads_nothing(tmp_path: Path) -> None:
     sample = samples.Sample(run="20251124-190000-e11111")
     sample.begin(1)
     evil = "<script>document.title='owned'</script><img src='http://192.0.2.1/x' onerror='x()'>"
-    sample.node("demo-1", stop_in="deploy", words=evil)
+    sample.node("demo-1", stop_in="deploy", message=evil)
     sample.end("payload failed", 1, evil)
     page = page_of(sample, tmp_path / "runs")
     done = browse(tmp_path / "profile", "--dump-dom", page.as_uri())

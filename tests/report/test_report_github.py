@@ -33,7 +33,7 @@ class _Tags(HTMLParser):
         self.tags.add(tag)
 
 
-def told(sample: samples.Sample, folder: Path, environment: dict[str, str]) -> str:
+def reported(sample: samples.Sample, folder: Path, environment: dict[str, str]) -> str:
     written = sample.write(folder)
     story = read_story(written)
     stream = io.StringIO()
@@ -43,12 +43,12 @@ def told(sample: samples.Sample, folder: Path, environment: dict[str, str]) -> s
 
 def test_elsewhere_nothing_is_told(tmp_path: Path) -> None:
     assert not github.asked({})
-    assert told(samples.payload_failure(), tmp_path, {}) == ""
+    assert reported(samples.payload_failure(), tmp_path, {}) == ""
 
 
 def test_each_kind_of_failure_is_one_annotation(tmp_path: Path) -> None:
     sample = samples.payload_failure(100, ("aws", "gcp", "azure"))
-    out = told(sample, tmp_path, {"GITHUB_ACTIONS": "true"})
+    out = reported(sample, tmp_path, {"GITHUB_ACTIONS": "true"})
     lines = out.splitlines()
     assert len(lines) == 2
     assert all(COMMAND.fullmatch(line) for line in lines)
@@ -70,7 +70,7 @@ def test_a_passing_run_is_summarised_and_not_annotated(tmp_path: Path) -> None:
     summary.write_text("earlier\n")
     environment = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
     assert github.asked(environment)
-    assert told(samples.passing(3, ("aws", "gcp")), tmp_path / "runs", environment) == ""
+    assert reported(samples.passing(3, ("aws", "gcp")), tmp_path / "runs", environment) == ""
     text = summary.read_text()
     assert text.startswith("earlier\n### Passed: cycle of demo\n")
     assert "6 of 6 nodes passed" in text
@@ -81,11 +81,11 @@ def test_what_nodes_say_is_neither_markup_nor_markdown_nor_a_command(tmp_path: P
     evil = "x\n\n# big\n::set-output name=a::b\n<img src=x> **bold**"
     sample = samples.Sample()
     sample.begin(1)
-    sample.node("demo-1", stop_in="deploy", words=evil)
+    sample.node("demo-1", stop_in="deploy", message=evil)
     sample.end("payload failed", 1, evil)
     summary = tmp_path / "summary.md"
     environment = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
-    out = told(sample, tmp_path / "runs", environment)
+    out = reported(sample, tmp_path / "runs", environment)
     assert [line for line in out.splitlines() if not line.startswith("::error ")] == []
     text = summary.read_text()
     assert "img" not in _Tags(text).tags
@@ -96,7 +96,7 @@ def test_a_summary_stays_below_what_github_takes(tmp_path: Path) -> None:
     sample = samples.Sample()
     sample.begin(300)
     for index in range(300):
-        sample.node(f"demo-{index}", stop_in="deploy", words=f"{index} " + "é" * 3000)
+        sample.node(f"demo-{index}", stop_in="deploy", message=f"{index} " + "é" * 3000)
     sample.end("payload failed", 1)
     story = tell(sample.events)
     text = github.summary(story, compose(story), findings(story, tmp_path))

@@ -27,10 +27,10 @@ def test_every_line_is_shown_once_and_in_order(terminal: _Terminal) -> None:
     with screen:
         for number in range(500):
             screen.say(f"line-{number}.")
-    said = terminal.getvalue()
-    places = [said.index(f"line-{number}.") for number in range(500)]
+    output = terminal.getvalue()
+    places = [output.index(f"line-{number}.") for number in range(500)]
     assert places == sorted(places)
-    assert said.count("line-77.") == 1
+    assert output.count("line-77.") == 1
 
 
 def test_many_lines_do_not_draw_the_table_as_many_times(terminal: _Terminal) -> None:

@@ -42,7 +42,7 @@ def test_a_few_nodes_have_a_row_each(tmp_path: Path) -> None:
 
 def test_an_answer_that_never_settled_is_neither_good_nor_bad() -> None:
     start = RunStarted(
-        run="r", command="cycle", deployment="d", providers=("aws",), digest="", wanted=1,
+        run="r", command="cycle", deployment="d", providers=("aws",), digest="", desired=1,
         checks=("a", "b"),
     )  # fmt: skip
     born = NodeCreated(
@@ -59,9 +59,9 @@ def test_nodes_that_failed_alike_are_one_finding(tmp_path: Path) -> None:
     verify, deploy = findings(read_story(folder), folder)
     assert (len(verify.lanes), verify.title) == (12, "payload failed in verify")
     assert [(check.name, check.nodes) for check in verify.checks] == [(samples.CHECKS[1], 12)]
-    assert verify.checks[0].words == ((samples.REFUSED_HEALTH, 12),)
+    assert verify.checks[0].messages == ((samples.REFUSED_HEALTH, 12),)
     assert (len(deploy.lanes), deploy.title) == (3, "payload failed in deploy")
-    assert deploy.words == (("the entry exited with 7: no space left on device", 3),)
+    assert deploy.messages == (("the entry exited with 7: no space left on device", 3),)
 
 
 def test_an_interruption_says_that_the_cloud_did_it(tmp_path: Path) -> None:
@@ -78,10 +78,10 @@ def test_evidence_is_shown_by_its_end_and_within_bounds(tmp_path: Path) -> None:
     index = next(folder.glob("evidence/*/index.json"))
     assert index.exists()
     found = findings(read_story(folder), folder)
-    shown = [item for finding in found for item in finding.exhibits]
+    shown = [item for finding in found for item in finding.attachments]
     assert sum(len(item.tail) for item in shown) <= BUDGET
     assert max(len(item.tail) for item in shown) <= TAIL
-    (log_item, *_) = found[0].exhibits
+    (log_item, *_) = found[0].attachments
     assert log_item.tail.startswith("line\n")
     assert log_item.cut
 
@@ -90,9 +90,9 @@ def test_evidence_that_was_moved_away_is_no_error(tmp_path: Path) -> None:
     folder = samples.payload_failure(3).write(tmp_path)
     for log in folder.glob("evidence/*/deployment.log"):
         log.unlink()
-    assert findings(read_story(folder), folder)[0].exhibits[0].tail == ""
+    assert findings(read_story(folder), folder)[0].attachments[0].tail == ""
     shutil.rmtree(folder / "evidence")
-    assert findings(read_story(folder), folder)[0].exhibits == ()
+    assert findings(read_story(folder), folder)[0].attachments == ()
 
 
 def test_a_node_that_only_ended_is_found_too(tmp_path: Path) -> None:

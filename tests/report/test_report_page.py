@@ -192,8 +192,8 @@ def test_words_that_differ_by_their_moment_only_are_told_once(tmp_path: Path) ->
     sample = samples.Sample(run="20251124-190000-bbbbbb")
     sample.begin(2)
     for number in (1, 2):
-        words = f"the entry exited with 1: 2026-11-25T17:41:0{number}.820Z FAILED: no disk"
-        sample.node(f"demo-{number}", stop_in="deploy", words=words)
+        message = f"the entry exited with 1: 2026-11-25T17:41:0{number}.820Z FAILED: no disk"
+        sample.node(f"demo-{number}", stop_in="deploy", message=message)
     sample.end("payload failed", 1, "both")
     text = page_of(sample, tmp_path)
     assert "the entry exited with 1: FAILED: no disk <small>2 times</small>" in text

@@ -19,7 +19,7 @@ from spotdeploy.run.verdict import Outcome, Receipt, Verdict
 from tests.report import samples
 
 START = RunStarted(
-    at=100.0, run="r", command="cycle", deployment="demo", providers=("aws",), digest="d", wanted=1
+    at=100.0, run="r", command="cycle", deployment="demo", providers=("aws",), digest="d", desired=1
 )
 BORN = NodeCreated(
     at=110.0, node="i-1", name="demo-1", provider="aws", location="us-west-2", zone="b",

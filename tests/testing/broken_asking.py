@@ -142,19 +142,19 @@ class OffersInADifferentOrder(FakeProvider):
 
 @caught_by("test_protection_is_a_few_words")
 class SaysNothingOfProtection(FakeProvider):
-    def protection(self) -> str:
+    def auto_shutdown(self) -> str:
         return ""
 
 
 @caught_by("test_by_hand_names_the_thing_in_one_line")
 class ByHandNamesNothing(FakeProvider):
-    def by_hand(self, thing: Node | Resource) -> str:
+    def manual_delete_command(self, thing: Node | Resource) -> str:
         return "look at the console"
 
 
 @caught_by("test_look_by_hand_names_every_label_in_one_line")
 class LookByHandNamesNothing(FakeProvider):
-    def look_by_hand(self, labels: Mapping[str, str]) -> str:
+    def manual_list_command(self, labels: Mapping[str, str]) -> str:
         return "look at the console"
 
 

@@ -408,14 +408,14 @@ class BelievesInTheGone(FakeProvider):
 @caught_by("test_a_node_that_the_cloud_took_back_was_interrupted_in_its_words")
 class ForgetsTheCloudsWords(FakeProvider):
     def fate(self, node: Node) -> Fate:
-        return replace(super().fate(node), words="")
+        return replace(super().fate(node), message="")
 
 
 @caught_by("test_a_node_that_ended_without_a_word_has_vanished")
 class TakesVanishedForInterrupted(FakeProvider):
     def fate(self, node: Node) -> Fate:
         fate = super().fate(node)
-        unsaid = fate.kind is FateKind.VANISHED and not fate.words
+        unsaid = fate.kind is FateKind.VANISHED and not fate.message
         return Fate(FateKind.INTERRUPTED, "surely") if unsaid else fate
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec.structs import replace
 
 from spotdeploy.model import Node, Resource
-from spotdeploy.provider import SupportsDial, SupportsEverywhere, SupportsPrepare
+from spotdeploy.provider import SupportsAllLocations, SupportsDial, SupportsPrepare
 from spotdeploy.testing import FakeConfig, FakeProvider
 from tests.testing.teeth import caught_by
 
@@ -50,8 +50,8 @@ class GivesNoProxyCommand(Dialled):
 
 
 @caught_by("test_everywhere_names_the_place_of_a_node_and_none_twice")
-class NamesAPlaceTwice(FakeProvider, SupportsEverywhere):
-    def everywhere(self) -> Sequence[str]:
+class NamesAPlaceTwice(FakeProvider, SupportsAllLocations):
+    def all_locations(self) -> Sequence[str]:
         return (*self.config.locations, self.location)
 
 

@@ -315,7 +315,7 @@ def test_a_machine_ends_with_its_time_to_live(
     assert listed(fake_provider) == {node.id}
     fake_clock.sleep(1)
     assert listed(fake_provider) == set()
-    assert "time to live" in fake_provider.fate(node).words
+    assert "time to live" in fake_provider.fate(node).message
 
 
 def test_boot_may_be_slow(

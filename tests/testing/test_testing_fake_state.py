@@ -115,7 +115,7 @@ def test_faults_can_be_written_in_toml() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("fault", "message"),
     [
         ({"kind": "no-capacty"}, "no-capacty"),
         ({"kind": "blink", "nodse": 2}, "nodse"),
@@ -124,9 +124,9 @@ def test_faults_can_be_written_in_toml() -> None:
     ],
 )
 def test_a_fault_that_is_misspelt_is_an_error_with_its_place(
-    fault: dict[str, object], words: str
+    fault: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(ConfigError, match=words) as error:
+    with pytest.raises(ConfigError, match=message) as error:
         decode({"faults": [fault]}, FakeConfig, "spotdeploy.toml", "provider.fake")
     assert "provider.fake.faults[0]" in error.value.message
 

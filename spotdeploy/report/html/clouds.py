@@ -37,7 +37,7 @@ def _cloud(name: str, story: Story, report: RunReport) -> Cloud:
     lanes = [lane for lane in story.lanes if lane.provider == name]
     return Cloud(
         name=name,
-        asked=story.wanted // len(story.providers),
+        asked=story.desired // len(story.providers),
         nodes=len(lanes),
         passed=sum(lane.passed for lane in lanes),
         interrupted=sum(lane.fate == "interrupted" for lane in lanes),

@@ -28,7 +28,7 @@ FORMS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Exhibit:
+class Attachment:
     """A piece of evidence."""
 
     title: str
@@ -49,7 +49,7 @@ class FailedCheck:
 
     name: str
     nodes: int
-    words: tuple[tuple[str, int], ...]
+    messages: tuple[tuple[str, int], ...]
     """What it said, with how often; the most frequent first."""
 
 
@@ -59,10 +59,10 @@ class Finding:
 
     tone: str
     title: str
-    words: tuple[tuple[str, int], ...]
+    messages: tuple[tuple[str, int], ...]
     lanes: tuple[Lane, ...]
     checks: tuple[FailedCheck, ...]
-    exhibits: tuple[Exhibit, ...]
+    attachments: tuple[Attachment, ...]
     """Of the first node that has any."""
     shown: Lane | None
     """The node whose evidence that is."""
@@ -75,9 +75,11 @@ class Finding:
     @property
     def why(self) -> str:
         """In one line: what happened, and the first failed check's words or the node's."""
-        said = [f"{check.name}: {words}" for check in self.checks for words, _ in check.words[:1]]
-        lines = [line for words, _ in self.words for line in words.splitlines()]
-        first = next(iter((*said, *lines)), "").partition("\n")[0]
+        output = [
+            f"{check.name}: {message}" for check in self.checks for message, _ in check.messages[:1]
+        ]
+        lines = [line for message, _ in self.messages for line in message.splitlines()]
+        first = next(iter((*output, *lines)), "").partition("\n")[0]
         if first.startswith(INTERRUPTED):
             return first
         return f"{self.title}: {first}" if first else self.title
@@ -98,17 +100,17 @@ def findings(story: Story, folder: Path, root: str = "") -> tuple[Finding, ...]:
     for lane in story.failed:
         bad = tuple(answer.name for answer in lane.checks if not answer.ok)
         alike.setdefault((lane.verdict, lane.fate, lane.phase, bad), []).append(lane)
-    shelf = _Shelf(folder, root)
+    shelf = _EvidenceReader(folder, root)
     kinds = sorted(alike.values(), key=len, reverse=True)
     return tuple(_finding(lanes, shelf) for lanes in kinds)
 
 
-def exhibits(lane: Lane, folder: Path, root: str = "") -> tuple[Exhibit, ...]:
+def attachments(lane: Lane, folder: Path, root: str = "") -> tuple[Attachment, ...]:
     """The evidence of one node as links only."""
-    return tuple(_Shelf(folder, root, budget=0).of(lane))
+    return tuple(_EvidenceReader(folder, root, budget=0).of(lane))
 
 
-class _Shelf:
+class _EvidenceReader:
     """Reads evidence into the page while there is room."""
 
     def __init__(self, folder: Path, root: str, budget: int = BUDGET) -> None:
@@ -116,7 +118,7 @@ class _Shelf:
         self._root = root
         self._left = budget
 
-    def of(self, lane: Lane, telling: Sequence[str] = ()) -> Iterable[Exhibit]:
+    def of(self, lane: Lane, telling: Sequence[str] = ()) -> Iterable[Attachment]:
         """The first of the `telling` files that says anything is open."""
         if lane.evidence is None:
             return
@@ -126,11 +128,15 @@ class _Shelf:
         first = next((file for file in telling if file in there), "")
         for item in items:
             tail = self._tail(self._folder / place / item.file) if item.bytes else ""
-            yield Exhibit(
-                item.title, f"{self._root}{quote(f'{place}/{item.file}')}" if item.bytes else "",
-                item.bytes, item.problem, tail, cut=len(tail.encode()) < item.bytes,
+            yield Attachment(
+                item.title,
+                f"{self._root}{quote(f'{place}/{item.file}')}" if item.bytes else "",
+                item.bytes,
+                item.problem,
+                tail,
+                cut=len(tail.encode()) < item.bytes,
                 open=bool(tail) and item.file == first,
-            )  # fmt: skip
+            )
 
     def _tail(self, path: Path) -> str:
         room = min(TAIL, self._left)
@@ -148,15 +154,19 @@ class _Shelf:
         return data.decode("utf-8", "replace")
 
 
-def _finding(lanes: Sequence[Lane], shelf: _Shelf) -> Finding:
+def _finding(lanes: Sequence[Lane], shelf: _EvidenceReader) -> Finding:
     first = lanes[0]
     shown = next((lane for lane in lanes if lane.evidence), None)
     verdict = f"{first.fate} by the cloud" if first.fate == INTERRUPTED else first.verdict
     return Finding(
-        tone(first), f"{verdict} in {first.phase}", _counted(lane.detail for lane in lanes),
-        tuple(lanes), tuple(_failed_checks(lanes)),
-        tuple(shelf.of(shown, _telling(shown))) if shown else (), shown,
-    )  # fmt: skip
+        tone(first),
+        f"{verdict} in {first.phase}",
+        _counted(lane.detail for lane in lanes),
+        tuple(lanes),
+        tuple(_failed_checks(lanes)),
+        tuple(shelf.of(shown, _telling(shown))) if shown else (),
+        shown,
+    )
 
 
 def _telling(lane: Lane) -> tuple[str, ...]:
@@ -167,23 +177,23 @@ def _telling(lane: Lane) -> tuple[str, ...]:
         return ("deployment.log",)
     if lane.phase != "verify":
         return ("console.txt", "journal.txt")
-    said = " ".join(f"{check.detail} {check.name}" for check in lane.checks if not check.ok)
-    journals = [f"journal-{unit}.txt" for unit in _UNIT.findall(said)]
+    output = " ".join(f"{check.detail} {check.name}" for check in lane.checks if not check.ok)
+    journals = [f"journal-{unit}.txt" for unit in _UNIT.findall(output)]
     return (*journals, "units.txt", "failed-units.txt")
 
 
 def _failed_checks(lanes: Sequence[Lane]) -> Iterable[FailedCheck]:
     names = dict.fromkeys(a.name for lane in lanes for a in lane.checks if not a.ok)
     for name in names:
-        said = [a.detail for lane in lanes for a in lane.checks if a.name == name and not a.ok]
-        yield FailedCheck(name, len(said), _counted(said))
+        output = [a.detail for lane in lanes for a in lane.checks if a.name == name and not a.ok]
+        yield FailedCheck(name, len(output), _counted(output))
 
 
-def _counted(words: Iterable[str]) -> tuple[tuple[str, int], ...]:
+def _counted(messages: Iterable[str]) -> tuple[tuple[str, int], ...]:
     """Each once, with how often; moments in them make no difference."""
-    said = [word for word in words if word]
-    counts = Counter(_MOMENT.sub("", word) for word in said).most_common(FORMS)
-    whole = {_MOMENT.sub("", word): word for word in said}
+    output = [word for word in messages if word]
+    counts = Counter(_MOMENT.sub("", word) for word in output).most_common(FORMS)
+    whole = {_MOMENT.sub("", word): word for word in output}
     return tuple((word if count > 1 else whole[word], count) for word, count in counts)
 
 

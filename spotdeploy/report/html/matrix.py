@@ -68,9 +68,12 @@ def _block(story: Story, provider: str) -> Block:
     rows = [_cells(lane, story.checks) for lane in lanes]
     totals = (_total([row[index] for row in rows]) for index in range(len(story.checks)))
     return Block(
-        provider, sum(lane.passed for lane in lanes), len(lanes), tuple(totals),
+        provider,
+        sum(lane.passed for lane in lanes),
+        len(lanes),
+        tuple(totals),
         tuple(_groups(lanes, rows)),
-    )  # fmt: skip
+    )
 
 
 def _groups(lanes: Sequence[Lane], rows: Sequence[tuple[str, ...]]) -> Iterable[Group]:
@@ -88,12 +91,15 @@ def _groups(lanes: Sequence[Lane], rows: Sequence[tuple[str, ...]]) -> Iterable[
 def _cells(lane: Lane, checks: Sequence[str]) -> tuple[str, ...]:
     answers = {answer.name: answer for answer in lane.checks}
     return tuple(
-        UNASKED if (answer := answers.get(name)) is None
-        else OPEN if not answer.settled
-        else GOOD if answer.ok
+        UNASKED
+        if (answer := answers.get(name)) is None
+        else OPEN
+        if not answer.settled
+        else GOOD
+        if answer.ok
         else BAD
         for name in checks
-    )  # fmt: skip
+    )
 
 
 def _total(column: Sequence[str]) -> Total:

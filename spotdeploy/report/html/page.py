@@ -20,7 +20,7 @@ from markupsafe import Markup, escape
 from spotdeploy.duration import spell
 from spotdeploy.report.event_log import EVENTS, JUNIT, REPORT
 from spotdeploy.report.html.clouds import clouds
-from spotdeploy.report.html.findings import exhibits, findings
+from spotdeploy.report.html.findings import attachments, findings
 from spotdeploy.report.html.matrix import matrix
 from spotdeploy.report.html.timeline import picture, thin_picture, tone
 from spotdeploy.report.model import RunReport
@@ -34,13 +34,20 @@ LOG_LIMIT: Final = 500
 LISTED: Final = 40
 """Up to so many nodes, their table is open."""
 _TONES: Final = {
-    "passed": "good", "payload failed": "bad", "infrastructure failed": "infra", "leaked": "bad",
-}  # fmt: skip
+    "passed": "good",
+    "payload failed": "bad",
+    "infrastructure failed": "infra",
+    "leaked": "bad",
+}
 _HEADLINES: Final = {
-    "passed": "Passed", "payload failed": "Payload failed", "leaked": "Leaked",
-    "infrastructure failed": "Infrastructure failed", "stopped by the user": "Stopped",
-    "refused": "Refused", "unfinished": "Never finished",
-}  # fmt: skip
+    "passed": "Passed",
+    "payload failed": "Payload failed",
+    "leaked": "Leaked",
+    "infrastructure failed": "Infrastructure failed",
+    "stopped by the user": "Stopped",
+    "refused": "Refused",
+    "unfinished": "Never finished",
+}
 
 
 def render(story: Story, report: RunReport, folder: Path, target: Path | None = None) -> str:
@@ -48,9 +55,13 @@ def render(story: Story, report: RunReport, folder: Path, target: Path | None = 
     is not the folder itself: its links lead from there."""
     root = _root(folder, target)
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, bytecode_cache=_Compiled(str(COMPILED)),
-    )  # fmt: skip
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        bytecode_cache=_Compiled(str(COMPILED)),
+    )
     found = findings(story, folder, root)
     environment.filters.update(
         span=_span, usd=_usd, moment=_moment, size=_size, breakable=_breakable
@@ -58,16 +69,27 @@ def render(story: Story, report: RunReport, folder: Path, target: Path | None = 
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
     ours = Markup(style)  # noqa: S704  # our own file
     return environment.get_template("report.html.j2").render(
-        story=story, report=report, style=ours, style_hash=_hash(style),
+        story=story,
+        report=report,
+        style=ours,
+        style_hash=_hash(style),
         headline=_HEADLINES.get(story.verdict, story.verdict),
         tone=_TONES.get(story.verdict, "muted"),
-        sentence=_sentence(story), findings=found, told=_told(story), blocks=matrix(story),
+        sentence=_sentence(story),
+        findings=found,
+        explained=_explained(story),
+        blocks=matrix(story),
         clouds=clouds(story, report),
-        picture=picture(story), thin=thin_picture(story), phases=_phases(story.lanes),
-        marks=_marks(story), rows=[_row(lane, story, folder, root) for lane in story.lanes],
+        picture=picture(story),
+        thin=thin_picture(story),
+        phases=_phases(story.lanes),
+        marks=_marks(story),
+        rows=[_row(lane, story, folder, root) for lane in story.lanes],
         trouble="Trouble on the way" if story.verdict == "passed" else "What went wrong",
-        listed=LISTED, log=_log(story), files=_files(folder, root),
-    )  # fmt: skip
+        listed=LISTED,
+        log=_log(story),
+        files=_files(folder, root),
+    )
 
 
 class _Compiled(FileSystemBytecodeCache):
@@ -99,17 +121,17 @@ def _hash(style: str) -> str:
 
 def _sentence(story: Story) -> str:
     """The run's own words, or how many nodes did not pass when those would fill the page."""
-    if len(story.words) <= WORDS and len(story.failed) <= 1:
-        return story.words
+    if len(story.message) <= WORDS and len(story.failed) <= 1:
+        return story.message
     failed = len(story.failed)
     if not failed:
-        return f"{story.words[:WORDS]}…"
+        return f"{story.message[:WORDS]}…"
     return f"{failed} of {len(story.lanes)} nodes did not pass"
 
 
-def _told(story: Story) -> bool:
+def _explained(story: Story) -> bool:
     """True when the sentence at the top already says all that went wrong."""
-    return len(story.failed) == 1 and story.verdict != "passed" and len(story.words) <= WORDS
+    return len(story.failed) == 1 and story.verdict != "passed" and len(story.message) <= WORDS
 
 
 def _phases(lanes: Sequence[Lane]) -> tuple[str, ...]:
@@ -132,9 +154,12 @@ def _row(lane: Lane, story: Story, folder: Path, root: str) -> dict[str, object]
     seconds = (lane.gone or story.end) - lane.start
     usd = None if lane.usd_per_hour is None or not lane.made else seconds * lane.usd_per_hour / HOUR
     return {
-        "lane": lane, "tone": tone(lane), "usd": usd, "seconds": seconds,
-        "exhibits": exhibits(lane, folder, root),
-    }  # fmt: skip
+        "lane": lane,
+        "tone": tone(lane),
+        "usd": usd,
+        "seconds": seconds,
+        "attachments": attachments(lane, folder, root),
+    }
 
 
 def _log(story: Story) -> list[tuple[float, str, str, bool]]:

@@ -28,9 +28,27 @@ FEW: Final = 3
 """Kinds of no more nodes than this keep a lane for each."""
 LABEL: Final = 27
 _STEPS: Final = (
-    0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200,
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+    3600,
+    7200,
+    14400,
+    43200,
     86400,
-)  # fmt: skip
+)
 KNOWN: Final = ("boot", "ship", "deploy", "reboot", "connect", "verify")
 
 
@@ -151,9 +169,16 @@ def _run_row(story: Story, scale: _Scale) -> Row:
     bars = tuple(_bar(step, scale, "step", label=True) for step in story.steps)
     dots = tuple(_dot(mark.at, mark.warning, mark.text, scale) for mark in story.marks)
     return Row(
-        TOP, ROW, "the run", f"{story.command} of {story.deployment}", spell(_round(story.seconds)),
-        "muted", bars, dots, None,
-    )  # fmt: skip
+        TOP,
+        ROW,
+        "the run",
+        f"{story.command} of {story.deployment}",
+        spell(_round(story.seconds)),
+        "muted",
+        bars,
+        dots,
+        None,
+    )
 
 
 def _lane_row(lane: Lane, scale: _Scale, y: float, height: float) -> Row:
@@ -163,10 +188,16 @@ def _lane_row(lane: Lane, scale: _Scale, y: float, height: float) -> Row:
         dots.append(Dot(scale.x(_worked(lane)), kind, lane.detail or lane.verdict))
     rest_from, rest_to = scale.x(_worked(lane)), scale.x(lane.gone or scale.start + scale.seconds)
     return Row(
-        round(y, 1), height, shorten(lane.name), f"{lane.name}, {lane.place}",
-        spell(_round(lane.end - lane.start)), tone(lane), _bars(lane.phases, scale), tuple(dots),
+        round(y, 1),
+        height,
+        shorten(lane.name),
+        f"{lane.name}, {lane.place}",
+        spell(_round(lane.end - lane.start)),
+        tone(lane),
+        _bars(lane.phases, scale),
+        tuple(dots),
         (rest_from, round(rest_to - rest_from, 2)) if rest_to > rest_from else None,
-    )  # fmt: skip
+    )
 
 
 def _shared(lanes: Sequence[Lane], scale: _Scale, y: float) -> Row:
@@ -182,11 +213,17 @@ def _shared(lanes: Sequence[Lane], scale: _Scale, y: float) -> Row:
         dots = [Dot(scale.x(middle), kind, f"{len(lanes)} nodes: {first.verdict}")]
     seconds = statistics.median(lane.end - lane.start for lane in lanes)
     return Row(
-        round(y, 1), ROW, f"{len(lanes)} nodes, {first.provider}",
+        round(y, 1),
+        ROW,
+        f"{len(lanes)} nodes, {first.provider}",
         f"{len(lanes)} nodes of {first.provider}, {first.verdict or 'unfinished'}; medians",
-        f"~{spell(_round(seconds))}", tone(first), _bars(medians, scale), tuple(dots), None,
+        f"~{spell(_round(seconds))}",
+        tone(first),
+        _bars(medians, scale),
+        tuple(dots),
+        None,
         (scale.x(begin), round(scale.x(end) - scale.x(begin), 2)),
-    )  # fmt: skip
+    )
 
 
 def _median_phase(name: str, lanes: Sequence[Lane]) -> Stretch:

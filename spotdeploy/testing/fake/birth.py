@@ -79,9 +79,9 @@ class _Place:
         }
 
 
-def _room(state: CloudState, place: _Place, now: float, wanted: int) -> tuple[int, str | None]:
+def _room(state: CloudState, place: _Place, now: float, asked: int) -> tuple[int, str | None]:
     """How many machines may be made, and why not more."""
-    count, why = wanted, None
+    count, why = asked, None
     for quota in place.hits(faults.Quota):
         here = (m for m in state.machines.values() if m.location == place.offer.location)
         left = quota.limit - sum(m.exists(now) for m in here)

@@ -69,9 +69,13 @@ def kill_this_process() -> None:
 
 
 def _outcome(
-    state: CloudState, script: Script, now: float, name: faults.Call, location: str,
+    state: CloudState,
+    script: Script,
+    now: float,
+    name: faults.Call,
+    location: str,
     effect: Effect[T],
-) -> T | ProviderError:  # fmt: skip
+) -> T | ProviderError:
     if refusal := _refusal(script, name):
         return refusal
     for fault in script.on_call(faults.InterruptionAt, name):

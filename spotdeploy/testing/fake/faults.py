@@ -14,9 +14,17 @@ import msgspec
 from spotdeploy.model import Market
 
 Call = Literal[
-    "any", "account", "offers", "create", "nodes", "destroy", "leftovers", "release", "fate",
+    "any",
+    "account",
+    "offers",
+    "create",
+    "nodes",
+    "destroy",
+    "leftovers",
+    "release",
+    "fate",
     "console",
-]  # fmt: skip
+]
 Ending = Literal["interrupted", "preempted", "stopped", "vanished"]
 """Interrupted: gone, with the cloud's word. Preempted: the same, but left stopped, its disk billed.
 Stopped: by somebody. Vanished: gone without a word."""
@@ -29,9 +37,14 @@ def _kebab(name: str) -> str:
 
 
 class Fault(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True,
-    tag_field="kind", tag=_kebab,
-):  # fmt: skip
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    tag_field="kind",
+    tag=_kebab,
+):
     """The base of all faults."""
 
     at: Annotated[int, msgspec.Meta(ge=1)] = 1
@@ -183,10 +196,28 @@ class StuckResource(Fault, frozen=True):
 
 
 AnyFault = (
-    Throttled | ExpiredCredentials | Outage | SlowCall | LostReply | Crash | InterruptionAt
-    | NoCapacity | Quota | PartialFill | LateCreate | Unlisted | SlowBoot | Unreachable
-    | InterruptionAfter | Blink | SlowGoing | RefuseDestroy | Stuck | OrphanDisk | StuckResource
-)  # fmt: skip
+    Throttled
+    | ExpiredCredentials
+    | Outage
+    | SlowCall
+    | LostReply
+    | Crash
+    | InterruptionAt
+    | NoCapacity
+    | Quota
+    | PartialFill
+    | LateCreate
+    | Unlisted
+    | SlowBoot
+    | Unreachable
+    | InterruptionAfter
+    | Blink
+    | SlowGoing
+    | RefuseDestroy
+    | Stuck
+    | OrphanDisk
+    | StuckResource
+)
 
 F = TypeVar("F", bound=Fault)
 C = TypeVar("C", bound=CallFault)

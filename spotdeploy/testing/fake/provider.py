@@ -79,8 +79,8 @@ class FakeProvider(Provider[FakeConfig], SupportsAccount, SupportsConsole):
             return
         refused = self.cloud.destroy(self.location, [node.id for node in nodes])
         if refused:
-            words = "; ".join(f"{id_}: {why}" for id_, why in refused.items())
-            raise ProviderError(f"cannot destroy {words}", code="OperationNotPermitted")
+            message = "; ".join(f"{id_}: {why}" for id_, why in refused.items())
+            raise ProviderError(f"cannot destroy {message}", code="OperationNotPermitted")
 
     def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
         """As in the contract."""
@@ -95,11 +95,11 @@ class FakeProvider(Provider[FakeConfig], SupportsAccount, SupportsConsole):
         """As in the contract."""
         return self.cloud.fate(self.location, node.id)
 
-    def protection(self) -> str:
+    def auto_shutdown(self) -> str:
         """As in the contract."""
         return "the fake cloud ends it when its time to live is over"
 
-    def by_hand(self, thing: Node | Resource) -> str:
+    def manual_delete_command(self, thing: Node | Resource) -> str:
         """As in the contract."""
         return f"remove {thing.id} from {self.config.state}"
 

@@ -67,10 +67,10 @@ class Asking(LabFixtures):
         assert list(lab.provider.leftovers(lab.scope)) == []
 
     def test_protection_is_a_few_words(self, lab: Lab) -> None:
-        words = lab.provider.protection()
-        assert words.strip() == words
-        assert 0 < len(words) <= 120
-        assert words.isprintable()
+        message = lab.provider.auto_shutdown()
+        assert message.strip() == message
+        assert 0 < len(message) <= 120
+        assert message.isprintable()
 
     def test_by_hand_names_the_thing_in_one_line(self, lab: Lab) -> None:
         name, location = lab.provider.name, lab.offer.location
@@ -78,13 +78,13 @@ class Asking(LabFixtures):
             Node("some-id", "some-name", name, location, NodeState.RUNNING),
             Resource("disk", "some-id", name, location),
         ):
-            assert "some-id" in lab.provider.by_hand(thing)
-            assert lab.provider.by_hand(thing).isprintable()
+            assert "some-id" in lab.provider.manual_delete_command(thing)
+            assert lab.provider.manual_delete_command(thing).isprintable()
 
     def test_look_by_hand_names_every_label_in_one_line(self, lab: Lab) -> None:
-        words = lab.provider.look_by_hand(lab.scope)
-        assert words.isprintable()
-        assert all(value in words for value in lab.scope.values()), words
+        message = lab.provider.manual_list_command(lab.scope)
+        assert message.isprintable()
+        assert all(value in message for value in lab.scope.values()), message
 
 
 def _priced(offers: list[Offer]) -> dict[Offer, float]:

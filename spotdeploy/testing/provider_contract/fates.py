@@ -40,7 +40,7 @@ class Fates(LabFixtures):
         (node,) = _running(lab)
         need(lab.powers.interrupt, "Powers.interrupt")(node)
         assert _fate(lab, node).kind is FateKind.INTERRUPTED
-        assert lab.provider.fate(node).words
+        assert lab.provider.fate(node).message
 
     def test_a_stopped_node_is_stopped(self, lab: Lab) -> None:
         (node,) = _running(lab)

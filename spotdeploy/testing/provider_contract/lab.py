@@ -153,8 +153,8 @@ class Lab:
 
     def until_listed(self, nodes: Iterable[Node]) -> None:
         """Wait until all of these are listed."""
-        wanted = ids(nodes)
-        self.until(lambda: wanted <= self.listed().keys(), self.facts.listed_within, "be listed")
+        desired = ids(nodes)
+        self.until(lambda: desired <= self.listed().keys(), self.facts.listed_within, "be listed")
 
     def until_gone(self, nodes: Iterable[Node]) -> None:
         """Wait until none of these is listed."""
@@ -294,6 +294,16 @@ class LabFixtures:
 
 
 CLOUD_LIBRARIES = (
-    "libcloud", "boto3", "botocore", "google.auth", "google.cloud", "googleapiclient", "azure",
-    "msal", "asyncssh", "requests", "httpx", "aiohttp",
-)  # fmt: skip
+    "libcloud",
+    "boto3",
+    "botocore",
+    "google.auth",
+    "google.cloud",
+    "googleapiclient",
+    "azure",
+    "msal",
+    "asyncssh",
+    "requests",
+    "httpx",
+    "aiohttp",
+)

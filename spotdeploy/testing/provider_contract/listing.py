@@ -22,8 +22,10 @@ class Listing(LabFixtures):
         for node in created:
             seen = lab.listed()[node.id]
             assert (seen.name, seen.provider, seen.location) == (
-                node.name, node.provider, node.location,
-            )  # fmt: skip
+                node.name,
+                node.provider,
+                node.location,
+            )
 
     def test_nodes_asks_the_cloud_and_not_its_own_memory(
         self, lab: Lab, make_provider: Callable[[], Provider[Any]]

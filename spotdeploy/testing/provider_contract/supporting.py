@@ -11,9 +11,9 @@ from spotdeploy.model import Node, NodeState
 from spotdeploy.provider import (
     Provider,
     SupportsAccount,
+    SupportsAllLocations,
     SupportsConsole,
     SupportsDial,
-    SupportsEverywhere,
     SupportsPrepare,
 )
 from spotdeploy.testing.provider_contract.lab import Lab, LabFixtures
@@ -60,9 +60,9 @@ class Supporting(LabFixtures):
     def test_the_proxy_command_is_a_list_of_words(self, lab: Lab) -> None:
         provider = _supports(lab, SupportsDial)  # type: ignore[type-abstract]  # as above
         (node,) = lab.create()
-        words = provider.proxy_command(node, 22)
-        assert words
-        assert all(isinstance(word, str) and word for word in words)
+        command = provider.proxy_command(node, 22)
+        assert command
+        assert all(isinstance(word, str) and word for word in command)
 
     def test_the_account_has_an_id_that_stays(
         self, lab: Lab, make_provider: Callable[[], Provider[Any]]
@@ -74,9 +74,9 @@ class Supporting(LabFixtures):
         assert other.account() == account
 
     def test_everywhere_names_the_place_of_a_node_and_none_twice(self, lab: Lab) -> None:
-        provider = _supports(lab, SupportsEverywhere)  # type: ignore[type-abstract]  # as above
+        provider = _supports(lab, SupportsAllLocations)  # type: ignore[type-abstract]  # as above
         (node,) = lab.create()
-        places = list(provider.everywhere())
+        places = list(provider.all_locations())
         assert node.location in places
         assert len(set(places)) == len(places)
 

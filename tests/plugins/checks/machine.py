@@ -64,7 +64,7 @@ class RealNode:
         assert done.exit_code == 0, done
         return done.stdout
 
-    async def by_hand(self, *arguments: str, given: str = "") -> None:
+    async def manual_delete_command(self, *arguments: str, given: str = "") -> None:
         """Log in with OpenSSH and the bare key, as a person would."""
         proxy = " ".join(self.engine.proxy_command(self.node.id, 22))
         options = [*FOR_ANYONE, f"ProxyCommand={proxy}", "LogLevel=ERROR"]

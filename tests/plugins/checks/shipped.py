@@ -23,9 +23,9 @@ WHEN = "2026-11-24T04:20:23+0000"
 NOW = "2026-11-24T04:30:00+0000"
 
 
-def line(said: str, when: str = WHEN, program: str = "sshd[86]") -> str:
+def line(output: str, when: str = WHEN, program: str = "sshd[86]") -> str:
     """One line of the journal, as `journalctl --output=short-iso --utc` prints it."""
-    return f"{when} node-1 {program}: {said}\n"
+    return f"{when} node-1 {program}: {output}\n"
 
 
 def login(address: str, port: str, user: str = "spotdeploy", when: str = WHEN) -> str:
@@ -41,8 +41,8 @@ def end(when: str, program: str = "sshd[86]") -> str:
 
 def session(kind: str, address: str, port: str, user: str = "spotdeploy", number: int = 0) -> str:
     """What sshd says when something is run in a login."""
-    said = f"Starting session: {kind} for {user} from {address} port {port} id {number}"
-    return line(said, program="sshd[92]")
+    output = f"Starting session: {kind} for {user} from {address} port {port} id {number}"
+    return line(output, program="sshd[92]")
 
 
 @dataclass

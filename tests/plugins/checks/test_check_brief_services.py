@@ -26,9 +26,9 @@ class ClosesBoth(LetsIn):
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
     ) -> object:
         async def forward(_: asyncssh.SSHReader[bytes], writer: asyncssh.SSHWriter[bytes]) -> None:
-            heard, said = await asyncio.open_connection(dest_host, dest_port)
-            writer.write(await heard.read())
-            said.close()
+            received, output = await asyncio.open_connection(dest_host, dest_port)
+            writer.write(await received.read())
+            output.close()
             writer.close()
 
         return forward
@@ -54,9 +54,9 @@ async def late() -> AsyncIterator[NodeConnection]:
 
 
 async def ask(
-    connection: NodeConnection, check: type[Check[object]], *said: bytes, **keys: object
+    connection: NodeConnection, check: type[Check[object]], *output: bytes, **keys: object
 ) -> CheckResult:
-    async with serving(greets(*said, close=True)) as port:
+    async with serving(greets(*output, close=True)) as port:
         return await configured(check, port=port, **keys).run(NODE, connection)
 
 

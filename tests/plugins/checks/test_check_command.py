@@ -82,7 +82,7 @@ def test_the_title_is_the_command_in_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "words"),
+    ("keys", "message"),
     [
         ({"command": ""}, "checks[0]: command: is empty"),
         ({"command": []}, "command: is empty"),
@@ -94,5 +94,5 @@ def test_the_title_is_the_command_in_one_line() -> None:
         ({"command": "a", "timeout": "soon"}, "checks[0].timeout: 'soon' is not a duration"),
     ],
 )
-def test_a_mistake_in_the_table_is_named(keys: dict[str, object], words: str) -> None:
-    assert words in refusal(CommandCheck, **keys)
+def test_a_mistake_in_the_table_is_named(keys: dict[str, object], message: str) -> None:
+    assert message in refusal(CommandCheck, **keys)

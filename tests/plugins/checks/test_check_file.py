@@ -43,12 +43,12 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-async def look(path: Path | str, **keys: object) -> CheckResult:
+async def diagnostic(path: Path | str, **keys: object) -> CheckResult:
     return await ask(FileCheck, Here(), path=str(path), **keys)
 
 
 async def test_everything_that_can_be_asked_of_a_file_can_be_right(file: Path) -> None:
-    result = await look(
+    result = await diagnostic(
         file, mode="0640", owner="root", group="0", min_size=19, max_size=19,
         sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
         contains="= 42", matches=r"^end$",
@@ -58,12 +58,12 @@ async def test_everything_that_can_be_asked_of_a_file_can_be_right(file: Path) -
 
 async def test_everything_that_is_wrong_is_named_at_once(file: Path) -> None:
     os.chown(file, 4321, 4321)
-    result = await look(
+    result = await diagnostic(
         file, mode="600", owner="nobody", group="root", min_size=100, max_size=200,
         sha256="0" * 64, contains="43",
     )  # fmt: skip
     assert (result.ok, result.final) == (False, False)
-    for words in (
+    for message in (
         "its mode is 0640, not 0600",
         "its owner is UNKNOWN, not nobody",
         "its group is UNKNOWN, not root",
@@ -71,28 +71,28 @@ async def test_everything_that_is_wrong_is_named_at_once(file: Path) -> None:
         f"its sha256 is {hashlib.sha256(file.read_bytes()).hexdigest()}, not 000",
         "'43' is not in its first",
     ):
-        assert words in result.detail
+        assert message in result.detail
 
 
 async def test_a_file_can_be_too_large(file: Path) -> None:
-    assert "more than 3" in (await look(file, max_size=3)).detail
-    assert "more than 0" in (await look(file, max_size=0)).detail
+    assert "more than 3" in (await diagnostic(file, max_size=3)).detail
+    assert "more than 0" in (await diagnostic(file, max_size=0)).detail
 
 
 async def test_special_bits_are_part_of_the_mode(file: Path) -> None:
     file.chmod(0o4755)
-    assert "its mode is 4755, not 0755" in (await look(file, mode="755")).detail
-    assert (await look(file, mode="4755")).ok
+    assert "its mode is 4755, not 0755" in (await diagnostic(file, mode="755")).detail
+    assert (await diagnostic(file, mode="4755")).ok
 
 
 async def test_a_missing_file_fails_and_passes_where_it_should_be_absent(tmp_path: Path) -> None:
     missing = tmp_path / "nothing"
-    assert (await look(missing)).detail == "it is not there"
-    assert (await look(missing, absent=True)).ok
+    assert (await diagnostic(missing)).detail == "it is not there"
+    assert (await diagnostic(missing, absent=True)).ok
 
 
 async def test_a_present_file_fails_where_it_should_be_absent(file: Path) -> None:
-    result = await look(file, absent=True)
+    result = await diagnostic(file, absent=True)
     assert not result.ok
     assert result.detail == "it is there: 19 bytes, owned by root"
 
@@ -103,27 +103,27 @@ async def test_a_link_is_followed_and_one_that_leads_nowhere_is_named(
     link, broken = tmp_path / "link", tmp_path / "broken"
     link.symlink_to(file)
     broken.symlink_to("nowhere")
-    assert (await look(link, contains="42")).ok
-    assert (await look(broken)).detail == "it is a link that leads nowhere"
+    assert (await diagnostic(link, contains="42")).ok
+    assert (await diagnostic(broken)).detail == "it is a link that leads nowhere"
 
 
 async def test_a_pipe_is_never_read(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    assert (await look(pipe)).ok
-    result = await look(pipe, contains="x", sha256="0" * 64)
+    assert (await diagnostic(pipe)).ok
+    result = await diagnostic(pipe, contains="x", sha256="0" * 64)
     assert result.detail == "it is not a plain file"
 
 
 async def test_a_folder_has_mode_and_owner_too(tmp_path: Path) -> None:
     tmp_path.chmod(0o750)
-    assert (await look(tmp_path, mode="0750", owner="root")).ok
+    assert (await diagnostic(tmp_path, mode="0750", owner="root")).ok
 
 
 async def test_a_large_file_is_read_no_further_than_the_limit(tmp_path: Path) -> None:
     file = tmp_path / "large"
     file.write_bytes(b"x" * READ_LIMIT + b"needle")
-    result = await look(file, contains="needle")
+    result = await diagnostic(file, contains="needle")
     assert result.detail == f"'needle' is not in its first {READ_LIMIT} bytes"
 
 
@@ -142,7 +142,7 @@ def test_no_answer_breaks_the_parser(answer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "words"),
+    ("keys", "message"),
     [
         ({"path": "etc/x"}, "checks[0]: path: 'etc/x' is not an absolute path"),
         ({"path": "/x", "mode": "rw"}, "mode: 'rw' is not permission bits such as \"0644\""),
@@ -155,8 +155,8 @@ def test_no_answer_breaks_the_parser(answer: str) -> None:
         ({"path": "/x", "absent": True, "max_size": 0}, "absent: nothing else can be asked"),
     ],
 )
-def test_a_mistake_in_the_table_is_named(keys: dict[str, object], words: str) -> None:
-    assert words in refusal(FileCheck, **keys)
+def test_a_mistake_in_the_table_is_named(keys: dict[str, object], message: str) -> None:
+    assert message in refusal(FileCheck, **keys)
 
 
 def test_titles_tell_absence_apart() -> None:

@@ -76,11 +76,11 @@ def check(folder: Path, **keys: object) -> GossCheck:
     return GossCheck(decode(table, GossCheck.Settings, "spotdeploy.toml", "checks[0]"), folder)
 
 
-async def asked(folder: Path, said: str, code: int = 0, **keys: object) -> CheckResult:
+async def asked(folder: Path, output: str, code: int = 0, **keys: object) -> CheckResult:
     """What the check says when goss, uploaded to this computer's own root, gives this answer."""
     uploaded = folder / "node/opt/uploaded_files"
     uploaded.mkdir(parents=True, exist_ok=True)
-    (folder / "answer").write_text(said)
+    (folder / "answer").write_text(output)
     (uploaded / "goss").write_text(STAND_IN.format(folder=folder, code=code))
     (uploaded / "goss").chmod(0o755)
     return await check(folder, **keys).run(NODE, Here(root=folder / "node"))
@@ -116,18 +116,18 @@ async def test_goss_is_given_the_file_and_the_variables_and_nothing_is_written(
 
 
 @pytest.mark.parametrize(
-    ("row", "words"),
+    ("row", "message"),
     [
         (row_03, "File: /etc/passwd: exists: doesn't match, expect: [true] found: [false]"),
         (row_04, "Service: sshd: running: Expected false to equal true"),
     ],
 )
 async def test_a_failed_test_is_named_with_what_was_found(
-    tmp_path: Path, row: Any, words: str
+    tmp_path: Path, row: Any, message: str
 ) -> None:
     result = await asked(tmp_path, answer(row(0), row(1), row(2)), code=1)
     assert (result.ok, result.final) == (False, False)
-    assert result.detail == f"1 of 2 tests failed: {words}"
+    assert result.detail == f"1 of 2 tests failed: {message}"
 
 
 async def test_a_release_that_calls_no_test_successful_is_understood(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ async def test_many_failures_are_cut_short_and_harmless(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "code", "words"),
+    ("output", "code", "message"),
     [
         (answer(), 0, "no test ran: 0 were skipped"),
         (answer(row_04(2)), 0, "no test ran: 1 were skipped"),
@@ -163,10 +163,10 @@ async def test_many_failures_are_cut_short_and_harmless(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 async def test_only_tests_that_ran_and_succeeded_are_success(
-    tmp_path: Path, said: str, code: int, words: str
+    tmp_path: Path, output: str, code: int, message: str
 ) -> None:
-    result = await asked(tmp_path, said, code)
-    assert (result.ok, result.final, result.detail) == (False, False, words)
+    result = await asked(tmp_path, output, code)
+    assert (result.ok, result.final, result.detail) == (False, False, message)
 
 
 async def test_a_goss_file_that_goss_cannot_use_is_a_final_failure(tmp_path: Path) -> None:
@@ -211,10 +211,10 @@ def test_a_missing_file_and_a_goss_that_is_not_executable_are_refused_at_plan(
 
     assert check(tmp_path).objection(shipped(0o755)) == ""
     assert check(tmp_path).objection(Manifest(())) == ""
-    words = check(tmp_path).objection(shipped(0o644))
-    assert words == "/opt/uploaded_files/goss would be shipped with mode 0644: make it executable"
-    words = check(tmp_path, file="gone.yaml").objection(Manifest(()))
-    assert words == f"file: gone.yaml does not exist in {tmp_path}"
+    message = check(tmp_path).objection(shipped(0o644))
+    assert message == "/opt/uploaded_files/goss would be shipped with mode 0644: make it executable"
+    message = check(tmp_path, file="gone.yaml").objection(Manifest(()))
+    assert message == f"file: gone.yaml does not exist in {tmp_path}"
 
 
 async def test_a_file_that_cannot_be_read_is_a_final_failure(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_the_title_is_the_file() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "words"),
+    ("keys", "message"),
     [
         ({}, "file"),
         ({"file": " "}, "file: is empty"),
@@ -260,5 +260,5 @@ def test_the_title_is_the_file() -> None:
         ({"file": "a", "timeout": "soon"}, "checks[0].timeout: 'soon' is not a duration"),
     ],
 )
-def test_a_mistake_in_the_table_is_named(keys: dict[str, object], words: str) -> None:
-    assert words in refusal(GossCheck, **keys)
+def test_a_mistake_in_the_table_is_named(keys: dict[str, object], message: str) -> None:
+    assert message in refusal(GossCheck, **keys)

@@ -60,19 +60,19 @@ async def test_the_right_status_passes_from_both_sides(side: str) -> None:
 
 
 async def test_the_request_asks_for_the_path_with_the_headers_and_for_an_end() -> None:
-    heard: list[bytes] = []
+    received: list[bytes] = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        received.append(await reader.readuntil(b"\r\n\r\n"))
         writer.write(answer(b""))
         writer.close()
 
     await get(talk, path="/a?b=%20c", headers={"host": "example.org", "X-One": "1"})
-    assert heard[0].startswith(b"GET /a?b=%20c HTTP/1.1\r\n")
-    assert b"\r\nhost: example.org\r\n" in heard[0]
-    assert b"\r\nX-One: 1\r\n" in heard[0]
-    assert b"\r\nConnection: close\r\n" in heard[0]
-    assert heard[0].lower().count(b"host:") == 1
+    assert received[0].startswith(b"GET /a?b=%20c HTTP/1.1\r\n")
+    assert b"\r\nhost: example.org\r\n" in received[0]
+    assert b"\r\nX-One: 1\r\n" in received[0]
+    assert b"\r\nConnection: close\r\n" in received[0]
+    assert received[0].lower().count(b"host:") == 1
 
 
 async def test_another_status_fails_with_its_reason_and_the_body() -> None:
@@ -117,7 +117,7 @@ async def test_a_server_that_never_answers_fails_in_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "words"),
+    ("raw", "message"),
     [
         (b"", "it closed the connection without a word"),
         (b"SSH-2.0-OpenSSH\r\n", "it does not speak HTTP: 'SSH-2.0-OpenSSH'"),
@@ -127,10 +127,10 @@ async def test_a_server_that_never_answers_fails_in_time() -> None:
         (b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 200 + b"\r\n", "it does not speak HTTP"),
     ],
 )
-async def test_what_is_no_whole_answer_fails(raw: bytes, words: str) -> None:
+async def test_what_is_no_whole_answer_fails(raw: bytes, message: str) -> None:
     result = await get(says(raw))
     assert not result.ok
-    assert words in result.detail
+    assert message in result.detail
 
 
 async def test_a_body_without_end_is_read_no_further_than_the_limit() -> None:
@@ -169,7 +169,7 @@ def test_a_body_that_is_no_json_is_a_difference(body: str) -> None:
     assert differences(body, {"a": 1}).startswith("the body is not JSON")
 
 
-def told(raw: bytes) -> str:
+def reported(raw: bytes) -> str:
     """What is said of an answer."""
     try:
         return f"status {parse(raw).status}"
@@ -181,7 +181,7 @@ def told(raw: bytes) -> str:
 def test_no_bytes_break_the_parser(tail: bytes) -> None:
     for raw in (tail, b"HTTP/1.1 200 OK\r\n" + tail, chunked(b"ab")[:45] + tail):
         assert complete(raw) in (True, False)
-        assert told(raw).isprintable()
+        assert reported(raw).isprintable()
 
 
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=5))
@@ -205,7 +205,7 @@ def test_titles_tell_port_path_and_side() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "words"),
+    ("keys", "message"),
     [
         ({"path": "health"}, "checks[0]: path: 'health' should begin with /"),
         ({"path": "/a b"}, "path: '/a b' should begin with / and have no spaces"),
@@ -218,5 +218,5 @@ def test_titles_tell_port_path_and_side() -> None:
         ({"jsn": {}}, "checks[0].jsn: unknown key"),
     ],
 )
-def test_a_mistake_in_the_table_is_named(keys: dict[str, object], words: str) -> None:
-    assert words in refusal(HttpCheck, port=80, **keys)
+def test_a_mistake_in_the_table_is_named(keys: dict[str, object], message: str) -> None:
+    assert message in refusal(HttpCheck, port=80, **keys)

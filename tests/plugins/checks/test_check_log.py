@@ -41,31 +41,31 @@ def log(tmp_path: Path) -> Path:
     return file
 
 
-async def look(path: Path, **keys: object) -> CheckResult:
+async def diagnostic(path: Path, **keys: object) -> CheckResult:
     return await ask(LogCheck, Here(), path=str(path), **keys)
 
 
 async def test_a_line_that_matches_passes_and_is_shown(log: Path) -> None:
-    result = await look(log, pattern=r"listening on :\d+$")
+    result = await diagnostic(log, pattern=r"listening on :\d+$")
     assert (result.ok, result.detail) == (True, "12:01 \ufffdlistening on :80")
 
 
 async def test_a_log_without_such_a_line_fails_with_its_end(log: Path) -> None:
-    result = await look(log, pattern="^ready")
+    result = await diagnostic(log, pattern="^ready")
     assert (result.ok, result.final) == (False, False)
     assert result.detail.startswith("no line matches '^ready'; its end: 12:00 starting")
     assert result.detail.endswith("12:02 error 7")
 
 
 async def test_a_forbidden_line_fails_for_good_and_is_shown_harmlessly(log: Path) -> None:
-    result = await look(log, pattern="listening", forbid=r"error \d")
+    result = await diagnostic(log, pattern="listening", forbid=r"error \d")
     assert (result.ok, result.final) == (False, True)
     assert result.detail == "it says: 12:02 error 7"
 
 
 async def test_a_log_without_forbidden_lines_passes(log: Path) -> None:
-    assert (await look(log, forbid="panic")).ok
-    assert (await look(log, pattern="starting", forbid="panic")).ok
+    assert (await diagnostic(log, forbid="panic")).ok
+    assert (await diagnostic(log, pattern="starting", forbid="panic")).ok
 
 
 async def test_a_log_of_any_size_is_searched_whole(tmp_path: Path) -> None:
@@ -74,13 +74,13 @@ async def test_a_log_of_any_size_is_searched_whole(tmp_path: Path) -> None:
         out.write(b"first words\n")
         for _ in range(40):
             out.write(b"noise noise noise\n" * 50_000)
-    assert (await look(file, pattern="^first words$", forbid="panic")).ok
+    assert (await diagnostic(file, pattern="^first words$", forbid="panic")).ok
 
 
 async def test_many_lines_that_match_are_shown_by_a_few(tmp_path: Path) -> None:
     file = tmp_path / "noisy.log"
     file.write_text("error\n" * 10_000)
-    result = await look(file, forbid="error")
+    result = await diagnostic(file, forbid="error")
     assert result.detail == "it says: error\nerror\nerror"
 
 
@@ -89,19 +89,19 @@ async def test_a_missing_log_fails_even_when_lines_are_only_forbidden(
     tmp_path: Path, keys: dict[str, object]
 ) -> None:
     missing = tmp_path / "none.log"
-    result = await look(missing, **keys)
+    result = await diagnostic(missing, **keys)
     assert (result.ok, result.final) == (False, False)
     assert result.detail == f"it cannot be searched: there is no file {missing}"
 
 
 async def test_an_expression_that_only_python_knows_is_said_to_be_unusable(log: Path) -> None:
-    result = await look(log, pattern=r"caf\u00e9")
+    result = await diagnostic(log, pattern=r"caf\u00e9")
     assert not result.ok
     assert "cannot be searched" in result.detail
 
 
 async def test_an_expression_that_begins_with_a_dash_is_no_option(log: Path) -> None:
-    assert "no line matches '-v'" in (await look(log, pattern="-v")).detail
+    assert "no line matches '-v'" in (await diagnostic(log, pattern="-v")).detail
 
 
 def programs(folder: Path, **scripts: str) -> Here:
@@ -150,7 +150,7 @@ def test_names_and_expressions_are_given_as_arguments_and_never_as_shell_text() 
 
 
 @pytest.mark.parametrize(
-    ("keys", "words"),
+    ("keys", "message"),
     [
         ({"pattern": "x"}, "checks[0]: path: give either path or unit"),
         ({"path": "/a", "unit": "b.service", "pattern": "x"}, "path: give either path or unit"),
@@ -162,5 +162,5 @@ def test_names_and_expressions_are_given_as_arguments_and_never_as_shell_text() 
         ({"path": "/a", "pattern": "a\nb"}, "pattern: a log is searched line by line"),
     ],
 )
-def test_a_mistake_in_the_table_is_named(keys: dict[str, object], words: str) -> None:
-    assert words in refusal(LogCheck, **keys)
+def test_a_mistake_in_the_table_is_named(keys: dict[str, object], message: str) -> None:
+    assert message in refusal(LogCheck, **keys)

@@ -177,7 +177,7 @@ async def test_a_folder_that_became_a_link_to_the_same_files_is_named(
     node: ShippedNode, swap: Callable[[ShippedNode], None]
 ) -> None:
     swap(node)
-    assert any(words.endswith(" is a link now") for words in await drifted(node))
+    assert any(message.endswith(" is a link now") for message in await drifted(node))
 
 
 async def test_what_can_not_be_read_to_an_end_is_named_and_not_read(node: ShippedNode) -> None:
@@ -302,9 +302,9 @@ async def test_a_node_without_a_manifest_was_never_shipped_to(
 def test_the_digests_of_node_tree_and_label_tell_what_happened(
     there: str, tree: str, label: str, begins: str
 ) -> None:
-    words = version(there, tree, label)
-    assert bool(words) == bool(begins)
-    assert words.startswith(begins)
+    message = version(there, tree, label)
+    assert bool(message) == bool(begins)
+    assert message.startswith(begins)
 
 
 @pytest.mark.parametrize(

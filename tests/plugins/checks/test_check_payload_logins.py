@@ -125,8 +125,8 @@ async def test_one_old_login_settles_it_whatever_else_is_new(node: ShippedNode) 
 
 
 async def test_newer_sshd_is_read_too(node: ShippedNode) -> None:
-    said = login(*STRANGER).replace("sshd[86]", "sshd-session[86]").replace("+0000", "+00:00")
-    node.journal(said)
+    output = login(*STRANGER).replace("sshd[86]", "sshd-session[86]").replace("+0000", "+00:00")
+    node.journal(output)
     assert "by hand" in await touched(node)
 
 
@@ -141,7 +141,7 @@ async def test_a_login_on_the_console_is_by_hand(node: ShippedNode) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "output",
     [
         "Accepted key ED25519 SHA256:oRJj found at /home/spotdeploy/.ssh/authorized_keys:1",
         "Postponed publickey for joe from 192.0.2.7 port 40000 ssh2 [preauth]",
@@ -157,8 +157,8 @@ async def test_a_login_on_the_console_is_by_hand(node: ShippedNode) -> None:
         "pam_unix(login:session): session closed for user root",
     ],
 )  # fmt: skip
-async def test_what_is_no_login_is_not_taken_for_one(node: ShippedNode, said: str) -> None:
-    node.journal(line(said))
+async def test_what_is_no_login_is_not_taken_for_one(node: ShippedNode, output: str) -> None:
+    node.journal(line(output))
     assert (await node.check()).ok
 
 
@@ -234,16 +234,16 @@ async def test_what_the_image_lived_through_before_the_first_boot_is_left_out(
 
 async def test_thousands_of_commands_of_ours_give_a_short_answer(node: ShippedNode) -> None:
     node.journal(*(session("command", *OWN, number=number) for number in range(20_000)))
-    answer = await node.here.run(logins.look())
+    answer = await node.here.run(logins.inspect_command())
     assert len(answer.stdout) < 1000
     assert (await node.check()).ok
 
 
 async def test_a_crowd_is_named_up_to_a_number(node: ShippedNode) -> None:
     node.journal(*(login("192.0.2.7", str(port)) for port in range(2000, 2000 + 5_000)))
-    words = await touched(node)
-    assert words.endswith(f"and {5_000 - logins.NAMED} more")
-    assert len(words) < 5000
+    message = await touched(node)
+    assert message.endswith(f"and {5_000 - logins.NAMED} more")
+    assert len(message) < 5000
 
 
 async def test_a_list_of_our_connections_without_its_last_newline_is_read(
@@ -257,9 +257,9 @@ async def test_hostile_text_in_the_log_is_shown_harmlessly(node: ShippedNode) ->
     (node.root / "journal").write_bytes(
         (login(*OWN) + login(*STRANGER, user="\x1b[2Jjoe")).encode() + b"\xff\xfe\n"
     )
-    words = await touched(node)
-    assert "\x1b" not in words
-    assert words.startswith("joe logged in")
+    message = await touched(node)
+    assert "\x1b" not in message
+    assert message.startswith("joe logged in")
 
 
 @given(st.text(max_size=300))
@@ -268,13 +268,13 @@ def test_no_answer_breaks_the_reader(text: str) -> None:
         traces = logins.read(answer)
         strangers = logins.strangers(traces)
         assert not any(
-            c < " " for words in logins.in_words(traces, strangers) for c in words if c != "\t"
+            c < " " for message in logins.in_words(traces, strangers) for c in message if c != "\t"
         )
         logins.unseen(traces)
 
 
 def test_the_command_only_reads() -> None:
-    script = logins.look()[-1]
+    script = logins.inspect_command()[-1]
     assert not any(word in script.split() for word in ("rm", "mv", "tee", "touch", ">", ">>"))
 
 

@@ -22,7 +22,7 @@ async def relayed(connection: Connection, folder: Path) -> AsyncIterator[Relay]:
         yield relay
 
 
-async def told(folder: Path, question: bytes) -> Answered:
+async def reported(folder: Path, question: bytes) -> Answered:
     """What one client is answered."""
     reader, writer = await asyncio.open_unix_connection(folder / "relay")
     try:
@@ -44,7 +44,7 @@ async def test_commands_of_many_clients_at_once_get_each_their_own_answer(tmp_pa
     )
     async with relayed(node, tmp_path):
         lines = ["x" * count for count in range(1, 50)]
-        answers = await asyncio.gather(*(told(tmp_path, asking(line)) for line in lines))
+        answers = await asyncio.gather(*(reported(tmp_path, asking(line)) for line in lines))
     assert answers == [Answered(len(line), line, "err") for line in lines]
     assert ["sh", "-c", "x"] in node.asked
 
@@ -55,14 +55,14 @@ async def test_commands_of_many_clients_at_once_get_each_their_own_answer(tmp_pa
 async def test_what_is_no_command_is_not_run(tmp_path: Path, question: bytes) -> None:
     node = ScriptedConnection()
     async with relayed(node, tmp_path):
-        answer = await told(tmp_path, question)
+        answer = await reported(tmp_path, question)
     assert "not a command" in answer.trouble
     assert node.asked == []
 
 
 async def test_a_lost_node_is_remembered_and_told(tmp_path: Path) -> None:
     async with relayed(ScriptedConnection(reachable=False), tmp_path) as relay:
-        answer = await told(tmp_path, asking("true"))
+        answer = await reported(tmp_path, asking("true"))
     assert "the connection was lost" in answer.trouble
     assert relay.broken.is_set()
     assert relay.error is not None
@@ -75,7 +75,7 @@ async def test_a_client_that_goes_away_harms_nobody(tmp_path: Path) -> None:
         writer.write(asking("true"))
         writer.write_eof()
         writer.transport.abort()
-        assert (await told(tmp_path, asking("true"))).exit_code == 0
+        assert (await reported(tmp_path, asking("true"))).exit_code == 0
 
 
 async def test_a_command_still_under_way_at_the_end_is_given_up(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ async def test_a_command_still_under_way_at_the_end_is_given_up(tmp_path: Path) 
             raise AssertionError
 
     async with relayed(Endless(), tmp_path):
-        client = asyncio.create_task(told(tmp_path, asking("sleep 600")))
+        client = asyncio.create_task(reported(tmp_path, asking("sleep 600")))
         await Endless.begun.wait()
     assert Endless.given_up
     with pytest.raises(msgspec.DecodeError):

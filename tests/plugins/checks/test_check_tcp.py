@@ -78,7 +78,7 @@ def test_titles_tell_the_sides_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "words"),
+    ("keys", "message"),
     [
         ({"port": 0}, "checks[0].port: should be at least 1"),
         ({"port": 65536}, "checks[0].port: should be at most 65535"),
@@ -87,5 +87,5 @@ def test_titles_tell_the_sides_apart() -> None:
         ({}, "checks[0].port: missing"),
     ],
 )
-def test_a_mistake_in_the_table_is_named(keys: dict[str, object], words: str) -> None:
-    assert words in refusal(TcpCheck, **keys)
+def test_a_mistake_in_the_table_is_named(keys: dict[str, object], message: str) -> None:
+    assert message in refusal(TcpCheck, **keys)

@@ -266,16 +266,16 @@ def _alive(pid: str) -> bool:
 def test_a_missing_file_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     (tmp_path / "test_node.py").write_text(READY)
     assert check(tmp_path, "test_node.py::test_ready").objection(Manifest(())) == ""
-    words = check(tmp_path, "test_node.py", "tests/test_x.py::test_y").objection(Manifest(()))
-    assert words == f"files: tests/test_x.py does not exist in {tmp_path}"
+    message = check(tmp_path, "test_node.py", "tests/test_x.py::test_y").objection(Manifest(()))
+    assert message == f"files: tests/test_x.py does not exist in {tmp_path}"
 
 
 def test_a_missing_testinfra_is_refused_with_the_line_that_installs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(testinfra, "DISTRIBUTION", "surely-not-installed")
-    words = check(tmp_path, "test_node.py").objection(Manifest(()))
-    assert words.endswith("is not installed: pip install 'spotdeploy[testinfra]'")
+    message = check(tmp_path, "test_node.py").objection(Manifest(()))
+    assert message.endswith("is not installed: pip install 'spotdeploy[testinfra]'")
 
 
 def test_the_title_names_the_files() -> None:
@@ -286,7 +286,7 @@ def test_the_title_names_the_files() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "words"),
+    ("keys", "message"),
     [
         ({}, "files"),
         ({"files": []}, "checks[0].files"),
@@ -295,8 +295,8 @@ def test_the_title_names_the_files() -> None:
         ({"files": ["a"], "timeout": "soon"}, "checks[0].timeout: 'soon' is not a duration"),
     ],
 )
-def test_a_mistake_in_the_table_is_named(keys: dict[str, object], words: str) -> None:
-    assert words in refusal(InfraTestCheck, **keys)
+def test_a_mistake_in_the_table_is_named(keys: dict[str, object], message: str) -> None:
+    assert message in refusal(InfraTestCheck, **keys)
 
 
 def test_a_plan_imports_nothing_that_only_running_the_tests_needs() -> None:

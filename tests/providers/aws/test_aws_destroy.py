@@ -170,14 +170,14 @@ def test_a_refused_leftover_does_not_keep_the_others(provider: AwsProvider, lab:
 
 def test_what_a_person_would_type_is_given_for_every_kind(provider: AwsProvider) -> None:
     (node,) = provider.create(offer(), batch(1)).nodes
-    assert provider.by_hand(node) == (
+    assert provider.manual_delete_command(node) == (
         f"aws ec2 terminate-instances --instance-ids {node.id} --region {REGION}"
     )
     (group, *_) = [t for t in provider.leftovers(SCOPE) if t.kind == "security group"]
-    assert provider.by_hand(group) == (
+    assert provider.manual_delete_command(group) == (
         f"aws ec2 delete-security-group --group-id {group.id} --region {REGION}"
     )
-    assert provider.look_by_hand(SCOPE) == (
+    assert provider.manual_list_command(SCOPE) == (
         "aws ec2 describe-tags --filters Name=tag:spotdeploy-deployment,Values=shop "
         f"--region {REGION}"
     )

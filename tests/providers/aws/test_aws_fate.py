@@ -34,7 +34,7 @@ def test_a_node_that_aws_took_back_was_interrupted(
     lab.interrupt(node.id)
     fate = provider.fate(node)
     assert fate.kind is FateKind.INTERRUPTED
-    assert "Spot instance termination" in fate.words
+    assert "Spot instance termination" in fate.message
 
 
 def test_an_announced_interruption_shows_before_it_happens(
@@ -42,7 +42,7 @@ def test_an_announced_interruption_shows_before_it_happens(
 ) -> None:
     lab.notify(node.id)
     fate = provider.fate(node)
-    assert (fate.kind, fate.words) == (FateKind.INTERRUPTED, "marked-for-termination")
+    assert (fate.kind, fate.message) == (FateKind.INTERRUPTED, "marked-for-termination")
 
 
 def test_a_node_that_someone_else_ended_is_stopped_and_not_interrupted(
@@ -51,7 +51,7 @@ def test_a_node_that_someone_else_ended_is_stopped_and_not_interrupted(
     lab.end([node.id])
     fate = provider.fate(node)
     assert fate.kind is FateKind.STOPPED
-    assert "User initiated" in fate.words
+    assert "User initiated" in fate.message
 
 
 def test_a_node_that_aws_does_not_know_has_vanished(provider: AwsProvider) -> None:
@@ -67,7 +67,7 @@ def test_a_notice_on_the_node_is_an_interruption(provider: AwsProvider) -> None:
     fate = provider.notice('{"action": "terminate", "time": "2026-01-01T08:22:00Z"}')
     assert fate is not None
     assert fate.kind is FateKind.INTERRUPTED
-    assert "2026-01-01T08:22:00Z" in fate.words
+    assert "2026-01-01T08:22:00Z" in fate.message
 
 
 @pytest.mark.parametrize("output", ["", "<html>404", "[]", '{"action": "terminate"}', "null", "3"])

@@ -185,13 +185,13 @@ def test_by_hand_is_a_command_of_the_azure_tool(make: MakeProvider) -> None:
     subscription = "99999999-8888-7777-6666-555555555555"
     provider = make(subscription=subscription)
     (node,) = provider.create(offer(), batch()).nodes
-    assert provider.by_hand(node) == (
+    assert provider.manual_delete_command(node) == (
         f"az vm delete --ids {node.id} --yes --subscription {subscription}"
     )
     (group,) = provider.leftovers(SCOPE)
-    assert provider.by_hand(group) == (
+    assert provider.manual_delete_command(group) == (
         f"az group delete --name {group.id} --yes --subscription {subscription}"
     )
-    assert provider.look_by_hand(SCOPE) == (
+    assert provider.manual_list_command(SCOPE) == (
         f"az group list --tag spotdeploy-deployment=shop --subscription {subscription}"
     )

@@ -132,5 +132,5 @@ def test_a_limit_without_prices_says_how_to_know_them(provider: AzureProvider) -
 
 
 def test_protection_says_what_stays_billed(make: MakeProvider) -> None:
-    assert "stay billed" in make().protection()
-    assert "Azure bills it" in make(auto_shutdown=False).protection()
+    assert "stay billed" in make().auto_shutdown()
+    assert "Azure bills it" in make(auto_shutdown=False).auto_shutdown()

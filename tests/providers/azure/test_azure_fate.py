@@ -27,7 +27,7 @@ def test_an_eviction_is_told_by_the_activity_log(
     for _ in range(2):
         fate = provider.fate(node)
         assert fate.kind is FateKind.INTERRUPTED
-        assert "evictSpotVM" in fate.words
+        assert "evictSpotVM" in fate.message
         clock.sleep(60)
 
 
@@ -39,7 +39,7 @@ def test_an_eviction_is_told_by_absence_while_the_log_is_late(
     clock.sleep(60)
     fate = provider.fate(node)
     assert fate.kind is FateKind.INTERRUPTED
-    assert "names nobody who deleted it" in fate.words
+    assert "names nobody who deleted it" in fate.message
 
 
 def test_a_node_that_somebody_deleted_has_vanished_and_the_words_say_who(
@@ -50,7 +50,7 @@ def test_a_node_that_somebody_deleted_has_vanished_and_the_words_say_who(
     clock.sleep(60)
     fate = provider.fate(node)
     assert fate.kind is FateKind.VANISHED
-    assert "by a@example.com" in fate.words
+    assert "by a@example.com" in fate.message
 
 
 def test_an_on_demand_node_that_is_gone_was_not_evicted(
@@ -79,7 +79,7 @@ def test_a_stopped_node_is_stopped_in_azures_words(
     lab.power(node.id, state)
     fate = provider.fate(node)
     assert fate.kind is FateKind.STOPPED
-    assert f"VM {state}" in fate.words
+    assert f"VM {state}" in fate.message
 
 
 def test_a_log_that_may_not_be_read_is_said_and_stops_nothing(
@@ -91,7 +91,7 @@ def test_a_log_that_may_not_be_read_is_said_and_stops_nothing(
     lab.faults.refuse(EVENTS, 403, "AuthorizationFailed", "no log for you")
     fate = provider.fate(node)
     assert fate.kind is FateKind.INTERRUPTED
-    assert "no log for you" in fate.words
+    assert "no log for you" in fate.message
 
 
 def test_refused_credentials_are_no_fate(provider: AzureProvider, lab: AzureLab) -> None:
@@ -137,7 +137,7 @@ def test_an_announced_eviction_is_an_interruption() -> None:
     fate = notice.announced(json.dumps(events))
     assert fate is not None
     assert fate.kind is FateKind.INTERRUPTED
-    assert "18:29:47" in fate.words
+    assert "18:29:47" in fate.message
 
 
 @pytest.mark.parametrize(

@@ -110,15 +110,15 @@ def test_released_rules_are_made_again_when_they_are_needed(
 def test_what_a_person_types_names_zone_and_project(make: MakeProvider) -> None:
     provider = make(project="lab-project")
     (node,) = provider.create(offer(), batch()).nodes
-    assert provider.by_hand(node) == (
+    assert provider.manual_delete_command(node) == (
         f"gcloud compute instances delete {node.name} --zone {ZONE} --project lab-project"
     )
-    instances, disks, rules = provider.look_by_hand(SCOPE).split("; ")
+    instances, disks, rules = provider.manual_list_command(SCOPE).split("; ")
     filter_ = "list --filter 'labels.spotdeploy-deployment=shop' --project lab-project"
     assert instances == f"gcloud compute instances {filter_}"
     assert disks == f"gcloud compute disks {filter_}"
     assert "firewall-rules list --filter 'description~shop'" in rules
     disk = Resource(DISK, f"disks/{ZONE}/x", "gcp", REGION)
-    assert "disks delete x --zone us-central1-a" in provider.by_hand(disk)
+    assert "disks delete x --zone us-central1-a" in provider.manual_delete_command(disk)
     rule = Resource(FIREWALL, "spotdeploy-x", "gcp", REGION)
-    assert "firewall-rules delete spotdeploy-x" in provider.by_hand(rule)
+    assert "firewall-rules delete spotdeploy-x" in provider.manual_delete_command(rule)

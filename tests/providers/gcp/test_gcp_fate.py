@@ -21,7 +21,7 @@ def test_preemption_is_told_from_the_operations_when_the_instance_is_gone(
     assert node.name not in lab.instances()
     fate = provider.fate(node)
     assert fate.kind is FateKind.INTERRUPTED
-    assert fate.words == (
+    assert fate.message == (
         "compute.instances.preempted by system@google.com: Instance was preempted."
     )
 
@@ -45,7 +45,7 @@ def test_a_node_that_someone_stopped_says_who(provider: GcpProvider, lab: GcpLab
     (node,) = provider.create(offer(), batch()).nodes
     lab.stop(node.name)
     fate = provider.fate(node)
-    assert (fate.kind, fate.words) == (FateKind.STOPPED, "TERMINATED: stop by a@example.com")
+    assert (fate.kind, fate.message) == (FateKind.STOPPED, "TERMINATED: stop by a@example.com")
 
 
 def test_the_preemption_of_a_namesake_elsewhere_is_not_ours(
