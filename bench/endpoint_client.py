@@ -19,16 +19,17 @@ from typing import Any
 
 import msgspec
 
+from spotdeploy.check import Mandatory
 from spotdeploy.config.schema import Config, Settings
 from spotdeploy.cycle.runbook import run_verify
 from spotdeploy.events import Bus
 from spotdeploy.model import Node, NodeState
 from spotdeploy.node import keys
-from spotdeploy.payload.manifest import Manifest
 from spotdeploy.phases import plan
-from spotdeploy.plugins import Registry
+from spotdeploy.plugins import Plugins
+from spotdeploy.project import Project
 from spotdeploy.report.event_log import EventLog
-from spotdeploy.run.context import Plan, Session
+from spotdeploy.run.context import Plan, Run
 from spotdeploy.run.location import Location
 from spotdeploy.state.journal import Journal
 from spotdeploy.testing.fake.cloud import FakeCloud
@@ -85,32 +86,28 @@ def memory(field: str) -> int:
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
 
 
-def session_of(count: int, folder: Path) -> Session:
-    """A session whose provider has that many endpoints, all of them known to the journal."""
-    settings = Settings(config=Config(deployment=DEPLOYMENT), path=folder / "spotdeploy.toml")
-    provider = Endpoints(count)
-    journal, log = Journal(settings.state / "journal.db"), EventLog()
-    session = Session(
-        settings, "run-1", (provider.name,), (Location(provider, "loopback"),), journal, Bus(log)
-    )
-    log.open(settings.state / "runs" / session.run)
-    journal.seen(provider.nodes({}), DEPLOYMENT)
-    keys.make(session.folder, DEPLOYMENT)
-    return session
-
-
-def checks(folder: Path, tables: Sequence[dict[str, Any]]) -> Plan:
-    """The plan that asks these checks and no others."""
+def run_of(count: int, folder: Path, tables: Sequence[dict[str, Any]]) -> Run:
+    """A run of these checks and no others, whose provider has that many endpoints, all of them
+    known to the journal."""
     config = Config(deployment=DEPLOYMENT, checks=tuple(tables))
     settings = Settings(config=config, path=folder / "spotdeploy.toml")
-    found = plan.read_checks(Registry(folder), settings)
-    return Plan(Manifest(()), tuple(c for c in found if c.kind not in ("payload", "rebooted")))
+    provider = Endpoints(count)
+    project = Project(settings, Plugins(folder), (provider.name,))
+    found = plan.read_checks(project)
+    asked = Plan(checks=tuple(check for check in found if check.mandatory is Mandatory.NEVER))
+    journal, log = Journal(project.journal_path), EventLog()
+    run = Run(project, "run-1", asked, (Location(provider, "loopback"),), journal, Bus(log))
+    log.open(run.folder)
+    journal.seen(provider.nodes({}), DEPLOYMENT)
+    keys.make(project.keys_folder, DEPLOYMENT)
+    return run
 
 
 def measure(count: int, tables: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
     """Verify once. Seconds, bytes and files."""
-    session, plan = session_of(count, folder), checks(folder, tables)
-    host, login = session.folder / "bootstrap_host", session.folder / "id_ed25519.pub"
+    run = run_of(count, folder, tables)
+    keys_folder = run.project.keys_folder
+    host, login = keys_folder / "bootstrap_host", keys_folder / "id_ed25519.pub"
     server = subprocess.Popen(
         [sys.executable, HERE / "endpoint_server.py", host, login], stdout=subprocess.PIPE
     )
@@ -120,7 +117,7 @@ def measure(count: int, tables: Sequence[dict[str, Any]], folder: Path) -> dict[
         before, files = memory("VmRSS"), Files()
         files.start()
         began, cpu = time.monotonic(), time.process_time()
-        outcome = asyncio.run(run_verify(session, plan))
+        outcome = asyncio.run(run_verify(run))
         seconds, cpu = time.monotonic() - began, time.process_time() - cpu
         files.done.set()
     finally:

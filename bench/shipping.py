@@ -28,7 +28,8 @@ from rows import Row, show
 
 from spotdeploy.payload import hashes
 from spotdeploy.payload.hashes import Digests
-from spotdeploy.payload.manifest import build as build_manifest
+from spotdeploy.payload.manifest import build_manifest
+from spotdeploy.run.context import Run
 
 NODES = 20
 SIZES = {"1 KB": 1 << 10, "1 MB": 1 << 20, "200 MB": 200 << 20}
@@ -92,51 +93,45 @@ def with_spotdeploy(there: Machines, tree: Path) -> dict[str, float]:
 
 async def _deliver_all(folder: Path, tree: Path) -> dict[str, float]:
     """Deliver to every machine of a project, by the core's own ship phase."""
-    from spotdeploy.config.load import load
-    from spotdeploy.cycle.runbook import list_nodes
     from spotdeploy.events import Bus
+    from spotdeploy.project import Project
+    from spotdeploy.run.context import Plan, open_run
+
+    project = Project.open(folder / "spotdeploy.toml", providers=["local"])
+    with open_run(project, Plan(build_manifest(tree)), Bus()) as run:
+        return await _delivered(run)
+
+
+async def _delivered(run: Run) -> dict[str, float]:
     from spotdeploy.node import keys
     from spotdeploy.node.connection import Dialer, NodeConnection
     from spotdeploy.phases.ship import deliver
-    from spotdeploy.plugins import Registry
-    from spotdeploy.run.context import Plan, Session, open_locations
+    from spotdeploy.run.location import list_nodes
     from spotdeploy.run.node_run import NodeRun
-    from spotdeploy.state.journal import Journal
 
-    settings = load(folder / "spotdeploy.toml")
-    places = open_locations(Registry(folder), settings, ("local",))
-    journal = Journal(settings.state / "journal.db")
-    session = Session(settings, "run-bench", ("local",), places, journal, Bus())
-    plan = Plan(build_manifest(tree), ())
-    login = keys.read(session.folder, session.deployment).login.load()
-    pins = {node.id: node.host_key or "" for node in journal.nodes(session.deployment)}
+    login = keys.read(run.project.keys_folder, run.deployment).login.load()
+    pins = {node.id: node.host_key or "" for node in run.journal.nodes(run.deployment)}
     runs = []
-    for placed in await list_nodes(session):
-        connection = NodeConnection(
-            placed.node,
-            Dialer(placed.location.provider),
-            "spotdeploy",
-            login,
-            pins[placed.node.id],
-            plan.manifest,
-        )
-        runs.append(NodeRun(session, plan, placed.location, placed.node, connection))
-    for run in runs:
-        await run.connection.connect()
-        await run.connection.run(["rm", "-rf", "/opt/spotdeploy", "/opt/uploaded_files"])
-        await run.connection.close()
+    for node in await list_nodes(run.all_locations, run.scope):
+        location, manifest = run.location_of(node), run.plan.manifest
+        dialer = Dialer(location.provider)
+        connection = NodeConnection(node, dialer, "spotdeploy", login, pins[node.id], manifest)
+        runs.append(NodeRun(run, location, node, connection))
+    for node_run in runs:
+        await node_run.connection.connect()
+        await node_run.connection.run(["rm", "-rf", "/opt/spotdeploy", "/opt/uploaded_files"])
+        await node_run.connection.close()
     before = memory("VmRSS")
     began, cpu = time.monotonic(), time.process_time()
 
-    async def one(run: NodeRun) -> None:
-        await run.connection.connect()
-        await deliver(run)
+    async def one(node_run: NodeRun) -> None:
+        await node_run.connection.connect()
+        await deliver(node_run)
 
     await asyncio.gather(*map(one, runs))
     seconds, cpu = time.monotonic() - began, time.process_time() - cpu
-    for run in runs:
-        await run.connection.close()
-    session.close()
+    for node_run in runs:
+        await node_run.connection.close()
     return {"seconds": seconds, "cpu": cpu, "bytes": max(0, memory("VmHWM") - before)}
 
 

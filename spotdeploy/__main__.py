@@ -12,13 +12,11 @@ BUG: Final = 70
 def main() -> None:
     """Run spotdeploy with the arguments of this process."""
     from spotdeploy.errors import SpotdeployError
-    from spotdeploy.quick import quick
 
     try:
-        if not quick(sys.argv[1:]):
-            from spotdeploy.cli import build_app
+        from spotdeploy.cli import build_app
 
-            build_app(sys.argv[1:])()
+        build_app(sys.argv[1:])()
     except SpotdeployError as error:
         from spotdeploy.cli.errors import show
 

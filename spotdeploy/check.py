@@ -1,7 +1,7 @@
-"""The contract of a check: one question to one node.
+"""The contract of a check: one condition that a node must meet.
 
-The core owns the loop: a check must become true `within` a time and stay true `stable_for` a
-time. A failed check is data and an unreachable node is data; an exception is a bug in the check.
+The core owns the loop: the condition must become true within `within` and hold for `stable_for`. A
+failed check is data and an unreachable node is data; an exception is a bug in the check.
 """
 
 from __future__ import annotations
@@ -9,18 +9,26 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 import msgspec
 
 from spotdeploy.duration import Duration
-from spotdeploy.model import Node
+from spotdeploy.model import Manifest, Node
 
 if TYPE_CHECKING:
     import asyncio
 
-    from spotdeploy.payload.manifest import Manifest
+
+class Mandatory(StrEnum):
+    """When a check stands in every config, whether it is named there or not."""
+
+    NEVER = "never"
+    ALWAYS = "always"
+    AFTER_REBOOT = "after a reboot"
+    """Where nodes reboot before they are verified."""
 
 
 class CheckSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,9 +41,9 @@ class CheckSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     within: Duration = Duration("2m")
     """The longest it may take to become true."""
     stable_for: Duration = Duration("0s")
-    """How long it must stay true after that; one bad answer begins the time anew."""
+    """How long it must hold after that; one failure restarts the timer."""
     every: Duration = Duration("1s")
-    """The pause between two questions."""
+    """The pause between two attempts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +111,8 @@ class Check(ABC, Generic[S]):
     kind: ClassVar[str]
     """As in `type = "..."` of a `[[checks]]` table."""
     Settings: ClassVar[type[CheckSettings]]
+    mandatory: ClassVar[Mandatory] = Mandatory.NEVER
+    """Mandatory checks run last, once every other has held: they are about the whole time."""
 
     def __init__(self, settings: S, folder: Path = Path()) -> None:
         self.settings = settings

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from spotdeploy.model import FateKind, Verdict
 from spotdeploy.text import plain
 
 
@@ -28,7 +29,7 @@ class RunStarted(Event, frozen=True, tag="run-started"):
     desired: int = msgspec.field(name="wanted")
     """Nodes asked for, all providers together."""
     checks: tuple[str, ...] = ()
-    """The names of the checks that each node will be asked."""
+    """The names of the checks that run on each node."""
 
 
 class StepStarted(Event, frozen=True, tag="step-started"):
@@ -109,12 +110,12 @@ class CheckAnswered(Event, frozen=True, tag="check-answered"):
 
 
 class NodeEnded(Event, frozen=True, tag="node-ended"):
-    """A node's way through the run is over. `verdict` is "passed" or why not."""
+    """spotdeploy stopped working on a node."""
 
     node: str
-    verdict: str
+    verdict: Verdict
     detail: str = ""
-    fate: str = ""
+    fate: FateKind | None = None
     """What the provider said became of it, for example "interrupted"; asked when it failed."""
 
 
@@ -149,7 +150,7 @@ class RunEnded(Event, frozen=True, tag="run-ended"):
     """The verdict."""
 
     run: str
-    verdict: str
+    verdict: Verdict
     exit_code: int
     detail: str = ""
 

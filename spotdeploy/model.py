@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
 
 import msgspec
 
@@ -135,6 +138,47 @@ class Resource(msgspec.Struct, frozen=True):
         return f"{self.kind} {self.id} ({self.provider} {self.location})"
 
 
+class Phase(StrEnum):
+    """What a node is going through."""
+
+    CREATE = "create"
+    CONNECT = "connect"
+    BOOT = "boot"
+    SHIP = "ship"
+    DEPLOY = "deploy"
+    REBOOT = "reboot"
+    VERIFY = "verify"
+
+
+class Verdict(StrEnum):
+    """How a run or a node ended."""
+
+    PASSED = "passed"
+    PAYLOAD_FAILED = "payload failed"
+    INFRASTRUCTURE_FAILED = "infrastructure failed"
+    LEAKED = "leaked"
+    STOPPED = "stopped by the user"
+    REFUSED = "refused"
+    """Nothing was made: the command ended with an error."""
+    UNFINISHED = "unfinished"
+    """No verdict was reached, as far as the events go: the process was killed, or still runs."""
+
+    @property
+    def exit_code(self) -> int:
+        """The process's exit code. Raises KeyError for REFUSED, whose error has its own, and for
+        UNFINISHED."""
+        return _EXIT_CODES[self]
+
+
+_EXIT_CODES = {
+    Verdict.PASSED: 0,
+    Verdict.PAYLOAD_FAILED: 1,
+    Verdict.INFRASTRUCTURE_FAILED: 3,
+    Verdict.LEAKED: 4,
+    Verdict.STOPPED: 130,
+}
+
+
 class FateKind(StrEnum):
     """What became of a node."""
 
@@ -150,6 +194,45 @@ class Fate(msgspec.Struct, frozen=True):
     kind: FateKind
     message: str = ""
     """The cloud's own words."""
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadFile:
+    """One shipped file."""
+
+    path: str
+    """`payload/...` or `uploaded_files/...`, with forward slashes."""
+    mode: int
+    """The permission bits, for example 0o644."""
+    sha256: str
+    size: int
+    """Bytes."""
+    source: Path
+    """Where it is read from on this computer."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Every shipped file, sorted by path."""
+
+    entries: tuple[PayloadFile, ...]
+
+    @cached_property
+    def text(self) -> str:
+        """One line for each file, the way it is stored on the node: sha256, mode, path."""
+        return "".join(f"{e.sha256} {e.mode:04o} {e.path}\n" for e in self.entries)
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 of `text`: the name of this payload."""
+        import hashlib  # takes longer than a listing needs
+
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def size(self) -> int:
+        """The bytes of all files together."""
+        return sum(entry.size for entry in self.entries)
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -20,16 +20,6 @@ if TYPE_CHECKING:
     from spotdeploy.provider import Provider
 
 GROUP: Final = "spotdeploy"
-BUNDLED: Final = {
-    "aws": "spotdeploy_aws",
-    "azure": "spotdeploy_azure",
-    "checks": "spotdeploy_checks",
-    "fake": "spotdeploy.testing.fake",
-    "gcp": "spotdeploy_gcp",
-    "local": "spotdeploy_local",
-}
-"""Our own entry points: known without reading the metadata of every installed package, which takes
-longer than a listing."""
 BUNDLED_CHECKS: Final = "checks"
 
 
@@ -39,7 +29,7 @@ class PluginError(SpotdeployError):
     exit_code = 2
 
 
-class Registry:
+class Plugins:
     """The plugins of one run. Loads each at most once, and only those asked for."""
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -102,8 +92,8 @@ class Registry:
             self._load_entry_point(plugin)
 
     def _load_entry_point(self, name: str) -> None:
-        if name in BUNDLED:
-            self._register(name, BUNDLED[name])
+        if (bundled := _bundled().get(name)) is not None:
+            self._register(name, bundled)
             return
         points = [point for point in self.known() if point.name == name]
         if not points:
@@ -151,6 +141,15 @@ class Registry:
     def _hook_results(self, hook: str) -> list[Any]:
         results: list[Any] = getattr(self._manager.hook, hook)()
         return results
+
+
+def _bundled() -> dict[str, str]:
+    """Our own entry points: their metadata alone is read, and not that of every installed package,
+    which takes longer than a listing."""
+    from importlib.metadata import distribution
+
+    ours = distribution("spotdeploy").entry_points.select(group=GROUP)
+    return {point.name: point.value for point in ours}
 
 
 def _where(classes: Iterable[type]) -> str:

@@ -1,79 +1,176 @@
-"""From provider names in a config to provider objects, one for each location."""
+"""A project: one deployment on this computer, its config, its plugins, its providers, its state."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from spotdeploy import labels
-from spotdeploy.config.load import decode, read_settings
-from spotdeploy.config.schema import Settings
+from spotdeploy.config.load import decode, load
+from spotdeploy.config.schema import Config, Settings
 from spotdeploy.errors import RefusedError
 from spotdeploy.model import Node, NodeState
-from spotdeploy.plugins import Registry
+from spotdeploy.plugins import Plugins
 from spotdeploy.provider import Provider, ProviderConfig, SupportsAllLocations
 
+if TYPE_CHECKING:
+    from spotdeploy.check import Check
+    from spotdeploy.redact import Redactor
 
-def open_providers(
-    registry: Registry, settings: Settings, names: Iterable[str]
-) -> list[tuple[Provider[Any], str]]:
-    """An object for each location of each provider, with the location's name.
-
-    Raises PluginError for an unknown provider, ConfigError for a bad `[provider.NAME]` table.
-    """
-    opened = []
-    for name in names:
-        cls, config = provider_config(registry, settings, name)
-        opened += [(cls(config, place), place) for place in cls.locations(config)]
-    return opened
+Opened = tuple[Provider[Any], str]
+"""A provider object and the name of its location."""
 
 
-def open_everywhere(
-    registry: Registry, settings: Settings, names: Iterable[str]
-) -> list[tuple[Provider[Any], str]]:
-    """As `open_providers`, and an object for every other location that a provider can name.
+@dataclass(frozen=True)
+class Project:
+    """A loaded config with its plugins. Opening one reads files and calls nothing."""
 
-    Asks the clouds. Raises what `open_providers` raises, and ProviderError.
-    """
-    opened = []
-    for name in names:
-        cls, config = provider_config(registry, settings, name)
-        places = list(cls.locations(config))
-        first = cls(config, places[0])
-        if isinstance(first, SupportsAllLocations):
-            places += [place for place in first.all_locations() if place not in places]
-        opened += [(cls(config, place), place) for place in places]
-    return opened
+    settings: Settings
+    plugins: Plugins
+    providers: tuple[str, ...]
+    """The providers in use: those of the command line, else the config's."""
 
+    @classmethod
+    def open(
+        cls,
+        path: Path | str = "spotdeploy.toml",
+        *,
+        providers: Sequence[str] | None = None,
+        keep: str | None = None,
+        evidence: str | None = None,
+    ) -> Self:
+        """Read the config at `path`. The other arguments stand above what it says.
 
-def provider_config(
-    registry: Registry, settings: Settings, name: str
-) -> tuple[type[Provider[Any]], ProviderConfig]:
-    """A provider's class and its decoded `[provider.NAME]` table."""
-    cls = registry.provider(name)
-    table = settings.config.provider.get(name, {})
-    return cls, decode(table, cls.Config, settings.path.name, f"provider.{name}")
+        Raises ConfigError when the config or an argument will not do.
+        """
+        options: dict[str, tuple[str, object]] = {
+            "--provider": ("providers", list(providers) if providers else None),
+            "--keep": ("keep", keep),
+            "--evidence": ("evidence.collect", evidence),
+        }
+        settings = load(Path(path), options)
+        return cls(settings, Plugins(settings.folder), settings.config.providers)
 
+    @classmethod
+    def without_config(cls, path: Path, deployment: str, providers: Sequence[str]) -> Self:
+        """A project for what needs no config file: each provider with its own defaults."""
+        names = tuple(dict.fromkeys(providers))
+        config = Config(deployment=deployment, providers=names)
+        settings = Settings(config=config, path=path.absolute())
+        return cls(settings, Plugins(settings.folder), names)
 
-def list_from(path: Path, providers: list[str] | None) -> list[Node]:
-    """As `list_now`, for a config file. Raises ConfigError when it cannot be used."""
-    settings, names = read_settings(path, providers)
-    return list_now(Registry(settings.folder), settings, names)
+    @property
+    def config(self) -> Config:
+        """What the config says."""
+        return self.settings.config
 
+    @property
+    def path(self) -> Path:
+        """The config file."""
+        return self.settings.path
 
-def list_now(registry: Registry, settings: Settings, providers: Sequence[str]) -> list[Node]:
-    """The deployment's nodes that are not gone, of all locations, in the providers' order."""
-    scope = labels.scope(settings.config.deployment)
-    opened = [provider for provider, _ in open_providers(registry, settings, providers)]
-    if len(opened) == 1:
-        lists = [opened[0].nodes(scope)]
-    else:
-        from concurrent.futures import ThreadPoolExecutor
+    @property
+    def deployment(self) -> str:
+        """The deployment's name."""
+        return self.config.deployment
 
-        with ThreadPoolExecutor(min(32, len(opened))) as threads:
-            lists = list(threads.map(lambda one: one.nodes(scope), opened))
-    return [node for nodes in lists for node in nodes if node.state is not NodeState.GONE]
+    @property
+    def scope(self) -> dict[str, str]:
+        """The labels that select everything of this deployment."""
+        return labels.scope(self.deployment)
+
+    @property
+    def state(self) -> Path:
+        """The folder of spotdeploy's own files."""
+        return self.settings.state
+
+    @property
+    def journal_path(self) -> Path:
+        """The journal's file."""
+        return self.state / "journal.db"
+
+    @property
+    def keys_folder(self) -> Path:
+        """Where this deployment's ssh keys are."""
+        return self.state / self.deployment
+
+    def resolve(self, path: str) -> Path:
+        """A path of the config as a path of this computer."""
+        return self.settings.resolve(path)
+
+    def with_providers(self, names: Iterable[str]) -> Self:
+        """The same project with other providers in use."""
+        return replace(self, providers=tuple(names))
+
+    def provider_config(self, name: str) -> tuple[type[Provider[Any]], ProviderConfig]:
+        """A provider's class and its decoded `[provider.NAME]` table.
+
+        Raises PluginError for an unknown provider, ConfigError for a bad table.
+        """
+        cls = self.plugins.provider(name)
+        table = self.config.provider.get(name, {})
+        return cls, decode(table, cls.Config, self.path.name, f"provider.{name}")
+
+    def open_provider(self, name: str, location: str) -> Provider[Any]:
+        """The object for one location of one provider, one that the config names or not."""
+        cls, config = self.provider_config(name)
+        return cls(config, location)
+
+    def open_providers(self) -> list[Opened]:
+        """An object for each location of each provider in use, with the location's name.
+
+        Raises PluginError and ConfigError as `provider_config` does.
+        """
+        opened: list[Opened] = []
+        for name in self.providers:
+            cls, config = self.provider_config(name)
+            opened += [(cls(config, place), place) for place in cls.locations(config)]
+        return opened
+
+    def open_all_locations(self) -> list[Opened]:
+        """As `open_providers`, and an object for every other location that a provider can name.
+
+        Asks the clouds. Raises what `open_providers` raises, and ProviderError.
+        """
+        opened: list[Opened] = []
+        for name in self.providers:
+            cls, config = self.provider_config(name)
+            places = list(cls.locations(config))
+            first = cls(config, places[0])
+            if isinstance(first, SupportsAllLocations):
+                places += [place for place in first.all_locations() if place not in places]
+            opened += [(cls(config, place), place) for place in places]
+        return opened
+
+    def nodes(self) -> list[Node]:
+        """The deployment's nodes that are not gone, of all locations, in the providers' order.
+
+        Asks the providers, needs no journal and begins no run. Raises ProviderError.
+        """
+        return [node for node, _ in self.nodes_with_providers()]
+
+    def nodes_with_providers(self) -> list[tuple[Node, Provider[Any]]]:
+        """The same, each with the provider object that listed it."""
+        opened = [provider for provider, _ in self.open_providers()]
+        lists = _listed(opened, self.scope)
+        return [
+            (node, provider)
+            for provider, nodes in zip(opened, lists, strict=True)
+            for node in nodes
+            if node.state is not NodeState.GONE
+        ]
+
+    def redactor(self, checks: Iterable[Check[Any]] = ()) -> Redactor:
+        """What takes the secrets of this project out of everything that is shown or kept."""
+        from spotdeploy.config.secret import secret_values
+        from spotdeploy.redact import Redactor
+
+        configs = [self.provider_config(name)[1] for name in self.providers]
+        settings_of_checks = [check.settings for check in checks]
+        environment = self.config.payload.environment
+        return Redactor(secret_values(environment, *configs, *settings_of_checks))
 
 
 def pick(nodes: Sequence[Node], name: str) -> Node:
@@ -84,3 +181,12 @@ def pick(nodes: Sequence[Node], name: str) -> Node:
     there = ", ".join(node.name for node in nodes) or "none"
     what = "no node" if not found else "more than one node"
     raise RefusedError(f"{what} is named {name!r}; there are: {there}", hint="spotdeploy list")
+
+
+def _listed(opened: Sequence[Provider[Any]], scope: Mapping[str, str]) -> list[Sequence[Node]]:
+    if len(opened) == 1:
+        return [opened[0].nodes(scope)]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(min(32, len(opened))) as threads:
+        return list(threads.map(lambda one: one.nodes(scope), opened))

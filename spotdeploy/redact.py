@@ -6,44 +6,19 @@ import base64
 import dataclasses
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import quote
 
 import msgspec
 
-from spotdeploy.config.secret import REDACTED, Secret
+from spotdeploy.text import REDACTED
 
 SHORTEST: Final = 4
 """Shorter values are left alone: a password of "1" would take every 1 out of the evidence."""
-_SECRET_NAME: Final = re.compile(
-    r"TOKEN|PASSWO?R?D|PASSPHRASE|SECRET|CREDENTIAL|AUTHORIZATION|KEYS?(?:$|[_-])", re.IGNORECASE
-)
 _BASE64_END: Final = r"[A-Za-z0-9+/]{0,4}={0,2}"
 T = TypeVar("T")
-
-
-def secret_values(*sources: object) -> Iterator[str]:
-    """The values in use: of every `Secret`, and of every key of a table whose name says so.
-
-    `sources` are structs, mappings and sequences. A secret that is not there has no value.
-    """
-    for source in sources:
-        if isinstance(source, Secret):
-            yield from _revealed(source)
-        elif isinstance(source, msgspec.Struct):
-            yield from secret_values(*msgspec.structs.astuple(source))
-        elif isinstance(source, Mapping):
-            yield from (v for k, v in source.items() if isinstance(v, str) and named_secret(str(k)))
-            yield from secret_values(*source.values())
-        elif isinstance(source, tuple | list):
-            yield from secret_values(*source)
-
-
-def named_secret(name: str) -> bool:
-    """True when a variable's or key's name says that its value is a secret."""
-    return _SECRET_NAME.search(name) is not None
 
 
 class Redactor:
@@ -95,13 +70,6 @@ class Redactor:
                 value, **{name: self._walk(getattr(value, name)) for name in names}
             )
         return value
-
-
-def _revealed(secret: Secret) -> Iterator[str]:
-    try:
-        yield secret.reveal()
-    except (KeyError, OSError, UnicodeDecodeError):
-        return  # not there, so not in use
 
 
 def _spellings(value: str) -> set[str]:

@@ -15,6 +15,8 @@ _CONTROL: Final = re.compile(
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 """Half of a character: JSON may carry one, and no encoding takes it."""
 CUT: Final = "... (cut)"
+REDACTED: Final = "[redacted]"
+"""What stands in the place of a secret."""
 
 
 def plain(text: str, *, limit: int = 4000) -> str:

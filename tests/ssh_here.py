@@ -13,11 +13,10 @@ from contextlib import asynccontextmanager, suppress
 import asyncssh
 import pytest
 
-from spotdeploy.model import Node, NodeState
+from spotdeploy.model import Manifest, Node, NodeState
 from spotdeploy.node import connection as ssh
 from spotdeploy.node import keys, paths
 from spotdeploy.node.connection import Dialer, NodeConnection
-from spotdeploy.payload.manifest import Manifest
 from spotdeploy.testing.fake.cloud import FakeCloud
 from spotdeploy.testing.fake.config import FakeConfig
 from spotdeploy.testing.fake.provider import FakeProvider

@@ -9,7 +9,7 @@ from pathlib import Path
 import junitparser
 import pytest
 
-from spotdeploy.plugins import Registry
+from spotdeploy.plugins import Plugins
 from spotdeploy.testing import ProviderContract
 from tests.contract_table import CONTRACTS, KEPT, TABLE, BrokenPromiseError, read, render, sections
 
@@ -41,7 +41,7 @@ def test_the_table_names_every_promise_once() -> None:
 
 
 def test_the_table_has_an_answer_of_every_provider_of_ours() -> None:
-    ours = [point for point in Registry().known() if point.dist and point.dist.name == "spotdeploy"]
+    ours = [point for point in Plugins().known() if point.dist and point.dist.name == "spotdeploy"]
     named = {point.name for point in ours if hasattr(point.load(), "spotdeploy_register_provider")}
     assert set(CONTRACTS) == named - {"fake"}
     assert f"| promise | {' | '.join(CONTRACTS)} |" in TABLE.read_text("utf-8")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from spotdeploy.plugins import Registry
+from spotdeploy.plugins import Plugins
 from spotdeploy.testing import ProviderContract
 
 LABS = Path(__file__).parent / "providers"
@@ -18,7 +18,7 @@ LABS = Path(__file__).parent / "providers"
 
 def providers() -> list[str]:
     """The names of our own providers whose contract is not a test file of its own."""
-    ours = [point for point in Registry().known() if point.dist and point.dist.name == "spotdeploy"]
+    ours = [point for point in Plugins().known() if point.dist and point.dist.name == "spotdeploy"]
     names = [point.name for point in ours if hasattr(point.load(), "spotdeploy_register_provider")]
     return [name for name in names if not list(LABS.rglob(f"test_{name}_contract.py"))]
 

@@ -4,12 +4,13 @@ prints."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.metadata import distribution
 from typing import Final
 
 from docs.generate.shapes import Schema, Shapes
 from spotdeploy.cli import init
 from spotdeploy.config.json_schema import build_schema
-from spotdeploy.plugins import BUNDLED, Registry
+from spotdeploy.plugins import Plugins
 
 HEAD: Final = """\
 # Config
@@ -39,13 +40,14 @@ What comes with spotdeploy, and what `spotdeploy init` lays down.
 
 """
 SHARED: Final = ("type", "name", "within", "stable_for", "every")
+OURS: Final = frozenset(distribution("spotdeploy").entry_points.names)
 ELSEWHERE: Final = ("fake",)
 """Providers that have a page of their own."""
 
 
 def config_page() -> str:
     """The whole page."""
-    return "".join(_Page(build_schema(Registry())).sections())
+    return "".join(_Page(build_schema(Plugins())).sections())
 
 
 class _Page:
@@ -66,7 +68,7 @@ class _Page:
             yield self._table(f"\n## `[{key}]`\n", self._shapes.resolve(table))
         yield from self._of_checks()
         for name, table in self._properties["provider"]["properties"].items():
-            if name in BUNDLED and name not in ELSEWHERE:  # others may be installed here as well
+            if name in OURS and name not in ELSEWHERE:  # others may be installed here as well
                 title = f"\n## `[provider.{name}]`\n"
                 yield self._table(title, self._shapes.resolve(table))
         text = (init.source() / init.CONFIG).read_text(encoding="utf-8")

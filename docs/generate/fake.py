@@ -10,7 +10,7 @@ import msgspec
 
 from docs.generate.shapes import Shapes, code
 from spotdeploy.config.json_schema import attribute_docs, build_schema
-from spotdeploy.plugins import Registry
+from spotdeploy.plugins import Plugins
 from spotdeploy.testing.fake.faults import AnyFault, Fault
 
 HEAD: Final = """\
@@ -52,7 +52,7 @@ COMMON: Final = {"at", "times", "call", "location", "zone", "size", "market"}
 
 def fake_page() -> str:
     """The whole page."""
-    schema = build_schema(Registry())
+    schema = build_schema(Plugins())
     table = schema["$defs"]["FakeConfig"]
     keys = Shapes(schema).key_table(table, [key for key in table["properties"] if key != "faults"])
     return HEAD + keys + FAULTS + "".join(_rows()) + KEYS

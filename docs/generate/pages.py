@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from docs.generate.cli import cli_page
 from docs.generate.config import config_page
+from docs.generate.events import events_markdown
 from docs.generate.fake import fake_page
 from docs.generate.python import python_page
-from spotdeploy.report.event_docs import events_markdown
 
 MADE = "<!-- made by `make reference`: change the code, not this page -->\n"
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
+from spotdeploy.model import Manifest, PayloadFile
 from spotdeploy.node import paths
-from spotdeploy.payload.manifest import PAYLOAD, UPLOADED, Entry, Manifest
+from spotdeploy.payload.manifest import PAYLOAD, UPLOADED
 from spotdeploy.text import plain
 
 NAMED: Final = 50
@@ -138,7 +139,7 @@ def differences(manifest: Manifest, found: Found, changed: Sequence[str]) -> lis
     return [f"{plain(path, limit=300)} {reported[path]}" for path in sorted(reported)]
 
 
-def home(entry: Entry) -> str:
+def home(entry: PayloadFile) -> str:
     """Where a shipped file lies on the node."""
     root, _, rest = entry.path.partition("/")
     return f"{_HOMES[root]}/{rest}"

@@ -10,8 +10,7 @@ import msgspec
 
 from spotdeploy.check import Check, CheckResult, CheckSettings, CommandResult, Connection
 from spotdeploy.duration import Duration
-from spotdeploy.model import Node
-from spotdeploy.payload.manifest import Manifest
+from spotdeploy.model import Manifest, Node
 from spotdeploy.text import plain
 from spotdeploy_checks import goss_answer
 from spotdeploy_checks.goss_answer import Report

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from spotdeploy import labels
-from spotdeploy.check import Check, CheckResult, CheckSettings, CommandResult, Connection
+from spotdeploy.check import Check, CheckResult, CheckSettings, CommandResult, Connection, Mandatory
 from spotdeploy.duration import Duration
-from spotdeploy.model import Node
+from spotdeploy.model import Manifest, Node
 from spotdeploy.node import paths
-from spotdeploy.payload.manifest import Manifest
 from spotdeploy.text import plain
 from spotdeploy_checks import drift, logins
 
@@ -30,6 +29,7 @@ class PayloadCheck(Check[PayloadSettings]):
 
     kind = "payload"
     Settings = PayloadSettings
+    mandatory = Mandatory.ALWAYS
 
     def title(self) -> str:
         """As in the contract."""

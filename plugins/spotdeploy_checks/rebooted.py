@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spotdeploy.check import Check, CheckResult, CheckSettings, Connection
+from spotdeploy.check import Check, CheckResult, CheckSettings, Connection, Mandatory
 from spotdeploy.duration import Duration
 from spotdeploy.model import Node
 from spotdeploy.node import paths
@@ -26,6 +26,7 @@ class RebootedCheck(Check[RebootedSettings]):
 
     kind = "rebooted"
     Settings = RebootedSettings
+    mandatory = Mandatory.AFTER_REBOOT
 
     def title(self) -> str:
         """As in the contract."""

@@ -11,8 +11,7 @@ import msgspec
 
 from spotdeploy.check import Check, CheckResult, CheckSettings, Connection
 from spotdeploy.duration import Duration
-from spotdeploy.model import Node
-from spotdeploy.payload.manifest import Manifest
+from spotdeploy.model import Manifest, Node
 from spotdeploy.text import plain
 from spotdeploy_checks.units import refuse_odd_unit
 

@@ -10,25 +10,26 @@ from typing import Any, Final
 import typer
 
 COMMANDS: Final = {
-    "init": "Lay down a config and the reference payload.",
+    "init": "Write a config and the reference payload.",
+    "config": "Print the effective configuration and its sources.",
     "plan": "Show what a cycle would do; changes nothing.",
     "create": "Create and deploy fresh nodes, when there are none.",
     "list": "List the deployment's nodes, asked of the providers.",
-    "verify": "Ask the checks of the nodes there are.",
+    "verify": "Run the checks on the existing nodes.",
     "destroy": "Destroy all nodes and prove that nothing is left.",
     "cycle": "Destroy, create and verify, and end with a verdict.",
     "debug": "Show the condition of a node; changes nothing on it.",
-    "ssh": "Look around on a node; it cannot verify green again.",
-    "reap": "Find what is overdue, whoever made it; --yes ends it.",
+    "ssh": "Open a shell on a node; it can no longer pass verify.",
+    "reap": "List expired resources of every deployment; --yes ends them.",
     "doctor": "Look for what would stop a run: credentials, tools.",
     "history": "List the runs of this deployment, newest first.",
     "report": "Show how a run ended, and where its report is.",
     "diff": "Show what changed from one run to another: checks, times.",
-    "plugins": "List the plugins, begin a new one, or test one.",
+    "plugins": "List the installed plugins, write a new one, or test one.",
     "schema": "Print the JSON Schema of spotdeploy.toml.",
 }
 """Each is the function `command` in the module of its name (`list_` for `list`), or for a group
-what its function `group` returns."""
+what its function `group` returns. Its text is the first line of that one's docstring."""
 GROUPS: Final = frozenset({"plugins"})
 COMPLETING: Final = "_SPOTDEPLOY_COMPLETE"
 
@@ -52,7 +53,7 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
         elif name in GROUPS:
             app.add_typer(_module(name).group(), name=name)
         else:
-            app.command(name, help=COMMANDS[name])(_module(name).command)
+            app.command(name)(_module(name).command)
     return app
 
 

@@ -13,6 +13,5 @@ def command(
 ) -> None:
     """Create and deploy fresh nodes, when there are none."""
     from spotdeploy.cli.run import RunOptions, run_command
-    from spotdeploy.cycle.runbook import run_create
 
-    run_command(RunOptions("create", config, provider, json, keep), run_create)
+    run_command(RunOptions("create", config, provider, json, keep))

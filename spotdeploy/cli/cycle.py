@@ -36,11 +36,10 @@ def command(
 ) -> None:
     """Destroy, create and verify, and end with a verdict."""
     from spotdeploy.cli.run import RunOptions, run_command
-    from spotdeploy.cycle.runbook import run_cycle
 
-    options = RunOptions("cycle", config, provider, json, keep, evidence=evidence, events=events)
+    options = RunOptions("cycle", config, provider, json, keep, evidence, events)
     if watch or repeat > 1:
-        from spotdeploy.cli.repeat import again
+        from spotdeploy.cli.repeat import run_again
 
-        again(options, repeat, watch=watch)
-    run_command(options, run_cycle)
+        run_again(options, repeat, watch=watch)
+    run_command(options)

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from spotdeploy.check import CommandResult
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, NodeName, Providers
+from spotdeploy.node.access import inspect_node
 from spotdeploy.node.diagnostics import Diagnostic
+from spotdeploy.phases.plan import read_checks
+from spotdeploy.project import Project
 from spotdeploy.redact import Redactor
 from spotdeploy.text import plain
+
+LIMIT: Final = 20_000
+"""Characters of one command's output that are shown."""
 
 
 def command(
     node: NodeName, config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False
 ) -> None:
     """Show the condition of a node; changes nothing on it."""
-    from spotdeploy.cli.debug import show_diagnostics
-    from spotdeploy.cli.opening import new_registry, read_redactor, read_settings
-    from spotdeploy.node.access import inspect_node
-    from spotdeploy.phases.plan import read_checks
-
-    settings, providers = read_settings(config, provider)
-    registry = new_registry(settings)
-    redactor = read_redactor(registry, settings, providers, read_checks(registry, settings))
-    show_diagnostics(inspect_node(registry, settings, providers, node), redactor, as_json=json)
-
-
-LIMIT = 20_000
+    project = Project.open(config, providers=provider)
+    redactor = project.redactor(read_checks(project))
+    show_diagnostics(inspect_node(project, node), redactor, as_json=json)
 
 
 def show_diagnostics(

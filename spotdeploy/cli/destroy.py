@@ -10,7 +10,5 @@ def command(
 ) -> None:
     """Destroy all nodes and prove that nothing is left."""
     from spotdeploy.cli.run import RunOptions, run_command
-    from spotdeploy.cycle.runbook import run_destroy
 
-    options = RunOptions("destroy", config, provider, json, needs_plan=False)
-    run_command(options, lambda session, *_: run_destroy(session))
+    run_command(RunOptions("destroy", config, provider, json))

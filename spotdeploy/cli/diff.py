@@ -16,10 +16,10 @@ def command(
     json: Json = False,
 ) -> None:
     """Show what changed from one run to another: checks, times."""
-    from spotdeploy.cli.opening import read_settings
+    from spotdeploy.project import Project
     from spotdeploy.report.compare import compare, show_difference
     from spotdeploy.report.run_store import find_run, read_report
 
-    state = read_settings(config, None)[0].state
+    state = Project.open(config).state
     reports = [read_report(find_run(state, run)) for run in (before, after)]
     show_difference(compare(*reports), as_json=json)

@@ -11,49 +11,23 @@ from typing import Any
 import msgspec
 import typer
 
-from spotdeploy import project
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers
-from spotdeploy.config.schema import Settings
 from spotdeploy.errors import SpotdeployError
 from spotdeploy.model import Problem
 from spotdeploy.phases.plan import read_plan
-from spotdeploy.plugins import Registry
+from spotdeploy.project import Project
 from spotdeploy.provider import Provider, SupportsAccount
+
+OK, PROBLEM = 0, 3
+"""Exit codes."""
 
 
 def command(
     config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False
 ) -> None:
     """Look for what would stop a run: credentials, tools."""
-    from spotdeploy.cli.doctor import examine, show_problems
-    from spotdeploy.cli.opening import new_registry, read_settings
-
-    settings, providers = read_settings(config, provider)
-    findings = examine(new_registry(settings), settings, providers)
-    raise typer.Exit(show_problems(findings, as_json=json))
-
-
-HEALTHY, ILL = 0, 3
-
-
-def show_problems(findings: Sequence[Findings], *, as_json: bool) -> int:
-    """Print what was found; return 0 when nothing would stop a run, else 3."""
-    if as_json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(findings)).decode() + "\n")
-    else:
-        sys.stdout.write("\n".join(line for one in findings for line in _lines(one)) + "\n")
-    return ILL if any(p.fatal for one in findings for p in one.problems) else HEALTHY
-
-
-def _lines(findings: Findings) -> list[str]:
-    account = f" (account {findings.account})" if findings.account else ""
-    if not findings.problems:
-        return [f"{findings.where}{account}: well"]
-    lines = [f"{findings.where}{account}:"]
-    for problem in findings.problems:
-        kind = "problem" if problem.fatal else "warning"
-        lines += [f"  {kind}: {problem.what}", f"  try: {problem.remedy}"]
-    return lines
+    findings = examine(Project.open(config, providers=provider))
+    raise typer.Exit(show_findings(findings, as_json=json))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +40,40 @@ class Findings:
     """Whose account it acts in, where the provider knows."""
 
 
-def examine(registry: Registry, settings: Settings, providers: Sequence[str]) -> list[Findings]:
+def examine(project: Project) -> list[Findings]:
     """Examine the payload and every location, locations in parallel. Changes nothing."""
-    opened = project.open_providers(registry, settings, providers)
+    opened = project.open_providers()
     with ThreadPoolExecutor(min(32, len(opened))) as threads:
         locations = list(threads.map(lambda one: _location(*one), opened))
-    return [_config(registry, settings), *locations]
+    return [_config(project), *locations]
 
 
-def _config(registry: Registry, settings: Settings) -> Findings:
+def show_findings(findings: Sequence[Findings], *, as_json: bool) -> int:
+    """Print what was found; return 0 when nothing would stop a run, else 3."""
+    if as_json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(findings)).decode() + "\n")
+    else:
+        sys.stdout.write("\n".join(line for one in findings for line in _lines(one)) + "\n")
+    return PROBLEM if any(p.fatal for one in findings for p in one.problems) else OK
+
+
+def _lines(findings: Findings) -> list[str]:
+    account = f" (account {findings.account})" if findings.account else ""
+    if not findings.problems:
+        return [f"{findings.where}{account}: ok"]
+    lines = [f"{findings.where}{account}:"]
+    for problem in findings.problems:
+        kind = "problem" if problem.fatal else "warning"
+        lines += [f"  {kind}: {problem.what}", f"  try: {problem.remedy}"]
+    return lines
+
+
+def _config(project: Project) -> Findings:
     try:
-        read_plan(registry, settings)
+        read_plan(project)
     except SpotdeployError as error:
-        return Findings(settings.path.name, (_problem(error),))
-    return Findings(settings.path.name, ())
+        return Findings(project.path.name, (_problem(error),))
+    return Findings(project.path.name, ())
 
 
 def _location(provider: Provider[Any], place: str) -> Findings:

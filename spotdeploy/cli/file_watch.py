@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from spotdeploy.config.load import load
 from spotdeploy.errors import SpotdeployError
 from spotdeploy.payload import hashes
 from spotdeploy.payload.hashes import Digests
-from spotdeploy.payload.manifest import build as build_manifest
+from spotdeploy.payload.manifest import build_manifest
 from spotdeploy.phases.plan import read_checks
-from spotdeploy.plugins import Registry
+from spotdeploy.project import Project
 
 DEBOUNCE_MS = 300
 """An editor's several steps of one save count as one change."""
@@ -108,14 +107,13 @@ def _watched(config: Path) -> list[tuple[Path, bool]]:
 
 
 def _sources(config: Path) -> _Sources:
-    settings = load(config)
-    payload = settings.config.payload
-    checks = read_checks(Registry(settings.folder), settings)
+    project = Project.open(config)
+    payload = project.config.payload
     return _Sources(
-        settings.resolve(payload.path),
-        tuple(settings.resolve(path) for path in payload.upload),
-        tuple(dict.fromkeys(path for check in checks for path in check.files())),
-        settings.state,
+        project.resolve(payload.path),
+        tuple(project.resolve(path) for path in payload.upload),
+        tuple(dict.fromkeys(path for check in read_checks(project) for path in check.files())),
+        project.state,
     )
 
 

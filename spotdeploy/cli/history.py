@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
 
+import msgspec
 import typer
 
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json
+from spotdeploy.cli.tables import table
+from spotdeploy.duration import spell
+from spotdeploy.project import Project
+from spotdeploy.report.run_store import RUNS, written_report
+from spotdeploy.state.journal import Journal, RunRecord
+
+HEADER: Final = ("RUN", "BEGAN", "COMMAND", "PROVIDERS", "VERDICT", "NODES", "TIME", "COST")
 
 
 def command(
@@ -15,12 +27,72 @@ def command(
     json: Json = False,
 ) -> None:
     """List the runs of this deployment, newest first."""
-    from spotdeploy.cli.opening import read_settings
-    from spotdeploy.cli.past_runs import show_history
-    from spotdeploy.state.journal import Journal
-
-    settings, _ = read_settings(config, None)
-    journal = Journal(settings.state / "journal.db")
-    records = journal.runs(settings.config.deployment)
+    project = Project.open(config)
+    journal = Journal(project.journal_path)
+    records = journal.runs(project.deployment)
     journal.close()
-    show_history(settings.state, records[:limit], as_json=json)
+    show_history(project.state, records[:limit], as_json=json)
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One run as history shows it. Times are Unix seconds."""
+
+    run: str
+    command: str
+    started_at: float
+    ended_at: float | None
+    verdict: str | None
+    exit_code: int | None
+    providers: tuple[str, ...] = ()
+    passed: int | None = None
+    desired: int | None = msgspec.field(default=None, name="wanted")
+    cost: str = ""
+
+
+def show_history(state: Path, records: Sequence[RunRecord], *, as_json: bool) -> None:
+    """Print the runs, newest first."""
+    lines = [_line(state, record) for record in records]
+    if as_json:
+        text = msgspec.json.format(msgspec.json.encode(lines)).decode()
+    elif not lines:
+        text = "no runs"
+    else:
+        text = table([HEADER, *map(_row, lines)])
+    sys.stdout.write(text + "\n")
+
+
+def _line(state: Path, record: RunRecord) -> Line:
+    report = written_report(state / RUNS / record.id)
+    known = Line(
+        record.id,
+        record.command,
+        record.started_at,
+        record.ended_at,
+        record.verdict,
+        record.exit_code,
+    )
+    if report is None:
+        return known
+    return msgspec.structs.replace(
+        known,
+        providers=report.providers,
+        passed=report.passed,
+        desired=report.desired,
+        cost=str(report.cost),
+    )
+
+
+def _row(line: Line) -> tuple[str, ...]:
+    took = "-" if line.ended_at is None else spell(round(line.ended_at - line.started_at, 1))
+    nodes = "-" if line.passed is None else f"{line.passed}/{line.desired}"
+    began = time.strftime("%Y-%m-%d %H:%M", time.localtime(line.started_at))
+    return (
+        line.run,
+        began,
+        line.command,
+        ",".join(line.providers) or "-",
+        line.verdict or "unfinished",
+        nodes,
+        took,
+        line.cost or "-",
+    )

@@ -4,31 +4,54 @@ from __future__ import annotations
 
 import re
 import shutil
+import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
+import tomli_w
 import typer
 
+from spotdeploy.config.keys import every_key
+from spotdeploy.config.schema import Config
 from spotdeploy.errors import ConfigError, RefusedError
 from spotdeploy.payload.manifest import IGNORED
-
-
-def command(
-    folder: Annotated[Path, typer.Argument(help="Where to lay it down.")] = Path(),
-    name: Annotated[str | None, typer.Option("--name", help="The deployment's name.")] = None,
-) -> None:
-    """Lay down a config and the reference payload."""
-    from spotdeploy.cli.init import lay_down
-
-    for path in lay_down(folder, name):
-        typer.echo(f"wrote {path}")
-    typer.echo("try: spotdeploy plan")
-
+from spotdeploy.plugins import Plugins
+from spotdeploy.project import Project
 
 CONFIG: Final = "spotdeploy.toml"
 PAYLOAD: Final = "instance"
 _PACKAGE: Final = Path(__file__).parents[1]
 _NAME: Final = re.compile(r'^deployment = ".*"$', re.MULTILINE)
+_PLACES: Final = ("regions", "locations")
+"""What providers call the key that names their locations."""
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(help="Where to write it.")] = Path(),
+    name: Annotated[str | None, typer.Option("--name", help="The deployment's name.")] = None,
+    provider: Annotated[
+        list[str] | None,
+        typer.Option("--provider", "-p", help="A provider to use. Repeatable."),
+    ] = None,
+    region: Annotated[
+        list[str] | None,
+        typer.Option("--region", help="A region of the provider. Repeatable."),
+    ] = None,
+    values: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A key of the config. Repeatable."),
+    ] = None,
+) -> None:
+    """Write a config and the reference payload.
+
+    Without options the config is the annotated reference. With --provider, --region or --set it
+    has just what they say; a value of --set is TOML, or else text.
+    """
+    chosen = choose(provider or (), region or (), values or ())
+    for path in write(folder, name, chosen):
+        typer.echo(f"wrote {path}")
+    typer.echo("try: spotdeploy plan")
 
 
 def source() -> Path:
@@ -37,14 +60,35 @@ def source() -> Path:
     return inside if inside.is_dir() else _PACKAGE.parent
 
 
-def lay_down(folder: Path, name: str | None = None) -> list[Path]:
-    """Copy the reference config and payload into `folder`, which is made if needed.
+def choose(
+    providers: Sequence[str], regions: Sequence[str], values: Sequence[str]
+) -> dict[str, Any]:
+    """The keys that the options ask for, as TOML data.
+
+    Raises ConfigError for an option that no config can follow.
+    """
+    data: dict[str, Any] = {"providers": list(providers)} if providers else {}
+    if regions:
+        if len(providers) != 1:
+            raise ConfigError("--region needs one --provider", hint="name the provider it is of")
+        data["provider"] = {providers[0]: {_place_key(providers[0]): list(regions)}}
+    text_keys = {key for key, takes_text in every_key(Config) if takes_text}
+    for given in values:
+        key, equals, value = given.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set: {given!r} is not KEY=VALUE", hint="such as nodes.count=3")
+        _put(data, key, value if key in text_keys else _value(value))
+    return data
+
+
+def write(folder: Path, name: str | None, chosen: Mapping[str, Any]) -> list[Path]:
+    """Write the config and the reference payload into `folder`, which is made if needed.
 
     `name` becomes the deployment's name; the folder's own name is used when it is None.
 
     Raises:
         RefusedError: one of the files is there already; nothing was written.
-        ConfigError: the name or the folder will not do.
+        ConfigError: the name, the folder or a chosen key will not do; nothing was written.
     """
     targets = (folder / CONFIG, folder / PAYLOAD)
     for target in targets:
@@ -52,23 +96,77 @@ def lay_down(folder: Path, name: str | None = None) -> list[Path]:
             raise RefusedError(
                 f"{target} exists; nothing was written", hint="choose an empty folder"
             )
-    text = _named((source() / CONFIG).read_text(encoding="utf-8"), name or _from_folder(folder))
+    text = _config(name or _from_folder(folder), chosen)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         targets[0].write_text(text, encoding="utf-8")
+        if chosen:
+            _require_valid(targets[0])
         shutil.copytree(source() / PAYLOAD, targets[1], ignore=shutil.ignore_patterns(*IGNORED))
     except OSError as error:
         raise ConfigError(f"cannot write to {folder}: {error.strerror}") from error
     return list(targets)
 
 
-def _named(text: str, name: str) -> str:
+def _config(name: str, chosen: Mapping[str, Any]) -> str:
     if not re.fullmatch(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", name):
         raise ConfigError(
             f"--name: {name!r} should be lower case letters, digits and -, at most 40, "
             "beginning with a letter"
         )
-    return _NAME.sub(f'deployment = "{name}"', text, count=1)
+    reference = (source() / CONFIG).read_text(encoding="utf-8")
+    if not chosen:
+        return _NAME.sub(f'deployment = "{name}"', reference, count=1)
+    data = tomllib.loads(reference)
+    kept: dict[str, Any] = {key: data[key] for key in ("nodes", "payload", "checks")}
+    return tomli_w.dumps(_merged({"deployment": name, **kept}, chosen))
+
+
+def _merged(data: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables of both, key by key; of anything else, what stands over."""
+    merged = dict(data)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(below, dict) and isinstance(value, dict):
+            merged[key] = _merged(below, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _require_valid(config: Path) -> None:
+    """Take the file away again when it cannot be used. Raises ConfigError."""
+    try:
+        project = Project.open(config)
+        for name in project.providers:
+            project.provider_config(name)
+    except ConfigError:
+        config.unlink()
+        raise
+
+
+def _place_key(provider: str) -> str:
+    fields = Plugins().provider(provider).Config.__struct_fields__
+    key = next((key for key in _PLACES if key in fields), None)
+    if key is None:
+        raise ConfigError(f"--region: {provider} has no regions", hint="leave it out")
+    return key
+
+
+def _put(data: dict[str, Any], key: str, value: object) -> None:
+    *tables, last = key.split(".")
+    for table in tables:
+        data = data.setdefault(table, {})
+        if not isinstance(data, dict):
+            raise ConfigError(f"--set: {key}: {table} is not a table", hint="name it once")
+    data[last] = value
+
+
+def _value(text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except ValueError:
+        return text
 
 
 def _from_folder(folder: Path) -> str:

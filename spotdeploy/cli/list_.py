@@ -10,6 +10,6 @@ def command(
 ) -> None:
     """List the deployment's nodes, asked of the providers."""
     from spotdeploy.cli.tables import show_nodes
-    from spotdeploy.project import list_from
+    from spotdeploy.project import Project
 
-    show_nodes(list_from(config, provider), as_json=json)
+    show_nodes(Project.open(config, providers=provider).nodes(), as_json=json)

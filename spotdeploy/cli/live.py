@@ -24,8 +24,10 @@ from spotdeploy.events import (
     NodeListed,
     PhaseEnded,
     PhaseStarted,
+    RunStarted,
 )
-from spotdeploy.run.verdict import Outcome, Verdict
+from spotdeploy.model import Verdict
+from spotdeploy.run.verdict import Outcome
 from spotdeploy.text import plain
 
 _COLOURS = {"passed": "green", "payload failed": "red", "infrastructure failed": "magenta"}
@@ -78,10 +80,6 @@ class LiveScreen(Screen):
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
         self._live = _Lines(self._console, self._render)
 
-    def __enter__(self) -> Screen:
-        self._live.start()
-        return self
-
     def close(self) -> None:
         """Stop drawing; the table goes, the lines stay."""
         self._live.stop()
@@ -95,6 +93,8 @@ class LiveScreen(Screen):
 
     def on(self, event: Event) -> None:
         """Take the event into the table, and show it as a line when the table does not."""
+        if isinstance(event, RunStarted):
+            self._live.start()
         self._update(event)
         super().on(event)
 

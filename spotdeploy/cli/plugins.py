@@ -6,15 +6,17 @@ import json
 import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from spotdeploy.cli.options import Json
 from spotdeploy.cli.tables import table
 from spotdeploy.errors import SpotdeployError
-from spotdeploy.plugins import PluginError, Registry
+from spotdeploy.plugins import PluginError, Plugins
 from spotdeploy.scaffold.kinds import Kind
+
+HEADER: Final = ("PLUGIN", "FROM", "GIVES")
 
 
 def group() -> typer.Typer:
@@ -27,13 +29,10 @@ def group() -> typer.Typer:
 
 
 def _list(context: typer.Context, json: Json = False) -> None:
-    """List the installed plugins: providers and checks. Or write a new one, or test one."""
+    """List the installed plugins, write a new one, or test one."""
     if context.invoked_subcommand:
         return
-    from spotdeploy.cli.plugins import show_plugins
-    from spotdeploy.plugins import Registry
-
-    show_plugins(Registry(), as_json=json)
+    show_plugins(Plugins(), as_json=json)
 
 
 def _new(
@@ -62,14 +61,9 @@ def _test(
     raise typer.Exit(run_contract(name))
 
 
-HEADER = ("PLUGIN", "FROM", "GIVES")
-
-
-def show_plugins(registry: Registry, *, as_json: bool) -> None:
+def show_plugins(plugins: Plugins, *, as_json: bool) -> None:
     """Print every installed plugin and what it gives; a broken one is shown with its error."""
-    rows = [
-        (point.name, _distribution(point), _gives(registry, point)) for point in registry.known()
-    ]
+    rows = [(point.name, _distribution(point), _gives(plugins, point)) for point in plugins.known()]
     if as_json:
         data = [dict(zip(("plugin", "from", "gives"), row, strict=True)) for row in rows]
         sys.stdout.write(json.dumps(data, indent=2) + "\n")
@@ -81,14 +75,14 @@ def _distribution(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else "?"
 
 
-def _gives(registry: Registry, point: EntryPoint) -> str:
+def _gives(plugins: Plugins, point: EntryPoint) -> str:
     try:
-        registry.load(point.name)
+        plugins.load(point.name)
         gives = []
-        if classes := registry.checks_of(point.name):
+        if classes := plugins.checks_of(point.name):
             gives.append(f"checks {', '.join(sorted(cls.kind for cls in classes))}")
         try:
-            registry.provider(point.name)
+            plugins.provider(point.name)
             gives.insert(0, f"provider {point.name}")
         except PluginError:
             gives = gives or ["nothing"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 import typer
@@ -11,59 +13,52 @@ import typer
 from spotdeploy import labels
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers
 from spotdeploy.cli.tables import table
-from spotdeploy.model import Resource
-from spotdeploy.phases.reap import Find, Search
-from spotdeploy.run.verdict import Receipt, Verdict
+from spotdeploy.model import Resource, Verdict
+from spotdeploy.phases.reap import Expired, Search, reap, search
+from spotdeploy.project import Project
+from spotdeploy.run.location import Location
+from spotdeploy.run.verdict import Receipt
+from spotdeploy.text import counted
 
 
 def command(
     config: Config = DEFAULT_CONFIG,
     provider: Providers = None,
-    yes: bool = typer.Option(False, "--yes", help="End what was found, instead of showing it."),
+    yes: bool = typer.Option(False, "--yes", help="End what was found, instead of listing it."),
     json: Json = False,
 ) -> None:
-    """Find what is overdue, whoever made it; with --yes, end it.
+    """List expired resources of every deployment; --yes ends them.
 
     Looks in every location of the account for nodes past their time to live, and for what is left
     of runs that have no node any more. Touches nothing without spotdeploy's labels. Needs no
     config file when --provider says where to look.
     """
-    import asyncio
-
-    from spotdeploy.cli.opening import new_registry, read_settings
-    from spotdeploy.cli.reap import show_overdue
-    from spotdeploy.config.schema import Config as Whole
-    from spotdeploy.config.schema import Settings
-    from spotdeploy.phases.reap import reap, search
-    from spotdeploy.project import open_everywhere
-    from spotdeploy.run.location import Location
-
     if provider and config == DEFAULT_CONFIG and not config.exists():
-        names = tuple(dict.fromkeys(provider))
-        settings = Settings(config=Whole(deployment="reap"), path=config.absolute())
+        project = Project.without_config(config, "reap", provider)
     else:
-        settings, names = read_settings(config, provider)
-    opened = open_everywhere(new_registry(settings), settings, names)
-    locations = [Location(*one) for one in opened]
-
-    async def work() -> tuple[list[Search], Receipt | None]:
-        found = await asyncio.gather(*map(search, locations))
-        overdue = any(one.overdue for one in found)
-        desired = yes and overdue
-        return found, await reap(found, settings.config.timeouts.destroy) if desired else None
-
+        project = Project.open(config, providers=provider)
+    locations = [Location(*one) for one in project.open_all_locations()]
     try:
-        found, receipt = asyncio.run(work())
+        found, receipt = asyncio.run(_search_and_reap(project, locations, reap_them=yes))
     finally:
         for location in locations:
             location.close()
-    raise typer.Exit(show_overdue(found, receipt, as_json=json))
+    raise typer.Exit(show_expired(found, receipt, as_json=json))
 
 
-HEADER = ("WHAT", "PROVIDER", "PLACE", "DEPLOYMENT", "RUN", "WHY")
+async def _search_and_reap(
+    project: Project, locations: Sequence[Location], *, reap_them: bool
+) -> tuple[list[Search], Receipt | None]:
+    found = await asyncio.gather(*map(search, locations))
+    if not reap_them or not any(one.expired for one in found):
+        return found, None
+    return found, await reap(found, project.config.timeouts.destroy)
 
 
-def show_overdue(found: Sequence[Search], receipt: Receipt | None, *, as_json: bool) -> int:
+HEADER: Final = ("WHAT", "PROVIDER", "PLACE", "DEPLOYMENT", "RUN", "WHY")
+
+
+def show_expired(found: Sequence[Search], receipt: Receipt | None, *, as_json: bool) -> int:
     """Print what was found and, where it was ended, the receipt.
 
     Returns the exit code: 4 when something could not be proven gone, 3 when a location could not
@@ -71,7 +66,7 @@ def show_overdue(found: Sequence[Search], receipt: Receipt | None, *, as_json: b
     """
     if as_json:
         data = {
-            "overdue": [_as_data(find) for one in found for find in one.overdue],
+            "overdue": [_as_data(find) for one in found for find in one.expired],
             "alive": sum(one.alive for one in found),
             "errors": {str(one.location): one.error for one in found if one.error},
             "receipt": receipt,
@@ -86,15 +81,14 @@ def show_overdue(found: Sequence[Search], receipt: Receipt | None, *, as_json: b
 
 
 def _lines(found: Sequence[Search], receipt: Receipt | None) -> list[str]:
-    overdue = [find for one in found for find in one.overdue]
-    lines = [table([HEADER, *map(_row, overdue)]), ""] if overdue else []
+    expired = [find for one in found for find in one.expired]
+    lines = [table([HEADER, *map(_row, expired)]), ""] if expired else []
     alive = sum(one.alive for one in found)
     within = f"; {alive} more within their time to live" if alive else ""
-    many = "location" if len(found) == 1 else "locations"
-    lines.append(f"{len(overdue)} overdue in {len(found)} {many}{within}")
+    lines.append(f"{len(expired)} expired in {counted(len(found), 'location')}{within}")
     lines += [f"could not ask {one.location}: {one.error}" for one in found if one.error]
-    if overdue and receipt is None:
-        lines.append("nothing was changed; to end what is overdue: spotdeploy reap --yes")
+    if expired and receipt is None:
+        lines.append("nothing was changed; to end what has expired: spotdeploy reap --yes")
     if receipt:
         gone = len(receipt.destroyed) + len(receipt.released)
         lines.append(f"{gone} gone, proven by {receipt.listings} listings")
@@ -102,13 +96,13 @@ def _lines(found: Sequence[Search], receipt: Receipt | None) -> list[str]:
     return lines
 
 
-def _row(find: Find) -> tuple[str, ...]:
+def _row(find: Expired) -> tuple[str, ...]:
     thing = find.thing
     what = f"{thing.kind} {thing.id}" if isinstance(thing, Resource) else thing.name
     run = thing.labels.get(labels.RUN, "-")
     return (what, thing.provider, thing.location, find.deployment or "-", run, find.why)
 
 
-def _as_data(find: Find) -> dict[str, object]:
+def _as_data(find: Expired) -> dict[str, object]:
     kind = find.thing.kind if isinstance(find.thing, Resource) else "node"
     return {"kind": kind, "why": find.why, "thing": find.thing}

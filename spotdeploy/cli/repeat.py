@@ -11,18 +11,16 @@ import typer
 from spotdeploy.cli import errors
 from spotdeploy.cli.file_watch import fingerprint, until_changed
 from spotdeploy.cli.run import RunOptions, perform
-from spotdeploy.config.load import load
-from spotdeploy.cycle.runbook import run_cycle
 from spotdeploy.errors import ConfigError, SpotdeployError
+from spotdeploy.model import Verdict
 from spotdeploy.report.compare import show_repetition, summarize
 from spotdeploy.report.run_store import read_report, run_folders
-from spotdeploy.run.verdict import Verdict
 
 WORST_FIRST: Final = (130, 4, 3, 1, 2, 0)
 USAGE: Final = 2
 
 
-def again(options: RunOptions, times: int, *, watch: bool) -> NoReturn:
+def run_again(options: RunOptions, times: int, *, watch: bool) -> NoReturn:
     """Repeat or watch; not both. Raises ConfigError for both."""
     if not watch:
         repeat(options, times)
@@ -36,7 +34,7 @@ def repeat(options: RunOptions, times: int) -> NoReturn:
 
     A stopped cycle ends it. Raises SpotdeployError for a mistake in the config.
     """
-    state = load(options.config).state
+    state = options.open_project().state
     before = set(run_folders(state))
     codes: list[int] = []
     while len(codes) < times and Verdict.STOPPED.exit_code not in codes:
@@ -71,7 +69,7 @@ def _one(options: RunOptions, data: TextIO | None = None, *, stay: bool = False)
     """The exit code of one cycle. A refusal is shown; a mistake in the config ends it all, unless
     the next change may mend it."""
     try:
-        return perform(options, run_cycle, data).exit_code
+        return perform(options, data).exit_code
     except SpotdeployError as error:
         if error.exit_code == USAGE and not stay:
             raise
@@ -80,11 +78,11 @@ def _one(options: RunOptions, data: TextIO | None = None, *, stay: bool = False)
 
 
 async def _wait(options: RunOptions, seen: str) -> None:
-    def say() -> None:
+    def ready() -> None:
         options.screen_stream.write(
             f"waiting for a change in {options.config.name}, the payload or the files of checks; "
             "Ctrl-C to stop\n"
         )
         options.screen_stream.flush()
 
-    await until_changed(options.config, seen, say)
+    await until_changed(options.config, seen, ready)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Run
+from spotdeploy.cli.tables import table
+from spotdeploy.duration import spell
+from spotdeploy.errors import HostError
+from spotdeploy.project import Project
+from spotdeploy.report.event_log import EVENTS, JUNIT, PAGE, REPORT
+from spotdeploy.report.model import NodeReport, RunReport, encode
+from spotdeploy.report.run_store import find_run, read_report, read_story
+from spotdeploy.report.writer import html_page, junit_xml, write_reports
+from spotdeploy.text import plain
 
 
 def command(
@@ -19,11 +30,87 @@ def command(
     json: Json = False,
 ) -> None:
     """Show how a run ended, and where its report is."""
-    from spotdeploy.cli.opening import read_settings
-    from spotdeploy.cli.past_runs import show_report
-    from spotdeploy.report.run_store import find_run
-
-    settings, _ = read_settings(config, None)
-    page = show_report(find_run(settings.state, run), as_json=json, html=html, junit=junit)
+    folder = find_run(Project.open(config).state, run)
+    page = show_report(folder, as_json=json, html=html, junit=junit)
     if open_it:
         typer.launch(page.resolve().as_uri())
+
+
+def show_report(
+    folder: Path, *, as_json: bool, html: Path | None = None, junit: Path | None = None
+) -> Path:
+    """Print a run's summary and where its files are; write what is missing, and copies where
+    asked. Returns the page's path. Raises RefusedError without events, HostError without space."""
+    story = read_story(folder)
+    problems = [] if (folder / PAGE).exists() else write_reports(folder)
+    report = read_report(folder)
+    if html is not None:
+        _write(html, html_page(story, report, folder, html))
+    if junit is not None:
+        _write(junit, junit_xml(story, report))
+    if as_json:
+        text = encode(report).decode().rstrip()
+    else:
+        names = (PAGE, JUNIT, REPORT, EVENTS)
+        files = [f"  {folder / name}" for name in names if (folder / name).exists()]
+        text = "\n".join([*_summary(report), "", *files])
+    sys.stdout.write(text + "\n")
+    sys.stderr.writelines(f"warning: {problem}\n" for problem in problems)
+    return html or folder / PAGE
+
+
+def _summary(report: RunReport) -> list[str]:
+    head = f"{report.command} of {report.deployment} on {', '.join(report.providers)}"
+    lines = [f"{head}, run {report.run}"]
+    if report.nodes:
+        lines += [
+            "",
+            table(
+                [("NODE", "PLACE", "VERDICT", "PHASE", "CHECKS", "TIME"), *map(_node, report.nodes)]
+            ),
+        ]
+        lines += [_why(node) for node in report.nodes if node.verdict not in ("", "passed")]
+    if len(report.providers) > 1 and report.checks:
+        lines += ["", table(list(_by_provider(report)))]
+    message = f": {plain(report.message, limit=2000)}" if report.message else ""
+    took = f"{spell(round(report.seconds, 1))}, cost: {report.cost}"
+    return [*lines, "", f"{report.verdict.upper()}{message}", took]
+
+
+def _node(node: NodeReport) -> tuple[str, ...]:
+    good = sum(check.ok for check in node.checks)
+    checks = f"{good}/{len(node.checks)}" if node.checks else "-"
+    seconds = spell(round(sum(node.seconds.values()), 1))
+    place = node.zone or node.location
+    place = place if place == node.provider else f"{node.provider} {place}"
+    return (node.name, place, node.verdict or "unfinished", node.phase, checks, seconds)
+
+
+def _by_provider(report: RunReport) -> Iterator[tuple[str, ...]]:
+    """Checks by providers: how many nodes each was good on, of how many it was asked."""
+    yield ("CHECK", *report.providers)
+    for name in report.checks:
+        answers = [
+            [
+                check.ok
+                for node in report.nodes
+                if node.provider == provider
+                for check in node.checks
+                if check.name == name
+            ]
+            for provider in report.providers
+        ]
+        yield (name, *(f"{sum(oks)}/{len(oks)}" if oks else "-" for oks in answers))
+
+
+def _why(node: NodeReport) -> str:
+    return f"  {node.name}: {plain(node.message, limit=600)}"
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise HostError(
+            f"cannot write {path}: {error.strerror}", hint="name a file in a folder that exists"
+        ) from error

@@ -1,4 +1,4 @@
-"""Conducting a run: lock, session, signals, screen, record, exit code."""
+"""From a command line to a run: screen, signals, reports, exit code."""
 
 from __future__ import annotations
 
@@ -6,33 +6,23 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final, NoReturn, TextIO
 
-import msgspec
 import typer
 
-from spotdeploy.cli.opening import new_registry, opened, read_redactor, read_settings
+from spotdeploy.api import Outcome, Project, RunRecorder, Verdict
 from spotdeploy.cli.screen import Screen, new_screen
-from spotdeploy.config.schema import Keep, Settings
-from spotdeploy.errors import ConfigError, HostError, SpotdeployError
-from spotdeploy.events import Bus, Note, Observer, RunEnded, RunStarted
-from spotdeploy.payload.manifest import Manifest
-from spotdeploy.phases.plan import read_plan
-from spotdeploy.redact import Redactor
-from spotdeploy.report.event_log import PAGE, EventLog, event_stream
-from spotdeploy.report.run_store import RUNS
-from spotdeploy.run.context import Plan, Session
-from spotdeploy.run.verdict import Outcome, Verdict
-from spotdeploy.state.lock import locked
+from spotdeploy.errors import ConfigError
+from spotdeploy.report import github
+from spotdeploy.report.event_log import PAGE, EventStream, event_stream
+from spotdeploy.report.model import encode
+from spotdeploy.report.run_store import read_report, read_story
 
-Operation = Callable[[Session, Plan, Keep], Awaitable[Outcome]]
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-EMPTY_PLAN: Final = Plan(Manifest(()), ())
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -40,14 +30,12 @@ class RunOptions:
     """What the user asked for on the command line."""
 
     command: str
+    """A method of `api.Project`."""
     config: Path
-    providers: list[str] | None
-    json: bool
+    providers: list[str] | None = None
+    json: bool = False
     keep: str | None = None
-    needs_plan: bool = True
-    """False for what must work even when the payload is broken."""
     evidence: str | None = None
-    """Of which nodes, instead of the config's word."""
     events: str | None = None
     """Where events are written besides the run's folder; "-" is standard output."""
 
@@ -64,93 +52,68 @@ class RunOptions:
         """Standard output, unless data goes there."""
         return sys.stderr if self.json or self.events == "-" else sys.stdout
 
+    def open_project(self) -> Project:
+        """The project, the options above what its config says."""
+        return Project.open(
+            self.config, providers=self.providers, keep=self.keep, evidence=self.evidence
+        )
 
-def run_command(options: RunOptions, operation: Operation) -> None:
-    """Run an operation from beginning to end and leave the process with its exit code.
+
+def run_command(options: RunOptions) -> NoReturn:
+    """Run a command from beginning to end and leave the process with its exit code.
 
     Raises SpotdeployError for what was refused.
     """
-    outcome = perform(options, operation, sys.stdout if options.json else None)
+    outcome = perform(options, sys.stdout if options.json else None)
     raise typer.Exit(outcome.exit_code)
 
 
-def perform(options: RunOptions, operation: Operation, data: TextIO | None = None) -> Outcome:
-    """Run an operation from beginning to end, its reports included, and say how it ended. What
+def perform(
+    options: RunOptions,
+    data: TextIO | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Outcome:
+    """Run a command from beginning to end, its reports included, and say how it ended. What
     report.json holds is written to `data` too, even for a run that was refused once it had begun.
 
     Raises SpotdeployError for what was refused.
     """
-    settings, providers = read_settings(options.config, options.providers)
-    settings = _collecting(settings, options)
-    registry = new_registry(settings)
-    keep: Keep = options.keep or settings.config.keep  # type: ignore[assignment]  # KeepChoice's values
-    plan = read_plan(registry, settings) if options.needs_plan else EMPTY_PLAN
-    redactor = read_redactor(registry, settings, providers, plan.checks)
-    with recording(options.screen_stream, redactor, options.events, data=data) as record:
-        with (
-            locked(settings.config.deployment, options.command),
-            opened(settings, registry, providers, record.bus, redactor) as session,
-            record.screen,
-        ):
-            record.begin(session.settings.state, session.run)
-            outcome = asyncio.run(_run(session, plan, options, operation, keep, record.screen))
-        record.conclude(redactor.anything(outcome))
+    project = options.open_project()
+    recorder, screen = RunRecorder(), new_screen(options.screen_stream)
+    with (
+        reporting(options.screen_stream, recorder, environment, data),
+        _events(options) as extra,
+        screen,
+    ):
+        observers = (screen, *([extra] if extra else ()))
+        work = getattr(project, options.command)(observers=observers, recorder=recorder)
+        outcome = asyncio.run(_until_stopped(work, project, screen))
+        screen.conclude(outcome)
     return outcome
 
 
-def _collecting(settings: Settings, options: RunOptions) -> Settings:
-    """The settings with the wish's word on evidence."""
-    if options.evidence is None:
-        return settings
-    evidence = msgspec.structs.replace(settings.config.evidence, collect=options.evidence)
-    config = msgspec.structs.replace(settings.config, evidence=evidence)
-    return msgspec.structs.replace(settings, config=config)
+@contextmanager
+def reporting(
+    stream: TextIO, recorder: RunRecorder, environment: Mapping[str, str], data: TextIO | None
+) -> Iterator[None]:
+    """At the end, however it ends, say where the reports of what began are, tell GitHub, and write
+    what report.json holds to `data`. Trouble with a report is a warning and changes nothing else.
+    """
+    try:
+        with github.quoting(stream, environment):
+            yield
+    finally:
+        if (folder := recorder.folder) is not None:
+            problems = [*recorder.problems, *_report(folder, stream, environment)]
+            problems += _hand_over(folder, data) if data else []
+            sys.stderr.writelines(f"warning: {problem}\n" for problem in problems)
 
 
-async def _run(
-    session: Session,
-    plan: Plan,
-    options: RunOptions,
-    operation: Operation,
-    keep: Keep,
-    screen: Screen,
+async def _until_stopped(
+    work: Coroutine[None, None, Outcome], project: Project, screen: Screen
 ) -> Outcome:
-    digest = plan.manifest.digest
-    session.journal.begin_run(session.run, session.deployment, options.command, digest)
-    session.bus.emit(
-        RunStarted(
-            run=session.run,
-            command=options.command,
-            deployment=session.deployment,
-            providers=session.providers,
-            digest=digest,
-            desired=session.desired,
-            checks=tuple(check.name for check in plan.checks),
-        )
-    )
-    try:
-        outcome = await _until_stopped(session, operation(session, plan, keep), screen)
-    except SpotdeployError as error:
-        _end(session, "refused", error.exit_code, error.message)
-        raise
-    _end(session, outcome.verdict, outcome.exit_code, outcome.message)
-    return outcome
-
-
-def _end(session: Session, verdict: str, exit_code: int, message: str) -> None:
-    """Note how the run ended. A journal that cannot be written does not change it."""
-    try:
-        session.journal.end_run(session.run, verdict, exit_code)
-    except HostError as error:
-        session.bus.emit(Note(text=error.message, warning=True))
-    session.bus.emit(
-        RunEnded(run=session.run, verdict=verdict, exit_code=exit_code, detail=message)
-    )
-
-
-async def _until_stopped(session: Session, work: Awaitable[Outcome], screen: Screen) -> Outcome:
     """Await the work. The first signal stops it cleanly, the second at once."""
-    task = asyncio.ensure_future(work)
+    task = asyncio.create_task(work)
     signals = 0
 
     def stop() -> None:
@@ -163,7 +126,7 @@ async def _until_stopped(session: Session, work: Awaitable[Outcome], screen: Scr
             screen.close()
             sys.stderr.write(
                 f"stopped at once; nodes may be left\ntry: spotdeploy destroy "
-                f"--config {session.settings.path}\n"
+                f"--config {project.path}\n"
             )
             sys.stderr.flush()
             os._exit(Verdict.STOPPED.exit_code)
@@ -173,94 +136,35 @@ async def _until_stopped(session: Session, work: Awaitable[Outcome], screen: Scr
         loop.add_signal_handler(number, stop)
     try:
         return await task
-    except asyncio.CancelledError:
-        message = "stopped by the user; nothing was changed"
-        return Outcome(session.run, session.deployment, Verdict.STOPPED, message)
     finally:
         for number in SIGNALS:
             loop.remove_signal_handler(number)
 
 
-@dataclass
-class Recording:
-    """The listeners of one run."""
-
-    bus: Bus
-    screen: Screen
-    log: EventLog
-    folder: Path | None = None
-    """Where the run's files are; None while nothing was begun."""
-    outcome: Outcome | None = field(default=None)
-
-    def begin(self, state: Path, run: str) -> None:
-        """Begin the run's folder. Raises HostError when it cannot be made."""
-        self.folder = state / RUNS / run
-        self.log.open(self.folder)
-
-    def conclude(self, outcome: Outcome) -> None:
-        """Show the outcome; the reports are written when the recording ends."""
-        self.outcome = outcome
-        self.screen.conclude(outcome)
-
-
 @contextmanager
-def recording(
-    stream: TextIO,
-    redactor: Redactor,
-    events: str | None = None,
-    environment: Mapping[str, str] = os.environ,
-    data: TextIO | None = None,
-) -> Iterator[Recording]:
-    """Listen to a run; at the end, however it ends, write the reports of what began, and what
-    report.json holds to `data` as well.
-
-    Trouble with a report is a warning on standard error and changes nothing else.
-    """
-    from spotdeploy.report import github
-
-    log, screen = EventLog(), new_screen(stream)
-    listeners: list[Observer] = [log, screen]
-    extra = None if events is None else event_stream(events)
-    if extra is not None:
-        listeners.append(extra)
-    record = Recording(Bus(*listeners, redact=redactor.anything), screen, log)
+def _events(options: RunOptions) -> Iterator[EventStream | None]:
+    if options.events is None:
+        yield None
+        return
+    stream = event_stream(options.events)
     try:
-        with github.quoting(stream, environment):
-            yield record
+        yield stream
     finally:
-        log.close()
-        if extra is not None:
-            extra.close()
-        if record.folder is not None:
-            problems = _finish(record, record.folder, stream, environment)
-            problems += _hand_over(record.folder, data) if data else []
-            sys.stderr.writelines(f"warning: {problem}\n" for problem in problems)
+        stream.close()
 
 
-def _finish(
-    record: Recording, folder: Path, stream: TextIO, environment: Mapping[str, str]
-) -> list[str]:
-    """Write the reports and tell GitHub; what went wrong, one line each."""
-    from spotdeploy.report import github
-    from spotdeploy.report.run_store import read_report, read_story
-    from spotdeploy.report.writer import write_reports
-
-    problems = [record.log.trouble] if record.log.trouble else []
-    problems += write_reports(folder, record.outcome)
+def _report(folder: Path, stream: TextIO, environment: Mapping[str, str]) -> list[str]:
     try:
         if (folder / PAGE).exists():
             stream.write(f"report: {folder / PAGE}\n")
         if github.asked(environment):
             github.tell(read_story(folder), read_report(folder), folder, stream, environment)
     except Exception as error:  # noqa: BLE001  # a report never changes how a run ended
-        problems.append(f"no summary for GitHub: {type(error).__name__}: {error}")
-    return problems
+        return [f"no summary for GitHub: {type(error).__name__}: {error}"]
+    return []
 
 
 def _hand_over(folder: Path, data: TextIO) -> list[str]:
-    from spotdeploy.report.model import encode
-    from spotdeploy.report.run_store import read_report
-
     try:
         data.write(encode(read_report(folder)).decode())
         data.flush()

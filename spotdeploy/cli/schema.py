@@ -7,6 +7,10 @@ from typing import Annotated
 import typer
 
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config
+from spotdeploy.config.json_schema import events_schema_text, schema_text
+from spotdeploy.plugins import Plugins
+from spotdeploy.project import Project
+from spotdeploy.report.model import report_schema_text
 
 
 def command(
@@ -19,18 +23,12 @@ def command(
     ] = False,
 ) -> None:
     """Print the JSON Schema of spotdeploy.toml."""
-    from spotdeploy.cli.opening import new_registry, read_settings
-    from spotdeploy.config.json_schema import schema_text
-    from spotdeploy.plugins import Registry
-    from spotdeploy.report.event_docs import events_schema_text
-    from spotdeploy.report.model import report_schema_text
-
     if events or report:
         typer.echo(events_schema_text() if events else report_schema_text())
         return
-    registry = Registry()
     plugins: tuple[str, ...] = ()
+    known = Plugins()
     if config.exists():
-        settings, _ = read_settings(config, None)
-        registry, plugins = new_registry(settings), settings.config.plugins
-    typer.echo(schema_text(registry, plugins))
+        project = Project.open(config)
+        known, plugins = project.plugins, project.config.plugins
+    typer.echo(schema_text(known, plugins))

@@ -22,7 +22,8 @@ from spotdeploy.events import (
     StepEnded,
     StepStarted,
 )
-from spotdeploy.run.verdict import NodeOutcome, Outcome, Verdict
+from spotdeploy.model import Verdict
+from spotdeploy.run.verdict import NodeOutcome, Outcome
 from spotdeploy.text import below
 
 _STEPS = {"plan": "Planning", "destroy": "Destroying", "create": "Creating"}

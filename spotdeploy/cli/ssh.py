@@ -17,12 +17,11 @@ def command(
     config: Config = DEFAULT_CONFIG,
     provider: Providers = None,
 ) -> None:
-    """Look around on a node; it cannot verify green again."""
+    """Open a shell on a node; it can no longer pass verify."""
     import os
 
-    from spotdeploy.cli.opening import new_registry, read_settings
-    from spotdeploy.node.access import open_by_hand
+    from spotdeploy.node.access import open_shell
+    from spotdeploy.project import Project
 
-    settings, providers = read_settings(config, provider)
-    line = open_by_hand(new_registry(settings), settings, providers, node, words or [])
+    line = open_shell(Project.open(config, providers=provider), node, words or [])
     os.execvp(line[0], line)  # noqa: S606  # the terminal now belongs to OpenSSH

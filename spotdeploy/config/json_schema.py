@@ -1,4 +1,4 @@
-"""The JSON Schema of spotdeploy.toml, for editors and for the reference in the docs."""
+"""The JSON Schemas of spotdeploy.toml and of events.jsonl, for editors and for the docs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ import msgspec
 from spotdeploy.config.schema import Config
 from spotdeploy.config.secret import Secret
 from spotdeploy.duration import Duration
-from spotdeploy.plugins import PluginError, Registry
+from spotdeploy.events import AnyEvent
+from spotdeploy.plugins import PluginError, Plugins
 
 Written = {
     Duration: Annotated[
@@ -34,18 +35,18 @@ Written = {
 """How our own types are written in TOML."""
 
 
-def schema_text(registry: Registry, plugins: Sequence[str] = ()) -> str:
+def schema_text(known: Plugins, plugins: Sequence[str] = ()) -> str:
     """The schema as indented JSON: the core's keys, the tables of every installed provider that
     can be loaded, and those of every check."""
-    schema = build_schema(registry, plugins)
+    schema = build_schema(known, plugins)
     return msgspec.json.format(msgspec.json.encode(schema)).decode()
 
 
-def build_schema(registry: Registry, plugins: Sequence[str] = ()) -> dict[str, Any]:
+def build_schema(known: Plugins, plugins: Sequence[str] = ()) -> dict[str, Any]:
     """The schema as data."""
-    providers = {name: as_written(config) for name, config in _providers(registry).items()}
-    known = sorted(registry.checks(plugins).items())
-    checks = {kind: as_written(cls.Settings) for kind, cls in known}
+    providers = {name: as_written(config) for name, config in _providers(known).items()}
+    by_kind = sorted(known.checks(plugins).items())
+    checks = {kind: as_written(cls.Settings) for kind, cls in by_kind}
     types: list[Any] = [as_written(Config), *providers.values(), *checks.values()]
     references, definitions = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
     top = definitions.pop("Config")
@@ -72,11 +73,26 @@ def build_schema(registry: Registry, plugins: Sequence[str] = ()) -> dict[str, A
     }
 
 
-def _providers(registry: Registry) -> dict[str, type[msgspec.Struct]]:
+def events_schema() -> dict[str, Any]:
+    """The JSON Schema of one line of events.jsonl."""
+    schema = msgspec.json.schema(AnyEvent)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "One line of events.jsonl",
+        **schema,
+    }
+
+
+def events_schema_text() -> str:
+    """The same as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(events_schema())).decode()
+
+
+def _providers(known: Plugins) -> dict[str, type[msgspec.Struct]]:
     found: dict[str, type[msgspec.Struct]] = {}
-    for point in registry.known():
+    for point in known.known():
         try:
-            found[point.name] = registry.provider(point.name).Config
+            found[point.name] = known.provider(point.name).Config
         except PluginError:
             continue  # no provider, or one that cannot be loaded: 'spotdeploy plugins' says why
     return found

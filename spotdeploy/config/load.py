@@ -1,10 +1,12 @@
-"""Reading spotdeploy.toml: TOML to structs, with errors that carry the key's path."""
+"""Reading the config: spotdeploy.toml, then the environment, then options, each above the last."""
 
 from __future__ import annotations
 
+import os
 import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -14,41 +16,38 @@ from spotdeploy.duration import Duration
 from spotdeploy.errors import ConfigError
 
 T = TypeVar("T", bound=msgspec.Struct)
-DEFAULT: Final = "spotdeploy.toml"
+PREFIX: Final = "SPOTDEPLOY_"
+"""Of the environment variable that stands for a key: `nodes.count` is SPOTDEPLOY_NODES_COUNT."""
+DEEPEST: Final = 2
+"""Dots in the longest path of a key: `provider.aws.regions`."""
+_TABLES: Final = ("provider", "checks", "payload.environment")
+"""Tables whose keys are not known here: no variable stands for one."""
 
 
-def load(path: Path) -> Settings:
-    """Read a config file.
+def load(
+    path: Path,
+    options: Mapping[str, tuple[str, object]] | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Settings:
+    """Read a config. `options` has, for an option of the command line, its key and its value;
+    None as the value is an option that was not given.
 
     Raises:
         ConfigError: missing, unreadable, not TOML, or not what `Config` says; the message names
-            the file and the key's path.
+            the file, variable or option and the key's path.
     """
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"{path} does not exist", hint="run 'spotdeploy init' to write one, or use --config"
-        ) from error
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:  # of TOML, of UTF-8, or of Python: a number of 5,000 digits
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    except RecursionError as error:
-        raise ConfigError(f"{path}: not valid TOML: nested too deeply") from error
-    settings = Settings(config=decode(data, Config, path.name), path=path.absolute())
-    _check_together(settings.config, path.name)
-    return settings
-
-
-def read_settings(path: Path, providers: list[str] | None) -> tuple[Settings, tuple[str, ...]]:
-    """The config and the providers wanted. Raises ConfigError for a provider named twice."""
-    settings = load(path)
-    names = tuple(providers or settings.config.providers)
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"--provider: {name} is named twice")
-    return settings, names
+    data = _read(path)
+    config = decode(data, Config, path.name)
+    sources = dict.fromkeys(_keys(data), path.name)
+    given = [(name, key, value) for name, (key, value) in (options or {}).items()]
+    for name, key, value in (*_variables(environment), *given):
+        if value is None:
+            continue
+        _put(data, key, value)
+        sources[key] = name
+        config = decode(data, Config, name)
+    _check_together(config, path.name, sources)
+    return Settings(config=config, path=path.absolute(), sources=sources)
 
 
 def decode(data: object, into: type[T], file: str, prefix: str = "") -> T:
@@ -61,6 +60,26 @@ def decode(data: object, into: type[T], file: str, prefix: str = "") -> T:
         raise explain(error, data, into, file, prefix) from error
 
 
+def variable(key: str) -> str:
+    """The environment variable that stands for a key, given by its path."""
+    return PREFIX + key.upper().replace(".", "_")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{path} does not exist", hint="run 'spotdeploy init' to write one, or use --config"
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:  # of TOML, of UTF-8, or of Python: a number of 5,000 digits
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: not valid TOML: nested too deeply") from error
+
+
 def _custom(kind: type, value: object) -> object:
     if kind not in (Duration, Secret):
         raise NotImplementedError(kind)
@@ -70,7 +89,46 @@ def _custom(kind: type, value: object) -> object:
     return kind(value)
 
 
-def _check_together(config: Config, file: str) -> None:
+def _keys(data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The path of every key; what a plugin's key or `environment` holds is that one's value."""
+    for key, value in data.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, dict) and path != "payload.environment" and path.count(".") < DEEPEST:
+            yield from _keys(value, f"{path}.")
+        else:
+            yield path
+
+
+def _variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str, object]]:
+    """Each variable that stands for a key, with the key's path and the value as data."""
+    if not any(name.startswith(PREFIX) for name in environment):
+        return
+    from spotdeploy.config.keys import every_key
+
+    for key, takes_text in every_key(Config):
+        name = variable(key)
+        if name in environment and key not in _TABLES:
+            yield name, key, environment[name] if takes_text else _toml(environment[name], name)
+
+
+def _toml(text: str, name: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except ValueError as error:
+        raise ConfigError(
+            f"{name}: {text!r} is not a value as in TOML", hint='such as 3, true or ["a", "b"]'
+        ) from error
+
+
+def _put(data: dict[str, Any], key: str, value: object) -> None:
+    *tables, last = key.split(".")
+    for table in tables:
+        data = data.setdefault(table, {})
+    data[last] = value
+
+
+def _check_together(config: Config, file: str, sources: Mapping[str, str]) -> None:
+    """What no single key is to blame for."""
     quorum, count = config.nodes.quorum, config.nodes.count
     if quorum is not None and quorum > count:
         raise ConfigError(f"{file}: nodes.quorum: {quorum} is more than nodes.count, {count}")
@@ -82,4 +140,6 @@ def _check_together(config: Config, file: str) -> None:
         )
     for name in config.providers:
         if config.providers.count(name) > 1:
-            raise ConfigError(f"{file}: providers: {name} is named twice")
+            source = sources.get("providers", file)
+            where = source if source.startswith("--") else f"{source}: providers"
+            raise ConfigError(f"{where}: {name} is named twice")

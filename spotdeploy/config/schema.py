@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -117,6 +118,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     config: Config
     path: Path
+    sources: Mapping[str, str] = {}
+    """For each key that was given, by its path: the file, variable or option that gave it."""
 
     @property
     def folder(self) -> Path:

@@ -12,9 +12,9 @@ from typing import Final, TypeVar
 
 from spotdeploy.errors import ProviderError, RefusedError
 from spotdeploy.events import Event, NodeCreated, NodeDestroyed, Note
+from spotdeploy.model import Verdict
 from spotdeploy.phases.plan import Prospects
-from spotdeploy.report.run_store import run_folders, written_report
-from spotdeploy.run.context import Session
+from spotdeploy.run.context import Run
 from spotdeploy.run.cost import Cost, Span, estimate, seconds_left, spell_usd, total
 
 LOOKED_BACK: Final = 10
@@ -29,21 +29,21 @@ class BudgetError(ProviderError):
     """The run was stopped because going on would have passed `max_cost`."""
 
 
-def expected_cost(session: Session, prospects: Prospects) -> Cost | None:
+def expected_cost(run: Run, prospects: Prospects) -> Cost | None:
     """What the cycle will cost at the first offers' rates, if nodes run as long as they did in
-    past cycles. None when that is not known. Reads past reports; may be repeated."""
+    past cycles. None when that is not known. Reads the journal; may be repeated."""
     rates = {name: offers[0].usd_per_hour for name, offers in prospects.offers.items()}
-    return estimate(session.pool.count, rates, _past_seconds(session))
+    return estimate(run.pool.count, rates, _past_seconds(run))
 
 
-def check_budget(session: Session, prospects: Prospects) -> None:
+def check_budget(run: Run, prospects: Prospects) -> None:
     """Tell the estimate; refuse what is sure to cost too much, or cannot be kept within a limit.
 
     Raises RefusedError; nothing was made.
     """
-    expected, cap = expected_cost(session, prospects), session.settings.config.max_cost
+    expected, cap = expected_cost(run, prospects), run.config.max_cost
     if expected is not None and expected.usd:
-        session.bus.emit(Note(text=f"expected to cost {expected}, as past cycles went"))
+        run.bus.emit(Note(text=f"expected to cost {expected}, as past cycles went"))
     if cap is None:
         return
     for provider, offers in prospects.offers.items():
@@ -59,18 +59,16 @@ def check_budget(session: Session, prospects: Prospects) -> None:
         )
 
 
-async def within_budget(
-    session: Session, work: Awaitable[T], now: Callable[[], float] = time.time
-) -> T:
+async def within_budget(run: Run, work: Awaitable[T], now: Callable[[], float] = time.time) -> T:
     """Await the work, and cancel it before the nodes made meanwhile cost more than `max_cost`.
 
     Raises BudgetError after cancelling; whatever the work raises.
     """
-    cap = session.settings.config.max_cost
+    cap = run.config.max_cost
     if cap is None:
         return await work
     ledger = Ledger(now)
-    session.bus.attach(ledger)
+    run.bus.attach(ledger)
     task = asyncio.ensure_future(work)
     guard = asyncio.ensure_future(_until_spent(ledger, cap))
     try:
@@ -85,7 +83,7 @@ async def within_budget(
         task.cancel()
         guard.cancel()
         await asyncio.gather(task, guard, return_exceptions=True)
-        session.bus.detach(ledger)
+        run.bus.detach(ledger)
 
 
 @dataclass
@@ -128,20 +126,17 @@ def _span(node: NodeCreated, end: float) -> Span:
     return Span(node.provider, max(0.0, end - node.at), node.usd_per_hour)
 
 
-def _past_seconds(session: Session) -> Mapping[str, float | None]:
+def _past_seconds(run: Run) -> Mapping[str, float | None]:
     """Provider to the median seconds of one node in past cycles that passed."""
-    seconds: dict[str, list[float]] = {name: [] for name in session.providers}
-    folders = reversed(run_folders(session.settings.state))
-    reports = (report for folder in folders if (report := written_report(folder)))
-    fitting = (
-        report
-        for report in reports
-        if report.deployment == session.deployment
-        and report.command == "cycle"
-        and report.verdict == "passed"
+    seconds: dict[str, list[float]] = {name: [] for name in run.providers}
+    past = (
+        record
+        for record in run.journal.runs(run.deployment)
+        if (record.command, record.verdict) == ("cycle", Verdict.PASSED) and record.ended_at
     )
-    for report in itertools.islice(fitting, LOOKED_BACK):
-        for provider, cost in report.costs.items():
-            if provider in seconds and cost.nodes:
-                seconds[provider].append(cost.node_seconds / cost.nodes)
-    return {name: statistics.median(past) if past else None for name, past in seconds.items()}
+    ended_at = {record.id: record.ended_at for record in itertools.islice(past, LOOKED_BACK)}
+    for node in run.journal.nodes(run.deployment, gone=True):
+        end = ended_at.get(node.run)
+        if end is not None and node.provider in seconds:
+            seconds[node.provider].append(max(0.0, min(node.gone_at or end, end) - node.made_at))
+    return {name: statistics.median(each) if each else None for name, each in seconds.items()}

@@ -1,4 +1,4 @@
-"""Running many nodes through their phases at once, and saying of each how it ended."""
+"""Takes many nodes through their pipeline at once, and says of each how it ended."""
 
 from __future__ import annotations
 
@@ -8,133 +8,133 @@ import resource
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Final
 
 import asyncssh
 
 from spotdeploy.errors import HostError, NodeError, PayloadError, ProviderError
 from spotdeploy.events import NodeEnded
-from spotdeploy.model import Fate, FateKind
+from spotdeploy.model import Fate, FateKind, Node, Verdict
 from spotdeploy.node.connection import HANDSHAKES, Dialer, NodeConnection
 from spotdeploy.node.keys import Keys
-from spotdeploy.phases.create import Placed
 from spotdeploy.phases.evidence import collect
-from spotdeploy.run.context import Plan, Session
-from spotdeploy.run.liveness import AnnouncedError, Watch, unless_lost
+from spotdeploy.run.context import Run
+from spotdeploy.run.liveness import AnnouncedError, Liveness, unless_lost
 from spotdeploy.run.location import Location
 from spotdeploy.run.node_run import NodeRun, one_line
-from spotdeploy.run.verdict import NodeOutcome, Verdict
+from spotdeploy.run.verdict import NodeOutcome
 
-FILES_EACH = 2
+FILES_EACH: Final = 2
 """Open files of one node: its ssh connection, and one port dialled from here."""
-FILES_BESIDE = 256
-Pipeline = Callable[[NodeRun, Watch], Awaitable[None]]
-OnInterrupted = Callable[[NodeOutcome, Placed], Awaitable[Sequence[Placed]]]
+FILES_BESIDE: Final = 256
+Pipeline = Callable[[NodeRun, Liveness], Awaitable[None]]
+OnInterrupted = Callable[[NodeOutcome], Awaitable[Sequence[Node]]]
 
 
 @dataclass(frozen=True)
 class NodeRunner:
     """What all nodes of a run share."""
 
-    session: Session
-    plan: Plan
+    run: Run
     keys: Keys
     pipeline: Pipeline
-    """What each node goes through."""
-    evidence: Path
-    """The run's folder for evidence; each node gets one of its own under it."""
+    """The phases that each node goes through."""
     on_interrupted: OnInterrupted | None = None
     """Asked for replacements when a node was interrupted; it destroys the old one."""
 
-    async def run(self, placed: Iterable[Placed]) -> tuple[NodeOutcome, ...]:
-        """Take every node through the journey, none waiting for another."""
-        placed = tuple(placed)
+    async def run_nodes(self, nodes: Iterable[Node]) -> tuple[NodeOutcome, ...]:
+        """Take every node through the pipeline, none waiting for another."""
+        nodes = tuple(nodes)
         gc.freeze()  # what was imported is not looked through for garbage again and again
-        allow_files(len(placed))
-        login, pinned = self.keys.login.load(), self._pinned()
-        async with self._watches() as watches:
-            shared = _Shared(watches, login, pinned, asyncio.Semaphore(HANDSHAKES))
-            groups = await asyncio.gather(*(self._run_one(one, shared) for one in placed))
+        allow_files(len(nodes))
+        async with self._liveness() as liveness:
+            shared = _Shared(
+                liveness,
+                self.keys.login.load(),
+                self._pinned_keys(),
+                asyncio.Semaphore(HANDSHAKES),
+            )
+            groups = await asyncio.gather(*(self._run_one(node, shared) for node in nodes))
         return tuple(outcome for group in groups for outcome in group)
 
-    async def _run_one(self, placed: Placed, shared: _Shared) -> tuple[NodeOutcome, ...]:
+    async def _run_one(self, node: Node, shared: _Shared) -> tuple[NodeOutcome, ...]:
         """The outcome of a node, or those of the nodes that took its place."""
-        outcome = await self._outcome(placed, shared)
+        outcome = await self._outcome(node, shared)
         interrupted = outcome.fate is not None and outcome.fate.kind is FateKind.INTERRUPTED
         if not interrupted or self.on_interrupted is None:
             return (outcome,)
-        others = await self.on_interrupted(outcome, placed)
+        others = await self.on_interrupted(outcome)
         if not others:
             return (outcome,)
         groups = await asyncio.gather(*(self._run_one(one, shared) for one in others))
         return tuple(outcome for group in groups for outcome in group)
 
-    async def _outcome(self, placed: Placed, shared: _Shared) -> NodeOutcome:
-        run, watch = self._new_run(placed, shared), shared.watches[placed.location]
+    async def _outcome(self, node: Node, shared: _Shared) -> NodeOutcome:
+        node_run = self._node_run(node, shared)
+        liveness = shared.liveness[node_run.location]
         try:
             try:
-                await unless_lost(self.pipeline(run, watch), watch, run)
+                await unless_lost(self.pipeline(node_run, liveness), liveness, node_run)
             except asyncio.CancelledError:
-                await collect(run, self.evidence)  # the node may not outlive the stop
+                await self._collect(node_run)  # the node may not outlive the stop
                 raise
             except NodeError as error:
-                outcome = await self._failed(run, error)
+                outcome = await self._failed(node_run, error)
             else:
-                outcome = _outcome(run, Verdict.PASSED)
-            await self._keep_evidence(run, outcome)
+                outcome = _outcome(node_run, Verdict.PASSED)
+            if self.run.config.evidence.collect == "always" or not outcome.passed:
+                await self._collect(node_run)
         finally:
-            await run.connection.close()
-        self.session.bus.emit(
+            await node_run.connection.close()
+        self.run.bus.emit(
             NodeEnded(
-                node=run.node.id,
+                node=node_run.node.id,
                 verdict=outcome.verdict,
                 detail=outcome.message,
-                fate=outcome.fate.kind if outcome.fate else "",
+                fate=outcome.fate.kind if outcome.fate else None,
             )
         )
         return outcome
 
-    def _new_run(self, placed: Placed, shared: _Shared) -> NodeRun:
-        node = placed.node
+    def _node_run(self, node: Node, shared: _Shared) -> NodeRun:
+        location = self.run.location_of(node)
         connection = NodeConnection(
             node,
-            Dialer(placed.location.provider),
-            self.session.settings.config.nodes.user,
+            Dialer(location.provider),
+            self.run.config.nodes.user,
             shared.login,
-            shared.pinned.get((node.provider, node.location, node.id))
+            shared.pinned_keys.get((node.provider, node.location, node.id))
             or self.keys.bootstrap_host.public,
-            self.plan.manifest,
+            self.run.plan.manifest,
             shared.turns,
         )
-        return NodeRun(self.session, self.plan, placed.location, node, connection)
+        return NodeRun(self.run, location, node, connection)
 
-    def _pinned(self) -> dict[tuple[str, str, str], str]:
-        known = self.session.journal.nodes(self.session.deployment)
+    def _pinned_keys(self) -> dict[tuple[str, str, str], str]:
+        known = self.run.journal.nodes(self.run.deployment)
         return {(n.provider, n.location, n.id): n.host_key for n in known if n.host_key}
 
-    async def _failed(self, run: NodeRun, error: NodeError) -> NodeOutcome:
+    async def _failed(self, node_run: NodeRun, error: NodeError) -> NodeOutcome:
         """Ask what became of the node before anything is blamed on the payload."""
-        fate = error.fate if isinstance(error, AnnouncedError) else await _fate(run)
-        message = one_line(error, run.node)
+        fate = error.fate if isinstance(error, AnnouncedError) else await _fate(node_run)
+        message = one_line(error, node_run.node)
         if fate.kind is not FateKind.ALIVE:
-            message = f"{fate.kind} during {run.phase}: {fate.message or message}"
-            return _outcome(run, Verdict.INFRASTRUCTURE_FAILED, message, fate)
+            message = f"{fate.kind} during {node_run.phase}: {fate.message or message}"
+            return _outcome(node_run, Verdict.INFRASTRUCTURE_FAILED, message, fate)
         if isinstance(error, PayloadError):
-            return _outcome(run, Verdict.PAYLOAD_FAILED, message, fate)
-        return _outcome(run, Verdict.INFRASTRUCTURE_FAILED, message, fate)
+            return _outcome(node_run, Verdict.PAYLOAD_FAILED, message, fate)
+        return _outcome(node_run, Verdict.INFRASTRUCTURE_FAILED, message, fate)
 
-    async def _keep_evidence(self, run: NodeRun, outcome: NodeOutcome) -> None:
-        always = self.session.settings.config.evidence.collect == "always"
-        if always or outcome.verdict is not Verdict.PASSED:
-            await collect(run, self.evidence)
+    async def _collect(self, node_run: NodeRun) -> None:
+        await collect(node_run, self.run.folder / "evidence")
 
     @asynccontextmanager
-    async def _watches(self) -> AsyncIterator[dict[Location, Watch]]:
-        session = self.session
-        watches = {place: Watch(session, place, session.scope) for place in session.all_locations}
-        tasks = [asyncio.create_task(watch.run()) for watch in watches.values()]
+    async def _liveness(self) -> AsyncIterator[dict[Location, Liveness]]:
+        run = self.run
+        liveness = {place: Liveness(run, place, run.scope) for place in run.all_locations}
+        tasks = [asyncio.create_task(one.run()) for one in liveness.values()]
         try:
-            yield watches
+            yield liveness
         finally:
             for task in tasks:
                 task.cancel()
@@ -145,9 +145,9 @@ class NodeRunner:
 class _Shared:
     """What is made once, however many nodes there are."""
 
-    watches: Mapping[Location, Watch]
+    liveness: Mapping[Location, Liveness]
     login: asyncssh.SSHKey
-    pinned: Mapping[tuple[str, str, str], str]
+    pinned_keys: Mapping[tuple[str, str, str], str]
     """Provider, location and id to the host key that the journal knows."""
     turns: asyncio.Semaphore
     """For handshakes."""
@@ -158,33 +158,33 @@ def allow_files(nodes: int) -> None:
 
     Raises HostError when the hard limit does not allow that.
     """
-    desired = nodes * FILES_EACH + FILES_BESIDE
+    needed = nodes * FILES_EACH + FILES_BESIDE
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < desired:
+    if hard != resource.RLIM_INFINITY and hard < needed:
         raise HostError(
-            f"{nodes} nodes may need {desired} open files, and this process may have {hard}",
-            hint=f"as root: 'ulimit -Hn {desired}'; or see docs/limits.md",
+            f"{nodes} nodes may need {needed} open files, and this process may have {hard}",
+            hint=f"as root: 'ulimit -Hn {needed}'; or see docs/limits.md",
         )
-    if soft != resource.RLIM_INFINITY and soft < desired:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (desired, hard))
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-async def _fate(run: NodeRun) -> Fate:
+async def _fate(node_run: NodeRun) -> Fate:
     try:
-        return await run.location.fate(run.node)
+        return await node_run.location.fate(node_run.node)
     except ProviderError as error:
         return Fate(FateKind.ALIVE, f"the provider could not say: {error.message}")
 
 
 def _outcome(
-    run: NodeRun, verdict: Verdict, message: str = "", fate: Fate | None = None
+    node_run: NodeRun, verdict: Verdict, message: str = "", fate: Fate | None = None
 ) -> NodeOutcome:
     return NodeOutcome(
-        node=run.node,
+        node=node_run.node,
         verdict=verdict,
-        phase=run.phase,
+        phase=node_run.phase,
         message=message,
-        checks=run.checks,
+        checks=node_run.checks,
         fate=fate,
-        seconds=dict(run.seconds),
+        seconds=dict(node_run.seconds),
     )

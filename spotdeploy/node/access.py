@@ -1,4 +1,4 @@
-"""Reaching a single node outside a run: to inspect it, or by hand with OpenSSH."""
+"""Access to a single node outside a run: to inspect it, or by hand with OpenSSH."""
 
 from __future__ import annotations
 
@@ -13,18 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from spotdeploy import project
 from spotdeploy.check import CommandResult
-from spotdeploy.config.schema import Settings
 from spotdeploy.errors import HostError, RefusedError, UnreachableError
-from spotdeploy.labels import scope
-from spotdeploy.model import Node
+from spotdeploy.model import Manifest, Node
 from spotdeploy.node import keys, paths
 from spotdeploy.node.connection import PORT, Dialer, NodeConnection
 from spotdeploy.node.diagnostics import DIAGNOSTICS, Diagnostic
-from spotdeploy.payload.manifest import Manifest
-from spotdeploy.plugins import Registry
-from spotdeploy.project import pick
+from spotdeploy.project import Project, pick
 from spotdeploy.provider import Provider, SupportsDial
 from spotdeploy.state.journal import Journal
 
@@ -35,52 +30,45 @@ KNOWN_HOSTS: Final = "known_hosts"
 class NodeAccess:
     """All that is needed to talk to one node."""
 
-    settings: Settings
+    project: Project
     provider: Provider[Any]
     node: Node
     host_key: str
 
-    @property
-    def folder(self) -> Path:
-        """Where the deployment's keys are."""
-        return self.settings.state / self.settings.config.deployment
-
     def connection(self) -> NodeConnection:
         """A connection, not yet connected."""
-        config = self.settings.config
-        login = keys.read(self.folder, config.deployment).login
+        project = self.project
+        login = keys.read(project.keys_folder, project.deployment).login
         return NodeConnection(
             self.node,
             Dialer(self.provider),
-            config.nodes.user,
+            project.config.nodes.user,
             login.load(),
             self.host_key,
             Manifest(()),
         )
 
 
-def find(registry: Registry, settings: Settings, providers: Sequence[str], name: str) -> NodeAccess:
+def find(project: Project, name: str) -> NodeAccess:
     """Find a node by name or id. Raises RefusedError when it or its host key is not known."""
-    labels = scope(settings.config.deployment)
-    opened = project.open_providers(registry, settings, providers)
-    found = [(node, provider) for provider, _ in opened for node in provider.nodes(labels)]
+    found = project.nodes_with_providers()
     node = pick([node for node, _ in found], name)
-    provider = next(provider for one, provider in found if one is node)
-    return NodeAccess(settings, provider, node, _host_key(settings, node))
+    return access(project, node, next(provider for one, provider in found if one is node))
 
 
-def inspect_node(
-    registry: Registry, settings: Settings, providers: Sequence[str], name: str
-) -> list[tuple[Diagnostic, CommandResult]]:
-    """Run every look on a node. Raises UnreachableError when ssh does not answer."""
-    connection = find(registry, settings, providers, name).connection()
+def access(project: Project, node: Node, provider: Provider[Any]) -> NodeAccess:
+    """Access to a node that was listed. Raises RefusedError when its host key is not known."""
+    return NodeAccess(project, provider, node, _host_key(project, node))
+
+
+def inspect_node(project: Project, name: str) -> list[tuple[Diagnostic, CommandResult]]:
+    """Run every diagnostic on a node. Raises UnreachableError when ssh does not answer."""
+    connection = find(project, name).connection()
 
     async def inspect() -> list[tuple[Diagnostic, CommandResult]]:
         await connection.connect()
         try:
-            results = await asyncio.gather(
-                *(connection.run(diagnostic.command) for diagnostic in DIAGNOSTICS)
-            )
+            results = await asyncio.gather(*(connection.run(one.command) for one in DIAGNOSTICS))
         finally:
             await connection.close()
         return list(zip(DIAGNOSTICS, results, strict=True))
@@ -88,44 +76,38 @@ def inspect_node(
     return asyncio.run(inspect())
 
 
-def open_by_hand(
-    registry: Registry,
-    settings: Settings,
-    providers: Sequence[str],
-    name: str,
-    command: Sequence[str],
-) -> list[str]:
+def open_shell(project: Project, name: str, command: Sequence[str]) -> list[str]:
     """Mark the node as touched, and give the OpenSSH command line that opens it.
 
     Raises HostError without OpenSSH, UnreachableError when the mark cannot be left.
     """
     if shutil.which("ssh") is None:
         raise HostError("OpenSSH's client is not installed", hint="apt-get install openssh-client")
-    reach = find(registry, settings, providers, name)
-    asyncio.run(_touch(reach.connection()))
-    known_hosts = reach.folder / KNOWN_HOSTS
-    known_hosts.write_text(f"{reach.node.id} {reach.host_key}\n", encoding="utf-8")
-    return ssh_line(reach, known_hosts, command)
+    found = find(project, name)
+    asyncio.run(_touch(found.connection()))
+    known_hosts = project.keys_folder / KNOWN_HOSTS
+    known_hosts.write_text(f"{found.node.id} {found.host_key}\n", encoding="utf-8")
+    return ssh_line(found, known_hosts, command)
 
 
-def ssh_line(reach: NodeAccess, known_hosts: Path, command: Sequence[str]) -> list[str]:
+def ssh_line(found: NodeAccess, known_hosts: Path, command: Sequence[str]) -> list[str]:
     """The command line: our key, only the pinned host key, nothing of the user's own config."""
+    project = found.project
     options = {
-        "IdentityFile": str(keys.login_path(reach.folder)),
+        "IdentityFile": str(keys.login_path(project.keys_folder)),
         "IdentitiesOnly": "yes",
         "UserKnownHostsFile": str(known_hosts),
         "GlobalKnownHostsFile": "/dev/null",
         "StrictHostKeyChecking": "yes",
-        "HostKeyAlias": reach.node.id,
+        "HostKeyAlias": found.node.id,
         "LogLevel": "ERROR",
     }
-    if isinstance(reach.provider, SupportsDial):
-        options["ProxyCommand"] = shlex.join(reach.provider.proxy_command(reach.node, PORT))
-    user = reach.settings.config.nodes.user
+    if isinstance(found.provider, SupportsDial):
+        options["ProxyCommand"] = shlex.join(found.provider.proxy_command(found.node, PORT))
     return [
         *("ssh", "-F", "/dev/null"),
         *(part for name, value in options.items() for part in ("-o", f"{name}={value}")),
-        f"{user}@{reach.node.address or reach.node.name}",
+        f"{project.config.nodes.user}@{found.node.address or found.node.name}",
         *(("--", *command) if command else ()),
     ]
 
@@ -147,10 +129,10 @@ async def _touch(connection: NodeConnection) -> None:
         )
 
 
-def _host_key(settings: Settings, node: Node) -> str:
-    journal = Journal(settings.state / "journal.db")
+def _host_key(project: Project, node: Node) -> str:
+    journal = Journal(project.journal_path)
     try:
-        for known in journal.nodes(settings.config.deployment):
+        for known in journal.nodes(project.deployment):
             same = (known.provider, known.location, known.id)
             if same == (node.provider, node.location, node.id) and known.host_key:
                 return known.host_key

@@ -15,11 +15,10 @@ from asyncssh.stream import SSHTCPStreamSession
 
 from spotdeploy.check import CommandResult, Connection
 from spotdeploy.errors import UnreachableError
-from spotdeploy.model import Node
+from spotdeploy.model import Manifest, Node
 from spotdeploy.node import paths
 from spotdeploy.node.exec import LOST, execute, limited, started
 from spotdeploy.node.shells import Shell, ShellEndedError, Shells, is_far
-from spotdeploy.payload.manifest import Manifest
 from spotdeploy.provider import Provider, SupportsDial
 
 PORT: Final = 22

@@ -81,7 +81,7 @@ systemctl try-reload-or-restart --no-block ssh.service sshd.service 2>/dev/null 
 
 
 @dataclass(frozen=True, slots=True)
-class Bootstrap:
+class UserData:
     """What goes into user-data."""
 
     user: str
@@ -102,7 +102,7 @@ class Bootstrap:
             shortest=SHORTEST_LIFE,
         )
 
-    def user_data(self, limit: int) -> bytes:
+    def encode(self, limit: int) -> bytes:
         """The script as bytes, compressed when it would not fit otherwise.
 
         `limit` is the cloud's, in bytes before base64. Raises ConfigError with both sizes when

@@ -6,7 +6,7 @@ import tarfile
 from collections.abc import Iterator
 from typing import Final
 
-from spotdeploy.payload.manifest import Entry, Manifest
+from spotdeploy.model import Manifest, PayloadFile
 
 CHUNK: Final = 256 * 1024
 MANIFEST_NAME: Final = "manifest"
@@ -20,20 +20,20 @@ def stream(manifest: Manifest) -> Iterator[bytes]:
     """
     text = manifest.text.encode()
     yield _header(MANIFEST_NAME, len(text), 0o644) + text + _padding(len(text))
-    for entry in manifest.entries:
-        yield _header(entry.path, entry.size, entry.mode)
-        yield from _content(entry)
-        yield _padding(entry.size)
+    for file in manifest.entries:
+        yield _header(file.path, file.size, file.mode)
+        yield from _content(file)
+        yield _padding(file.size)
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
-def _content(entry: Entry) -> Iterator[bytes]:
-    left = entry.size
-    with entry.source.open("rb") as file:
+def _content(file: PayloadFile) -> Iterator[bytes]:
+    left = file.size
+    with file.source.open("rb") as content:
         while left:
-            chunk = file.read(min(CHUNK, left))
+            chunk = content.read(min(CHUNK, left))
             if not chunk:
-                raise OSError(f"{entry.source} shrank while it was being sent")
+                raise OSError(f"{file.source} shrank while it was being sent")
             left -= len(chunk)
             yield chunk
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from spotdeploy.errors import ConfigError
+from spotdeploy.model import Manifest, PayloadFile
 from spotdeploy.payload.hashes import Digests
 
 PAYLOAD: Final = "payload"
@@ -19,44 +17,9 @@ UPLOADED: Final = "uploaded_files"
 IGNORED: Final = frozenset({"__pycache__", ".git", ".DS_Store"})
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One shipped file."""
-
-    path: str
-    """`payload/...` or `uploaded_files/...`, with forward slashes."""
-    mode: int
-    """The permission bits, for example 0o644."""
-    sha256: str
-    size: int
-    """Bytes."""
-    source: Path
-    """Where it is read from on this computer."""
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """Every shipped file, sorted by path."""
-
-    entries: tuple[Entry, ...]
-
-    @cached_property
-    def text(self) -> str:
-        """One line for each file, the way it is stored on the node: sha256, mode, path."""
-        return "".join(f"{e.sha256} {e.mode:04o} {e.path}\n" for e in self.entries)
-
-    @cached_property
-    def digest(self) -> str:
-        """The sha256 of `text`: the name of this payload."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
-
-    @property
-    def size(self) -> int:
-        """The bytes of all files together."""
-        return sum(entry.size for entry in self.entries)
-
-
-def build(root: Path, uploads: Sequence[Path] = (), *, digests: Digests | None = None) -> Manifest:
+def build_manifest(
+    root: Path, uploads: Sequence[Path] = (), *, digests: Digests | None = None
+) -> Manifest:
     """Read the payload tree and the files to upload.
 
     A folder in `uploads` gives its contents, a file itself. Links to files inside the same tree
@@ -87,7 +50,7 @@ def build(root: Path, uploads: Sequence[Path] = (), *, digests: Digests | None =
     return Manifest(tuple(entries[path] for path in sorted(entries)))
 
 
-def _upload(upload: Path, digests: Digests) -> Iterator[Entry]:
+def _upload(upload: Path, digests: Digests) -> Iterator[PayloadFile]:
     key = "payload.upload"
     if upload.is_dir():
         yield from _tree(upload, UPLOADED, key, digests)
@@ -97,7 +60,7 @@ def _upload(upload: Path, digests: Digests) -> Iterator[Entry]:
         raise ConfigError(f"{key}: {upload} does not exist", hint="correct the path or remove it")
 
 
-def _tree(root: Path, prefix: str, key: str, digests: Digests) -> Iterator[Entry]:
+def _tree(root: Path, prefix: str, key: str, digests: Digests) -> Iterator[PayloadFile]:
     inside = root.resolve()
 
     def refuse(error: OSError) -> None:
@@ -133,7 +96,7 @@ def _target(source: Path, key: str) -> Path:
         ) from error
 
 
-def _entry(source: Path, target: Path, path: str, key: str, digests: Digests) -> Entry:
+def _entry(source: Path, target: Path, path: str, key: str, digests: Digests) -> PayloadFile:
     if not path.isprintable():
         raise ConfigError(
             f"{key}: {path!r} has characters that cannot be printed", hint="rename it"
@@ -143,7 +106,7 @@ def _entry(source: Path, target: Path, path: str, key: str, digests: Digests) ->
         if not stat.S_ISREG(info.st_mode):
             raise ConfigError(f"{key}: {source} is not a plain file", hint="remove it")
         digest = digests.sha256(target, info)
-        return Entry(path, stat.S_IMODE(info.st_mode), digest, info.st_size, target)
+        return PayloadFile(path, stat.S_IMODE(info.st_mode), digest, info.st_size, target)
     except OSError as error:
         raise ConfigError(
             f"{key}: cannot read {source}: {error.strerror}", hint=f"chmod u+r {source}"

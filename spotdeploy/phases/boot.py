@@ -5,30 +5,30 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from spotdeploy.model import Node, NodeState
+from spotdeploy.model import Node, NodeState, Phase
 from spotdeploy.node.connection import connect_until
 from spotdeploy.phases.settle import wait_for_cloud_init
-from spotdeploy.run.liveness import Watch
+from spotdeploy.run.liveness import Liveness
 from spotdeploy.run.node_run import NodeRun
 
 GRACE: Final = 20.0
 
 
-async def boot(run: NodeRun, watch: Watch) -> None:
+async def boot(node_run: NodeRun, liveness: Liveness) -> None:
     """Bring one node to its first connection, accepting only the host key in its user-data.
 
     Raises UnreachableError with the last reason when the time is up.
     """
-    limit = run.session.settings.config.timeouts.boot
+    limit = node_run.config.timeouts.boot
     deadline = asyncio.get_running_loop().time() + limit
-    async with run.in_phase("boot", limit + GRACE):
-        run.node = run.connection.node = await _running(run.node, watch)
+    async with node_run.in_phase(Phase.BOOT, limit + GRACE):
+        node_run.node = node_run.connection.node = await _running(node_run.node, liveness)
         left = deadline - asyncio.get_running_loop().time()
-        await connect_until(run.connection, max(1.0, left))
-        await wait_for_cloud_init(run, limit)
+        await connect_until(node_run.connection, max(1.0, left))
+        await wait_for_cloud_init(node_run, limit)
 
 
-async def _running(node: Node, watch: Watch) -> Node:
+async def _running(node: Node, liveness: Liveness) -> Node:
     while node.state is not NodeState.RUNNING or node.address is None:
-        node = await watch.next_sight(node)
+        node = await liveness.next_sight(node)
     return node

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+import msgspec
+
+from spotdeploy import labels
 from spotdeploy.errors import CapacityError, LostReplyError, ProviderError, QuotaError
 from spotdeploy.events import NodeCreated, Note, OfferTried, StepEnded, StepStarted
-from spotdeploy.labels import BATCH
 from spotdeploy.model import Batch, Created, Market, Node, Offer
+from spotdeploy.node.keys import Keys
+from spotdeploy.node.user_data import UserData
 from spotdeploy.phases.account import record_accounts
-from spotdeploy.run.context import Session, new_batch
+from spotdeploy.run.context import Run
 from spotdeploy.run.location import Location
 from spotdeploy.run.verdict import Refusal
 from spotdeploy.state import ids
@@ -23,69 +26,64 @@ from spotdeploy.text import counted, plain
 LOST_REPLY_TRIES: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A node and the location that holds it."""
+def batch_template(run: Run, pair: Keys) -> Batch:
+    """What every create call of a run carries; each fills in its own token and count.
 
-    node: Node
-    location: Location
-
-
-@dataclass(frozen=True, slots=True)
-class Creation:
-    """What came of asking."""
-
-    placed: tuple[Placed, ...]
-    refusals: tuple[Refusal, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What every create call of a run carries."""
-
-    user_data: bytes
-    digest: str
-    expires_at: float
-    """Unix time in seconds, for the label; the node counts from its own boot."""
+    Raises ConfigError when user-data does not fit within the smallest limit of the providers.
+    """
+    nodes = run.config.nodes
+    limit = min(location.provider.user_data_limit for location in run.locations)
+    life = float(nodes.time_to_live)  # what providers encode is a plain number
+    expires_at = time.time() + life  # for the label; the node counts from its own boot
+    return Batch(
+        token="",
+        count=0,
+        labels=labels.for_batch(run.deployment, run.id, "", run.plan.manifest.digest, expires_at),
+        user_data=UserData(nodes.user, pair, nodes.time_to_live).encode(limit),
+        user=nodes.user,
+        open_ports=nodes.open_ports,
+        allow_from=nodes.allow_from,
+        time_to_live=life,
+        max_usd_per_hour=nodes.max_price,
+    )
 
 
-async def create(session: Session, offers: dict[str, list[Offer]], request: Request) -> Creation:
-    """Create the wanted nodes of every provider, all providers at once.
+async def create(
+    run: Run, offers: Mapping[str, Sequence[Offer]], template: Batch
+) -> tuple[tuple[Node, ...], tuple[Refusal, ...]]:
+    """Create the desired nodes of every provider, all providers at once.
 
-    `offers` has each provider's candidates, best first. A shortfall is a result.
+    `offers` has each provider's candidates, best first. A shortfall is a result: what refused is
+    returned beside the nodes.
 
     Raises:
         ProviderError: a cloud refused in a way that no other place can mend.
     """
-    session.bus.emit(StepStarted(step="create", detail=counted(session.desired, "node")))
-    await record_accounts(session)
-    walks = [_Walk(session, name, offers[name], request) for name in session.providers]
+    run.bus.emit(StepStarted(step="create", detail=counted(run.desired, "node")))
+    await record_accounts(run)
+    walks = [_Walk(run, name, offers[name], template) for name in run.providers]
     results = await asyncio.gather(*(walk.run() for walk in walks), return_exceptions=True)
-    creation = Creation(
-        placed=tuple(placed for walk in walks for placed in walk.placed),
-        refusals=tuple(refusal for walk in walks for refusal in walk.refusals),
-    )
-    got = len(creation.placed)
+    nodes = tuple(node for walk in walks for node in walk.nodes)
     failed = [result for result in results if isinstance(result, BaseException)]
-    session.bus.emit(
+    run.bus.emit(
         StepEnded(
             step="create",
-            ok=not failed and got >= session.quorum,
-            detail=str(failed[0]) if failed else f"{got} of {session.desired} nodes",
+            ok=not failed and len(nodes) >= run.quorum,
+            detail=str(failed[0]) if failed else f"{len(nodes)} of {counted(run.desired, 'node')}",
         )
     )
     if failed:
         raise failed[0]
-    return creation
+    return nodes, tuple(refusal for walk in walks for refusal in walk.refusals)
 
 
 async def replace_node(
-    session: Session, provider: str, offers: Sequence[Offer], request: Request, token_from: int
-) -> Creation:
-    """One node more of a provider, for one that was interrupted."""
-    walk = _Walk(session, provider, offers, request, desired=1, token_from=token_from)
+    run: Run, provider: str, offers: Sequence[Offer], template: Batch, token_from: int
+) -> tuple[Node, ...]:
+    """One node more of a provider, for one that was interrupted; none when no place has one."""
+    walk = _Walk(run, provider, offers, template, desired=1, token_from=token_from)
     await walk.run()
-    return Creation(tuple(walk.placed), tuple(walk.refusals))
+    return tuple(walk.nodes)
 
 
 class _Walk:
@@ -98,31 +96,31 @@ class _Walk:
 
     def __init__(  # private
         self,
-        session: Session,
+        run: Run,
         provider: str,
         offers: Sequence[Offer],
-        request: Request,
+        template: Batch,
         *,
         desired: int | None = None,
         token_from: int = 0,
     ) -> None:
-        self._session = session
+        self._run = run
         self._provider = provider
-        self._request = request
-        self._desired = session.pool.count if desired is None else desired
+        self._template = template
+        self._desired = run.pool.count if desired is None else desired
         self._numbers = itertools.count(token_from)
         self._untried: dict[tuple[Market, str], list[Offer]] = {}
         for offer in offers:
             self._untried.setdefault((offer.market, offer.location), []).append(offer)
-        self.placed: list[Placed] = []
+        self.nodes: list[Node] = []
         self.refusals: list[Refusal] = []
 
     @property
     def _missing(self) -> int:
-        return self._desired - len(self.placed)
+        return self._desired - len(self.nodes)
 
     async def run(self) -> None:
-        for market in self._session.pool.policy.markets:
+        for market in self._run.pool.policy.markets:
             while self._missing > 0 and (live := self._live(market)):
                 shares = _split(self._missing, live)
                 fills = [self._fill(market, location, share) for location, share in shares]
@@ -132,7 +130,7 @@ class _Walk:
                         raise error
 
     def _live(self, market: Market) -> list[Location]:
-        places = self._session.of_provider(self._provider)
+        places = self._run.of_provider(self._provider)
         return [place for place in places if self._untried.get((market, place.name))]
 
     async def _fill(self, market: Market, location: Location, share: int) -> None:
@@ -142,7 +140,7 @@ class _Walk:
         while share > 0 and offers:
             offer = offers[0]
             created, message, give_up = await self._ask(location, offer, share)
-            self._note(location, offer, share, created, message)
+            self._note(offer, share, created, message)
             share -= len(created)
             if give_up:
                 offers.clear()
@@ -153,22 +151,24 @@ class _Walk:
         self, location: Location, offer: Offer, count: int
     ) -> tuple[Sequence[Node], str, bool]:
         """The nodes, why not more, and whether the whole location is to be given up."""
-        session = self._session
-        token = ids.batch_token(session.run, self._provider, next(self._numbers))
-        request = self._request
-        batch = new_batch(
-            session, token, count, request.user_data, request.digest, request.expires_at
+        run = self._run
+        token = ids.batch_token(run.id, self._provider, next(self._numbers))
+        batch = msgspec.structs.replace(
+            self._template,
+            token=token,
+            count=count,
+            labels={**self._template.labels, labels.BATCH: token},
         )
-        session.journal.record_intent(token, session.deployment, session.run, offer, count)
+        run.journal.record_intent(token, run.deployment, run.id, offer, count)
         try:
             created = await self._create(location, offer, batch)
         except QuotaError as error:
-            session.journal.settle(token, session.deployment, session.run)
+            run.journal.settle(token, run.deployment, run.id)
             return (), _message(error), True
         except CapacityError as error:
-            session.journal.settle(token, session.deployment, session.run)
+            run.journal.settle(token, run.deployment, run.id)
             return (), _message(error), False
-        session.journal.settle(token, session.deployment, session.run, created.nodes)
+        run.journal.settle(token, run.deployment, run.id, created.nodes)
         return created.nodes, created.shortfall or "", False
 
     async def _create(self, location: Location, offer: Offer, batch: Batch) -> Created:
@@ -179,24 +179,22 @@ class _Walk:
                 return await location.create(offer, batch)
             except LostReplyError as error:
                 lost = error
-                self._session.bus.emit(
+                self._run.bus.emit(
                     Note(text=f"{offer}: no answer to create ({error.message}); asking again")
                 )
         await asyncio.sleep(location.provider.settle_seconds)
-        found = await location.nodes({**self._session.scope, BATCH: batch.token})
+        found = await location.nodes({**self._run.scope, labels.BATCH: batch.token})
         if found:
             return Created(tuple(found), f"the answer was lost: {lost.message}")
         raise lost
 
-    def _note(
-        self, location: Location, offer: Offer, asked: int, nodes: Sequence[Node], message: str
-    ) -> None:
-        self.placed += [Placed(node, location) for node in nodes]
+    def _note(self, offer: Offer, asked: int, nodes: Sequence[Node], message: str) -> None:
+        self.nodes += nodes
         got = len(nodes)
         if got < asked:
             message = message or "the cloud gave fewer and did not say why"
             self.refusals.append(Refusal(str(offer), asked, got, message))
-        emit = self._session.bus.emit
+        emit = self._run.bus.emit
         emit(
             OfferTried(
                 provider=offer.provider,
@@ -222,11 +220,6 @@ class _Walk:
                     usd_per_hour=offer.usd_per_hour,
                 )
             )
-
-
-def expiry(time_to_live: float) -> float:
-    """When nodes created now end themselves at the latest (Unix seconds)."""
-    return time.time() + time_to_live
 
 
 def _split(count: int, places: Sequence[Location]) -> Iterator[tuple[Location, int]]:

@@ -13,6 +13,7 @@ from typing import Final
 
 from spotdeploy.check import CommandResult
 from spotdeploy.errors import UnreachableError
+from spotdeploy.model import Phase
 from spotdeploy.node import paths
 from spotdeploy.node.connection import connect_until
 from spotdeploy.run.node_run import NodeRun
@@ -31,25 +32,25 @@ _GOING_DOWN: Final = 0.5
 _STARTED_ALREADY: Final = 75
 
 
-async def deploy(run: NodeRun) -> None:
+async def deploy(node_run: NodeRun) -> None:
     """Run the entry to its end.
 
     Raises:
         PayloadError: it exited with something else than 0, did not end in time, or broke the node.
         UnreachableError: the node was lost.
     """
-    limit = run.session.settings.config.timeouts.deploy
-    async with run.in_phase("deploy"):
-        await _start(run)
+    limit = node_run.config.timeouts.deploy
+    async with node_run.in_phase(Phase.DEPLOY):
+        await _start(node_run)
         try:
             async with asyncio.timeout(limit):
-                state = await _until_ended(run, asyncio.get_running_loop().time() + limit)
+                state = await _until_ended(node_run, asyncio.get_running_loop().time() + limit)
         except TimeoutError:
-            await run.sign_of_life()
-            await _persist(run, ["systemctl", "stop", UNIT])
-            raise run.blame_payload(f"the entry did not end within {limit:.0f}s") from None
+            await node_run.sign_of_life()
+            await _persist(node_run, ["systemctl", "stop", UNIT])
+            raise node_run.blame_payload(f"the entry did not end within {limit:.0f}s") from None
         if state.get("SubState") != "exited":
-            raise run.blame_payload(await _why(run, state))
+            raise node_run.blame_payload(await _why(node_run, state))
 
 
 def start_script(entry: str) -> str:
@@ -92,31 +93,33 @@ def environment_file(values: Mapping[str, str]) -> bytes:
     return "".join(lines).encode()
 
 
-def _environment(run: NodeRun) -> dict[str, str]:
+def _environment(node_run: NodeRun) -> dict[str, str]:
     return {
-        **run.session.settings.config.payload.environment,
-        "SPOTDEPLOY_DEPLOYMENT": run.session.deployment,
-        "SPOTDEPLOY_RUN": run.session.run,
-        "SPOTDEPLOY_NODE_ID": run.node.id,
-        "SPOTDEPLOY_NODE_NAME": run.node.name,
-        "SPOTDEPLOY_PROVIDER": run.node.provider,
-        "SPOTDEPLOY_LOCATION": run.node.location,
+        **node_run.config.payload.environment,
+        "SPOTDEPLOY_DEPLOYMENT": node_run.run.deployment,
+        "SPOTDEPLOY_RUN": node_run.run.id,
+        "SPOTDEPLOY_NODE_ID": node_run.node.id,
+        "SPOTDEPLOY_NODE_NAME": node_run.node.name,
+        "SPOTDEPLOY_PROVIDER": node_run.node.provider,
+        "SPOTDEPLOY_LOCATION": node_run.node.location,
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 
-async def _start(run: NodeRun) -> None:
-    entry = run.session.settings.config.payload.entry
+async def _start(node_run: NodeRun) -> None:
+    entry = node_run.config.payload.entry
     command = ["sh", "-c", start_script(entry)]
-    result = await _answer(run, command, environment_file(_environment(run)))
+    result = await _answer(node_run, command, environment_file(_environment(node_run)))
     if result.exit_code not in (0, _STARTED_ALREADY):
-        raise UnreachableError(f"{run.node.name}: sh: {_message(result)}", phase=run.phase)
+        raise UnreachableError(
+            f"{node_run.node.name}: sh: {_message(result)}", phase=node_run.phase
+        )
 
 
-async def _until_ended(run: NodeRun, deadline: float) -> dict[str, str]:
+async def _until_ended(node_run: NodeRun, deadline: float) -> dict[str, str]:
     while True:
         left = deadline - asyncio.get_running_loop().time()
-        text = await _persist(run, ["sh", "-c", _diagnose(min(_LOOK, max(1, int(left))))])
+        text = await _persist(node_run, ["sh", "-c", _diagnose(min(_LOOK, max(1, int(left))))])
         state = dict(line.partition("=")[::2] for line in text.splitlines())
         over = state.get("SubState") not in ("running", "start", "start-pre", "stop-sigterm")
         if over and state.get("System") != "stopping":
@@ -133,37 +136,37 @@ def _diagnose(seconds: int) -> str:
     )
 
 
-async def _persist(run: NodeRun, command: Sequence[str]) -> str:
+async def _persist(node_run: NodeRun, command: Sequence[str]) -> str:
     """Run a repeatable command once the payload has begun, and give its output.
 
     Raises PayloadError when the node, which took commands before, no longer does.
     """
-    result = await _answer(run, command)
+    result = await _answer(node_run, command)
     if result.exit_code != 0:
-        await run.sign_of_life()
-        raise run.blame_payload(f"its node no longer does as it is told: {_message(result)}")
+        await node_run.sign_of_life()
+        raise node_run.blame_payload(f"its node no longer does as it is told: {_message(result)}")
     return result.stdout
 
 
-async def _answer(run: NodeRun, command: Sequence[str], stdin: bytes = b"") -> CommandResult:
+async def _answer(node_run: NodeRun, command: Sequence[str], stdin: bytes = b"") -> CommandResult:
     """Run a repeatable command, reconnecting when the connection is cut under it."""
     while True:
         try:
-            return await run.connection.run(command, timeout=_LOOK + 20.0, stdin=stdin)
+            return await node_run.connection.run(command, timeout=_LOOK + 20.0, stdin=stdin)
         except UnreachableError:
-            await connect_until(run.connection, _RECONNECT)
+            await connect_until(node_run.connection, _RECONNECT)
 
 
 def _message(result: CommandResult) -> str:
     return plain(result.stderr or result.stdout, limit=300)
 
 
-async def _why(run: NodeRun, state: Mapping[str, str]) -> str:
+async def _why(node_run: NodeRun, state: Mapping[str, str]) -> str:
     how = f"the entry exited with {state.get('ExecMainStatus', '?')}"
     if state.get("SubState") == "dead":
         how = "the node restarted before the entry ended"
     elif state.get("Result") not in ("exit-code", None):
         how = f"the entry ended by {state['Result']} ({state.get('ExecMainStatus', '?')})"
     last = f"tail -c 2000 {paths.DEPLOYMENT_LOG} | grep -av '^[[:space:]]*$' | tail -n 1"
-    output = plain(await _persist(run, ["sh", "-c", last]), limit=500)
+    output = plain(await _persist(node_run, ["sh", "-c", last]), limit=500)
     return f"{how}: {output}" if output else how

@@ -19,7 +19,7 @@ from spotdeploy.errors import CredentialsError, HostError, ProviderError
 from spotdeploy.events import NodeDestroyed, Note, StepEnded, StepStarted
 from spotdeploy.model import Node, NodeState, Resource
 from spotdeploy.phases.account import require_same_account
-from spotdeploy.run.context import Session
+from spotdeploy.run.context import Run
 from spotdeploy.run.location import Location
 from spotdeploy.run.verdict import Proof, Receipt
 from spotdeploy.state.journal import Intent, JournalNode
@@ -28,7 +28,7 @@ from spotdeploy.text import counted, plain
 PROOFS: Final = 2
 
 
-async def destroy(session: Session) -> Receipt:
+async def destroy(run: Run) -> Receipt:
     """Destroy everything of the deployment in every location, in parallel.
 
     What could not be proven gone is in the receipt.
@@ -36,21 +36,21 @@ async def destroy(session: Session) -> Receipt:
     Raises:
         ProviderError: a location cannot be asked, and nothing of ours is known to be there.
     """
-    session.bus.emit(StepStarted(step="destroy"))
-    sweeps = [Sweep(session, location) for location in session.all_locations]
+    run.bus.emit(StepStarted(step="destroy"))
+    sweeps = [Sweep(run, location) for location in run.all_locations]
     results = await asyncio.gather(*(sweep.run() for sweep in sweeps), return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
-            session.bus.emit(StepEnded(step="destroy", ok=False, detail=str(result)))
+            run.bus.emit(StepEnded(step="destroy", ok=False, detail=str(result)))
             raise result
     receipt = join([result for result in results if isinstance(result, Receipt)])
-    session.bus.emit(StepEnded(step="destroy", ok=receipt.clean, detail=describe(receipt)))
+    run.bus.emit(StepEnded(step="destroy", ok=receipt.clean, detail=describe(receipt)))
     return receipt
 
 
-async def destroy_nodes(session: Session, location: Location, nodes: Collection[Node]) -> Receipt:
+async def destroy_nodes(run: Run, location: Location, nodes: Collection[Node]) -> Receipt:
     """Destroy just these nodes of one location, and wait until they are gone."""
-    return await Sweep(session, location, only=frozenset(node.id for node in nodes)).run()
+    return await Sweep(run, location, only=frozenset(node.id for node in nodes)).run()
 
 
 def join(receipts: Sequence[Receipt]) -> Receipt:
@@ -80,10 +80,8 @@ def describe(receipt: Receipt) -> str:
 class Sweep:
     """The destroy of one location."""
 
-    def __init__(
-        self, session: Session, location: Location, *, only: frozenset[str] | None = None
-    ) -> None:
-        self._session = session
+    def __init__(self, run: Run, location: Location, *, only: frozenset[str] | None = None) -> None:
+        self._run = run
         self._location = location
         self._only = only
         self._known = {node.id: node for node in map(_as_node, self._journalled())}
@@ -105,10 +103,10 @@ class Sweep:
         """
         started = time.monotonic()
         if self._expected:
-            await require_same_account(self._session, self._location)
+            await require_same_account(self._run, self._location)
         listings = 0
         try:
-            async with asyncio.timeout(self._session.settings.config.timeouts.destroy):
+            async with asyncio.timeout(self._run.config.timeouts.destroy):
                 listings = await self._until_empty()
         except TimeoutError:
             pass  # what is still known is reported as left
@@ -153,11 +151,11 @@ class Sweep:
             await asyncio.sleep(min(provider.poll_seconds, provider.settle_seconds))
 
     async def _list(self, asked_at: float) -> list[Node]:
-        found = await self._location.nodes(self._session.scope)
+        found = await self._location.nodes(self._run.scope)
         self._listings += 1
         self._first_listed_at = min(self._first_listed_at, time.time())
         listed = [n for n in found if n.state is not NodeState.GONE and self._desired(n.id)]
-        self._note(lambda: self._session.journal.seen(listed, self._session.deployment))
+        self._note(lambda: self._run.journal.seen(listed, self._run.deployment))
         here = {node.id for node in listed}
         for id_ in here & self._destroyed.keys():
             del self._destroyed[id_]  # one listing only lacked it
@@ -195,7 +193,7 @@ class Sweep:
             return not self._known
         self._asked_leftovers = False
         try:
-            self._things = await self._location.leftovers(self._session.scope)
+            self._things = await self._location.leftovers(self._run.scope)
             self._asked_leftovers = True
             self._expected |= bool(self._things)
             await self._location.release(self._things)
@@ -214,20 +212,20 @@ class Sweep:
         self._destroyed |= {node.id: node for node in nodes}
         ids = [node.id for node in nodes]
         by = f"absent from listing {self._listings} of {self._location} by {self._label}"
-        self._note(lambda: self._session.journal.gone(*self._location.key, ids, by))
+        self._note(lambda: self._run.journal.gone(*self._location.key, ids, by))
         for node in nodes:
-            place, kind, emit = node.location, node.provider, self._session.bus.emit
+            place, kind, emit = node.location, node.provider, self._run.bus.emit
             emit(NodeDestroyed(node=node.id, name=node.name, provider=kind, location=place))
 
     @property
     def _label(self) -> str:
-        return "".join(f"{key}={value}" for key, value in self._session.scope.items())
+        return "".join(f"{key}={value}" for key, value in self._run.scope.items())
 
     def _close(self, asked_at: float) -> None:
         if self._only is None:
             trusted = asked_at - self._location.provider.settle_seconds
-            where = (self._session.deployment, *self._location.key)
-            self._note(lambda: self._session.journal.close_intents(*where, trusted))
+            where = (self._run.deployment, *self._location.key)
+            self._note(lambda: self._run.journal.close_intents(*where, trusted))
 
     def _note(self, write: Callable[[], None]) -> None:
         """Write to the journal. A full disk is told, and keeps no node alive."""
@@ -245,14 +243,14 @@ class Sweep:
     def _journalled(self) -> list[JournalNode]:
         return [
             node
-            for node in self._session.journal.nodes(self._session.deployment)
+            for node in self._run.journal.nodes(self._run.deployment)
             if (node.provider, node.location) == self._location.key and self._desired(node.id)
         ]
 
     def _open_intents(self) -> list[Intent]:
         return [
             intent
-            for intent in self._session.journal.open_intents(self._session.deployment)
+            for intent in self._run.journal.open_intents(self._run.deployment)
             if (intent.provider, intent.location) == self._location.key
         ]
 
@@ -263,7 +261,7 @@ class Sweep:
         message = plain(message, limit=2000)
         if message != self._message:
             self._message = message
-            self._session.bus.emit(Note(text=message, warning=True))
+            self._run.bus.emit(Note(text=message, warning=True))
 
     def _proofs(self) -> list[Proof]:
         return [
@@ -277,7 +275,7 @@ class Sweep:
                 known.gone_at,
                 known.gone_by,
             )
-            for known in self._session.journal.nodes(self._session.deployment, gone=True)
+            for known in self._run.journal.nodes(self._run.deployment, gone=True)
             if (known.provider, known.location) == self._location.key
             and known.id in self._destroyed
             and known.gone_at is not None
@@ -294,7 +292,7 @@ class Sweep:
         ]
         if not left or (self._only is None and not self._asked_leftovers):
             what = f"whatever{' else' if left else ''} is in {self._location}{because}"
-            left.append(f"{what}; by hand: {provider.manual_list_command(self._session.scope)}")
+            left.append(f"{what}; by hand: {provider.manual_list_command(self._run.scope)}")
         return left
 
 

@@ -43,26 +43,29 @@ class Item(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
-async def collect(run: NodeRun, folder: Path) -> tuple[Item, ...]:
+async def collect(node_run: NodeRun, folder: Path) -> tuple[Item, ...]:
     """Bring back what the node can show, into a folder of its own under `folder`.
 
     Bounded to `LIMIT_SECONDS`, `FILE_LIMIT` bytes a file and `NODE_LIMIT` bytes in all; secrets
     are taken out. A node that cannot be reached shows its console, where the provider has it.
     Raises nothing: what could not be had is said in `index.json`, and the verdict stands.
     """
-    name = folder_name(run.node)
-    box = _EvidenceCollector(run, folder / name)
+    name = folder_name(node_run.node)
+    collector = _EvidenceCollector(node_run, folder / name)
     problem = ""
     try:
-        await box.fill()
+        await collector.fill()
     except Exception as error:  # noqa: BLE001  # whatever it is, it must not mask the verdict
-        problem = run.session.redactor.text(plain(f"{type(error).__name__}: {error}", limit=300))
-    run.session.bus.emit(
+        problem = node_run.run.redactor.text(plain(f"{type(error).__name__}: {error}", limit=300))
+    node_run.bus.emit(
         EvidenceKept(
-            node=run.node.id, folder=f"{folder.name}/{name}", files=len(box.items), problem=problem
+            node=node_run.node.id,
+            folder=f"{folder.name}/{name}",
+            files=len(collector.items),
+            problem=problem,
         )
     )
-    return tuple(box.items)
+    return tuple(collector.items)
 
 
 def folder_name(node: Node) -> str:
@@ -72,26 +75,26 @@ def folder_name(node: Node) -> str:
     return f"{readable}-{hashlib.sha256(key.encode()).hexdigest()[:6]}"
 
 
-def diagnostics(run: NodeRun) -> tuple[Diagnostic, ...]:
-    """Everything that is asked of a node: the fixed looks, the journal of each of the payload's
-    units, and the files that config, checks and payload name."""
+def diagnostics(node_run: NodeRun) -> tuple[Diagnostic, ...]:
+    """Everything that is asked of a node: the fixed diagnostics, the journal of each unit of the
+    payload, and the files that config, checks and payload name."""
     units = [
         Path(entry.path).name
-        for entry in run.plan.manifest.entries
+        for entry in node_run.plan.manifest.entries
         if entry.path.startswith(f"{PAYLOAD}/") and entry.path.endswith(".service")
     ]
-    return diagnostics_for(units, files_named(run))
+    return diagnostics_for(units, files_named(node_run))
 
 
-def files_named(run: NodeRun) -> tuple[str, ...]:
+def files_named(node_run: NodeRun) -> tuple[str, ...]:
     """Absolute paths on the node, each once: `evidence.files` of the config, what each check
     names, and the lines of the payload's `evidence.list`."""
-    config = run.session.settings.config
-    listed = run.session.settings.resolve(config.payload.path) / LIST
+    config = node_run.config
+    listed = node_run.run.project.resolve(config.payload.path) / LIST
     lines = listed.read_text("utf-8", "replace").splitlines() if listed.is_file() else []
     named = [
         *config.evidence.files,
-        *(path for check in run.plan.checks for path in check.evidence()),
+        *(path for check in node_run.plan.checks for path in check.evidence()),
         *(line.strip() for line in lines if not line.lstrip().startswith("#")),
     ]
     return tuple(dict.fromkeys(path for path in named if path.startswith("/")))[:FILES_NAMED]
@@ -101,14 +104,14 @@ def files_named(run: NodeRun) -> tuple[str, ...]:
 class _EvidenceCollector:
     """The evidence of one node, while it is filled."""
 
-    run: NodeRun
+    node_run: NodeRun
     folder: Path
     items: list[Item] = field(default_factory=list)
     _room: int = NODE_LIMIT
 
     async def fill(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        asked = diagnostics(self.run)
+        asked = diagnostics(self.node_run)
         try:
             async with asyncio.timeout(LIMIT_SECONDS):
                 await self._ask(asked)
@@ -124,14 +127,16 @@ class _EvidenceCollector:
         (self.folder / INDEX).write_bytes(index + b"\n")
 
     async def _ask(self, asked: tuple[Diagnostic, ...]) -> None:
-        if await _reached(self.run):
+        if await _reached(self.node_run):
             await asyncio.gather(*(self._diagnose(diagnostic) for diagnostic in asked))
         if not any(item.bytes for item in self.items):
             await self._console()
 
     async def _diagnose(self, diagnostic: Diagnostic) -> None:
         try:
-            result = await self.run.connection.run(diagnostic.command, timeout=DIAGNOSTIC_SECONDS)
+            result = await self.node_run.connection.run(
+                diagnostic.command, timeout=DIAGNOSTIC_SECONDS
+            )
         except UnreachableError as error:
             self.items.append(_missing(diagnostic, error.message))
         else:
@@ -140,14 +145,14 @@ class _EvidenceCollector:
     async def _console(self) -> None:
         diagnostic = Diagnostic(CONSOLE, "console", ())
         try:
-            text = await self.run.location.console(self.run.node)
+            text = await self.node_run.location.console(self.node_run.node)
         except ProviderError as error:
             self.items.append(_missing(diagnostic, error.message))
         else:
             self._keep(diagnostic, CommandResult(0, text[-FILE_LIMIT:], ""))
 
     def _keep(self, diagnostic: Diagnostic, result: CommandResult) -> None:
-        redactor = self.run.session.redactor
+        redactor = self.node_run.run.redactor
         limit = min(FILE_LIMIT, self._room)
         text = redactor.excerpt(plain(result.stdout, limit=limit))
         problem = redactor.text(plain(result.stderr, limit=500)) if result.exit_code else ""
@@ -159,9 +164,9 @@ class _EvidenceCollector:
         self.items.append(Item(diagnostic.file, diagnostic.title, len(data), complete, problem))
 
 
-async def _reached(run: NodeRun) -> bool:
+async def _reached(node_run: NodeRun) -> bool:
     try:
-        await run.sign_of_life()
+        await node_run.sign_of_life()
     except UnreachableError:
         return False
     return True

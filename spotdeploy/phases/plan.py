@@ -7,19 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spotdeploy.check import Check, CheckSettings
+from spotdeploy.check import Check, CheckSettings, Mandatory
 from spotdeploy.config.load import decode
-from spotdeploy.config.schema import Settings, Table
+from spotdeploy.config.schema import Table
 from spotdeploy.errors import CapacityError, ConfigError
 from spotdeploy.events import Note, StepEnded, StepStarted
 from spotdeploy.model import Offer
-from spotdeploy.node.keys import Keys
-from spotdeploy.node.user_data import Bootstrap
 from spotdeploy.payload import hashes
 from spotdeploy.payload.hashes import Digests
-from spotdeploy.payload.manifest import build as build_manifest
-from spotdeploy.plugins import Registry
-from spotdeploy.run.context import Plan, Session
+from spotdeploy.payload.manifest import build_manifest
+from spotdeploy.project import Project
+from spotdeploy.run.context import Plan, Run
 from spotdeploy.run.location import Location
 from spotdeploy.text import counted
 
@@ -34,71 +32,68 @@ class Prospects:
     """Location to what ends a node there if nobody comes back."""
 
 
-def read_plan(registry: Registry, settings: Settings) -> Plan:
-    """Build the manifest and the checks of a config.
+def read_plan(project: Project) -> Plan:
+    """Build the manifest and the checks of a project.
 
     Raises ConfigError for anything in the config or the payload that cannot work.
     """
-    config = settings.config.payload
-    root = settings.resolve(config.path)
-    uploads = [settings.resolve(path) for path in config.upload]
-    manifest = build_manifest(root, uploads, digests=Digests(settings.state / hashes.FILE))
+    config = project.config.payload
+    root = project.resolve(config.path)
+    uploads = [project.resolve(path) for path in config.upload]
+    manifest = build_manifest(root, uploads, digests=Digests(project.state / hashes.FILE))
     _require_entry(root, config.entry)
-    checks = read_checks(registry, settings)
+    checks = read_checks(project)
     for check in checks:
-        if message := check.objection(manifest):
-            raise ConfigError(f"{settings.path.name}: check {check.name!r}: {message}")
+        if objection := check.objection(manifest):
+            raise ConfigError(f"{project.path.name}: check {check.name!r}: {objection}")
     return Plan(manifest, checks)
 
 
-def read_checks(registry: Registry, settings: Settings) -> tuple[Check[Any], ...]:
-    """The configured checks and the two that always stand: payload and rebooted."""
-    known = registry.checks(settings.config.plugins)
-    tables = list(settings.config.checks)
+def read_checks(project: Project) -> tuple[Check[Any], ...]:
+    """The configured checks, then the mandatory ones that the config does not name."""
+    known = project.plugins.checks(project.config.plugins)
+    tables = list(project.config.checks)
     kinds = {table.get("type") for table in tables}
-    always = ("payload", "rebooted") if settings.config.payload.reboot else ("payload",)
-    tables += [{"type": kind} for kind in always if kind not in kinds]
-    checks = tuple(_check(known, table, settings.path, index) for index, table in enumerate(tables))
+    stages = {
+        Mandatory.ALWAYS,
+        *([Mandatory.AFTER_REBOOT] if project.config.payload.reboot else []),
+    }
+    mandatory = [kind for kind, cls in known.items() if cls.mandatory in stages]
+    tables += [{"type": kind} for kind in mandatory if kind not in kinds]
+    checks = tuple(_check(known, table, project.path, index) for index, table in enumerate(tables))
     names = [check.name for check in checks]
     for index, name in enumerate(names):
         if name in names[:index]:
             raise ConfigError(
-                f"{settings.path.name}: checks[{index}]: a second check is named {name!r}",
+                f"{project.path.name}: checks[{index}]: a second check is named {name!r}",
                 hint="give one of them a name of its own",
             )
     return checks
 
 
-async def foresee(session: Session) -> Prospects:
+async def foresee(run: Run) -> Prospects:
     """Ask every location for its candidates, all at once. Makes nothing, prepares nothing."""
-    found = await asyncio.gather(*(_ask(session, place) for place in session.locations))
-    return _join(session, found)
+    found = await asyncio.gather(*(_ask(run, place) for place in run.locations))
+    return _join(run, found)
 
 
-async def find_offers(session: Session) -> Prospects:
+async def find_offers(run: Run) -> Prospects:
     """Ask every location for its candidates, all at once, and have it made ready.
 
     Raises:
         CapacityError: a provider has no candidate at all within the limits.
         ConfigError: user-data would not fit.
     """
-    session.bus.emit(StepStarted(step="plan"))
+    run.bus.emit(StepStarted(step="plan"))
     try:
-        found = await asyncio.gather(*(_offers(session, place) for place in session.locations))
-        prospects = _join(session, found)
+        found = await asyncio.gather(*(_offers(run, place) for place in run.locations))
+        prospects = _join(run, found)
     except Exception as error:
-        session.bus.emit(StepEnded(step="plan", ok=False, detail=str(error)))
+        run.bus.emit(StepEnded(step="plan", ok=False, detail=str(error)))
         raise
     count = sum(map(len, prospects.offers.values()))
-    session.bus.emit(StepEnded(step="plan", ok=True, detail=counted(count, "candidate")))
+    run.bus.emit(StepEnded(step="plan", ok=True, detail=counted(count, "candidate")))
     return prospects
-
-
-def user_data(session: Session, keys: Keys) -> bytes:
-    """The user-data of this run, within the smallest limit of its providers."""
-    nodes = session.settings.config.nodes
-    limit = min(location.provider.user_data_limit for location in session.locations)
-    return Bootstrap(nodes.user, keys, nodes.time_to_live).user_data(limit)
 
 
 def _require_entry(root: Path, entry: str) -> None:
@@ -122,27 +117,27 @@ def _check(known: dict[str, type[Check[Any]]], table: Table, path: Path, index: 
     return known[kind](settings, path.parent)
 
 
-async def _offers(session: Session, location: Location) -> tuple[Location, list[Offer]]:
-    found = await _ask(session, location)
-    await location.prepare(lambda text: session.bus.emit(Note(text=text)))
+async def _offers(run: Run, location: Location) -> tuple[Location, list[Offer]]:
+    found = await _ask(run, location)
+    await location.prepare(lambda text: run.bus.emit(Note(text=text)))
     return found
 
 
-async def _ask(session: Session, location: Location) -> tuple[Location, list[Offer]]:
-    return location, list(await location.offers(session.pool))
+async def _ask(run: Run, location: Location) -> tuple[Location, list[Offer]]:
+    return location, list(await location.offers(run.pool))
 
 
-def _join(session: Session, found: list[tuple[Location, list[Offer]]]) -> Prospects:
-    offers: dict[str, list[Offer]] = {name: [] for name in session.providers}
+def _join(run: Run, found: list[tuple[Location, list[Offer]]]) -> Prospects:
+    offers: dict[str, list[Offer]] = {name: [] for name in run.providers}
     for location, more in found:
         if location.provider.name in offers:
             offers[location.provider.name] += more
     for name, some in offers.items():
         if not some:
-            limit = session.pool.max_usd_per_hour
+            limit = run.pool.max_usd_per_hour
             within = f" at {limit} USD per hour or less" if limit else ""
             raise CapacityError(
-                f"{name} has no {session.pool.policy} candidate{within}",
+                f"{name} has no {run.pool.policy} candidate{within}",
                 hint="raise nodes.max_price, or allow more sizes or locations",
             )
     return Prospects(offers, {str(place): place.provider.auto_shutdown() for place, _ in found})

@@ -1,8 +1,8 @@
-"""Reap: find what is overdue, whoever made it on whatever computer, and end it.
+"""Reap: find expired resources of every deployment, made on whatever computer, and end them.
 
-Only labels are asked: no journal, no config of the deployment. A node is overdue when its time to
-live ended `GRACE` ago. Any other thing is overdue when its own time ended, or when no node of its
-run is alive any more and the run is old or was overdue itself.
+Only labels are asked: no journal, no config of the deployment. A node has expired when its time to
+live ended `GRACE` ago. Any other resource has expired when its own time ended, or when no node of
+its run is alive any more and the run is old or has expired itself.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ Owner = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Find:
-    """Something of ours that is overdue."""
+class Expired:
+    """Something of ours that has expired."""
 
     thing: Node | Resource
     why: str
@@ -52,7 +52,7 @@ class Search:
     """What one location has of ours."""
 
     location: Location
-    overdue: tuple[Find, ...] = ()
+    expired: tuple[Expired, ...] = ()
     alive: int = 0
     """Nodes of ours that are within their time to live."""
     error: str = ""
@@ -66,7 +66,7 @@ async def search(location: Location, now: float | None = None) -> Search:
         nodes, things = await _listed(location)
     except SpotdeployError as error:
         return Search(location, error=error.message)
-    late = [Find(node, why) for node in nodes if (why := _node_overdue(node, now))]
+    late = [Expired(node, why) for node in nodes if (why := _node_expired(node, now))]
     late_ids = {find.thing.id for find in late}
     living = [node for node in nodes if node.id not in late_ids]
     orphans = _orphans(things, living, [find.thing for find in late], now)
@@ -81,14 +81,14 @@ async def reap(found: Sequence[Search], patience: float) -> Receipt:
 
     Raises RefusedError when a provider's account guard forbids it; nothing is ended there then.
     """
-    deployments = {find.deployment for one in found for find in one.overdue}
+    deployments = {find.deployment for one in found for find in one.expired}
     each = [_reap_deployment(found, deployment, patience) for deployment in sorted(deployments)]
     return join(await asyncio.gather(*each))
 
 
 async def _reap_deployment(found: Sequence[Search], deployment: str, patience: float) -> Receipt:
     its = [
-        (one.location, [find.thing for find in one.overdue if find.deployment == deployment])
+        (one.location, [find.thing for find in one.expired if find.deployment == deployment])
         for one in found
     ]
     with ExitStack() as held:
@@ -149,8 +149,8 @@ async def _listed(location: Location) -> tuple[list[Node], list[Resource]]:
     return ours, [thing for thing in things if labels.matches(thing.labels, scope)]
 
 
-def _node_overdue(node: Node, now: float) -> str:
-    """Why the node is overdue; empty when it is not, or when its labels do not say."""
+def _node_expired(node: Node, now: float) -> str:
+    """Why the node has expired; empty when it has not, or when its labels do not say."""
     if (end := labels.expires_at(node.labels)) is not None:
         return _since("its time to live ended", end, now) if now > end + GRACE else ""
     began = ids.began_at(node.labels.get(labels.RUN, ""))
@@ -164,27 +164,27 @@ def _orphans(
     living: Iterable[Node],
     late: Collection[Node | Resource],
     now: float,
-) -> list[Find]:
+) -> list[Expired]:
     alive = {_owner(node.labels) for node in living}
     busy = {deployment for deployment, _ in alive}
-    overdue = {_owner(thing.labels) for thing in late} - alive
+    expired = {_owner(thing.labels) for thing in late} - alive
     found = []
     for thing in things:
         owner = _owner(thing.labels)
         if owner in alive or (not owner[1] and owner[0] in busy):
             continue
-        if why := _thing_overdue(thing, overdue, now):
-            found.append(Find(thing, why))
+        if why := _resource_expired(thing, expired, now):
+            found.append(Expired(thing, why))
     return found
 
 
-def _thing_overdue(thing: Resource, overdue: Collection[Owner], now: float) -> str:
+def _resource_expired(thing: Resource, expired: Collection[Owner], now: float) -> str:
     end = labels.expires_at(thing.labels)
     if end is not None and now > end + GRACE:
         return _since("its time to live ended", end, now)
     deployment, run = _owner(thing.labels)
-    if (deployment, run) in overdue:
-        return "the nodes of its run are overdue"
+    if (deployment, run) in expired:
+        return "the nodes of its run have expired"
     if not run:
         return "its deployment has no node here"
     began = ids.began_at(run)

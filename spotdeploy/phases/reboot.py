@@ -11,6 +11,7 @@ import secrets
 from typing import Final
 
 from spotdeploy.errors import UnreachableError
+from spotdeploy.model import Phase
 from spotdeploy.node import paths
 from spotdeploy.node.connection import connect_until
 from spotdeploy.phases.settle import wait_for_cloud_init, wait_for_systemd
@@ -20,23 +21,25 @@ from spotdeploy.text import plain
 GRACE: Final = 60.0
 
 
-async def reboot(run: NodeRun) -> None:
+async def reboot(node_run: NodeRun) -> None:
     """Reboot one node and wait until it has settled again.
 
     Raises PayloadError when it refuses to, never comes back or does not settle: it did boot
     before the payload changed it.
     """
-    limit = run.session.settings.config.timeouts.reboot
+    limit = node_run.config.timeouts.reboot
     deadline = asyncio.get_running_loop().time() + limit
-    async with run.in_phase("reboot", limit + GRACE):
-        await _go_down(run)
+    async with node_run.in_phase(Phase.REBOOT, limit + GRACE):
+        await _go_down(node_run)
         try:
             async with asyncio.timeout(limit):
-                await _come_back(run, limit)
+                await _come_back(node_run, limit)
         except (TimeoutError, UnreachableError) as error:
             message = str(error) or f"no answer within {limit:.0f}s"
-            raise run.blame_payload(f"it did not come back after the reboot: {message}") from error
-        await _settle(run, deadline)
+            raise node_run.blame_payload(
+                f"it did not come back after the reboot: {message}"
+            ) from error
+        await _settle(node_run, deadline)
 
 
 def go_down_script(word: str) -> str:
@@ -48,42 +51,42 @@ def go_down_script(word: str) -> str:
     )
 
 
-async def _go_down(run: NodeRun) -> None:
+async def _go_down(node_run: NodeRun) -> None:
     script = go_down_script(secrets.token_hex(16))
     try:
-        result = await run.connection.run(["sh", "-c", script])
+        result = await node_run.connection.run(["sh", "-c", script])
     except UnreachableError:
         return  # the connection dies with the node, as it should
     if result.exit_code not in (0, 255):
-        await run.sign_of_life()
-        raise run.blame_payload(f"cannot reboot: {plain(result.stderr, limit=200).strip()}")
+        await node_run.sign_of_life()
+        raise node_run.blame_payload(f"cannot reboot: {plain(result.stderr, limit=200).strip()}")
 
 
-async def _come_back(run: NodeRun, limit: float) -> None:
+async def _come_back(node_run: NodeRun, limit: float) -> None:
     while True:
         try:
-            if run.connection.connected and await _rebooted(run):
+            if node_run.connection.connected and await _rebooted(node_run):
                 return
         except UnreachableError:
-            await run.connection.close()
-        if run.connection.connected:
+            await node_run.connection.close()
+        if node_run.connection.connected:
             await asyncio.sleep(0.1)
         else:
-            await connect_until(run.connection, limit)
+            await connect_until(node_run.connection, limit)
 
 
-async def _rebooted(run: NodeRun) -> bool:
+async def _rebooted(node_run: NodeRun) -> bool:
     question = f"test -e {paths.BEFORE_REBOOT_RUN} || echo rebooted"
-    result = await run.connection.run(["sh", "-c", question], timeout=5.0)
+    result = await node_run.connection.run(["sh", "-c", question], timeout=5.0)
     return result.stdout.strip() == "rebooted"
 
 
-async def _settle(run: NodeRun, deadline: float) -> None:
+async def _settle(node_run: NodeRun, deadline: float) -> None:
     left = max(1.0, deadline - asyncio.get_running_loop().time())
     try:
-        await wait_for_cloud_init(run, left)
-        await wait_for_systemd(run, left)
+        await wait_for_cloud_init(node_run, left)
+        await wait_for_systemd(node_run, left)
     except UnreachableError as error:
-        await run.sign_of_life()
-        message = one_line(error, run.node)
-        raise run.blame_payload(f"it did not settle after the reboot: {message}") from error
+        await node_run.sign_of_life()
+        message = one_line(error, node_run.node)
+        raise node_run.blame_payload(f"it did not settle after the reboot: {message}") from error

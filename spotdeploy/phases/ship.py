@@ -9,6 +9,7 @@ from typing import Final
 import asyncssh
 
 from spotdeploy.errors import UnreachableError
+from spotdeploy.model import Phase
 from spotdeploy.node import paths
 from spotdeploy.payload.archive import stream
 from spotdeploy.run.node_run import NodeRun
@@ -60,34 +61,36 @@ rmdir $root/incoming
 """)
 
 
-async def ship(run: NodeRun) -> None:
+async def ship(node_run: NodeRun) -> None:
     """Rotate the host key and deliver the payload. The manifest is put in place last: a node
     that has it has everything.
 
     Raises UnreachableError when the connection is cut or the node cannot take the bundle.
     """
-    async with run.in_phase("ship", run.session.settings.config.timeouts.ship):
-        await _rotate_host_key(run)
-        await deliver(run)
+    async with node_run.in_phase(Phase.SHIP, node_run.config.timeouts.ship):
+        await _rotate_host_key(node_run)
+        await deliver(node_run)
 
 
-async def _rotate_host_key(run: NodeRun) -> None:
-    result = await run.connection.run(["sh", "-c", _ROTATE])
+async def _rotate_host_key(node_run: NodeRun) -> None:
+    result = await node_run.connection.run(["sh", "-c", _ROTATE])
     key = result.stdout.strip()
     if result.exit_code != 0 or not key.startswith("ssh-ed25519 "):
         message = plain(result.stderr or key, limit=300)
         raise UnreachableError(
-            f"{run.node.name}: cannot make its own host key: {message}", phase=run.phase
+            f"{node_run.node.name}: cannot make its own host key: {message}", phase=node_run.phase
         )
-    run.connection.host_key = key
-    run.session.journal.pin(run.node, key)
+    node_run.connection.host_key = key
+    node_run.run.journal.pin(node_run.node, key)
 
 
-async def deliver(run: NodeRun) -> None:
+async def deliver(node_run: NodeRun) -> None:
     """Stream the bundle to a node that is connected; see `ship`."""
-    async with run.connection.process(["sh", "-c", receive_script(run.plan.manifest.digest)]) as p:
+    async with node_run.connection.process(
+        ["sh", "-c", receive_script(node_run.plan.manifest.digest)]
+    ) as p:
         try:
-            for chunk in stream(run.plan.manifest):
+            for chunk in stream(node_run.plan.manifest):
                 p.stdin.write(chunk)
                 await p.stdin.drain()
             p.stdin.write_eof()
@@ -98,7 +101,7 @@ async def deliver(run: NodeRun) -> None:
         done = await p.wait()
     if done.exit_status != 0:
         output = plain(_text(done.stderr), limit=400)
-        raise UnreachableError(f"{run.node.name}: {message}: {output}", phase=run.phase)
+        raise UnreachableError(f"{node_run.node.name}: {message}: {output}", phase=node_run.phase)
 
 
 def _text(output: bytes | str | None) -> str:

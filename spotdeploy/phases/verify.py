@@ -1,4 +1,4 @@
-"""Verify: every check must become true within its time and stay true for its time."""
+"""Verify: every check must become true within its time and hold for its time."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from spotdeploy.check import Check, CheckResult
+from spotdeploy.check import Check, CheckResult, Mandatory
 from spotdeploy.errors import UnreachableError
 from spotdeploy.events import CheckAnswered
+from spotdeploy.model import Phase
 from spotdeploy.run.node_run import NodeRun
 from spotdeploy.run.verdict import CheckOutcome
 from spotdeploy.text import plain
@@ -18,28 +19,31 @@ DETAIL_LIMIT: Final = 4000
 NAME_LIMIT: Final = 200
 PATIENCE: Final = 300.0
 """Seconds beyond a check's own time within which it must answer one question."""
-CLOSING = ("payload", "rebooted")
-"""Checks of these kinds are asked last, once everything else held: they look at the whole time."""
 
 
-async def verify(run: NodeRun) -> None:
+async def verify(node_run: NodeRun) -> None:
     """Ask every check of the plan on one node; the answers are in `run.checks`.
 
     Raises:
         PayloadError: a check failed on a node that could be reached.
         UnreachableError: the last answer of a check was that the node cannot be reached.
     """
-    async with run.in_phase("verify"):
-        first = [check for check in run.plan.checks if check.kind not in CLOSING]
-        last = [check for check in run.plan.checks if check.kind in CLOSING]
-        run.checks = await _together(run, first)
-        run.checks += await _together(run, last)
-        if not run.connection.connected:
-            raise UnreachableError(f"{run.node.name}: the connection was lost", phase="verify")
-        failed = [check for check in run.checks if not check.ok]
+    async with node_run.in_phase(Phase.VERIFY):
+        checks = node_run.plan.checks
+        first = [check for check in checks if check.mandatory is Mandatory.NEVER]
+        last = [check for check in checks if check.mandatory is not Mandatory.NEVER]
+        node_run.checks = await _together(node_run, first)
+        node_run.checks += await _together(node_run, last)
+        if not node_run.connection.connected:
+            raise UnreachableError(
+                f"{node_run.node.name}: the connection was lost", phase=Phase.VERIFY
+            )
+        failed = [check for check in node_run.checks if not check.ok]
         if failed:
-            await run.sign_of_life()
-            raise run.blame_payload("; ".join(f"{c.name}: {first_line(c.detail)}" for c in failed))
+            await node_run.sign_of_life()
+            raise node_run.blame_payload(
+                "; ".join(f"{c.name}: {first_line(c.detail)}" for c in failed)
+            )
 
 
 def first_line(text: str) -> str:
@@ -47,15 +51,15 @@ def first_line(text: str) -> str:
     return text.strip().partition("\n")[0]
 
 
-async def _together(run: NodeRun, checks: Sequence[Check[Any]]) -> tuple[CheckOutcome, ...]:
-    return tuple(await asyncio.gather(*(_Loop(run, check).settle() for check in checks)))
+async def _together(node_run: NodeRun, checks: Sequence[Check[Any]]) -> tuple[CheckOutcome, ...]:
+    return tuple(await asyncio.gather(*(_Loop(node_run, check).settle() for check in checks)))
 
 
 class _Loop:
     """The questions to one check on one node."""
 
-    def __init__(self, run: NodeRun, check: Check[Any]) -> None:
-        self._run = run
+    def __init__(self, node_run: NodeRun, check: Check[Any]) -> None:
+        self._node_run = node_run
         self._check = check
         self._last: CheckResult | None = None
         self._asked = 0
@@ -103,9 +107,9 @@ class _Loop:
         seconds = self._check.settings.within + PATIENCE
         try:
             async with asyncio.timeout(seconds) as limit:
-                if not self._run.connection.connected:
-                    await self._run.reconnect()
-                return await self._check.run(self._run.node, self._run.connection)
+                if not self._node_run.connection.connected:
+                    await self._node_run.reconnect()
+                return await self._check.run(self._node_run.node, self._node_run.connection)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -121,9 +125,9 @@ class _Loop:
         return CheckOutcome(result.name, result.ok, result.detail, seconds, self._asked)
 
     def _emit(self, result: CheckResult, *, settled: bool) -> None:
-        self._run.session.bus.emit(
+        self._node_run.bus.emit(
             CheckAnswered(
-                node=self._run.node.id,
+                node=self._node_run.node.id,
                 check=result.name,
                 ok=result.ok,
                 settled=settled,

@@ -68,7 +68,7 @@ class _Node:
             gone=self.gone,
             verdict=ended.verdict if ended else "",
             detail=ended.detail if ended else "",
-            fate=ended.fate if ended else "",
+            fate=(ended.fate or "") if ended else "",
             phases=phases,
             checks=tuple(_answer(received, start) for received in self.answers.values()),
             marks=tuple(self.marks),

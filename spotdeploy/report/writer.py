@@ -1,15 +1,45 @@
-"""Writing the reports of a run. Whatever goes wrong here changes no verdict and no exit code."""
+"""Writing the files of a run. Whatever goes wrong here changes no verdict and no exit code."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
-from spotdeploy.report.event_log import JUNIT, PAGE, REPORT
+from spotdeploy.report.event_log import JUNIT, PAGE, REPORT, EventLog
 from spotdeploy.report.model import RunReport, compose, encode
 from spotdeploy.report.run_store import read_story, written_report
 from spotdeploy.report.story import Story
 from spotdeploy.run.verdict import Outcome
+
+
+@dataclass
+class RunRecorder:
+    """The files of one run: its events as they come, its reports when the block ends, however it
+    ends."""
+
+    log: EventLog = field(default_factory=EventLog)
+    """An observer; see `spotdeploy.events.Bus`."""
+    folder: Path | None = None
+    """Where the files are; None while nothing was begun."""
+    outcome: Outcome | None = None
+    problems: list[str] = field(default_factory=list)
+    """What could not be written, one line each."""
+
+    def begin(self, folder: Path) -> None:
+        """Begin the run's folder. Raises HostError when it cannot be made."""
+        self.folder = folder
+        self.log.open(folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.log.close()
+        if self.folder is not None:
+            self.problems += [self.log.trouble] if self.log.trouble else []
+            self.problems += write_reports(self.folder, self.outcome)
 
 
 def write_reports(folder: Path, outcome: Outcome | None = None) -> list[str]:

@@ -1,31 +1,39 @@
-"""What one command works with: config, run id, locations, journal, events."""
+"""One run: its project and plan, its locations, its journal, its events."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spotdeploy import labels, project
 from spotdeploy.check import Check
-from spotdeploy.config.schema import Settings
+from spotdeploy.config.schema import Config
 from spotdeploy.events import Bus
-from spotdeploy.model import Batch, Pool
-from spotdeploy.payload.manifest import Manifest
-from spotdeploy.plugins import Registry
+from spotdeploy.model import Manifest, Node, Pool
+from spotdeploy.project import Project
 from spotdeploy.redact import Redactor
 from spotdeploy.run.location import Location
+from spotdeploy.state.ids import new_run_id
 from spotdeploy.state.journal import Journal
 
 
 @dataclass(frozen=True)
-class Session:
+class Plan:
+    """What is to be shipped and checked: read and found good before anything is made."""
+
+    manifest: Manifest = field(default_factory=lambda: Manifest(()))
+    checks: tuple[Check[Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
     """Everything a phase needs, passed along and never changed."""
 
-    settings: Settings
-    run: str
-    providers: tuple[str, ...]
+    project: Project
+    id: str
+    plan: Plan
     locations: tuple[Location, ...]
     journal: Journal
     bus: Bus
@@ -35,14 +43,29 @@ class Session:
     """Takes the secrets in use out of what is kept."""
 
     @property
+    def config(self) -> Config:
+        """What the config says, the command line's options included."""
+        return self.project.config
+
+    @property
     def deployment(self) -> str:
         """The deployment's name."""
-        return self.settings.config.deployment
+        return self.project.deployment
 
     @property
     def scope(self) -> dict[str, str]:
         """The labels that select everything of this deployment."""
-        return labels.scope(self.deployment)
+        return self.project.scope
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The providers in use."""
+        return self.project.providers
+
+    @property
+    def folder(self) -> Path:
+        """Where this run's events, reports and evidence are."""
+        return self.project.state / "runs" / self.id
 
     @property
     def all_locations(self) -> tuple[Location, ...]:
@@ -50,30 +73,29 @@ class Session:
         return self.locations + self.previous_locations
 
     @property
-    def folder(self) -> Path:
-        """Where this deployment's keys are."""
-        return self.settings.state / self.deployment
-
-    @property
     def pool(self) -> Pool:
-        """What is wanted from each provider."""
-        nodes = self.settings.config.nodes
+        """What is asked of each provider."""
+        nodes = self.config.nodes
         return Pool(nodes.count, nodes.market, nodes.max_price)
 
     @property
     def desired(self) -> int:
-        """Nodes wanted, all providers together."""
-        return self.settings.config.nodes.count * len(self.providers)
+        """Nodes asked for, all providers together."""
+        return self.config.nodes.count * len(self.providers)
 
     @property
     def quorum(self) -> int:
         """Nodes that must pass, all providers together."""
-        nodes = self.settings.config.nodes
+        nodes = self.config.nodes
         return (nodes.quorum or nodes.count) * len(self.providers)
 
     def of_provider(self, name: str) -> list[Location]:
         """The locations of one provider, first choice first."""
         return [location for location in self.locations if location.provider.name == name]
+
+    def location_of(self, node: Node) -> Location:
+        """The location that holds a node."""
+        return next(one for one in self.all_locations if one.key == (node.provider, node.location))
 
     def close(self) -> None:
         """Let go of threads and files."""
@@ -82,57 +104,36 @@ class Session:
         self.journal.close()
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What is to be shipped and asked: read and checked before anything is made."""
+@contextmanager
+def open_run(
+    project: Project, plan: Plan, bus: Bus, redactor: Redactor | None = None
+) -> Iterator[Run]:
+    """A run with an id of its own, closed at the end.
 
-    manifest: Manifest
-    checks: tuple[Check[Any], ...]
-
-
-def open_locations(
-    registry: Registry, settings: Settings, providers: Iterable[str]
-) -> tuple[Location, ...]:
-    """One `Location` for each location of each provider."""
-    return tuple(
-        Location(provider, place)
-        for provider, place in project.open_providers(registry, settings, providers)
+    Raises PluginError and ConfigError for providers that cannot be opened, HostError for a journal
+    that cannot be written.
+    """
+    locations = tuple(Location(provider, place) for provider, place in project.open_providers())
+    journal = Journal(project.journal_path)
+    previous = _previous_locations(project, journal, locations)
+    run = Run(
+        project, new_run_id(), plan, locations, journal, bus, previous, redactor or Redactor()
     )
+    try:
+        yield run
+    finally:
+        run.close()
 
 
-def open_previous_locations(
-    registry: Registry,
-    settings: Settings,
-    providers: Sequence[str],
-    journal: Journal,
-    present: Iterable[Location],
+def _previous_locations(
+    project: Project, journal: Journal, present: Iterable[Location]
 ) -> tuple[Location, ...]:
-    """A `Location` for each place where the journal knows of nodes and `present` has none."""
-    deployment = settings.config.deployment
-    known = {(node.provider, node.location) for node in journal.nodes(deployment)}
-    known |= {(one.provider, one.location) for one in journal.open_intents(deployment)}
+    """A location for each place where the journal knows of nodes and `present` has none."""
+    known = {(node.provider, node.location) for node in journal.nodes(project.deployment)}
+    known |= {(one.provider, one.location) for one in journal.open_intents(project.deployment)}
     known -= {location.key for location in present}
-    previous_locations = []
-    for name, place in sorted(known):
-        if name in providers:
-            cls, config = project.provider_config(registry, settings, name)
-            previous_locations.append(Location(cls(config, place), place))
-    return tuple(previous_locations)
-
-
-def new_batch(
-    session: Session, token: str, count: int, user_data: bytes, digest: str, expires_at: float
-) -> Batch:
-    """One create call's request, with the labels on it."""
-    nodes = session.settings.config.nodes
-    return Batch(
-        token=token,
-        count=count,
-        labels=labels.for_batch(session.deployment, session.run, token, digest, expires_at),
-        user_data=user_data,
-        user=nodes.user,
-        open_ports=nodes.open_ports,
-        allow_from=nodes.allow_from,
-        time_to_live=float(nodes.time_to_live),  # what providers encode is a plain number
-        max_usd_per_hour=nodes.max_price,
+    return tuple(
+        Location(project.open_provider(name, place), place)
+        for name, place in sorted(known)
+        if name in project.providers
     )

@@ -1,4 +1,5 @@
-"""Watching the nodes of one location: one listing for all of them, however many there are."""
+"""Whether nodes still run: one listing for all nodes of a location, and the notices that nodes read
+of an interruption."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from spotdeploy.errors import ProviderError, UnreachableError
 from spotdeploy.events import Note
 from spotdeploy.model import Fate, Node, NodeState
 from spotdeploy.provider import SupportsInterruptionNotice
-from spotdeploy.run.context import Session
+from spotdeploy.run.context import Run
 from spotdeploy.run.location import Location
 from spotdeploy.run.node_run import NodeRun
 
@@ -21,12 +22,12 @@ ABSENCES: Final = 2
 """A node that was listed before counts as lost after so many listings in a row without it."""
 
 
-class Watch:
-    """Lists one location again and again while its nodes are under way."""
+class Liveness:
+    """The nodes of one location, listed again and again while they are under way."""
 
-    def __init__(self, session: Session, location: Location, labels: Mapping[str, str]) -> None:
+    def __init__(self, run: Run, location: Location, labels: Mapping[str, str]) -> None:
         """`labels` select the nodes to watch."""
-        self._session = session
+        self._run = run
         self._location = location
         self._labels = labels
         self._sight: dict[str, Node] = {}
@@ -46,7 +47,7 @@ class Watch:
             try:
                 nodes = await self._location.nodes(self._labels)
             except ProviderError as error:
-                self._session.bus.emit(
+                self._run.bus.emit(
                     Note(text=f"cannot list {self._location}: {error.message}", warning=True)
                 )
                 continue
@@ -108,42 +109,49 @@ class AnnouncedError(UnreachableError):
 
 
 async def unless_lost(
-    pipeline: Awaitable[None], watch: Watch, run: NodeRun, *, every: float = NOTICE_SECONDS
+    pipeline: Awaitable[None],
+    liveness: Liveness,
+    node_run: NodeRun,
+    *,
+    every: float = NOTICE_SECONDS,
 ) -> None:
-    """Await the journey, but no longer than the provider shows the node running, and no longer
+    """Await the pipeline, but no longer than the provider shows the node running, and no longer
     than until an interruption is announced on it. `every` is in seconds.
 
-    Raises what the journey raises, AnnouncedError, or UnreachableError.
+    Raises what the pipeline raises, AnnouncedError, or UnreachableError.
     """
     work = asyncio.ensure_future(pipeline)
-    lost = asyncio.ensure_future(watch.until_lost(run.node))
-    announced = asyncio.ensure_future(_announced(run, every))
+    lost = asyncio.ensure_future(liveness.until_lost(node_run.node))
+    announced = asyncio.ensure_future(_announced(node_run, every))
     try:
         await asyncio.wait({work, lost, announced}, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             await work
         elif announced.done():
             fate = announced.result()
-            message = f"{run.node.name}: {fate.message}"
-            raise AnnouncedError(message, phase=run.phase, fate=fate)
+            message = f"{node_run.node.name}: {fate.message}"
+            raise AnnouncedError(message, phase=node_run.phase, fate=fate)
         else:
-            raise UnreachableError(f"{run.node.name}: {_LOST}", phase=run.phase)
+            raise UnreachableError(f"{node_run.node.name}: {_LOST}", phase=node_run.phase)
     finally:
         for task in (work, lost, announced):
             task.cancel()
         await asyncio.gather(work, lost, announced, return_exceptions=True)
 
 
-async def _announced(run: NodeRun, every: float) -> Fate:
+async def _announced(node_run: NodeRun, every: float) -> Fate:
     """Return once the node reads an announcement; never where the provider has none."""
-    provider = run.location.provider
+    provider = node_run.location.provider
     while True:
         await asyncio.sleep(every)
-        if not isinstance(provider, SupportsInterruptionNotice) or not run.connection.connected:
+        if (
+            not isinstance(provider, SupportsInterruptionNotice)
+            or not node_run.connection.connected
+        ):
             continue
         try:
-            result = await run.connection.run(provider.notice_command(), timeout=10.0)
+            result = await node_run.connection.run(provider.notice_command(), timeout=10.0)
         except UnreachableError:
-            continue  # the journey finds out, or the connection comes back
+            continue  # the pipeline finds out, or the connection comes back
         if fate := provider.notice(result.stdout):
             return fate

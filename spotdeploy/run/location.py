@@ -11,7 +11,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 import stamina
 
 from spotdeploy.errors import ProviderError, ThrottledError
-from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
+from spotdeploy.model import Batch, Created, Fate, Node, NodeState, Offer, Pool, Resource
 from spotdeploy.provider import Provider, SupportsAccount, SupportsConsole, SupportsPrepare
 
 P = ParamSpec("P")
@@ -45,10 +45,6 @@ class Location:
     def close(self) -> None:
         """End the thread once its current call is over."""
         self._thread.shutdown(wait=False, cancel_futures=True)
-
-    async def doctor(self) -> Sequence[Problem]:
-        """See `Provider.doctor`."""
-        return await self._call(self.provider.doctor)
 
     async def offers(self, pool: Pool) -> Sequence[Offer]:
         """See `Provider.offers`."""
@@ -107,3 +103,9 @@ class Location:
             with attempt:
                 return await loop.run_in_executor(self._thread, lambda: method(*args, **kwargs))
         raise AssertionError("stamina always returns or raises")
+
+
+async def list_nodes(locations: Sequence[Location], labels: Mapping[str, str]) -> list[Node]:
+    """The nodes with these labels that are not gone, of all locations, asked at the same time."""
+    found = await asyncio.gather(*(location.nodes(labels) for location in locations))
+    return [node for nodes in found for node in nodes if node.state is not NodeState.GONE]

@@ -1,4 +1,4 @@
-"""One node's way through the phases: its connection, its times, its results."""
+"""One node in one run: its connection, the phase it is in, its times and results."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from spotdeploy.config.schema import Config
 from spotdeploy.errors import NodeError, PayloadError, SpotdeployError, UnreachableError
-from spotdeploy.events import PhaseEnded, PhaseStarted
-from spotdeploy.model import Node
+from spotdeploy.events import Bus, PhaseEnded, PhaseStarted
+from spotdeploy.model import Node, Phase
 from spotdeploy.node.connection import NodeConnection
 from spotdeploy.node.exec import TIMED_OUT
-from spotdeploy.run.context import Plan, Session
+from spotdeploy.run.context import Plan, Run
 from spotdeploy.run.location import Location
 from spotdeploy.run.verdict import CheckOutcome
 from spotdeploy.text import plain
@@ -26,24 +27,38 @@ SIGN_SECONDS: Final = 10.0
 class NodeRun:
     """The working state of one node in one run. Only its own task changes it."""
 
-    session: Session
-    plan: Plan
+    run: Run
     location: Location
     node: Node
     connection: NodeConnection
-    phase: str = "create"
-    seconds: dict[str, float] = field(default_factory=dict)
+    phase: Phase = Phase.CREATE
+    seconds: dict[Phase, float] = field(default_factory=dict)
     checks: tuple[CheckOutcome, ...] = ()
     _reconnecting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    @property
+    def bus(self) -> Bus:
+        """Where its events go."""
+        return self.run.bus
+
+    @property
+    def config(self) -> Config:
+        """What the config says."""
+        return self.run.config
+
+    @property
+    def plan(self) -> Plan:
+        """What is shipped to it and checked on it."""
+        return self.run.plan
+
     @asynccontextmanager
-    async def in_phase(self, phase: str, limit: float | None = None) -> AsyncIterator[None]:
+    async def in_phase(self, phase: Phase, limit: float | None = None) -> AsyncIterator[None]:
         """Run a block as a phase: events, time, and `limit` seconds at most.
 
         Raises the block's NodeError under this phase's name; UnreachableError when time is up.
         """
         self.phase = phase
-        self.session.bus.emit(PhaseStarted(node=self.node.id, phase=phase))
+        self.bus.emit(PhaseStarted(node=self.node.id, phase=phase))
         started = time.monotonic()
         try:
             async with asyncio.timeout(limit):
@@ -79,9 +94,9 @@ class NodeRun:
         """An error that says the payload is at fault in the present phase."""
         return PayloadError(f"{self.node.name}: {message}", phase=self.phase)
 
-    def _ended(self, phase: str, started: float, message: str) -> None:
+    def _ended(self, phase: Phase, started: float, message: str) -> None:
         self.seconds[phase] = time.monotonic() - started
-        self.session.bus.emit(
+        self.bus.emit(
             PhaseEnded(
                 node=self.node.id,
                 phase=phase,

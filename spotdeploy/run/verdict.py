@@ -1,36 +1,12 @@
-"""From results to a verdict, and from a verdict to an exit code."""
+"""How a run and its nodes ended, and the verdict that follows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-from spotdeploy.model import Fate, Node, Resource
-
-
-class Verdict(StrEnum):
-    """The four answers a run can end with, and one for a run the user stopped."""
-
-    PASSED = "passed"
-    PAYLOAD_FAILED = "payload failed"
-    INFRASTRUCTURE_FAILED = "infrastructure failed"
-    LEAKED = "leaked"
-    STOPPED = "stopped by the user"
-
-    @property
-    def exit_code(self) -> int:
-        """The process's exit code."""
-        return _EXIT_CODES[self]
-
-
-_EXIT_CODES = {
-    Verdict.PASSED: 0,
-    Verdict.PAYLOAD_FAILED: 1,
-    Verdict.INFRASTRUCTURE_FAILED: 3,
-    Verdict.LEAKED: 4,
-    Verdict.STOPPED: 130,
-}
+from spotdeploy.model import Fate, Node, Phase, Resource, Verdict
+from spotdeploy.text import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +28,20 @@ class NodeOutcome:
 
     node: Node
     verdict: Verdict
-    phase: str
+    phase: Phase
     """The last phase it was in."""
     message: str = ""
     """Why it did not pass, in one line."""
     checks: tuple[CheckOutcome, ...] = ()
     fate: Fate | None = None
     """Asked of the provider when the node failed."""
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[Phase, float] = field(default_factory=dict)
     """Phase to seconds spent in it."""
+
+    @property
+    def passed(self) -> bool:
+        """True when its verdict is PASSED."""
+        return self.verdict is Verdict.PASSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +124,7 @@ def judge(
 ) -> tuple[Verdict, str]:
     """The verdict of a run and why, in one line.
 
-    A leak outranks everything, then infrastructure, then payload. `enough` of `wanted` nodes
+    A leak outranks everything, then infrastructure, then payload. `quorum` of `desired` nodes
     must have passed; infrastructure trouble on the others is then only reported.
     """
     left = [what for receipt in receipts for what in receipt.left]
@@ -151,22 +132,25 @@ def judge(
         return Verdict.LEAKED, f"not proven gone: {'; '.join(left)}"
     if stopped:
         return Verdict.STOPPED, "stopped by the user"
-    passed = [n for n in nodes if n.verdict is Verdict.PASSED]
+    passed = [n for n in nodes if n.passed]
     infrastructure = [n for n in nodes if n.verdict is Verdict.INFRASTRUCTURE_FAILED]
     payload = [n for n in nodes if n.verdict is Verdict.PAYLOAD_FAILED]
     if len(passed) + len(payload) < quorum:
         missing = desired - (len(nodes) if created is None else created)
         reasons = [f"{n.node.name}: {n.message}" for n in infrastructure]
         if missing > 0:
-            reasons.append(f"{missing} of {desired} nodes could not be created{_why(refusals)}")
+            some = f"{missing} of {counted(desired, 'node')}"
+            reasons.append(f"{some} could not be created{_why(refusals)}")
         return Verdict.INFRASTRUCTURE_FAILED, "; ".join(reasons)
     if payload:
         return Verdict.PAYLOAD_FAILED, "; ".join(f"{n.node.name}: {n.message}" for n in payload)
     if len(passed) < desired:
-        return Verdict.PASSED, f"{len(passed)} of {desired} nodes are healthy, {quorum} are enough"
-    return Verdict.PASSED, f"all {desired} nodes are healthy"
+        some = f"{len(passed)} of {desired} nodes are healthy"
+        return Verdict.PASSED, f"{some}, and the quorum is {quorum}"
+    healthy = "1 node is healthy" if desired == 1 else f"all {desired} nodes are healthy"
+    return Verdict.PASSED, healthy
 
 
 def _why(refusals: Sequence[Refusal]) -> str:
-    message = dict.fromkeys(f"{refusal.offer}: {refusal.message}" for refusal in refusals)
-    return f" ({'; '.join(message)})" if message else ""
+    reasons = dict.fromkeys(f"{refusal.offer}: {refusal.message}" for refusal in refusals)
+    return f" ({'; '.join(reasons)})" if reasons else ""

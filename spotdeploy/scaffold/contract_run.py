@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from spotdeploy.errors import ConfigError, HostError
-from spotdeploy.plugins import BUNDLED, Registry
+from spotdeploy.plugins import Plugins
 
 MODULE: Final = "contract"
 """The module of a plugin's package in which its contract tests are."""
@@ -59,7 +59,7 @@ def _in_folder(folder: Path) -> int:
 
 
 def _installed(plugin: str) -> int:
-    Registry().load(plugin)
+    Plugins().load(plugin)
     module = _contract_module(plugin)
     with tempfile.TemporaryDirectory() as empty:
         # its own ini file, so that none of the user's configures these tests
@@ -69,8 +69,7 @@ def _installed(plugin: str) -> int:
 
 
 def _contract_module(plugin: str) -> str:
-    points = [point.value for point in Registry().known() if point.name == plugin]
-    package = BUNDLED.get(plugin) or points[0]
+    package = next(point.value for point in Plugins().known() if point.name == plugin)
     module = f"{package}.{MODULE}"
     try:
         found = find_spec(module)

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from spotdeploy.errors import ConfigError
-from spotdeploy.plugins import BUNDLED_CHECKS, PluginError, Registry
+from spotdeploy.plugins import BUNDLED_CHECKS, PluginError, Plugins
 from spotdeploy.scaffold.kinds import Kind
 
 LONGEST: Final = 40
@@ -44,7 +44,7 @@ def _class_name(name: str) -> str:
 
 
 def _refuse_taken(name: str, kind: Kind) -> None:
-    registry = Registry()
+    registry = Plugins()
     taken = {point.name: point for point in registry.known()}
     if name in taken or name in _OURS:
         raise ConfigError(

@@ -10,7 +10,7 @@ from typing import Any
 
 from spotdeploy.check import CommandResult, Connection
 from spotdeploy.errors import UnreachableError
-from spotdeploy.payload.manifest import Manifest
+from spotdeploy.model import Manifest
 
 Answer = CommandResult | Callable[[Sequence[str], bytes], CommandResult]
 """What a command gives: always the same, or worked out from the command and its input."""

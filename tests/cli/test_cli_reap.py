@@ -48,7 +48,7 @@ def test_reap_shows_what_is_overdue_anywhere_and_changes_nothing_until_told(
     shown = run(tmp_path)
     assert shown.returncode == 0, shown
     assert "forgotten" in shown.stdout
-    assert "overdue in 2 locations; 1 more within their time to live" in shown.stdout
+    assert "expired in 2 locations; 1 more within their time to live" in shown.stdout
     assert "spotdeploy reap --yes" in shown.stdout
     machines = [id_ for id_ in cloud_of(tmp_path).billed() if id_.startswith("m-")]
     assert len(machines) == 3

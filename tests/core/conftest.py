@@ -15,7 +15,7 @@ from world import World  # the folder was just put on the path
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[Callable[..., World]]:
-    """Makes worlds: a fake cloud, a journal and a session each."""
+    """Makes worlds: a fake cloud, a journal and a run each."""
     made: list[World] = []
 
     def make(**options: object) -> World:
@@ -24,4 +24,4 @@ def world(tmp_path: Path) -> Iterator[Callable[..., World]]:
 
     yield make
     for one in made:
-        one.session.close()
+        one.run.close()

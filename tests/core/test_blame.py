@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -12,9 +13,8 @@ from world import World
 from spotdeploy.check import Check, CheckResult, CheckSettings, CommandResult, Connection
 from spotdeploy.duration import Duration
 from spotdeploy.errors import PayloadError, UnreachableError
-from spotdeploy.model import Node, NodeState
+from spotdeploy.model import Manifest, Node, NodeState
 from spotdeploy.node.connection import NodeConnection
-from spotdeploy.payload.manifest import Manifest
 from spotdeploy.phases.deploy import UNIT, deploy
 from spotdeploy.phases.reboot import reboot
 from spotdeploy.phases.verify import verify
@@ -77,8 +77,8 @@ class Cut(Line):
 
 def new_run(world: World, line: Line, *checks: Check[Any]) -> NodeRun:
     plan = Plan(Manifest(()), checks)
-    here = world.session.locations[0]
-    return NodeRun(world.session, plan, here, NODE, cast("NodeConnection", line))
+    here = world.run.locations[0]
+    return NodeRun(replace(world.run, plan=plan), here, NODE, cast("NodeConnection", line))
 
 
 def failing() -> Failing:
@@ -86,44 +86,44 @@ def failing() -> Failing:
 
 
 def test_a_check_that_failed_over_a_dead_link_is_not_the_payloads_failure(world: Worlds) -> None:
-    run = new_run(world(), Cut(otherwise=TIMED_OUT), failing())
+    node_run = new_run(world(), Cut(otherwise=TIMED_OUT), failing())
     with pytest.raises(UnreachableError, match="no answer within 10s"):
-        virtual.run(ManualClock(), verify(run))
+        virtual.run(ManualClock(), verify(node_run))
 
 
 def test_a_check_that_failed_on_a_node_that_answers_is_the_payloads_failure(world: Worlds) -> None:
-    run = new_run(world(), Line({"true": OK}), failing())
+    node_run = new_run(world(), Line({"true": OK}), failing())
     with pytest.raises(PayloadError, match="no end within 30s"):
-        virtual.run(ManualClock(), verify(run))
+        virtual.run(ManualClock(), verify(node_run))
 
 
 def test_a_check_that_never_answers_is_failed_and_ends(world: Worlds) -> None:
     silent = Silent(Settings(type="failing", within=Duration("1s")))
-    run = new_run(world(), Line({"true": OK}), silent)
+    node_run = new_run(world(), Line({"true": OK}), silent)
     with pytest.raises(PayloadError, match="failing: the check gave no answer within 301s"):
-        virtual.run(ManualClock(), verify(run))
+        virtual.run(ManualClock(), verify(node_run))
 
 
 def test_a_node_that_refuses_to_reboot_is_the_payloads_failure(world: Worlds) -> None:
-    run = new_run(world(), Line({"systemctl --no-block reboot": REFUSED, "true": OK}))
+    node_run = new_run(world(), Line({"systemctl --no-block reboot": REFUSED, "true": OK}))
     with pytest.raises(PayloadError, match="cannot reboot: Access denied"):
-        virtual.run(ManualClock(), reboot(run))
+        virtual.run(ManualClock(), reboot(node_run))
 
 
 def test_a_node_that_takes_no_commands_once_the_payload_ran_is_the_payloads_failure(
     world: Worlds,
 ) -> None:
-    run = new_run(world(), Line({**STARTED, "systemctl show": REFUSED, "true": OK}))
+    node_run = new_run(world(), Line({**STARTED, "systemctl show": REFUSED, "true": OK}))
     with pytest.raises(PayloadError, match="no longer does as it is told: Access denied"):
-        virtual.run(ManualClock(), deploy(run))
+        virtual.run(ManualClock(), deploy(node_run))
 
 
 def test_a_node_that_takes_no_commands_before_the_payload_ran_is_infrastructure(
     world: Worlds,
 ) -> None:
-    run = new_run(world(), Line({"systemd-run": REFUSED}))
+    node_run = new_run(world(), Line({"systemd-run": REFUSED}))
     with pytest.raises(UnreachableError, match="Access denied"):
-        virtual.run(ManualClock(), deploy(run))
+        virtual.run(ManualClock(), deploy(node_run))
 
 
 def test_an_entry_that_ends_because_its_node_goes_down_is_not_judged_yet(world: Worlds) -> None:
@@ -136,9 +136,9 @@ def test_an_entry_that_ends_because_its_node_goes_down_is_not_judged_yet(world: 
         diagnostics = 0
 
     line = Looked({**STARTED, "systemctl show": looked, "deployment.log": OK})
-    run = new_run(world(), line)
+    node_run = new_run(world(), line)
     with pytest.raises(PayloadError, match="the node restarted before the entry ended"):
-        virtual.run(ManualClock(), deploy(run))
+        virtual.run(ManualClock(), deploy(node_run))
     assert line.diagnostics == 4
 
 

@@ -4,34 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
-import msgspec
 import pytest
-from world import World
+from world import World, configured, keeping
 
 from spotdeploy.cycle.budget import BudgetError, Ledger, check_budget, expected_cost, within_budget
 from spotdeploy.cycle.runbook import run_cycle
 from spotdeploy.errors import RefusedError
 from spotdeploy.events import NodeCreated, NodeDestroyed, Note, RunStarted
-from spotdeploy.model import Market, Offer
-from spotdeploy.payload.manifest import Manifest
+from spotdeploy.model import Market, Node, NodeState, Offer, Verdict
 from spotdeploy.phases.plan import Prospects
-from spotdeploy.report.event_log import EVENTS, REPORT
-from spotdeploy.report.model import RunReport
-from spotdeploy.report.run_store import RUNS
-from spotdeploy.run.context import Plan, Session
-from spotdeploy.run.cost import Cost
-from spotdeploy.run.verdict import Verdict
+from spotdeploy.run.context import Run
+from spotdeploy.state.journal import Journal
 
 Worlds = Callable[..., World]
 HOUR = 3600.0
+OFFER = Offer("fake", "here", "a", "small", Market.SPOT)
 
 
-def capped(world: World, cap: float | None) -> Session:
-    """The world's session with a `max_cost`."""
-    config = msgspec.structs.replace(world.settings.config, max_cost=cap)
-    return replace(world.session, settings=msgspec.structs.replace(world.settings, config=config))
+def capped(world: World, cap: float | None) -> Run:
+    """The world's run with a `max_cost`."""
+    return configured(world.run, max_cost=cap)
 
 
 def prospects(*rates: float | None) -> Prospects:
@@ -39,19 +32,20 @@ def prospects(*rates: float | None) -> Prospects:
     return Prospects({"fake": offers}, {})
 
 
-def remember(session: Session, seconds: Sequence[float], verdict: str = "passed") -> None:
-    """Past runs whose nodes each ran so many seconds."""
+def remember(run: Run, seconds: Sequence[float], verdict: Verdict = Verdict.PASSED) -> None:
+    """Past cycles whose three nodes each ran so many seconds."""
+    now = 0.0
+    journal = Journal(run.journal._path, now=lambda: now)
     for index, each in enumerate(seconds):
-        folder = session.settings.state / RUNS / f"run-{verdict}-{index}"
-        folder.mkdir(parents=True)
-        cost = Cost(0.0, 3 * each, 3, 0)
-        report = RunReport(
-            run=folder.name, deployment="demo", command="cycle", providers=("fake",), digest="d",
-            started_at=0.0, ended_at=each, verdict=verdict, exit_code=0, message="", desired=3,
-            checks=(), cost=cost, costs={"fake": cost}, nodes=(),
-        )  # fmt: skip
-        (folder / EVENTS).touch()
-        (folder / REPORT).write_bytes(msgspec.json.encode(report))
+        past = f"20260101-00000{index}-{verdict.name.lower()}"
+        journal.begin_run(past, "demo", "cycle", "d")
+        nodes = [Node(f"{past}-{n}", f"n{n}", "fake", "here", NodeState.RUNNING) for n in range(3)]
+        journal.record_intent(past, "demo", past, OFFER, 3)
+        journal.settle(past, "demo", past, nodes)
+        now += each
+        journal.gone("fake", "here", [node.id for node in nodes], "a test")
+        journal.end_run(past, verdict, verdict.exit_code)
+    journal.close()
 
 
 def created(node: str, at: float, rate: float | None) -> NodeCreated:
@@ -62,25 +56,25 @@ def created(node: str, at: float, rate: float | None) -> NodeCreated:
 
 
 def test_without_past_cycles_the_cost_is_unknown(world: Worlds) -> None:
-    assert expected_cost(world().session, prospects(0.1)) is None
+    assert expected_cost(world().run, prospects(0.1)) is None
 
 
 def test_the_estimate_is_the_median_of_passed_cycles_times_the_first_offers_rate(
     world: Worlds,
 ) -> None:
-    session = world().session
-    remember(session, [100.0, 3600.0, 200.0])
-    remember(session, [9000.0, 9000.0], "payload failed")
-    expected = expected_cost(session, prospects(0.9, 50.0))
+    run = world().run
+    remember(run, [100.0, 3600.0, 200.0])
+    remember(run, [9000.0, 9000.0], Verdict.PAYLOAD_FAILED)
+    expected = expected_cost(run, prospects(0.9, 50.0))
     assert expected is not None
     assert expected.usd == pytest.approx(3 * 0.9 * 200 / HOUR)
 
 
 def test_a_cycle_expected_to_cost_more_is_refused_with_both_amounts(world: Worlds) -> None:
-    session = capped(world(), 2.0)
-    remember(session, [HOUR])
+    run = capped(world(), 2.0)
+    remember(run, [HOUR])
     with pytest.raises(RefusedError, match=r"expected to cost \$3.00, and max_cost is \$2.00"):
-        check_budget(session, prospects(1.0))
+        check_budget(run, prospects(1.0))
 
 
 def test_a_limit_that_no_price_can_be_held_to_is_refused(world: Worlds) -> None:
@@ -91,9 +85,9 @@ def test_a_limit_that_no_price_can_be_held_to_is_refused(world: Worlds) -> None:
 
 def test_a_cycle_within_its_limit_may_begin_and_tells_what_it_expects(world: Worlds) -> None:
     here = world()
-    session = capped(here, 20.0)
-    remember(session, [HOUR])
-    check_budget(session, prospects(1.0, None))
+    run = capped(here, 20.0)
+    remember(run, [HOUR])
+    check_budget(run, prospects(1.0, None))
     assert [e.text for e in here.ears.received if isinstance(e, Note)] == [
         "expected to cost $3.00, as past cycles went"
     ]
@@ -114,18 +108,18 @@ def test_a_ledger_counts_running_and_ended_nodes() -> None:
 
 
 async def test_work_is_cancelled_before_its_nodes_cost_more_than_the_limit(world: Worlds) -> None:
-    session = capped(world(), 1.0)
+    run = capped(world(), 1.0)
     cancelled = asyncio.Event()
 
     async def work() -> None:
-        session.bus.emit(created("a", 0.0, 3600.0))  # a dollar a second, a minute is kept back
+        run.bus.emit(created("a", 0.0, 3600.0))  # a dollar a second, a minute is kept back
         try:
             await asyncio.sleep(1000)
         finally:
             cancelled.set()
 
     with pytest.raises(BudgetError, match=r"of max_cost \$1.00"):
-        await within_budget(session, work(), now=lambda: 0.0)
+        await within_budget(run, work(), now=lambda: 0.0)
     assert cancelled.is_set()
 
 
@@ -157,8 +151,8 @@ async def test_a_user_who_stops_the_run_stops_the_work_too(world: Worlds) -> Non
 
 async def test_a_cycle_that_would_pass_its_limit_ends_and_leaves_nothing(world: Worlds) -> None:
     here = world()
-    session = capped(here, 0.0001)
-    outcome = await run_cycle(session, Plan(Manifest(()), ()), "passing")
+    run = capped(here, 0.0001)
+    outcome = await run_cycle(keeping(run, "passing"))
     assert outcome.verdict is Verdict.INFRASTRUCTURE_FAILED
     assert "of max_cost $0.0001" in outcome.message
     assert here.existing() == 0

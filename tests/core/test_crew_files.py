@@ -6,13 +6,11 @@ import resource
 from collections.abc import Callable, Iterator
 
 import pytest
-from world import World
+from world import World, keeping
 
 from spotdeploy.cycle.runbook import run_cycle
 from spotdeploy.cycle.runner import allow_files
 from spotdeploy.errors import HostError
-from spotdeploy.payload.manifest import Manifest
-from spotdeploy.run.context import Plan
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +47,6 @@ async def test_a_cycle_of_too_many_nodes_is_refused_before_anything_is_asked(
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     many = world(count=hard)
     with pytest.raises(HostError):
-        await run_cycle(many.session, Plan(Manifest(()), ()), "never")
+        await run_cycle(keeping(many.run, "never"))
     assert many.existing() == 0
     assert many.ears.received == []

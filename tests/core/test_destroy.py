@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -13,7 +14,6 @@ from world import World
 from spotdeploy.errors import CredentialsError, LostReplyError, ProviderError, RefusedError
 from spotdeploy.model import Market, Node, NodeState, Offer
 from spotdeploy.phases.destroy import destroy
-from spotdeploy.run.context import new_batch
 from spotdeploy.state.journal import Journal
 from spotdeploy.testing.fake import faults
 from spotdeploy.testing.fake.faults import AnyFault
@@ -38,9 +38,9 @@ async def test_everything_created_is_destroyed_and_listed_in_the_receipt(world: 
     creation = await here.create()
     receipt = await here.destroy()
     assert receipt.clean
-    assert {n.id for n in receipt.destroyed} == {p.node.id for p in creation.placed}
+    assert {n.id for n in receipt.destroyed} == {p.id for p in creation.nodes}
     assert here.existing() == 0
-    assert here.session.journal.nodes("demo") == []
+    assert here.run.journal.nodes("demo") == []
 
 
 async def test_the_receipt_proves_each_node_by_when_it_was_made_seen_and_gone(
@@ -49,7 +49,7 @@ async def test_the_receipt_proves_each_node_by_when_it_was_made_seen_and_gone(
     here = world(count=2, locations=("here", "there"), faults=[faults.SlowGoing(seconds=0.5)])
     creation = await here.create()
     receipt = await here.destroy()
-    assert {p.id for p in receipt.proofs} == {p.node.id for p in creation.placed}
+    assert {p.id for p in receipt.proofs} == {p.id for p in creation.nodes}
     for proof in receipt.proofs:
         assert proof.made_at < proof.seen_at < proof.gone_at
         label = "by spotdeploy-deployment=demo"
@@ -181,7 +181,7 @@ async def test_a_machine_that_never_goes_is_a_leak_named_with_how_to_end_it_by_h
     node, _ = (await here.destroy()).left
     assert "by hand: remove" in node
     assert here.machines() == 1
-    assert len(here.session.journal.nodes("demo")) == 1
+    assert len(here.run.journal.nodes("demo")) == 1
 
 
 async def test_one_node_that_cannot_be_ended_does_not_keep_the_others_alive(world: Worlds) -> None:
@@ -215,10 +215,10 @@ async def test_a_just_made_node_that_is_not_listed_yet_is_found_and_destroyed(
 
 async def test_a_create_that_timed_out_and_appears_later_is_destroyed(world: Worlds) -> None:
     here = world(settle=2.0, count=1, faults=[faults.LateCreate(seconds=1.0, times=0)])
-    here.session.journal.record_intent("run-1-fake-0", "demo", "run-1", OFFER, 1)
-    batch = new_batch(here.session, "run-1-fake-0", 1, b"", "digest", 9e9)
+    here.run.journal.record_intent("run-1-fake-0", "demo", "run-1", OFFER, 1)
+    batch = here.batch("run-1-fake-0")
     with pytest.raises(LostReplyError):
-        here.session.locations[0].provider.create(OFFER, batch)
+        here.run.locations[0].provider.create(OFFER, batch)
     receipt = await here.destroy()
     assert receipt.clean
     assert len(receipt.destroyed) == 1
@@ -247,7 +247,7 @@ async def test_bad_credentials_with_nothing_known_to_exist_are_an_error_and_no_l
 async def test_a_stale_journal_entry_counts_as_gone_only_after_a_listing(world: Worlds) -> None:
     here = world()
     stale = Node("i-stale", "stale", "fake", "here", NodeState.RUNNING)
-    here.session.journal.settle("t", "demo", "run-0", [stale])
+    here.run.journal.settle("t", "demo", "run-0", [stale])
     await here.create()
     receipt = await here.destroy()
     assert receipt.clean
@@ -258,12 +258,9 @@ async def test_a_stale_journal_entry_counts_as_gone_only_after_a_listing(world: 
 async def test_nodes_in_a_location_that_left_the_config_are_still_destroyed(world: Worlds) -> None:
     here = world(locations=("here", "there"))
     await here.create()
-    gone = here.session.locations[1]
-    session = here.new_session("run-3")
-    moved = type(session)(
-        session.settings, "run-3", ("fake",), session.locations[:1], session.journal, session.bus,
-        (session.locations[1],),
-    )  # fmt: skip
+    gone = here.run.locations[1]
+    run = here.new_run("run-3")
+    moved = replace(run, locations=run.locations[:1], previous_locations=(run.locations[1],))
     receipt = await destroy(moved)
     moved.close()
     assert gone.name == "there"
@@ -278,9 +275,9 @@ async def test_a_create_call_of_long_ago_may_still_take_effect_when_the_destroy_
     before = Journal(here.folder / "journal.db", now=lambda: time.time() - 600)
     before.record_intent("run-1-fake-0", "demo", "run-1", OFFER, 1)
     before.close()
-    batch = new_batch(here.session, "run-1-fake-0", 1, b"", "digest", 9e9)
+    batch = here.batch("run-1-fake-0")
     with pytest.raises(LostReplyError):
-        here.session.locations[0].provider.create(OFFER, batch)
+        here.run.locations[0].provider.create(OFFER, batch)
     receipt = await here.destroy()
     assert receipt.clean
     assert len(receipt.destroyed) == 1
@@ -313,7 +310,7 @@ async def test_what_could_not_be_looked_for_is_told_beside_the_nodes(world: Worl
 async def test_a_journal_that_cannot_be_written_keeps_no_node_alive(world: Worlds) -> None:
     here = world()
     await here.create()
-    here.session.journal._db.execute("PRAGMA query_only = ON")
-    receipt = await destroy(here.session)
+    here.run.journal._db.execute("PRAGMA query_only = ON")
+    receipt = await destroy(here.run)
     assert here.existing() == 0
     assert receipt.clean

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from spotdeploy.model import Manifest
 from spotdeploy.payload.hashes import RACY_NS, Digests
-from spotdeploy.payload.manifest import Manifest, build
+from spotdeploy.payload.manifest import build_manifest
 
 OLD_SECONDS = RACY_NS / 1e9 + 3
 
@@ -68,7 +69,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def built(tree: Path, kept: Path) -> Manifest:
-    return build(tree, digests=Digests(kept))
+    return build_manifest(tree, digests=Digests(kept))
 
 
 @pytest.mark.usefixtures("later")

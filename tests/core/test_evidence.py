@@ -11,16 +11,15 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from world import World
+from world import World, configured
 
 from spotdeploy.check import Check, CheckResult, CheckSettings, CommandResult, Connection
 from spotdeploy.config.schema import Evidence
 from spotdeploy.errors import ProviderError, UnreachableError
 from spotdeploy.events import EvidenceKept
-from spotdeploy.model import Node, NodeState
+from spotdeploy.model import Manifest, Node, NodeState, PayloadFile
 from spotdeploy.node.connection import NodeConnection
 from spotdeploy.node.diagnostics import DIAGNOSTICS, JOURNAL_LINES
-from spotdeploy.payload.manifest import Entry, Manifest
 from spotdeploy.phases import evidence
 from spotdeploy.phases.evidence import (
     CONSOLE,
@@ -73,9 +72,9 @@ class NoisyCheck(Check[CheckSettings]):
 def new_run(
     world: World, line: ScriptedConnection, *, plan: Plan | None = None, secrets: Sequence[str] = ()
 ) -> NodeRun:
-    session = replace(world.session, redactor=Redactor(secrets))
+    run = replace(world.run, redactor=Redactor(secrets), plan=plan or Plan())
     connection = cast("NodeConnection", line)
-    return NodeRun(session, plan or Plan(Manifest(()), ()), session.locations[0], NODE, connection)
+    return NodeRun(run, run.locations[0], NODE, connection)
 
 
 def index(folder: Path) -> dict[str, Any]:
@@ -100,8 +99,8 @@ async def test_every_look_is_a_file_in_a_folder_of_the_nodes_own(
 
 async def test_secrets_are_not_in_any_file(world: Worlds, tmp_path: Path) -> None:
     output = CommandResult(1, "token \x1b[1mhunter\x1b[0m2000", "also hunter2000")
-    run = new_run(world(), Line(otherwise=output), secrets=["hunter2000"])
-    await collect(run, tmp_path / "evidence")
+    node_run = new_run(world(), Line(otherwise=output), secrets=["hunter2000"])
+    await collect(node_run, tmp_path / "evidence")
     texts = [path.read_text() for path in (tmp_path / "evidence").glob("*/*")]
     assert len(texts) == len(DIAGNOSTICS) + 1
     assert not [text for text in texts if "hunter2000" in text]
@@ -111,8 +110,8 @@ async def test_secrets_are_not_in_any_file(world: Worlds, tmp_path: Path) -> Non
 async def test_output_without_end_is_cut_and_said_to_be_incomplete(
     world: Worlds, tmp_path: Path
 ) -> None:
-    run = new_run(world(), Line(otherwise=CommandResult(0, "x" * (2 * FILE_LIMIT), "")))
-    items = await collect(run, tmp_path)
+    node_run = new_run(world(), Line(otherwise=CommandResult(0, "x" * (2 * FILE_LIMIT), "")))
+    items = await collect(node_run, tmp_path)
     assert len(items) * FILE_LIMIT > NODE_LIMIT
     sizes = [path.stat().st_size for path in tmp_path.rglob("*.txt")]
     assert max(sizes) <= FILE_LIMIT
@@ -142,9 +141,9 @@ async def test_a_node_that_ssh_never_reached_shows_its_console(
 ) -> None:
     here = world()
     creation = await here.create()
-    run = new_run(here, Line(reachable=False))
-    run.node = creation.placed[0].node
-    await collect(run, tmp_path)
+    node_run = new_run(here, Line(reachable=False))
+    node_run.node = creation.nodes[0]
+    await collect(node_run, tmp_path)
     found = index(tmp_path)
     assert list(found) == [CONSOLE]
 
@@ -158,9 +157,9 @@ async def test_a_connection_that_dies_while_looking_leaves_the_console_as_well(
 
     here = world()
     creation = await here.create()
-    run = new_run(here, Dying(reachable=False))
-    run.node = creation.placed[0].node
-    await collect(run, tmp_path)
+    node_run = new_run(here, Dying(reachable=False))
+    node_run.node = creation.nodes[0]
+    await collect(node_run, tmp_path)
     found = index(tmp_path)
     assert CONSOLE in found
     assert "the connection was lost" in found["deployment.log"]["problem"]
@@ -174,9 +173,9 @@ async def test_a_provider_that_cannot_show_the_console_is_told_and_raises_nothin
     async def refuse(node: Node) -> str:
         raise ProviderError(f"no console for {node.name}")
 
-    run = new_run(here, Line(reachable=False))
-    monkeypatch.setattr(run.location, "console", refuse)
-    await collect(run, tmp_path)
+    node_run = new_run(here, Line(reachable=False))
+    monkeypatch.setattr(node_run.location, "console", refuse)
+    await collect(node_run, tmp_path)
     assert index(tmp_path)[CONSOLE]["problem"] == "no console for demo-1"
 
 
@@ -215,16 +214,15 @@ def test_config_checks_and_payload_name_further_files(world: Worlds, tmp_path: P
     root = tmp_path / "instance"
     root.mkdir()
     (root / "evidence.list").write_text("# ours\n/var/log/ours.log\n\nrelative/path\n/a/b\n")
-    config = msgspec.structs.replace(
-        here.settings.config, evidence=Evidence(files=("/a/b", "/a_b", "/var/log/other.log")),
-        payload=msgspec.structs.replace(here.settings.config.payload, path=str(root)),
-    )  # fmt: skip
-    entry = Entry("payload/scripts/sensor.service", 0o644, "00", 1, root / "x")
+    entry = PayloadFile("payload/scripts/sensor.service", 0o644, "00", 1, root / "x")
     plan = Plan(Manifest((entry,)), (NoisyCheck(CheckSettings(type="noisy")),))
-    run = new_run(here, Line(), plan=plan)
-    settings = msgspec.structs.replace(here.settings, config=config)
-    run.session = replace(run.session, settings=settings)
-    asked = diagnostics(run)[len(DIAGNOSTICS) :]
+    node_run = new_run(here, Line(), plan=plan)
+    node_run.run = configured(
+        node_run.run,
+        evidence=Evidence(files=("/a/b", "/a_b", "/var/log/other.log")),
+        payload=msgspec.structs.replace(here.settings.config.payload, path=str(root)),
+    )
+    asked = diagnostics(node_run)[len(DIAGNOSTICS) :]
     assert [diagnostic.title for diagnostic in asked] == [
         "the journal of sensor.service", "/a/b", "/a_b", "/var/log/other.log",
         "/var/log/noisy.log", "/var/log/ours.log",

@@ -6,18 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from world import World
+from world import World, keeping
 
 from spotdeploy.cycle.runbook import run_create, run_cycle
 from spotdeploy.errors import HostError
+from spotdeploy.model import Verdict
 from spotdeploy.node import keys
-from spotdeploy.payload.manifest import Manifest
-from spotdeploy.run.context import Plan
-from spotdeploy.run.verdict import Verdict
 from spotdeploy.state.journal import Journal
 
 Worlds = Callable[..., World]
-PLAN = Plan(Manifest(()), ())
 
 
 @pytest.fixture
@@ -42,7 +39,7 @@ async def test_a_run_that_cannot_note_what_it_intends_is_refused_and_made_nothin
     here = world()
     full_from("record_intent")
     with pytest.raises(HostError, match="cannot write the journal"):
-        await run_create(here.session, PLAN, "never")
+        await run_create(keeping(here.run, "never"))
     assert here.cloud.count("create") == 0
 
 
@@ -51,7 +48,7 @@ async def test_a_run_that_cannot_note_what_it_made_ends_it_and_failed(
 ) -> None:
     here = world()
     full_from("settle")
-    outcome = await run_cycle(here.session, PLAN, "never")
+    outcome = await run_cycle(keeping(here.run, "never"))
     assert outcome.verdict is Verdict.INFRASTRUCTURE_FAILED
     assert "cannot write the journal" in outcome.message
     assert here.existing() == 0

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from world import World
 
 from spotdeploy.check import CommandResult
 from spotdeploy.errors import PayloadError
-from spotdeploy.model import Fate, FateKind
+from spotdeploy.model import Fate, FateKind, Manifest
 from spotdeploy.node.connection import Dialer, NodeConnection
-from spotdeploy.payload.manifest import Manifest
 from spotdeploy.provider import SupportsInterruptionNotice
 from spotdeploy.run.context import Plan
-from spotdeploy.run.liveness import AnnouncedError, Watch, unless_lost
+from spotdeploy.run.liveness import AnnouncedError, Liveness, unless_lost
 from spotdeploy.run.location import Location
 from spotdeploy.run.node_run import NodeRun
 from spotdeploy.testing.fake.provider import FakeProvider
@@ -47,35 +47,35 @@ class Answering(NodeConnection):
         return CommandResult(0, self.answers.pop(0) if self.answers else "", "")
 
 
-async def a_run(here: World, answers: list[str]) -> tuple[NodeRun, Watch]:
-    (placed, *_) = (await here.create()).placed
+async def a_run(here: World, answers: list[str]) -> tuple[NodeRun, Liveness]:
+    (node, *_) = (await here.create()).nodes
     location = Location(Telling(here.config, "here", here.cloud), "here")
     connection = Answering.__new__(Answering)
-    connection.node = placed.node
+    connection.node = node
     connection._dialer = Dialer(location.provider)
     connection.answers = answers
     plan = Plan(Manifest(()), ())
-    run = NodeRun(here.session, plan, location, placed.node, connection, phase="deploy")
-    return run, Watch(here.session, location, here.session.scope)
+    node_run = NodeRun(replace(here.run, plan=plan), location, node, connection, phase="deploy")
+    return node_run, Liveness(here.run, location, here.run.scope)
 
 
 async def test_an_announcement_ends_the_journey_with_the_clouds_words(world: Worlds) -> None:
-    run, watch = await a_run(world(), ["", "spot termination at 12:00"])
+    node_run, watch = await a_run(world(), ["", "spot termination at 12:00"])
     with pytest.raises(AnnouncedError, match="spot termination at 12:00") as caught:
-        await unless_lost(asyncio.sleep(3600), watch, run, every=0.01)
+        await unless_lost(asyncio.sleep(3600), watch, node_run, every=0.01)
     assert caught.value.fate.kind is FateKind.INTERRUPTED
     assert caught.value.phase == "deploy"
 
 
 async def test_without_an_announcement_the_journey_goes_to_its_end(world: Worlds) -> None:
-    run, watch = await a_run(world(), [])
-    await unless_lost(asyncio.sleep(0.1), watch, run, every=0.01)
+    node_run, watch = await a_run(world(), [])
+    await unless_lost(asyncio.sleep(0.1), watch, node_run, every=0.01)
 
 
 async def test_the_journeys_own_failure_comes_through(world: Worlds) -> None:
     async def pipeline() -> None:
         raise PayloadError("n: it failed", phase="deploy")
 
-    run, watch = await a_run(world(), [])
+    node_run, watch = await a_run(world(), [])
     with pytest.raises(PayloadError, match="it failed"):
-        await unless_lost(pipeline(), watch, run, every=0.01)
+        await unless_lost(pipeline(), watch, node_run, every=0.01)

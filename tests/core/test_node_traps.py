@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from string import Template
 from typing import cast
@@ -16,12 +17,12 @@ from spotdeploy.check import CommandResult
 from spotdeploy.config.schema import Config, Nodes
 from spotdeploy.errors import ConfigError, PayloadError, UnreachableError
 from spotdeploy.events import Note
-from spotdeploy.model import Node, NodeState
+from spotdeploy.model import Manifest, Node, NodeState
 from spotdeploy.node import keys, paths
 from spotdeploy.node.connection import NodeConnection
-from spotdeploy.node.user_data import Bootstrap
+from spotdeploy.node.user_data import UserData
 from spotdeploy.payload.archive import stream
-from spotdeploy.payload.manifest import Manifest, build
+from spotdeploy.payload.manifest import build_manifest
 from spotdeploy.phases.reboot import reboot
 from spotdeploy.phases.settle import wait_for_cloud_init
 from spotdeploy.phases.ship import receive_script
@@ -81,8 +82,8 @@ class Rebooting(ScriptedConnection):
 
 def new_run(world: World, line: ScriptedConnection) -> NodeRun:
     plan = Plan(Manifest(()), ())
-    here = world.session.locations[0]
-    return NodeRun(world.session, plan, here, NODE, cast("NodeConnection", line))
+    here = world.run.locations[0]
+    return NodeRun(replace(world.run, plan=plan), here, NODE, cast("NodeConnection", line))
 
 
 def test_the_connection_that_dies_at_the_reboot_is_made_again_with_backoff(world: Worlds) -> None:
@@ -145,7 +146,7 @@ def test_half_an_upload_never_looks_complete(tmp_path: Path, node_side: Path) ->
     tree.mkdir()
     (tree / "a.txt").write_bytes(os.urandom(3000))
     (tree / "b.txt").write_bytes(os.urandom(3000))
-    manifest = build(tree)
+    manifest = build_manifest(tree)
     whole = b"".join(stream(manifest))
     for size in range(0, len(whole) - 1024, 512):  # the last 1024 bytes only say that it ends
         assert receive(manifest.digest, whole[:size]).returncode != 0
@@ -159,10 +160,10 @@ def test_user_data_of_any_config_is_within_every_clouds_limit_and_else_refused_w
     pair = keys.Keys(keys.new_pair("spotdeploy x"), keys.new_pair("spotdeploy x bootstrap"))
     nodes = Nodes(user="u" * 31)
     largest = Config(deployment="d" * 40, nodes=nodes)
-    bootstrap = Bootstrap(largest.nodes.user, pair, largest.nodes.time_to_live)
-    assert len(bootstrap.user_data(EC2_LIMIT)) <= EC2_LIMIT
+    bootstrap = UserData(largest.nodes.user, pair, largest.nodes.time_to_live)
+    assert len(bootstrap.encode(EC2_LIMIT)) <= EC2_LIMIT
     with pytest.raises(ConfigError, match=r"user-data is \d+ bytes even when compressed.*takes 99"):
-        bootstrap.user_data(99)
+        bootstrap.encode(99)
 
 
 CLOCK = Template("""
@@ -189,7 +190,7 @@ def test_the_time_to_live_counts_from_boot_on_the_node_whatever_its_clock_says(
     now: int, ends_at: int, left: int
 ) -> None:
     pair = keys.KeyPair("private", "public")
-    script = Bootstrap("u", keys.Keys(pair, pair), 7200).script()
+    script = UserData("u", keys.Keys(pair, pair), 7200).script()
     lines = [line for line in script.splitlines() if line.startswith(("left=", '[ "$left"'))]
     assert len(lines) == 3
     taken = "\n".join(lines).replace(f"$(cat {paths.STATE}/ends-at)", "$ends_at")

@@ -12,7 +12,6 @@ from world import World
 from spotdeploy import labels
 from spotdeploy.errors import RefusedError
 from spotdeploy.model import Node, NodeState, Resource
-from spotdeploy.phases.create import Request, create
 from spotdeploy.phases.reap import GRACE, OLD, reap, search
 from spotdeploy.state import ids
 from spotdeploy.state.lock import locked
@@ -29,16 +28,16 @@ def _locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def make(world: World, ends: float) -> None:
     """Nodes whose time to live ends then."""
-    await create(world.session, world.offers, Request(b"", "digest", ends))
+    await world.create(ends)
 
 
 async def test_a_node_past_its_time_to_live_is_found_and_nothing_is_changed(world: Worlds) -> None:
     here = world(count=2)
     await make(here, NOW - GRACE - 3600)
     before = here.existing()
-    found = await search(here.session.locations[0], NOW)
-    assert len([find for find in found.overdue if isinstance(find.thing, Node)]) == 2
-    assert "its time to live ended 1h10m ago" in found.overdue[0].why
+    found = await search(here.run.locations[0], NOW)
+    assert len([find for find in found.expired if isinstance(find.thing, Node)]) == 2
+    assert "its time to live ended 1h10m ago" in found.expired[0].why
     assert here.existing() == before
     assert here.cloud.count("destroy") == 0
 
@@ -46,13 +45,13 @@ async def test_a_node_past_its_time_to_live_is_found_and_nothing_is_changed(worl
 async def test_reaping_ends_all_that_was_found_and_proves_it(world: Worlds) -> None:
     here = world(count=3, faults=[faults.OrphanDisk()])
     await make(here, NOW - GRACE - 60)
-    place = here.session.locations[0]
+    place = here.run.locations[0]
     receipt = await reap([await search(place)], 10.0)
     assert receipt.clean
     assert len(receipt.destroyed) == 3
     assert receipt.listings == 2
     again = await search(place)
-    if again.overdue:  # a disk that came out of a node when it ended
+    if again.expired:  # a disk that came out of a node when it ended
         assert (await reap([again], 10.0)).clean
     assert here.existing() == 0
 
@@ -60,28 +59,28 @@ async def test_reaping_ends_all_that_was_found_and_proves_it(world: Worlds) -> N
 async def test_a_node_within_its_time_to_live_is_left_alone(world: Worlds) -> None:
     here = world(count=2)
     await make(here, NOW + 3600)
-    found = await search(here.session.locations[0])
-    assert found.overdue == ()
+    found = await search(here.run.locations[0])
+    assert found.expired == ()
     assert found.alive == 2
 
 
 async def test_clocks_may_differ_by_the_grace(world: Worlds) -> None:
     here = world(count=1)
     await make(here, NOW - GRACE / 2)
-    assert (await search(here.session.locations[0], NOW)).overdue == ()
+    assert (await search(here.run.locations[0], NOW)).expired == ()
 
 
 async def test_what_has_not_our_label_is_never_touched_even_if_a_provider_lists_it(
     world: Worlds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = world()
-    place = here.session.locations[0]
+    place = here.run.locations[0]
     stranger = Node("m-1", "prod", "fake", "here", NodeState.RUNNING, {labels.EXPIRES: "1"})
     disk = Resource("disk", "d-1", "fake", "here", {})
     monkeypatch.setattr(type(place.provider), "nodes", lambda *_: [stranger])
     monkeypatch.setattr(type(place.provider), "leftovers", lambda *_: [disk])
     found = await search(place)
-    assert found.overdue == ()
+    assert found.expired == ()
     assert found.alive == 0
 
 
@@ -98,19 +97,19 @@ async def test_a_resource_is_overdue_when_its_run_cannot_be_alive(
     world: Worlds, monkeypatch: pytest.MonkeyPatch, age: float, ends: float | None, found: bool
 ) -> None:
     here = world()
-    place = here.session.locations[0]
+    place = here.run.locations[0]
     its = {labels.DEPLOYMENT: "demo", labels.RUN: ids.new_run_id(NOW - age)}
     its |= {} if ends is None else {labels.EXPIRES: str(int(NOW + ends))}
     disk = Resource("disk", "d-1", "fake", "here", its)
     monkeypatch.setattr(type(place.provider), "leftovers", lambda *_: [disk])
-    assert [find.thing for find in (await search(place, NOW)).overdue] == ([disk] if found else [])
+    assert [find.thing for find in (await search(place, NOW)).expired] == ([disk] if found else [])
 
 
 async def test_a_machine_that_never_goes_is_left_with_how_to_end_it_by_hand(world: Worlds) -> None:
     here = world(count=1)
     await make(here, NOW - GRACE - 60)
     here.cloud.script(faults.Stuck())
-    receipt = await reap([await search(here.session.locations[0])], 1.0)
+    receipt = await reap([await search(here.run.locations[0])], 1.0)
     assert len([what for what in receipt.left if "by hand: remove m-" in what]) == 1
     assert here.machines() == 1
 
@@ -119,7 +118,7 @@ async def test_a_deployment_at_work_on_this_computer_is_left_alone(world: Worlds
     here = world(count=1)
     await make(here, NOW - GRACE - 60)
     with locked("demo", "cycle"):
-        receipt = await reap([await search(here.session.locations[0])], 5.0)
+        receipt = await reap([await search(here.run.locations[0])], 5.0)
     assert all("demo is in use by" in what for what in receipt.left)
     assert receipt.left
     assert here.cloud.count("destroy") == 0
@@ -127,9 +126,9 @@ async def test_a_deployment_at_work_on_this_computer_is_left_alone(world: Worlds
 
 async def test_a_location_that_cannot_be_asked_says_so(world: Worlds) -> None:
     here = world(faults=[faults.Outage(call="nodes", times=0)])
-    found = await search(here.session.locations[0])
+    found = await search(here.run.locations[0])
     assert found.error
-    assert found.overdue == ()
+    assert found.expired == ()
 
 
 async def test_an_account_guard_ends_the_reaping_before_anything_is_ended(
@@ -137,7 +136,7 @@ async def test_an_account_guard_ends_the_reaping_before_anything_is_ended(
 ) -> None:
     here = world(count=2)
     await make(here, NOW - GRACE - 60)
-    place = here.session.locations[0]
+    place = here.run.locations[0]
 
     def guard(*_: object) -> None:
         raise RefusedError("the credentials are of account 2, and only 1 is allowed")

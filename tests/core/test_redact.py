@@ -10,10 +10,11 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
-from spotdeploy.config.secret import Secret
+from spotdeploy.config.secret import Secret, named_secret, secret_values
 from spotdeploy.events import Bus, Event, NodeEnded, Note
-from spotdeploy.redact import Redactor, named_secret, secret_values
-from spotdeploy.run.verdict import Outcome, Refusal, Verdict
+from spotdeploy.model import Verdict
+from spotdeploy.redact import Redactor
+from spotdeploy.run.verdict import Outcome, Refusal
 
 VALUE = 'pa&ss "word"/42'
 

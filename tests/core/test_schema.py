@@ -10,11 +10,11 @@ import jsonschema
 import pytest
 
 from spotdeploy.config.json_schema import build_schema, schema_text
-from spotdeploy.plugins import Registry
+from spotdeploy.plugins import Plugins
 
 
 def test_the_reference_config_is_valid_by_the_schema(repository: Path) -> None:
-    schema = build_schema(Registry())
+    schema = build_schema(Plugins())
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(tomllib.loads((repository / "spotdeploy.toml").read_text()), schema)
 
@@ -31,9 +31,9 @@ def test_the_reference_config_is_valid_by_the_schema(repository: Path) -> None:
 )
 def test_what_the_loader_refuses_is_invalid_by_the_schema(wrong: dict[str, object]) -> None:
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(wrong, build_schema(Registry()))
+        jsonschema.validate(wrong, build_schema(Plugins()))
 
 
 def test_defaults_are_written_as_in_the_file() -> None:
-    schema = json.loads(schema_text(Registry()))
+    schema = json.loads(schema_text(Plugins()))
     assert schema["$defs"]["Timeouts"]["properties"]["boot"]["default"] == "5m"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import asyncssh
 import pytest
 from world import World
 
-from spotdeploy.payload.manifest import build as build_manifest
+from spotdeploy.payload.manifest import build_manifest
 from spotdeploy.phases import ship
 from spotdeploy.run.context import Plan
 from spotdeploy.run.node_run import NodeRun
@@ -53,17 +54,17 @@ async def test_shipping_to_several_nodes_takes_less_memory_than_the_payload_has_
     with (tree / "large").open("wb") as file:
         file.truncate(SIZE)
     counts = [Counts() for _ in range(NODES)]
-    session = world().session
+    run = world().run
     plan = Plan(build_manifest(tree), ())
     async with AsyncExitStack() as stack:
         ends = [
             await stack.enter_async_context(served(LetsIn(), commands=count)) for count in counts
         ]
-        runs = [NodeRun(session, plan, session.locations[0], NODE, end) for end in ends]
-        await asyncio.gather(*(run.connection.connect() for run in runs))
+        runs = [NodeRun(replace(run, plan=plan), run.locations[0], NODE, end) for end in ends]
+        await asyncio.gather(*(node_run.connection.connect() for node_run in runs))
         Path("/proc/self/clear_refs").write_text("5")  # what it had at most counts from now on
         before = resident("VmRSS")
-        await asyncio.gather(*(ship.deliver(run) for run in runs))
+        await asyncio.gather(*(ship.deliver(node_run) for node_run in runs))
         grown = resident("VmHWM") - before
     assert all(count.received > SIZE for count in counts)
     assert grown < BOUND

@@ -6,17 +6,15 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from world import World
+from world import World, keeping
 
 from spotdeploy.cycle.runbook import run_cycle, run_destroy
-from spotdeploy.payload.manifest import Manifest
+from spotdeploy.model import Verdict
 from spotdeploy.run.cancellation import finish_despite_cancel
-from spotdeploy.run.context import Plan
-from spotdeploy.run.verdict import Outcome, Verdict
+from spotdeploy.run.verdict import Outcome
 from spotdeploy.testing.fake import faults
 
 Worlds = Callable[..., World]
-PLAN = Plan(Manifest(()), ())
 
 
 async def stopped_while_something_goes(here: World, work: asyncio.Future[Outcome]) -> Outcome:
@@ -30,7 +28,7 @@ async def stopped_while_something_goes(here: World, work: asyncio.Future[Outcome
 async def test_a_stop_during_destroy_lets_it_prove_that_nothing_is_left(world: Worlds) -> None:
     here = world(faults=[faults.SlowGoing(seconds=1.0)])
     await here.create()
-    work = asyncio.ensure_future(run_destroy(here.session))
+    work = asyncio.ensure_future(run_destroy(here.run))
     outcome = await stopped_while_something_goes(here, work)
     assert outcome.verdict is Verdict.STOPPED
     assert outcome.receipts[0].clean
@@ -42,7 +40,7 @@ async def test_a_stop_during_the_first_destroy_of_a_cycle_creates_nothing_more(
 ) -> None:
     here = world(faults=[faults.SlowGoing(seconds=1.0)])
     await here.create()
-    work = asyncio.ensure_future(run_cycle(here.session, PLAN, "never"))
+    work = asyncio.ensure_future(run_cycle(keeping(here.run, "never")))
     outcome = await stopped_while_something_goes(here, work)
     assert outcome.verdict is Verdict.STOPPED
     assert here.cloud.count("create") == 1
@@ -52,7 +50,7 @@ async def test_a_stop_during_the_first_destroy_of_a_cycle_creates_nothing_more(
 async def test_a_stop_while_a_cycle_ends_its_nodes_leaves_none(world: Worlds) -> None:
     here = world(faults=[faults.SlowGoing(seconds=1.0), faults.NoCapacity(zone="b")], count=2)
     here.cloud.script(faults.Quota(limit=1))
-    work = asyncio.ensure_future(run_cycle(here.session, PLAN, "never"))
+    work = asyncio.ensure_future(run_cycle(keeping(here.run, "never")))
     outcome = await stopped_while_something_goes(here, work)
     assert outcome.verdict is Verdict.STOPPED
     assert here.existing() == 0

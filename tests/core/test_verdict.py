@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from spotdeploy.model import Node, NodeState
-from spotdeploy.run.verdict import NodeOutcome, Receipt, Refusal, Verdict, judge
+from spotdeploy.model import Node, NodeState, Verdict
+from spotdeploy.run.verdict import NodeOutcome, Receipt, Refusal, judge
 
 CLEAN = Receipt(listings=2)
 LEAK = Receipt(left=("node x",))
@@ -21,6 +21,8 @@ def outcomes(*verdicts: Verdict) -> list[NodeOutcome]:
     ]  # fmt: skip
 
 
+JUDGED = [one for one in Verdict if one not in (Verdict.REFUSED, Verdict.UNFINISHED)]
+"""Those that a run can end with."""
 P, Y, F = Verdict.PASSED, Verdict.PAYLOAD_FAILED, Verdict.INFRASTRUCTURE_FAILED
 
 
@@ -52,11 +54,11 @@ def test_the_worst_trouble_decides(
 
 
 def test_no_verdict_but_passed_has_exit_code_0() -> None:
-    assert [verdict for verdict in Verdict if verdict.exit_code == 0] == [Verdict.PASSED]
+    assert [verdict for verdict in JUDGED if verdict.exit_code == 0] == [Verdict.PASSED]
 
 
 def test_exit_codes_are_the_documented_ones() -> None:
-    assert [verdict.exit_code for verdict in Verdict] == [0, 1, 3, 4, 130]
+    assert [verdict.exit_code for verdict in JUDGED] == [0, 1, 3, 4, 130]
 
 
 def test_a_shortfall_is_told_with_each_place_tried_and_why() -> None:

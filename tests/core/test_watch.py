@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from world import World
 
-from spotdeploy.run.liveness import Watch
+from spotdeploy.run.liveness import Liveness
 from spotdeploy.testing.fake import faults
 
 Worlds = Callable[..., World]
@@ -15,11 +15,11 @@ Worlds = Callable[..., World]
 
 async def lost_within(here: World, node_index: int, seconds: float) -> bool:
     creation = await here.create()
-    placed = creation.placed[node_index]
-    watch = Watch(here.session, placed.location, here.session.scope)
+    node = creation.nodes[node_index]
+    watch = Liveness(here.run, here.run.location_of(node), here.run.scope)
     task = asyncio.create_task(watch.run())
     try:
-        await asyncio.wait_for(watch.until_lost(placed.node), seconds)
+        await asyncio.wait_for(watch.until_lost(node), seconds)
     except TimeoutError:
         return False
     finally:

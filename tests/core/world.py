@@ -1,24 +1,43 @@
-"""A fake cloud and a session that uses it."""
+"""A fake cloud and a run that uses it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
-from spotdeploy.config.schema import Config, Nodes, Settings, Timeouts
+import msgspec
+
+from spotdeploy.config.schema import Config, Keep, Nodes, Settings, Timeouts
 from spotdeploy.duration import Duration
 from spotdeploy.events import Bus, Event
-from spotdeploy.model import MarketPolicy, Offer
-from spotdeploy.phases.create import Creation, Request, create
+from spotdeploy.labels import for_batch
+from spotdeploy.model import Batch, MarketPolicy, Node, Offer
+from spotdeploy.phases.create import create
 from spotdeploy.phases.destroy import destroy
-from spotdeploy.run.context import Session
+from spotdeploy.plugins import Plugins
+from spotdeploy.project import Project
+from spotdeploy.run.context import Plan, Run
 from spotdeploy.run.location import Location
-from spotdeploy.run.verdict import Receipt
+from spotdeploy.run.verdict import Receipt, Refusal
 from spotdeploy.state.journal import Journal
 from spotdeploy.testing.fake.cloud import FakeCloud
 from spotdeploy.testing.fake.config import FakeConfig
 from spotdeploy.testing.fake.faults import AnyFault
 from spotdeploy.testing.fake.provider import FakeProvider
+
+
+def keeping(run: Run, keep: Keep) -> Run:
+    """The same run with another `keep`."""
+    return configured(run, keep=keep)
+
+
+def configured(run: Run, **keys: object) -> Run:
+    """The same run with other keys at the top of its config."""
+    config = msgspec.structs.replace(run.config, **keys)
+    settings = msgspec.structs.replace(run.project.settings, config=config)
+    return replace(run, project=replace(run.project, settings=settings))
 
 
 class _Ears:
@@ -27,6 +46,13 @@ class _Ears:
 
     def on(self, event: Event) -> None:
         self.received.append(event)
+
+
+class Creation(NamedTuple):
+    """What came of asking."""
+
+    nodes: tuple[Node, ...]
+    refusals: tuple[Refusal, ...]
 
 
 class World:
@@ -49,35 +75,42 @@ class World:
             ),
             path=folder / "spotdeploy.toml",
         )
-        self.session = self.new_session("run-1")
+        self.run = self.new_run("run-1")
 
-    def new_session(self, run: str) -> Session:
-        """A session such as the next process would have."""
+    def new_run(self, run: str) -> Run:
+        """A run such as the next process would have."""
         places = tuple(
             Location(FakeProvider(self.config, place, self.cloud), place)
             for place in self.config.locations
         )
         journal = Journal(self.folder / "journal.db")
-        return Session(self.settings, run, ("fake",), places, journal, Bus(self.ears))
+        project = Project(self.settings, Plugins(self.folder), ("fake",))
+        return Run(project, run, Plan(), places, journal, Bus(self.ears))
 
     @property
     def offers(self) -> dict[str, list[Offer]]:
         """The candidates, as the plan phase collects them."""
-        pool = self.session.pool
-        places = self.session.locations
+        pool = self.run.pool
+        places = self.run.locations
         return {"fake": [o for place in places for o in place.provider.offers(pool)]}
 
-    async def create(self) -> Creation:
-        """Create what is wanted."""
-        return await create(self.session, self.offers, Request(b"", "digest", 9e9))
+    async def create(self, expires_at: float = 9e9) -> Creation:
+        """Create what is desired. `expires_at` is Unix time in seconds."""
+        template = self.batch("", expires_at)
+        return Creation(*await create(self.run, self.offers, template))
+
+    def batch(self, token: str, expires_at: float = 9e9) -> Batch:
+        """A create call of one node."""
+        labels = for_batch("demo", self.run.id, token, "digest", expires_at)
+        return Batch(token=token, count=1, labels=labels, user_data=b"", user="spotdeploy")
 
     async def destroy(self) -> Receipt:
         """Destroy everything, as another process would."""
-        session = self.new_session("run-2")
+        run = self.new_run("run-2")
         try:
-            return await destroy(session)
+            return await destroy(run)
         finally:
-            session.close()
+            run.close()
 
     def existing(self) -> int:
         """How many billed things exist or are to appear, asked of the cloud itself."""

@@ -13,7 +13,7 @@ import pytest
 from spotdeploy.check import Check, CommandResult
 from spotdeploy.config.load import decode
 from spotdeploy.model import Node, NodeState
-from spotdeploy.plugins import Registry
+from spotdeploy.plugins import Plugins
 from spotdeploy.testing import ScriptedConnection
 
 NODE = Node("n-1", "node-1", "fake", "here", NodeState.RUNNING)
@@ -35,7 +35,7 @@ def readings(repository: Path, tmp_path: Path) -> type[Check[Any]]:
     )
     (tmp_path / "checks").mkdir()
     (tmp_path / "checks/docs_readings.py").write_text(source)
-    return Registry(tmp_path).checks(["checks/docs_readings.py"])["readings"]
+    return Plugins(tmp_path).checks(["checks/docs_readings.py"])["readings"]
 
 
 def test_every_python_example_compiles(repository: Path) -> None:
@@ -48,7 +48,7 @@ def test_every_python_example_compiles(repository: Path) -> None:
 def test_every_table_of_a_check_is_one_that_the_check_takes(
     repository: Path, readings: type[Check[Any]]
 ) -> None:
-    known = {**Registry().checks(), readings.kind: readings}
+    known = {**Plugins().checks(), readings.kind: readings}
     tables = [
         (page, table)
         for page, text in blocks(repository, "toml")

@@ -12,7 +12,7 @@ import pytest
 from docs.generate.cli import real_help, words
 from docs.generate.pages import pages
 from spotdeploy.config.json_schema import attribute_docs, build_schema
-from spotdeploy.plugins import Registry
+from spotdeploy.plugins import Plugins
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_subcommands_that_a_help_lists_have_a_section_of_their_own() -> None:
 
 def test_every_key_of_the_config_has_a_meaning() -> None:
     assert [
-        path for path, key in keys(build_schema(Registry())) if not key.get("description")
+        path for path, key in keys(build_schema(Plugins())) if not key.get("description")
     ] == []
 
 

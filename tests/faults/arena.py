@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
-from spotdeploy.run.verdict import Verdict
+from spotdeploy.model import Verdict
 from spotdeploy.testing import FakeCloud
 from spotdeploy.testing.fake.store import FileStore
 from tests.cycles.project import Project

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from spotdeploy.run.verdict import Verdict
+from spotdeploy.model import Verdict
 from tests.cycles.project import Done
 from tests.faults.arena import Arena
 

@@ -11,8 +11,8 @@ from functools import partial
 
 import asyncssh
 
+from spotdeploy.model import Verdict
 from spotdeploy.node import paths
-from spotdeploy.run.verdict import Verdict
 from spotdeploy_local.cgroups import Groups
 from tests.cycles.project import Done, Running, eventually
 from tests.faults import local, machine_labs

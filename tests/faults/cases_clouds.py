@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
-from spotdeploy.run.verdict import Verdict
+from spotdeploy.model import Verdict
 from tests.cycles.project import Done
 from tests.faults.case import Also, Case, Family, Open
 from tests.faults.clouds import CloudArena

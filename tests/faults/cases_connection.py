@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from spotdeploy.model import Verdict
 from spotdeploy.node import paths
-from spotdeploy.run.verdict import Verdict
 from tests.cycles.project import Done, Running
 from tests.faults.case import Case, Family
 from tests.faults.local import LocalArena, local_case

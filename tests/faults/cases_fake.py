@@ -15,8 +15,7 @@ from typing import get_args
 
 import pytest
 
-from spotdeploy.model import Market
-from spotdeploy.run.verdict import Verdict
+from spotdeploy.model import Market, Verdict
 from spotdeploy.testing.fake import faults
 from spotdeploy.testing.fake.faults import AnyFault, Call, Ending
 from tests.cycles.project import Done

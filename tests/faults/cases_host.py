@@ -17,7 +17,7 @@ from types import TracebackType
 import pytest
 from msgspec.structs import replace
 
-from spotdeploy.run.verdict import Verdict
+from spotdeploy.model import Verdict
 from spotdeploy.testing.fake import faults
 from tests.cycles.project import Done
 from tests.faults.arena import FakeArena

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, Signals
 
-from spotdeploy.run.verdict import Verdict
+from spotdeploy.model import Verdict
 from tests.cycles.project import Done
 from tests.faults.case import Case, Family
 from tests.faults.local import local_case

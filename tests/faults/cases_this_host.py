@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from signal import SIGINT
 
-from spotdeploy.run.verdict import Verdict
+from spotdeploy.model import Verdict
 from tests.cycles.project import COMMAND, Done, Running
 from tests.faults.case import REFUSED, Case, Family
 from tests.faults.local import LocalArena, local_case

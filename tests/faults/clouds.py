@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from spotdeploy.run.verdict import Verdict
+from spotdeploy.model import Verdict
 from tests.cycles.project import Project
 from tests.faults.arena import Arena
 from tests.faults.launching import How, launcher

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from spotdeploy.run.verdict import Verdict
+from spotdeploy.model import Verdict
 from tests.cycles.project import Done
 from tests.faults.arena import Arena
 from tests.faults.case import REFUSED, Case

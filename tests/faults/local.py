@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spotdeploy.run.verdict import Verdict
+from spotdeploy.model import Verdict
 from spotdeploy_local.layout import STATE_VARIABLE
 from tests.cycles.project import Done, Project
 from tests.faults.case import Case, Family

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from spotdeploy import labels
 from spotdeploy.model import Batch, Node, Offer
 from spotdeploy.node import keys
-from spotdeploy.node.user_data import Bootstrap
+from spotdeploy.node.user_data import UserData
 from spotdeploy.provider import Provider
 from tests.labs.site import CloudLab
 
@@ -38,7 +38,7 @@ class LabUser(Generic[L, P]):
 
     def create(self, count: int, life: float = 3600.0) -> tuple[Node, ...]:
         """Ask for nodes."""
-        bootstrap = Bootstrap("deployer", self.keys, life)
+        bootstrap = UserData("deployer", self.keys, life)
         batch = Batch(
             token="token-0",
             count=count,

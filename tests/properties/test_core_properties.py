@@ -13,21 +13,19 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from spotdeploy.config.schema import Keep
 from spotdeploy.cycle import runbook
 from spotdeploy.errors import PayloadError, SpotdeployError, UnreachableError
-from spotdeploy.payload.manifest import Manifest
+from spotdeploy.model import Verdict
 from spotdeploy.phases.destroy import PROOFS, destroy
-from spotdeploy.run.context import Plan, Session
-from spotdeploy.run.liveness import Watch
+from spotdeploy.run.context import Run
+from spotdeploy.run.liveness import Liveness
 from spotdeploy.run.node_run import NodeRun
-from spotdeploy.run.verdict import Outcome, Receipt, Verdict
+from spotdeploy.run.verdict import Outcome, Receipt
 from spotdeploy.testing.fake import faults
 from spotdeploy.testing.fake.faults import AnyFault
 from tests.properties.effort import MANY
 from tests.properties.world_of_faults import SCRIPTS, SETTLE, KilledError, World
 
-PLAN = Plan(Manifest(()), ())
 STEPS = st.tuples(st.sampled_from([0.0, 3.0, 40.0]), st.sampled_from(["pass", "fail", "lose"]))
 WORLDS = st.fixed_dictionaries(
     {
@@ -50,16 +48,16 @@ STORY: list[tuple[float, str]] = []
 """How the nodes' journeys go in the present example, one after the other."""
 
 
-async def _go(run: NodeRun, watch: Watch) -> None:
+async def _go(node_run: NodeRun, watch: Liveness) -> None:
     """What the machines do, in place of machines."""
     del watch
     seconds, end = STORY.pop(0) if STORY else (0.0, "pass")
-    async with run.in_phase("deploy", 30.0):
+    async with node_run.in_phase("deploy", 30.0):
         await asyncio.sleep(seconds)
         if end == "fail":
-            raise PayloadError(f"{run.node.name}: exit 7", phase="deploy")
+            raise PayloadError(f"{node_run.node.name}: exit 7", phase="deploy")
         if end == "lose":
-            raise UnreachableError(f"{run.node.name}: cut", phase="deploy")
+            raise UnreachableError(f"{node_run.node.name}: cut", phase="deploy")
 
 
 @pytest.fixture
@@ -78,9 +76,9 @@ def folders() -> Iterator[Callable[[], Path]]:
     shutil.rmtree(root)
 
 
-def whole_cycle(keep: Keep, stop_after: float | None) -> Callable[[Session], Awaitable[Any]]:
-    async def work(session: Session) -> Outcome:
-        task = asyncio.ensure_future(runbook.run_cycle(session, PLAN, keep))
+def whole_cycle(stop_after: float | None) -> Callable[[Run], Awaitable[Any]]:
+    async def work(run: Run) -> Outcome:
+        task = asyncio.ensure_future(runbook.run_cycle(run))
         if stop_after is not None:
             asyncio.get_running_loop().call_later(stop_after, task.cancel)
         try:
@@ -177,7 +175,7 @@ def test_whatever_goes_wrong_nothing_is_said_to_be_gone_that_is_billed_and_destr
     STORY[:] = story
     world = World(folders(), **options)
     world.cloud.script(*script)
-    for work in (whole_cycle(world.keep, stop_after), destroy, destroy):
+    for work in (whole_cycle(stop_after), destroy, destroy):
         ending = world.run(work)
         is_told(ending)
         is_true(world, ending)

@@ -39,7 +39,7 @@ from spotdeploy.events import (
     RunEnded,
     RunStarted,
 )
-from spotdeploy.model import Node, NodeState
+from spotdeploy.model import Node, NodeState, Verdict
 from spotdeploy.node.diagnostics import DIAGNOSTICS
 from spotdeploy.phases.evidence import INDEX, Item
 from spotdeploy.redact import Redactor
@@ -47,7 +47,7 @@ from spotdeploy.report import github
 from spotdeploy.report.event_log import EVENTS, JUNIT, PAGE, REPORT, EventLog
 from spotdeploy.report.run_store import read_report, read_story
 from spotdeploy.report.writer import write_reports
-from spotdeploy.run.verdict import CheckOutcome, NodeOutcome, Outcome, Refusal, Verdict
+from spotdeploy.run.verdict import CheckOutcome, NodeOutcome, Outcome, Refusal
 from spotdeploy.text import below, plain
 from tests.properties.effort import FEW, USUAL
 
@@ -285,10 +285,9 @@ def test_what_a_check_hands_on_is_harmless_before_anybody_hears_it(output: str) 
     check = Rude(CheckSettings(type="rude"), Path())
     check.output = output
     connection = type("Line", (), {"connected": True})()
-    session = type("Session", (), {"bus": bus})()
     node = Node("i-1", "demo-1", "fake", "here", NodeState.RUNNING)
-    run: Any = type("Run", (), {"session": session, "node": node, "connection": connection})()
-    (found,) = asyncio.run(verify._together(run, [check]))
+    node_run: Any = type("NodeRun", (), {"bus": bus, "node": node, "connection": connection})()
+    (found,) = asyncio.run(verify._together(node_run, [check]))
     for text in (found.name, found.detail, received[0].check, received[0].detail):
         text.encode()
         assert not OBEYED.search(text)

@@ -20,10 +20,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spotdeploy.errors import ConfigError
+from spotdeploy.model import Manifest
 from spotdeploy.payload import hashes as digests_module
 from spotdeploy.payload.archive import stream
 from spotdeploy.payload.hashes import Digests
-from spotdeploy.payload.manifest import IGNORED, Manifest, build
+from spotdeploy.payload.manifest import IGNORED, build_manifest
 from spotdeploy.phases.ship import receive_script
 from tests.properties.effort import FEW, USUAL
 
@@ -132,7 +133,7 @@ def test_a_tree_arrives_as_it_is_or_is_refused_in_one_line(
     node.mkdir()
     plant(root, tree)
     try:
-        manifest = build(root)
+        manifest = build_manifest(root)
     except ConfigError as error:
         output = f"{error.message} {error.hint or ''}"
         assert len(output.splitlines()) == 1, output
@@ -165,7 +166,7 @@ def write(root: Path, files: Files, order: list[str], at: float) -> str:
         path.write_bytes(files[name][0])
         path.chmod(files[name][1])
         os.utime(path, (at, at))
-    return build(root).digest
+    return build_manifest(root).digest
 
 
 @FEW
@@ -181,14 +182,14 @@ def test_the_digest_is_of_paths_modes_and_contents_and_of_nothing_else(
     assert write(other, files, order, data.draw(st.floats(0, 2e9))) == digest
     name = data.draw(st.sampled_from(sorted(files)))
     (other / name).write_bytes(files[name][0] + b"x")
-    assert build(other).digest != digest
+    assert build_manifest(other).digest != digest
     (other / name).write_bytes(files[name][0])
-    assert build(other).digest == digest
+    assert build_manifest(other).digest == digest
     (other / name).chmod(0o640)
-    assert build(other).digest != digest
+    assert build_manifest(other).digest != digest
     (other / name).chmod(files[name][1])
     (other / name).rename(other / f"{name}~")
-    assert build(other).digest != digest
+    assert build_manifest(other).digest != digest
 
 
 @FEW
@@ -209,9 +210,9 @@ def test_remembered_digests_are_never_stale(
     for name in "abc":
         (root / name).write_bytes(b"...")
     for name, content, replaced in edits:
-        assert build(root, digests=Digests(kept)).digest == build(root).digest
+        assert build_manifest(root, digests=Digests(kept)).digest == build_manifest(root).digest
         edit(root / name, content, replaced=replaced)
-    assert build(root, digests=Digests(kept)).digest == build(root).digest
+    assert build_manifest(root, digests=Digests(kept)).digest == build_manifest(root).digest
 
 
 def edit(path: Path, content: bytes, *, replaced: bool) -> None:

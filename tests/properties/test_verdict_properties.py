@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotdeploy.model import Node, NodeState
-from spotdeploy.run.verdict import NodeOutcome, Receipt, Refusal, Verdict, judge
+from spotdeploy.model import Node, NodeState, Verdict
+from spotdeploy.run.verdict import NodeOutcome, Receipt, Refusal, judge
 from tests.properties.effort import USUAL
 
 RANK = {0: 0, 1: 1, 3: 2, 130: 3, 4: 4}
@@ -42,8 +42,8 @@ def runs(draw: st.DrawFn) -> dict[str, Any]:
     nodes = draw(NODES)
     desired = draw(st.integers(max(1, len(nodes)), 8))
     return {
-        "nodes": nodes, "receipts": draw(RECEIPTS), "wanted": desired,
-        "enough": draw(st.integers(1, desired)), "refusals": draw(REFUSALS),
+        "nodes": nodes, "receipts": draw(RECEIPTS), "desired": desired,
+        "quorum": draw(st.integers(1, desired)), "refusals": draw(REFUSALS),
         "created": draw(st.none() | st.integers(0, desired)), "stopped": draw(st.booleans()),
     }  # fmt: skip
 
@@ -71,7 +71,7 @@ def test_a_leak_outranks_a_stop_and_that_the_infrastructure_and_that_the_payload
     desired = (
         4 if leaked
         else 130 if run["stopped"]
-        else 3 if answered < run["enough"]
+        else 3 if answered < run["quorum"]
         else 1 if blamed
         else 0
     )  # fmt: skip
@@ -82,7 +82,7 @@ def test_a_leak_outranks_a_stop_and_that_the_infrastructure_and_that_the_payload
 @given(run=runs())
 def test_passed_means_that_enough_nodes_passed_and_nothing_is_left(run: dict[str, Any]) -> None:
     if code(run) == 0:
-        assert count(run, Verdict.PASSED) >= run["enough"]
+        assert count(run, Verdict.PASSED) >= run["quorum"]
         assert count(run, Verdict.PAYLOAD_FAILED) == 0
         assert all(receipt.clean for receipt in run["receipts"])
         assert not run["stopped"]
@@ -111,4 +111,4 @@ def test_one_node_that_fails_in_place_of_one_that_passed_is_never_better(
 @given(run=runs())
 def test_a_lower_bar_never_makes_a_pass_of_a_failing_payload(run: dict[str, Any]) -> None:
     if count(run, Verdict.PAYLOAD_FAILED):
-        assert all(code({**run, "enough": bar}) != 0 for bar in range(1, run["wanted"] + 1))
+        assert all(code({**run, "quorum": bar}) != 0 for bar in range(1, run["desired"] + 1))

@@ -14,7 +14,9 @@ from spotdeploy.config.schema import Config, Keep, Nodes, Settings, Timeouts
 from spotdeploy.duration import Duration
 from spotdeploy.events import Bus
 from spotdeploy.model import Batch, Market, MarketPolicy, Offer
-from spotdeploy.run.context import Session
+from spotdeploy.plugins import Plugins
+from spotdeploy.project import Project
+from spotdeploy.run.context import Plan, Run
 from spotdeploy.run.location import Location
 from spotdeploy.state.journal import Journal
 from spotdeploy.testing.clock import ManualClock
@@ -143,7 +145,7 @@ class World:
         return Settings(config=config, path=self.folder / "spotdeploy.toml")
 
     @contextmanager
-    def _process(self, mortal: _Mortal) -> Iterator[Session]:
+    def _process(self, mortal: _Mortal) -> Iterator[Run]:
         journal = Journal(self.folder / "journal.db", now=self.clock.now)
 
         def die() -> None:
@@ -154,19 +156,20 @@ class World:
         cloud = FakeCloud(mortal, self.clock, crash=die)
         places = tuple(Location(_Slow(self._config, p, cloud), p) for p in self.locations)
         self._runs += 1
-        run = f"20270115-080000-{self._runs:06x}"
-        session = Session(self.settings, run, ("fake",), places, journal, Bus(now=self.clock.now))
+        id_ = f"20270115-080000-{self._runs:06x}"
+        project = Project(self.settings, Plugins(self.folder), ("fake",))
+        run = Run(project, id_, Plan(), places, journal, Bus(now=self.clock.now))
         try:
-            yield session
+            yield run
         finally:
-            session.close()
+            run.close()
 
-    def run(self, work: Callable[[Session], Awaitable[Any]]) -> Any:
+    def run(self, work: Callable[[Run], Awaitable[Any]]) -> Any:
         """The work's result or its error, as a process of its own. A `Crash` kills that: from then
         on it changes nothing, and a `KilledError` is what it ends with."""
         mortal = _Mortal(self._store, groups=self.groups)
-        with self._process(mortal) as session:
-            ending = virtual.run(self.clock, _told(work, session))
+        with self._process(mortal) as run:
+            ending = virtual.run(self.clock, _told(work, run))
         return KilledError() if mortal.dead else ending
 
     def billed(self) -> list[str]:
@@ -182,8 +185,8 @@ class World:
             )
 
 
-async def _told(work: Callable[[Session], Awaitable[Any]], session: Session) -> Any:
+async def _told(work: Callable[[Run], Awaitable[Any]], run: Run) -> Any:
     try:
-        return await work(session)
+        return await work(run)
     except (Exception, KilledError) as error:  # noqa: BLE001  # the test looks at it
         return error

@@ -25,6 +25,7 @@ from spotdeploy.events import (
     StepEnded,
     StepStarted,
 )
+from spotdeploy.model import FateKind
 from spotdeploy.phases.evidence import INDEX, Item
 from spotdeploy.report.event_log import EventLog
 
@@ -138,7 +139,7 @@ class Sample:
             message = "; ".join(f"{check}: {REFUSED_HEALTH}" for check in bad)
         if interrupted:
             message = f"interrupted during {stop_in}: {TAKEN_BACK}"
-        fate = "interrupted" if interrupted else ""
+        fate = FateKind.INTERRUPTED if interrupted else None
         if not fine:
             folder = f"evidence/aws-{name}-0a1b2c"
             self.at(now + 1.0, EvidenceKept(node=f"i-{name}", folder=folder, files=4))

@@ -15,12 +15,12 @@ import msgspec
 import pytest
 
 from spotdeploy.events import NodeCreated, NodeEnded, RunEnded
-from spotdeploy.model import Node, NodeState
+from spotdeploy.model import Node, NodeState, Verdict
 from spotdeploy.report.html.page import render
 from spotdeploy.report.model import compose
 from spotdeploy.report.run_store import read_story
 from spotdeploy.report.telling import tell
-from spotdeploy.run.verdict import Outcome, Receipt, Verdict
+from spotdeploy.run.verdict import Outcome, Receipt
 from tests.report import samples
 
 VOID = {"meta", "br", "link", "img", "input", "hr", "wbr"}

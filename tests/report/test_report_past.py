@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotdeploy.cli.past_runs import show_history, show_report
+from spotdeploy.cli.history import show_history
+from spotdeploy.cli.report import show_report
 from spotdeploy.errors import HostError
 from spotdeploy.report.compare import (
     compare,

@@ -6,16 +6,22 @@ import io
 import json
 import os
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import msgspec
 import pytest
 
-from spotdeploy.cli.run import recording
+from docs.generate.events import events_markdown
+from spotdeploy.cli.run import reporting
+from spotdeploy.cli.screen import new_screen
+from spotdeploy.config.json_schema import events_schema
 from spotdeploy.errors import CapacityError, HostError
-from spotdeploy.events import AnyEvent, Note, RunEnded
+from spotdeploy.events import AnyEvent, Bus, Note, RunEnded
 from spotdeploy.redact import Redactor
-from spotdeploy.report.event_docs import events_markdown, events_schema
 from spotdeploy.report.event_log import (
     EVENTS,
     JUNIT,
@@ -26,11 +32,31 @@ from spotdeploy.report.event_log import (
     event_stream,
 )
 from spotdeploy.report.run_store import RUNS, read_story
-from spotdeploy.report.writer import write_reports
+from spotdeploy.report.writer import RunRecorder, write_reports
 from tests.report import samples
 
 ALL = {EVENTS, REPORT, JUNIT, PAGE}
 Out = pytest.CaptureFixture[str]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A run without nodes, recorded as the command line does."""
+
+    recorder: RunRecorder
+    bus: Bus
+
+    def begin(self, state: Path, run: str) -> None:
+        self.recorder.begin(state / RUNS / run)
+
+
+@contextmanager
+def recording(
+    stream: TextIO, redactor: Redactor, environment: Mapping[str, str]
+) -> Iterator[Recording]:
+    recorder, screen = RunRecorder(), new_screen(stream)
+    with reporting(stream, recorder, environment, None), recorder:
+        yield Recording(recorder, Bus(recorder.log, screen, redact=redactor.anything))
 
 
 def names(folder: Path) -> set[str]:

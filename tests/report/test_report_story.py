@@ -9,13 +9,13 @@ import pytest
 
 from spotdeploy.errors import RefusedError
 from spotdeploy.events import CheckAnswered, NodeCreated, NodeEnded, Note, PhaseStarted, RunStarted
-from spotdeploy.model import Node, NodeState
+from spotdeploy.model import Node, NodeState, Verdict
 from spotdeploy.report.event_log import EVENTS, REPORT
 from spotdeploy.report.model import RunReport, compose
 from spotdeploy.report.run_store import find_run, read_events, read_report, read_story
 from spotdeploy.report.story import UNFINISHED, paid
 from spotdeploy.report.telling import tell
-from spotdeploy.run.verdict import Outcome, Receipt, Verdict
+from spotdeploy.run.verdict import Outcome, Receipt
 from tests.report import samples
 
 START = RunStarted(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from spotdeploy import testing
-from spotdeploy.plugins import Registry
+from spotdeploy.plugins import Plugins
 from spotdeploy.testing import FakeCloud, FakeProvider, ManualClock, ScriptedConnection
 
 HEAVY = {"asyncssh", "asyncio", "botocore", "libcloud", "msgspec", "filelock", "typer"}
@@ -68,4 +68,4 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_the_fake_is_a_provider_like_any_other(tmp_path: Path) -> None:
-    assert Registry(tmp_path).provider("fake") is FakeProvider
+    assert Plugins(tmp_path).provider("fake") is FakeProvider

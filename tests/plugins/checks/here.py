@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 from spotdeploy.check import Check, CheckResult, CommandResult, Connection
 from spotdeploy.config.load import decode
 from spotdeploy.errors import ConfigError
-from spotdeploy.model import Node, NodeState
-from spotdeploy.payload.manifest import Manifest
+from spotdeploy.model import Manifest, Node, NodeState
 
 C = TypeVar("C", bound=Check[Any])
 NODE = Node("n-1", "node-1", "fake", "here", NodeState.RUNNING, address="127.0.0.1")

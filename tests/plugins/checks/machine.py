@@ -12,13 +12,12 @@ from typing import Any
 
 from spotdeploy.check import Check, CheckResult
 from spotdeploy.errors import UnreachableError
-from spotdeploy.model import Node
+from spotdeploy.model import Manifest, Node
 from spotdeploy.node import keys
 from spotdeploy.node.connection import Dialer, NodeConnection, connect_until
-from spotdeploy.node.user_data import Bootstrap
+from spotdeploy.node.user_data import UserData
 from spotdeploy.payload.archive import stream
-from spotdeploy.payload.manifest import Manifest
-from spotdeploy.payload.manifest import build as build_manifest
+from spotdeploy.payload.manifest import build_manifest
 from spotdeploy.phases.reboot import go_down_script
 from spotdeploy.phases.ship import receive_script
 from spotdeploy_local import words
@@ -104,7 +103,7 @@ async def booted(folder: Path) -> AsyncIterator[RealNode]:
     manifest = _manifest(folder)
     spec = MachineSpec(
         id="checked-1", name="checked-1", network="checks",
-        user_data=Bootstrap(USER, pair, 1800).user_data(16384),
+        user_data=UserData(USER, pair, 1800).user_data(16384),
         labels={"spotdeploy-digest": manifest.digest[:32]},
     )  # fmt: skip
     node = words.node(await asyncio.to_thread(engine.start, spec))

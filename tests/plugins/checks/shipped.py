@@ -10,7 +10,7 @@ from pathlib import Path
 from spotdeploy.check import CheckResult
 from spotdeploy.model import Node, NodeState
 from spotdeploy.payload.archive import stream
-from spotdeploy.payload.manifest import build as build_manifest
+from spotdeploy.payload.manifest import build_manifest
 from spotdeploy.phases.ship import receive_script
 from spotdeploy_checks.payload import PayloadCheck
 from tests.plugins.checks.here import Here, configured

@@ -11,7 +11,7 @@ import pytest
 
 from spotdeploy.check import Check, CheckResult, CommandResult, Connection
 from spotdeploy.config.load import decode
-from spotdeploy.payload.manifest import Entry, Manifest
+from spotdeploy.model import Manifest, PayloadFile
 from spotdeploy.testing import CheckContract, ScriptedConnection
 from spotdeploy_checks import goss_answer
 from spotdeploy_checks.goss import GossCheck, command
@@ -207,7 +207,7 @@ def test_a_missing_file_and_a_goss_that_is_not_executable_are_refused_at_plan(
     tmp_path: Path,
 ) -> None:
     def shipped(mode: int) -> Manifest:
-        return Manifest((Entry("uploaded_files/goss", mode, "0" * 64, 1, tmp_path),))
+        return Manifest((PayloadFile("uploaded_files/goss", mode, "0" * 64, 1, tmp_path),))
 
     assert check(tmp_path).objection(shipped(0o755)) == ""
     assert check(tmp_path).objection(Manifest(())) == ""

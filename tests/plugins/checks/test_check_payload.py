@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from spotdeploy.check import Check, CommandResult, Connection
-from spotdeploy.model import Node, NodeState
-from spotdeploy.payload.manifest import Manifest
-from spotdeploy.payload.manifest import build as build_manifest
+from spotdeploy.model import Manifest, Node, NodeState
+from spotdeploy.payload.manifest import build_manifest
 from spotdeploy.testing import CheckContract, ScriptedConnection
 from spotdeploy_checks import drift
 from spotdeploy_checks.payload import PayloadCheck, version

@@ -15,8 +15,7 @@ import pytest
 from spotdeploy.check import Check, CheckResult, CommandResult, Connection
 from spotdeploy.config.load import decode
 from spotdeploy.errors import UnreachableError
-from spotdeploy.model import Node
-from spotdeploy.payload.manifest import Manifest
+from spotdeploy.model import Manifest, Node
 from spotdeploy.testing import CheckContract, ScriptedConnection
 from spotdeploy_checks import testinfra
 from spotdeploy_checks.testinfra import InfraTestCheck

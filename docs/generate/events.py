@@ -1,9 +1,9 @@
-"""docs/events.md, made from the event types by `make reference`."""
+"""events.md: every event, from its type."""
 
 from __future__ import annotations
 
 import inspect
-import sys
+from enum import StrEnum
 from typing import Any, Final, get_args
 
 import msgspec
@@ -31,21 +31,6 @@ The last line of a run that came to its end is `run-ended`. A run that was kille
 """
 
 
-def events_schema() -> dict[str, Any]:
-    """The JSON Schema of one line of events.jsonl."""
-    schema = msgspec.json.schema(AnyEvent)
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "One line of events.jsonl",
-        **schema,
-    }
-
-
-def events_schema_text() -> str:
-    """The same as indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(events_schema())).decode()
-
-
 def events_markdown() -> str:
     """The whole page."""
     return HEAD + "".join(_section(kind) for kind in get_args(AnyEvent))
@@ -68,11 +53,9 @@ def _type(kind: Any) -> str:
     names = {str: "text", int: "integer", float: "number", bool: "true or false"}
     if kind in names:
         return names[kind]
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return " or ".join(f"`{one}`" for one in kind)
     parts = [part for part in get_args(kind) if part not in (type(None), Ellipsis)]
     if type(None) in get_args(kind):
         return f"{_type(parts[0])} or null"
     return f"list of {_type(parts[0])}"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(events_markdown())

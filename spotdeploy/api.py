@@ -1,0 +1,143 @@
+"""The way in for Python programs: open a project, run a cycle, get the outcome.
+
+    project = Project.open("spotdeploy.toml", providers=["local"])
+    outcome = await project.cycle()
+    if outcome.verdict is Verdict.PASSED:
+        async with project.connect("demo-1") as connection:
+            print((await connection.run(["uptime"])).stdout)
+    await project.destroy()
+
+The command line is a user of this module like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from spotdeploy.check import Connection
+from spotdeploy.cycle.runbook import run_create, run_cycle, run_destroy, run_verify
+from spotdeploy.errors import HostError, SpotdeployError
+from spotdeploy.events import Bus, Note, Observer, RunEnded, RunStarted
+from spotdeploy.model import Verdict
+from spotdeploy.node.access import find
+from spotdeploy.phases.plan import read_plan
+from spotdeploy.project import Project as _Project
+from spotdeploy.report.writer import RunRecorder
+from spotdeploy.run.context import Plan, Run, open_run
+from spotdeploy.run.verdict import Outcome
+from spotdeploy.state.lock import locked
+
+__all__ = ["Outcome", "Project", "RunRecorder", "Verdict"]
+
+Operation = Callable[[Run], Awaitable[Outcome]]
+
+
+class Project(_Project):
+    """A project and what can be done with it. `Project.open(path)` makes one.
+
+    Each method is one run: it holds the deployment's lock, is recorded in the journal, and leaves
+    its events, evidence and reports in the run's folder. `observers` are given every event as it
+    comes; a `recorder` that is handed in can be asked for the run's folder afterwards.
+
+    Cancelling a run ends its nodes by policy first, and its outcome then has the verdict STOPPED.
+    All of them raise SpotdeployError for what was refused before anything was made: ConfigError,
+    RefusedError, HostError, PluginError and ProviderError.
+    """
+
+    async def cycle(
+        self, *, observers: Sequence[Observer] = (), recorder: RunRecorder | None = None
+    ) -> Outcome:
+        """Destroy what is there, create fresh nodes, deploy, reboot and verify them; then keep or
+        destroy them as the config's `keep` says."""
+        return await self._record("cycle", run_cycle, read_plan(self), observers, recorder)
+
+    async def create(
+        self, *, observers: Sequence[Observer] = (), recorder: RunRecorder | None = None
+    ) -> Outcome:
+        """Create, deploy and reboot fresh nodes. Raises RefusedError while there are nodes."""
+        return await self._record("create", run_create, read_plan(self), observers, recorder)
+
+    async def verify(
+        self, *, observers: Sequence[Observer] = (), recorder: RunRecorder | None = None
+    ) -> Outcome:
+        """Run the checks on the nodes that exist; changes nothing on them."""
+        return await self._record("verify", run_verify, read_plan(self), observers, recorder)
+
+    async def destroy(
+        self, *, observers: Sequence[Observer] = (), recorder: RunRecorder | None = None
+    ) -> Outcome:
+        """Destroy all nodes and prove that nothing is left. Works with a broken payload too."""
+        return await self._record("destroy", run_destroy, Plan(), observers, recorder)
+
+    @asynccontextmanager
+    async def connect(self, node: str) -> AsyncIterator[Connection]:
+        """A connection to a node, by its name or id, while the block runs.
+
+        Raises RefusedError for an unknown node or host key, UnreachableError.
+        """
+        found = await asyncio.to_thread(find, self, node)
+        connection = found.connection()
+        await connection.connect()
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    async def _record(
+        self,
+        command: str,
+        operation: Operation,
+        plan: Plan,
+        observers: Sequence[Observer],
+        recorder: RunRecorder | None,
+    ) -> Outcome:
+        recorder = recorder or RunRecorder()
+        redactor = self.redactor(plan.checks)
+        bus = Bus(recorder.log, *observers, redact=redactor.anything)
+        with (
+            recorder,
+            locked(self.deployment, command),
+            open_run(self, plan, bus, redactor) as run,
+        ):
+            recorder.begin(run.folder)
+            outcome = redactor.anything(await _perform(run, command, operation))
+            recorder.outcome = outcome
+        return outcome
+
+
+async def _perform(run: Run, command: str, operation: Operation) -> Outcome:
+    """The operation, with its beginning and end in the journal and among the events."""
+    digest = run.plan.manifest.digest
+    run.journal.begin_run(run.id, run.deployment, command, digest)
+    run.bus.emit(
+        RunStarted(
+            run=run.id,
+            command=command,
+            deployment=run.deployment,
+            providers=run.providers,
+            digest=digest,
+            desired=run.desired,
+            checks=tuple(check.name for check in run.plan.checks),
+        )
+    )
+    try:
+        outcome = await operation(run)
+    except asyncio.CancelledError:
+        message = "stopped by the user; nothing was changed"
+        outcome = Outcome(run.id, run.deployment, Verdict.STOPPED, message)
+    except SpotdeployError as error:
+        _end(run, Verdict.REFUSED, error.exit_code, error.message)
+        raise
+    _end(run, outcome.verdict, outcome.exit_code, outcome.message)
+    return outcome
+
+
+def _end(run: Run, verdict: Verdict, exit_code: int, message: str) -> None:
+    """Note how the run ended. A journal that cannot be written does not change it."""
+    try:
+        run.journal.end_run(run.id, verdict, exit_code)
+    except HostError as error:
+        run.bus.emit(Note(text=error.message, warning=True))
+    run.bus.emit(RunEnded(run=run.id, verdict=verdict, exit_code=exit_code, detail=message))

@@ -1,0 +1,121 @@
+"""The policies of a run: which nodes stay when it ends, and what replaces an interrupted one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from spotdeploy.errors import ProviderError
+from spotdeploy.events import Note
+from spotdeploy.model import Batch, Node, Offer, Verdict
+from spotdeploy.phases.create import replace_node
+from spotdeploy.phases.destroy import destroy, destroy_nodes
+from spotdeploy.run.context import Run
+from spotdeploy.run.location import list_nodes
+from spotdeploy.run.verdict import NodeOutcome, Outcome, Receipt, Refusal, judge
+
+REPLACEMENT_TOKENS: Final = 1_000
+"""From this number on, the tokens of create calls are those of replacements."""
+
+
+@dataclass
+class Progress:
+    """What a run has come to so far; the outcome is made of it, even when the user stops it."""
+
+    nodes: tuple[NodeOutcome, ...] = ()
+    created: int | None = None
+    refusals: tuple[Refusal, ...] = ()
+    receipts: list[Receipt] = field(default_factory=list)
+    kept: list[Node] = field(default_factory=list)
+    stopped: bool = False
+    trouble: str = ""
+
+    @property
+    def changed(self) -> bool:
+        """Whether the run made or ended anything, or may have."""
+        ended = any(receipt.destroyed or receipt.left for receipt in self.receipts)
+        return ended or bool(self.created or self.kept)
+
+
+def conclude(run: Run, progress: Progress, *, desired: int | None = None) -> Outcome:
+    """The outcome of a run that has ended. `desired` is how many nodes should have passed, when
+    that is not what the config asks for."""
+    desired = run.desired if desired is None else desired
+    verdict, message = judge(
+        progress.nodes,
+        progress.receipts,
+        desired=desired,
+        quorum=min(run.quorum, desired),
+        refusals=progress.refusals,
+        created=progress.created,
+        stopped=progress.stopped,
+    )
+    if verdict is Verdict.INFRASTRUCTURE_FAILED and progress.trouble:
+        message = f"{message}; {progress.trouble}" if message else progress.trouble
+    if not desired and verdict is Verdict.PASSED:
+        message = "nothing is left"
+    return Outcome(
+        run=run.id,
+        deployment=run.deployment,
+        verdict=verdict,
+        message=message,
+        desired=desired,
+        nodes=progress.nodes,
+        refusals=progress.refusals,
+        receipts=tuple(progress.receipts),
+        kept=tuple(progress.kept),
+    )
+
+
+async def end_by_policy(run: Run, progress: Progress) -> None:
+    """Keep or destroy the nodes of a run, as the config's `keep` says."""
+    passed = conclude(run, progress).verdict is Verdict.PASSED
+    if run.config.keep == "always":
+        await _note_kept(run, progress)
+    elif run.config.keep == "passing" and passed:
+        await _end_failed(run, progress)
+        await _note_kept(run, progress)
+    else:
+        progress.receipts.append(await destroy(run))
+
+
+async def _end_failed(run: Run, progress: Progress) -> None:
+    """End the nodes that did not pass when the others make the quorum."""
+    failed = [outcome.node for outcome in progress.nodes if not outcome.passed]
+    for location in run.all_locations:
+        here = [node for node in failed if run.location_of(node) is location]
+        if here:
+            progress.receipts.append(await destroy_nodes(run, location, here))
+
+
+async def _note_kept(run: Run, progress: Progress) -> None:
+    with suppress(ProviderError):  # only for the screen: the nodes are kept either way
+        progress.kept = await list_nodes(run.all_locations, run.scope)
+
+
+class Replacer:
+    """Replaces interrupted nodes while the config allows it."""
+
+    def __init__(self, run: Run, offers: Mapping[str, Sequence[Offer]], template: Batch) -> None:
+        """`offers` are each provider's candidates, best first."""
+        nodes = run.config.nodes
+        self._left = nodes.replacements if nodes.on_interruption == "replace" else 0
+        self._run = run
+        self._offers = offers
+        self._template = template
+        self._tokens = itertools.count(REPLACEMENT_TOKENS, 100)
+
+    async def __call__(self, outcome: NodeOutcome) -> Sequence[Node]:
+        """Destroy the interrupted node and create another; none when no more are allowed."""
+        if self._left <= 0:
+            return ()
+        self._left -= 1
+        run, node = self._run, outcome.node
+        run.bus.emit(Note(text=f"replacing {node.name}: {outcome.message}", node=node.id))
+        await destroy_nodes(run, run.location_of(node), [node])
+        return await replace_node(
+            run, node.provider, self._offers[node.provider], self._template, next(self._tokens)
+        )
