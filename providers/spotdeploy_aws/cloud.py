@@ -9,14 +9,13 @@ from libcloud.compute.base import Node as LibcloudNode
 from spotdeploy import labels as names
 from spotdeploy.errors import ConfigError, ProviderError, RefusedError
 from spotdeploy.model import Batch, Node
+from spotdeploy_aws.api import Ec2Driver, StsDriver
+from spotdeploy_aws.auth import Chain
 from spotdeploy_aws.config import AwsConfig
-from spotdeploy_aws.credentials import Chain
-from spotdeploy_aws.driver import Ec2Driver, StsDriver
-from spotdeploy_aws.images import LIFETIME, Images
-from spotdeploy_aws.launch import Place
 from spotdeploy_aws.network import Opening, group_for, places
 from spotdeploy_aws.nodes import from_ec2
-from spotdeploy_aws.prices import Prices
+from spotdeploy_aws.offers import LIFETIME, Images, Prices
+from spotdeploy_aws.schemas import Place
 from spotdeploy_libcloud.cache import user_cache
 from spotdeploy_libcloud.caller import caller_cidr
 

@@ -11,8 +11,8 @@ from spotdeploy.model import Batch, Market, Offer, Problem
 from spotdeploy_aws.actions import Action
 from spotdeploy_aws.cloud import Cloud
 from spotdeploy_aws.config import AwsConfig
-from spotdeploy_aws.launch import Site, run_instances
 from spotdeploy_aws.offers import sold
+from spotdeploy_aws.request import Site, run_instances
 
 DRY_RUN_OK: Final = "DryRunOperation"
 

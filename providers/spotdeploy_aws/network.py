@@ -10,9 +10,9 @@ from typing import Final
 from spotdeploy import labels as names
 from spotdeploy.errors import ConfigError, ProviderError, ThrottledError
 from spotdeploy_aws.actions import Action
-from spotdeploy_aws.driver import PAGE, Ec2Driver
-from spotdeploy_aws.launch import Place, tag_specification
-from spotdeploy_aws.query import Parameters, filters, tag_filters, text
+from spotdeploy_aws.api import PAGE, Ec2Driver, filters, tag_filters
+from spotdeploy_aws.request import tag_specification
+from spotdeploy_aws.schemas import Parameters, Place, text
 
 SSH: Final = 22
 

@@ -16,9 +16,8 @@ from spotdeploy.provider import (
     SupportsConsole,
     SupportsInterruptionNotice,
 )
-from spotdeploy_aws import notice
+from spotdeploy_aws.auth import Chain
 from spotdeploy_aws.config import AwsConfig
-from spotdeploy_aws.credentials import Chain
 
 if TYPE_CHECKING:  # these load libcloud, which takes a third of a second
     from spotdeploy_aws.cloud import Cloud
@@ -69,14 +68,14 @@ class AwsProvider(
 
     def create(self, offer: Offer, batch: Batch) -> Created:
         """One RunInstances for the batch; the run's security group is made before the first."""
-        from spotdeploy_aws.launching import launch
+        from spotdeploy_aws.create import launch
 
         return launch(self._cloud, self._config, offer, batch)
 
     def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
         """One call for each thousand instances."""
+        from spotdeploy_aws.api import tag_filters
         from spotdeploy_aws.nodes import NOT_GONE
-        from spotdeploy_aws.query import tag_filters
 
         wanted = {**tag_filters(labels), "instance-state-name": NOT_GONE}
         found = self._cloud.driver.list_nodes(ex_filters=wanted)
@@ -87,14 +86,14 @@ class AwsProvider(
         """One TerminateInstances for a thousand; see `ending.terminate` for what AWS refuses."""
         if not nodes:
             return
-        from spotdeploy_aws.ending import terminate
+        from spotdeploy_aws.destroy import terminate
 
         self._cloud.check_account()
         terminate(self._cloud.driver, [node.id for node in nodes])
 
     def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
         """Security groups, volumes, network interfaces and spot requests, by label."""
-        from spotdeploy_aws.leftovers import leftovers
+        from spotdeploy_aws.destroy import leftovers
 
         return leftovers(self._cloud.driver, labels)
 
@@ -102,7 +101,7 @@ class AwsProvider(
         """Delete these; what something still uses stays for the next try."""
         if not resources:
             return
-        from spotdeploy_aws.leftovers import release
+        from spotdeploy_aws.destroy import release
 
         self._cloud.check_account()
         self._cloud.forget_groups()
@@ -120,7 +119,7 @@ class AwsProvider(
 
     def manual_delete_command(self, thing: Node | Resource) -> str:
         """The `aws ec2` command."""
-        from spotdeploy_aws.leftovers import manual_delete_command
+        from spotdeploy_aws.destroy import manual_delete_command
 
         end = f"terminate-instances --instance-ids {thing.id}"
         what = manual_delete_command(thing) if isinstance(thing, Resource) else end
@@ -133,7 +132,7 @@ class AwsProvider(
 
     def console(self, node: Node) -> str:
         """See `SupportsConsole.console`."""
-        from spotdeploy_aws.console import console
+        from spotdeploy_aws.fate import console
 
         return console(self._cloud.driver, node.id)
 
@@ -151,11 +150,15 @@ class AwsProvider(
 
     def notice_command(self) -> Sequence[str]:
         """See `SupportsInterruptionNotice.notice_command`."""
-        return notice.command()
+        from spotdeploy_aws.fate import command
+
+        return command()
 
     def notice(self, output: str) -> Fate | None:
         """See `SupportsInterruptionNotice.notice`."""
-        return notice.announced(output)
+        from spotdeploy_aws.fate import announced
+
+        return announced(output)
 
     @property
     def _where(self) -> str:

@@ -11,15 +11,14 @@ from spotdeploy import labels as names
 from spotdeploy.errors import ConfigError, ProviderError
 from spotdeploy.model import Batch, Node
 from spotdeploy_azure.actions import Action
+from spotdeploy_azure.api import AzureDriver, read
+from spotdeploy_azure.auth import Chain, require_extra
 from spotdeploy_azure.config import AzureConfig
-from spotdeploy_azure.credentials import Chain, require_extra
-from spotdeploy_azure.driver import AzureDriver, read
 from spotdeploy_azure.errors import MISSING
-from spotdeploy_azure.images import LIFETIME, Images
 from spotdeploy_azure.network import Opening
 from spotdeploy_azure.nodes import Addresses, addresses, from_azure
-from spotdeploy_azure.prices import Prices
-from spotdeploy_azure.shapes import (
+from spotdeploy_azure.offers import LIFETIME, Images, Prices, Size, sold
+from spotdeploy_azure.schemas import (
     Deployment,
     Group,
     Interface,
@@ -27,7 +26,6 @@ from spotdeploy_azure.shapes import (
     Status,
     VirtualMachine,
 )
-from spotdeploy_azure.sizes import Size, sold
 from spotdeploy_libcloud.cache import user_cache
 from spotdeploy_libcloud.caller import caller_cidr
 

@@ -12,7 +12,7 @@ from spotdeploy_azure.actions import Action, permissions
 from spotdeploy_azure.cloud import Cloud
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.errors import MORE_QUOTA
-from spotdeploy_azure.shapes import Permission, ResourceProvider, Subscription, Usage
+from spotdeploy_azure.schemas import Permission, ResourceProvider, Subscription, Usage
 
 ENABLED: Final = ("Enabled", "Warned", "PastDue")
 NAMESPACES: Final = ("Microsoft.Compute", "Microsoft.Network")

@@ -19,7 +19,7 @@ from spotdeploy.errors import (
     QuotaError,
     ThrottledError,
 )
-from spotdeploy_azure.shapes import RefusalBody, Said
+from spotdeploy_azure.schemas import RefusalBody, Said
 from spotdeploy_libcloud.codes import Codes
 
 PERMISSIONS: Final = "the permissions needed are listed in docs/providers/azure.md"

@@ -1,16 +1,22 @@
-"""What became of a virtual machine, from its instance view and the activity log."""
+"""What became of a virtual machine: its fate, its console, and the notice it reads on itself."""
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Final
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 from spotdeploy.errors import CredentialsError, ProviderError
 from spotdeploy.model import Fate, FateKind, Market, Node, NodeState
 from spotdeploy_azure.actions import Action
+from spotdeploy_azure.api import AzureDriver
 from spotdeploy_azure.cloud import Cloud
+from spotdeploy_azure.errors import MISSING
 from spotdeploy_azure.nodes import STATES, split_id, word_of
-from spotdeploy_azure.shapes import Event, VirtualMachine
+from spotdeploy_azure.schemas import Console, Event, VirtualMachine
 
 EVICTED: Final = "microsoft.compute/virtualmachines/evictspotvm/action"
 DELETED: Final = "microsoft.compute/virtualmachines/delete"
@@ -82,3 +88,68 @@ def _stands(cloud: Cloud, group: str) -> bool:
 def _words(event: Event) -> str:
     who = f" by {event.caller}" if event.caller else ""
     return f"{event.operation_name.value}{who} at {event.event_timestamp}"
+
+
+TIMEOUT: Final = 20.0
+LIMIT: Final = 1 << 20
+NOT_YET: Final = frozenset({"BootDiagnosticsNotEnabled", "Conflict", "OperationNotAllowed"})
+
+
+def console(driver: AzureDriver, id_: str) -> str:
+    """The last megabyte of the serial log; empty when the machine is unknown or silent.
+
+    https://learn.microsoft.com/en-us/azure/virtual-machines/boot-diagnostics: the log lies behind
+    a URL that is a secret for a while, so errors don't name it.
+    """
+    place = split_id(id_)
+    if place is None:
+        return ""
+    at = {"group": place[0], "vm": place[1]}
+    try:
+        link = driver.call(Action.READ_CONSOLE, Console, at).serial_console_log_blob_uri
+    except ProviderError as error:
+        if error.code in MISSING | NOT_YET:
+            return ""
+        raise
+    return _read(link) if link else ""
+
+
+def _read(link: str) -> str:
+    if urlsplit(link).scheme not in ("http", "https"):
+        raise ProviderError("the console's text is not behind an http(s) URL")
+    try:
+        with urlopen(link, timeout=TIMEOUT) as answer:  # noqa: S310  # checked above
+            data: bytes = answer.read()
+    except HTTPError as error:
+        error.close()
+        if error.code == 404:
+            return ""
+        raise ProviderError(f"cannot read the console's text: HTTP {error.code}") from None
+    except (URLError, OSError) as error:
+        words = type(error).__name__
+        raise ProviderError(f"cannot read the console's text: {words}") from None
+    return data[-LIMIT:].decode("utf-8", "replace")
+
+
+METADATA: Final = "http://169.254.169.254/metadata/scheduledevents?api-version=2020-07-01"
+PREEMPT: Final = "Preempt"
+
+
+def command() -> list[str]:
+    """A command for the node that prints its scheduled events when Azure takes it back, or
+    nothing, half a minute before. Asking for the first time turns the service on, which takes up to
+    two minutes: https://learn.microsoft.com/en-us/azure/virtual-machines/linux/scheduled-events
+    """
+    ask = f"curl -sfm5 -H Metadata:true --noproxy '*' '{METADATA}'"
+    return ["sh", "-c", f"{ask} | grep {PREEMPT} || exit 0"]
+
+
+def announced(output: str) -> Fate | None:
+    """What the command's output says: the fate that was announced, or None."""
+    try:
+        events = json.loads(output)["Events"]
+        event = next(one for one in events if one["EventType"] == PREEMPT)
+        when = event["NotBefore"] or "any moment"
+    except (ValueError, KeyError, TypeError, StopIteration):
+        return None
+    return Fate(FateKind.INTERRUPTED, f"Azure is evicting it, not before {when}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from spotdeploy.model import Market, Node, NodeState
-from spotdeploy_azure.shapes import (
+from spotdeploy_azure.schemas import (
     Group,
     Interface,
     PublicAddress,

@@ -17,9 +17,8 @@ from spotdeploy.provider import (
     SupportsConsole,
     SupportsInterruptionNotice,
 )
-from spotdeploy_azure import notice
+from spotdeploy_azure.auth import require_extra
 from spotdeploy_azure.config import AzureConfig
-from spotdeploy_azure.credentials import require_extra
 
 if TYPE_CHECKING:  # these load libcloud, which takes a third of a second
     from spotdeploy_azure.cloud import Cloud
@@ -79,7 +78,7 @@ class AzureProvider(
     def create(self, offer: Offer, batch: Batch) -> Created:
         """One deployment for the batch, in the run's resource group, which is made before. Blocks
         until Azure has found a place for each machine or refused it: half a minute as a rule."""
-        from spotdeploy_azure.launching import launch
+        from spotdeploy_azure.create import launch
 
         return launch(self._cloud, self._config, offer, batch)
 
@@ -91,13 +90,13 @@ class AzureProvider(
         """Two calls for a whole group, one more for each node that leaves others behind."""
         if not nodes:
             return
-        from spotdeploy_azure.ending import delete
+        from spotdeploy_azure.destroy import delete
 
         delete(self._cloud, [node.id for node in nodes])
 
     def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
         """Resource groups by label, with all that is in them."""
-        from spotdeploy_azure.leftovers import leftovers
+        from spotdeploy_azure.destroy import leftovers
 
         return leftovers(self._cloud, labels)
 
@@ -105,7 +104,7 @@ class AzureProvider(
         """Delete these; a group with a living machine stays for the next try."""
         if not resources:
             return
-        from spotdeploy_azure.leftovers import release
+        from spotdeploy_azure.destroy import release
 
         release(self._cloud, resources)
 
@@ -124,7 +123,7 @@ class AzureProvider(
 
     def manual_delete_command(self, thing: Node | Resource) -> str:
         """The `az` command."""
-        from spotdeploy_azure.leftovers import manual_delete_command
+        from spotdeploy_azure.destroy import manual_delete_command
 
         end = f"vm delete --ids {thing.id} --yes"
         what = manual_delete_command(thing) if isinstance(thing, Resource) else end
@@ -138,7 +137,7 @@ class AzureProvider(
 
     def console(self, node: Node) -> str:
         """See `SupportsConsole.console`."""
-        from spotdeploy_azure.console import console
+        from spotdeploy_azure.fate import console
 
         return console(self._cloud.driver, node.id)
 
@@ -156,11 +155,15 @@ class AzureProvider(
 
     def notice_command(self) -> Sequence[str]:
         """See `SupportsInterruptionNotice.notice_command`."""
-        return notice.command()
+        from spotdeploy_azure.fate import command
+
+        return command()
 
     def notice(self, output: str) -> Fate | None:
         """See `SupportsInterruptionNotice.notice`."""
-        return notice.announced(output)
+        from spotdeploy_azure.fate import announced
+
+        return announced(output)
 
     @property
     def _flag(self) -> str:

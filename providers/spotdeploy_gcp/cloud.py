@@ -10,15 +10,14 @@ from spotdeploy import labels as names
 from spotdeploy.errors import ConfigError, ProviderError
 from spotdeploy.model import Batch, Node
 from spotdeploy_gcp.actions import Action
+from spotdeploy_gcp.api import GceDriver
+from spotdeploy_gcp.auth import Chain
 from spotdeploy_gcp.config import GcpConfig
-from spotdeploy_gcp.credentials import Chain
-from spotdeploy_gcp.driver import GceDriver
 from spotdeploy_gcp.errors import MISSING
-from spotdeploy_gcp.images import LIFETIME, Images
 from spotdeploy_gcp.network import Opening, open_firewall
 from spotdeploy_gcp.nodes import from_gce, label_filter
-from spotdeploy_gcp.prices import Prices
-from spotdeploy_gcp.shapes import MachineType, Region, last
+from spotdeploy_gcp.offers import LIFETIME, Images, Prices
+from spotdeploy_gcp.schemas import MachineType, Region, last
 from spotdeploy_libcloud.cache import user_cache
 from spotdeploy_libcloud.caller import caller_cidr
 

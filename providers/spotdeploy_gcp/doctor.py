@@ -11,7 +11,7 @@ from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.cloud import Cloud
 from spotdeploy_gcp.config import GcpConfig
 from spotdeploy_gcp.errors import MORE_QUOTA
-from spotdeploy_gcp.shapes import Network, Project, Quota
+from spotdeploy_gcp.schemas import Network, Project, Quota
 
 NEEDED: Final = frozenset(
     {"CPUS", "CPUS_ALL_REGIONS", "FIREWALLS", "INSTANCES", "IN_USE_ADDRESSES"}

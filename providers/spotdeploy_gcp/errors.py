@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from spotdeploy.errors import CapacityError, ProviderError, QuotaError
-from spotdeploy_gcp.shapes import OperationError
+from spotdeploy_gcp.schemas import OperationError
 from spotdeploy_libcloud.codes import Codes
 
 LOGIN: Final = "gcloud auth application-default login"

@@ -1,14 +1,17 @@
-"""What became of an instance, from its state and the operations on it."""
+"""What became of an instance: its fate, its console, and the notice it reads on itself."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from spotdeploy.errors import ProviderError
 from spotdeploy.model import Fate, FateKind, Node
 from spotdeploy_gcp.actions import Action
+from spotdeploy_gcp.api import GceDriver
 from spotdeploy_gcp.cloud import Cloud
+from spotdeploy_gcp.errors import MISSING
 from spotdeploy_gcp.nodes import split_id
-from spotdeploy_gcp.shapes import Operation
+from spotdeploy_gcp.schemas import Operation, SerialPortOutput
 
 INTERRUPTED: Final = frozenset({"compute.instances.preempted", "compute.instances.hostError"})
 """Operations by which Google, and not the user, ends an instance:
@@ -49,3 +52,39 @@ def _words(event: Operation) -> str:
     who = f" by {event.user}" if event.user else ""
     said = f": {event.status_message}" if event.status_message else ""
     return f"{event.operation_type}{who}{said}"
+
+
+def console(driver: GceDriver, id_: str) -> str:
+    """The last megabyte of the first serial port; empty when the instance is unknown or has
+    printed nothing: https://cloud.google.com/compute/docs/troubleshooting/viewing-serial-port-output
+    """
+    place = split_id(id_)
+    if place is None:
+        return ""
+    zone, instance = place
+    try:
+        return driver.call(
+            Action.GET_SERIAL_PORT_OUTPUT, SerialPortOutput, {"zone": zone, "instance": instance}
+        ).contents
+    except ProviderError as error:
+        if error.code in MISSING or error.code == "resourceNotReady":
+            return ""
+        raise
+
+
+METADATA: Final = "http://169.254.169.254/computeMetadata/v1"
+
+
+def command() -> list[str]:
+    """A command for the node that prints TRUE when it is being preempted, which is half a minute
+    before, or nothing: https://cloud.google.com/compute/docs/instances/create-use-spot#detect-preemption
+    """
+    ask = f"curl -sfm2 -H 'Metadata-Flavor: Google' {METADATA}/instance/preempted"
+    return ["sh", "-c", f'[ "$({ask})" != TRUE ] || echo TRUE']
+
+
+def announced(output: str) -> Fate | None:
+    """What the command's output says: the fate that was announced, or None."""
+    if output.strip() != "TRUE":
+        return None
+    return Fate(FateKind.INTERRUPTED, "Google is preempting it")

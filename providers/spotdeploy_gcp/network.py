@@ -17,10 +17,10 @@ from typing import Final
 from spotdeploy import labels as names
 from spotdeploy.errors import ProviderError
 from spotdeploy_gcp.actions import Action
-from spotdeploy_gcp.driver import GceDriver
+from spotdeploy_gcp.api import GceDriver
 from spotdeploy_gcp.errors import THERE
-from spotdeploy_gcp.launch import Body
-from spotdeploy_gcp.shapes import Operation
+from spotdeploy_gcp.request import Body
+from spotdeploy_gcp.schemas import Operation
 
 SSH: Final = 22
 PREFIX: Final = "spotdeploy-"

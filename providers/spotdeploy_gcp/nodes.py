@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from spotdeploy import labels as names
 from spotdeploy.model import Market, Node, NodeState
-from spotdeploy_gcp.shapes import last
+from spotdeploy_gcp.schemas import last
 from spotdeploy_libcloud.nodes import to_node
 
 STATES: Final = {

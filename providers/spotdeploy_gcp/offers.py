@@ -1,11 +1,19 @@
-"""Which candidates a region has: zones, sizes and markets, with their prices."""
+"""What an instance can be had as: zones, sizes, markets and their prices, and images."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
 
-from spotdeploy.model import Offer, Pool
-from spotdeploy_gcp.prices import Prices
+from spotdeploy.errors import ConfigError, ProviderError
+from spotdeploy.model import Market, Offer, Pool
+from spotdeploy_gcp.actions import Action
+from spotdeploy_gcp.api import GceDriver
+from spotdeploy_gcp.config import GcpConfig
+from spotdeploy_gcp.errors import MISSING
+from spotdeploy_gcp.schemas import Image, MachineType
+from spotdeploy_libcloud.cache import Cache
 
 
 def candidates(
@@ -33,3 +41,125 @@ def candidates(
 
 def _affordable(offer: Offer, limit: float | None) -> bool:
     return limit is None or (offer.usd_per_hour is not None and offer.usd_per_hour <= limit)
+
+
+SHARED_CPUS: Final = {"e2-micro": 0.25, "e2-small": 0.5, "e2-medium": 1.0}
+"""How much of a CPU is billed: https://cloud.google.com/compute/docs/general-purpose-machines"""
+
+
+class Prices:
+    """The prices of one region."""
+
+    def __init__(self, region: str, kind: Callable[[str], MachineType | None]) -> None:
+        """`kind` gives the machine type of a size, as far as it is known."""
+        self._region = region
+        self._kind = kind
+
+    def of(self, market: Market, zone: str | None, size: str | None) -> float | None:
+        """USD per hour for one node, or None when unknown. Calls nothing.
+
+        Spot prices change, and no part of the API that this provider may call tells them: they
+        are unknown.
+        """
+        kind = self._kind(size) if size and market is Market.ON_DEMAND else None
+        if kind is None or zone is None:
+            return None
+        cpus = SHARED_CPUS.get(kind.name, None if kind.is_shared_cpu else float(kind.guest_cpus))
+        family = kind.name.partition("-")[0]
+        cpu, ram = self._rate(family, "cpu"), self._rate(family, "ram")
+        if cpus is None or cpu is None or ram is None:
+            return None
+        return round(cpus * cpu + kind.memory_mb / 1024 * ram, 6)
+
+    def _rate(self, family: str, part: str) -> float | None:
+        """USD per hour for one CPU or GiB. A 0.0 in the table is unknown, never free."""
+        from libcloud.pricing import get_pricing
+
+        table = (get_pricing("compute", "gce_instances") or {}).get(family, {})
+        rate = table.get(part, {}).get("on_demand", {}).get(self._region, {}).get("price")
+        return float(rate) or None if rate is not None else None
+
+
+UBUNTU_PROJECT: Final = "ubuntu-os-cloud"
+"""https://documentation.ubuntu.com/gcp/google-how-to/gce/find-ubuntu-images/"""
+UBUNTU_LTS: Final = "ubuntu-lts"
+UBUNTU_FAMILIES: Final = "ubuntu-[0-9]+-lts(-amd64|-arm64)?"
+FAMILY: Final = "family/"
+LIFETIME: Final = 86400.0
+_RELEASE: Final = re.compile(r"ubuntu-(?P<release>\d\d04)-lts(-amd64|-arm64)?")
+
+
+class Images:
+    """Finds images, and remembers them on disk for a day."""
+
+    def __init__(self, driver: GceDriver, config: GcpConfig, cache: Cache) -> None:
+        """Calls nothing."""
+        self._driver = driver
+        self._config = config
+        self._cache = cache
+        ubuntu = config.image == UBUNTU_LTS
+        self._project = UBUNTU_PROJECT if ubuntu else config.image_project or driver.project
+        self._about = f"{config.endpoint} {self._project} {config.image}"
+
+    def for_architecture(self, architecture: str) -> str:
+        """The URL of the image for an architecture. May call once; may be repeated.
+
+        Raises ConfigError when there is no such image.
+        """
+        kept = self._cache.get(self._key(architecture))
+        if kept is not None:
+            return kept["url"]
+        url = self._choose(architecture).self_link
+        self._cache.put(self._key(architecture), {"url": url})
+        return url
+
+    def forget(self, architecture: str) -> None:
+        """Drop what is remembered: the image is no longer there."""
+        self._cache.forget(self._key(architecture))
+
+    def _key(self, architecture: str) -> str:
+        return f"{self._about} {architecture}"
+
+    def _choose(self, architecture: str) -> Image:
+        usable = [
+            image
+            for image in self._found()
+            if image.architecture == architecture
+            and image.status == "READY"
+            and not (image.deprecated and image.deprecated.state)
+            and self._rank(image) is not None
+        ]
+        if not usable:
+            raise ConfigError(
+                f"no {architecture} image {self._config.image!r} in project {self._project}",
+                hint="check provider.gcp.image and provider.gcp.image_project",
+            )
+        return max(usable, key=lambda image: self._rank(image) or ("", ""))
+
+    def _found(self) -> list[Image]:
+        wanted = self._config.image
+        if wanted == UBUNTU_LTS:
+            return self._list(f'family eq "{UBUNTU_FAMILIES}"')
+        if wanted.startswith(FAMILY):
+            return self._list(f'family = "{wanted.removeprefix(FAMILY)}"')
+        try:
+            at = {"image": wanted}
+            return [self._driver.call(Action.GET_IMAGE, Image, at, project=self._project)]
+        except ProviderError as error:
+            if error.code in MISSING:
+                return []
+            raise
+
+    def _list(self, filter_: str) -> list[Image]:
+        query = {"filter": filter_}
+        return self._driver.pages(Action.LIST_IMAGES, Image, query, project=self._project)
+
+    def _rank(self, image: Image) -> tuple[str, str] | None:
+        """What to order images by; None for one that will not do. An Ubuntu release is supported
+        for long when its year is even: https://ubuntu.com/about/release-cycle"""
+        if self._config.image != UBUNTU_LTS:
+            return "", image.creation_timestamp
+        release = _RELEASE.fullmatch(image.family)
+        if release is None or int(release["release"][:2]) % 2:
+            return None
+        return release["release"], image.creation_timestamp

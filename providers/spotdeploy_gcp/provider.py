@@ -16,9 +16,8 @@ from spotdeploy.provider import (
     SupportsConsole,
     SupportsInterruptionNotice,
 )
-from spotdeploy_gcp import notice
+from spotdeploy_gcp.auth import require_extra
 from spotdeploy_gcp.config import GcpConfig
-from spotdeploy_gcp.credentials import require_extra
 
 if TYPE_CHECKING:  # these load libcloud, which takes a third of a second
     from spotdeploy_gcp.cloud import Cloud
@@ -73,7 +72,7 @@ class GcpProvider(
 
     def create(self, offer: Offer, batch: Batch) -> Created:
         """One bulk insert for the batch; the run's firewall rules are made before the first."""
-        from spotdeploy_gcp.launching import launch
+        from spotdeploy_gcp.create import launch
 
         return launch(self._cloud, self._config, offer, batch)
 
@@ -87,13 +86,13 @@ class GcpProvider(
         """One request for a thousand; see `ending.delete` for what Google refuses."""
         if not nodes:
             return
-        from spotdeploy_gcp.ending import delete
+        from spotdeploy_gcp.destroy import delete
 
         delete(self._cloud.driver, [node.id for node in nodes])
 
     def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
         """Disks by label, and firewall rules by their descriptions."""
-        from spotdeploy_gcp.leftovers import leftovers
+        from spotdeploy_gcp.destroy import leftovers
 
         return leftovers(self._cloud.driver, self._location, labels)
 
@@ -101,7 +100,7 @@ class GcpProvider(
         """Delete these; what something still uses stays for the next try."""
         if not resources:
             return
-        from spotdeploy_gcp.leftovers import release
+        from spotdeploy_gcp.destroy import release
 
         self._cloud.forget_firewalls()
         release(self._cloud.driver, resources)
@@ -118,7 +117,7 @@ class GcpProvider(
 
     def manual_delete_command(self, thing: Node | Resource) -> str:
         """The `gcloud compute` command."""
-        from spotdeploy_gcp.leftovers import manual_delete_command
+        from spotdeploy_gcp.destroy import manual_delete_command
         from spotdeploy_gcp.nodes import split_id
 
         zone, name = split_id(thing.id) or (thing.location, thing.id)
@@ -138,7 +137,7 @@ class GcpProvider(
 
     def console(self, node: Node) -> str:
         """See `SupportsConsole.console`."""
-        from spotdeploy_gcp.console import console
+        from spotdeploy_gcp.fate import console
 
         return console(self._cloud.driver, node.id)
 
@@ -156,11 +155,15 @@ class GcpProvider(
 
     def notice_command(self) -> Sequence[str]:
         """See `SupportsInterruptionNotice.notice_command`."""
-        return notice.command()
+        from spotdeploy_gcp.fate import command
+
+        return command()
 
     def notice(self, output: str) -> Fate | None:
         """See `SupportsInterruptionNotice.notice`."""
-        return notice.announced(output)
+        from spotdeploy_gcp.fate import announced
+
+        return announced(output)
 
     @property
     def _flag(self) -> str:

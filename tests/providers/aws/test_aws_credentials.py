@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from spotdeploy.errors import ConfigError, CredentialsError
+from spotdeploy_aws.auth import Chain, Keys
 from spotdeploy_aws.config import AwsConfig
-from spotdeploy_aws.credentials import Chain, Keys
 from spotdeploy_aws.provider import AwsProvider
 from tests.labs.aws import AwsLab
 from tests.labs.aws.proxy import SECRETS

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from spotdeploy.errors import ConfigError
-from spotdeploy_aws.images import Images
-from spotdeploy_aws.launch import Image
+from spotdeploy_aws.offers import Images
+from spotdeploy_aws.schemas import Image
 from spotdeploy_libcloud.cache import Cache
 from tests.labs.aws import AwsLab
 from tests.labs.aws.amis import NEWEST_LTS, OWN_IMAGE, STRANGER

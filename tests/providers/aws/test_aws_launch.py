@@ -11,9 +11,10 @@ import pytest
 from spotdeploy import labels
 from spotdeploy.errors import ConfigError
 from spotdeploy.model import Market
+from spotdeploy_aws.api import flatten
 from spotdeploy_aws.config import AwsConfig
-from spotdeploy_aws.launch import Image, Place, Site, run_instances
-from spotdeploy_aws.query import flatten
+from spotdeploy_aws.request import Site, run_instances
+from spotdeploy_aws.schemas import Image, Place
 from tests.providers.aws.conftest import LABELS, batch, offer
 
 SITE = Site(Place("us-west-2a", "subnet-1", "vpc-1"), Image("ami-1", "/dev/sda1"), "sg-1")

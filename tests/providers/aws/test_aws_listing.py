@@ -12,8 +12,8 @@ import pytest
 from spotdeploy.errors import ProviderError, ThrottledError
 from spotdeploy.model import NodeState
 from spotdeploy_aws.actions import Action
-from spotdeploy_aws.credentials import Keys
-from spotdeploy_aws.driver import Ec2Driver
+from spotdeploy_aws.api import Ec2Driver
+from spotdeploy_aws.auth import Keys
 from spotdeploy_aws.nodes import NOT_GONE, STATES
 from spotdeploy_aws.provider import AwsProvider
 from tests.labs.aws import AwsLab
@@ -114,7 +114,7 @@ def test_another_namespace_hides_no_machine(serve: Serve, namespace: str) -> Non
 def test_a_listing_that_never_ends_is_an_error(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spotdeploy_aws.driver.MOST_PAGES", 3)
+    monkeypatch.setattr("spotdeploy_aws.api.MOST_PAGES", 3)
     driver = serve(lambda _: listing(range(1), "again"))
     with pytest.raises(ProviderError, match="more than 3 pages"):
         driver.list_nodes(ex_filters={"tag:a": ["b"]})

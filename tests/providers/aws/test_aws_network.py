@@ -8,9 +8,9 @@ import pytest
 
 from spotdeploy import labels
 from spotdeploy.errors import ConfigError, ProviderError, ThrottledError
+from spotdeploy_aws.api import flatten
 from spotdeploy_aws.network import Opening
 from spotdeploy_aws.provider import AwsProvider
-from spotdeploy_aws.query import flatten
 from tests.labs.aws import AwsLab
 from tests.providers.aws.conftest import LABELS, REGION, MakeProvider, batch, offer
 

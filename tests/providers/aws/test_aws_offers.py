@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spotdeploy.model import Market, MarketPolicy, Pool
-from spotdeploy_aws.prices import Prices
+from spotdeploy_aws.offers import Prices
 from spotdeploy_libcloud.prices import list_price
 from tests.labs.aws import AwsLab
 from tests.providers.aws.conftest import REGION, SCOPE, MakeProvider, batch, offer

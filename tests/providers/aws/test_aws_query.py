@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from spotdeploy.errors import CapacityError, CredentialsError, ProviderError, ThrottledError
+from spotdeploy_aws.api import filters, flatten, tag_filters
 from spotdeploy_aws.errors import CODES
-from spotdeploy_aws.query import filters, flatten, tag_filters
 
 
 def test_nested_data_become_numbered_names() -> None:

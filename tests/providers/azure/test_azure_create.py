@@ -22,8 +22,8 @@ from spotdeploy.errors import (
 )
 from spotdeploy.model import Market, NodeState
 from spotdeploy.testing import ManualClock
-from spotdeploy_azure.launch import group_name, shutdown_time
 from spotdeploy_azure.provider import AzureProvider
+from spotdeploy_azure.request import group_name, shutdown_time
 from tests.labs.azure import AzureLab
 from tests.labs.azure.call import Json
 from tests.labs.azure.desk import DEPLOYMENT, GROUP

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
 from spotdeploy.errors import ConfigError, CredentialsError, ProviderError, ThrottledError
+from spotdeploy_azure.auth import assertion
 from spotdeploy_azure.config import AzureConfig
-from spotdeploy_azure.credentials import assertion
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
 from tests.labs.azure.lab import CLIENT, SECRET, SUBSCRIPTION
@@ -198,7 +198,7 @@ def test_an_endpoint_that_is_no_url_is_refused(make: MakeProvider) -> None:
 
 @pytest.mark.parametrize("cloud", ["AzureCloud", "AzureChinaCloud", "AzureUSGovernment"])
 def test_every_azure_has_https_addresses_of_its_own(cloud: Any) -> None:
-    from spotdeploy_azure.driver import environment_of
+    from spotdeploy_azure.api import environment_of
 
     environment = environment_of(AzureConfig(cloud=cloud))
     assert environment["resourceManagerEndpointUrl"].startswith("https://management.")
@@ -210,7 +210,7 @@ def test_without_the_extra_the_command_that_installs_it_is_named(
 ) -> None:
     provider = make()
     monkeypatch.setattr(importlib.util, "find_spec", lambda *_: None)
-    monkeypatch.setattr("spotdeploy_azure.credentials.find_spec", lambda *_: None)
+    monkeypatch.setattr("spotdeploy_azure.auth.find_spec", lambda *_: None)
     for use in (lambda: AzureProvider.locations(AzureConfig()), lambda: provider.nodes(SCOPE)):
         with pytest.raises(ConfigError, match="cryptography") as caught:
             use()

@@ -11,7 +11,7 @@ import pytest
 from spotdeploy.errors import CredentialsError
 from spotdeploy.model import FateKind, Market
 from spotdeploy.testing import ManualClock
-from spotdeploy_azure import notice
+from spotdeploy_azure.fate import announced, command
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
 from tests.providers.azure.conftest import batch, offer
@@ -134,7 +134,7 @@ def test_an_announced_eviction_is_an_interruption() -> None:
             }
         ],
     }
-    fate = notice.announced(json.dumps(events))
+    fate = announced(json.dumps(events))
     assert fate is not None
     assert fate.kind is FateKind.INTERRUPTED
     assert "18:29:47" in fate.message
@@ -145,7 +145,7 @@ def test_an_announced_eviction_is_an_interruption() -> None:
     ["", "nonsense", "{}", '{"Events": []}', '{"Events": [{"EventType": "Reboot"}]}', "[]"],
 )
 def test_what_announces_nothing_is_nothing(output: str) -> None:
-    assert notice.announced(output) is None
+    assert announced(output) is None
 
 
 def test_the_notice_command_prints_nothing_until_there_is_one(tmp_path: Path) -> None:
@@ -157,8 +157,8 @@ def test_the_notice_command_prints_nothing_until_there_is_one(tmp_path: Path) ->
             provider_command(), capture_output=True, text=True, env={"PATH": f"{tmp_path}:/bin"}
         )
         assert done.returncode == 0
-        assert (notice.announced(done.stdout) is not None) == ("Preempt" in answer)
+        assert (announced(done.stdout) is not None) == ("Preempt" in answer)
 
 
 def provider_command() -> list[str]:
-    return notice.command()
+    return command()

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 from spotdeploy.model import Market, NodeState
+from spotdeploy_azure.api import AzureDriver, read
+from spotdeploy_azure.auth import Chain
 from spotdeploy_azure.config import AzureConfig
-from spotdeploy_azure.credentials import Chain
-from spotdeploy_azure.driver import AzureDriver, read
 from spotdeploy_azure.nodes import Addresses, addresses, from_azure
-from spotdeploy_azure.shapes import (
+from spotdeploy_azure.schemas import (
     InstanceView,
     Interface,
     Page,

@@ -6,7 +6,7 @@ import pytest
 
 from spotdeploy.errors import ProviderError, ThrottledError
 from spotdeploy.model import Resource
-from spotdeploy_gcp.leftovers import DISK, FIREWALL
+from spotdeploy_gcp.destroy import DISK, FIREWALL
 from spotdeploy_gcp.provider import GcpProvider
 from tests.labs.gcp import GcpLab
 from tests.providers.gcp.conftest import REGION, SCOPE, ZONE, MakeProvider, batch, offer

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from spotdeploy.model import FateKind
-from spotdeploy_gcp import notice
+from spotdeploy_gcp.fate import announced, command
 from spotdeploy_gcp.provider import GcpProvider
 from tests.labs.gcp import GcpLab
 from tests.providers.gcp.conftest import batch, offer
@@ -68,14 +68,14 @@ def test_the_console_is_the_serial_port(provider: GcpProvider, lab: GcpLab) -> N
 
 @pytest.mark.parametrize("output", ["TRUE\n", "TRUE"])
 def test_an_announced_preemption_is_read(output: str) -> None:
-    fate = notice.announced(output)
+    fate = announced(output)
     assert fate is not None
     assert fate.kind is FateKind.INTERRUPTED
 
 
 @pytest.mark.parametrize("output", ["", "FALSE", "\x1b[31m", "curl: (7) Failed to connect"])
 def test_other_output_announces_nothing(output: str) -> None:
-    assert notice.announced(output) is None
+    assert announced(output) is None
 
 
 @pytest.mark.parametrize(("said", "printed"), [("TRUE", "TRUE\n"), ("FALSE", ""), ("", "")])
@@ -90,6 +90,6 @@ def test_the_command_prints_nothing_while_nothing_is_announced(
     curl.write_text(f'#!/bin/sh\nprintf "%s" "{said}"\n')
     curl.chmod(0o755)
     shown = subprocess.run(
-        notice.command(), env={"PATH": f"{tools}:/usr/bin:/bin"}, capture_output=True, text=True
+        command(), env={"PATH": f"{tools}:/usr/bin:/bin"}, capture_output=True, text=True
     )
     assert (shown.returncode, shown.stdout, shown.stderr) == (0, printed, "")

@@ -10,9 +10,9 @@ import pytest
 
 from spotdeploy.model import Market, NodeState
 from spotdeploy_gcp.actions import Action
-from spotdeploy_gcp.driver import GceDriver, read
+from spotdeploy_gcp.api import GceDriver, read
 from spotdeploy_gcp.nodes import from_gce
-from spotdeploy_gcp.shapes import (
+from spotdeploy_gcp.schemas import (
     AggregatedPage,
     Disk,
     Firewall,

@@ -11,8 +11,8 @@ from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.cloud import Cloud
 from spotdeploy_gcp.config import GcpConfig
 from spotdeploy_gcp.errors import MISSING, THERE, failed, words
-from spotdeploy_gcp.launch import MOST, Site, bulk_insert, check, names, request_id
-from spotdeploy_gcp.shapes import Operation, OperationError
+from spotdeploy_gcp.request import MOST, Site, bulk_insert, check, names, request_id
+from spotdeploy_gcp.schemas import Operation, OperationError
 
 
 def launch(cloud: Cloud, config: GcpConfig, offer: Offer, batch: Batch) -> Created:

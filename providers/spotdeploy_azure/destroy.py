@@ -1,11 +1,16 @@
-"""Ending virtual machines, so that one that cannot be ended never keeps the others."""
+"""Ending virtual machines, and removing what is left when they are gone.
+
+One that cannot be ended never keeps the others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
+from spotdeploy import labels as names
 from spotdeploy.errors import CredentialsError, ProviderError, ThrottledError
+from spotdeploy.model import Resource
 from spotdeploy_azure.actions import Action
 from spotdeploy_azure.cloud import Cloud, Raw
 from spotdeploy_azure.errors import GOING, MISSING
@@ -88,3 +93,54 @@ def _end(cloud: Cloud, group: str, names: Collection[str]) -> list[ProviderError
 def _state(raw: Raw) -> str:
     properties: dict[str, Any] = raw.get("properties") or {}
     return str(properties.get("provisioningState", "")).lower()
+
+
+GROUP: Final = "resource group"
+
+
+def leftovers(cloud: Cloud, labels: Mapping[str, str]) -> list[Resource]:
+    """Every group here that carries these labels, until it is gone. One listing.
+
+    Raises ValueError for empty labels.
+    """
+    return [
+        Resource(
+            kind=GROUP,
+            id=group.name,
+            provider="azure",
+            location=cloud.location,
+            labels=group.tags or {},
+            detail=group.properties.provisioning_state,
+        )
+        for group in cloud.groups(labels)
+        if names.matches(group.tags or {}, labels)
+    ]
+
+
+def release(cloud: Cloud, resources: Sequence[Resource]) -> None:
+    """Begin to delete these. A missing one is success; one with a living machine stays, and one
+    that is going is left to go.
+
+    Raises:
+        ProviderError: what Azure said of the first one it refused; the others were tried.
+    """
+    refused: list[ProviderError] = []
+    for thing in resources:
+        if thing.kind != GROUP or thing.detail == "Deleting":
+            continue
+        machines = cloud.machines(thing.id)
+        if machines is None or living(machines):
+            continue
+        try:
+            delete_group(cloud, thing.id)
+        except (CredentialsError, ThrottledError):
+            raise
+        except ProviderError as error:
+            refused.append(error)
+    if refused:
+        raise refused[0]
+
+
+def manual_delete_command(thing: Resource) -> str:
+    """The arguments of `az` that delete it."""
+    return f"group delete --name {thing.id} --yes"

@@ -10,12 +10,14 @@ from typing import Final
 from spotdeploy.errors import LostReplyError, ProviderError, ThrottledError
 from spotdeploy.model import Batch, Created, Node, NodeState, Offer
 from spotdeploy_azure.actions import Action
+from spotdeploy_azure.auth import throwaway_public_key
 from spotdeploy_azure.cloud import Cloud, Sight
 from spotdeploy_azure.config import AzureConfig
-from spotdeploy_azure.credentials import throwaway_public_key
-from spotdeploy_azure.ending import delete_machines
+from spotdeploy_azure.destroy import delete_machines
 from spotdeploy_azure.errors import ACTIVE, GOING, MISSING, OVER, telling
-from spotdeploy_azure.launch import (
+from spotdeploy_azure.nodes import failure, is_allocated
+from spotdeploy_azure.offers import require
+from spotdeploy_azure.request import (
     Part,
     Site,
     check,
@@ -25,9 +27,7 @@ from spotdeploy_azure.launch import (
     machine_names,
     parts,
 )
-from spotdeploy_azure.nodes import failure, is_allocated
-from spotdeploy_azure.shapes import Deployment, Group, Said
-from spotdeploy_azure.sizes import require
+from spotdeploy_azure.schemas import Deployment, Group, Said
 
 POLL: Final = 3.0
 PATIENCE: Final = 600.0

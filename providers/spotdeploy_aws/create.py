@@ -9,7 +9,7 @@ from spotdeploy.model import Batch, Created, Node, Offer
 from spotdeploy_aws.actions import Action
 from spotdeploy_aws.cloud import Cloud
 from spotdeploy_aws.config import AwsConfig
-from spotdeploy_aws.launch import Site, check_user_data, run_instances
+from spotdeploy_aws.request import Site, check_user_data, run_instances
 
 NO_IMAGE: Final = ("InvalidAMIID.", "InvalidBlockDeviceMapping")
 NO_GROUP: Final = ("InvalidGroup.NotFound", "InvalidGroupId.")

@@ -7,7 +7,7 @@ empty, errors typed, credentials renewed while it lives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 from urllib.parse import urlencode, urlsplit
 from xml.etree.ElementTree import Element
@@ -19,10 +19,11 @@ from libcloud.compute.base import NodeDriver
 from libcloud.compute.drivers.ec2 import BaseEC2NodeDriver, EC2Response
 
 from spotdeploy.errors import LostReplyError, ProviderError, ThrottledError
+from spotdeploy.labels import ANY
 from spotdeploy_aws.actions import Action
-from spotdeploy_aws.credentials import Keys
+from spotdeploy_aws.auth import Keys
 from spotdeploy_aws.errors import CODES, UNKNOWN_OUTCOME
-from spotdeploy_aws.query import NAMESPACE, Parameters, filters, flatten, items, text
+from spotdeploy_aws.schemas import NAMESPACE, Parameters, Value, items, text
 from spotdeploy_libcloud.wire import Wire
 
 PAGE: Final = 1000
@@ -196,6 +197,46 @@ class Ec2Driver(QueryDriver, BaseEC2NodeDriver):
         node.extra["reason_code"] = text(element, "stateReason/code")
         node.extra["reason_words"] = text(element, "stateReason/message")
         return node
+
+
+def flatten(parameters: Parameters) -> dict[str, str]:
+    """`{"Filter": [{"Name": "a", "Value": ["b"]}]}` becomes `Filter.1.Name=a` and so on.
+
+    Names are those of EC2's query language:
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Query-Requests.html. Booleans become
+    `true` and `false`; an empty list or mapping leaves nothing.
+    """
+    return dict(_walk("", parameters))
+
+
+def _walk(path: str, value: Value) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _walk(f"{path}.{key}" if path else key, inner)
+    elif isinstance(value, bool):
+        yield path, "true" if value else "false"
+    elif isinstance(value, str | int | float):
+        yield path, str(value)
+    else:
+        for number, inner in enumerate(value, 1):
+            yield from _walk(f"{path}.{number}", inner)
+
+
+def filters(wanted: Mapping[str, Sequence[str]]) -> list[Parameters]:
+    """The `Filter` parameter: every name must match one of its values."""
+    return [{"Name": name, "Value": list(values)} for name, values in wanted.items()]
+
+
+def tag_filters(labels: Mapping[str, str]) -> dict[str, Sequence[str]]:
+    """The filters that select what carries all these labels.
+
+    Raises ValueError when there are none: such a listing would name machines that are not ours.
+    """
+    if not labels:
+        raise ValueError("a listing needs at least one label")
+    keys = [key for key, value in labels.items() if value == ANY]
+    exact = {f"tag:{key}": [value] for key, value in labels.items() if value != ANY}
+    return {**exact, **({"tag-key": keys} if keys else {})}
 
 
 def _parse(body: str) -> Element | None:

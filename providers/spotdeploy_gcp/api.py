@@ -8,22 +8,24 @@ its zone and disks.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from email import message_from_string
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
+from libcloud.common.base import ConnectionUserAndKey
+from libcloud.common.types import MalformedResponseError
 from libcloud.compute.base import Node as LibcloudNode
-from libcloud.compute.drivers.gce import GCENodeDriver, GCEZone
+from libcloud.compute.drivers.gce import GCEConnection, GCENodeDriver, GCEResponse, GCEZone
 
 from spotdeploy.errors import LostReplyError, ProviderError, ThrottledError
-from spotdeploy_gcp import multipart
 from spotdeploy_gcp.actions import Action
-from spotdeploy_gcp.connection import Bearer, Connection, refusal
-from spotdeploy_gcp.errors import UNKNOWN_OUTCOME, failed
-from spotdeploy_gcp.shapes import AggregatedPage, Operation, Page, last
+from spotdeploy_gcp.errors import UNKNOWN_OUTCOME, failed, refused
+from spotdeploy_gcp.schemas import AggregatedPage, Operation, Page, RefusalBody, last
 from spotdeploy_libcloud.wire import Wire
 
 PAGE: Final = 500
@@ -34,10 +36,79 @@ PATIENCE: Final = 600.0
 """Seconds after which an operation counts as lost."""
 PAUSE: Final = 1.0
 """Seconds until an operation is asked for again: waiting may end early, even at once."""
+MULTIPART: Final = "multipart/"
+BOUNDARY: Final = "spotdeploy-batch"
 T = TypeVar("T")
 Query = Mapping[str, str | int]
 Names = Mapping[str, str]
 """What fills the placeholders of a method's path."""
+
+
+class Response(GCEResponse):
+    """An answer; a refusal becomes one of our errors, with Google's code and words. An operation
+    with errors is an answer like any other."""
+
+    def parse_body(self) -> Any:
+        """The JSON, or the text of an answer in many parts."""
+        connection: Any = self.connection
+        body = str(self.body or "")
+        if self.status >= 400:
+            raise refusal(body, self.status, connection.context.get("call", "the call"))
+        if self.headers.get("content-type", "").startswith(MULTIPART):
+            return body
+        try:
+            return json.loads(body)
+        except ValueError as error:
+            raise MalformedResponseError("not JSON", body=body, driver=connection.driver) from error
+
+
+class Connection(GCEConnection):
+    """A connection that takes the driver's present token for every request."""
+
+    responseCls = Response  # noqa: N815  # libcloud's name
+
+    def __init__(
+        self, user_id: str, key: str, *args: Any, project: str, bearer: Bearer, **kwargs: Any
+    ) -> None:
+        """libcloud's own would ask for a token here, and keep it in a file."""
+        ConnectionUserAndKey.__init__(self, user_id, key, *args, **kwargs)
+        self.request_path = f"/compute/v1/projects/{project}"
+        self.gce_params = None
+        self.oauth2_credential: Any = bearer
+
+    def add_default_headers(self, headers: dict[str, str]) -> dict[str, str]:
+        """JSON, unless the request says otherwise."""
+        return {"Content-Type": "application/json", **headers}
+
+    def encode_data(self, data: Any) -> str:
+        """JSON, unless it is text already."""
+        return data if isinstance(data, str) else json.dumps(data)
+
+    def morph_action_hook(self, action: str) -> str:
+        """Paths are given whole."""
+        return action
+
+
+class Bearer:
+    """What libcloud asks for a token."""
+
+    def __init__(self, token: Callable[[], str]) -> None:
+        """`token` is asked before every request."""
+        self._token = token
+
+    @property
+    def access_token(self) -> str:
+        """A valid one."""
+        return self._token()
+
+
+def refusal(body: str, status: int, call: str) -> ProviderError:
+    """The typed error for the body of a refused call."""
+    try:
+        said = msgspec.json.decode(body, type=RefusalBody).error
+    except msgspec.DecodeError:
+        return refused(f"HTTP {status}", " ".join(body.split())[:200] or "no words", status, call)
+    return refused(said.word, said.message, status, call)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +229,10 @@ class GceDriver(GCENodeDriver):
         https://cloud.google.com/compute/docs/api/how-tos/batch
         """
         what = f"a batch of {len(at)} {action.id}"
-        body = multipart.encode([f"{action.value.verb} {self.path(action, one)}" for one in at])
-        headers = {"Content-Type": f"multipart/mixed; boundary={multipart.BOUNDARY}"}
+        body = encode_batch([f"{action.value.verb} {self.path(action, one)}" for one in at])
+        headers = {"Content-Type": f"multipart/mixed; boundary={BOUNDARY}"}
         request = Request("POST", "/batch/compute/v1", body, {}, headers)
-        answers = multipart.decode(str(self._send(what, request, repeatable=True)))
+        answers = decode_batch(str(self._send(what, request, repeatable=True)))
         if len(answers) != len(at):
             raise ThrottledError(f"{what}: got {len(answers)} answers")
         return [
@@ -225,3 +296,32 @@ def _require_list(action: Action, kind: str) -> None:
     misunderstanding."""
     if not (kind.startswith("compute#") and kind.endswith("List")):
         raise ProviderError(f"{action.id}: the answer is not a list but {kind!r}")
+
+
+def encode_batch(requests: Sequence[str]) -> str:
+    """The body for requests without bodies, each written like `DELETE /path`."""
+    parts = [
+        f"--{BOUNDARY}\r\nContent-Type: application/http\r\nContent-ID: <{number}>\r\n\r\n"
+        f"{request} HTTP/1.1\r\n\r\n\r\n"
+        for number, request in enumerate(requests)
+    ]
+    return f"{''.join(parts)}--{BOUNDARY}--\r\n"
+
+
+def decode_batch(text: str) -> list[tuple[int, str]]:
+    """The HTTP status and body of each answer, in the order of the requests."""
+    boundary = text.lstrip().partition("\n")[0].strip().removeprefix("--")
+    message = message_from_string(
+        f'Content-Type: multipart/mixed; boundary="{boundary}"\r\n\r\n{text}'
+    )
+    answers: dict[int, tuple[int, str]] = {}
+    for part in message.walk():
+        if part.is_multipart():
+            continue
+        number = str(part["Content-ID"]).strip("<>").rpartition("-")[2]
+        head, _, rest = str(part.get_payload()).lstrip().partition("\n")
+        body = rest.replace("\r\n", "\n").partition("\n\n")[2]
+        status = head.split()[1:2]
+        if number.isdigit() and status and status[0].isdigit():
+            answers[int(number)] = (int(status[0]), body.strip())
+    return [answers[number] for number in sorted(answers)]

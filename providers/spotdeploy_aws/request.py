@@ -14,27 +14,10 @@ from spotdeploy import labels as names
 from spotdeploy.errors import ConfigError
 from spotdeploy.model import Batch, Market, Offer
 from spotdeploy_aws.config import AwsConfig
-from spotdeploy_aws.query import Parameters, Value
+from spotdeploy_aws.schemas import Image, Parameters, Place, Value
 
 USER_DATA_LIMIT: Final = 16384
 """Bytes before base64: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html"""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A zone, and where in it nodes are put."""
-
-    zone: str
-    subnet: str
-    vpc: str
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """An AMI."""
-
-    id: str
-    root_device: str
 
 
 @dataclass(frozen=True, slots=True)
