@@ -24,15 +24,15 @@ from spotdeploy_aws.actions import Action
 from spotdeploy_aws.auth import Keys
 from spotdeploy_aws.errors import CODES, UNKNOWN_OUTCOME
 from spotdeploy_aws.schemas import NAMESPACE, Parameters, Value, items, text
-from spotdeploy_libcloud.wire import Wire
+from spotdeploy_libcloud.transport import Transport
 
 PAGE: Final = 1000
 TIMEOUT: Final = 60.0
-MOST_PAGES: Final = 1000
+MAX_PAGES: Final = 1000
 
 
 class Response(EC2Response):
-    """An answer; an error answer becomes one of our errors, with AWS's code and words."""
+    """An answer; an error answer becomes one of our errors, with AWS's code and message."""
 
     def parse_error(self) -> str:
         """Always raises."""
@@ -42,7 +42,7 @@ class Response(EC2Response):
         if root is None and self.status < 500:
             raise MalformedResponseError("not XML", body=body)
         code = _find(root, "Code") or f"HTTP {self.status}"
-        raise CODES.error(code, _find(root, "Message") or "no words", self.status, call)
+        raise CODES.error(code, _find(root, "Message") or "no message", self.status, call)
 
 
 class Connection(SignedAWSConnection):
@@ -86,7 +86,7 @@ class QueryDriver(NodeDriver):
         self.country = ""
         self.token = None
         self._path = url.path or "/"
-        self._wire = Wire(endpoint)
+        self._transport = Transport(endpoint)
         secure = url.scheme == "https"
         port = url.port or (443 if secure else 80)
         super().__init__(  # type: ignore[no-untyped-call]  # libcloud
@@ -98,7 +98,7 @@ class QueryDriver(NodeDriver):
     ) -> Element:
         """Call one action and return its answer. `repeatable` False is for calls that create.
 
-        Raises ProviderError and its kinds, with AWS's own words.
+        Raises ProviderError and its kinds, with AWS's own message.
         """
         what = f"{action} in {self.region_name}"
         body = urlencode(
@@ -107,7 +107,7 @@ class QueryDriver(NodeDriver):
         headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
         self.connection.set_context({"call": what})
         try:
-            with self._wire.call(what, repeatable=repeatable):
+            with self._transport.call(what, repeatable=repeatable):
                 answer = self.connection.request(
                     self._path, data=body, headers=headers, method="POST", retry_failed=False
                 ).object
@@ -162,14 +162,14 @@ class Ec2Driver(QueryDriver, BaseEC2NodeDriver):
         """The items at `path` of all pages of a listing."""
         found: list[Element] = []
         token = ""
-        for _ in range(MOST_PAGES):
+        for _ in range(MAX_PAGES):
             page = {"NextToken": token} if token else {}
             answer = self.call(action, {**parameters, **page})
             found += items(answer, path)
             token = text(answer, "nextToken")
             if not token:
                 return found
-        raise ProviderError(f"{action} in {self.region_name}: more than {MOST_PAGES} pages")
+        raise ProviderError(f"{action} in {self.region_name}: more than {MAX_PAGES} pages")
 
     def regions(self) -> list[str]:
         """The regions that are enabled for the account."""
@@ -195,7 +195,7 @@ class Ec2Driver(QueryDriver, BaseEC2NodeDriver):
     def _to_node(self, element: Element) -> LibcloudNode:
         node: LibcloudNode = super()._to_node(element)  # type: ignore[no-untyped-call]  # libcloud
         node.extra["reason_code"] = text(element, "stateReason/code")
-        node.extra["reason_words"] = text(element, "stateReason/message")
+        node.extra["reason_message"] = text(element, "stateReason/message")
         return node
 
 
@@ -222,9 +222,9 @@ def _walk(path: str, value: Value) -> Iterator[tuple[str, str]]:
             yield from _walk(f"{path}.{number}", inner)
 
 
-def filters(wanted: Mapping[str, Sequence[str]]) -> list[Parameters]:
+def filters(criteria: Mapping[str, Sequence[str]]) -> list[Parameters]:
     """The `Filter` parameter: every name must match one of its values."""
-    return [{"Name": name, "Value": list(values)} for name, values in wanted.items()]
+    return [{"Name": name, "Value": list(values)} for name, values in criteria.items()]
 
 
 def tag_filters(labels: Mapping[str, str]) -> dict[str, Sequence[str]]:

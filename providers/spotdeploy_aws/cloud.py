@@ -95,14 +95,14 @@ class Cloud:
 
     def check_account(self) -> None:
         """Raises RefusedError when `account` is set and the credentials are of another one."""
-        wanted = self._config.account
-        if wanted is None:
+        allowed = self._config.account
+        if allowed is None:
             return
         account, arn = self.identity
-        if account != wanted:
+        if account != allowed:
             raise RefusedError(
                 f"the AWS credentials are {arn} of account {account}, "
-                f"and provider.aws.account allows only {wanted}",
+                f"and provider.aws.account allows only {allowed}",
                 hint="choose another profile with AWS_PROFILE or provider.aws.profile",
             )
 

@@ -15,7 +15,7 @@ NO_IMAGE: Final = ("InvalidAMIID.", "InvalidBlockDeviceMapping")
 NO_GROUP: Final = ("InvalidGroup.NotFound", "InvalidGroupId.")
 
 
-def launch(cloud: Cloud, config: AwsConfig, offer: Offer, batch: Batch) -> Created:
+def create_batch(cloud: Cloud, config: AwsConfig, offer: Offer, batch: Batch) -> Created:
     """Make the batch. The same token again gives the same instances.
 
     Raises what `Provider.create` names, and ConfigError for user-data that is too large.

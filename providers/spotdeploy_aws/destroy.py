@@ -18,7 +18,7 @@ from spotdeploy_aws.api import PAGE, Ec2Driver, filters, tag_filters
 from spotdeploy_aws.errors import MISSING
 from spotdeploy_aws.schemas import tags, text
 
-MOST: Final = 1000
+MAX_PER_CALL: Final = 1000
 """Instances in one call, as
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html advises."""
 
@@ -31,11 +31,11 @@ def terminate(driver: Ec2Driver, ids: Sequence[str]) -> None:
     none, each is asked for by itself.
 
     Raises:
-        ProviderError: what AWS said of an instance that exists and cannot be ended. All the
+        ProviderError: AWS's error for an instance that exists and cannot be ended. All the
             others were asked to end.
     """
-    wanted = list(dict.fromkeys(ids))
-    groups = [wanted[start : start + MOST] for start in range(0, len(wanted), MOST)]
+    unique = list(dict.fromkeys(ids))
+    groups = [unique[start : start + MAX_PER_CALL] for start in range(0, len(unique), MAX_PER_CALL)]
     _raise_first([error for group in groups for error in _refusals(driver, group)])
 
 
@@ -88,35 +88,62 @@ class Kind:
 
 KINDS: Final = (
     Kind(
-        "spot request", Action.DESCRIBE_SPOT_INSTANCE_REQUESTS, "spotInstanceRequestSet",
-        "spotInstanceRequestId", Action.CANCEL_SPOT_INSTANCE_REQUESTS, "SpotInstanceRequestId",
+        "spot request",
+        Action.DESCRIBE_SPOT_INSTANCE_REQUESTS,
+        "spotInstanceRequestSet",
+        "spotInstanceRequestId",
+        Action.CANCEL_SPOT_INSTANCE_REQUESTS,
+        "SpotInstanceRequestId",
         "cancel-spot-instance-requests --spot-instance-request-ids",
-        {"state": ["open", "active", "disabled"]}, "status/code",
+        {"state": ["open", "active", "disabled"]},
+        "status/code",
     ),
     Kind(
-        "network interface", Action.DESCRIBE_NETWORK_INTERFACES, "networkInterfaceSet",
-        "networkInterfaceId", Action.DELETE_NETWORK_INTERFACE, "NetworkInterfaceId",
-        "delete-network-interface --network-interface-id", {}, "status",
+        "network interface",
+        Action.DESCRIBE_NETWORK_INTERFACES,
+        "networkInterfaceSet",
+        "networkInterfaceId",
+        Action.DELETE_NETWORK_INTERFACE,
+        "NetworkInterfaceId",
+        "delete-network-interface --network-interface-id",
+        {},
+        "status",
     ),
     Kind(
-        "volume", Action.DESCRIBE_VOLUMES, "volumeSet", "volumeId", Action.DELETE_VOLUME,
-        "VolumeId", "delete-volume --volume-id",
-        {"status": ["creating", "available", "in-use", "error"]}, "status",
+        "volume",
+        Action.DESCRIBE_VOLUMES,
+        "volumeSet",
+        "volumeId",
+        Action.DELETE_VOLUME,
+        "VolumeId",
+        "delete-volume --volume-id",
+        {"status": ["creating", "available", "in-use", "error"]},
+        "status",
     ),
     Kind(
-        "security group", Action.DESCRIBE_SECURITY_GROUPS, "securityGroupInfo", "groupId",
-        Action.DELETE_SECURITY_GROUP, "GroupId", "delete-security-group --group-id", {},
+        "security group",
+        Action.DESCRIBE_SECURITY_GROUPS,
+        "securityGroupInfo",
+        "groupId",
+        Action.DELETE_SECURITY_GROUP,
+        "GroupId",
+        "delete-security-group --group-id",
+        {},
         "groupName",
     ),
-)  # fmt: skip
+)
 """In the order of deletion: a group cannot go while an interface uses it."""
 
 IN_USE: Final = frozenset(
     {
-        "DependencyViolation", "InvalidGroup.InUse", "InvalidNetworkInterface.InUse",
-        "InvalidParameterValue", "OperationNotPermitted", "VolumeInUse",
+        "DependencyViolation",
+        "InvalidGroup.InUse",
+        "InvalidNetworkInterface.InUse",
+        "InvalidParameterValue",
+        "OperationNotPermitted",
+        "VolumeInUse",
     }
-)  # fmt: skip
+)
 """Still used by something that is going: left for the next try."""
 
 
@@ -130,7 +157,7 @@ def release(driver: Ec2Driver, resources: Sequence[Resource]) -> None:
     """Delete these, in an order that works. A missing one is success; one in use stays.
 
     Raises:
-        ProviderError: what AWS said of the first one it refused for another reason; the others
+        ProviderError: AWS's error for the first one it refused for another reason; the others
             were tried.
     """
     refused: list[ProviderError] = []
@@ -149,8 +176,8 @@ def manual_delete_command(thing: Resource) -> str:
 
 
 def _list(driver: Ec2Driver, kind: Kind, labels: Mapping[str, str]) -> list[Resource]:
-    wanted = filters({**tag_filters(labels), **kind.only})
-    found = driver.pages(kind.listing, kind.items, {"Filter": wanted, "MaxResults": PAGE})
+    criteria = filters({**tag_filters(labels), **kind.only})
+    found = driver.pages(kind.listing, kind.items, {"Filter": criteria, "MaxResults": PAGE})
     return [
         Resource(
             kind=kind.name,

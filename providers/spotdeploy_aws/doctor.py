@@ -19,16 +19,18 @@ DRY_RUN_OK: Final = "DryRunOperation"
 
 def examine(cloud: Cloud, config: AwsConfig) -> list[Problem]:
     """Identity, account, network, sizes, images and the permission to launch."""
-    first = _tried(lambda: _identity(cloud))
+    first = _problems_of(lambda: _identity(cloud))
     if first:
         return first
-    found = _tried(lambda: _network(cloud)) + _tried(lambda: list(_sizes(cloud, config.sizes)))
-    return found or _tried(lambda: _permission(cloud, config))
+    found = _problems_of(lambda: _network(cloud)) + _problems_of(
+        lambda: list(_sizes(cloud, config.sizes))
+    )
+    return found or _problems_of(lambda: _permission(cloud, config))
 
 
-def _tried(look: Callable[[], Sequence[Problem]]) -> list[Problem]:
+def _problems_of(check: Callable[[], Sequence[Problem]]) -> list[Problem]:
     try:
-        return list(look())
+        return list(check())
     except SpotdeployError as error:
         return [Problem(error.message, error.hint or "see the message")]
 
@@ -64,9 +66,9 @@ def _permission(cloud: Cloud, config: AwsConfig) -> list[Problem]:
     labels = {names.DEPLOYMENT: "doctor", names.RUN: "doctor"}
     batch = Batch("spotdeploy-doctor", 1, labels, b"", "doctor")
     site = Site(place, cloud.images.for_size(size), None)
-    launch = {**run_instances(offer, batch, site, config), "DryRun": True}
+    request = {**run_instances(offer, batch, site, config), "DryRun": True}
     try:
-        cloud.driver.call(Action.RUN_INSTANCES, launch)
+        cloud.driver.call(Action.RUN_INSTANCES, request)
     except ProviderError as error:
         if error.code != DRY_RUN_OK:
             raise

@@ -39,15 +39,15 @@ def fate(driver: Ec2Driver, node: Node) -> Fate:
     if instance is None:
         return Fate(FateKind.VANISHED, f"AWS no longer knows {node.id}")
     state, reason = instance.extra["status"], instance.extra["reason_code"]
-    words = instance.extra["reason_words"] or reason or state
+    message = instance.extra["reason_message"] or reason or state
     if reason in INTERRUPTED_REASONS:
-        return Fate(FateKind.INTERRUPTED, words)
+        return Fate(FateKind.INTERRUPTED, message)
     request = _spot_request(driver, node.id)
     if request.startswith(INTERRUPTED_STATUSES):
         return Fate(FateKind.INTERRUPTED, request)
     if state in ("pending", "running"):
         return Fate(FateKind.ALIVE, state)
-    return Fate(FateKind.STOPPED, f"{state}: {words}")
+    return Fate(FateKind.STOPPED, f"{state}: {message}")
 
 
 def _instance(driver: Ec2Driver, id_: str) -> Any:
@@ -89,7 +89,7 @@ def console(driver: Ec2Driver, id_: str) -> str:
 METADATA: Final = "http://169.254.169.254/latest"
 
 
-def command() -> list[str]:
+def notice_command() -> list[str]:
     """A command for the node that prints its two-minute interruption notice, or nothing:
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
     """
@@ -102,13 +102,15 @@ def command() -> list[str]:
     return ["sh", "-c", script]
 
 
-def announced(output: str) -> Fate | None:
-    """What the command's output says: the fate that was announced, or None.
+def parse_notice(output: str) -> Fate | None:
+    """The fate that the command's output announces, or None.
 
     The service answers 404 until there is one, so the output is then empty.
     """
     try:
-        said = json.loads(output)
-        return Fate(FateKind.INTERRUPTED, f"AWS will {said['action']} it at {said['time']}")
+        announced = json.loads(output)
+        return Fate(
+            FateKind.INTERRUPTED, f"AWS will {announced['action']} it at {announced['time']}"
+        )
     except (ValueError, KeyError, TypeError):
         return None

@@ -23,9 +23,9 @@ def places(driver: Ec2Driver, subnets: Sequence[str]) -> list[Place]:
 
     Raises ConfigError when there is nowhere to put a node.
     """
-    wanted = {"subnet-id": subnets} if subnets else {"default-for-az": ["true"]}
+    criteria = {"subnet-id": subnets} if subnets else {"default-for-az": ["true"]}
     parameters: Parameters = {
-        "Filter": filters({**wanted, "state": ["available"]}),
+        "Filter": filters({**criteria, "state": ["available"]}),
         "MaxResults": PAGE,
     }
     found = [
@@ -89,8 +89,8 @@ def group_for(driver: Ec2Driver, vpc: str, labels: Mapping[str, str], opening: O
 
 
 def _find(driver: Ec2Driver, vpc: str, scope: Mapping[str, str]) -> str | None:
-    wanted = filters({**tag_filters(scope), "vpc-id": [vpc]})
-    parameters: Parameters = {"Filter": wanted, "MaxResults": PAGE}
+    criteria = filters({**tag_filters(scope), "vpc-id": [vpc]})
+    parameters: Parameters = {"Filter": criteria, "MaxResults": PAGE}
     found = driver.pages(Action.DESCRIBE_SECURITY_GROUPS, "securityGroupInfo", parameters)
     return text(found[0], "groupId") if found else None
 

@@ -185,14 +185,14 @@ class Images:
         return CANONICAL if self._config.image == UBUNTU_LTS else self._config.image_owner
 
     def _question(self, architecture: str) -> Parameters:
-        wanted = {"architecture": [architecture], "state": ["available"]}
+        criteria = {"architecture": [architecture], "state": ["available"]}
         if self._config.image.startswith("ami-"):
-            return {"Filter": filters({**wanted, "image-id": [self._config.image]})}
+            return {"Filter": filters({**criteria, "image-id": [self._config.image]})}
         ubuntu = self._config.image == UBUNTU_LTS
         name = UBUNTU_NAMES if ubuntu else self._config.image
         return {
             "Owner": [self._owner],
-            "Filter": filters({**wanted, "name": [name]}),
+            "Filter": filters({**criteria, "name": [name]}),
             "MaxResults": PAGE,
         }
 

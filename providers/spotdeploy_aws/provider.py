@@ -30,7 +30,7 @@ class AwsProvider(
     SupportsAllLocations,
     SupportsInterruptionNotice,
 ):
-    """EC2 in one region. Every call is signed, typed and paginated; see `driver`."""
+    """EC2 in one region. Every call is signed, typed and paginated; see `api`."""
 
     name: ClassVar[str] = "aws"
     Config: ClassVar[type[ProviderConfig]] = AwsConfig
@@ -68,22 +68,22 @@ class AwsProvider(
 
     def create(self, offer: Offer, batch: Batch) -> Created:
         """One RunInstances for the batch; the run's security group is made before the first."""
-        from spotdeploy_aws.create import launch
+        from spotdeploy_aws.create import create_batch
 
-        return launch(self._cloud, self._config, offer, batch)
+        return create_batch(self._cloud, self._config, offer, batch)
 
     def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
         """One call for each thousand instances."""
         from spotdeploy_aws.api import tag_filters
         from spotdeploy_aws.nodes import NOT_GONE
 
-        wanted = {**tag_filters(labels), "instance-state-name": NOT_GONE}
-        found = self._cloud.driver.list_nodes(ex_filters=wanted)
+        criteria = {**tag_filters(labels), "instance-state-name": NOT_GONE}
+        found = self._cloud.driver.list_nodes(ex_filters=criteria)
         nodes = (self._cloud.to_node(node) for node in found)
         return [node for node in nodes if matches(node.labels, labels)]
 
     def destroy(self, nodes: Sequence[Node]) -> None:
-        """One TerminateInstances for a thousand; see `ending.terminate` for what AWS refuses."""
+        """One TerminateInstances for a thousand; see `destroy.terminate` for what AWS refuses."""
         if not nodes:
             return
         from spotdeploy_aws.destroy import terminate
@@ -131,7 +131,6 @@ class AwsProvider(
         return f"aws ec2 describe-tags --filters {filters} {self._where}"
 
     def console(self, node: Node) -> str:
-        """See `SupportsConsole.console`."""
         from spotdeploy_aws.fate import console
 
         return console(self._cloud.driver, node.id)
@@ -149,16 +148,14 @@ class AwsProvider(
         return self._cloud.driver.regions()
 
     def notice_command(self) -> Sequence[str]:
-        """See `SupportsInterruptionNotice.notice_command`."""
-        from spotdeploy_aws.fate import command
+        from spotdeploy_aws.fate import notice_command
 
-        return command()
+        return notice_command()
 
     def notice(self, output: str) -> Fate | None:
-        """See `SupportsInterruptionNotice.notice`."""
-        from spotdeploy_aws.fate import announced
+        from spotdeploy_aws.fate import parse_notice
 
-        return announced(output)
+        return parse_notice(output)
 
     @property
     def _where(self) -> str:

@@ -34,26 +34,26 @@ from spotdeploy.errors import (
 from spotdeploy_azure.actions import Action
 from spotdeploy_azure.auth import Chain
 from spotdeploy_azure.config import AzureConfig
-from spotdeploy_azure.errors import UNKNOWN_OUTCOME, SlowDownError, login_hint, refusal
+from spotdeploy_azure.errors import UNKNOWN_OUTCOME, RetryAfterError, login_hint, refusal
 from spotdeploy_azure.schemas import LoginRefusal, Page, Token
-from spotdeploy_libcloud.wire import Wire
+from spotdeploy_libcloud.transport import Transport
 
 TIMEOUT: Final = 90.0
-MOST_PAGES: Final = 1000
-OBEDIENCE: Final = 60.0
+MAX_PAGES: Final = 1000
+RETRY_AFTER_LIMIT: Final = 60.0
 """Seconds that a call is held back at most because Azure asked for it; then it is an error."""
 ENVIRONMENTS: Final = {"AzureCloud": "default"}
 """Azure's names for its clouds, where libcloud's are others."""
 LOGIN: Final = "login"
-LONGEST_PAUSE: Final = 3600.0
+MAX_RETRY_AFTER: Final = 3600.0
 T = TypeVar("T")
 Query = Mapping[str, str]
-Names = Mapping[str, str]
+PathParameters = Mapping[str, str]
 """What fills the placeholders of an operation's path."""
 
 
 class Response(AzureJsonResponse):
-    """An answer; a refusal becomes one of our errors, with Azure's code and words."""
+    """An answer; a refusal becomes one of our errors, with Azure's code and message."""
 
     def success(self) -> bool:
         """202 and 204 are success too; libcloud thinks otherwise."""
@@ -78,7 +78,7 @@ class Response(AzureJsonResponse):
         error = refusal(str(self.body or ""), int(self.status), call)
         pause = str(self.headers.get("retry-after", ""))
         if isinstance(error, ThrottledError) and pause.isdigit():
-            raise SlowDownError(error, min(float(pause), LONGEST_PAUSE))
+            raise RetryAfterError(error, min(float(pause), MAX_RETRY_AFTER))
         raise error
 
 
@@ -110,7 +110,7 @@ class Connection(AzureResourceManagementConnection):
         self.expires_on = 0
 
     def get_token_from_credentials(self) -> None:
-        """Log in. Raises CredentialsError with the login's own words."""
+        """Log in. Raises CredentialsError with the login's own message."""
         url = urlsplit(f"{self._login}/{self._chain.tenant}/oauth2/token")
         form = {
             "grant_type": "client_credentials",
@@ -135,14 +135,16 @@ def _token(status: int, body: bytes) -> Token:
         except msgspec.DecodeError as error:
             raise ProviderError(f"{LOGIN}: the answer is not a token: {error}") from error
     try:
-        said = msgspec.json.decode(body, type=LoginRefusal)
+        reported = msgspec.json.decode(body, type=LoginRefusal)
     except msgspec.DecodeError:
-        said = LoginRefusal(error=f"HTTP {status}")
-    words = said.error_description.splitlines()[0] if said.error_description else said.error
+        reported = LoginRefusal(error=f"HTTP {status}")
+    message = (
+        reported.error_description.splitlines()[0] if reported.error_description else reported.error
+    )
     if status == 429 or status >= 500:
-        raise ThrottledError(f"{LOGIN}: {words}", code=said.error)
-    hint = login_hint(words) or "check AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"
-    raise CredentialsError(f"Azure refuses the login: {words}", code=said.error, hint=hint)
+        raise ThrottledError(f"{LOGIN}: {message}", code=reported.error)
+    hint = login_hint(message) or "check AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"
+    raise CredentialsError(f"Azure refuses the login: {message}", code=reported.error, hint=hint)
 
 
 class AzureDriver(AzureNodeDriver):
@@ -155,7 +157,7 @@ class AzureDriver(AzureNodeDriver):
         environment = environment_of(config)
         self._chain = chain
         self._pause = pause
-        self._wire = Wire(environment["resourceManagerEndpointUrl"])
+        self._transport = Transport(environment["resourceManagerEndpointUrl"])
         super().__init__(  # type: ignore[no-untyped-call]  # libcloud
             chain.tenant,
             chain.subscription,
@@ -168,8 +170,8 @@ class AzureDriver(AzureNodeDriver):
     def call(
         self,
         action: Action,
-        shape: type[T],
-        at: Names | None = None,
+        schema: type[T],
+        at: PathParameters | None = None,
         *,
         body: object = None,
         query: Query | None = None,
@@ -178,22 +180,26 @@ class AzureDriver(AzureNodeDriver):
         """Call one operation; `at` fills its path. `repeatable` False is for calls that create.
 
         Blocks while Azure asks to be left alone, for `OBEDIENCE` seconds at most. Raises
-        ProviderError and its kinds, with Azure's own words.
+        ProviderError and its kinds, with Azure's own message.
         """
         operation = action.value
         path = self.path(action, at or {})
         params = {"api-version": operation.version, **(query or {})}
         answer = self._send(action.id, operation.verb, path, params, body, repeatable=repeatable)
-        return read(answer, shape, action.id)
+        return read(answer, schema, action.id)
 
     def pages(
-        self, action: Action, item: type[T], at: Names | None = None, query: Query | None = None
+        self,
+        action: Action,
+        item: type[T],
+        at: PathParameters | None = None,
+        query: Query | None = None,
     ) -> list[T]:
         """The items of all pages of a listing."""
         path = self.path(action, at or {})
         params = {"api-version": action.value.version, **(query or {})}
         found: list[object] = []
-        for _ in range(MOST_PAGES):
+        for _ in range(MAX_PAGES):
             answer = self._send(action.id, "GET", path, params, None, repeatable=True)
             page = read(answer, Page, action.id)
             found += page.value
@@ -201,9 +207,9 @@ class AzureDriver(AzureNodeDriver):
                 return [read(one, item, action.id) for one in found]
             link = urlsplit(page.next_link)
             path, params = link.path, dict(parse_qsl(link.query))
-        raise ProviderError(f"{action.id}: more than {MOST_PAGES} pages")
+        raise ProviderError(f"{action.id}: more than {MAX_PAGES} pages")
 
-    def path(self, action: Action, at: Names) -> str:
+    def path(self, action: Action, at: PathParameters) -> str:
         """The path of an operation's URL."""
         filled = {key: quote(value, "") for key, value in at.items()}
         return action.value.path.format_map({"subscription": self.subscription_id, **filled})
@@ -220,7 +226,7 @@ class AzureDriver(AzureNodeDriver):
         return node
 
     def to_node(self, data: Mapping[str, Any]) -> LibcloudNode:
-        """See `_to_node`."""
+        """libcloud's node for a virtual machine as the API gives it. Leaves `data` as it is."""
         return self._to_node({**data, "properties": dict(data.get("properties") or {})})
 
     def _send(
@@ -230,13 +236,13 @@ class AzureDriver(AzureNodeDriver):
         while True:
             self.connection.set_context({"call": what})
             try:
-                with self._wire.call(what, repeatable=repeatable):
+                with self._transport.call(what, repeatable=repeatable):
                     return self.connection.request(
                         path, params=dict(params), data=body, method=verb
                     ).object
-            except SlowDownError as error:
+            except RetryAfterError as error:
                 waited += error.seconds
-                if waited > OBEDIENCE or error.code in UNKNOWN_OUTCOME:
+                if waited > RETRY_AFTER_LIMIT or error.code in UNKNOWN_OUTCOME:
                     raise _outcome(error, repeatable=repeatable) from error
                 self._pause(error.seconds)
             except ThrottledError as error:
@@ -272,11 +278,11 @@ def environment_of(config: AzureConfig) -> dict[str, str]:
     return environment
 
 
-def read(answer: object, shape: type[T], call: str) -> T:
+def read(answer: object, schema: type[T], call: str) -> T:
     """An answer as a type. Raises ProviderError when it has another shape: reading it anyway would
     find nothing in it, and "no machines" is the most expensive misunderstanding."""
     try:
-        return msgspec.convert(answer, shape)
+        return msgspec.convert(answer, schema)
     except msgspec.ValidationError as error:
         raise ProviderError(f"{call}: Azure's answer is not as documented: {error}") from error
 

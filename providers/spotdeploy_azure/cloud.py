@@ -35,12 +35,12 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Snapshot:
     """A virtual machine as it was just listed."""
 
     node: Node
     provisioning: str
-    """How far Azure is with making it, in its own word."""
+    """How far Azure is with making it, in its own term."""
     statuses: tuple[Status, ...]
 
 
@@ -144,13 +144,13 @@ class Cloud:
         """The nodes with these labels. One call, two more when there are any groups, and two for
         each group: a run has one here."""
         return [
-            sight.node
+            snapshot.node
             for group in self.groups(labels)
-            for sight in self.sights(group).values()
-            if names.matches(sight.node.labels, labels)
+            for snapshot in self.snapshots(group).values()
+            if names.matches(snapshot.node.labels, labels)
         ]
 
-    def sights(self, group: Group, only: Collection[str] | None = None) -> dict[str, Sight]:
+    def snapshots(self, group: Group, only: Collection[str] | None = None) -> dict[str, Snapshot]:
         """The virtual machines of a group by name, or only those named, as they are now. One call,
         three more when there are any."""
         machines = self.machines(group.name) or []
@@ -162,14 +162,14 @@ class Cloud:
         interfaces = self._in_group(Action.LIST_INTERFACES, Interface, group.name)
         publics = self._in_group(Action.LIST_PUBLIC_ADDRESSES, PublicAddress, group.name)
         known = addresses(interfaces, publics)
-        seen = [self._sight(group, raw, known, statuses) for raw in machines]
-        return {sight.node.name: sight for sight in seen}
+        seen = [self._snapshot(group, raw, known, statuses) for raw in machines]
+        return {snapshot.node.name: snapshot for snapshot in seen}
 
-    def sight(self, group: Group, name: str) -> Sight | None:
+    def snapshot(self, group: Group, name: str) -> Snapshot | None:
         """One virtual machine as it is now, without its addresses, or None when there is none."""
         at, query = {"group": group.name, "vm": name}, {"$expand": "instanceView"}
         raw = _or_none(lambda: self.driver.call(Action.GET_VM, Raw, at, query=query))
-        return None if raw is None else self._sight(group, raw, Addresses({}, {}), {})
+        return None if raw is None else self._snapshot(group, raw, Addresses({}, {}), {})
 
     def _tagged(self, key: str, value: str) -> list[Group]:
         """Azure can ask for a tag of any value:
@@ -178,19 +178,19 @@ class Cloud:
         query = {"$filter": f"tagName eq '{key}'{of_value}"}
         return self.driver.pages(Action.LIST_GROUPS, Group, query=query)
 
-    def _sight(
+    def _snapshot(
         self,
         group: Group,
         raw: Raw,
         known: Addresses,
         statuses: Mapping[str, list[Status]],
-    ) -> Sight:
+    ) -> Snapshot:
         machine = read(raw, VirtualMachine, Action.LIST_VMS.id)
         doing = tuple(statuses.get(machine.id.lower(), machine.statuses))
         public = self._config.address == "public"
         found = self.driver.to_node(raw)
         node = from_azure(found, machine, group, doing, known, self.prices.of, public=public)
-        return Sight(node, machine.properties.provisioning_state, doing)
+        return Snapshot(node, machine.properties.provisioning_state, doing)
 
     def _statuses(self) -> dict[str, list[Status]]:
         """What every virtual machine of the subscription is doing: Azure gives it for all or one.

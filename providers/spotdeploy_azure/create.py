@@ -11,10 +11,10 @@ from spotdeploy.errors import LostReplyError, ProviderError, ThrottledError
 from spotdeploy.model import Batch, Created, Node, NodeState, Offer
 from spotdeploy_azure.actions import Action
 from spotdeploy_azure.auth import throwaway_public_key
-from spotdeploy_azure.cloud import Cloud, Sight
+from spotdeploy_azure.cloud import Cloud, Snapshot
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.destroy import delete_machines
-from spotdeploy_azure.errors import ACTIVE, GOING, MISSING, OVER, telling
+from spotdeploy_azure.errors import ACTIVE, GOING, MISSING, OVER, most_telling
 from spotdeploy_azure.nodes import failure, is_allocated
 from spotdeploy_azure.offers import require
 from spotdeploy_azure.request import (
@@ -27,10 +27,10 @@ from spotdeploy_azure.request import (
     machine_names,
     parts,
 )
-from spotdeploy_azure.schemas import Deployment, Group, Said
+from spotdeploy_azure.schemas import Deployment, ErrorDetail, Group
 
-POLL: Final = 3.0
-PATIENCE: Final = 600.0
+POLL_SECONDS: Final = 3.0
+PLACEMENT_TIMEOUT: Final = 600.0
 """Seconds to wait for Azure to find a place for every machine, or for an old group to go."""
 
 
@@ -39,11 +39,11 @@ class Outcome:
     """What became of the machines of a batch so far."""
 
     got: dict[str, Node] = field(default_factory=dict)
-    refused: dict[str, list[Said]] = field(default_factory=dict)
+    refused: dict[str, list[ErrorDetail]] = field(default_factory=dict)
     waiting: set[str] = field(default_factory=set)
 
 
-def launch(cloud: Cloud, config: AzureConfig, offer: Offer, batch: Batch) -> Created:
+def create_batch(cloud: Cloud, config: AzureConfig, offer: Offer, batch: Batch) -> Created:
     """Make the batch, and wait until Azure has found a place for each machine or refused it. The
     same token again gives the same machines.
 
@@ -58,20 +58,22 @@ def launch(cloud: Cloud, config: AzureConfig, offer: Offer, batch: Batch) -> Cre
         admin_key=throwaway_public_key(),
     )
     group = _group(cloud, config, batch)
-    asked = parts(batch)
+    requested = parts(batch)
     errors: list[ProviderError] = []
-    for part in asked:
+    for part in requested:
         try:
             _deploy(cloud, config, offer, batch, part, site, group.name)
         except LostReplyError:
             raise
         except ProviderError as error:
-            if part is asked[0]:
+            if part is requested[0]:
                 raise
             errors.append(error)
-            asked = asked[: asked.index(part)]
+            requested = requested[: requested.index(part)]
             break
-    return _created(cloud, group, offer, batch, _settled(cloud, group, batch, asked), errors)
+    return _created(
+        cloud, group, offer, batch, _wait_until_placed(cloud, group, batch, requested), errors
+    )
 
 
 def _group(cloud: Cloud, config: AzureConfig, batch: Batch) -> Group:
@@ -79,16 +81,16 @@ def _group(cloud: Cloud, config: AzureConfig, batch: Batch) -> Group:
     that ended all its nodes here may want another."""
     name = group_name(batch.labels, cloud.location)
     body = {"location": cloud.location, "tags": group_tags(batch.labels, config)}
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + PLACEMENT_TIMEOUT
     waited = 0.0
     while True:
         try:
             return cloud.driver.call(Action.CREATE_GROUP, Group, {"group": name}, body=body)
         except ProviderError as error:
-            if error.code not in GOING or waited > PATIENCE or time.monotonic() > deadline:
+            if error.code not in GOING or waited > PLACEMENT_TIMEOUT or time.monotonic() > deadline:
                 raise
-        cloud.pause(POLL)
-        waited += POLL
+        cloud.pause(POLL_SECONDS)
+        waited += POLL_SECONDS
 
 
 def _deploy(
@@ -112,22 +114,24 @@ def _deploy(
             raise
 
 
-def _settled(cloud: Cloud, group: Group, batch: Batch, asked: Sequence[Part]) -> Outcome:
+def _wait_until_placed(
+    cloud: Cloud, group: Group, batch: Batch, requested: Sequence[Part]
+) -> Outcome:
     waited = 0.0
     while True:
-        outcome = _look(cloud, group, batch, asked)
+        outcome = _observe(cloud, group, batch, requested)
         if not outcome.waiting:
             return outcome
-        if waited > PATIENCE:
-            _give_up(cloud, group, outcome, asked)
+        if waited > PLACEMENT_TIMEOUT:
+            _give_up(cloud, group, outcome, requested)
             return outcome
-        cloud.pause(POLL)
-        waited += POLL
+        cloud.pause(POLL_SECONDS)
+        waited += POLL_SECONDS
 
 
-def _give_up(cloud: Cloud, group: Group, outcome: Outcome, asked: Sequence[Part]) -> None:
+def _give_up(cloud: Cloud, group: Group, outcome: Outcome, requested: Sequence[Part]) -> None:
     """Stop the deployments, so that no machine comes that nobody waits for any longer."""
-    for part in asked:
+    for part in requested:
         at = {"group": group.name, "deployment": part.deployment}
         try:
             cloud.driver.call(Action.CANCEL_DEPLOYMENT, object, at)
@@ -135,48 +139,50 @@ def _give_up(cloud: Cloud, group: Group, outcome: Outcome, asked: Sequence[Part]
             if error.code not in MISSING | OVER:
                 raise
     for name in outcome.waiting:
-        words = f"Azure found no place for {name} in {PATIENCE:.0f} s"
-        outcome.refused[name] = [Said(code="AllocationTimedOut", message=words)]
+        message = f"Azure found no place for {name} in {PLACEMENT_TIMEOUT:.0f} s"
+        outcome.refused[name] = [ErrorDetail(code="AllocationTimedOut", message=message)]
     outcome.waiting.clear()
 
 
-def _look(cloud: Cloud, group: Group, batch: Batch, asked: Sequence[Part]) -> Outcome:
+def _observe(cloud: Cloud, group: Group, batch: Batch, requested: Sequence[Part]) -> Outcome:
     """A question for each deployment, and a listing; what a listing still lacks is asked for."""
     outcome = Outcome()
     every = machine_names(batch)
-    done = {part: cloud.deployment(group.name, part.deployment) for part in asked}
-    sights = cloud.sights(group, set(every))
+    done = {part: cloud.deployment(group.name, part.deployment) for part in requested}
+    snapshots = cloud.snapshots(group, set(every))
     for part, state in done.items():
         for name in every[part.first - 1 : part.first - 1 + part.count]:
-            sight = sights.get(name)
-            if sight is None and _succeeded(state):
-                sight = cloud.sight(group, name)
-            if sight is None:
-                _sort_unseen(outcome, name, state)
+            snapshot = snapshots.get(name)
+            if snapshot is None and _succeeded(state):
+                snapshot = cloud.snapshot(group, name)
+            if snapshot is None:
+                _classify_missing(outcome, name, state)
             else:
-                _sort(outcome, name, sight)
+                _classify(outcome, name, snapshot)
     return outcome
 
 
-def _sort(outcome: Outcome, name: str, sight: Sight) -> None:
-    why = failure(sight.statuses)
-    if why is None and sight.node.state is NodeState.GOING:
-        why = Said(code="Deleting", message=f"{name} was taken back at once")
-    if why is None and sight.provisioning == "Failed":
-        why = Said(code="Failed", message=f"Azure could not make {name}")
-    if why is not None and not is_allocated(sight.statuses, ""):
+def _classify(outcome: Outcome, name: str, snapshot: Snapshot) -> None:
+    why = failure(snapshot.statuses)
+    if why is None and snapshot.node.state is NodeState.GOING:
+        why = ErrorDetail(code="Deleting", message=f"{name} was taken back at once")
+    if why is None and snapshot.provisioning == "Failed":
+        why = ErrorDetail(code="Failed", message=f"Azure could not make {name}")
+    if why is not None and not is_allocated(snapshot.statuses, ""):
         outcome.refused[name] = [why]
-    elif is_allocated(sight.statuses, sight.provisioning):
-        outcome.got[name] = sight.node
+    elif is_allocated(snapshot.statuses, snapshot.provisioning):
+        outcome.got[name] = snapshot.node
     else:
         outcome.waiting.add(name)
 
 
-def _sort_unseen(outcome: Outcome, name: str, state: Deployment | None) -> None:
+def _classify_missing(outcome: Outcome, name: str, state: Deployment | None) -> None:
     if state is None or not state.over:
         outcome.waiting.add(name)
     elif _succeeded(state):
-        outcome.refused[name] = [Said(code="Gone", message=f"{name} was made and is gone again")]
+        outcome.refused[name] = [
+            ErrorDetail(code="Gone", message=f"{name} was made and is gone again")
+        ]
     else:
         error = state.properties.error
         outcome.refused[name] = [error] if error else []
@@ -198,16 +204,16 @@ def _created(
     nodes = tuple(outcome.got[name] for name in machine_names(batch) if name in outcome.got)
     if len(nodes) == batch.count:
         return Created(nodes)
-    said = [one for saids in outcome.refused.values() for one in saids]
+    details = [one for per_machine in outcome.refused.values() for one in per_machine]
     if not nodes:
-        raise _final(telling(said, 409, str(offer)))
+        raise _not_worth_repeating(most_telling(details, 409, str(offer)))
     reasons = [error.message for error in errors]
-    if said:
-        reasons.append(telling(said, 409, str(offer)).message)
+    if details:
+        reasons.append(most_telling(details, 409, str(offer)).message)
     return Created(nodes, "; ".join(reasons))
 
 
-def _final(error: ProviderError) -> ProviderError:
+def _not_worth_repeating(error: ProviderError) -> ProviderError:
     """Repeating the same call would show the same failed deployment."""
     if isinstance(error, ThrottledError):
         return ProviderError(error.message, code=error.code, hint=error.hint)
@@ -216,16 +222,16 @@ def _final(error: ProviderError) -> ProviderError:
 
 def _clean_up(cloud: Cloud, group: Group, refused: Sequence[str]) -> None:
     """Delete what is left of machines that could not be made, and wait until it is gone."""
-    left = _there(cloud, group, refused) if refused else []
+    left = _existing(cloud, group, refused) if refused else []
     waited = 0.0
-    while left and waited <= PATIENCE:
+    while left and waited <= PLACEMENT_TIMEOUT:
         if waited == 0:
             delete_machines(cloud, group.name, left)
-        cloud.pause(POLL)
-        waited += POLL
-        left = _there(cloud, group, refused)
+        cloud.pause(POLL_SECONDS)
+        waited += POLL_SECONDS
+        left = _existing(cloud, group, refused)
 
 
-def _there(cloud: Cloud, group: Group, names: Sequence[str]) -> list[str]:
+def _existing(cloud: Cloud, group: Group, names: Sequence[str]) -> list[str]:
     machines = cloud.machines(group.name) or ()
     return sorted({str(raw["name"]).lower() for raw in machines} & set(names))

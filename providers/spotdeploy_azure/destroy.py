@@ -27,7 +27,7 @@ def delete(cloud: Cloud, ids: Sequence[str]) -> None:
     call; otherwise its machines go one by one, each with its interface, address and disk.
 
     Raises:
-        ProviderError: what Azure said of the first machine it refused to end. All the others were
+        ProviderError: Azure's error for the first machine it refused to end. All the others were
             asked to go.
     """
     groups: dict[str, list[str]] = {}
@@ -52,7 +52,7 @@ def delete_group(cloud: Cloud, group: str) -> None:
 
 
 def delete_machines(cloud: Cloud, group: str, names: Sequence[str]) -> list[ProviderError]:
-    """Begin to delete these machines, one by one: what Azure refuses, it says in the result."""
+    """Begin to delete these machines, one by one. Gives the error of each that stays."""
     refused = []
     for name in names:
         try:
@@ -122,7 +122,7 @@ def release(cloud: Cloud, resources: Sequence[Resource]) -> None:
     that is going is left to go.
 
     Raises:
-        ProviderError: what Azure said of the first one it refused; the others were tried.
+        ProviderError: Azure's error for the first one it refused; the others were tried.
     """
     refused: list[ProviderError] = []
     for thing in resources:

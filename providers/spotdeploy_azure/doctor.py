@@ -23,21 +23,21 @@ REGULAR_CORES: Final = "cores"
 
 def examine(cloud: Cloud, config: AzureConfig) -> list[Problem]:
     """Credentials, subscription, registrations, permissions, quotas, sizes and images."""
-    first = _tried(lambda: _subscription(cloud))
+    first = _problems_of(lambda: _subscription(cloud))
     if first:
         return first
-    looks: tuple[Callable[[], Iterable[Problem]], ...] = (
+    checks: tuple[Callable[[], Iterable[Problem]], ...] = (
         lambda: _registrations(cloud, config),
         lambda: _permissions(cloud),
         lambda: _quotas(cloud),
         lambda: _sizes(cloud, config.sizes),
     )
-    return [problem for look in looks for problem in _tried(look)]
+    return [problem for check in checks for problem in _problems_of(check)]
 
 
-def _tried(look: Callable[[], Iterable[Problem]]) -> list[Problem]:
+def _problems_of(check: Callable[[], Iterable[Problem]]) -> list[Problem]:
     try:
-        return list(look())
+        return list(check())
     except SpotdeployError as error:
         return [Problem(error.message, error.hint or "see the message")]
 

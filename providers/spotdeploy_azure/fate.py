@@ -15,7 +15,7 @@ from spotdeploy_azure.actions import Action
 from spotdeploy_azure.api import AzureDriver
 from spotdeploy_azure.cloud import Cloud
 from spotdeploy_azure.errors import MISSING
-from spotdeploy_azure.nodes import STATES, split_id, word_of
+from spotdeploy_azure.nodes import STATES, split_id, state_of
 from spotdeploy_azure.schemas import Console, Event, VirtualMachine
 
 EVICTED: Final = "microsoft.compute/virtualmachines/evictspotvm/action"
@@ -38,29 +38,29 @@ def fate(cloud: Cloud, node: Node) -> Fate:
     if place is None:
         return Fate(FateKind.VANISHED, f"no virtual machine can be called {node.id}")
     machine = cloud.machine(*place)
-    state, said = ("", "") if machine is None else _doing(machine)
-    if "evict" in said.lower():
-        return Fate(FateKind.INTERRUPTED, said)
+    state, reported = ("", "") if machine is None else _doing(machine)
+    if "evict" in reported.lower():
+        return Fate(FateKind.INTERRUPTED, reported)
     if STATES.get(state) in (NodeState.PENDING, NodeState.RUNNING):
         return Fate(FateKind.ALIVE, state)
-    events, trouble = _events(cloud, node)
+    events, log_error = _events(cloud, node)
     for event in events:
         if event.operation_name.value.lower() == EVICTED:
-            return Fate(FateKind.INTERRUPTED, _words(event))
+            return Fate(FateKind.INTERRUPTED, _message(event))
     deleted = next((one for one in events if one.operation_name.value.lower() == DELETED), None)
     if machine is not None and state != "deleting":
-        return Fate(FateKind.STOPPED, f"{state}: {said}{trouble}")
+        return Fate(FateKind.STOPPED, f"{state}: {reported}{log_error}")
     if deleted is not None:
-        return Fate(FateKind.VANISHED, _words(deleted))
-    if node.market is Market.SPOT and _stands(cloud, place[0]):
-        return Fate(FateKind.INTERRUPTED, NO_TRACE + trouble)
-    return Fate(FateKind.VANISHED, f"Azure no longer has it{trouble}")
+        return Fate(FateKind.VANISHED, _message(deleted))
+    if node.market is Market.SPOT and _group_exists(cloud, place[0]):
+        return Fate(FateKind.INTERRUPTED, NO_TRACE + log_error)
+    return Fate(FateKind.VANISHED, f"Azure no longer has it{log_error}")
 
 
 def _doing(machine: VirtualMachine) -> tuple[str, str]:
-    word = word_of(machine, None, machine.statuses)
-    said = [status.message or status.display_status for status in machine.statuses]
-    return word, "; ".join(dict.fromkeys(filter(None, said))) or word
+    state_name = state_of(machine, None, machine.statuses)
+    reported = [status.message or status.display_status for status in machine.statuses]
+    return state_name, "; ".join(dict.fromkeys(filter(None, reported))) or state_name
 
 
 def _events(cloud: Cloud, node: Node) -> tuple[list[Event], str]:
@@ -80,12 +80,12 @@ def _events(cloud: Cloud, node: Node) -> tuple[list[Event], str]:
         return [], f"; its activity log cannot be read: {error.message}"
 
 
-def _stands(cloud: Cloud, group: str) -> bool:
+def _group_exists(cloud: Cloud, group: str) -> bool:
     found = cloud.group(group)
     return found is not None and not found.going
 
 
-def _words(event: Event) -> str:
+def _message(event: Event) -> str:
     who = f" by {event.caller}" if event.caller else ""
     return f"{event.operation_name.value}{who} at {event.event_timestamp}"
 
@@ -126,8 +126,8 @@ def _read(link: str) -> str:
             return ""
         raise ProviderError(f"cannot read the console's text: HTTP {error.code}") from None
     except (URLError, OSError) as error:
-        words = type(error).__name__
-        raise ProviderError(f"cannot read the console's text: {words}") from None
+        message = type(error).__name__
+        raise ProviderError(f"cannot read the console's text: {message}") from None
     return data[-LIMIT:].decode("utf-8", "replace")
 
 
@@ -135,7 +135,7 @@ METADATA: Final = "http://169.254.169.254/metadata/scheduledevents?api-version=2
 PREEMPT: Final = "Preempt"
 
 
-def command() -> list[str]:
+def notice_command() -> list[str]:
     """A command for the node that prints its scheduled events when Azure takes it back, or
     nothing, half a minute before. Asking for the first time turns the service on, which takes up to
     two minutes: https://learn.microsoft.com/en-us/azure/virtual-machines/linux/scheduled-events
@@ -144,8 +144,8 @@ def command() -> list[str]:
     return ["sh", "-c", f"{ask} | grep {PREEMPT} || exit 0"]
 
 
-def announced(output: str) -> Fate | None:
-    """What the command's output says: the fate that was announced, or None."""
+def parse_notice(output: str) -> Fate | None:
+    """The fate that the command's output announces, or None."""
     try:
         events = json.loads(output)["Events"]
         event = next(one for one in events if one["EventType"] == PREEMPT)

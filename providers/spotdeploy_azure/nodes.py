@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from spotdeploy.model import Market, Node, NodeState
 from spotdeploy_azure.schemas import (
+    ErrorDetail,
     Group,
     Interface,
     PublicAddress,
-    Said,
     Status,
     VirtualMachine,
 )
@@ -84,8 +84,8 @@ def addresses(interfaces: Sequence[Interface], publics: Sequence[PublicAddress])
     return Addresses(public, private)
 
 
-def word_of(machine: VirtualMachine, group: Group | None, statuses: Sequence[Status]) -> str:
-    """Azure's word for what a machine is doing. It goes with its group; the power state says more
+def state_of(machine: VirtualMachine, group: Group | None, statuses: Sequence[Status]) -> str:
+    """Azure's name for what a machine is doing. It goes with its group; the power state says more
     than how far Azure is with making it."""
     provisioning = machine.properties.provisioning_state.lower()
     if (group is not None and group.going) or provisioning == "deleting":
@@ -106,12 +106,14 @@ def is_allocated(statuses: Sequence[Status], state: str) -> bool:
     )
 
 
-def failure(statuses: Sequence[Status]) -> Said | None:
+def failure(statuses: Sequence[Status]) -> ErrorDetail | None:
     """Why a machine could not be made, when its statuses say so."""
     for status in statuses:
         state, _, code = status.code.removeprefix(_PROVISIONING).partition("/")
         if status.code.startswith(_PROVISIONING) and state.lower() == "failed":
-            return Said(code=code or "Failed", message=status.message or status.display_status)
+            return ErrorDetail(
+                code=code or "Failed", message=status.message or status.display_status
+            )
     return None
 
 
@@ -141,7 +143,7 @@ def from_azure(
         provider="azure",
         location=machine.location,
         states=STATES,
-        cloud_state=word_of(machine, group, statuses),
+        cloud_state=state_of(machine, group, statuses),
         labels={**((group.tags if group else None) or {}), **(machine.tags or {})},
         zone=next(iter(machine.zones or ()), None),
         size=size,

@@ -78,11 +78,11 @@ def sold(driver: AzureDriver, location: str, names: Sequence[str]) -> dict[str, 
     """Those of the named sizes that are sold to this subscription here. One paginated call."""
     query = {"$filter": f"location eq '{location}'"}
     found = driver.pages(Action.LIST_SIZES, Sku, query=query)
-    wanted = {name.lower(): name for name in names}
+    spelling = {name.lower(): name for name in names}
     return {
-        wanted[sku.name.lower()]: _size(sku, wanted[sku.name.lower()])
+        spelling[sku.name.lower()]: _size(sku, spelling[sku.name.lower()])
         for sku in found
-        if sku.resource_type == MACHINES and sku.name.lower() in wanted and not _kept_from_us(sku)
+        if sku.resource_type == MACHINES and sku.name.lower() in spelling and not _kept_from_us(sku)
     }
 
 
@@ -119,7 +119,7 @@ def _size(sku: Sku, name: str) -> Size:
 
 
 TIMEOUT: Final = 30.0
-MOST_PAGES: Final = 20
+MAX_PAGES: Final = 20
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -158,12 +158,12 @@ class Prices:
         if self._service is None:
             return
         names = " or ".join(f"armSkuName eq '{size}'" for size in sizes)
-        wanted = (
+        filter_ = (
             "serviceName eq 'Virtual Machines' and priceType eq 'Consumption' "
             f"and armRegionName eq '{self._location}' and ({names})"
         )
-        link: str | None = f"{self._service}/api/retail/prices?{urlencode({'$filter': wanted})}"
-        for _ in range(MOST_PAGES):
+        link: str | None = f"{self._service}/api/retail/prices?{urlencode({'$filter': filter_})}"
+        for _ in range(MAX_PAGES):
             if link is None:
                 return
             page = _page(link)
@@ -177,11 +177,11 @@ class Prices:
 
     def _keep(self, price: Price) -> None:
         """A 0.0 is unknown, never free; Windows and the old low priority are not what we make."""
-        words = price.sku_name.lower()
-        if "windows" in price.product_name.lower() or "low priority" in words:
+        name = price.sku_name.lower()
+        if "windows" in price.product_name.lower() or "low priority" in name:
             return
         if price.unit_of_measure == "1 Hour" and price.retail_price > 0:
-            market = Market.SPOT if words.endswith("spot") else Market.ON_DEMAND
+            market = Market.SPOT if name.endswith("spot") else Market.ON_DEMAND
             self._known[market, price.arm_sku_name] = price.retail_price
 
 

@@ -33,7 +33,7 @@ class AzureProvider(
     SupportsAllLocations,
     SupportsInterruptionNotice,
 ):
-    """Virtual machines in one location. Every call is typed and paginated; see `driver`."""
+    """Virtual machines in one location. Every call is typed and paginated; see `api`."""
 
     name: ClassVar[str] = "azure"
     Config: ClassVar[type[ProviderConfig]] = AzureConfig
@@ -78,9 +78,9 @@ class AzureProvider(
     def create(self, offer: Offer, batch: Batch) -> Created:
         """One deployment for the batch, in the run's resource group, which is made before. Blocks
         until Azure has found a place for each machine or refused it: half a minute as a rule."""
-        from spotdeploy_azure.create import launch
+        from spotdeploy_azure.create import create_batch
 
-        return launch(self._cloud, self._config, offer, batch)
+        return create_batch(self._cloud, self._config, offer, batch)
 
     def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
         """Five calls for a run, however many nodes; one when there is nothing."""
@@ -136,7 +136,6 @@ class AzureProvider(
         return f"az group list --tag {key}={value}{self._flag}"
 
     def console(self, node: Node) -> str:
-        """See `SupportsConsole.console`."""
         from spotdeploy_azure.fate import console
 
         return console(self._cloud.driver, node.id)
@@ -154,16 +153,14 @@ class AzureProvider(
         return self._cloud.all_locations()
 
     def notice_command(self) -> Sequence[str]:
-        """See `SupportsInterruptionNotice.notice_command`."""
-        from spotdeploy_azure.fate import command
+        from spotdeploy_azure.fate import notice_command
 
-        return command()
+        return notice_command()
 
     def notice(self, output: str) -> Fate | None:
-        """See `SupportsInterruptionNotice.notice`."""
-        from spotdeploy_azure.fate import announced
+        from spotdeploy_azure.fate import parse_notice
 
-        return announced(output)
+        return parse_notice(output)
 
     @property
     def _flag(self) -> str:

@@ -37,11 +37,11 @@ SCHEMA: Final = "https://schema.management.azure.com/schemas/2019-04-01/deployme
 TEMPLATE_LIMIT: Final = 3_500_000
 """Bytes of a template with all its copies; Azure's limit is 4 MB:
 https://learn.microsoft.com/en-us/azure/azure-resource-manager/templates/best-practices"""
-MOST_RESOURCES: Final = 800
+MAX_RESOURCES: Final = 800
 VM_BYTES: Final = 4_000
 """About what a machine and its schedule take in a template, without user-data."""
-LONGEST_GROUP: Final = 90
-LONGEST_DEPLOYMENT: Final = 64
+MAX_GROUP_NAME: Final = 90
+MAX_DEPLOYMENT_NAME: Final = 64
 DAY: Final = 86400
 ADMIN: Final = "azureuser"
 MACHINES: Final = "Microsoft.Compute/virtualMachines"
@@ -73,7 +73,7 @@ def group_name(labels: Mapping[str, str], location: str) -> str:
     """The resource group of a run in a location: at most 90 characters, cut in the deployment's
     name, since the run's id is unique."""
     end = f"-{labels[label_names.RUN]}-{location}"
-    return f"spotdeploy-{labels[label_names.DEPLOYMENT]}"[: LONGEST_GROUP - len(end)] + end
+    return f"spotdeploy-{labels[label_names.DEPLOYMENT]}"[: MAX_GROUP_NAME - len(end)] + end
 
 
 def group_tags(labels: Mapping[str, str], config: AzureConfig) -> dict[str, str]:
@@ -90,7 +90,7 @@ def machine_names(batch: Batch) -> list[str]:
 def parts(batch: Batch) -> list[Part]:
     """The deployments of a batch: one, unless a template would get too large."""
     size = VM_BYTES + len(batch.user_data) * 4 // 3
-    most = min(TEMPLATE_LIMIT // size, (MOST_RESOURCES - 2) // 2)
+    most = min(TEMPLATE_LIMIT // size, (MAX_RESOURCES - 2) // 2)
     starts = range(0, batch.count, most)
     return [
         Part(_deployment_name(batch.token, number), start + 1, min(most, batch.count - start))
@@ -239,7 +239,7 @@ def _stem(batch: Batch) -> str:
 def _deployment_name(token: str, number: int) -> str:
     """The token itself for the first part, and what fits for the others."""
     name = token if number == 0 else f"{token}-{number}"
-    if len(name) <= LONGEST_DEPLOYMENT:
+    if len(name) <= MAX_DEPLOYMENT_NAME:
         return name
     return hashlib.sha256(name.encode()).hexdigest()
 

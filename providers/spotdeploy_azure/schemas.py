@@ -11,30 +11,30 @@ from typing import Annotated
 import msgspec
 
 
-class Shape(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Schema(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The base of all."""
 
 
-class Page(Shape, frozen=True):
+class Page(Schema, frozen=True):
     """One page of a listing."""
 
     value: list[object]
     next_link: str | None = None
 
 
-class Reference(Shape, frozen=True):
+class Reference(Schema, frozen=True):
     """The id of another resource."""
 
     id: str = ""
 
 
-class State(Shape, frozen=True):
+class State(Schema, frozen=True):
     """How far the making or deleting of a thing is."""
 
     provisioning_state: str = ""
 
 
-class Group(Shape, frozen=True):
+class Group(Schema, frozen=True):
     """A resource group."""
 
     name: str
@@ -48,29 +48,29 @@ class Group(Shape, frozen=True):
         return self.properties.provisioning_state in ("Deleting", "Deprovisioning")
 
 
-class Said(Shape, frozen=True):
+class ErrorDetail(Schema, frozen=True):
     """An error, which may have its causes inside it."""
 
     code: str = ""
     message: str | None = None
     target: str | None = None
-    details: list[Said] | None = None
+    details: list[ErrorDetail] | None = None
 
 
-class RefusalBody(Shape, frozen=True):
+class RefusalBody(Schema, frozen=True):
     """The envelope of a refusal."""
 
-    error: Said
+    error: ErrorDetail
 
 
-class LoginRefusal(Shape, frozen=True, rename=None):
+class LoginRefusal(Schema, frozen=True, rename=None):
     """What the login answers instead of a token."""
 
     error: str
     error_description: str = ""
 
 
-class Token(Shape, frozen=True, rename=None):
+class Token(Schema, frozen=True, rename=None):
     """An access token."""
 
     access_token: str
@@ -80,10 +80,10 @@ class Token(Shape, frozen=True, rename=None):
 class DeploymentState(State, frozen=True):
     """What became of a deployment."""
 
-    error: Said | None = None
+    error: ErrorDetail | None = None
 
 
-class Deployment(Shape, frozen=True):
+class Deployment(Schema, frozen=True):
     """A deployment of a template."""
 
     name: str
@@ -95,21 +95,21 @@ class Deployment(Shape, frozen=True):
         return self.properties.provisioning_state in ("Succeeded", "Failed", "Canceled")
 
 
-class Status(Shape, frozen=True):
-    """One thing that the instance view says."""
+class Status(Schema, frozen=True):
+    """One status of the instance view."""
 
     code: str = ""
     display_status: str = ""
     message: str | None = None
 
 
-class InstanceView(Shape, frozen=True):
+class InstanceView(Schema, frozen=True):
     """What a virtual machine is doing."""
 
     statuses: list[Status] | None = None
 
 
-class Hardware(Shape, frozen=True):
+class Hardware(Schema, frozen=True):
     """A virtual machine's size."""
 
     vm_size: str | None = None
@@ -124,7 +124,7 @@ class VirtualMachineState(State, frozen=True):
     time_created: datetime | None = None
 
 
-class VirtualMachine(Shape, frozen=True):
+class VirtualMachine(Schema, frozen=True):
     """A virtual machine."""
 
     id: str
@@ -141,54 +141,54 @@ class VirtualMachine(Shape, frozen=True):
         return view.statuses or [] if view else []
 
 
-class IpConfigurationState(Shape, frozen=True):
+class IpConfigurationState(Schema, frozen=True):
     """The addresses of an interface."""
 
     private_ip_address: str | None = msgspec.field(name="privateIPAddress", default=None)
     public_ip_address: Reference | None = msgspec.field(name="publicIPAddress", default=None)
 
 
-class IpConfiguration(Shape, frozen=True):
+class IpConfiguration(Schema, frozen=True):
     """One address of an interface."""
 
     properties: IpConfigurationState = IpConfigurationState()
 
 
-class InterfaceState(Shape, frozen=True):
+class InterfaceState(Schema, frozen=True):
     """An interface's properties."""
 
     virtual_machine: Reference | None = None
     ip_configurations: list[IpConfiguration] = []
 
 
-class Interface(Shape, frozen=True):
+class Interface(Schema, frozen=True):
     """A network interface."""
 
     id: str
     properties: InterfaceState = InterfaceState()
 
 
-class PublicAddressState(Shape, frozen=True):
+class PublicAddressState(Schema, frozen=True):
     """A public address's properties."""
 
     ip_address: str | None = None
 
 
-class PublicAddress(Shape, frozen=True):
+class PublicAddress(Schema, frozen=True):
     """A public address."""
 
     id: str
     properties: PublicAddressState = PublicAddressState()
 
 
-class Capability(Shape, frozen=True):
+class Capability(Schema, frozen=True):
     """A fact about a size."""
 
     name: str
     value: str
 
 
-class Restriction(Shape, frozen=True):
+class Restriction(Schema, frozen=True):
     """Where a size cannot be had, and why."""
 
     type: str = ""
@@ -196,19 +196,19 @@ class Restriction(Shape, frozen=True):
     restriction_info: RestrictionInfo | None = None
 
 
-class RestrictionInfo(Shape, frozen=True):
+class RestrictionInfo(Schema, frozen=True):
     """The places of a restriction."""
 
     zones: list[str] | None = None
 
 
-class LocationInfo(Shape, frozen=True):
+class LocationInfo(Schema, frozen=True):
     """The zones in which a size is sold."""
 
     zones: list[str] | None = None
 
 
-class Sku(Shape, frozen=True):
+class Sku(Schema, frozen=True):
     """A size as it is sold in one location."""
 
     resource_type: str
@@ -218,20 +218,20 @@ class Sku(Shape, frozen=True):
     restrictions: list[Restriction] | None = None
 
 
-class Named(Shape, frozen=True):
+class Named(Schema, frozen=True):
     """A thing of which only the name is read."""
 
     name: str
 
 
-class UsageName(Shape, frozen=True):
+class UsageName(Schema, frozen=True):
     """A quota's name."""
 
     value: str
     localized_value: str = ""
 
 
-class Usage(Shape, frozen=True):
+class Usage(Schema, frozen=True):
     """A quota and how much of it is used."""
 
     name: UsageName
@@ -239,7 +239,7 @@ class Usage(Shape, frozen=True):
     limit: int
 
 
-class Subscription(Shape, frozen=True):
+class Subscription(Schema, frozen=True):
     """A subscription."""
 
     subscription_id: str
@@ -247,7 +247,7 @@ class Subscription(Shape, frozen=True):
     state: str = ""
 
 
-class ResourceType(Shape, frozen=True):
+class ResourceType(Schema, frozen=True):
     """A kind of thing that a resource provider makes."""
 
     resource_type: str
@@ -255,7 +255,7 @@ class ResourceType(Shape, frozen=True):
     """Display names, such as "East US"."""
 
 
-class ResourceProvider(Shape, frozen=True):
+class ResourceProvider(Schema, frozen=True):
     """A part of Azure that a subscription must be registered with."""
 
     namespace: str
@@ -263,20 +263,20 @@ class ResourceProvider(Shape, frozen=True):
     resource_types: list[ResourceType] = []
 
 
-class Permission(Shape, frozen=True):
+class Permission(Schema, frozen=True):
     """What the caller may do."""
 
     actions: list[str] = []
     not_actions: list[str] = []
 
 
-class Localized(Shape, frozen=True):
-    """A word of the API's."""
+class Localized(Schema, frozen=True):
+    """A name of the API's."""
 
     value: str = ""
 
 
-class Event(Shape, frozen=True):
+class Event(Schema, frozen=True):
     """An entry of the activity log."""
 
     operation_name: Localized = Localized()
@@ -285,7 +285,7 @@ class Event(Shape, frozen=True):
     event_timestamp: str = ""
 
 
-class Console(Shape, frozen=True):
+class Console(Schema, frozen=True):
     """Where the console's text can be read for a while."""
 
     serial_console_log_blob_uri: str | None = None

@@ -26,26 +26,26 @@ from spotdeploy.errors import LostReplyError, ProviderError, ThrottledError
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.errors import UNKNOWN_OUTCOME, failed, refused
 from spotdeploy_gcp.schemas import AggregatedPage, Operation, Page, RefusalBody, last
-from spotdeploy_libcloud.wire import Wire
+from spotdeploy_libcloud.transport import Transport
 
 PAGE: Final = 500
-MOST_PAGES: Final = 1000
+MAX_PAGES: Final = 1000
 TIMEOUT: Final = 180.0
 """Seconds: a call that waits for an operation takes up to two minutes."""
-PATIENCE: Final = 600.0
+OPERATION_TIMEOUT: Final = 600.0
 """Seconds after which an operation counts as lost."""
-PAUSE: Final = 1.0
+POLL_SECONDS: Final = 1.0
 """Seconds until an operation is asked for again: waiting may end early, even at once."""
 MULTIPART: Final = "multipart/"
 BOUNDARY: Final = "spotdeploy-batch"
 T = TypeVar("T")
 Query = Mapping[str, str | int]
-Names = Mapping[str, str]
+PathParameters = Mapping[str, str]
 """What fills the placeholders of a method's path."""
 
 
 class Response(GCEResponse):
-    """An answer; a refusal becomes one of our errors, with Google's code and words. An operation
+    """An answer; a refusal becomes one of our errors, with Google's code and message. An operation
     with errors is an answer like any other."""
 
     def parse_body(self) -> Any:
@@ -105,10 +105,10 @@ class Bearer:
 def refusal(body: str, status: int, call: str) -> ProviderError:
     """The typed error for the body of a refused call."""
     try:
-        said = msgspec.json.decode(body, type=RefusalBody).error
+        reported = msgspec.json.decode(body, type=RefusalBody).error
     except msgspec.DecodeError:
-        return refused(f"HTTP {status}", " ".join(body.split())[:200] or "no words", status, call)
-    return refused(said.word, said.message, status, call)
+        return refused(f"HTTP {status}", " ".join(body.split())[:200] or "no message", status, call)
+    return refused(reported.best_code, reported.message, status, call)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +135,15 @@ class GceDriver(GCENodeDriver):
         secure = url.scheme == "https"
         port = url.port or (443 if secure else 80)
         self._bearer = Bearer(token)
-        self._wire = Wire(endpoint)
+        self._transport = Transport(endpoint)
         where: dict[str, Any] = {"secure": secure, "host": url.hostname, "port": port}
         super().__init__("", "", project=project, timeout=TIMEOUT, **where)  # type: ignore[no-untyped-call]  # libcloud
 
     def call(
         self,
         action: Action,
-        shape: type[T],
-        at: Names | None = None,
+        schema: type[T],
+        at: PathParameters | None = None,
         *,
         body: object = None,
         query: Query | None = None,
@@ -152,24 +152,24 @@ class GceDriver(GCENodeDriver):
     ) -> T:
         """Call one method; `at` fills its path. `repeatable` False is for calls that create.
 
-        Raises ProviderError and its kinds, with Google's own words.
+        Raises ProviderError and its kinds, with Google's own message.
         """
         path = self.path(action, at or {}, project)
         request = Request(action.value.verb, path, body, query or {})
-        return read(self._send(action.id, request, repeatable=repeatable), shape)
+        return read(self._send(action.id, request, repeatable=repeatable), schema)
 
     def pages(
         self,
         action: Action,
         item: type[T],
         query: Query,
-        at: Names | None = None,
+        at: PathParameters | None = None,
         project: str | None = None,
     ) -> list[T]:
         """The items of all pages of a listing of one place."""
         found: list[object] = []
         token = ""
-        for _ in range(MOST_PAGES):
+        for _ in range(MAX_PAGES):
             asked = _page(query, token)
             page = self.call(action, Page, at, query=asked, project=project)
             _require_list(action, page.kind)
@@ -179,7 +179,7 @@ class GceDriver(GCENodeDriver):
             token = page.next_page_token
             if not token:
                 return [read(one, item) for one in found]
-        raise ProviderError(f"{action.id}: more than {MOST_PAGES} pages")
+        raise ProviderError(f"{action.id}: more than {MAX_PAGES} pages")
 
     def zonal(self, action: Action, noun: str, item: type[T], query: Query, region: str) -> list[T]:
         """The items of all pages of a listing over all zones, those of one region only.
@@ -189,7 +189,7 @@ class GceDriver(GCENodeDriver):
         """
         found: list[object] = []
         token = ""
-        for _ in range(MOST_PAGES):
+        for _ in range(MAX_PAGES):
             page = self.call(action, AggregatedPage, query=_page(query, token))
             _require_list(action, page.kind)
             if silent := page.unreached(region):
@@ -199,7 +199,7 @@ class GceDriver(GCENodeDriver):
             token = page.next_page_token
             if not token:
                 return [read(one, item) for one in found]
-        raise ProviderError(f"{action.id}: more than {MOST_PAGES} pages")
+        raise ProviderError(f"{action.id}: more than {MAX_PAGES} pages")
 
     def finish(self, operation: Operation, zone: str | None = None) -> Operation:
         """Wait until an operation is done, and return it as it is then, failed or not.
@@ -208,13 +208,13 @@ class GceDriver(GCENodeDriver):
         """
         at = {"operation": operation.name} | ({"zone": zone} if zone else {})
         action = Action.WAIT_ZONE_OPERATION if zone else Action.WAIT_GLOBAL_OPERATION
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + OPERATION_TIMEOUT
         while operation.status != "DONE":
             if time.monotonic() > deadline:
                 raise LostReplyError(f"operation {operation.name} is still {operation.status}")
             operation = self.call(action, Operation, at)
             if operation.status != "DONE":
-                time.sleep(PAUSE)
+                time.sleep(POLL_SECONDS)
         return operation
 
     def succeed(self, operation: Operation, call: str, zone: str | None = None) -> None:
@@ -223,7 +223,7 @@ class GceDriver(GCENodeDriver):
         if done.errors:
             raise failed(done.errors, call)
 
-    def together(self, action: Action, at: Sequence[Names]) -> list[ProviderError | None]:
+    def together(self, action: Action, at: Sequence[PathParameters]) -> list[ProviderError | None]:
         """Make many calls of one method without bodies in one request: the error of each, or None.
 
         https://cloud.google.com/compute/docs/api/how-tos/batch
@@ -236,10 +236,10 @@ class GceDriver(GCENodeDriver):
         if len(answers) != len(at):
             raise ThrottledError(f"{what}: got {len(answers)} answers")
         return [
-            refusal(said, status, action.id) if status >= 400 else None for status, said in answers
+            refusal(body, status, action.id) if status >= 400 else None for status, body in answers
         ]
 
-    def path(self, action: Action, at: Names, project: str | None = None) -> str:
+    def path(self, action: Action, at: PathParameters, project: str | None = None) -> str:
         """The whole path of a method's URL."""
         filled = action.value.path.format_map({key: quote(one, "") for key, one in at.items()})
         return f"/compute/v1/projects/{project or self.project}/{filled}".rstrip("/")
@@ -261,7 +261,7 @@ class GceDriver(GCENodeDriver):
     def _send(self, what: str, request: Request, *, repeatable: bool) -> object:
         self.connection.set_context({"call": what})
         try:
-            with self._wire.call(what, repeatable=repeatable):
+            with self._transport.call(what, repeatable=repeatable):
                 return self.connection.request(
                     request.path,
                     params=dict(request.query),
@@ -279,10 +279,10 @@ class GceDriver(GCENodeDriver):
         return {"project": self.project, "bearer": self._bearer}
 
 
-def read(answer: object, shape: type[T]) -> T:
+def read(answer: object, schema: type[T]) -> T:
     """An answer as a type. Raises ProviderError when it has another shape."""
     try:
-        return msgspec.convert(answer, shape)
+        return msgspec.convert(answer, schema)
     except msgspec.ValidationError as error:
         raise ProviderError(f"Google's answer is not as documented: {error}") from error
 

@@ -136,5 +136,5 @@ class Chain:
 
 
 def _one_line(error: Exception) -> str:
-    said = error.args[0] if error.args else error
-    return " ".join(str(said).split())
+    message = error.args[0] if error.args else error
+    return " ".join(str(message).split())

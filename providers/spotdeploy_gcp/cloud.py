@@ -45,7 +45,7 @@ class Cloud:
 
     @cached_property
     def about(self) -> Region:
-        """What Google says of the region."""
+        """The region as the API gives it."""
         return self.driver.call(Action.GET_REGION, Region, {"region": self.region})
 
     @cached_property
@@ -54,14 +54,14 @@ class Cloud:
 
         Raises ConfigError when there are none.
         """
-        there = sorted(last(url) for url in self.about.zones)
-        wanted = [zone for zone in self._config.zones if zone in there]
-        if self._config.zones and not wanted:
+        available = sorted(last(url) for url in self.about.zones)
+        chosen = [zone for zone in self._config.zones if zone in available]
+        if self._config.zones and not chosen:
             raise ConfigError(
                 f"none of provider.gcp.zones is in {self.region}",
-                hint=f"its zones are {', '.join(there)}",
+                hint=f"its zones are {', '.join(available)}",
             )
-        return wanted or there
+        return chosen or available
 
     @cached_property
     def machine_types(self) -> dict[tuple[str, str], MachineType]:

@@ -10,12 +10,12 @@ from spotdeploy.model import Batch, Created, Node, NodeState, Offer
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.cloud import Cloud
 from spotdeploy_gcp.config import GcpConfig
-from spotdeploy_gcp.errors import MISSING, THERE, failed, words
-from spotdeploy_gcp.request import MOST, Site, bulk_insert, check, names, request_id
+from spotdeploy_gcp.errors import EXISTS, MISSING, failed, message_of
+from spotdeploy_gcp.request import MAX_PER_CALL, Site, bulk_insert, check, names, request_id
 from spotdeploy_gcp.schemas import Operation, OperationError
 
 
-def launch(cloud: Cloud, config: GcpConfig, offer: Offer, batch: Batch) -> Created:
+def create_batch(cloud: Cloud, config: GcpConfig, offer: Offer, batch: Batch) -> Created:
     """Make the batch, and wait until Google says how many it made. The same token again gives the
     same instances.
 
@@ -36,12 +36,12 @@ def launch(cloud: Cloud, config: GcpConfig, offer: Offer, batch: Batch) -> Creat
         return Created(nodes)
     reasons = _reasons(cloud, zone, done)
     if not nodes:
-        raise _final(failed(reasons, f"{Action.BULK_INSERT.id} in {zone}"))
+        raise _not_worth_repeating(failed(reasons, f"{Action.BULK_INSERT.id} in {zone}"))
     short = f"Compute Engine made {len(nodes)} of {batch.count} in {zone}"
-    return Created(nodes, words(reasons) or short)
+    return Created(nodes, message_of(reasons) or short)
 
 
-def _final(error: ProviderError) -> ProviderError:
+def _not_worth_repeating(error: ProviderError) -> ProviderError:
     """A bulk insert that failed stays failed: asking again under its token would only give the
     same answer, but another place may do better."""
     if isinstance(error, ThrottledError):
@@ -58,8 +58,8 @@ def _insert(
     site = Site(driver.project, cloud.region, image, tag)
     every = names(batch)
     started = []
-    for number, start in enumerate(range(0, len(every), MOST)):
-        body = bulk_insert(offer, batch, every[start : start + MOST], site, config)
+    for number, start in enumerate(range(0, len(every), MAX_PER_CALL)):
+        body = bulk_insert(offer, batch, every[start : start + MAX_PER_CALL], site, config)
         query = {"requestId": request_id(driver.project, zone, batch.token, str(number))}
         try:
             started.append(
@@ -73,7 +73,7 @@ def _insert(
                 )
             )
         except ProviderError as error:
-            if error.code not in THERE and not started:
+            if error.code not in EXISTS and not started:
                 raise
     return [driver.finish(operation, zone) for operation in started]
 
@@ -81,16 +81,16 @@ def _insert(
 def _made(cloud: Cloud, zone: str, batch: Batch, done: Sequence[Operation]) -> tuple[Node, ...]:
     """The batch's nodes: those listed, and those that the listing still lacks."""
     labels = {label_names.BATCH: batch.labels[label_names.BATCH]}
-    wanted = set(names(batch))
+    expected = set(names(batch))
     found = {node.name: node for node in cloud.nodes(labels) if node.zone == zone}
-    for name in sorted(wanted - found.keys()) if len(found) < _counted(done, batch) else ():
+    for name in sorted(expected - found.keys()) if len(found) < _counted(done, batch) else ():
         node = cloud.node(zone, name)
         if node is not None:
             found[name] = node
     return tuple(
         node
         for name, node in sorted(found.items())
-        if name in wanted and node.state not in (NodeState.GOING, NodeState.GONE)
+        if name in expected and node.state not in (NodeState.GOING, NodeState.GONE)
     )
 
 

@@ -18,7 +18,7 @@ from spotdeploy_gcp.network import LOCATION, PREFIX, described
 from spotdeploy_gcp.nodes import label_filter, node_id, split_id
 from spotdeploy_gcp.schemas import Disk, Firewall, Operation, last
 
-MOST: Final = 1000
+MAX_PER_CALL: Final = 1000
 """Calls in one request: https://cloud.google.com/compute/docs/api/how-tos/batch"""
 
 
@@ -30,15 +30,15 @@ def delete(driver: GceDriver, ids: Sequence[str]) -> None:
 
     Raises:
         ThrottledError: Google asks for patience; repeating deletes the rest.
-        ProviderError: what Google said of the first it refused for another reason. All the others
+        ProviderError: Google's error for the first it refused for another reason. All the others
             were asked to go.
     """
     places = [place for id_ in dict.fromkeys(ids) if (place := split_id(id_))]
     names = [{"zone": zone, "instance": name} for zone, name in places]
     refusals = [
         error
-        for start in range(0, len(names), MOST)
-        for error in driver.together(Action.DELETE_INSTANCE, names[start : start + MOST])
+        for start in range(0, len(names), MAX_PER_CALL)
+        for error in driver.together(Action.DELETE_INSTANCE, names[start : start + MAX_PER_CALL])
         if error is not None and error.code not in MISSING
     ]
     if refusals:
@@ -65,7 +65,7 @@ def release(driver: GceDriver, resources: Sequence[Resource]) -> None:
     """Begin to delete these. A missing one is success; one in use stays.
 
     Raises:
-        ProviderError: what Google said of the first one it refused for another reason; the others
+        ProviderError: Google's error for the first one it refused for another reason; the others
             were tried.
     """
     refused: list[ProviderError] = []

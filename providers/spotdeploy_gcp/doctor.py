@@ -22,20 +22,20 @@ https://cloud.google.com/compute/resource-usage"""
 
 def examine(cloud: Cloud, config: GcpConfig) -> list[Problem]:
     """Credentials, project, region, quotas, network, sizes and images."""
-    first = _tried(lambda: _project(cloud))
+    first = _problems_of(lambda: _project(cloud))
     if first and any(problem.fatal for problem in first):
         return first
-    looks: tuple[Callable[[], Iterable[Problem]], ...] = (
+    checks: tuple[Callable[[], Iterable[Problem]], ...] = (
         lambda: _region(cloud),
         lambda: _network(cloud, config.network),
         lambda: _sizes(cloud, config.sizes),
     )
-    return first + [problem for look in looks for problem in _tried(look)]
+    return first + [problem for check in checks for problem in _problems_of(check)]
 
 
-def _tried(look: Callable[[], Iterable[Problem]]) -> list[Problem]:
+def _problems_of(check: Callable[[], Iterable[Problem]]) -> list[Problem]:
     try:
-        return list(look())
+        return list(check())
     except SpotdeployError as error:
         return [Problem(error.message, error.hint or "see the message")]
 

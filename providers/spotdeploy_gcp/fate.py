@@ -31,12 +31,12 @@ def fate(cloud: Cloud, node: Node) -> Fate:
     events = _events(cloud, *place)
     for event in events:
         if event.operation_type in INTERRUPTED:
-            return Fate(FateKind.INTERRUPTED, _words(event))
-    ended = [_words(event) for event in events if "insert" not in event.operation_type.lower()]
-    words = ended[0] if ended else "Google does not say why"
+            return Fate(FateKind.INTERRUPTED, _message(event))
+    ended = [_message(event) for event in events if "insert" not in event.operation_type.lower()]
+    message = ended[0] if ended else "Google does not say why"
     if instance is None:
-        return Fate(FateKind.VANISHED, f"no longer there: {words}")
-    return Fate(FateKind.STOPPED, f"{state}: {words}")
+        return Fate(FateKind.VANISHED, f"no longer there: {message}")
+    return Fate(FateKind.STOPPED, f"{state}: {message}")
 
 
 def _events(cloud: Cloud, zone: str, name: str) -> list[Operation]:
@@ -48,10 +48,10 @@ def _events(cloud: Cloud, zone: str, name: str) -> list[Operation]:
     return cloud.driver.pages(Action.LIST_OPERATIONS, Operation, query, {"zone": zone})
 
 
-def _words(event: Operation) -> str:
+def _message(event: Operation) -> str:
     who = f" by {event.user}" if event.user else ""
-    said = f": {event.status_message}" if event.status_message else ""
-    return f"{event.operation_type}{who}{said}"
+    status = f": {event.status_message}" if event.status_message else ""
+    return f"{event.operation_type}{who}{status}"
 
 
 def console(driver: GceDriver, id_: str) -> str:
@@ -75,7 +75,7 @@ def console(driver: GceDriver, id_: str) -> str:
 METADATA: Final = "http://169.254.169.254/computeMetadata/v1"
 
 
-def command() -> list[str]:
+def notice_command() -> list[str]:
     """A command for the node that prints TRUE when it is being preempted, which is half a minute
     before, or nothing: https://cloud.google.com/compute/docs/instances/create-use-spot#detect-preemption
     """
@@ -83,8 +83,8 @@ def command() -> list[str]:
     return ["sh", "-c", f'[ "$({ask})" != TRUE ] || echo TRUE']
 
 
-def announced(output: str) -> Fate | None:
-    """What the command's output says: the fate that was announced, or None."""
+def parse_notice(output: str) -> Fate | None:
+    """The fate that the command's output announces, or None."""
     if output.strip() != "TRUE":
         return None
     return Fate(FateKind.INTERRUPTED, "Google is preempting it")

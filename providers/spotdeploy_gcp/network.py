@@ -18,7 +18,7 @@ from spotdeploy import labels as names
 from spotdeploy.errors import ProviderError
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.api import GceDriver
-from spotdeploy_gcp.errors import THERE
+from spotdeploy_gcp.errors import EXISTS
 from spotdeploy_gcp.request import Body
 from spotdeploy_gcp.schemas import Operation
 
@@ -60,7 +60,7 @@ def rules(project: str, labels: Mapping[str, str], opening: Opening) -> list[Bod
     denied: Body = {"denied": [{"IPProtocol": "all"}], "priority": KEEP_OUT}
     v4 = [str(one) for one in networks if one.version == 4]
     v6 = [str(one) for one in networks if one.version == 6]
-    wanted: list[tuple[str, list[str], Body]] = [
+    kinds: list[tuple[str, list[str], Body]] = [
         (tag, v4, allowed),
         (f"{tag}-v6", v6, allowed),
         (f"{tag}-deny", ["0.0.0.0/0"], denied),
@@ -73,7 +73,7 @@ def rules(project: str, labels: Mapping[str, str], opening: Opening) -> list[Bod
     }
     return [
         {"name": name, "sourceRanges": sources, **common, **rule}
-        for name, sources, rule in wanted
+        for name, sources, rule in kinds
         if sources
     ]
 
@@ -102,7 +102,7 @@ def open_firewall(driver: GceDriver, labels: Mapping[str, str], opening: Opening
     started = [operation for body in bodies for operation in _insert(driver, body)]
     for operation in started:
         done = driver.finish(operation)
-        if any(error.code not in THERE for error in done.errors):
+        if any(error.code not in EXISTS for error in done.errors):
             driver.succeed(done, Action.INSERT_FIREWALL.id)
     return tag_of(labels, opening.region)
 
@@ -111,6 +111,6 @@ def _insert(driver: GceDriver, body: Body) -> Sequence[Operation]:
     try:
         return [driver.call(Action.INSERT_FIREWALL, Operation, body=body)]
     except ProviderError as error:
-        if error.code in THERE:
+        if error.code in EXISTS:
             return []
         raise

@@ -137,13 +137,13 @@ class Images:
         return max(usable, key=lambda image: self._rank(image) or ("", ""))
 
     def _found(self) -> list[Image]:
-        wanted = self._config.image
-        if wanted == UBUNTU_LTS:
+        image_name = self._config.image
+        if image_name == UBUNTU_LTS:
             return self._list(f'family eq "{UBUNTU_FAMILIES}"')
-        if wanted.startswith(FAMILY):
-            return self._list(f'family = "{wanted.removeprefix(FAMILY)}"')
+        if image_name.startswith(FAMILY):
+            return self._list(f'family = "{image_name.removeprefix(FAMILY)}"')
         try:
-            at = {"image": wanted}
+            at = {"image": image_name}
             return [self._driver.call(Action.GET_IMAGE, Image, at, project=self._project)]
         except ProviderError as error:
             if error.code in MISSING:

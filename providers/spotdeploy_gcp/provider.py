@@ -32,7 +32,7 @@ class GcpProvider(
     SupportsAllLocations,
     SupportsInterruptionNotice,
 ):
-    """Compute Engine in one region. Every call is typed, paginated and awaited; see `driver`."""
+    """Compute Engine in one region. Every call is typed, paginated and awaited; see `api`."""
 
     name: ClassVar[str] = "gcp"
     Config: ClassVar[type[ProviderConfig]] = GcpConfig
@@ -72,9 +72,9 @@ class GcpProvider(
 
     def create(self, offer: Offer, batch: Batch) -> Created:
         """One bulk insert for the batch; the run's firewall rules are made before the first."""
-        from spotdeploy_gcp.create import launch
+        from spotdeploy_gcp.create import create_batch
 
-        return launch(self._cloud, self._config, offer, batch)
+        return create_batch(self._cloud, self._config, offer, batch)
 
     def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
         """One call for each 500 instances."""
@@ -83,7 +83,7 @@ class GcpProvider(
         return self._cloud.nodes(labels)
 
     def destroy(self, nodes: Sequence[Node]) -> None:
-        """One request for a thousand; see `ending.delete` for what Google refuses."""
+        """One request for a thousand; see `destroy.delete` for what Google refuses."""
         if not nodes:
             return
         from spotdeploy_gcp.destroy import delete
@@ -127,16 +127,18 @@ class GcpProvider(
 
     def manual_list_command(self, labels: Mapping[str, str]) -> str:
         """Three `gcloud compute` commands: firewall rules have their labels in the description."""
-        wanted = " AND ".join(f"labels.{key}={value}" for key, value in labels.items())
+        by_label = " AND ".join(f"labels.{key}={value}" for key, value in labels.items())
         values = " AND ".join(f"description~{value}" for value in labels.values())
         return "; ".join(
             f"gcloud compute {kind} list --filter '{filter_}'{self._flag}"
-            for kind, filter_ in
-            (("instances", wanted), ("disks", wanted), ("firewall-rules", values))
-        )  # fmt: skip
+            for kind, filter_ in (
+                ("instances", by_label),
+                ("disks", by_label),
+                ("firewall-rules", values),
+            )
+        )
 
     def console(self, node: Node) -> str:
-        """See `SupportsConsole.console`."""
         from spotdeploy_gcp.fate import console
 
         return console(self._cloud.driver, node.id)
@@ -154,16 +156,14 @@ class GcpProvider(
         return self._cloud.regions()
 
     def notice_command(self) -> Sequence[str]:
-        """See `SupportsInterruptionNotice.notice_command`."""
-        from spotdeploy_gcp.fate import command
+        from spotdeploy_gcp.fate import notice_command
 
-        return command()
+        return notice_command()
 
     def notice(self, output: str) -> Fate | None:
-        """See `SupportsInterruptionNotice.notice`."""
-        from spotdeploy_gcp.fate import announced
+        from spotdeploy_gcp.fate import parse_notice
 
-        return announced(output)
+        return parse_notice(output)
 
     @property
     def _flag(self) -> str:

@@ -21,14 +21,14 @@ METADATA_LIMIT: Final = 262144
 """Bytes of one metadata value: https://cloud.google.com/compute/docs/metadata/setting-custom-metadata"""
 USER_DATA_LIMIT: Final = METADATA_LIMIT * 3 // 4
 """Bytes before base64, which compressed user-data needs."""
-LONGEST_LIFE: Final = 120 * 86400
+MAX_LIFE: Final = 120 * 86400
 """Seconds: https://cloud.google.com/compute/docs/instances/limit-vm-runtime"""
-SHORTEST_LIFE: Final = 30
-"""Seconds; see `LONGEST_LIFE`."""
+MIN_LIFE: Final = 30
+"""Seconds; see `MAX_LIFE`."""
 MARGIN: Final = 30.0
 """Seconds by which Google ends a node before the node ends itself. One that powers itself off is
 TERMINATED, which takes its limit away and leaves its disk: Google's must come first."""
-MOST: Final = 1000
+MAX_PER_CALL: Final = 1000
 """Instances in one call."""
 Json: TypeAlias = "str | int | bool | Sequence[Json] | Mapping[str, Json] | None"
 Body: TypeAlias = Mapping[str, Json]
@@ -73,7 +73,7 @@ def scheduling(market: Market, longest: float) -> Body:
     return {
         "provisioningModel": "SPOT" if spot else "STANDARD",
         "instanceTerminationAction": "DELETE",
-        "maxRunDuration": {"seconds": str(max(SHORTEST_LIFE, math.ceil(longest)))},
+        "maxRunDuration": {"seconds": str(max(MIN_LIFE, math.ceil(longest)))},
         "automaticRestart": False,
         "onHostMaintenance": "TERMINATE" if spot else "MIGRATE",
     }
@@ -100,10 +100,10 @@ def check(batch: Batch) -> None:
             f"user-data is {len(batch.user_data)} bytes; Compute Engine takes {USER_DATA_LIMIT}",
             hint="ship files with payload.upload instead",
         )
-    if batch.time_to_live > LONGEST_LIFE:
+    if batch.time_to_live > MAX_LIFE:
         raise ConfigError(
             f"nodes.time_to_live is {batch.time_to_live:.0f} s; Compute Engine takes "
-            f"{LONGEST_LIFE} (120 days)",
+            f"{MAX_LIFE} (120 days)",
             hint="choose a shorter one",
         )
 

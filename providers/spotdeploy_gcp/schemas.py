@@ -8,18 +8,18 @@ from __future__ import annotations
 import msgspec
 
 
-class Shape(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Schema(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The base of all."""
 
 
-class Warned(Shape, frozen=True):
-    """What the API says of a listing that is not whole."""
+class Warned(Schema, frozen=True):
+    """A warning that a listing is not whole."""
 
     code: str = ""
     message: str = ""
 
 
-class Page(Shape, frozen=True):
+class Page(Schema, frozen=True):
     """One page of a listing."""
 
     kind: str
@@ -28,7 +28,7 @@ class Page(Shape, frozen=True):
     warning: Warned | None = None
 
 
-class AggregatedPage(Shape, frozen=True):
+class AggregatedPage(Schema, frozen=True):
     """One page of a listing over all zones: `zones/NAME` to what is there, by kind."""
 
     kind: str
@@ -54,32 +54,32 @@ class AggregatedPage(Shape, frozen=True):
         return named + [last(s) for s, warning in warned.items() if warning.code == "UNREACHABLE"]
 
 
-class OperationError(Shape, frozen=True):
+class OperationError(Schema, frozen=True):
     """One of an operation's errors."""
 
     code: str = ""
     message: str = ""
 
 
-class OperationErrors(Shape, frozen=True):
+class OperationErrors(Schema, frozen=True):
     """An operation's errors."""
 
     errors: list[OperationError] = []
 
 
-class BulkStatus(Shape, frozen=True):
+class BulkStatus(Schema, frozen=True):
     """How far a bulk insert got in one zone."""
 
     created_vm_count: int = 0
 
 
-class BulkMetadata(Shape, frozen=True):
+class BulkMetadata(Schema, frozen=True):
     """How far a bulk insert got."""
 
     per_location_status: dict[str, BulkStatus] = {}
 
 
-class Operation(Shape, frozen=True):
+class Operation(Schema, frozen=True):
     """A long-running operation."""
 
     kind: str
@@ -100,7 +100,7 @@ class Operation(Shape, frozen=True):
         return self.error.errors if self.error else []
 
 
-class Quota(Shape, frozen=True):
+class Quota(Schema, frozen=True):
     """A limit and how much of it is used."""
 
     metric: str
@@ -108,7 +108,7 @@ class Quota(Shape, frozen=True):
     usage: float = 0.0
 
 
-class Project(Shape, frozen=True):
+class Project(Schema, frozen=True):
     """A project."""
 
     kind: str
@@ -116,7 +116,7 @@ class Project(Shape, frozen=True):
     quotas: list[Quota] = []
 
 
-class Region(Shape, frozen=True):
+class Region(Schema, frozen=True):
     """A region."""
 
     kind: str
@@ -126,13 +126,13 @@ class Region(Shape, frozen=True):
     quotas: list[Quota] = []
 
 
-class Deprecated(Shape, frozen=True):
+class Deprecated(Schema, frozen=True):
     """That a thing is on its way out."""
 
     state: str = ""
 
 
-class MachineType(Shape, frozen=True):
+class MachineType(Schema, frozen=True):
     """A machine type in one zone."""
 
     name: str
@@ -144,7 +144,7 @@ class MachineType(Shape, frozen=True):
     deprecated: Deprecated | None = None
 
 
-class Image(Shape, frozen=True):
+class Image(Schema, frozen=True):
     """An image."""
 
     name: str
@@ -156,21 +156,21 @@ class Image(Shape, frozen=True):
     deprecated: Deprecated | None = None
 
 
-class Network(Shape, frozen=True):
+class Network(Schema, frozen=True):
     """A VPC network."""
 
     kind: str
     name: str
 
 
-class Firewall(Shape, frozen=True):
+class Firewall(Schema, frozen=True):
     """A firewall rule."""
 
     name: str
     description: str = ""
 
 
-class Disk(Shape, frozen=True):
+class Disk(Schema, frozen=True):
     """A persistent disk."""
 
     name: str
@@ -181,26 +181,26 @@ class Disk(Shape, frozen=True):
     """URLs of the instances it is attached to."""
 
 
-class SerialPortOutput(Shape, frozen=True):
+class SerialPortOutput(Schema, frozen=True):
     """What an instance printed."""
 
     contents: str = ""
 
 
-class RpcDetail(Shape, frozen=True):
+class RpcDetail(Schema, frozen=True):
     """One of the details of an error, of which some give a reason."""
 
     reason: str = ""
 
 
-class ReasonedError(Shape, frozen=True):
+class ReasonedError(Schema, frozen=True):
     """One of the errors of a refused call."""
 
     reason: str = ""
     message: str = ""
 
 
-class Refusal(Shape, frozen=True):
+class Refusal(Schema, frozen=True):
     """The body of a refused call: https://cloud.google.com/apis/design/errors"""
 
     code: int = 0
@@ -210,13 +210,13 @@ class Refusal(Shape, frozen=True):
     details: list[RpcDetail] = []
 
     @property
-    def word(self) -> str:
+    def best_code(self) -> str:
         """The most precise code that it gives."""
         reasons = [error.reason for error in self.errors] + [one.reason for one in self.details]
         return next(filter(None, [*reasons, self.status]), f"HTTP {self.code}")
 
 
-class RefusalBody(Shape, frozen=True):
+class RefusalBody(Schema, frozen=True):
     """The envelope of a refusal."""
 
     error: Refusal

@@ -25,15 +25,15 @@ class Codes:
     hints: Mapping[str, str] = field(default_factory=dict)
     """Code to what a person does about it."""
 
-    def error(self, code: str, words: str, status: int, call: str) -> ProviderError:
-        """The typed error for an answer: its code, its words and its HTTP status.
+    def error(self, code: str, message: str, status: int, call: str) -> ProviderError:
+        """The typed error for an answer: its code, its message and its HTTP status.
 
-        `call` says what was asked, and where. An unknown code with status 401 or 403 is about
+        `call` names what was asked, and where. An unknown code with status 401 or 403 is about
         credentials; one with 429 or 5xx asks for patience.
         """
         kind = self._kind(code, status)
-        said = f"{code}: {words}" if code else words
-        return kind(f"{call}: {said}", code=code, hint=self.hints.get(code))
+        text = f"{code}: {message}" if code else message
+        return kind(f"{call}: {text}", code=code, hint=self.hints.get(code))
 
     def _kind(self, code: str, status: int) -> type[ProviderError]:
         known: tuple[tuple[frozenset[str], type[ProviderError]], ...] = (

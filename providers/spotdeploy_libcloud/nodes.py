@@ -24,7 +24,7 @@ def to_node(
 ) -> Node:
     """Our node for a `libcloud.compute.base.Node`.
 
-    `states` maps the cloud's own words for a state to ours; a word it lacks is taken as RUNNING,
+    `states` maps the cloud's own names for a state to ours; a name it lacks is taken as RUNNING,
     since a machine whose state we cannot read may well be billed. `public` chooses which address
     ssh dials. `usd_per_hour` is None when unknown.
     """

@@ -51,7 +51,7 @@ def test_every_action_listed_is_one_the_code_calls() -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "words"),
+    ("parameters", "message"),
     [
         ({"Action": "RunInstance"}, "no such action"),
         ({"Action": "DescribeVolumes", "Version": "2012-01-01"}, "Version"),
@@ -63,8 +63,12 @@ def test_every_action_listed_is_one_the_code_calls() -> None:
         ({"Action": "DescribeVolumes", "VolumeId": "vol-1"}, "a list needs"),
         ({"Action": "DescribeVolumes", "DryRun.1": "true"}, "has no members"),
         (
-            {"Action": "RunInstances", "MinCount": "1", "MaxCount": "1",
-             "MetadataOptions.HttpTokens": "please"},
+            {
+                "Action": "RunInstances",
+                "MinCount": "1",
+                "MaxCount": "1",
+                "MetadataOptions.HttpTokens": "please",
+            },
             "'please' is no string",
         ),
         (
@@ -72,7 +76,7 @@ def test_every_action_listed_is_one_the_code_calls() -> None:
             "Filter.1.Values: unknown",
         ),
     ],
-)  # fmt: skip
-def test_the_checker_sees_what_ec2_would_refuse(parameters: dict[str, str], words: str) -> None:
+)
+def test_the_checker_sees_what_ec2_would_refuse(parameters: dict[str, str], message: str) -> None:
     (found,) = violations({"Version": "2016-11-15", **parameters})
-    assert words in found
+    assert message in found

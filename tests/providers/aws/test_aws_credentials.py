@@ -80,14 +80,14 @@ def test_locations_are_the_configs_or_else_the_usual_region() -> None:
     assert AwsProvider.locations(AwsConfig(profile="shop")) == ("eu-west-1",)
 
 
-def test_no_region_anywhere_is_said_with_the_way_out() -> None:
+def test_no_region_anywhere_is_reported_with_a_remedy() -> None:
     os.environ["AWS_CONFIG_FILE"] = os.devnull
     with pytest.raises(ConfigError, match="no AWS region") as caught:
         AwsProvider.locations(AwsConfig())
     assert "regions" in str(caught.value.hint)
 
 
-def test_no_credentials_anywhere_is_said_with_the_way_out() -> None:
+def test_no_credentials_anywhere_is_reported_with_a_remedy() -> None:
     with pytest.raises(CredentialsError, match="no AWS credentials") as caught:
         Chain(None).keys()
     assert "aws configure" in str(caught.value.hint)

@@ -153,8 +153,10 @@ def test_everything_labelled_is_a_leftover_until_it_is_released(
 
 
 def test_a_refused_leftover_does_not_keep_the_others(provider: AwsProvider, lab: AwsLab) -> None:
-    label = {"TagSpecification.1.Tag.1.Key": "spotdeploy-deployment",
-             "TagSpecification.1.Tag.1.Value": "shop"}  # fmt: skip
+    label = {
+        "TagSpecification.1.Tag.1.Key": "spotdeploy-deployment",
+        "TagSpecification.1.Tag.1.Value": "shop",
+    }
     volume = {
         "AvailabilityZone": "us-west-2a",
         "Size": "1",
@@ -168,7 +170,7 @@ def test_a_refused_leftover_does_not_keep_the_others(provider: AwsProvider, lab:
     assert len(provider.leftovers(SCOPE)) == 1
 
 
-def test_what_a_person_would_type_is_given_for_every_kind(provider: AwsProvider) -> None:
+def test_the_manual_delete_command_is_given_for_every_kind(provider: AwsProvider) -> None:
     (node,) = provider.create(offer(), batch(1)).nodes
     assert provider.manual_delete_command(node) == (
         f"aws ec2 terminate-instances --instance-ids {node.id} --region {REGION}"

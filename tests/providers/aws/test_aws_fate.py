@@ -1,4 +1,4 @@
-"""What became of a node, and what its console said."""
+"""What became of a node, and what its console printed."""
 
 from __future__ import annotations
 

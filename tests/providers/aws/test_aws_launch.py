@@ -98,7 +98,7 @@ def test_the_users_own_tags_are_added_and_cannot_replace_labels() -> None:
     assert tags[labels.DEPLOYMENT] == "shop"
 
 
-def test_a_node_has_a_public_address_unless_private_ones_are_wanted() -> None:
+def test_a_node_has_a_public_address_unless_private_ones_are_configured() -> None:
     name = "NetworkInterface.1.AssociatePublicIpAddress"
     assert flat()[name] == "true"
     assert flat(config=AwsConfig(address="private"))[name] == "false"

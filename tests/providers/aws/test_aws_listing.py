@@ -114,16 +114,16 @@ def test_another_namespace_hides_no_machine(serve: Serve, namespace: str) -> Non
 def test_a_listing_that_never_ends_is_an_error(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spotdeploy_aws.api.MOST_PAGES", 3)
+    monkeypatch.setattr("spotdeploy_aws.api.MAX_PAGES", 3)
     driver = serve(lambda _: listing(range(1), "again"))
     with pytest.raises(ProviderError, match="more than 3 pages"):
         driver.list_nodes(ex_filters={"tag:a": ["b"]})
 
 
 def test_every_state_of_an_instance_has_a_meaning() -> None:
-    words = {"pending", "running", "stopping", "stopped", "shutting-down", "terminated"}
-    assert set(STATES) == words
-    assert words - set(NOT_GONE) == {"terminated"}
+    states = {"pending", "running", "stopping", "stopped", "shutting-down", "terminated"}
+    assert set(STATES) == states
+    assert states - set(NOT_GONE) == {"terminated"}
 
 
 def test_a_stopped_instance_is_listed_since_its_disk_is_billed(

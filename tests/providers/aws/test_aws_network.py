@@ -18,9 +18,10 @@ from tests.providers.aws.conftest import LABELS, REGION, MakeProvider, batch, of
 def rules(lab: AwsLab) -> dict[str, set[tuple[str, str]]]:
     """Id of each of our groups to what it lets in: (port, CIDR)."""
     question = {
-        "Action": "DescribeSecurityGroups", "Filter.1.Name": "tag:spotdeploy-deployment",
+        "Action": "DescribeSecurityGroups",
+        "Filter.1.Name": "tag:spotdeploy-deployment",
         "Filter.1.Value.1": "shop",
-    }  # fmt: skip
+    }
     root = lab.ask(REGION, question).xml()
     return {
         str(group.findtext("{*}groupId")): {
@@ -108,16 +109,16 @@ def test_subnets_of_another_region_are_named_in_the_error(make: MakeProvider) ->
 
 
 @pytest.mark.parametrize(
-    ("table", "words"),
+    ("table", "message"),
     [
         ({"address": "private"}, "allow_from is needed"),
         ({"address_service": "http://127.0.0.1:9/"}, "cannot ask"),
         ({"address_service": "file:///etc/hostname"}, "not http"),
     ],
 )
-def test_an_unknown_own_address_is_said_with_the_way_out(
-    make: MakeProvider, table: dict[str, Any], words: str
+def test_an_unknown_own_address_is_reported_with_a_remedy(
+    make: MakeProvider, table: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises((ConfigError, ProviderError), match=words) as caught:
+    with pytest.raises((ConfigError, ProviderError), match=message) as caught:
         make(**table).create(offer(), batch(1))
     assert caught.value.hint

@@ -17,9 +17,11 @@ ZONES = ("us-west-2a", "us-west-2b", "us-west-2c")
 def _prices(lab: AwsLab) -> None:
     for size, usd in (("t3.small", 0.008), ("t3a.small", 0.007)):
         lab.cloud.prices |= {
-            (ZONES[0], size): usd, (ZONES[1], size): usd / 2, (ZONES[2], size): usd / 4,
+            (ZONES[0], size): usd,
+            (ZONES[1], size): usd / 2,
+            (ZONES[2], size): usd / 4,
             ("us-west-2d", size): usd * 2,
-        }  # fmt: skip
+        }
 
 
 def test_sizes_keep_their_order_and_the_cheapest_zone_comes_first(make: MakeProvider) -> None:
@@ -59,8 +61,10 @@ def test_a_size_that_is_sold_nowhere_has_no_offers(make: MakeProvider) -> None:
 def test_offers_create_nothing_and_need_few_calls(make: MakeProvider, lab: AwsLab) -> None:
     make(sizes=["t3.small", "t3a.small"]).offers(Pool(1, MarketPolicy.SPOT_THEN_ON_DEMAND))
     assert sorted(lab.actions()) == [
-        "DescribeInstanceTypeOfferings", "DescribeSpotPriceHistory", "DescribeSubnets",
-    ]  # fmt: skip
+        "DescribeInstanceTypeOfferings",
+        "DescribeSpotPriceHistory",
+        "DescribeSubnets",
+    ]
     assert lab.instances(REGION) == {}
 
 

@@ -11,8 +11,11 @@ from spotdeploy_aws.errors import CODES
 
 def test_nested_data_become_numbered_names() -> None:
     assert flatten({"Filter": filters({"a": ["b", "c"]}), "MaxResults": 5}) == {
-        "Filter.1.Name": "a", "Filter.1.Value.1": "b", "Filter.1.Value.2": "c", "MaxResults": "5",
-    }  # fmt: skip
+        "Filter.1.Name": "a",
+        "Filter.1.Value.1": "b",
+        "Filter.1.Value.2": "c",
+        "MaxResults": "5",
+    }
 
 
 def test_booleans_are_written_as_ec2_reads_them() -> None:
@@ -42,9 +45,9 @@ def test_a_filter_by_no_labels_is_refused() -> None:
 def test_a_code_outranks_the_status_and_an_unknown_code_yields_to_it(
     code: str, status: int, kind: type[ProviderError]
 ) -> None:
-    error = CODES.error(code, "words", status, "a call")
+    error = CODES.error(code, "message", status, "a call")
     assert type(error) is kind
-    assert (error.message, error.code) == (f"a call: {code}: words", code)
+    assert (error.message, error.code) == (f"a call: {code}: message", code)
 
 
 def test_no_code_is_of_two_kinds() -> None:

@@ -193,7 +193,7 @@ def test_private_nodes_want_to_know_who_may_reach_them(make: MakeProvider) -> No
         make(address="private").create(offer(), batch())
 
 
-def test_only_the_caller_and_only_the_wanted_ports_are_let_in(
+def test_only_the_caller_and_only_the_desired_ports_are_let_in(
     provider: AzureProvider, lab: AzureLab
 ) -> None:
     provider.create(offer(), batch(open_ports=(8081, 22)))
@@ -257,26 +257,26 @@ def test_a_refusal_is_typed_by_azures_code_and_keeps_its_words(
     kind: type[ProviderError] | None,
 ) -> None:
     kind = kind or (LostReplyError if preflight else ProviderError)
-    lab.faults.limit(0, trouble=Trouble(code, "Azure's own words"), preflight=preflight)
+    lab.faults.limit(0, trouble=Trouble(code, "Azure's own message"), preflight=preflight)
     with pytest.raises(ProviderError) as caught:
         provider.create(offer(), batch(2))
     assert type(caught.value) is kind
     assert caught.value.code == code
-    assert f"{code}: Azure's own words" in caught.value.message
+    assert f"{code}: Azure's own message" in caught.value.message
     assert lab.cloud.machines == {}
 
 
 @pytest.mark.parametrize(
-    "words",
+    "message",
     [
         "Operation could not be completed as it results in exceeding approved quota.",
         "The limit of Spot vCPUs is reached.",
     ],
 )
 def test_not_allowed_because_of_a_quota_is_a_quota(
-    provider: AzureProvider, lab: AzureLab, words: str
+    provider: AzureProvider, lab: AzureLab, message: str
 ) -> None:
-    lab.faults.limit(0, trouble=Trouble("OperationNotAllowed", words), preflight=True)
+    lab.faults.limit(0, trouble=Trouble("OperationNotAllowed", message), preflight=True)
     with pytest.raises(QuotaError, match=r"Quotas|quota|limit") as caught:
         provider.create(offer(), batch())
     assert caught.value.hint
@@ -313,7 +313,7 @@ def test_the_same_token_deploys_once(provider: AzureProvider, lab: AzureLab) -> 
     assert sum(call.operation == DEPLOY for call in lab.calls) == 1
 
 
-def test_a_lost_answer_is_told_and_the_same_token_finds_what_was_made(
+def test_a_lost_answer_is_reported_and_the_same_token_finds_what_was_made(
     provider: AzureProvider, lab: AzureLab
 ) -> None:
     lab.faults.lose_reply(DEPLOY)
@@ -427,8 +427,8 @@ def test_the_name_of_a_group_is_cut_where_it_is_not_unique() -> None:
 def test_what_the_subscription_may_not_do_stops_the_run_with_a_remedy(
     provider: AzureProvider, lab: AzureLab, code: str
 ) -> None:
-    lab.faults.refuse(DEPLOY, 409, code, "Azure's own words")
-    with pytest.raises(CredentialsError, match="Azure's own words") as caught:
+    lab.faults.refuse(DEPLOY, 409, code, "Azure's own message")
+    with pytest.raises(CredentialsError, match="Azure's own message") as caught:
         provider.create(offer(), batch())
     assert caught.value.hint
 

@@ -1,4 +1,4 @@
-"""Who acts, where, and what is said when that does not work."""
+"""Who acts, where, and what is reported when that does not work."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_secret_in_the_clear_is_refused(make: MakeProvider) -> None:
     assert "abc~123" not in f"{caught.value.message} {caught.value.hint}"
 
 
-def test_a_secret_that_is_not_there_is_said(make: MakeProvider) -> None:
+def test_a_secret_that_is_not_there_is_reported(make: MakeProvider) -> None:
     with pytest.raises(CredentialsError, match=r"client_secret cannot be read.*NO_SUCH"):
         make(client_secret="env:NO_SUCH").nodes(SCOPE)
 
@@ -81,7 +81,7 @@ def test_a_missing_subscription_names_what_to_set(provider: AzureProvider) -> No
     assert "AZURE_SUBSCRIPTION_ID" in str(caught.value.hint)
 
 
-def test_a_wrong_subscription_is_said_in_azures_words(provider: AzureProvider) -> None:
+def test_a_wrong_subscription_is_reported_with_azures_message(provider: AzureProvider) -> None:
     os.environ["AZURE_SUBSCRIPTION_ID"] = SUBSCRIPTION.replace("9", "1")
     with pytest.raises(CredentialsError, match="could not be found") as caught:
         provider.nodes(SCOPE)
@@ -89,18 +89,18 @@ def test_a_wrong_subscription_is_said_in_azures_words(provider: AzureProvider) -
 
 
 @pytest.mark.parametrize(
-    ("name", "words", "hint"),
+    ("name", "message", "hint"),
     [
         ("AZURE_TENANT_ID", "AADSTS90002", "AZURE_TENANT_ID"),
         ("AZURE_CLIENT_ID", "AADSTS700016", "AZURE_CLIENT_ID"),
         ("AZURE_CLIENT_SECRET", "AADSTS7000215", "credential reset"),
     ],
 )
-def test_a_refused_login_keeps_the_words_and_says_what_to_do(
-    provider: AzureProvider, name: str, words: str, hint: str
+def test_a_refused_login_keeps_the_message_and_says_what_to_do(
+    provider: AzureProvider, name: str, message: str, hint: str
 ) -> None:
     os.environ[name] = "00000000-0000-0000-0000-000000000000"
-    with pytest.raises(CredentialsError, match=words) as caught:
+    with pytest.raises(CredentialsError, match=message) as caught:
         provider.nodes(SCOPE)
     assert hint in str(caught.value.hint)
     assert "Trace ID" not in caught.value.message
@@ -165,21 +165,21 @@ def test_a_certificate_signs_a_statement_for_the_login(
     pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
     signed = f"{head}.{claims}".encode()
     key.public_key().verify(decoded(signature), signed, pss, hashes.SHA256())
-    said = json.loads(decoded(claims))
-    assert (said["iss"], said["sub"]) == (CLIENT, CLIENT)
-    assert said["aud"] == f"{lab.url}/{os.environ['AZURE_TENANT_ID']}/oauth2/token"
+    asserted = json.loads(decoded(claims))
+    assert (asserted["iss"], asserted["sub"]) == (CLIENT, CLIENT)
+    assert asserted["aud"] == f"{lab.url}/{os.environ['AZURE_TENANT_ID']}/oauth2/token"
     assert decoded(json.loads(decoded(head))["x5t#S256"]) == certificate.fingerprint(
         hashes.SHA256()
     )
 
 
-def test_a_file_that_is_no_certificate_is_said() -> None:
+def test_a_file_that_is_no_certificate_is_reported() -> None:
     with pytest.raises(CredentialsError, match="AZURE_CLIENT_CERTIFICATE_PATH") as caught:
         assertion(b"nonsense", CLIENT, "https://login.example")
     assert "PEM" in str(caught.value.hint)
 
 
-def test_a_login_that_cannot_be_reached_is_said(make: MakeProvider) -> None:
+def test_a_login_that_cannot_be_reached_is_reported(make: MakeProvider) -> None:
     with pytest.raises(ProviderError, match="cannot reach") as caught:
         make(login_endpoint="http://127.0.0.1:9").nodes(SCOPE)
     assert not isinstance(caught.value, CredentialsError | ThrottledError)

@@ -44,14 +44,14 @@ def test_an_unregistered_resource_provider_says_how_to_register_it(
     assert problem.remedy == f"run 'az provider register --namespace {namespace}'"
 
 
-def test_schedules_are_not_asked_for_when_they_are_not_wanted(
+def test_schedules_are_not_asked_for_when_they_are_turned_off(
     make: MakeProvider, lab: AzureLab
 ) -> None:
     lab.cloud.unregistered.add("Microsoft.DevTestLab")
     assert make(auto_shutdown=False).doctor() == []
 
 
-def test_a_location_without_schedules_is_said(make: MakeProvider) -> None:
+def test_a_location_without_schedules_is_reported(make: MakeProvider) -> None:
     (problem,) = make("uaecentral").doctor()
     assert problem.what == "uaecentral has no auto-shutdown"
 
@@ -63,7 +63,7 @@ def test_missing_permissions_are_named_one_by_one(provider: AzureProvider, lab: 
     assert problem.what == f"the service principal may not {missing}"
 
 
-def test_the_documented_permissions_are_enough(provider: AzureProvider, lab: AzureLab) -> None:
+def test_the_documented_permissions_suffice(provider: AzureProvider, lab: AzureLab) -> None:
     lab.cloud.actions = permissions()
     assert provider.doctor() == []
 
@@ -77,9 +77,9 @@ def test_a_used_up_spot_quota_is_fatal(provider: AzureProvider, lab: AzureLab) -
 
 def test_sizes_that_will_not_do_are_named(make: MakeProvider) -> None:
     problems = make(sizes=["Standard_B2s", "Standard_M128s", "Standard_D2as_v5"]).doctor()
-    words = [problem.what for problem in problems]
-    assert words[0] == "Standard_B2s cannot be had as Spot"
-    assert "does not sell Standard_M128s" in words[1]
+    found = [problem.what for problem in problems]
+    assert found[0] == "Standard_B2s cannot be had as Spot"
+    assert "does not sell Standard_M128s" in found[1]
     assert not any(problem.fatal for problem in problems)
     (only,) = make(sizes=["Standard_M128s"]).doctor()
     assert only.fatal
@@ -131,6 +131,6 @@ def test_a_limit_without_prices_says_how_to_know_them(provider: AzureProvider) -
     assert "price_service" in str(caught.value.hint)
 
 
-def test_protection_says_what_stays_billed(make: MakeProvider) -> None:
+def test_auto_shutdown_says_what_stays_billed(make: MakeProvider) -> None:
     assert "stay billed" in make().auto_shutdown()
     assert "Azure bills it" in make(auto_shutdown=False).auto_shutdown()

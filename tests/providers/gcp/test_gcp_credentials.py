@@ -1,4 +1,4 @@
-"""Who acts, in which project, and what is said when that does not work."""
+"""Who acts, in which project, and what is reported when that does not work."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_key_file_that_is_none_is_named(
         make(credentials=str(path)).nodes(SCOPE)
 
 
-def test_a_revoked_login_is_told_in_googles_words(make: MakeProvider, lab: GcpLab) -> None:
+def test_a_revoked_login_is_reported_with_googles_message(make: MakeProvider, lab: GcpLab) -> None:
     lab.revoke()
     with pytest.raises(CredentialsError, match="expired or revoked") as caught:
         make().nodes(SCOPE)
@@ -145,10 +145,11 @@ def test_without_a_project_the_key_to_set_is_named(
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "words", "hint"),
+    ("status", "reason", "message", "hint"),
     [
         (
-            403, "accessNotConfigured",
+            403,
+            "accessNotConfigured",
             "Compute Engine API has not been used in project 42 before or it is disabled.",
             "gcloud services enable",
         ),
@@ -156,14 +157,14 @@ def test_without_a_project_the_key_to_set_is_named(
         (401, "authError", "Invalid Credentials", "gcloud auth"),
         (403, "billingNotEnabled", "This API method requires billing to be enabled.", "billing"),
     ],
-)  # fmt: skip
+)
 def test_a_refusal_says_googles_words_and_what_to_do(
-    make: MakeProvider, lab: GcpLab, status: int, reason: str, words: str, hint: str
+    make: MakeProvider, lab: GcpLab, status: int, reason: str, message: str, hint: str
 ) -> None:
-    lab.faults.refuse(LIST, status, reason, words)
+    lab.faults.refuse(LIST, status, reason, message)
     with pytest.raises(CredentialsError) as caught:
         make().nodes(SCOPE)
-    assert words in caught.value.message
+    assert message in caught.value.message
     assert hint in str(caught.value.hint)
 
 

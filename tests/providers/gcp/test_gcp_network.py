@@ -59,8 +59,8 @@ def test_rules_that_another_process_made_are_used(make: MakeProvider, lab: GcpLa
 def test_a_rule_that_appeared_in_the_meantime_is_no_error(
     provider: GcpProvider, lab: GcpLab
 ) -> None:
-    words = Trouble("RESOURCE_ALREADY_EXISTS", "already exists")
-    lab.faults.operations[INSERT] = [words]
+    there = Trouble("RESOURCE_ALREADY_EXISTS", "already exists")
+    lab.faults.operations[INSERT] = [there]
     assert len(provider.create(offer(), batch()).nodes) == 1
 
 
@@ -72,16 +72,16 @@ def test_no_node_is_made_when_its_rules_cannot_be(provider: GcpProvider, lab: Gc
 
 
 @pytest.mark.parametrize(
-    ("table", "words"),
+    ("table", "message"),
     [
         ({"address": "private"}, "allow_from is needed"),
         ({"address_service": "http://127.0.0.1:9/"}, "cannot ask"),
     ],
 )
-def test_an_unknown_own_address_is_said_with_the_way_out(
-    make: MakeProvider, table: dict[str, Any], words: str
+def test_an_unknown_own_address_is_reported_with_a_remedy(
+    make: MakeProvider, table: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises((ConfigError, ProviderError), match=words) as caught:
+    with pytest.raises((ConfigError, ProviderError), match=message) as caught:
         make(**table).create(offer(), batch())
     assert caught.value.hint
 

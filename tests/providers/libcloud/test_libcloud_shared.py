@@ -1,4 +1,4 @@
-"""What the clouds' providers share: cache, errors on the wire, codes, the caller's address."""
+"""What the clouds' providers share: cache, errors in transport, codes, the caller's address."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import requests
 from spotdeploy.errors import LostReplyError, ProviderError, ThrottledError
 from spotdeploy_libcloud.cache import Cache, user_cache
 from spotdeploy_libcloud.caller import caller_cidr
-from spotdeploy_libcloud.wire import Wire
+from spotdeploy_libcloud.transport import Transport
 
 
 class Clock:
@@ -94,8 +94,8 @@ def listening(talk: Callable[[socket.socket], object]) -> Iterator[str]:
         thread.join()
 
 
-def ask(wire: Wire, url: str, *, repeatable: bool, timeout: float = 5.0) -> None:
-    with wire.call("RunThings", repeatable=repeatable):
+def ask(transport: Transport, url: str, *, repeatable: bool, timeout: float = 5.0) -> None:
+    with transport.call("RunThings", repeatable=repeatable):
         requests.post(url, data="x", timeout=timeout)
 
 
@@ -105,38 +105,38 @@ def test_an_answer_that_never_came_is_lost_unless_it_can_be_asked_again(
 ) -> None:
     lost = pytest.raises(kind, match="RunThings: no answer from the cloud")
     with listening(lambda connection: connection.recv(9999)) as url, lost:
-        ask(Wire("the cloud"), url, repeatable=repeatable)
+        ask(Transport("the cloud"), url, repeatable=repeatable)
 
 
 def test_an_answer_that_takes_too_long_is_lost() -> None:
     done = threading.Event()
     with listening(lambda _: done.wait(5)) as url:
         with pytest.raises(LostReplyError, match="no answer"):
-            ask(Wire("the cloud"), url, repeatable=False, timeout=0.2)
+            ask(Transport("the cloud"), url, repeatable=False, timeout=0.2)
         done.set()
 
 
 def test_what_was_never_sent_is_not_lost() -> None:
     with pytest.raises(ProviderError, match="cannot reach the cloud") as caught:
-        ask(Wire("the cloud"), "http://127.0.0.1:9", repeatable=False)
+        ask(Transport("the cloud"), "http://127.0.0.1:9", repeatable=False)
     assert type(caught.value) is ProviderError
 
 
 def test_a_cloud_that_answered_before_is_waited_for() -> None:
-    wire = Wire("the cloud")
-    with wire.call("ListThings", repeatable=True):
+    transport = Transport("the cloud")
+    with transport.call("ListThings", repeatable=True):
         pass
     with pytest.raises(ThrottledError, match="cannot reach the cloud"):
-        ask(wire, "http://127.0.0.1:9", repeatable=True)
+        ask(transport, "http://127.0.0.1:9", repeatable=True)
 
 
 def test_a_bug_of_ours_passes_unchanged() -> None:
-    with pytest.raises(ZeroDivisionError), Wire("the cloud").call("x", repeatable=True):
+    with pytest.raises(ZeroDivisionError), Transport("the cloud").call("x", repeatable=True):
         _ = 1 / 0
 
 
 @contextmanager
-def telling(text: str, status: int = 200) -> Iterator[str]:
+def address_service(text: str, status: int = 200) -> Iterator[str]:
     """A "what is my address" service."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -159,15 +159,15 @@ def telling(text: str, status: int = 200) -> Iterator[str]:
     ("text", "cidr"), [("192.0.2.7\n", "192.0.2.7/32"), ("2001:db8::7", "2001:db8::7/128")]
 )
 def test_the_callers_address_is_a_network_of_one(text: str, cidr: str) -> None:
-    with telling(text) as url:
+    with address_service(text) as url:
         assert caller_cidr(url) == cidr
 
 
 @pytest.mark.parametrize(
     ("text", "status"), [("<html>", 200), ("0.0.0.0/0", 200), ("", 200), ("192.0.2.7", 503)]
 )
-def test_anything_but_one_address_is_refused_with_the_way_out(text: str, status: int) -> None:
-    with telling(text, status) as url, pytest.raises(ProviderError) as caught:
+def test_anything_but_one_address_is_refused_with_a_remedy(text: str, status: int) -> None:
+    with address_service(text, status) as url, pytest.raises(ProviderError) as caught:
         caller_cidr(url)
     assert "nodes.allow_from" in str(caught.value.hint)
 

@@ -1,4 +1,4 @@
-"""Turning what goes wrong on the wire into our errors."""
+"""Turning what goes wrong in transport into our errors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from spotdeploy.errors import LostReplyError, ProviderError, ThrottledError
 
 
-class Wire:
+class Transport:
     """The way to one endpoint. Remembers whether the endpoint ever answered: an outage in the
     middle of a run is waited out, one at its start is reported at once."""
 
@@ -46,12 +46,12 @@ class Wire:
 
     def _typed(self, what: str, error: Exception, repeatable: bool) -> ProviderError:
         if _never_sent(error):
-            words = f"{what}: cannot reach {self._endpoint}: {_innermost(error)}"
+            message = f"{what}: cannot reach {self._endpoint}: {_innermost(error)}"
             if self._answered:
-                return ThrottledError(words)
-            return ProviderError(words, hint="check the network, the region and the endpoint")
-        words = f"{what}: no answer from {self._endpoint}: {_innermost(error)}"
-        return ThrottledError(words) if repeatable else LostReplyError(words)
+                return ThrottledError(message)
+            return ProviderError(message, hint="check the network, the region and the endpoint")
+        message = f"{what}: no answer from {self._endpoint}: {_innermost(error)}"
+        return ThrottledError(message) if repeatable else LostReplyError(message)
 
 
 def _never_sent(error: BaseException) -> bool:
