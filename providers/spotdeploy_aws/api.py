@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, cast
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 from xml.etree.ElementTree import Element
 
 from libcloud.common.aws import SignedAWSConnection
@@ -18,17 +18,18 @@ from libcloud.compute.base import Node as LibcloudNode
 from libcloud.compute.base import NodeDriver
 from libcloud.compute.drivers.ec2 import BaseEC2NodeDriver, EC2Response
 
-from spotdeploy.errors import LostReplyError, ProviderError, ThrottledError
+from spotdeploy.errors import ProviderError
 from spotdeploy.labels import ANY
+from spotdeploy.provider import require_labels
 from spotdeploy_aws.actions import Action
 from spotdeploy_aws.auth import Keys
 from spotdeploy_aws.errors import CODES, UNKNOWN_OUTCOME
 from spotdeploy_aws.schemas import NAMESPACE, Parameters, Value, items, text
-from spotdeploy_libcloud.transport import Transport
+from spotdeploy_libcloud.paging import all_pages
+from spotdeploy_libcloud.transport import Transport, require_address
 
 PAGE: Final = 1000
 TIMEOUT: Final = 60.0
-MAX_PAGES: Final = 1000
 
 
 class Response(EC2Response):
@@ -78,19 +79,20 @@ class QueryDriver(NodeDriver):
 
     def __init__(self, region: str, endpoint: str, keys: Callable[[], Keys]) -> None:
         """Connects to nothing yet. `endpoint` is a URL; `keys` is asked before every request."""
-        url = urlsplit(endpoint)
-        if url.scheme not in ("http", "https") or not url.hostname:
-            raise ProviderError(f"the endpoint {endpoint!r} is not an http(s) URL")
+        address = require_address(endpoint)
         self.keys = keys
         self.region_name = region
         self.country = ""
         self.token = None
-        self._path = url.path or "/"
-        self._transport = Transport(endpoint)
-        secure = url.scheme == "https"
-        port = url.port or (443 if secure else 80)
+        self._path = address.path or "/"
+        self._transport = Transport(endpoint, UNKNOWN_OUTCOME)
         super().__init__(  # type: ignore[no-untyped-call]  # libcloud
-            "", "", secure=secure, host=url.hostname, port=port, timeout=TIMEOUT
+            "",
+            "",
+            secure=address.secure,
+            host=address.host,
+            port=address.port,
+            timeout=TIMEOUT,
         )
 
     def call(
@@ -106,15 +108,10 @@ class QueryDriver(NodeDriver):
         )
         headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
         self.connection.set_context({"call": what})
-        try:
-            with self._transport.call(what, repeatable=repeatable):
-                answer = self.connection.request(
-                    self._path, data=body, headers=headers, method="POST", retry_failed=False
-                ).object
-        except ThrottledError as error:
-            if not repeatable and error.code in UNKNOWN_OUTCOME:
-                raise LostReplyError(error.message, code=error.code) from error
-            raise
+        with self._transport.call(what, repeatable=repeatable):
+            answer = self.connection.request(
+                self._path, data=body, headers=headers, method="POST", retry_failed=False
+            ).object
         return self._expected(action, answer, what)
 
     def _expected(self, action: str, answer: Any, what: str) -> Element:
@@ -160,16 +157,13 @@ class Ec2Driver(QueryDriver, BaseEC2NodeDriver):
 
     def pages(self, action: Action, path: str, parameters: Parameters) -> list[Element]:
         """The items at `path` of all pages of a listing."""
-        found: list[Element] = []
-        token = ""
-        for _ in range(MAX_PAGES):
-            page = {"NextToken": token} if token else {}
-            answer = self.call(action, {**parameters, **page})
-            found += items(answer, path)
-            token = text(answer, "nextToken")
-            if not token:
-                return found
-        raise ProviderError(f"{action} in {self.region_name}: more than {MAX_PAGES} pages")
+
+        def page(token: str | None) -> tuple[list[Element], str]:
+            cursor = {"NextToken": token} if token else {}
+            answer = self.call(action, {**parameters, **cursor})
+            return items(answer, path), text(answer, "nextToken")
+
+        return all_pages(page, f"{action} in {self.region_name}")
 
     def regions(self) -> list[str]:
         """The regions that are enabled for the account."""
@@ -228,12 +222,8 @@ def filters(criteria: Mapping[str, Sequence[str]]) -> list[Parameters]:
 
 
 def tag_filters(labels: Mapping[str, str]) -> dict[str, Sequence[str]]:
-    """The filters that select what carries all these labels.
-
-    Raises ValueError when there are none: such a listing would name machines that are not ours.
-    """
-    if not labels:
-        raise ValueError("a listing needs at least one label")
+    """The filters that select what carries all these labels. Raises ValueError for none."""
+    require_labels(labels)
     keys = [key for key, value in labels.items() if value == ANY]
     exact = {f"tag:{key}": [value] for key, value in labels.items() if value != ANY}
     return {**exact, **({"tag-key": keys} if keys else {})}

@@ -9,7 +9,7 @@ from spotdeploy.model import Batch, Created, Node, Offer
 from spotdeploy_aws.actions import Action
 from spotdeploy_aws.cloud import Cloud
 from spotdeploy_aws.config import AwsConfig
-from spotdeploy_aws.request import Site, check_user_data, run_instances
+from spotdeploy_aws.request import Site, check, run_instances
 
 NO_IMAGE: Final = ("InvalidAMIID.", "InvalidBlockDeviceMapping")
 NO_GROUP: Final = ("InvalidGroup.NotFound", "InvalidGroupId.")
@@ -20,16 +20,16 @@ def create_batch(cloud: Cloud, config: AwsConfig, offer: Offer, batch: Batch) ->
 
     Raises what `Provider.create` names, and ConfigError for user-data that is too large.
     """
-    check_user_data(batch.user_data)
+    check(batch)
     cloud.check_account()
-    place = cloud.place(offer.zone)
-    site = Site(place, cloud.images.for_size(offer.size), cloud.group(place, batch))
+    place = cloud.network.place(offer.zone)
+    site = Site(place, cloud.images.for_size(offer.size), cloud.network.group(place, batch))
     try:
         nodes = _run(cloud, config, offer, batch, site)
     except ProviderError as error:
         code = error.code or ""
         if code.startswith(NO_GROUP):
-            cloud.forget_groups()
+            cloud.network.forget_groups()
             raise ThrottledError(error.message, code=code) from error
         if not code.startswith(NO_IMAGE):
             raise
@@ -46,7 +46,7 @@ def _run(
 ) -> tuple[Node, ...]:
     parameters = run_instances(offer, batch, site, config)
     answer = cloud.driver.call(Action.RUN_INSTANCES, parameters, repeatable=False)
-    return tuple(cloud.to_node(found) for found in cloud.driver.instances_in(answer))
+    return tuple(cloud.nodes.of(found) for found in cloud.driver.instances_in(answer))
 
 
 def _shortfall(got: int, asked: int) -> str | None:

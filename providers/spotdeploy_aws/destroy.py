@@ -17,6 +17,7 @@ from spotdeploy_aws.actions import Action
 from spotdeploy_aws.api import PAGE, Ec2Driver, filters, tag_filters
 from spotdeploy_aws.errors import MISSING
 from spotdeploy_aws.schemas import tags, text
+from spotdeploy_libcloud.errors import raise_first
 
 MAX_PER_CALL: Final = 1000
 """Instances in one call, as
@@ -36,7 +37,7 @@ def terminate(driver: Ec2Driver, ids: Sequence[str]) -> None:
     """
     unique = list(dict.fromkeys(ids))
     groups = [unique[start : start + MAX_PER_CALL] for start in range(0, len(unique), MAX_PER_CALL)]
-    _raise_first([error for group in groups for error in _refusals(driver, group)])
+    raise_first([error for group in groups for error in _refusals(driver, group)])
 
 
 def _refusals(driver: Ec2Driver, ids: list[str]) -> list[ProviderError]:
@@ -57,11 +58,6 @@ def _refusals(driver: Ec2Driver, ids: list[str]) -> list[ProviderError]:
 
 def _named(error: ProviderError, ids: Sequence[str]) -> set[str]:
     return set(re.findall(r"[\w-]+", error.message)) & set(ids)
-
-
-def _raise_first(errors: Sequence[ProviderError]) -> None:
-    if errors:
-        raise errors[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +161,7 @@ def release(driver: Ec2Driver, resources: Sequence[Resource]) -> None:
         for thing in resources:
             if thing.kind == kind.name:
                 refused += _delete(driver, kind, thing.id)
-    if refused:
-        raise refused[0]
+    raise_first(refused)
 
 
 def manual_delete_command(thing: Resource) -> str:

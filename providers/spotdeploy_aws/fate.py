@@ -12,6 +12,7 @@ from spotdeploy_aws.actions import Action
 from spotdeploy_aws.api import Ec2Driver, filters
 from spotdeploy_aws.errors import MISSING
 from spotdeploy_aws.schemas import items, text
+from spotdeploy_libcloud.errors import none_if_missing
 
 INTERRUPTED_REASONS: Final = frozenset(
     {"Server.SpotInstanceTermination", "Server.SpotInstanceShutdown"}
@@ -51,12 +52,7 @@ def fate(driver: Ec2Driver, node: Node) -> Fate:
 
 
 def _instance(driver: Ec2Driver, id_: str) -> Any:
-    try:
-        found = driver.list_nodes(ex_node_ids=[id_])
-    except ProviderError as error:
-        if error.code in MISSING:
-            return None
-        raise
+    found = none_if_missing(lambda: driver.list_nodes(ex_node_ids=[id_]), MISSING)
     return found[0] if found else None
 
 

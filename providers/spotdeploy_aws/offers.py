@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element
 
 from spotdeploy.errors import ConfigError
 from spotdeploy.model import Market, Offer, Pool
+from spotdeploy.provider import within_price
 from spotdeploy_aws.actions import Action
 from spotdeploy_aws.api import PAGE, Ec2Driver, filters
 from spotdeploy_aws.config import AwsConfig
@@ -36,15 +37,14 @@ def candidates(
 ) -> list[Offer]:
     """Market by market, size by size in the order given, the cheapest zone first.
 
-    Offers above the pool's limit are left out; so are those without a known price when there is
-    a limit.
+    Those that the pool's price limit excludes are left out.
     """
     exist = sold(driver, sizes)
     spot_sizes = sorted({size for _, size in exist})
     if Market.SPOT in pool.policy.markets and spot_sizes:
         prices.refresh(spot_sizes)
     zones = list(dict.fromkeys(zones))
-    return [
+    every = [
         offer
         for market in pool.policy.markets
         for size in sizes
@@ -52,8 +52,8 @@ def candidates(
             (_offer(driver, prices, market, zone, size) for zone in zones if (zone, size) in exist),
             key=_price_first,
         )
-        if _affordable(offer, pool.max_usd_per_hour)
     ]
+    return within_price(every, pool)
 
 
 def _offer(driver: Ec2Driver, prices: Prices, market: Market, zone: str, size: str) -> Offer:
@@ -69,10 +69,6 @@ def _offer(driver: Ec2Driver, prices: Prices, market: Market, zone: str, size: s
 
 def _price_first(offer: Offer) -> float:
     return float("inf") if offer.usd_per_hour is None else offer.usd_per_hour
-
-
-def _affordable(offer: Offer, limit: float | None) -> bool:
-    return limit is None or (offer.usd_per_hour is not None and offer.usd_per_hour <= limit)
 
 
 class Prices:
@@ -116,7 +112,6 @@ CANONICAL: Final = "099720109477"
 """https://documentation.ubuntu.com/aws/aws-how-to/instances/find-ubuntu-images/"""
 UBUNTU_LTS: Final = "ubuntu-lts"
 UBUNTU_NAMES: Final = "ubuntu/images/hvm-ssd*/ubuntu-*-??.04-*-server-*"
-LIFETIME: Final = 86400.0
 _RELEASE: Final = re.compile(r"/ubuntu-[a-z]+-(?P<year>\d\d)\.04-")
 
 
@@ -135,16 +130,15 @@ class Images:
 
         Raises ConfigError when there is no such size or no such image.
         """
-        kept = self._cache.get(self._key(size))
-        if kept is not None:
-            return Image(**kept)
-        image = self._choose(self._architecture(size))
-        self._cache.put(self._key(size), {"id": image.id, "root_device": image.root_device})
-        return image
+        return Image(**self._cache.remember(self._key(size), lambda: self._look_up(size)))
 
     def forget(self, size: str) -> None:
         """Drop what is remembered for a size: the image is no longer there."""
         self._cache.forget(self._key(size))
+
+    def _look_up(self, size: str) -> dict[str, str]:
+        image = self._choose(self._architecture(size))
+        return {"id": image.id, "root_device": image.root_device}
 
     def _key(self, size: str) -> str:
         return f"{self._about} {size}"

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
-from spotdeploy.labels import matches
 from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
 from spotdeploy.provider import (
     Provider,
@@ -18,6 +17,7 @@ from spotdeploy.provider import (
 )
 from spotdeploy_aws.auth import Chain
 from spotdeploy_aws.config import AwsConfig
+from spotdeploy_aws.request import USER_DATA_LIMIT
 
 if TYPE_CHECKING:  # these load libcloud, which takes a third of a second
     from spotdeploy_aws.cloud import Cloud
@@ -34,7 +34,7 @@ class AwsProvider(
 
     name: ClassVar[str] = "aws"
     Config: ClassVar[type[ProviderConfig]] = AwsConfig
-    user_data_limit: ClassVar[int] = 16384
+    user_data_limit: ClassVar[int] = USER_DATA_LIMIT
     settle_seconds: ClassVar[float] = 30.0
     """EC2 is eventually consistent, for some seconds as a rule:
     https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
@@ -63,7 +63,7 @@ class AwsProvider(
         from spotdeploy_aws.offers import candidates
 
         cloud = self._cloud
-        zones = [place.zone for place in cloud.places]
+        zones = [place.zone for place in cloud.network.places]
         return candidates(cloud.driver, cloud.prices, zones, self._config.sizes, pool)
 
     def create(self, offer: Offer, batch: Batch) -> Created:
@@ -74,13 +74,7 @@ class AwsProvider(
 
     def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
         """One call for each thousand instances."""
-        from spotdeploy_aws.api import tag_filters
-        from spotdeploy_aws.nodes import NOT_GONE
-
-        criteria = {**tag_filters(labels), "instance-state-name": NOT_GONE}
-        found = self._cloud.driver.list_nodes(ex_filters=criteria)
-        nodes = (self._cloud.to_node(node) for node in found)
-        return [node for node in nodes if matches(node.labels, labels)]
+        return self._cloud.nodes.with_labels(labels)
 
     def destroy(self, nodes: Sequence[Node]) -> None:
         """One TerminateInstances for a thousand; see `destroy.terminate` for what AWS refuses."""
@@ -104,7 +98,7 @@ class AwsProvider(
         from spotdeploy_aws.destroy import release
 
         self._cloud.check_account()
-        self._cloud.forget_groups()
+        self._cloud.network.forget_groups()
         release(self._cloud.driver, resources)
 
     def fate(self, node: Node) -> Fate:
@@ -138,10 +132,6 @@ class AwsProvider(
     def account(self) -> str:
         """The account's id, from STS."""
         return self._cloud.identity[0]
-
-    def identity(self) -> str:
-        """The identity's ARN, from STS."""
-        return self._cloud.identity[1]
 
     def all_locations(self) -> Sequence[str]:
         """The regions that are enabled for the account. One call."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from spotdeploy import labels as names
-from spotdeploy.errors import ConfigError
 from spotdeploy.model import Batch, Market, Offer
 from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.schemas import Image, Parameters, Place, Value
+from spotdeploy_libcloud.request import check_user_data
 
 USER_DATA_LIMIT: Final = 16384
 """Bytes before base64: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html"""
@@ -35,7 +35,7 @@ def run_instances(offer: Offer, batch: Batch, site: Site, config: AwsConfig) -> 
 
     Raises ConfigError when the user-data is larger than EC2 takes.
     """
-    check_user_data(batch.user_data)
+    check(batch)
     return {
         "MinCount": 1,
         "MaxCount": batch.count,
@@ -52,13 +52,9 @@ def run_instances(offer: Offer, batch: Batch, site: Site, config: AwsConfig) -> 
     }
 
 
-def check_user_data(user_data: bytes) -> None:
+def check(batch: Batch) -> None:
     """Raises ConfigError, with both sizes, when user-data is larger than EC2 takes."""
-    if len(user_data) > USER_DATA_LIMIT:
-        raise ConfigError(
-            f"user-data is {len(user_data)} bytes; EC2 takes {USER_DATA_LIMIT}",
-            hint="ship files with payload.upload instead",
-        )
+    check_user_data(batch.user_data, USER_DATA_LIMIT, "EC2")
 
 
 def tag_specification(kind: str, labels: Mapping[str, str]) -> Parameters:

@@ -27,7 +27,6 @@ from libcloud.compute.drivers.azure_arm import AzureNodeDriver
 from spotdeploy.errors import (
     ConfigError,
     CredentialsError,
-    LostReplyError,
     ProviderError,
     ThrottledError,
 )
@@ -36,10 +35,10 @@ from spotdeploy_azure.auth import Chain
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.errors import UNKNOWN_OUTCOME, RetryAfterError, login_hint, refusal
 from spotdeploy_azure.schemas import LoginRefusal, Page, Token
-from spotdeploy_libcloud.transport import Transport
+from spotdeploy_libcloud.paging import all_pages
+from spotdeploy_libcloud.transport import Transport, address_of, require_address
 
 TIMEOUT: Final = 90.0
-MAX_PAGES: Final = 1000
 RETRY_AFTER_LIMIT: Final = 60.0
 """Seconds that a call is held back at most because Azure asked for it; then it is an error."""
 ENVIRONMENTS: Final = {"AzureCloud": "default"}
@@ -93,9 +92,8 @@ class Connection(AzureResourceManagementConnection):
         environment = kwargs["cloud_environment"]
         self._chain = chain
         self._login = environment["activeDirectoryEndpointUrl"].rstrip("/")
-        url = urlsplit(environment["resourceManagerEndpointUrl"])
-        self.host, self.secure = str(url.hostname), int(url.scheme == "https")
-        self.port = url.port or (443 if self.secure else 80)
+        address = require_address(environment["resourceManagerEndpointUrl"])
+        self.host, self.port, self.secure = address.host, address.port, int(address.secure)
         self.access_token = ""
         self.expires_on: int | str = 0
 
@@ -111,18 +109,18 @@ class Connection(AzureResourceManagementConnection):
 
     def get_token_from_credentials(self) -> None:
         """Log in. Raises CredentialsError with the login's own message."""
-        url = urlsplit(f"{self._login}/{self._chain.tenant}/oauth2/token")
+        url = f"{self._login}/{self._chain.tenant}/oauth2/token"
+        address = require_address(url)
         form = {
             "grant_type": "client_credentials",
             "client_id": self._chain.client,
             "resource": self.login_resource,
-            **self._chain.proof(url.geturl()),
+            **self._chain.proof(url),
         }
-        secure = url.scheme == "https"
-        port = url.port or (443 if secure else 80)
-        login: Any = self.conn_class(url.hostname, port, secure=secure, timeout=self.timeout)  # type: ignore[no-untyped-call]  # libcloud
+        at = {"host": address.host, "port": address.port, "secure": address.secure}
+        login: Any = self.conn_class(**at, timeout=self.timeout)  # type: ignore[no-untyped-call]  # libcloud
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        login.request("POST", url.path, urlencode(form), headers)
+        login.request("POST", address.path, urlencode(form), headers)
         answer: Any = login.getresponse()
         token = _token(int(answer.status_code), answer.content)
         self.access_token, self.expires_on = token.access_token, token.expires_on
@@ -157,7 +155,7 @@ class AzureDriver(AzureNodeDriver):
         environment = environment_of(config)
         self._chain = chain
         self._pause = pause
-        self._transport = Transport(environment["resourceManagerEndpointUrl"])
+        self._transport = Transport(environment["resourceManagerEndpointUrl"], UNKNOWN_OUTCOME)
         super().__init__(  # type: ignore[no-untyped-call]  # libcloud
             chain.tenant,
             chain.subscription,
@@ -198,16 +196,15 @@ class AzureDriver(AzureNodeDriver):
         """The items of all pages of a listing."""
         path = self.path(action, at or {})
         params = {"api-version": action.value.version, **(query or {})}
-        found: list[object] = []
-        for _ in range(MAX_PAGES):
-            answer = self._send(action.id, "GET", path, params, None, repeatable=True)
-            page = read(answer, Page, action.id)
-            found += page.value
-            if not page.next_link:
-                return [read(one, item, action.id) for one in found]
-            link = urlsplit(page.next_link)
-            path, params = link.path, dict(parse_qsl(link.query))
-        raise ProviderError(f"{action.id}: more than {MAX_PAGES} pages")
+
+        def page(link: str | None) -> tuple[list[object], str | None]:
+            parts = urlsplit(link) if link else None
+            at, query = (parts.path, dict(parse_qsl(parts.query))) if parts else (path, params)
+            answer = self._send(action.id, "GET", at, query, None, repeatable=True)
+            found = read(answer, Page, action.id)
+            return found.value, found.next_link
+
+        return [read(one, item, action.id) for one in all_pages(page, action.id)]
 
     def path(self, action: Action, at: PathParameters) -> str:
         """The path of an operation's URL."""
@@ -243,10 +240,8 @@ class AzureDriver(AzureNodeDriver):
             except RetryAfterError as error:
                 waited += error.seconds
                 if waited > RETRY_AFTER_LIMIT or error.code in UNKNOWN_OUTCOME:
-                    raise _outcome(error, repeatable=repeatable) from error
+                    raise
                 self._pause(error.seconds)
-            except ThrottledError as error:
-                raise _outcome(error, repeatable=repeatable) from error
             except CredentialsError:
                 cast("Connection", self.connection).forget_token()
                 raise
@@ -261,7 +256,6 @@ def environment_of(config: AzureConfig) -> dict[str, str]:
 
     Raises ConfigError for an endpoint that is not an http(s) URL.
     """
-
     environment = dict(publicEnvironments[ENVIRONMENTS.get(config.cloud, config.cloud)])
     login = config.login_endpoint or os.environ.get("AZURE_AUTHORITY_HOST")
     if login:
@@ -269,8 +263,7 @@ def environment_of(config: AzureConfig) -> dict[str, str]:
     if config.endpoint:
         environment["resourceManagerEndpointUrl"] = config.endpoint
     for key in ("activeDirectoryEndpointUrl", "resourceManagerEndpointUrl"):
-        url = urlsplit(environment[key])
-        if url.scheme not in ("http", "https") or not url.hostname:
+        if address_of(environment[key]) is None:
             raise ConfigError(
                 f"{environment[key]!r} is not an http(s) URL",
                 hint="check provider.azure.endpoint, login_endpoint and AZURE_AUTHORITY_HOST",
@@ -285,10 +278,3 @@ def read(answer: object, schema: type[T], call: str) -> T:
         return msgspec.convert(answer, schema)
     except msgspec.ValidationError as error:
         raise ProviderError(f"{call}: Azure's answer is not as documented: {error}") from error
-
-
-def _outcome(error: ThrottledError, *, repeatable: bool) -> ProviderError:
-    """A server that failed may have begun to create all the same."""
-    if not repeatable and error.code in UNKNOWN_OUTCOME:
-        return LostReplyError(error.message, code=error.code)
-    return error

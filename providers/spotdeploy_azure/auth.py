@@ -10,7 +10,6 @@ import os
 import time
 import uuid
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,25 +17,12 @@ from spotdeploy.config.secret import Secret
 from spotdeploy.errors import ConfigError, CredentialsError
 from spotdeploy_azure.config import AzureConfig
 
-INSTALL: Final = "pip install 'spotdeploy[azure]'"
 HOW: Final = (
     "run 'az ad sp create-for-rbac' once, and set AZURE_TENANT_ID, AZURE_CLIENT_ID, "
     "AZURE_CLIENT_SECRET and AZURE_SUBSCRIPTION_ID to what it prints"
 )
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_LIFE: Final = 600
-
-
-def require_extra() -> None:
-    """Raises ConfigError, with the command that installs it, when cryptography is missing."""
-    try:
-        found = find_spec("cryptography")
-    except (ImportError, ValueError):
-        found = None
-    if found is None:
-        raise ConfigError(
-            "the provider azure needs cryptography, which is not installed", hint=INSTALL
-        )
 
 
 class Chain:

@@ -11,11 +11,11 @@ from spotdeploy.errors import LostReplyError, ProviderError, ThrottledError
 from spotdeploy.model import Batch, Created, Node, NodeState, Offer
 from spotdeploy_azure.actions import Action
 from spotdeploy_azure.auth import throwaway_public_key
-from spotdeploy_azure.cloud import Cloud, Snapshot
+from spotdeploy_azure.cloud import Cloud
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.destroy import delete_machines
 from spotdeploy_azure.errors import ACTIVE, GOING, MISSING, OVER, most_telling
-from spotdeploy_azure.nodes import failure, is_allocated
+from spotdeploy_azure.nodes import Snapshot, failure, is_allocated
 from spotdeploy_azure.offers import require
 from spotdeploy_azure.request import (
     Part,
@@ -28,6 +28,7 @@ from spotdeploy_azure.request import (
     parts,
 )
 from spotdeploy_azure.schemas import Deployment, ErrorDetail, Group
+from spotdeploy_libcloud.errors import none_if_missing
 
 POLL_SECONDS: Final = 3.0
 PLACEMENT_TIMEOUT: Final = 600.0
@@ -54,7 +55,7 @@ def create_batch(cloud: Cloud, config: AzureConfig, offer: Offer, batch: Batch) 
     site = Site(
         location=cloud.location,
         image=cloud.images.reference(arm64=size.arm64),
-        opening=cloud.opening(batch),
+        ingress=cloud.own_address.ingress(batch),
         admin_key=throwaway_public_key(),
     )
     group = _group(cloud, config, batch)
@@ -103,7 +104,7 @@ def _deploy(
     group: str,
 ) -> None:
     """Deploy a part, unless that was done before."""
-    if cloud.deployment(group, part.deployment) is not None:
+    if _deployment(cloud, group, part.deployment) is not None:
         return
     at = {"group": group, "deployment": part.deployment}
     body = deployment(offer, batch, part, site, config)
@@ -112,6 +113,12 @@ def _deploy(
     except ProviderError as error:
         if error.code not in ACTIVE:
             raise
+
+
+def _deployment(cloud: Cloud, group: str, name: str) -> Deployment | None:
+    at = {"group": group, "deployment": name}
+    call = cloud.driver.call
+    return none_if_missing(lambda: call(Action.GET_DEPLOYMENT, Deployment, at), MISSING)
 
 
 def _wait_until_placed(
@@ -148,13 +155,13 @@ def _observe(cloud: Cloud, group: Group, batch: Batch, requested: Sequence[Part]
     """A question for each deployment, and a listing; what a listing still lacks is asked for."""
     outcome = Outcome()
     every = machine_names(batch)
-    done = {part: cloud.deployment(group.name, part.deployment) for part in requested}
-    snapshots = cloud.snapshots(group, set(every))
+    done = {part: _deployment(cloud, group.name, part.deployment) for part in requested}
+    snapshots = cloud.nodes.snapshots(group, set(every))
     for part, state in done.items():
         for name in every[part.first - 1 : part.first - 1 + part.count]:
             snapshot = snapshots.get(name)
             if snapshot is None and _succeeded(state):
-                snapshot = cloud.snapshot(group, name)
+                snapshot = cloud.nodes.snapshot(group, name)
             if snapshot is None:
                 _classify_missing(outcome, name, state)
             else:
@@ -233,5 +240,5 @@ def _clean_up(cloud: Cloud, group: Group, refused: Sequence[str]) -> None:
 
 
 def _existing(cloud: Cloud, group: Group, names: Sequence[str]) -> list[str]:
-    machines = cloud.machines(group.name) or ()
+    machines = cloud.nodes.machines(group.name) or ()
     return sorted({str(raw["name"]).lower() for raw in machines} & set(names))

@@ -12,9 +12,10 @@ from spotdeploy import labels as names
 from spotdeploy.errors import CredentialsError, ProviderError, ThrottledError
 from spotdeploy.model import Resource
 from spotdeploy_azure.actions import Action
-from spotdeploy_azure.cloud import Cloud, Raw
+from spotdeploy_azure.cloud import Cloud
 from spotdeploy_azure.errors import GOING, MISSING
-from spotdeploy_azure.nodes import split_id
+from spotdeploy_azure.nodes import Raw, split_id
+from spotdeploy_libcloud.errors import raise_first
 
 FORCE_GROUP: Final = {"forceDeletionTypes": "Microsoft.Compute/virtualMachines"}
 FORCE_VM: Final = {"forceDeletion": "true"}
@@ -35,8 +36,7 @@ def delete(cloud: Cloud, ids: Sequence[str]) -> None:
         if place is not None:
             groups.setdefault(place[0], []).append(place[1])
     refused = [error for group, names in groups.items() for error in _end(cloud, group, names)]
-    if refused:
-        raise next((one for one in refused if isinstance(one, ThrottledError)), refused[0])
+    raise_first(refused)
 
 
 def delete_group(cloud: Cloud, group: str) -> None:
@@ -73,7 +73,7 @@ def living(machines: Sequence[Raw]) -> set[str]:
 
 def _end(cloud: Cloud, group: str, names: Collection[str]) -> list[ProviderError]:
     try:
-        machines = cloud.machines(group)
+        machines = cloud.nodes.machines(group)
         if machines is None:
             return []
         alive = living(machines)
@@ -112,7 +112,7 @@ def leftovers(cloud: Cloud, labels: Mapping[str, str]) -> list[Resource]:
             labels=group.tags or {},
             detail=group.properties.provisioning_state,
         )
-        for group in cloud.groups(labels)
+        for group in cloud.nodes.groups(labels)
         if names.matches(group.tags or {}, labels)
     ]
 
@@ -128,7 +128,7 @@ def release(cloud: Cloud, resources: Sequence[Resource]) -> None:
     for thing in resources:
         if thing.kind != GROUP or thing.detail == "Deleting":
             continue
-        machines = cloud.machines(thing.id)
+        machines = cloud.nodes.machines(thing.id)
         if machines is None or living(machines):
             continue
         try:
@@ -137,8 +137,7 @@ def release(cloud: Cloud, resources: Sequence[Resource]) -> None:
             raise
         except ProviderError as error:
             refused.append(error)
-    if refused:
-        raise refused[0]
+    raise_first(refused)
 
 
 def manual_delete_command(thing: Resource) -> str:

@@ -20,7 +20,7 @@ from spotdeploy.errors import (
     ThrottledError,
 )
 from spotdeploy_azure.schemas import ErrorDetail, RefusalBody
-from spotdeploy_libcloud.codes import Codes
+from spotdeploy_libcloud.errors import Codes
 
 PERMISSIONS: Final = "the permissions needed are listed in docs/providers/azure.md"
 MORE_QUOTA: Final = (

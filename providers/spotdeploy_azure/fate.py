@@ -37,7 +37,7 @@ def fate(cloud: Cloud, node: Node) -> Fate:
     place = split_id(node.id)
     if place is None:
         return Fate(FateKind.VANISHED, f"no virtual machine can be called {node.id}")
-    machine = cloud.machine(*place)
+    machine = cloud.nodes.machine(*place)
     state, reported = ("", "") if machine is None else _doing(machine)
     if "evict" in reported.lower():
         return Fate(FateKind.INTERRUPTED, reported)
@@ -81,7 +81,7 @@ def _events(cloud: Cloud, node: Node) -> tuple[list[Event], str]:
 
 
 def _group_exists(cloud: Cloud, group: str) -> bool:
-    found = cloud.group(group)
+    found = cloud.nodes.group(group)
     return found is not None and not found.going
 
 

@@ -14,12 +14,13 @@ import msgspec
 
 from spotdeploy.errors import ConfigError, ProviderError
 from spotdeploy.model import Market, Offer, Pool
+from spotdeploy.provider import within_price
 from spotdeploy_azure.actions import Action
 from spotdeploy_azure.api import AzureDriver
 from spotdeploy_azure.config import AzureConfig
-from spotdeploy_azure.network import Body
 from spotdeploy_azure.schemas import Named, Sku
 from spotdeploy_libcloud.cache import Cache
+from spotdeploy_libcloud.request import Body
 
 
 def candidates(
@@ -27,8 +28,7 @@ def candidates(
 ) -> list[Offer]:
     """Market by market, size by size, zone by zone, each in the order given.
 
-    Offers above the pool's limit are left out; so are those without a known price when there is
-    a limit.
+    Those that the pool's price limit excludes are left out.
 
     Raises:
         ConfigError: there is a limit, and no way to know a price.
@@ -41,17 +41,13 @@ def candidates(
     prices.refresh(list(sold))
     zones: Sequence[str | None] = config.zones or (None,)
     every = (
-        Offer("azure", location, zone, size, market, prices.of(market, size))
+        Offer("azure", location, zone, size, market, prices.of(market, zone, size))
         for market in pool.policy.markets
         for size in config.sizes
         for zone in zones
         if size in sold and sold[size].sold_as(market, zone)
     )
-    return [offer for offer in every if _affordable(offer, pool.max_usd_per_hour)]
-
-
-def _affordable(offer: Offer, limit: float | None) -> bool:
-    return limit is None or (offer.usd_per_hour is not None and offer.usd_per_hour <= limit)
+    return within_price(every, pool)
 
 
 MACHINES: Final = "virtualMachines"
@@ -171,8 +167,8 @@ class Prices:
                 self._keep(price)
             link = page.next_page_link
 
-    def of(self, market: Market, size: str | None) -> float | None:
-        """USD per hour for one node, or None when unknown. Calls nothing."""
+    def of(self, market: Market, zone: str | None, size: str | None) -> float | None:  # noqa: ARG002  # the same everywhere
+        """USD per hour for one node, or None when unknown, in any zone. Calls nothing."""
         return self._known.get((market, size or ""))
 
     def _keep(self, price: Price) -> None:
@@ -202,7 +198,6 @@ def _page(link: str) -> PricePage:
 CANONICAL: Final = "Canonical"
 """https://documentation.ubuntu.com/azure/azure-how-to/instances/find-ubuntu-images/"""
 UBUNTU_LTS: Final = "ubuntu-lts"
-LIFETIME: Final = 86400.0
 _RELEASE: Final = re.compile(r"ubuntu-(?P<release>\d\d)_04-lts")
 _URN_PARTS: Final = 4
 
@@ -240,11 +235,7 @@ class Images:
 
     def _latest_offer(self) -> str:
         key = f"{self._config.cloud} {self._config.endpoint} {self._location} {UBUNTU_LTS}"
-        kept = self._cache.get(key)
-        if kept is None:
-            kept = {"offer": self._newest()}
-            self._cache.put(key, kept)
-        return kept["offer"]
+        return self._cache.remember(key, lambda: {"offer": self._newest()})["offer"]
 
     def _newest(self) -> str:
         """The newest release that is supported for long: https://ubuntu.com/about/release-cycle"""

@@ -17,8 +17,8 @@ from spotdeploy.provider import (
     SupportsConsole,
     SupportsInterruptionNotice,
 )
-from spotdeploy_azure.auth import require_extra
 from spotdeploy_azure.config import AzureConfig
+from spotdeploy_azure.request import USER_DATA_LIMIT
 
 if TYPE_CHECKING:  # these load libcloud, which takes a third of a second
     from spotdeploy_azure.cloud import Cloud
@@ -37,18 +37,14 @@ class AzureProvider(
 
     name: ClassVar[str] = "azure"
     Config: ClassVar[type[ProviderConfig]] = AzureConfig
-    user_data_limit: ClassVar[int] = 65535
+    user_data_limit: ClassVar[int] = USER_DATA_LIMIT
     settle_seconds: ClassVar[float] = 30.0
     """The Resource Manager answers listings from copies that lag for some seconds; machines of a
     deployment come one after the other."""
 
     @classmethod
     def locations(cls, config: AzureConfig) -> Sequence[str]:
-        """The locations of the config, or the one of the environment, or eastus.
-
-        Raises ConfigError when the extra is not installed.
-        """
-        require_extra()
+        """The locations of the config, or the one of the environment, or eastus."""
         return config.locations or (os.environ.get("AZURE_LOCATION") or LOCATION,)
 
     def __init__(
@@ -84,7 +80,7 @@ class AzureProvider(
 
     def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
         """Five calls for a run, however many nodes; one when there is nothing."""
-        return self._cloud.nodes(labels)
+        return self._cloud.nodes.with_labels(labels)
 
     def destroy(self, nodes: Sequence[Node]) -> None:
         """Two calls for a whole group, one more for each node that leaves others behind."""
@@ -144,13 +140,9 @@ class AzureProvider(
         """The subscription's id."""
         return self._cloud.chain.subscription
 
-    def identity(self) -> str:
-        """Who acts there."""
-        return f"service principal {self._cloud.chain.client}"
-
     def all_locations(self) -> Sequence[str]:
         """Where the subscription has resource groups of ours. One call."""
-        return self._cloud.all_locations()
+        return self._cloud.nodes.all_locations()
 
     def notice_command(self) -> Sequence[str]:
         from spotdeploy_azure.fate import notice_command

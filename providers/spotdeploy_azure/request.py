@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from spotdeploy import labels as label_names
-from spotdeploy.errors import ConfigError
 from spotdeploy.model import Batch, Market, Offer
 from spotdeploy_azure.actions import COMPUTE_VERSION, SCHEDULES_VERSION
 from spotdeploy_azure.config import AzureConfig
@@ -24,12 +23,11 @@ from spotdeploy_azure.network import (
     GROUPS,
     NETWORK,
     NETWORKS,
-    Body,
-    Json,
-    Opening,
     interface,
     resources,
 )
+from spotdeploy_libcloud.network import Ingress
+from spotdeploy_libcloud.request import Body, Json, check_user_data
 
 USER_DATA_LIMIT: Final = 65535
 """Bytes before base64: https://learn.microsoft.com/en-us/azure/virtual-machines/custom-data"""
@@ -54,7 +52,7 @@ class Site:
     location: str
     image: Body
     """An `imageReference`."""
-    opening: Opening
+    ingress: Ingress
     admin_key: str
     """The public key of the account that Azure makes, which nobody uses."""
 
@@ -112,7 +110,7 @@ def deployment(offer: Offer, batch: Batch, part: Part, site: Site, config: Azure
         "$schema": SCHEMA,
         "contentVersion": "1.0.0.0",
         "parameters": {"userData": {"type": "secureString"}},
-        "resources": [*resources(site.location, run_tags, site.opening, config), *copies],
+        "resources": [*resources(site.location, run_tags, site.ingress, config), *copies],
     }
     user_data = base64.b64encode(batch.user_data).decode("ascii")
     properties: Body = {"mode": "Incremental", "template": template}
@@ -145,11 +143,7 @@ def market_properties(market: Market, limit: float | None) -> Body:
 
 def check(batch: Batch) -> None:
     """Raises ConfigError, with both sizes, when user-data is larger than Azure takes."""
-    if len(batch.user_data) > USER_DATA_LIMIT:
-        raise ConfigError(
-            f"user-data is {len(batch.user_data)} bytes; Azure takes {USER_DATA_LIMIT}",
-            hint="ship files with payload.upload instead",
-        )
+    check_user_data(batch.user_data, USER_DATA_LIMIT, "Azure")
 
 
 def _machines(offer: Offer, batch: Batch, part: Part, site: Site, config: AzureConfig) -> Body:

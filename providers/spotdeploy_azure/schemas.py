@@ -53,7 +53,6 @@ class ErrorDetail(Schema, frozen=True):
 
     code: str = ""
     message: str | None = None
-    target: str | None = None
     details: list[ErrorDetail] | None = None
 
 
@@ -192,7 +191,6 @@ class Restriction(Schema, frozen=True):
     """Where a size cannot be had, and why."""
 
     type: str = ""
-    reason_code: str = ""
     restriction_info: RestrictionInfo | None = None
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email import message_from_string
 from typing import Any, Final, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 from libcloud.common.base import ConnectionUserAndKey
@@ -26,10 +26,10 @@ from spotdeploy.errors import LostReplyError, ProviderError, ThrottledError
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.errors import UNKNOWN_OUTCOME, failed, refused
 from spotdeploy_gcp.schemas import AggregatedPage, Operation, Page, RefusalBody, last
-from spotdeploy_libcloud.transport import Transport
+from spotdeploy_libcloud.paging import all_pages
+from spotdeploy_libcloud.transport import Transport, require_address
 
 PAGE: Final = 500
-MAX_PAGES: Final = 1000
 TIMEOUT: Final = 180.0
 """Seconds: a call that waits for an operation takes up to two minutes."""
 OPERATION_TIMEOUT: Final = 600.0
@@ -129,14 +129,14 @@ class GceDriver(GCENodeDriver):
 
     def __init__(self, project: str, endpoint: str, token: Callable[[], str]) -> None:
         """Connects to nothing yet. `endpoint` is a URL; `token` is asked before every request."""
-        url = urlsplit(endpoint)
-        if url.scheme not in ("http", "https") or not url.hostname:
-            raise ProviderError(f"the endpoint {endpoint!r} is not an http(s) URL")
-        secure = url.scheme == "https"
-        port = url.port or (443 if secure else 80)
+        address = require_address(endpoint)
         self._bearer = Bearer(token)
-        self._transport = Transport(endpoint)
-        where: dict[str, Any] = {"secure": secure, "host": url.hostname, "port": port}
+        self._transport = Transport(endpoint, UNKNOWN_OUTCOME)
+        where: dict[str, Any] = {
+            "secure": address.secure,
+            "host": address.host,
+            "port": address.port,
+        }
         super().__init__("", "", project=project, timeout=TIMEOUT, **where)  # type: ignore[no-untyped-call]  # libcloud
 
     def call(
@@ -167,19 +167,15 @@ class GceDriver(GCENodeDriver):
         project: str | None = None,
     ) -> list[T]:
         """The items of all pages of a listing of one place."""
-        found: list[object] = []
-        token = ""
-        for _ in range(MAX_PAGES):
-            asked = _page(query, token)
-            page = self.call(action, Page, at, query=asked, project=project)
-            _require_list(action, page.kind)
-            if page.warning is not None and page.warning.code == "UNREACHABLE":
-                raise ThrottledError(f"{action.id}: {page.warning.message}")
-            found += page.items
-            token = page.next_page_token
-            if not token:
-                return [read(one, item) for one in found]
-        raise ProviderError(f"{action.id}: more than {MAX_PAGES} pages")
+
+        def page(token: str | None) -> tuple[list[object], str]:
+            answer = self.call(action, Page, at, query=_page(query, token), project=project)
+            _require_list(action, answer.kind)
+            if answer.warning is not None and answer.warning.code == "UNREACHABLE":
+                raise ThrottledError(f"{action.id}: {answer.warning.message}")
+            return answer.items, answer.next_page_token
+
+        return [read(one, item) for one in all_pages(page, action.id)]
 
     def zonal(self, action: Action, noun: str, item: type[T], query: Query, region: str) -> list[T]:
         """The items of all pages of a listing over all zones, those of one region only.
@@ -187,19 +183,17 @@ class GceDriver(GCENodeDriver):
         Raises ThrottledError when a zone of the region could not be asked: its machines would be
         missing from the listing.
         """
-        found: list[object] = []
-        token = ""
-        for _ in range(MAX_PAGES):
-            page = self.call(action, AggregatedPage, query=_page(query, token))
-            _require_list(action, page.kind)
-            if silent := page.unreached(region):
+
+        def page(token: str | None) -> tuple[list[object], str]:
+            answer = self.call(action, AggregatedPage, query=_page(query, token))
+            _require_list(action, answer.kind)
+            if silent := answer.unreached(region):
                 raise ThrottledError(f"{action.id}: Google cannot ask {', '.join(silent)} now")
-            for scope in page.of_region(region).values():
-                found += read(scope.get(noun, []), list[object])
-            token = page.next_page_token
-            if not token:
-                return [read(one, item) for one in found]
-        raise ProviderError(f"{action.id}: more than {MAX_PAGES} pages")
+            scopes = answer.of_region(region).values()
+            found = [one for scope in scopes for one in read(scope.get(noun, []), list[object])]
+            return found, answer.next_page_token
+
+        return [read(one, item) for one in all_pages(page, action.id)]
 
     def finish(self, operation: Operation, zone: str | None = None) -> Operation:
         """Wait until an operation is done, and return it as it is then, failed or not.
@@ -260,20 +254,15 @@ class GceDriver(GCENodeDriver):
 
     def _send(self, what: str, request: Request, *, repeatable: bool) -> object:
         self.connection.set_context({"call": what})
-        try:
-            with self._transport.call(what, repeatable=repeatable):
-                return self.connection.request(
-                    request.path,
-                    params=dict(request.query),
-                    data=request.body,
-                    headers=dict(request.headers),
-                    method=request.verb,
-                    retry_failed=False,
-                ).object
-        except ThrottledError as error:
-            if not repeatable and error.code in UNKNOWN_OUTCOME:
-                raise LostReplyError(error.message, code=error.code) from error
-            raise
+        with self._transport.call(what, repeatable=repeatable):
+            return self.connection.request(
+                request.path,
+                params=dict(request.query),
+                data=request.body,
+                headers=dict(request.headers),
+                method=request.verb,
+                retry_failed=False,
+            ).object
 
     def _ex_connection_class_kwargs(self) -> dict[str, Any]:
         return {"project": self.project, "bearer": self._bearer}
@@ -287,7 +276,7 @@ def read(answer: object, schema: type[T]) -> T:
         raise ProviderError(f"Google's answer is not as documented: {error}") from error
 
 
-def _page(query: Query, token: str) -> dict[str, str | int]:
+def _page(query: Query, token: str | None) -> dict[str, str | int]:
     return {**query, "maxResults": PAGE} | ({"pageToken": token} if token else {})
 
 

@@ -68,15 +68,6 @@ class Chain:
             hint='set project = "..." under [provider.gcp], or GOOGLE_CLOUD_PROJECT',
         )
 
-    def identity(self) -> str:
-        """Who acts: a service account's address, or what kind of credentials these are. The
-        metadata server says it only with a token."""
-        self.token()
-        credentials = self._found[0]
-        email = getattr(credentials, "service_account_email", None)
-        account = getattr(credentials, "account", None)
-        return str(email or account or type(credentials).__module__)
-
     @cached_property
     def _found(self) -> tuple[Credentials, str | None]:
         require_extra()

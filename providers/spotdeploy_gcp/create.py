@@ -23,13 +23,13 @@ def create_batch(cloud: Cloud, config: GcpConfig, offer: Offer, batch: Batch) ->
     """
     check(batch)
     zone = offer.zone or cloud.zones[0]
-    tag = cloud.firewall(batch)
+    tag = cloud.firewall.tag(batch)
     try:
         done = _insert(cloud, config, offer, batch, zone, tag)
     except ProviderError as error:
         if error.code not in MISSING or "/images/" not in error.message:
             raise
-        cloud.images.forget(cloud.architecture(offer.size))
+        cloud.images.forget(cloud.sizes.architecture(offer.size))
         done = _insert(cloud, config, offer, batch, zone, tag)
     nodes = _made(cloud, zone, batch, done)
     if len(nodes) == batch.count:
@@ -54,7 +54,7 @@ def _insert(
 ) -> list[Operation]:
     """The operations of the batch, done. None for what exists already."""
     driver = cloud.driver
-    image = cloud.images.for_architecture(cloud.architecture(offer.size))
+    image = cloud.images.for_architecture(cloud.sizes.architecture(offer.size))
     site = Site(driver.project, cloud.region, image, tag)
     every = names(batch)
     started = []
@@ -82,9 +82,9 @@ def _made(cloud: Cloud, zone: str, batch: Batch, done: Sequence[Operation]) -> t
     """The batch's nodes: those listed, and those that the listing still lacks."""
     labels = {label_names.BATCH: batch.labels[label_names.BATCH]}
     expected = set(names(batch))
-    found = {node.name: node for node in cloud.nodes(labels) if node.zone == zone}
+    found = {node.name: node for node in cloud.nodes.with_labels(labels) if node.zone == zone}
     for name in sorted(expected - found.keys()) if len(found) < _counted(done, batch) else ():
-        node = cloud.node(zone, name)
+        node = cloud.nodes.node(zone, name)
         if node is not None:
             found[name] = node
     return tuple(

@@ -11,12 +11,14 @@ from typing import Final
 from spotdeploy import labels as names
 from spotdeploy.errors import CredentialsError, ProviderError, ThrottledError
 from spotdeploy.model import Resource
+from spotdeploy.provider import require_labels
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.api import GceDriver
 from spotdeploy_gcp.errors import IN_USE, MISSING
 from spotdeploy_gcp.network import LOCATION, PREFIX, described
 from spotdeploy_gcp.nodes import label_filter, node_id, split_id
 from spotdeploy_gcp.schemas import Disk, Firewall, Operation, last
+from spotdeploy_libcloud.errors import raise_first
 
 MAX_PER_CALL: Final = 1000
 """Calls in one request: https://cloud.google.com/compute/docs/api/how-tos/batch"""
@@ -34,15 +36,16 @@ def delete(driver: GceDriver, ids: Sequence[str]) -> None:
             were asked to go.
     """
     places = [place for id_ in dict.fromkeys(ids) if (place := split_id(id_))]
-    names = [{"zone": zone, "instance": name} for zone, name in places]
+    instances = [{"zone": zone, "instance": name} for zone, name in places]
     refusals = [
         error
-        for start in range(0, len(names), MAX_PER_CALL)
-        for error in driver.together(Action.DELETE_INSTANCE, names[start : start + MAX_PER_CALL])
+        for start in range(0, len(instances), MAX_PER_CALL)
+        for error in driver.together(
+            Action.DELETE_INSTANCE, instances[start : start + MAX_PER_CALL]
+        )
         if error is not None and error.code not in MISSING
     ]
-    if refusals:
-        raise next((one for one in refusals if isinstance(one, ThrottledError)), refusals[0])
+    raise_first(refusals)
 
 
 DISK: Final = "disk"
@@ -56,8 +59,7 @@ def leftovers(driver: GceDriver, region: str, labels: Mapping[str, str]) -> list
 
     Raises ValueError for empty labels.
     """
-    if not labels:
-        raise ValueError("a listing needs labels")
+    require_labels(labels)
     return _disks(driver, region, labels) + _firewalls(driver, region, labels)
 
 
@@ -71,8 +73,7 @@ def release(driver: GceDriver, resources: Sequence[Resource]) -> None:
     refused: list[ProviderError] = []
     for thing in resources:
         refused += _delete(driver, thing)
-    if refused:
-        raise refused[0]
+    raise_first(refused)
 
 
 def manual_delete_command(thing: Resource) -> str:

@@ -13,7 +13,7 @@ from typing import Final
 
 from spotdeploy.errors import CapacityError, ProviderError, QuotaError
 from spotdeploy_gcp.schemas import OperationError
-from spotdeploy_libcloud.codes import Codes
+from spotdeploy_libcloud.errors import Codes
 
 LOGIN: Final = "gcloud auth application-default login"
 PERMISSIONS: Final = "the permissions needed are listed in docs/providers/gcp.md"

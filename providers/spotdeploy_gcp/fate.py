@@ -24,7 +24,7 @@ def fate(cloud: Cloud, node: Node) -> Fate:
     place = split_id(node.id)
     if place is None:
         return Fate(FateKind.VANISHED, f"no instance can be called {node.id}")
-    instance = cloud.instance(*place)
+    instance = cloud.nodes.instance(*place)
     state = str(instance.get("status")) if instance else ""
     if state in ALIVE:
         return Fate(FateKind.ALIVE, state)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
+from functools import cached_property
 from typing import Final
 
-from spotdeploy.errors import ConfigError, ProviderError
+from spotdeploy.errors import ConfigError
 from spotdeploy.model import Market, Offer, Pool
+from spotdeploy.provider import within_price
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.api import GceDriver
 from spotdeploy_gcp.config import GcpConfig
 from spotdeploy_gcp.errors import MISSING
-from spotdeploy_gcp.schemas import Image, MachineType
+from spotdeploy_gcp.schemas import Image, MachineType, last
 from spotdeploy_libcloud.cache import Cache
+from spotdeploy_libcloud.errors import none_if_missing
 
 
 def candidates(
@@ -26,8 +29,8 @@ def candidates(
 ) -> list[Offer]:
     """Market by market, size by size, zone by zone, each in the order given.
 
-    Offers above the pool's limit are left out; so are those without a known price when there is
-    a limit. `sold` has the (zone, size) pairs that exist at all.
+    Those that the pool's price limit excludes are left out. `sold` has the (zone, size) pairs
+    that exist at all.
     """
     every = (
         Offer("gcp", region, zone, size, market, prices.of(market, zone, size))
@@ -36,11 +39,45 @@ def candidates(
         for zone in zones
         if (zone, size) in sold
     )
-    return [offer for offer in every if _affordable(offer, pool.max_usd_per_hour)]
+    return within_price(every, pool)
 
 
-def _affordable(offer: Offer, limit: float | None) -> bool:
-    return limit is None or (offer.usd_per_hour is not None and offer.usd_per_hour <= limit)
+class Sizes:
+    """The configured machine types of one region. Asked for once."""
+
+    def __init__(self, driver: GceDriver, region: str, sizes: Sequence[str]) -> None:
+        """Calls nothing."""
+        self._driver = driver
+        self._region = region
+        self._sizes = sizes
+
+    @cached_property
+    def machine_types(self) -> dict[tuple[str, str], MachineType]:
+        """By zone and size. One paginated call."""
+        query = {"filter": " OR ".join(f'(name = "{size}")' for size in self._sizes)}
+        found = self._driver.zonal(
+            Action.LIST_MACHINE_TYPES, "machineTypes", MachineType, query, self._region
+        )
+        return {
+            (last(one.zone), one.name): one
+            for one in found
+            if not (one.deprecated and one.deprecated.state in ("OBSOLETE", "DELETED"))
+        }
+
+    def architecture(self, size: str) -> str:
+        """`X86_64` or `ARM64`. Raises ConfigError for a size that is not sold here."""
+        for (_, name), kind in self.machine_types.items():
+            if name == size:
+                return kind.architecture.replace("ARCHITECTURE_UNSPECIFIED", "X86_64")
+        raise ConfigError(
+            f"there is no machine type {size!r} in {self._region}", hint="check provider.gcp.sizes"
+        )
+
+    def known(self, size: str) -> MachineType | None:
+        """The machine type of a size, as far as it was asked for. Calls nothing."""
+        if "machine_types" not in self.__dict__:
+            return None
+        return next((one for (_, name), one in self.machine_types.items() if name == size), None)
 
 
 SHARED_CPUS: Final = {"e2-micro": 0.25, "e2-small": 0.5, "e2-medium": 1.0}
@@ -85,7 +122,6 @@ UBUNTU_PROJECT: Final = "ubuntu-os-cloud"
 UBUNTU_LTS: Final = "ubuntu-lts"
 UBUNTU_FAMILIES: Final = "ubuntu-[0-9]+-lts(-amd64|-arm64)?"
 FAMILY: Final = "family/"
-LIFETIME: Final = 86400.0
 _RELEASE: Final = re.compile(r"ubuntu-(?P<release>\d\d04)-lts(-amd64|-arm64)?")
 
 
@@ -106,12 +142,10 @@ class Images:
 
         Raises ConfigError when there is no such image.
         """
-        kept = self._cache.get(self._key(architecture))
-        if kept is not None:
-            return kept["url"]
-        url = self._choose(architecture).self_link
-        self._cache.put(self._key(architecture), {"url": url})
-        return url
+        key = self._key(architecture)
+        return self._cache.remember(key, lambda: {"url": self._choose(architecture).self_link})[
+            "url"
+        ]
 
     def forget(self, architecture: str) -> None:
         """Drop what is remembered: the image is no longer there."""
@@ -142,13 +176,11 @@ class Images:
             return self._list(f'family eq "{UBUNTU_FAMILIES}"')
         if image_name.startswith(FAMILY):
             return self._list(f'family = "{image_name.removeprefix(FAMILY)}"')
-        try:
-            at = {"image": image_name}
-            return [self._driver.call(Action.GET_IMAGE, Image, at, project=self._project)]
-        except ProviderError as error:
-            if error.code in MISSING:
-                return []
-            raise
+        call, at = self._driver.call, {"image": image_name}
+        found = none_if_missing(
+            lambda: call(Action.GET_IMAGE, Image, at, project=self._project), MISSING
+        )
+        return [found] if found else []
 
     def _list(self, filter_: str) -> list[Image]:
         query = {"filter": filter_}

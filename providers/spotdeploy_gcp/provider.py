@@ -18,6 +18,7 @@ from spotdeploy.provider import (
 )
 from spotdeploy_gcp.auth import require_extra
 from spotdeploy_gcp.config import GcpConfig
+from spotdeploy_gcp.request import USER_DATA_LIMIT
 
 if TYPE_CHECKING:  # these load libcloud, which takes a third of a second
     from spotdeploy_gcp.cloud import Cloud
@@ -36,7 +37,7 @@ class GcpProvider(
 
     name: ClassVar[str] = "gcp"
     Config: ClassVar[type[ProviderConfig]] = GcpConfig
-    user_data_limit: ClassVar[int] = 196608
+    user_data_limit: ClassVar[int] = USER_DATA_LIMIT
     settle_seconds: ClassVar[float] = 10.0
     """A create call ends after its operation, so its nodes are there; Google promises nothing about
     how soon the listing over all zones shows them."""
@@ -67,7 +68,12 @@ class GcpProvider(
 
         cloud = self._cloud
         return candidates(
-            self._location, cloud.prices, cloud.zones, cloud.machine_types, self._config.sizes, pool
+            self._location,
+            cloud.prices,
+            cloud.zones,
+            cloud.sizes.machine_types,
+            self._config.sizes,
+            pool,
         )
 
     def create(self, offer: Offer, batch: Batch) -> Created:
@@ -78,9 +84,7 @@ class GcpProvider(
 
     def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
         """One call for each 500 instances."""
-        if not labels:
-            raise ValueError("a listing needs labels")
-        return self._cloud.nodes(labels)
+        return self._cloud.nodes.with_labels(labels)
 
     def destroy(self, nodes: Sequence[Node]) -> None:
         """One request for a thousand; see `destroy.delete` for what Google refuses."""
@@ -102,7 +106,7 @@ class GcpProvider(
             return
         from spotdeploy_gcp.destroy import release
 
-        self._cloud.forget_firewalls()
+        self._cloud.firewall.forget()
         release(self._cloud.driver, resources)
 
     def fate(self, node: Node) -> Fate:
@@ -146,10 +150,6 @@ class GcpProvider(
     def account(self) -> str:
         """The project's id."""
         return self._cloud.chain.project()
-
-    def identity(self) -> str:
-        """Who acts there."""
-        return self._cloud.chain.identity()
 
     def all_locations(self) -> Sequence[str]:
         """The regions of the project. One call."""

@@ -11,11 +11,12 @@ import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 from spotdeploy.errors import ConfigError
 from spotdeploy.model import Batch, Market, Offer
 from spotdeploy_gcp.config import GcpConfig
+from spotdeploy_libcloud.request import Body, Json, check_user_data
 
 METADATA_LIMIT: Final = 262144
 """Bytes of one metadata value: https://cloud.google.com/compute/docs/metadata/setting-custom-metadata"""
@@ -30,8 +31,6 @@ MARGIN: Final = 30.0
 TERMINATED, which takes its limit away and leaves its disk: Google's must come first."""
 MAX_PER_CALL: Final = 1000
 """Instances in one call."""
-Json: TypeAlias = "str | int | bool | Sequence[Json] | Mapping[str, Json] | None"
-Body: TypeAlias = Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +94,7 @@ def request_id(*parts: str) -> str:
 
 def check(batch: Batch) -> None:
     """Raises ConfigError for user-data or a time to live that Google does not take."""
-    if len(batch.user_data) > USER_DATA_LIMIT:
-        raise ConfigError(
-            f"user-data is {len(batch.user_data)} bytes; Compute Engine takes {USER_DATA_LIMIT}",
-            hint="ship files with payload.upload instead",
-        )
+    check_user_data(batch.user_data, USER_DATA_LIMIT, "Compute Engine")
     if batch.time_to_live > MAX_LIFE:
         raise ConfigError(
             f"nodes.time_to_live is {batch.time_to_live:.0f} s; Compute Engine takes "

@@ -87,10 +87,8 @@ class Operation(Schema, frozen=True):
     status: str
     operation_type: str = ""
     operation_group_id: str = ""
-    target_link: str = ""
     status_message: str = ""
     user: str = ""
-    insert_time: str = ""
     error: OperationErrors | None = None
     instances_bulk_insert_operation_metadata: BulkMetadata | None = None
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 from spotdeploy.model import Market, Node, NodeState
+
+PriceOf: TypeAlias = Callable[[Market, str | None, str | None], float | None]
+"""USD per hour in a market, a zone and a size, or None when unknown."""
 
 
 def to_node(

@@ -140,7 +140,7 @@ def test_everything_labelled_is_a_leftover_until_it_is_released(
         "TagSpecification.1.ResourceType": "volume",
     }
     lab.ask(REGION, {"Action": "CreateVolume", **volume, **label})
-    subnet = provider._cloud.places[0].subnet
+    subnet = provider._cloud.network.places[0].subnet
     interface = {"SubnetId": subnet, "TagSpecification.1.ResourceType": "network-interface"}
     lab.ask(REGION, {"Action": "CreateNetworkInterface", **interface, **label})
     provider.destroy(provider.create(offer(), batch(1)).nodes)

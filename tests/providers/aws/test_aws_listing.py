@@ -114,7 +114,7 @@ def test_another_namespace_hides_no_machine(serve: Serve, namespace: str) -> Non
 def test_a_listing_that_never_ends_is_an_error(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("spotdeploy_aws.api.MAX_PAGES", 3)
+    monkeypatch.setattr("spotdeploy_libcloud.paging.MAX_PAGES", 3)
     driver = serve(lambda _: listing(range(1), "again"))
     with pytest.raises(ProviderError, match="more than 3 pages"):
         driver.list_nodes(ex_filters={"tag:a": ["b"]})

@@ -9,8 +9,9 @@ import pytest
 from spotdeploy import labels
 from spotdeploy.errors import ConfigError, ProviderError, ThrottledError
 from spotdeploy_aws.api import flatten
-from spotdeploy_aws.network import Opening
+from spotdeploy_aws.network import permissions
 from spotdeploy_aws.provider import AwsProvider
+from spotdeploy_libcloud.network import Ingress
 from tests.labs.aws import AwsLab
 from tests.providers.aws.conftest import LABELS, REGION, MakeProvider, batch, offer
 
@@ -48,7 +49,7 @@ def test_given_cidrs_replace_the_callers_address(provider: AwsProvider, lab: Aws
 
 
 def test_an_ipv6_source_goes_into_the_ipv6_ranges() -> None:
-    parameters = flatten({"IpPermissions": Opening((), ("2001:db8::/64",)).permissions()})
+    parameters = flatten({"IpPermissions": permissions(Ingress((), ("2001:db8::/64",)))})
     assert parameters["IpPermissions.1.Ipv6Ranges.1.CidrIpv6"] == "2001:db8::/64"
     assert not [name for name in parameters if "IpRanges" in name]
 
@@ -96,7 +97,7 @@ def test_given_subnets_are_used_and_their_order_kept(make: MakeProvider, lab: Aw
     subnets = [str(found.text) for found in root.iterfind(".//{*}subnetId")]
     chosen = [subnets[2], subnets[0]]
     provider = make(subnets=chosen)
-    zones = [place.zone for place in provider._cloud.places]
+    zones = [place.zone for place in provider._cloud.network.places]
     (node,) = provider.create(offer(zones[0]), batch(1)).nodes
     assert node.zone == zones[0]
     (launch,) = [call for call in lab.calls if call.action == "RunInstances"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import datetime
-import importlib.util
 import json
 import os
 import subprocess
@@ -37,7 +36,6 @@ def test_the_environment_names_the_service_principal(
     assert form["client_id"] == CLIENT
     assert form["client_secret"] == SECRET
     assert provider.account() == SUBSCRIPTION
-    assert CLIENT in provider.identity()
 
 
 def test_the_config_may_name_them_instead(
@@ -203,19 +201,6 @@ def test_every_azure_has_https_addresses_of_its_own(cloud: Any) -> None:
     environment = environment_of(AzureConfig(cloud=cloud))
     assert environment["resourceManagerEndpointUrl"].startswith("https://management.")
     assert environment["activeDirectoryEndpointUrl"].startswith("https://login.")
-
-
-def test_without_the_extra_the_command_that_installs_it_is_named(
-    make: MakeProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    provider = make()
-    monkeypatch.setattr(importlib.util, "find_spec", lambda *_: None)
-    monkeypatch.setattr("spotdeploy_azure.auth.find_spec", lambda *_: None)
-    for use in (lambda: AzureProvider.locations(AzureConfig()), lambda: provider.nodes(SCOPE)):
-        with pytest.raises(ConfigError, match="cryptography") as caught:
-            use()
-        assert caught.value.hint == "pip install 'spotdeploy[azure]'"
-        assert caught.value.exit_code == 2
 
 
 def test_importing_the_plugin_imports_no_cloud_library() -> None:

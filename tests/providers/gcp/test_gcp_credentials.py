@@ -26,7 +26,8 @@ def test_a_key_file_named_in_the_config_is_used(make: MakeProvider, lab: GcpLab)
     del os.environ["GOOGLE_APPLICATION_CREDENTIALS"]
     provider = make(credentials=str(lab.key_file))
     assert provider.nodes(SCOPE) == []
-    assert (provider.account(), provider.identity()) == (lab.project, EMAIL)
+    assert provider.account() == lab.project
+    assert provider._cloud.chain._found[0].service_account_email == EMAIL
 
 
 def test_the_key_file_of_the_environment_is_used(make: MakeProvider, lab: GcpLab) -> None:
@@ -56,7 +57,8 @@ def test_the_metadata_server_is_asked_on_a_machine_of_googles(
         "from spotdeploy_gcp.config import GcpConfig\n"
         "from spotdeploy_gcp.provider import GcpProvider\n"
         f"p = GcpProvider(GcpConfig(endpoint='{lab.url}'), 'us-central1')\n"
-        "print(p.account(), p.identity(), list(p.nodes({'spotdeploy-deployment': 'x'})))"
+        "nodes = list(p.nodes({'spotdeploy-deployment': 'x'}))\n"
+        "print(p.account(), p._cloud.chain._found[0].service_account_email, nodes)"
     )
     kept = {
         name: value

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from spotdeploy.errors import ConfigError, ProviderError, QuotaError
-from spotdeploy_gcp.network import KEEP_OUT, LET_IN, Opening, rules
+from spotdeploy_gcp.network import KEEP_OUT, LET_IN, Place, rules
 from spotdeploy_gcp.provider import GcpProvider
+from spotdeploy_libcloud.network import Ingress
 from tests.labs.gcp import GcpLab
 from tests.labs.gcp.faults import Trouble
 from tests.providers.gcp.conftest import LABELS, REGION, MakeProvider, batch, offer
@@ -37,8 +38,9 @@ def test_given_networks_are_used_as_they_are(provider: GcpProvider, lab: GcpLab)
 
 
 def test_each_version_of_addresses_has_a_rule_of_its_own() -> None:
-    opening = Opening("default", REGION, (), ("198.51.100.0/24", "2001:db8::/32"))
-    found = {str(rule["name"])[-3:]: rule["sourceRanges"] for rule in rules("p", LABELS, opening)}
+    ingress = Ingress((), ("198.51.100.0/24", "2001:db8::/32"))
+    made = rules("p", LABELS, ingress, Place("default", REGION))
+    found = {str(rule["name"])[-3:]: rule["sourceRanges"] for rule in made}
     assert found["-v6"] == ["2001:db8::/32"]
     assert ["198.51.100.0/24"] in found.values()
 
@@ -88,7 +90,7 @@ def test_an_unknown_own_address_is_reported_with_a_remedy(
 
 def test_names_and_tags_are_as_long_as_google_takes_at_most() -> None:
     labels = {**LABELS, "spotdeploy-deployment": "d" * 40, "spotdeploy-run": "r" * 63}
-    opening = Opening("default", "northamerica-northeast1", (1,), ("::1", "127.0.0.1"))
-    for rule in rules("p", labels, opening):
+    ingress = Ingress((1,), ("::1", "127.0.0.1"))
+    for rule in rules("p", labels, ingress, Place("default", "northamerica-northeast1")):
         assert len(str(rule["name"])) <= 63
         assert len(str(rule["description"])) <= 2048

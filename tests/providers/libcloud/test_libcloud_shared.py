@@ -14,7 +14,7 @@ import requests
 
 from spotdeploy.errors import LostReplyError, ProviderError, ThrottledError
 from spotdeploy_libcloud.cache import Cache, user_cache
-from spotdeploy_libcloud.caller import caller_cidr
+from spotdeploy_libcloud.network import caller_cidr
 from spotdeploy_libcloud.transport import Transport
 
 

@@ -1,9 +1,10 @@
-"""Sorting a cloud's error codes by what the caller does next."""
+"""A cloud's refusals: sorted by what the caller does next, passed over, or gathered."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from spotdeploy.errors import (
     CapacityError,
@@ -12,6 +13,8 @@ from spotdeploy.errors import (
     QuotaError,
     ThrottledError,
 )
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +51,20 @@ class Codes:
         if status in (401, 403):
             return CredentialsError
         return ThrottledError if status == 429 or status >= 500 else ProviderError
+
+
+def none_if_missing(ask: Callable[[], T], missing: Collection[str]) -> T | None:
+    """What `ask` returns, or None when the cloud refuses it with one of the codes in `missing`."""
+    try:
+        return ask()
+    except ProviderError as error:
+        if error.code in missing:
+            return None
+        raise
+
+
+def raise_first(refusals: Sequence[ProviderError]) -> None:
+    """Raise the error that says most of what to do next: one that asks for patience, since the
+    core then repeats the call, or else the first. Nothing when there is none."""
+    if refusals:
+        raise next((one for one in refusals if isinstance(one, ThrottledError)), refusals[0])
