@@ -32,13 +32,6 @@ from tests.providers.aws.conftest import (
 )
 
 
-def test_the_same_token_again_makes_nothing_more(provider: AwsProvider, lab: AwsLab) -> None:
-    first = provider.create(offer(), batch(2))
-    again = provider.create(offer(), batch(2))
-    assert [node.id for node in again.nodes] == [node.id for node in first.nodes]
-    assert len(lab.instances(REGION)) == 2
-
-
 def test_a_machine_behind_a_lost_answer_is_found_by_its_label(
     provider: AwsProvider, lab: AwsLab
 ) -> None:

@@ -56,17 +56,6 @@ def test_an_id_of_another_cloud_is_success(provider: AwsProvider, lab: AwsLab) -
     assert lab.instances(REGION) == {}
 
 
-def test_destroying_a_missing_node_is_success(provider: AwsProvider) -> None:
-    provider.destroy([stale("i-00000000000000bad")])
-
-
-def test_destroying_twice_is_success(provider: AwsProvider, lab: AwsLab) -> None:
-    nodes = provider.create(offer(), batch(2)).nodes
-    provider.destroy([*nodes, nodes[0]])
-    provider.destroy(nodes)
-    assert lab.instances(REGION) == {}
-
-
 def test_destroying_nothing_calls_nothing(provider: AwsProvider, lab: AwsLab) -> None:
     provider.destroy([])
     provider.release([])

@@ -17,7 +17,7 @@ from spotdeploy_gcp.config import GcpConfig
 from spotdeploy_gcp.provider import GcpProvider
 from tests.labs.gcp import GcpLab
 from tests.labs.gcp.tokens import EMAIL
-from tests.providers.gcp.conftest import REGION, SCOPE, MakeProvider
+from tests.providers.gcp.conftest import SCOPE, MakeProvider
 
 LIST = "compute.instances.aggregatedList"
 
@@ -208,15 +208,3 @@ def test_without_the_extra_the_command_that_installs_it_is_named() -> None:
     assert shown.returncode == 2, shown.stderr
     assert "google-auth, which is not installed" in shown.stderr
     assert "pip install 'spotdeploy[gcp]'" in shown.stderr
-
-
-def test_loading_the_plugin_and_its_class_imports_no_cloud_library() -> None:
-    script = (
-        "import sys, spotdeploy_gcp; cls = spotdeploy_gcp.spotdeploy_register_provider();"
-        f"cls.locations(cls.Config()); cls(cls.Config(), '{REGION}');"
-        "print([m for m in ('libcloud', 'google.auth', 'requests') if m in sys.modules])"
-    )
-    shown = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert shown.stdout.strip() == "[]"

@@ -1,34 +1,11 @@
-"""The query language, and the order in which errors are taken."""
+"""The order in which errors are taken."""
 
 from __future__ import annotations
 
 import pytest
 
 from spotdeploy.errors import CapacityError, CredentialsError, ProviderError, ThrottledError
-from spotdeploy_aws.api import filters, flatten, tag_filters
 from spotdeploy_aws.errors import CODES
-
-
-def test_nested_data_become_numbered_names() -> None:
-    assert flatten({"Filter": filters({"a": ["b", "c"]}), "MaxResults": 5}) == {
-        "Filter.1.Name": "a",
-        "Filter.1.Value.1": "b",
-        "Filter.1.Value.2": "c",
-        "MaxResults": "5",
-    }
-
-
-def test_booleans_are_written_as_ec2_reads_them() -> None:
-    assert flatten({"A": True, "B": {"C": False}}) == {"A": "true", "B.C": "false"}
-
-
-def test_empty_lists_leave_nothing() -> None:
-    assert flatten({"A": [], "B": {}}) == {}
-
-
-def test_a_filter_by_no_labels_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one label"):
-        tag_filters({})
 
 
 @pytest.mark.parametrize(

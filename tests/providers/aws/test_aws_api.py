@@ -1,4 +1,4 @@
-"""Listings lose nothing: pages, shapes, states."""
+"""The query language, and answers of which nothing is lost: pages and shapes."""
 
 from __future__ import annotations
 
@@ -10,16 +10,12 @@ from xml.sax.saxutils import escape
 import pytest
 
 from spotdeploy.errors import ProviderError, ThrottledError
-from spotdeploy.model import NodeState
 from spotdeploy_aws.actions import Action
-from spotdeploy_aws.api import Ec2Driver
+from spotdeploy_aws.api import Ec2Driver, filters, flatten, tag_filters
 from spotdeploy_aws.auth import Keys
-from spotdeploy_aws.nodes import NOT_GONE, STATES
-from spotdeploy_aws.provider import AwsProvider
-from tests.labs.aws import AwsLab
 from tests.labs.aws.call import NAMESPACE, Call, Reply
 from tests.labs.aws.proxy import SECRETS, Proxy
-from tests.providers.aws.conftest import REGION, SCOPE, batch, offer
+from tests.providers.aws.conftest import REGION
 
 KEYS = Keys(*next(iter(SECRETS.items())), None)
 Serve = Callable[[Callable[[Call], Reply]], Ec2Driver]
@@ -68,14 +64,6 @@ def test_more_than_a_thousand_machines_are_all_listed(serve: Serve) -> None:
     assert len({node.id for node in found}) == 2345
 
 
-def test_reservations_beyond_the_clouds_own_page_are_listed(
-    provider: AwsProvider, lab: AwsLab
-) -> None:
-    for number in range(103):
-        provider.create(offer(), batch(1, token=f"token-{number}"))
-    assert len(provider.nodes(SCOPE)) == 103
-
-
 @pytest.mark.parametrize(
     "body",
     [
@@ -120,41 +108,6 @@ def test_a_listing_that_never_ends_is_an_error(
         driver.list_nodes(ex_filters={"tag:a": ["b"]})
 
 
-def test_every_state_of_an_instance_has_a_meaning() -> None:
-    states = {"pending", "running", "stopping", "stopped", "shutting-down", "terminated"}
-    assert set(STATES) == states
-    assert states - set(NOT_GONE) == {"terminated"}
-
-
-def test_a_stopped_instance_is_listed_since_its_disk_is_billed(
-    provider: AwsProvider, lab: AwsLab
-) -> None:
-    (node,) = provider.create(offer(), batch(1)).nodes
-    lab.ask(REGION, {"Action": "StopInstances", "InstanceId.1": node.id})
-    (seen,) = provider.nodes(SCOPE)
-    assert seen.state is NodeState.STOPPED
-
-
-def test_a_just_made_instance_appears_when_the_cloud_has_caught_up(
-    provider: AwsProvider, lab: AwsLab
-) -> None:
-    moments = iter([0.0, *([1.0] * 2), *([9.0] * 4)])
-    lab.timing.clock, lab.timing.listing_delay = lambda: next(moments), 5
-    provider.create(offer(), batch(1))
-    assert provider.nodes(SCOPE) == []
-    lab.timing.clock = lambda: 9.0
-    assert len(provider.nodes(SCOPE)) == 1
-    assert provider.settle_seconds >= 5
-
-
-def test_nodes_of_another_deployment_or_region_are_not_listed(
-    provider: AwsProvider, make: Callable[..., AwsProvider]
-) -> None:
-    provider.create(offer(), batch(1))
-    assert provider.nodes({"spotdeploy-deployment": "other"}) == []
-    assert make("eu-west-1").nodes(SCOPE) == []
-
-
 def test_an_endpoint_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     driver = Ec2Driver(REGION, "http://127.0.0.1:9", lambda: KEYS)
     with pytest.raises(ProviderError, match=r"cannot reach http://127\.0\.0\.1:9") as caught:
@@ -166,3 +119,25 @@ def test_an_endpoint_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch)
 def test_an_endpoint_that_is_no_url_is_refused() -> None:
     with pytest.raises(ProviderError, match="'localhost:5000' is not"):
         Ec2Driver(REGION, "localhost:5000", lambda: KEYS)
+
+
+def test_nested_data_become_numbered_names() -> None:
+    assert flatten({"Filter": filters({"a": ["b", "c"]}), "MaxResults": 5}) == {
+        "Filter.1.Name": "a",
+        "Filter.1.Value.1": "b",
+        "Filter.1.Value.2": "c",
+        "MaxResults": "5",
+    }
+
+
+def test_booleans_are_written_as_ec2_reads_them() -> None:
+    assert flatten({"A": True, "B": {"C": False}}) == {"A": "true", "B.C": "false"}
+
+
+def test_empty_lists_leave_nothing() -> None:
+    assert flatten({"A": [], "B": {}}) == {}
+
+
+def test_a_filter_by_no_labels_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one label"):
+        tag_filters({})
