@@ -22,6 +22,17 @@ from spotdeploy_libcloud.errors import raise_first
 MAX_PER_CALL: Final = 1000
 """Instances in one call, as
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html advises."""
+IN_USE: Final = frozenset(
+    {
+        "DependencyViolation",
+        "InvalidGroup.InUse",
+        "InvalidNetworkInterface.InUse",
+        "InvalidParameterValue",
+        "OperationNotPermitted",
+        "VolumeInUse",
+    }
+)
+"""Still used by something that is going: left for the next try."""
 
 
 def terminate(driver: Ec2Driver, ids: Sequence[str]) -> None:
@@ -129,18 +140,6 @@ KINDS: Final = (
     ),
 )
 """In the order of deletion: a group cannot go while an interface uses it."""
-
-IN_USE: Final = frozenset(
-    {
-        "DependencyViolation",
-        "InvalidGroup.InUse",
-        "InvalidNetworkInterface.InUse",
-        "InvalidParameterValue",
-        "OperationNotPermitted",
-        "VolumeInUse",
-    }
-)
-"""Still used by something that is going: left for the next try."""
 
 
 def leftovers(driver: Ec2Driver, labels: Mapping[str, str]) -> list[Resource]:

@@ -32,6 +32,7 @@ INTERRUPTED_STATUSES: Final = (
 )
 """Beginnings of https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html:
 those by which AWS, and not the user, ends an instance."""
+METADATA: Final = "http://169.254.169.254/latest"
 
 
 def fate(driver: Ec2Driver, node: Node) -> Fate:
@@ -80,9 +81,6 @@ def console(driver: Ec2Driver, id_: str) -> str:
             raise
         answer = driver.call(Action.GET_CONSOLE_OUTPUT, {"InstanceId": id_})
     return base64.b64decode(text(answer, "output")).decode("utf-8", "replace")
-
-
-METADATA: Final = "http://169.254.169.254/latest"
 
 
 def notice_command() -> list[str]:

@@ -18,6 +18,12 @@ from spotdeploy_aws.schemas import Image, Parameters, items, text
 from spotdeploy_libcloud.cache import Cache
 from spotdeploy_libcloud.prices import list_price
 
+CANONICAL: Final = "099720109477"
+"""https://documentation.ubuntu.com/aws/aws-how-to/instances/find-ubuntu-images/"""
+UBUNTU_LTS: Final = "ubuntu-lts"
+UBUNTU_NAMES: Final = "ubuntu/images/hvm-ssd*/ubuntu-*-??.04-*-server-*"
+_RELEASE: Final = re.compile(r"/ubuntu-[a-z]+-(?P<year>\d\d)\.04-")
+
 
 def sold(driver: Ec2Driver, sizes: Sequence[str]) -> set[tuple[str, str]]:
     """The (zone, size) pairs in which these sizes exist at all. One paginated call."""
@@ -106,13 +112,6 @@ class Prices:
         if market is Market.SPOT:
             return self._spot.get((zone, size)) or None
         return list_price("ec2_linux", size, self._driver.region_name)
-
-
-CANONICAL: Final = "099720109477"
-"""https://documentation.ubuntu.com/aws/aws-how-to/instances/find-ubuntu-images/"""
-UBUNTU_LTS: Final = "ubuntu-lts"
-UBUNTU_NAMES: Final = "ubuntu/images/hvm-ssd*/ubuntu-*-??.04-*-server-*"
-_RELEASE: Final = re.compile(r"/ubuntu-[a-z]+-(?P<year>\d\d)\.04-")
 
 
 class Images:

@@ -21,6 +21,7 @@ FORCE_GROUP: Final = {"forceDeletionTypes": "Microsoft.Compute/virtualMachines"}
 FORCE_VM: Final = {"forceDeletion": "true"}
 """Cuts the power instead of shutting down, which takes minutes:
 https://learn.microsoft.com/en-us/azure/virtual-machines/delete#force-delete-for-vms"""
+GROUP: Final = "resource group"
 
 
 def delete(cloud: Cloud, ids: Sequence[str]) -> None:
@@ -93,9 +94,6 @@ def _end(cloud: Cloud, group: str, names: Collection[str]) -> list[ProviderError
 def _state(raw: Raw) -> str:
     properties: dict[str, Any] = raw.get("properties") or {}
     return str(properties.get("provisioningState", "")).lower()
-
-
-GROUP: Final = "resource group"
 
 
 def leftovers(cloud: Cloud, labels: Mapping[str, str]) -> list[Resource]:

@@ -25,6 +25,11 @@ NO_TRACE: Final = (
     "Azure no longer has this Spot machine, and its activity log names nobody who deleted it: "
     "an eviction leaves just that"
 )
+TIMEOUT: Final = 20.0
+LIMIT: Final = 1 << 20
+NOT_YET: Final = frozenset({"BootDiagnosticsNotEnabled", "Conflict", "OperationNotAllowed"})
+METADATA: Final = "http://169.254.169.254/metadata/scheduledevents?api-version=2020-07-01"
+PREEMPT: Final = "Preempt"
 
 
 def fate(cloud: Cloud, node: Node) -> Fate:
@@ -90,11 +95,6 @@ def _message(event: Event) -> str:
     return f"{event.operation_name.value}{who} at {event.event_timestamp}"
 
 
-TIMEOUT: Final = 20.0
-LIMIT: Final = 1 << 20
-NOT_YET: Final = frozenset({"BootDiagnosticsNotEnabled", "Conflict", "OperationNotAllowed"})
-
-
 def console(driver: AzureDriver, id_: str) -> str:
     """The last megabyte of the serial log; empty when the machine is unknown or silent.
 
@@ -129,10 +129,6 @@ def _read(link: str) -> str:
         message = type(error).__name__
         raise ProviderError(f"cannot read the console's text: {message}") from None
     return data[-LIMIT:].decode("utf-8", "replace")
-
-
-METADATA: Final = "http://169.254.169.254/metadata/scheduledevents?api-version=2020-07-01"
-PREEMPT: Final = "Preempt"
 
 
 def notice_command() -> list[str]:

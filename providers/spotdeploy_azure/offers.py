@@ -22,6 +22,15 @@ from spotdeploy_azure.schemas import Named, Sku
 from spotdeploy_libcloud.cache import Cache
 from spotdeploy_libcloud.request import Body
 
+MACHINES: Final = "virtualMachines"
+TIMEOUT: Final = 30.0
+MAX_PAGES: Final = 20
+CANONICAL: Final = "Canonical"
+"""https://documentation.ubuntu.com/azure/azure-how-to/instances/find-ubuntu-images/"""
+UBUNTU_LTS: Final = "ubuntu-lts"
+_RELEASE: Final = re.compile(r"ubuntu-(?P<release>\d\d)_04-lts")
+_URN_PARTS: Final = 4
+
 
 def candidates(
     location: str, prices: Prices, sold: Mapping[str, Size], config: AzureConfig, pool: Pool
@@ -48,9 +57,6 @@ def candidates(
         if size in sold and sold[size].sold_as(market, zone)
     )
     return within_price(every, pool)
-
-
-MACHINES: Final = "virtualMachines"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +118,6 @@ def _size(sku: Sku, name: str) -> Size:
         cpus=int(facts.get("vCPUs", "1")),
         zones=frozenset(zones - closed),
     )
-
-
-TIMEOUT: Final = 30.0
-MAX_PAGES: Final = 20
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -193,13 +195,6 @@ def _page(link: str) -> PricePage:
         raise ProviderError(f"cannot ask for prices: {error}") from error
     except msgspec.DecodeError as error:
         raise ProviderError(f"the price service's answer is not as documented: {error}") from error
-
-
-CANONICAL: Final = "Canonical"
-"""https://documentation.ubuntu.com/azure/azure-how-to/instances/find-ubuntu-images/"""
-UBUNTU_LTS: Final = "ubuntu-lts"
-_RELEASE: Final = re.compile(r"ubuntu-(?P<release>\d\d)_04-lts")
-_URN_PARTS: Final = 4
 
 
 class Images:

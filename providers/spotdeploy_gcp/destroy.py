@@ -22,6 +22,10 @@ from spotdeploy_libcloud.errors import raise_first
 
 MAX_PER_CALL: Final = 1000
 """Calls in one request: https://cloud.google.com/compute/docs/api/how-tos/batch"""
+DISK: Final = "disk"
+FIREWALL: Final = "firewall rule"
+DISKS: Final = "disks/"
+"""What tells a disk's id from that of the instance of the same name."""
 
 
 def delete(driver: GceDriver, ids: Sequence[str]) -> None:
@@ -46,12 +50,6 @@ def delete(driver: GceDriver, ids: Sequence[str]) -> None:
         if error is not None and error.code not in MISSING
     ]
     raise_first(refusals)
-
-
-DISK: Final = "disk"
-FIREWALL: Final = "firewall rule"
-DISKS: Final = "disks/"
-"""What tells a disk's id from that of the instance of the same name."""
 
 
 def leftovers(driver: GceDriver, region: str, labels: Mapping[str, str]) -> list[Resource]:

@@ -17,6 +17,7 @@ INTERRUPTED: Final = frozenset({"compute.instances.preempted", "compute.instance
 """Operations by which Google, and not the user, ends an instance:
 https://cloud.google.com/compute/docs/instances/create-use-spot#detect-preemption"""
 ALIVE: Final = frozenset({"PENDING", "PROVISIONING", "STAGING", "RUNNING"})
+METADATA: Final = "http://169.254.169.254/computeMetadata/v1"
 
 
 def fate(cloud: Cloud, node: Node) -> Fate:
@@ -70,9 +71,6 @@ def console(driver: GceDriver, id_: str) -> str:
         if error.code in MISSING or error.code == "resourceNotReady":
             return ""
         raise
-
-
-METADATA: Final = "http://169.254.169.254/computeMetadata/v1"
 
 
 def notice_command() -> list[str]:

@@ -18,6 +18,15 @@ from spotdeploy_gcp.schemas import Image, MachineType, last
 from spotdeploy_libcloud.cache import Cache
 from spotdeploy_libcloud.errors import none_if_missing
 
+SHARED_CPUS: Final = {"e2-micro": 0.25, "e2-small": 0.5, "e2-medium": 1.0}
+"""How much of a CPU is billed: https://cloud.google.com/compute/docs/general-purpose-machines"""
+UBUNTU_PROJECT: Final = "ubuntu-os-cloud"
+"""https://documentation.ubuntu.com/gcp/google-how-to/gce/find-ubuntu-images/"""
+UBUNTU_LTS: Final = "ubuntu-lts"
+UBUNTU_FAMILIES: Final = "ubuntu-[0-9]+-lts(-amd64|-arm64)?"
+FAMILY: Final = "family/"
+_RELEASE: Final = re.compile(r"ubuntu-(?P<release>\d\d04)-lts(-amd64|-arm64)?")
+
 
 def candidates(
     region: str,
@@ -80,10 +89,6 @@ class Sizes:
         return next((one for (_, name), one in self.machine_types.items() if name == size), None)
 
 
-SHARED_CPUS: Final = {"e2-micro": 0.25, "e2-small": 0.5, "e2-medium": 1.0}
-"""How much of a CPU is billed: https://cloud.google.com/compute/docs/general-purpose-machines"""
-
-
 class Prices:
     """The prices of one region."""
 
@@ -115,14 +120,6 @@ class Prices:
         table = (get_pricing("compute", "gce_instances") or {}).get(family, {})
         rate = table.get(part, {}).get("on_demand", {}).get(self._region, {}).get("price")
         return float(rate) or None if rate is not None else None
-
-
-UBUNTU_PROJECT: Final = "ubuntu-os-cloud"
-"""https://documentation.ubuntu.com/gcp/google-how-to/gce/find-ubuntu-images/"""
-UBUNTU_LTS: Final = "ubuntu-lts"
-UBUNTU_FAMILIES: Final = "ubuntu-[0-9]+-lts(-amd64|-arm64)?"
-FAMILY: Final = "family/"
-_RELEASE: Final = re.compile(r"ubuntu-(?P<release>\d\d04)-lts(-amd64|-arm64)?")
 
 
 class Images:
