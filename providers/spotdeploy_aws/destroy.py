@@ -35,7 +35,7 @@ IN_USE: Final = frozenset(
 """Still used by something that is going: left for the next try."""
 
 
-def terminate(driver: Ec2Driver, ids: Sequence[str]) -> None:
+def destroy_nodes(driver: Ec2Driver, ids: Sequence[str]) -> None:
     """Begin to end these instances: one call, more only when AWS refuses some of them.
 
     TerminateInstances ends none of a call's instances when it does not know one of them. So those

@@ -77,13 +77,13 @@ class AwsProvider(
         return self._cloud.nodes.with_labels(labels)
 
     def destroy(self, nodes: Sequence[Node]) -> None:
-        """One TerminateInstances for a thousand; see `destroy.terminate` for what AWS refuses."""
+        """One TerminateInstances for a thousand, more when AWS refuses some: `destroy_nodes`."""
         if not nodes:
             return
-        from spotdeploy_aws.destroy import terminate
+        from spotdeploy_aws.destroy import destroy_nodes
 
         self._cloud.check_account()
-        terminate(self._cloud.driver, [node.id for node in nodes])
+        destroy_nodes(self._cloud.driver, [node.id for node in nodes])
 
     def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
         """Security groups, volumes, network interfaces and spot requests, by label."""

@@ -24,7 +24,7 @@ https://learn.microsoft.com/en-us/azure/virtual-machines/delete#force-delete-for
 GROUP: Final = "resource group"
 
 
-def delete(cloud: Cloud, ids: Sequence[str]) -> None:
+def destroy_nodes(cloud: Cloud, ids: Sequence[str]) -> None:
     """Begin to end these machines. A group of which nothing would be left goes whole, with one
     call; otherwise its machines go one by one, each with its interface, address and disk.
 

@@ -25,9 +25,11 @@ NO_TRACE: Final = (
     "Azure no longer has this Spot machine, and its activity log names nobody who deleted it: "
     "an eviction leaves just that"
 )
-TIMEOUT: Final = 20.0
-LIMIT: Final = 1 << 20
-NOT_YET: Final = frozenset({"BootDiagnosticsNotEnabled", "Conflict", "OperationNotAllowed"})
+CONSOLE_TIMEOUT: Final = 20.0
+CONSOLE_LIMIT: Final = 1 << 20
+CONSOLE_NOT_READY: Final = frozenset(
+    {"BootDiagnosticsNotEnabled", "Conflict", "OperationNotAllowed"}
+)
 METADATA: Final = "http://169.254.169.254/metadata/scheduledevents?api-version=2020-07-01"
 PREEMPT: Final = "Preempt"
 
@@ -108,17 +110,17 @@ def console(driver: AzureDriver, id_: str) -> str:
     try:
         link = driver.call(Action.READ_CONSOLE, Console, at).serial_console_log_blob_uri
     except ProviderError as error:
-        if error.code in MISSING | NOT_YET:
+        if error.code in MISSING | CONSOLE_NOT_READY:
             return ""
         raise
-    return _read(link) if link else ""
+    return _read_console(link) if link else ""
 
 
-def _read(link: str) -> str:
+def _read_console(link: str) -> str:
     if urlsplit(link).scheme not in ("http", "https"):
         raise ProviderError("the console's text is not behind an http(s) URL")
     try:
-        with urlopen(link, timeout=TIMEOUT) as answer:  # noqa: S310  # checked above
+        with urlopen(link, timeout=CONSOLE_TIMEOUT) as answer:  # noqa: S310  # checked above
             data: bytes = answer.read()
     except HTTPError as error:
         error.close()
@@ -128,7 +130,7 @@ def _read(link: str) -> str:
     except (URLError, OSError) as error:
         message = type(error).__name__
         raise ProviderError(f"cannot read the console's text: {message}") from None
-    return data[-LIMIT:].decode("utf-8", "replace")
+    return data[-CONSOLE_LIMIT:].decode("utf-8", "replace")
 
 
 def notice_command() -> list[str]:

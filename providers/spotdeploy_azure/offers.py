@@ -18,13 +18,13 @@ from spotdeploy.provider import within_price
 from spotdeploy_azure.actions import Action
 from spotdeploy_azure.api import AzureDriver
 from spotdeploy_azure.config import AzureConfig
-from spotdeploy_azure.schemas import Named, Sku
+from spotdeploy_azure.schemas import Named, Price, PricePage, Sku
 from spotdeploy_libcloud.cache import Cache
 from spotdeploy_libcloud.request import Body
 
 MACHINES: Final = "virtualMachines"
-TIMEOUT: Final = 30.0
-MAX_PAGES: Final = 20
+PRICES_TIMEOUT: Final = 30.0
+MAX_PRICE_PAGES: Final = 20
 CANONICAL: Final = "Canonical"
 """https://documentation.ubuntu.com/azure/azure-how-to/instances/find-ubuntu-images/"""
 UBUNTU_LTS: Final = "ubuntu-lts"
@@ -120,23 +120,6 @@ def _size(sku: Sku, name: str) -> Size:
     )
 
 
-class Price(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One price. https://learn.microsoft.com/en-us/rest/api/cost-management/retail-prices/azure-retail-prices"""
-
-    arm_sku_name: str
-    sku_name: str
-    product_name: str
-    retail_price: float
-    unit_of_measure: str = ""
-
-
-class PricePage(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
-    """One page of prices."""
-
-    items: list[Price]
-    next_page_link: str | None = None
-
-
 class Prices:
     """The prices of one location, as far as they were asked for."""
 
@@ -161,10 +144,10 @@ class Prices:
             f"and armRegionName eq '{self._location}' and ({names})"
         )
         link: str | None = f"{self._service}/api/retail/prices?{urlencode({'$filter': filter_})}"
-        for _ in range(MAX_PAGES):
+        for _ in range(MAX_PRICE_PAGES):
             if link is None:
                 return
-            page = _page(link)
+            page = _price_page(link)
             for price in page.items:
                 self._keep(price)
             link = page.next_page_link
@@ -183,11 +166,11 @@ class Prices:
             self._known[market, price.arm_sku_name] = price.retail_price
 
 
-def _page(link: str) -> PricePage:
+def _price_page(link: str) -> PricePage:
     if urlsplit(link).scheme not in ("http", "https"):
         raise ConfigError(f"provider.azure.price_service: {link!r} is not an http(s) URL")
     try:
-        with urlopen(link, timeout=TIMEOUT) as answer:  # noqa: S310  # checked above
+        with urlopen(link, timeout=PRICES_TIMEOUT) as answer:  # noqa: S310  # checked above
             return msgspec.json.decode(answer.read(), type=PricePage)
     except (URLError, OSError) as error:
         if isinstance(error, HTTPError):

@@ -86,9 +86,9 @@ class AzureProvider(
         """Two calls for a whole group, one more for each node that leaves others behind."""
         if not nodes:
             return
-        from spotdeploy_azure.destroy import delete
+        from spotdeploy_azure.destroy import destroy_nodes
 
-        delete(self._cloud, [node.id for node in nodes])
+        destroy_nodes(self._cloud, [node.id for node in nodes])
 
     def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
         """Resource groups by label, with all that is in them."""

@@ -287,3 +287,20 @@ class Console(Schema, frozen=True):
     """Where the console's text can be read for a while."""
 
     serial_console_log_blob_uri: str | None = None
+
+
+class Price(Schema, frozen=True):
+    """One price. https://learn.microsoft.com/en-us/rest/api/cost-management/retail-prices/azure-retail-prices"""
+
+    arm_sku_name: str
+    sku_name: str
+    product_name: str
+    retail_price: float
+    unit_of_measure: str = ""
+
+
+class PricePage(Schema, frozen=True, rename="pascal"):
+    """One page of prices."""
+
+    items: list[Price]
+    next_page_link: str | None = None

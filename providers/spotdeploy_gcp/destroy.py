@@ -28,7 +28,7 @@ DISKS: Final = "disks/"
 """What tells a disk's id from that of the instance of the same name."""
 
 
-def delete(driver: GceDriver, ids: Sequence[str]) -> None:
+def destroy_nodes(driver: GceDriver, ids: Sequence[str]) -> None:
     """Begin to delete these instances with their disks: one request for each thousand.
 
     An id that no instance can have names nothing, and a missing instance is success. Does not

@@ -87,12 +87,12 @@ class GcpProvider(
         return self._cloud.nodes.with_labels(labels)
 
     def destroy(self, nodes: Sequence[Node]) -> None:
-        """One request for a thousand; see `destroy.delete` for what Google refuses."""
+        """One request for a thousand; see `destroy.destroy_nodes` for what Google refuses."""
         if not nodes:
             return
-        from spotdeploy_gcp.destroy import delete
+        from spotdeploy_gcp.destroy import destroy_nodes
 
-        delete(self._cloud.driver, [node.id for node in nodes])
+        destroy_nodes(self._cloud.driver, [node.id for node in nodes])
 
     def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
         """Disks by label, and firewall rules by their descriptions."""
