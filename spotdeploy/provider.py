@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, Generic, TypeVar
 
 import msgspec
@@ -194,3 +194,21 @@ class SupportsInterruptionNotice(ABC):
     def notice(self, output: str) -> Fate | None:
         """The fate that the command's output announces, or None. Output that makes no sense
         announces nothing."""
+
+
+def require_labels(labels: Mapping[str, str]) -> None:
+    """Refuse to list by no labels at all, as `nodes` and `leftovers` must: such a listing would
+    name machines that are not ours. Raises ValueError."""
+    if not labels:
+        raise ValueError("a listing needs at least one label")
+
+
+def within_price(offers: Iterable[Offer], pool: Pool) -> list[Offer]:
+    """The offers that `offers` may return: none above the pool's price limit, and where there is
+    a limit none of unknown price."""
+    limit = pool.max_usd_per_hour
+    return [
+        offer
+        for offer in offers
+        if limit is None or (offer.usd_per_hour is not None and offer.usd_per_hour <= limit)
+    ]

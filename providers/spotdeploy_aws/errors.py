@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from spotdeploy_libcloud.codes import Codes
+from spotdeploy_libcloud.errors import Codes
 
 CODES: Final = Codes(
     capacity=frozenset(

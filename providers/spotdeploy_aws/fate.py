@@ -1,15 +1,18 @@
-"""What became of an instance, from what AWS says about it."""
+"""What became of an instance: its fate, its console, and the notice it reads on itself."""
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import Any, Final
 
 from spotdeploy.errors import ProviderError
 from spotdeploy.model import Fate, FateKind, Node
 from spotdeploy_aws.actions import Action
-from spotdeploy_aws.driver import Ec2Driver
+from spotdeploy_aws.api import Ec2Driver, filters
 from spotdeploy_aws.errors import MISSING
-from spotdeploy_aws.query import filters, items, text
+from spotdeploy_aws.schemas import items, text
+from spotdeploy_libcloud.errors import none_if_missing
 
 INTERRUPTED_REASONS: Final = frozenset(
     {"Server.SpotInstanceTermination", "Server.SpotInstanceShutdown"}
@@ -29,6 +32,7 @@ INTERRUPTED_STATUSES: Final = (
 )
 """Beginnings of https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html:
 those by which AWS, and not the user, ends an instance."""
+METADATA: Final = "http://169.254.169.254/latest"
 
 
 def fate(driver: Ec2Driver, node: Node) -> Fate:
@@ -37,24 +41,19 @@ def fate(driver: Ec2Driver, node: Node) -> Fate:
     if instance is None:
         return Fate(FateKind.VANISHED, f"AWS no longer knows {node.id}")
     state, reason = instance.extra["status"], instance.extra["reason_code"]
-    words = instance.extra["reason_words"] or reason or state
+    message = instance.extra["reason_message"] or reason or state
     if reason in INTERRUPTED_REASONS:
-        return Fate(FateKind.INTERRUPTED, words)
+        return Fate(FateKind.INTERRUPTED, message)
     request = _spot_request(driver, node.id)
     if request.startswith(INTERRUPTED_STATUSES):
         return Fate(FateKind.INTERRUPTED, request)
     if state in ("pending", "running"):
         return Fate(FateKind.ALIVE, state)
-    return Fate(FateKind.STOPPED, f"{state}: {words}")
+    return Fate(FateKind.STOPPED, f"{state}: {message}")
 
 
 def _instance(driver: Ec2Driver, id_: str) -> Any:
-    try:
-        found = driver.list_nodes(ex_node_ids=[id_])
-    except ProviderError as error:
-        if error.code in MISSING:
-            return None
-        raise
+    found = none_if_missing(lambda: driver.list_nodes(ex_node_ids=[id_]), MISSING)
     return found[0] if found else None
 
 
@@ -65,3 +64,47 @@ def _spot_request(driver: Ec2Driver, id_: str) -> str:
     )
     found = items(answer, "spotInstanceRequestSet")
     return text(found[0], "status/code") if found else ""
+
+
+def console(driver: Ec2Driver, id_: str) -> str:
+    """The console's text, at most 64 KB; empty when there is none or the instance is unknown.
+
+    Nitro instances give the latest output, older ones what was posted after boot:
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleOutput.html
+    """
+    try:
+        answer = driver.call(Action.GET_CONSOLE_OUTPUT, {"InstanceId": id_, "Latest": True})
+    except ProviderError as error:
+        if error.code in MISSING:
+            return ""
+        if error.code != "UnsupportedOperation":
+            raise
+        answer = driver.call(Action.GET_CONSOLE_OUTPUT, {"InstanceId": id_})
+    return base64.b64decode(text(answer, "output")).decode("utf-8", "replace")
+
+
+def notice_command() -> list[str]:
+    """A command for the node that prints its two-minute interruption notice, or nothing:
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html
+    """
+    script = (
+        f"token=$(curl -sfm2 -X PUT {METADATA}/api/token"
+        " -H 'X-aws-ec2-metadata-token-ttl-seconds: 60') || exit 0; "
+        'curl -sfm2 -H "X-aws-ec2-metadata-token: $token"'
+        f" {METADATA}/meta-data/spot/instance-action || exit 0"
+    )
+    return ["sh", "-c", script]
+
+
+def parse_notice(output: str) -> Fate | None:
+    """The fate that the command's output announces, or None.
+
+    The service answers 404 until there is one, so the output is then empty.
+    """
+    try:
+        announced = json.loads(output)
+        return Fate(
+            FateKind.INTERRUPTED, f"AWS will {announced['action']} it at {announced['time']}"
+        )
+    except (ValueError, KeyError, TypeError):
+        return None

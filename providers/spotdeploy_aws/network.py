@@ -2,19 +2,54 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from functools import cached_property
 
 from spotdeploy import labels as names
 from spotdeploy.errors import ConfigError, ProviderError, ThrottledError
+from spotdeploy.model import Batch
 from spotdeploy_aws.actions import Action
-from spotdeploy_aws.driver import PAGE, Ec2Driver
-from spotdeploy_aws.launch import Place, tag_specification
-from spotdeploy_aws.query import Parameters, filters, tag_filters, text
+from spotdeploy_aws.api import PAGE, Ec2Driver, filters, tag_filters
+from spotdeploy_aws.config import AwsConfig
+from spotdeploy_aws.request import tag_specification
+from spotdeploy_aws.schemas import Parameters, Place, text
+from spotdeploy_libcloud.network import Ingress, OwnAddress
 
-SSH: Final = 22
+
+class Network:
+    """Zones, subnets and security groups under one config. Each is asked for once."""
+
+    def __init__(self, driver: Ec2Driver, config: AwsConfig) -> None:
+        """Calls nothing."""
+        self._driver = driver
+        self._config = config
+        self._own_address = OwnAddress("aws", config.address, config.address_service)
+        self._groups: dict[tuple[str, str], str] = {}
+
+    @cached_property
+    def places(self) -> list[Place]:
+        """Zones and subnets, first choice first."""
+        return places(self._driver, self._config.subnets)
+
+    def place(self, zone: str | None) -> Place:
+        """The first subnet of a zone. Raises ProviderError when nodes can't be put there."""
+        for place in self.places:
+            if zone in (None, place.zone):
+                return place
+        raise ProviderError(f"there is no subnet for nodes in {zone}")
+
+    def group(self, place: Place, batch: Batch) -> str:
+        """The id of the security group of a batch's run, made on first use."""
+        key = (batch.labels[names.RUN], place.vpc)
+        if key not in self._groups:
+            labels = {**self._config.tags, **batch.labels}
+            ingress = self._own_address.ingress(batch)
+            self._groups[key] = group_for(self._driver, place.vpc, labels, ingress)
+        return self._groups[key]
+
+    def forget_groups(self) -> None:
+        """Look security groups up again when they are needed next."""
+        self._groups.clear()
 
 
 def places(driver: Ec2Driver, subnets: Sequence[str]) -> list[Place]:
@@ -23,9 +58,9 @@ def places(driver: Ec2Driver, subnets: Sequence[str]) -> list[Place]:
 
     Raises ConfigError when there is nowhere to put a node.
     """
-    wanted = {"subnet-id": subnets} if subnets else {"default-for-az": ["true"]}
+    criteria = {"subnet-id": subnets} if subnets else {"default-for-az": ["true"]}
     parameters: Parameters = {
-        "Filter": filters({**wanted, "state": ["available"]}),
+        "Filter": filters({**criteria, "state": ["available"]}),
         "MaxResults": PAGE,
     }
     found = [
@@ -47,29 +82,19 @@ def places(driver: Ec2Driver, subnets: Sequence[str]) -> list[Place]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """What a security group lets in."""
-
-    ports: tuple[int, ...]
-    """TCP ports besides ssh."""
-    sources: tuple[str, ...]
-    """CIDRs."""
-
-    def permissions(self) -> list[Parameters]:
-        """The `IpPermissions` parameter."""
-        networks = [ipaddress.ip_network(source, strict=False) for source in self.sources]
-        ranges: dict[str, list[dict[str, str]]] = {
-            "IpRanges": [{"CidrIp": str(one)} for one in networks if one.version == 4],
-            "Ipv6Ranges": [{"CidrIpv6": str(one)} for one in networks if one.version == 6],
-        }
-        return [
-            {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, **ranges}
-            for port in sorted({SSH, *self.ports})
-        ]
+def permissions(ingress: Ingress) -> list[Parameters]:
+    """The `IpPermissions` parameter."""
+    ranges: dict[str, list[dict[str, str]]] = {
+        "IpRanges": [{"CidrIp": cidr} for cidr in ingress.cidrs(4)],
+        "Ipv6Ranges": [{"CidrIpv6": cidr} for cidr in ingress.cidrs(6)],
+    }
+    return [
+        {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, **ranges}
+        for port in ingress.all_ports
+    ]
 
 
-def group_for(driver: Ec2Driver, vpc: str, labels: Mapping[str, str], opening: Opening) -> str:
+def group_for(driver: Ec2Driver, vpc: str, labels: Mapping[str, str], ingress: Ingress) -> str:
     """The id of this run's security group in a VPC, made if it is not there. May be repeated.
 
     Raises:
@@ -80,7 +105,7 @@ def group_for(driver: Ec2Driver, vpc: str, labels: Mapping[str, str], opening: O
     try:
         driver.call(
             Action.AUTHORIZE_SECURITY_GROUP_INGRESS,
-            {"GroupId": group, "IpPermissions": opening.permissions()},
+            {"GroupId": group, "IpPermissions": permissions(ingress)},
         )
     except ProviderError as error:
         if error.code != "InvalidPermission.Duplicate":
@@ -89,8 +114,8 @@ def group_for(driver: Ec2Driver, vpc: str, labels: Mapping[str, str], opening: O
 
 
 def _find(driver: Ec2Driver, vpc: str, scope: Mapping[str, str]) -> str | None:
-    wanted = filters({**tag_filters(scope), "vpc-id": [vpc]})
-    parameters: Parameters = {"Filter": wanted, "MaxResults": PAGE}
+    criteria = filters({**tag_filters(scope), "vpc-id": [vpc]})
+    parameters: Parameters = {"Filter": criteria, "MaxResults": PAGE}
     found = driver.pages(Action.DESCRIBE_SECURITY_GROUPS, "securityGroupInfo", parameters)
     return text(found[0], "groupId") if found else None
 

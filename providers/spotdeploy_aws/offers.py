@@ -1,14 +1,28 @@
-"""Which candidates a region has: zones, sizes and markets, with their prices."""
+"""What an instance can be had as: zones, sizes, markets and their prices, and images."""
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterable, Sequence
+from typing import Final
+from xml.etree.ElementTree import Element
 
+from spotdeploy.errors import ConfigError
 from spotdeploy.model import Market, Offer, Pool
+from spotdeploy.provider import within_price
 from spotdeploy_aws.actions import Action
-from spotdeploy_aws.driver import PAGE, Ec2Driver
-from spotdeploy_aws.prices import Prices
-from spotdeploy_aws.query import Parameters, filters, text
+from spotdeploy_aws.api import PAGE, Ec2Driver, filters
+from spotdeploy_aws.config import AwsConfig
+from spotdeploy_aws.schemas import Image, Parameters, items, text
+from spotdeploy_libcloud.cache import Cache
+from spotdeploy_libcloud.prices import list_price
+
+CANONICAL: Final = "099720109477"
+"""https://documentation.ubuntu.com/aws/aws-how-to/instances/find-ubuntu-images/"""
+UBUNTU_LTS: Final = "ubuntu-lts"
+UBUNTU_NAMES: Final = "ubuntu/images/hvm-ssd*/ubuntu-*-??.04-*-server-*"
+_RELEASE: Final = re.compile(r"/ubuntu-[a-z]+-(?P<year>\d\d)\.04-")
 
 
 def sold(driver: Ec2Driver, sizes: Sequence[str]) -> set[tuple[str, str]]:
@@ -29,15 +43,14 @@ def candidates(
 ) -> list[Offer]:
     """Market by market, size by size in the order given, the cheapest zone first.
 
-    Offers above the pool's limit are left out; so are those without a known price when there is
-    a limit.
+    Those that the pool's price limit excludes are left out.
     """
     exist = sold(driver, sizes)
     spot_sizes = sorted({size for _, size in exist})
     if Market.SPOT in pool.policy.markets and spot_sizes:
         prices.refresh(spot_sizes)
     zones = list(dict.fromkeys(zones))
-    return [
+    every = [
         offer
         for market in pool.policy.markets
         for size in sizes
@@ -45,8 +58,8 @@ def candidates(
             (_offer(driver, prices, market, zone, size) for zone in zones if (zone, size) in exist),
             key=_price_first,
         )
-        if _affordable(offer, pool.max_usd_per_hour)
     ]
+    return within_price(every, pool)
 
 
 def _offer(driver: Ec2Driver, prices: Prices, market: Market, zone: str, size: str) -> Offer:
@@ -64,5 +77,125 @@ def _price_first(offer: Offer) -> float:
     return float("inf") if offer.usd_per_hour is None else offer.usd_per_hour
 
 
-def _affordable(offer: Offer, limit: float | None) -> bool:
-    return limit is None or (offer.usd_per_hour is not None and offer.usd_per_hour <= limit)
+class Prices:
+    """The prices of one region, as far as they were asked for."""
+
+    def __init__(self, driver: Ec2Driver) -> None:
+        """Calls nothing."""
+        self._driver = driver
+        self._spot: dict[tuple[str, str], float] = {}
+
+    def refresh(self, sizes: Sequence[str]) -> None:
+        """Ask for the spot prices of these sizes in every zone: one paginated call.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html:
+        a StartTime of now gives the prices in force.
+        """
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        parameters: Parameters = {
+            "InstanceType": list(sizes),
+            "ProductDescription": ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"],
+            "StartTime": now,
+            "MaxResults": PAGE,
+        }
+        found = self._driver.pages(
+            Action.DESCRIBE_SPOT_PRICE_HISTORY, "spotPriceHistorySet", parameters
+        )
+        for item in sorted(found, key=lambda item: text(item, "timestamp")):
+            place = text(item, "availabilityZone"), text(item, "instanceType")
+            self._spot[place] = float(text(item, "spotPrice"))
+
+    def of(self, market: Market, zone: str | None, size: str | None) -> float | None:
+        """USD per hour for one node, or None when unknown. Calls nothing."""
+        if zone is None or size is None:
+            return None
+        if market is Market.SPOT:
+            return self._spot.get((zone, size)) or None
+        return list_price("ec2_linux", size, self._driver.region_name)
+
+
+class Images:
+    """Finds images, and remembers them on disk for a day."""
+
+    def __init__(self, driver: Ec2Driver, config: AwsConfig, endpoint: str, cache: Cache) -> None:
+        """Calls nothing. `endpoint` keeps the memories of different clouds apart."""
+        self._driver = driver
+        self._config = config
+        self._cache = cache
+        self._about = f"{endpoint} {driver.region_name} {config.image} {config.image_owner}"
+
+    def for_size(self, size: str) -> Image:
+        """The image for a size's architecture. May call twice; may be repeated.
+
+        Raises ConfigError when there is no such size or no such image.
+        """
+        return Image(**self._cache.remember(self._key(size), lambda: self._look_up(size)))
+
+    def forget(self, size: str) -> None:
+        """Drop what is remembered for a size: the image is no longer there."""
+        self._cache.forget(self._key(size))
+
+    def _look_up(self, size: str) -> dict[str, str]:
+        image = self._choose(self._architecture(size))
+        return {"id": image.id, "root_device": image.root_device}
+
+    def _key(self, size: str) -> str:
+        return f"{self._about} {size}"
+
+    def _architecture(self, size: str) -> str:
+        parameters: Parameters = {"Filter": filters({"instance-type": [size]})}
+        found = self._driver.pages(Action.DESCRIBE_INSTANCE_TYPES, "instanceTypeSet", parameters)
+        if not found:
+            raise ConfigError(
+                f"EC2 has no instance type {size!r} in {self._driver.region_name}",
+                hint="check provider.aws.sizes",
+            )
+        known = {
+            (item.text or "").strip()
+            for item in items(found[0], "processorInfo/supportedArchitectures")
+        }
+        return "arm64" if "arm64" in known else "x86_64"
+
+    def _choose(self, architecture: str) -> Image:
+        candidates = [
+            item
+            for item in self._driver.pages(
+                Action.DESCRIBE_IMAGES, "imagesSet", self._question(architecture)
+            )
+            if text(item, "rootDeviceType") == "ebs" and self._rank(item) is not None
+        ]
+        if not candidates:
+            raise ConfigError(
+                f"no {architecture} image {self._config.image!r} of owner {self._owner} "
+                f"in {self._driver.region_name}",
+                hint="check provider.aws.image and provider.aws.image_owner",
+            )
+        best = max(candidates, key=lambda item: self._rank(item) or ("", ""))
+        return Image(text(best, "imageId"), text(best, "rootDeviceName"))
+
+    @property
+    def _owner(self) -> str:
+        return CANONICAL if self._config.image == UBUNTU_LTS else self._config.image_owner
+
+    def _question(self, architecture: str) -> Parameters:
+        criteria = {"architecture": [architecture], "state": ["available"]}
+        if self._config.image.startswith("ami-"):
+            return {"Filter": filters({**criteria, "image-id": [self._config.image]})}
+        ubuntu = self._config.image == UBUNTU_LTS
+        name = UBUNTU_NAMES if ubuntu else self._config.image
+        return {
+            "Owner": [self._owner],
+            "Filter": filters({**criteria, "name": [name]}),
+            "MaxResults": PAGE,
+        }
+
+    def _rank(self, item: Element) -> tuple[str, str] | None:
+        """What to order images by; None for one that will not do. An Ubuntu release is supported
+        for long when its year is even: https://ubuntu.com/about/release-cycle"""
+        created = text(item, "creationDate")
+        if self._config.image != UBUNTU_LTS:
+            return "", created
+        release = _RELEASE.search(text(item, "name"))
+        if release is None or int(release["year"]) % 2:
+            return None
+        return release["year"], created

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
-from spotdeploy.labels import matches
 from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
 from spotdeploy.provider import (
     Provider,
@@ -16,9 +15,9 @@ from spotdeploy.provider import (
     SupportsConsole,
     SupportsInterruptionNotice,
 )
-from spotdeploy_aws import notice
+from spotdeploy_aws.auth import Chain
 from spotdeploy_aws.config import AwsConfig
-from spotdeploy_aws.credentials import Chain
+from spotdeploy_aws.request import USER_DATA_LIMIT
 
 if TYPE_CHECKING:  # these load libcloud, which takes a third of a second
     from spotdeploy_aws.cloud import Cloud
@@ -31,11 +30,11 @@ class AwsProvider(
     SupportsAllLocations,
     SupportsInterruptionNotice,
 ):
-    """EC2 in one region. Every call is signed, typed and paginated; see `driver`."""
+    """EC2 in one region. Every call is signed, typed and paginated; see `api`."""
 
     name: ClassVar[str] = "aws"
     Config: ClassVar[type[ProviderConfig]] = AwsConfig
-    user_data_limit: ClassVar[int] = 16384
+    user_data_limit: ClassVar[int] = USER_DATA_LIMIT
     settle_seconds: ClassVar[float] = 30.0
     """EC2 is eventually consistent, for some seconds as a rule:
     https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
@@ -64,37 +63,31 @@ class AwsProvider(
         from spotdeploy_aws.offers import candidates
 
         cloud = self._cloud
-        zones = [place.zone for place in cloud.places]
+        zones = [place.zone for place in cloud.network.places]
         return candidates(cloud.driver, cloud.prices, zones, self._config.sizes, pool)
 
     def create(self, offer: Offer, batch: Batch) -> Created:
         """One RunInstances for the batch; the run's security group is made before the first."""
-        from spotdeploy_aws.launching import launch
+        from spotdeploy_aws.create import create_batch
 
-        return launch(self._cloud, self._config, offer, batch)
+        return create_batch(self._cloud, self._config, offer, batch)
 
     def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
         """One call for each thousand instances."""
-        from spotdeploy_aws.nodes import NOT_GONE
-        from spotdeploy_aws.query import tag_filters
-
-        wanted = {**tag_filters(labels), "instance-state-name": NOT_GONE}
-        found = self._cloud.driver.list_nodes(ex_filters=wanted)
-        nodes = (self._cloud.to_node(node) for node in found)
-        return [node for node in nodes if matches(node.labels, labels)]
+        return self._cloud.nodes.with_labels(labels)
 
     def destroy(self, nodes: Sequence[Node]) -> None:
-        """One TerminateInstances for a thousand; see `ending.terminate` for what AWS refuses."""
+        """One TerminateInstances for a thousand, more when AWS refuses some: `destroy_nodes`."""
         if not nodes:
             return
-        from spotdeploy_aws.ending import terminate
+        from spotdeploy_aws.destroy import destroy_nodes
 
         self._cloud.check_account()
-        terminate(self._cloud.driver, [node.id for node in nodes])
+        destroy_nodes(self._cloud.driver, [node.id for node in nodes])
 
     def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
         """Security groups, volumes, network interfaces and spot requests, by label."""
-        from spotdeploy_aws.leftovers import leftovers
+        from spotdeploy_aws.destroy import leftovers
 
         return leftovers(self._cloud.driver, labels)
 
@@ -102,10 +95,10 @@ class AwsProvider(
         """Delete these; what something still uses stays for the next try."""
         if not resources:
             return
-        from spotdeploy_aws.leftovers import release
+        from spotdeploy_aws.destroy import release
 
         self._cloud.check_account()
-        self._cloud.forget_groups()
+        self._cloud.network.forget_groups()
         release(self._cloud.driver, resources)
 
     def fate(self, node: Node) -> Fate:
@@ -120,7 +113,7 @@ class AwsProvider(
 
     def manual_delete_command(self, thing: Node | Resource) -> str:
         """The `aws ec2` command."""
-        from spotdeploy_aws.leftovers import manual_delete_command
+        from spotdeploy_aws.destroy import manual_delete_command
 
         end = f"terminate-instances --instance-ids {thing.id}"
         what = manual_delete_command(thing) if isinstance(thing, Resource) else end
@@ -132,8 +125,7 @@ class AwsProvider(
         return f"aws ec2 describe-tags --filters {filters} {self._where}"
 
     def console(self, node: Node) -> str:
-        """See `SupportsConsole.console`."""
-        from spotdeploy_aws.console import console
+        from spotdeploy_aws.fate import console
 
         return console(self._cloud.driver, node.id)
 
@@ -141,21 +133,19 @@ class AwsProvider(
         """The account's id, from STS."""
         return self._cloud.identity[0]
 
-    def identity(self) -> str:
-        """The identity's ARN, from STS."""
-        return self._cloud.identity[1]
-
     def all_locations(self) -> Sequence[str]:
         """The regions that are enabled for the account. One call."""
         return self._cloud.driver.regions()
 
     def notice_command(self) -> Sequence[str]:
-        """See `SupportsInterruptionNotice.notice_command`."""
-        return notice.command()
+        from spotdeploy_aws.fate import notice_command
+
+        return notice_command()
 
     def notice(self, output: str) -> Fate | None:
-        """See `SupportsInterruptionNotice.notice`."""
-        return notice.announced(output)
+        from spotdeploy_aws.fate import parse_notice
+
+        return parse_notice(output)
 
     @property
     def _where(self) -> str:

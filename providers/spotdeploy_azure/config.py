@@ -15,9 +15,11 @@ Zone = Annotated[str, msgspec.Meta(pattern=r"^[1-9]$")]
 Guid = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
 SubnetId = Annotated[
     str,
-    msgspec.Meta(pattern=r"^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Network/"
-    r"virtualNetworks/[^/]+/subnets/[^/]+$"),
-]  # fmt: skip
+    msgspec.Meta(
+        pattern=r"^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Network/"
+        r"virtualNetworks/[^/]+/subnets/[^/]+$"
+    ),
+]
 
 
 class AzureConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
-from spotdeploy.errors import SpotdeployError
 from spotdeploy.model import Problem
 from spotdeploy_azure.actions import Action, permissions
 from spotdeploy_azure.cloud import Cloud
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.errors import MORE_QUOTA
-from spotdeploy_azure.shapes import Permission, ResourceProvider, Subscription, Usage
+from spotdeploy_azure.schemas import Permission, ResourceProvider, Subscription, Usage
+from spotdeploy_libcloud.doctor import problems_of
 
 ENABLED: Final = ("Enabled", "Warned", "PastDue")
 NAMESPACES: Final = ("Microsoft.Compute", "Microsoft.Network")
@@ -23,23 +23,16 @@ REGULAR_CORES: Final = "cores"
 
 def examine(cloud: Cloud, config: AzureConfig) -> list[Problem]:
     """Credentials, subscription, registrations, permissions, quotas, sizes and images."""
-    first = _tried(lambda: _subscription(cloud))
+    first = problems_of(lambda: _subscription(cloud))
     if first:
         return first
-    looks: tuple[Callable[[], Iterable[Problem]], ...] = (
+    checks: tuple[Callable[[], Iterable[Problem]], ...] = (
         lambda: _registrations(cloud, config),
         lambda: _permissions(cloud),
         lambda: _quotas(cloud),
         lambda: _sizes(cloud, config.sizes),
     )
-    return [problem for look in looks for problem in _tried(look)]
-
-
-def _tried(look: Callable[[], Iterable[Problem]]) -> list[Problem]:
-    try:
-        return list(look())
-    except SpotdeployError as error:
-        return [Problem(error.message, error.hint or "see the message")]
+    return [problem for check in checks for problem in problems_of(check)]
 
 
 def _subscription(cloud: Cloud) -> Iterator[Problem]:

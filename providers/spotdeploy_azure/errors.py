@@ -19,8 +19,8 @@ from spotdeploy.errors import (
     QuotaError,
     ThrottledError,
 )
-from spotdeploy_azure.shapes import RefusalBody, Said
-from spotdeploy_libcloud.codes import Codes
+from spotdeploy_azure.schemas import ErrorDetail, RefusalBody
+from spotdeploy_libcloud.errors import Codes
 
 PERMISSIONS: Final = "the permissions needed are listed in docs/providers/azure.md"
 MORE_QUOTA: Final = (
@@ -134,7 +134,7 @@ _LOGIN: Final = {
 """https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes"""
 
 
-class SlowDownError(ThrottledError):
+class RetryAfterError(ThrottledError):
     """Azure says how long it wants to be left alone, in seconds."""
 
     def __init__(self, error: ThrottledError, seconds: float) -> None:
@@ -145,48 +145,50 @@ class SlowDownError(ThrottledError):
 def refusal(body: str, status: int, call: str) -> ProviderError:
     """The typed error for the body of a refused call."""
     try:
-        said = msgspec.json.decode(body, type=RefusalBody).error
+        detail = msgspec.json.decode(body, type=RefusalBody).error
     except msgspec.DecodeError:
-        words = " ".join(body.split())[:200] or "no words"
-        return _typed(Said(code=f"HTTP {status}", message=words), status, call)
-    return telling([said], status, call)
+        message = " ".join(body.split())[:200] or "no message"
+        return _typed(ErrorDetail(code=f"HTTP {status}", message=message), status, call)
+    return most_telling([detail], status, call)
 
 
-def telling(said: Sequence[Said], status: int, call: str) -> ProviderError:
-    """The typed error for what Azure said: the most telling cause, with all the words.
+def most_telling(details: Sequence[ErrorDetail], status: int, call: str) -> ProviderError:
+    """The typed error for the most telling cause, with the messages of all.
 
     A quota says more than a lack of capacity, and both say more than that a deployment failed.
     """
-    causes = list(leaves(said)) or [Said(code="Unknown", message="Azure does not say why")]
+    causes = list(innermost(details)) or [
+        ErrorDetail(code="Unknown", message="Azure does not say why")
+    ]
     typed = [_typed(cause, status, call) for cause in causes]
     kinds = (CredentialsError, QuotaError, CapacityError, ThrottledError, ProviderError)
     best = next(error for kind in kinds for error in typed if isinstance(error, kind))
-    return type(best)(f"{call}: {words(causes)}", code=best.code, hint=best.hint)
+    return type(best)(f"{call}: {message_of(causes)}", code=best.code, hint=best.hint)
 
 
-def words(causes: Sequence[Said]) -> str:
-    """Azure's own words, each once."""
-    return "; ".join(dict.fromkeys(_worded(cause) for cause in causes))
+def message_of(causes: Sequence[ErrorDetail]) -> str:
+    """Azure's own messages, each once."""
+    return "; ".join(dict.fromkeys(_one_message(cause) for cause in causes))
 
 
-def leaves(said: Sequence[Said]) -> Iterator[Said]:
+def innermost(details: Sequence[ErrorDetail]) -> Iterator[ErrorDetail]:
     """The innermost causes. Some are inside `details`, some are JSON inside a message:
     https://learn.microsoft.com/en-us/azure/azure-resource-manager/troubleshooting/find-error-code
     """
-    for one in said:
-        inner = list(one.details or ()) + _written_inside(one.message or "")
+    for one in details:
+        inner = list(one.details or ()) + _inside_message(one.message or "")
         if inner:
-            yield from leaves(inner)
+            yield from innermost(inner)
         else:
             yield one
 
 
 def login_hint(description: str) -> str | None:
-    """What to do about a refused login, by the number that its words begin with."""
+    """What to do about a refused login, by the number that its message begins with."""
     return _LOGIN.get(description.partition(":")[0])
 
 
-def _written_inside(message: str) -> list[Said]:
+def _inside_message(message: str) -> list[ErrorDetail]:
     if not message.lstrip().startswith("{"):
         return []
     try:
@@ -195,13 +197,13 @@ def _written_inside(message: str) -> list[Said]:
         return []
 
 
-def _typed(cause: Said, status: int, call: str) -> ProviderError:
-    said = (cause.message or "").lower()
-    if cause.code == "OperationNotAllowed" and any(word in said for word in _OVER_QUOTA):
+def _typed(cause: ErrorDetail, status: int, call: str) -> ProviderError:
+    text = (cause.message or "").lower()
+    if cause.code == "OperationNotAllowed" and any(word in text for word in _OVER_QUOTA):
         return QuotaError(call, code=cause.code, hint=MORE_QUOTA)
-    return CODES.error(cause.code, cause.message or "no words", status, call)
+    return CODES.error(cause.code, cause.message or "no message", status, call)
 
 
-def _worded(cause: Said) -> str:
-    said = " ".join((cause.message or "no words").split())
-    return f"{cause.code}: {said}" if cause.code else said
+def _one_message(cause: ErrorDetail) -> str:
+    text = " ".join((cause.message or "no message").split())
+    return f"{cause.code}: {text}" if cause.code else text

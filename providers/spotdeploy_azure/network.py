@@ -5,18 +5,14 @@ https://learn.microsoft.com/en-us/azure/templates/microsoft.network/networksecur
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 from spotdeploy_azure.actions import NETWORK_VERSION
 from spotdeploy_azure.config import AzureConfig
+from spotdeploy_libcloud.network import Ingress
+from spotdeploy_libcloud.request import Body, Json
 
-Json: TypeAlias = "str | int | float | bool | list[Json] | Mapping[str, Json] | None"
-Body: TypeAlias = Mapping[str, Json]
-
-SSH: Final = 22
 FIREWALL: Final = "firewall"
 NETWORK: Final = "network"
 SUBNET: Final = "nodes"
@@ -25,45 +21,20 @@ GROUPS: Final = "Microsoft.Network/networkSecurityGroups"
 NETWORKS: Final = "Microsoft.Network/virtualNetworks"
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """What a security group lets in; Azure's default rules keep out all else from outside."""
-
-    ports: tuple[int, ...]
-    """TCP ports besides ssh."""
-    sources: tuple[str, ...]
-    """CIDRs."""
-
-    def rules(self) -> list[Json]:
-        """One rule for each version of IP: a rule takes addresses of one only."""
-        networks = [ipaddress.ip_network(source, strict=False) for source in self.sources]
-        by_version = {
-            version: [str(one) for one in networks if one.version == version] for version in (4, 6)
-        }
-        return [
-            self._rule(f"let-in-v{version}", 1000 + version, sources)
-            for version, sources in by_version.items()
-            if sources
-        ]
-
-    def _rule(self, name: str, priority: int, sources: list[str]) -> Body:
-        return {
-            "name": name,
-            "properties": {
-                "access": "Allow",
-                "direction": "Inbound",
-                "priority": priority,
-                "protocol": "Tcp",
-                "sourcePortRange": "*",
-                "sourceAddressPrefixes": list(sources),
-                "destinationAddressPrefix": "*",
-                "destinationPortRanges": [str(port) for port in sorted({SSH, *self.ports})],
-            },
-        }
+def rules(ingress: Ingress) -> list[Body]:
+    """What a security group lets in; Azure's default rules keep out all else from outside. One
+    rule for each version of IP: a rule takes addresses of one only."""
+    ports = [str(port) for port in ingress.all_ports]
+    by_version = {4: ingress.cidrs(4), 6: ingress.cidrs(6)}
+    return [
+        _rule(f"let-in-v{version}", 1000 + version, sources, ports)
+        for version, sources in by_version.items()
+        if sources
+    ]
 
 
 def resources(
-    location: str, tags: Mapping[str, str], opening: Opening, config: AzureConfig
+    location: str, tags: Mapping[str, str], ingress: Ingress, config: AzureConfig
 ) -> list[Body]:
     """The security group, and the network when the config names none: the same for every batch of
     a run, so that deploying them again changes nothing."""
@@ -72,7 +43,7 @@ def resources(
         "type": GROUPS,
         "name": FIREWALL,
         **common,
-        "properties": {"securityRules": opening.rules()},
+        "properties": {"securityRules": rules(ingress)},
     }
     network: Body = {
         "type": NETWORKS,
@@ -105,6 +76,22 @@ def interface(name: str, config: AzureConfig) -> Body:
             "deleteOption": "Delete",
             "networkSecurityGroup": {"id": f"[resourceId('{GROUPS}', '{FIREWALL}')]"},
             "ipConfigurations": [{"name": "address", "properties": address}],
+        },
+    }
+
+
+def _rule(name: str, priority: int, sources: list[str], ports: list[str]) -> Body:
+    return {
+        "name": name,
+        "properties": {
+            "access": "Allow",
+            "direction": "Inbound",
+            "priority": priority,
+            "protocol": "Tcp",
+            "sourcePortRange": "*",
+            "sourceAddressPrefixes": sources,
+            "destinationAddressPrefix": "*",
+            "destinationPortRanges": ports,
         },
     }
 

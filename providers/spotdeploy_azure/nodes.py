@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias, TypeVar
 
+from spotdeploy import labels as names
 from spotdeploy.model import Market, Node, NodeState
-from spotdeploy_azure.shapes import (
+from spotdeploy.provider import require_labels
+from spotdeploy_azure.actions import Action
+from spotdeploy_azure.api import AzureDriver, read
+from spotdeploy_azure.config import AzureConfig
+from spotdeploy_azure.errors import MISSING
+from spotdeploy_azure.schemas import (
+    ErrorDetail,
     Group,
     Interface,
     PublicAddress,
-    Said,
     Status,
     VirtualMachine,
 )
-from spotdeploy_libcloud.nodes import to_node
+from spotdeploy_libcloud.errors import none_if_missing
+from spotdeploy_libcloud.nodes import PriceOf, to_node
 
 STATES: Final = {
     "creating": NodeState.PENDING,
@@ -41,7 +48,9 @@ _ID: Final = re.compile(
     re.IGNORECASE,
 )
 
-PriceOf = Callable[[Market, str | None], float | None]
+Raw: TypeAlias = dict[str, Any]
+"""A virtual machine as the API gives it."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,138 @@ class Addresses:
 
     public: Mapping[str, str]
     private: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A virtual machine as it was just listed."""
+
+    node: Node
+    provisioning: str
+    """How far Azure is with making it, in its own term."""
+    statuses: tuple[Status, ...]
+
+
+class Nodes:
+    """The virtual machines of one location, and the resource groups that hold them."""
+
+    def __init__(
+        self, driver: AzureDriver, config: AzureConfig, location: str, price_of: PriceOf
+    ) -> None:
+        """Calls nothing."""
+        self._driver = driver
+        self._public = config.address == "public"
+        self._location = location
+        self._price_of = price_of
+
+    def groups(self, labels: Mapping[str, str]) -> list[Group]:
+        """The resource groups here that may hold something with these labels: one call for each
+        page. A group carries the labels of its run, not those of its batches.
+
+        Raises ValueError for empty labels.
+        """
+        require_labels(labels)
+        key = next((one for one in labels if one != names.BATCH), names.DEPLOYMENT)
+        found = self._tagged(key, labels.get(key, names.ANY))
+        of_run = {key: value for key, value in labels.items() if key != names.BATCH}
+        return [
+            group
+            for group in found
+            if group.location == self._location
+            and (not of_run or names.matches(group.tags or {}, of_run))
+        ]
+
+    def all_locations(self) -> list[str]:
+        """The locations of all resource groups of ours in the subscription."""
+        groups = self._tagged(names.DEPLOYMENT, names.ANY)
+        return list(dict.fromkeys(group.location for group in groups))
+
+    def group(self, name: str) -> Group | None:
+        """One resource group, or None when there is none."""
+        return none_if_missing(
+            lambda: self._driver.call(Action.GET_GROUP, Group, {"group": name}), MISSING
+        )
+
+    def machines(self, group: str) -> list[Raw] | None:
+        """The virtual machines of a group, without what they are doing; None of a missing group."""
+        return none_if_missing(
+            lambda: self._driver.pages(Action.LIST_VMS, Raw, {"group": group}), MISSING
+        )
+
+    def machine(self, group: str, name: str) -> VirtualMachine | None:
+        """One virtual machine with what it is doing, or None when there is none."""
+        at, query = {"group": group, "vm": name}, {"$expand": "instanceView"}
+        call = self._driver.call
+        return none_if_missing(
+            lambda: call(Action.GET_VM, VirtualMachine, at, query=query), MISSING
+        )
+
+    def with_labels(self, labels: Mapping[str, str]) -> list[Node]:
+        """Those with all these labels. One call, two more when there are any groups, and two for
+        each group: a run has one here."""
+        return [
+            snapshot.node
+            for group in self.groups(labels)
+            for snapshot in self.snapshots(group).values()
+            if names.matches(snapshot.node.labels, labels)
+        ]
+
+    def snapshots(self, group: Group, only: Collection[str] | None = None) -> dict[str, Snapshot]:
+        """The virtual machines of a group by name, or only those named, as they are now. One call,
+        three more when there are any."""
+        machines = self.machines(group.name) or []
+        if only is not None:
+            machines = [raw for raw in machines if str(raw["name"]).lower() in only]
+        if not machines:
+            return {}
+        statuses = self._statuses()
+        interfaces = self._in_group(Action.LIST_INTERFACES, Interface, group.name)
+        publics = self._in_group(Action.LIST_PUBLIC_ADDRESSES, PublicAddress, group.name)
+        known = addresses(interfaces, publics)
+        seen = [self._snapshot(group, raw, known, statuses) for raw in machines]
+        return {snapshot.node.name: snapshot for snapshot in seen}
+
+    def snapshot(self, group: Group, name: str) -> Snapshot | None:
+        """One virtual machine as it is now, without its addresses, or None when there is none."""
+        at, query = {"group": group.name, "vm": name}, {"$expand": "instanceView"}
+        raw = none_if_missing(
+            lambda: self._driver.call(Action.GET_VM, Raw, at, query=query), MISSING
+        )
+        return None if raw is None else self._snapshot(group, raw, Addresses({}, {}), {})
+
+    def _tagged(self, key: str, value: str) -> list[Group]:
+        """Azure can ask for a tag of any value:
+        https://learn.microsoft.com/en-us/rest/api/resources/resource-groups/list"""
+        of_value = "" if value == names.ANY else f" and tagValue eq '{value}'"
+        query = {"$filter": f"tagName eq '{key}'{of_value}"}
+        return self._driver.pages(Action.LIST_GROUPS, Group, query=query)
+
+    def _snapshot(
+        self,
+        group: Group,
+        raw: Raw,
+        known: Addresses,
+        statuses: Mapping[str, list[Status]],
+    ) -> Snapshot:
+        machine = read(raw, VirtualMachine, Action.LIST_VMS.id)
+        doing = tuple(statuses.get(machine.id.lower(), machine.statuses))
+        found = self._driver.to_node(raw)
+        node = from_azure(found, machine, group, doing, known, self._price_of, public=self._public)
+        return Snapshot(node, machine.properties.provisioning_state, doing)
+
+    def _statuses(self) -> dict[str, list[Status]]:
+        """What every virtual machine of the subscription is doing: Azure gives it for all or one.
+
+        https://learn.microsoft.com/en-us/rest/api/compute/virtual-machines/list-all
+        """
+        found = self._driver.pages(
+            Action.LIST_STATUSES, VirtualMachine, query={"statusOnly": "true"}
+        )
+        return {machine.id.lower(): machine.statuses for machine in found}
+
+    def _in_group(self, action: Action, item: type[T], group: str) -> list[T]:
+        pages = self._driver.pages
+        return none_if_missing(lambda: pages(action, item, {"group": group}), MISSING) or []
 
 
 def node_id(subscription: str, group: str, name: str) -> str:
@@ -84,8 +225,8 @@ def addresses(interfaces: Sequence[Interface], publics: Sequence[PublicAddress])
     return Addresses(public, private)
 
 
-def word_of(machine: VirtualMachine, group: Group | None, statuses: Sequence[Status]) -> str:
-    """Azure's word for what a machine is doing. It goes with its group; the power state says more
+def state_of(machine: VirtualMachine, group: Group | None, statuses: Sequence[Status]) -> str:
+    """Azure's name for what a machine is doing. It goes with its group; the power state says more
     than how far Azure is with making it."""
     provisioning = machine.properties.provisioning_state.lower()
     if (group is not None and group.going) or provisioning == "deleting":
@@ -106,12 +247,14 @@ def is_allocated(statuses: Sequence[Status], state: str) -> bool:
     )
 
 
-def failure(statuses: Sequence[Status]) -> Said | None:
+def failure(statuses: Sequence[Status]) -> ErrorDetail | None:
     """Why a machine could not be made, when its statuses say so."""
     for status in statuses:
         state, _, code = status.code.removeprefix(_PROVISIONING).partition("/")
         if status.code.startswith(_PROVISIONING) and state.lower() == "failed":
-            return Said(code=code or "Failed", message=status.message or status.display_status)
+            return ErrorDetail(
+                code=code or "Failed", message=status.message or status.display_status
+            )
     return None
 
 
@@ -141,11 +284,11 @@ def from_azure(
         provider="azure",
         location=machine.location,
         states=STATES,
-        cloud_state=word_of(machine, group, statuses),
+        cloud_state=state_of(machine, group, statuses),
         labels={**((group.tags if group else None) or {}), **(machine.tags or {})},
         zone=next(iter(machine.zones or ()), None),
         size=size,
         market=market,
         public=public,
-        usd_per_hour=price_of(market, size),
+        usd_per_hour=price_of(market, None, size),
     )

@@ -1,14 +1,35 @@
-"""Which candidates a location has: zones, sizes and markets, with their prices."""
+"""What a virtual machine can be had as: zones, sizes, markets and their prices, and images."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode, urlsplit
+from urllib.request import urlopen
 
-from spotdeploy.errors import ConfigError
-from spotdeploy.model import Offer, Pool
+import msgspec
+
+from spotdeploy.errors import ConfigError, ProviderError
+from spotdeploy.model import Market, Offer, Pool
+from spotdeploy.provider import within_price
+from spotdeploy_azure.actions import Action
+from spotdeploy_azure.api import AzureDriver
 from spotdeploy_azure.config import AzureConfig
-from spotdeploy_azure.prices import Prices
-from spotdeploy_azure.sizes import Size
+from spotdeploy_azure.schemas import Named, Price, PricePage, Sku
+from spotdeploy_libcloud.cache import Cache
+from spotdeploy_libcloud.request import Body
+
+MACHINES: Final = "virtualMachines"
+PRICES_TIMEOUT: Final = 30.0
+MAX_PRICE_PAGES: Final = 20
+CANONICAL: Final = "Canonical"
+"""https://documentation.ubuntu.com/azure/azure-how-to/instances/find-ubuntu-images/"""
+UBUNTU_LTS: Final = "ubuntu-lts"
+_RELEASE: Final = re.compile(r"ubuntu-(?P<release>\d\d)_04-lts")
+_URN_PARTS: Final = 4
 
 
 def candidates(
@@ -16,8 +37,7 @@ def candidates(
 ) -> list[Offer]:
     """Market by market, size by size, zone by zone, each in the order given.
 
-    Offers above the pool's limit are left out; so are those without a known price when there is
-    a limit.
+    Those that the pool's price limit excludes are left out.
 
     Raises:
         ConfigError: there is a limit, and no way to know a price.
@@ -30,14 +50,184 @@ def candidates(
     prices.refresh(list(sold))
     zones: Sequence[str | None] = config.zones or (None,)
     every = (
-        Offer("azure", location, zone, size, market, prices.of(market, size))
+        Offer("azure", location, zone, size, market, prices.of(market, zone, size))
         for market in pool.policy.markets
         for size in config.sizes
         for zone in zones
         if size in sold and sold[size].sold_as(market, zone)
     )
-    return [offer for offer in every if _affordable(offer, pool.max_usd_per_hour)]
+    return within_price(every, pool)
 
 
-def _affordable(offer: Offer, limit: float | None) -> bool:
-    return limit is None or (offer.usd_per_hour is not None and offer.usd_per_hour <= limit)
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A size that is sold. https://learn.microsoft.com/en-us/rest/api/compute/resource-skus/list"""
+
+    name: str
+    arm64: bool
+    spot: bool
+    """False for sizes that cannot be had as Spot, such as the B series."""
+    cpus: int
+    zones: frozenset[str]
+    """The availability zones in which it is sold."""
+
+    def sold_as(self, market: Market, zone: str | None) -> bool:
+        """True when it can be had in this market and zone; None is anywhere in the location."""
+        return (market is Market.ON_DEMAND or self.spot) and (zone is None or zone in self.zones)
+
+
+def sold(driver: AzureDriver, location: str, names: Sequence[str]) -> dict[str, Size]:
+    """Those of the named sizes that are sold to this subscription here. One paginated call."""
+    query = {"$filter": f"location eq '{location}'"}
+    found = driver.pages(Action.LIST_SIZES, Sku, query=query)
+    spelling = {name.lower(): name for name in names}
+    return {
+        spelling[sku.name.lower()]: _size(sku, spelling[sku.name.lower()])
+        for sku in found
+        if sku.resource_type == MACHINES and sku.name.lower() in spelling and not _kept_from_us(sku)
+    }
+
+
+def require(sizes: dict[str, Size], name: str, location: str) -> Size:
+    """One of the sizes. Raises ConfigError when it is not sold."""
+    if name in sizes:
+        return sizes[name]
+    raise ConfigError(
+        f"Azure does not sell {name} to this subscription in {location}",
+        hint="check provider.azure.sizes with 'az vm list-skus'",
+    )
+
+
+def _kept_from_us(sku: Sku) -> bool:
+    return any(restriction.type == "Location" for restriction in sku.restrictions or ())
+
+
+def _size(sku: Sku, name: str) -> Size:
+    facts = {one.name: one.value for one in sku.capabilities or ()}
+    closed = {
+        zone
+        for restriction in sku.restrictions or ()
+        if restriction.restriction_info
+        for zone in restriction.restriction_info.zones or ()
+    }
+    zones = {zone for info in sku.location_info or () for zone in info.zones or ()}
+    return Size(
+        name=name,
+        arm64=facts.get("CpuArchitectureType", "x64").lower() == "arm64",
+        spot=facts.get("LowPriorityCapable", "True") == "True",
+        cpus=int(facts.get("vCPUs", "1")),
+        zones=frozenset(zones - closed),
+    )
+
+
+class Prices:
+    """The prices of one location, as far as they were asked for."""
+
+    def __init__(self, service: str | None, location: str) -> None:
+        """Calls nothing. `service` is the URL of the Retail Prices API, or None."""
+        self._service = service
+        self._location = location
+        self._known: dict[tuple[Market, str], float] = {}
+
+    @property
+    def can_be_known(self) -> bool:
+        """False when the config names no price service."""
+        return self._service is not None
+
+    def refresh(self, sizes: Sequence[str]) -> None:
+        """Ask for the prices of these sizes: one paginated call; none without a service."""
+        if self._service is None:
+            return
+        names = " or ".join(f"armSkuName eq '{size}'" for size in sizes)
+        filter_ = (
+            "serviceName eq 'Virtual Machines' and priceType eq 'Consumption' "
+            f"and armRegionName eq '{self._location}' and ({names})"
+        )
+        link: str | None = f"{self._service}/api/retail/prices?{urlencode({'$filter': filter_})}"
+        for _ in range(MAX_PRICE_PAGES):
+            if link is None:
+                return
+            page = _price_page(link)
+            for price in page.items:
+                self._keep(price)
+            link = page.next_page_link
+
+    def of(self, market: Market, zone: str | None, size: str | None) -> float | None:  # noqa: ARG002  # the same everywhere
+        """USD per hour for one node, or None when unknown, in any zone. Calls nothing."""
+        return self._known.get((market, size or ""))
+
+    def _keep(self, price: Price) -> None:
+        """A 0.0 is unknown, never free; Windows and the old low priority are not what we make."""
+        name = price.sku_name.lower()
+        if "windows" in price.product_name.lower() or "low priority" in name:
+            return
+        if price.unit_of_measure == "1 Hour" and price.retail_price > 0:
+            market = Market.SPOT if name.endswith("spot") else Market.ON_DEMAND
+            self._known[market, price.arm_sku_name] = price.retail_price
+
+
+def _price_page(link: str) -> PricePage:
+    if urlsplit(link).scheme not in ("http", "https"):
+        raise ConfigError(f"provider.azure.price_service: {link!r} is not an http(s) URL")
+    try:
+        with urlopen(link, timeout=PRICES_TIMEOUT) as answer:  # noqa: S310  # checked above
+            return msgspec.json.decode(answer.read(), type=PricePage)
+    except (URLError, OSError) as error:
+        if isinstance(error, HTTPError):
+            error.close()
+        raise ProviderError(f"cannot ask for prices: {error}") from error
+    except msgspec.DecodeError as error:
+        raise ProviderError(f"the price service's answer is not as documented: {error}") from error
+
+
+class Images:
+    """Finds images, and remembers them on disk for a day."""
+
+    def __init__(
+        self, driver: AzureDriver, config: AzureConfig, location: str, cache: Cache
+    ) -> None:
+        """Calls nothing."""
+        self._driver = driver
+        self._config = config
+        self._location = location
+        self._cache = cache
+
+    def reference(self, *, arm64: bool) -> Body:
+        """The `imageReference` for an architecture. May call once; may be repeated.
+
+        Raises ConfigError when there is no such image.
+        """
+        image = self._config.image
+        if image == UBUNTU_LTS:
+            sku = "server-arm64" if arm64 else "server"
+            return _marketplace(CANONICAL, self._latest_offer(), sku, "latest")
+        if image.startswith("/"):
+            return {"id": image}
+        parts = image.split(":")
+        if len(parts) != _URN_PARTS or not all(parts):
+            raise ConfigError(
+                f"provider.azure.image: {image!r} is not an image",
+                hint='give "ubuntu-lts", "publisher:offer:sku:version", or an image\'s id',
+            )
+        return _marketplace(*parts)
+
+    def _latest_offer(self) -> str:
+        key = f"{self._config.cloud} {self._config.endpoint} {self._location} {UBUNTU_LTS}"
+        return self._cache.remember(key, lambda: {"offer": self._newest()})["offer"]
+
+    def _newest(self) -> str:
+        """The newest release that is supported for long: https://ubuntu.com/about/release-cycle"""
+        at = {"location": self._location, "publisher": CANONICAL}
+        offers = self._driver.call(Action.LIST_OFFERS, list[Named], at)
+        found = [match for one in offers if (match := _RELEASE.fullmatch(one.name))]
+        supported = [match for match in found if int(match["release"]) % 2 == 0]
+        if not supported:
+            raise ConfigError(
+                f"{CANONICAL} offers no Ubuntu LTS image in {self._location}",
+                hint="set provider.azure.image",
+            )
+        return max(supported, key=lambda match: match["release"]).string
+
+
+def _marketplace(publisher: str, offer: str, sku: str, version: str) -> Body:
+    return {"publisher": publisher, "offer": offer, "sku": sku, "version": version}

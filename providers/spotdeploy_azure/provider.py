@@ -17,9 +17,8 @@ from spotdeploy.provider import (
     SupportsConsole,
     SupportsInterruptionNotice,
 )
-from spotdeploy_azure import notice
 from spotdeploy_azure.config import AzureConfig
-from spotdeploy_azure.credentials import require_extra
+from spotdeploy_azure.request import USER_DATA_LIMIT
 
 if TYPE_CHECKING:  # these load libcloud, which takes a third of a second
     from spotdeploy_azure.cloud import Cloud
@@ -34,22 +33,18 @@ class AzureProvider(
     SupportsAllLocations,
     SupportsInterruptionNotice,
 ):
-    """Virtual machines in one location. Every call is typed and paginated; see `driver`."""
+    """Virtual machines in one location. Every call is typed and paginated; see `api`."""
 
     name: ClassVar[str] = "azure"
     Config: ClassVar[type[ProviderConfig]] = AzureConfig
-    user_data_limit: ClassVar[int] = 65535
+    user_data_limit: ClassVar[int] = USER_DATA_LIMIT
     settle_seconds: ClassVar[float] = 30.0
     """The Resource Manager answers listings from copies that lag for some seconds; machines of a
     deployment come one after the other."""
 
     @classmethod
     def locations(cls, config: AzureConfig) -> Sequence[str]:
-        """The locations of the config, or the one of the environment, or eastus.
-
-        Raises ConfigError when the extra is not installed.
-        """
-        require_extra()
+        """The locations of the config, or the one of the environment, or eastus."""
         return config.locations or (os.environ.get("AZURE_LOCATION") or LOCATION,)
 
     def __init__(
@@ -79,25 +74,25 @@ class AzureProvider(
     def create(self, offer: Offer, batch: Batch) -> Created:
         """One deployment for the batch, in the run's resource group, which is made before. Blocks
         until Azure has found a place for each machine or refused it: half a minute as a rule."""
-        from spotdeploy_azure.launching import launch
+        from spotdeploy_azure.create import create_batch
 
-        return launch(self._cloud, self._config, offer, batch)
+        return create_batch(self._cloud, self._config, offer, batch)
 
     def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
         """Five calls for a run, however many nodes; one when there is nothing."""
-        return self._cloud.nodes(labels)
+        return self._cloud.nodes.with_labels(labels)
 
     def destroy(self, nodes: Sequence[Node]) -> None:
         """Two calls for a whole group, one more for each node that leaves others behind."""
         if not nodes:
             return
-        from spotdeploy_azure.ending import delete
+        from spotdeploy_azure.destroy import destroy_nodes
 
-        delete(self._cloud, [node.id for node in nodes])
+        destroy_nodes(self._cloud, [node.id for node in nodes])
 
     def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
         """Resource groups by label, with all that is in them."""
-        from spotdeploy_azure.leftovers import leftovers
+        from spotdeploy_azure.destroy import leftovers
 
         return leftovers(self._cloud, labels)
 
@@ -105,7 +100,7 @@ class AzureProvider(
         """Delete these; a group with a living machine stays for the next try."""
         if not resources:
             return
-        from spotdeploy_azure.leftovers import release
+        from spotdeploy_azure.destroy import release
 
         release(self._cloud, resources)
 
@@ -124,7 +119,7 @@ class AzureProvider(
 
     def manual_delete_command(self, thing: Node | Resource) -> str:
         """The `az` command."""
-        from spotdeploy_azure.leftovers import manual_delete_command
+        from spotdeploy_azure.destroy import manual_delete_command
 
         end = f"vm delete --ids {thing.id} --yes"
         what = manual_delete_command(thing) if isinstance(thing, Resource) else end
@@ -137,8 +132,7 @@ class AzureProvider(
         return f"az group list --tag {key}={value}{self._flag}"
 
     def console(self, node: Node) -> str:
-        """See `SupportsConsole.console`."""
-        from spotdeploy_azure.console import console
+        from spotdeploy_azure.fate import console
 
         return console(self._cloud.driver, node.id)
 
@@ -146,21 +140,19 @@ class AzureProvider(
         """The subscription's id."""
         return self._cloud.chain.subscription
 
-    def identity(self) -> str:
-        """Who acts there."""
-        return f"service principal {self._cloud.chain.client}"
-
     def all_locations(self) -> Sequence[str]:
         """Where the subscription has resource groups of ours. One call."""
-        return self._cloud.all_locations()
+        return self._cloud.nodes.all_locations()
 
     def notice_command(self) -> Sequence[str]:
-        """See `SupportsInterruptionNotice.notice_command`."""
-        return notice.command()
+        from spotdeploy_azure.fate import notice_command
+
+        return notice_command()
 
     def notice(self, output: str) -> Fate | None:
-        """See `SupportsInterruptionNotice.notice`."""
-        return notice.announced(output)
+        from spotdeploy_azure.fate import parse_notice
+
+        return parse_notice(output)
 
     @property
     def _flag(self) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-from spotdeploy.errors import SpotdeployError
 from spotdeploy.model import Problem
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.cloud import Cloud
 from spotdeploy_gcp.config import GcpConfig
 from spotdeploy_gcp.errors import MORE_QUOTA
-from spotdeploy_gcp.shapes import Network, Project, Quota
+from spotdeploy_gcp.schemas import Network, Project, Quota
+from spotdeploy_libcloud.doctor import problems_of
 
 NEEDED: Final = frozenset(
     {"CPUS", "CPUS_ALL_REGIONS", "FIREWALLS", "INSTANCES", "IN_USE_ADDRESSES"}
@@ -22,22 +22,15 @@ https://cloud.google.com/compute/resource-usage"""
 
 def examine(cloud: Cloud, config: GcpConfig) -> list[Problem]:
     """Credentials, project, region, quotas, network, sizes and images."""
-    first = _tried(lambda: _project(cloud))
+    first = problems_of(lambda: _project(cloud))
     if first and any(problem.fatal for problem in first):
         return first
-    looks: tuple[Callable[[], Iterable[Problem]], ...] = (
+    checks: tuple[Callable[[], Iterable[Problem]], ...] = (
         lambda: _region(cloud),
         lambda: _network(cloud, config.network),
         lambda: _sizes(cloud, config.sizes),
     )
-    return first + [problem for look in looks for problem in _tried(look)]
-
-
-def _tried(look: Callable[[], Iterable[Problem]]) -> list[Problem]:
-    try:
-        return list(look())
-    except SpotdeployError as error:
-        return [Problem(error.message, error.hint or "see the message")]
+    return first + [problem for check in checks for problem in problems_of(check)]
 
 
 def _project(cloud: Cloud) -> Iterable[Problem]:
@@ -56,13 +49,13 @@ def _network(cloud: Cloud, network: str) -> Iterable[Problem]:
 
 
 def _sizes(cloud: Cloud, sizes: Sequence[str]) -> Iterator[Problem]:
-    sold = {size for zone, size in cloud.machine_types if zone in cloud.zones}
+    sold = {size for zone, size in cloud.sizes.machine_types if zone in cloud.zones}
     for size in sizes:
         if size not in sold:
             what = f"{size} is not sold in the usable zones of {cloud.region}"
             yield Problem(what, "check provider.gcp.sizes", fatal=not sold)
     for size in sold:
-        cloud.images.for_architecture(cloud.architecture(size))
+        cloud.images.for_architecture(cloud.sizes.architecture(size))
 
 
 def _exhausted(quotas: Sequence[Quota], where: str) -> Iterator[Problem]:

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from spotdeploy.errors import CapacityError, ProviderError, QuotaError
-from spotdeploy_gcp.shapes import OperationError
-from spotdeploy_libcloud.codes import Codes
+from spotdeploy_gcp.schemas import OperationError
+from spotdeploy_libcloud.errors import Codes
 
 LOGIN: Final = "gcloud auth application-default login"
 PERMISSIONS: Final = "the permissions needed are listed in docs/providers/gcp.md"
@@ -79,7 +79,7 @@ UNKNOWN_OUTCOME: Final = frozenset({"backendError", "internalError"})
 """After these a create call may have taken effect all the same."""
 MISSING: Final = frozenset({"notFound", "RESOURCE_NOT_FOUND", "NOT_FOUND"})
 """No such thing."""
-THERE: Final = frozenset({"alreadyExists", "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"})
+EXISTS: Final = frozenset({"alreadyExists", "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"})
 """A thing of that name exists."""
 IN_USE: Final = frozenset(
     {
@@ -95,17 +95,17 @@ SUMMARY: Final = "VM_MIN_COUNT_NOT_REACHED"
 _NO_PROJECT: Final = re.compile(r"'projects/[^/']+'")
 
 
-def refused(code: str, words: str, status: int, call: str) -> ProviderError:
+def refused(code: str, message: str, status: int, call: str) -> ProviderError:
     """The typed error for a refused call."""
-    error = CODES.error(code, words, status, call)
-    if code in MISSING and _NO_PROJECT.search(words):
+    error = CODES.error(code, message, status, call)
+    if code in MISSING and _NO_PROJECT.search(message):
         error.hint = "check provider.gcp.project, and that these credentials may see it"
     return error
 
 
 def failed(errors: Sequence[OperationError], call: str) -> ProviderError:
     """The typed error for a failed operation: of the kind of its most telling error, with the
-    words of all.
+    messages of all.
 
     A quota says more than a lack of capacity, and any cause more than the summary of a bulk
     insert.
@@ -114,11 +114,11 @@ def failed(errors: Sequence[OperationError], call: str) -> ProviderError:
         return ProviderError(f"{call}: nothing was made, and Google does not say why")
     typed = [CODES.error(one.code, one.message, 0, call) for one in errors]
     best = min(typed, key=lambda error: (error.code == SUMMARY, _rank(error)))
-    return type(best)(f"{call}: {words(errors)}", code=best.code, hint=best.hint)
+    return type(best)(f"{call}: {message_of(errors)}", code=best.code, hint=best.hint)
 
 
-def words(errors: Sequence[OperationError]) -> str:
-    """Google's own words, each once, the cause before the summary."""
+def message_of(errors: Sequence[OperationError]) -> str:
+    """Google's own messages, each once, the cause before the summary."""
     ordered = sorted(errors, key=lambda one: one.code == SUMMARY)
     return "; ".join(dict.fromkeys(f"{one.code}: {one.message}" for one in ordered))
 

@@ -8,7 +8,6 @@ https://cloud.google.com/firewall/docs/firewalls#more_rules_default_vpc
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +15,15 @@ from typing import Final
 
 from spotdeploy import labels as names
 from spotdeploy.errors import ProviderError
+from spotdeploy.model import Batch
 from spotdeploy_gcp.actions import Action
-from spotdeploy_gcp.driver import GceDriver
-from spotdeploy_gcp.errors import THERE
-from spotdeploy_gcp.launch import Body
-from spotdeploy_gcp.shapes import Operation
+from spotdeploy_gcp.api import GceDriver
+from spotdeploy_gcp.config import GcpConfig
+from spotdeploy_gcp.errors import EXISTS
+from spotdeploy_gcp.schemas import Operation
+from spotdeploy_libcloud.network import Ingress, OwnAddress
+from spotdeploy_libcloud.request import Body
 
-SSH: Final = 22
 PREFIX: Final = "spotdeploy-"
 LOCATION: Final = "location"
 LET_IN: Final = 1000
@@ -30,16 +31,35 @@ KEEP_OUT: Final = 1001
 """Priorities: the default network's own rules have 65534."""
 
 
+class Firewall:
+    """The rules of the runs in one region. Those of a run are made once."""
+
+    def __init__(self, driver: GceDriver, config: GcpConfig, region: str) -> None:
+        """Calls nothing."""
+        self._driver = driver
+        self._place = Place(config.network, region)
+        self._own_address = OwnAddress("gcp", config.address, config.address_service)
+        self._tags: dict[tuple[str, str], str] = {}
+
+    def tag(self, batch: Batch) -> str:
+        """The network tag of a batch's run; its rules are made on first use."""
+        run = (batch.labels[names.DEPLOYMENT], batch.labels[names.RUN])
+        if run not in self._tags:
+            ingress = self._own_address.ingress(batch)
+            self._tags[run] = open_firewall(self._driver, batch.labels, ingress, self._place)
+        return self._tags[run]
+
+    def forget(self) -> None:
+        """Make rules again when they are needed next."""
+        self._tags.clear()
+
+
 @dataclass(frozen=True, slots=True)
-class Opening:
-    """What is let in, and where."""
+class Place:
+    """Where rules are in force."""
 
     network: str
     region: str
-    ports: tuple[int, ...]
-    """TCP ports besides ssh."""
-    sources: tuple[str, ...]
-    """CIDRs."""
 
 
 def tag_of(labels: Mapping[str, str], region: str) -> str:
@@ -50,30 +70,27 @@ def tag_of(labels: Mapping[str, str], region: str) -> str:
     return f"{PREFIX}{deployment[:24]}-{hashlib.sha256(of_run.encode()).hexdigest()[:12]}"
 
 
-def rules(project: str, labels: Mapping[str, str], opening: Opening) -> list[Body]:
+def rules(project: str, labels: Mapping[str, str], ingress: Ingress, place: Place) -> list[Body]:
     """The bodies of the rules. One rule takes addresses of one version only:
     https://cloud.google.com/firewall/docs/firewalls#ipv6"""
-    tag = tag_of(labels, opening.region)
-    networks = [ipaddress.ip_network(source, strict=False) for source in opening.sources]
-    ports = [str(port) for port in sorted({SSH, *opening.ports})]
+    tag = tag_of(labels, place.region)
+    ports = [str(port) for port in ingress.all_ports]
     allowed: Body = {"allowed": [{"IPProtocol": "tcp", "ports": ports}], "priority": LET_IN}
     denied: Body = {"denied": [{"IPProtocol": "all"}], "priority": KEEP_OUT}
-    v4 = [str(one) for one in networks if one.version == 4]
-    v6 = [str(one) for one in networks if one.version == 6]
-    wanted: list[tuple[str, list[str], Body]] = [
-        (tag, v4, allowed),
-        (f"{tag}-v6", v6, allowed),
+    kinds: list[tuple[str, list[str], Body]] = [
+        (tag, ingress.cidrs(4), allowed),
+        (f"{tag}-v6", ingress.cidrs(6), allowed),
         (f"{tag}-deny", ["0.0.0.0/0"], denied),
     ]
     common: Body = {
-        "network": f"projects/{project}/global/networks/{opening.network}",
-        "description": describe(labels, opening.region),
+        "network": f"projects/{project}/global/networks/{place.network}",
+        "description": describe(labels, place.region),
         "direction": "INGRESS",
         "targetTags": [tag],
     }
     return [
         {"name": name, "sourceRanges": sources, **common, **rule}
-        for name, sources, rule in wanted
+        for name, sources, rule in kinds
         if sources
     ]
 
@@ -93,24 +110,26 @@ def described(description: str) -> dict[str, str]:
     return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
 
-def open_firewall(driver: GceDriver, labels: Mapping[str, str], opening: Opening) -> str:
+def open_firewall(
+    driver: GceDriver, labels: Mapping[str, str], ingress: Ingress, place: Place
+) -> str:
     """Make the rules that are not there, and return the tag they aim at.
 
     The rules are asked for at once and awaited together. May be repeated.
     """
-    bodies = rules(driver.project, labels, opening)
+    bodies = rules(driver.project, labels, ingress, place)
     started = [operation for body in bodies for operation in _insert(driver, body)]
     for operation in started:
         done = driver.finish(operation)
-        if any(error.code not in THERE for error in done.errors):
+        if any(error.code not in EXISTS for error in done.errors):
             driver.succeed(done, Action.INSERT_FIREWALL.id)
-    return tag_of(labels, opening.region)
+    return tag_of(labels, place.region)
 
 
 def _insert(driver: GceDriver, body: Body) -> Sequence[Operation]:
     try:
         return [driver.call(Action.INSERT_FIREWALL, Operation, body=body)]
     except ProviderError as error:
-        if error.code in THERE:
+        if error.code in EXISTS:
             return []
         raise

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from spotdeploy import labels as names
 from spotdeploy.model import Market, Node, NodeState
-from spotdeploy_gcp.shapes import last
-from spotdeploy_libcloud.nodes import to_node
+from spotdeploy.provider import require_labels
+from spotdeploy_gcp.actions import Action
+from spotdeploy_gcp.api import GceDriver
+from spotdeploy_gcp.errors import MISSING
+from spotdeploy_gcp.schemas import last
+from spotdeploy_libcloud.errors import none_if_missing
+from spotdeploy_libcloud.nodes import PriceOf, to_node
 
 STATES: Final = {
     "PENDING": NodeState.PENDING,
@@ -30,7 +35,45 @@ STATES: Final = {
 instance can be started again, and its disk is billed."""
 _ID: Final = re.compile(r"([a-z]+-[a-z]+\d+-[a-z])/([a-z][a-z0-9-]{0,62})")
 
-PriceOf = Callable[[Market, str | None, str | None], float | None]
+Instance: TypeAlias = dict[str, Any]
+"""One as the API gives it."""
+
+
+class Nodes:
+    """The instances of one region."""
+
+    def __init__(self, driver: GceDriver, region: str, price_of: PriceOf, *, public: bool) -> None:
+        """Calls nothing. `public` chooses which address ssh dials."""
+        self._driver = driver
+        self._region = region
+        self._price_of = price_of
+        self._public = public
+
+    def with_labels(self, labels: Mapping[str, str]) -> list[Node]:
+        """Those with all these labels: one call for each 500.
+
+        Raises ValueError for empty labels.
+        """
+        require_labels(labels)
+        query = {"filter": label_filter(labels)}
+        driver, region = self._driver, self._region
+        found = driver.zonal(Action.LIST_INSTANCES, "instances", Instance, query, region)
+        return [self._of(instance) for instance in found]
+
+    def node(self, zone: str, name: str) -> Node | None:
+        """One node, or None when there is no such instance."""
+        instance = self.instance(zone, name)
+        return self._of(instance) if instance is not None else None
+
+    def instance(self, zone: str, name: str) -> Instance | None:
+        """One instance as the API gives it, or None when there is none."""
+        at = {"zone": zone, "instance": name}
+        call = self._driver.call
+        return none_if_missing(lambda: call(Action.GET_INSTANCE, Instance, at), MISSING)
+
+    def _of(self, instance: Instance) -> Node:
+        found = self._driver.to_node(instance)
+        return from_gce(found, self._region, self._price_of, public=self._public)
 
 
 def node_id(zone: str, name: str) -> str:

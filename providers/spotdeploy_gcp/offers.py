@@ -1,11 +1,31 @@
-"""Which candidates a region has: zones, sizes and markets, with their prices."""
+"""What an instance can be had as: zones, sizes, markets and their prices, and images."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
+from functools import cached_property
+from typing import Final
 
-from spotdeploy.model import Offer, Pool
-from spotdeploy_gcp.prices import Prices
+from spotdeploy.errors import ConfigError
+from spotdeploy.model import Market, Offer, Pool
+from spotdeploy.provider import within_price
+from spotdeploy_gcp.actions import Action
+from spotdeploy_gcp.api import GceDriver
+from spotdeploy_gcp.config import GcpConfig
+from spotdeploy_gcp.errors import MISSING
+from spotdeploy_gcp.schemas import Image, MachineType, last
+from spotdeploy_libcloud.cache import Cache
+from spotdeploy_libcloud.errors import none_if_missing
+
+SHARED_CPUS: Final = {"e2-micro": 0.25, "e2-small": 0.5, "e2-medium": 1.0}
+"""How much of a CPU is billed: https://cloud.google.com/compute/docs/general-purpose-machines"""
+UBUNTU_PROJECT: Final = "ubuntu-os-cloud"
+"""https://documentation.ubuntu.com/gcp/google-how-to/gce/find-ubuntu-images/"""
+UBUNTU_LTS: Final = "ubuntu-lts"
+UBUNTU_FAMILIES: Final = "ubuntu-[0-9]+-lts(-amd64|-arm64)?"
+FAMILY: Final = "family/"
+_RELEASE: Final = re.compile(r"ubuntu-(?P<release>\d\d04)-lts(-amd64|-arm64)?")
 
 
 def candidates(
@@ -18,8 +38,8 @@ def candidates(
 ) -> list[Offer]:
     """Market by market, size by size, zone by zone, each in the order given.
 
-    Offers above the pool's limit are left out; so are those without a known price when there is
-    a limit. `sold` has the (zone, size) pairs that exist at all.
+    Those that the pool's price limit excludes are left out. `sold` has the (zone, size) pairs
+    that exist at all.
     """
     every = (
         Offer("gcp", region, zone, size, market, prices.of(market, zone, size))
@@ -28,8 +48,147 @@ def candidates(
         for zone in zones
         if (zone, size) in sold
     )
-    return [offer for offer in every if _affordable(offer, pool.max_usd_per_hour)]
+    return within_price(every, pool)
 
 
-def _affordable(offer: Offer, limit: float | None) -> bool:
-    return limit is None or (offer.usd_per_hour is not None and offer.usd_per_hour <= limit)
+class Sizes:
+    """The configured machine types of one region. Asked for once."""
+
+    def __init__(self, driver: GceDriver, region: str, sizes: Sequence[str]) -> None:
+        """Calls nothing."""
+        self._driver = driver
+        self._region = region
+        self._sizes = sizes
+
+    @cached_property
+    def machine_types(self) -> dict[tuple[str, str], MachineType]:
+        """By zone and size. One paginated call."""
+        query = {"filter": " OR ".join(f'(name = "{size}")' for size in self._sizes)}
+        found = self._driver.zonal(
+            Action.LIST_MACHINE_TYPES, "machineTypes", MachineType, query, self._region
+        )
+        return {
+            (last(one.zone), one.name): one
+            for one in found
+            if not (one.deprecated and one.deprecated.state in ("OBSOLETE", "DELETED"))
+        }
+
+    def architecture(self, size: str) -> str:
+        """`X86_64` or `ARM64`. Raises ConfigError for a size that is not sold here."""
+        for (_, name), kind in self.machine_types.items():
+            if name == size:
+                return kind.architecture.replace("ARCHITECTURE_UNSPECIFIED", "X86_64")
+        raise ConfigError(
+            f"there is no machine type {size!r} in {self._region}", hint="check provider.gcp.sizes"
+        )
+
+    def known(self, size: str) -> MachineType | None:
+        """The machine type of a size, as far as it was asked for. Calls nothing."""
+        if "machine_types" not in self.__dict__:
+            return None
+        return next((one for (_, name), one in self.machine_types.items() if name == size), None)
+
+
+class Prices:
+    """The prices of one region."""
+
+    def __init__(self, region: str, kind: Callable[[str], MachineType | None]) -> None:
+        """`kind` gives the machine type of a size, as far as it is known."""
+        self._region = region
+        self._kind = kind
+
+    def of(self, market: Market, zone: str | None, size: str | None) -> float | None:
+        """USD per hour for one node, or None when unknown. Calls nothing.
+
+        Spot prices change, and no part of the API that this provider may call tells them: they
+        are unknown.
+        """
+        kind = self._kind(size) if size and market is Market.ON_DEMAND else None
+        if kind is None or zone is None:
+            return None
+        cpus = SHARED_CPUS.get(kind.name, None if kind.is_shared_cpu else float(kind.guest_cpus))
+        family = kind.name.partition("-")[0]
+        cpu, ram = self._rate(family, "cpu"), self._rate(family, "ram")
+        if cpus is None or cpu is None or ram is None:
+            return None
+        return round(cpus * cpu + kind.memory_mb / 1024 * ram, 6)
+
+    def _rate(self, family: str, part: str) -> float | None:
+        """USD per hour for one CPU or GiB. A 0.0 in the table is unknown, never free."""
+        from libcloud.pricing import get_pricing
+
+        table = (get_pricing("compute", "gce_instances") or {}).get(family, {})
+        rate = table.get(part, {}).get("on_demand", {}).get(self._region, {}).get("price")
+        return float(rate) or None if rate is not None else None
+
+
+class Images:
+    """Finds images, and remembers them on disk for a day."""
+
+    def __init__(self, driver: GceDriver, config: GcpConfig, cache: Cache) -> None:
+        """Calls nothing."""
+        self._driver = driver
+        self._config = config
+        self._cache = cache
+        ubuntu = config.image == UBUNTU_LTS
+        self._project = UBUNTU_PROJECT if ubuntu else config.image_project or driver.project
+        self._about = f"{config.endpoint} {self._project} {config.image}"
+
+    def for_architecture(self, architecture: str) -> str:
+        """The URL of the image for an architecture. May call once; may be repeated.
+
+        Raises ConfigError when there is no such image.
+        """
+        key = self._key(architecture)
+        return self._cache.remember(key, lambda: {"url": self._choose(architecture).self_link})[
+            "url"
+        ]
+
+    def forget(self, architecture: str) -> None:
+        """Drop what is remembered: the image is no longer there."""
+        self._cache.forget(self._key(architecture))
+
+    def _key(self, architecture: str) -> str:
+        return f"{self._about} {architecture}"
+
+    def _choose(self, architecture: str) -> Image:
+        usable = [
+            image
+            for image in self._found()
+            if image.architecture == architecture
+            and image.status == "READY"
+            and not (image.deprecated and image.deprecated.state)
+            and self._rank(image) is not None
+        ]
+        if not usable:
+            raise ConfigError(
+                f"no {architecture} image {self._config.image!r} in project {self._project}",
+                hint="check provider.gcp.image and provider.gcp.image_project",
+            )
+        return max(usable, key=lambda image: self._rank(image) or ("", ""))
+
+    def _found(self) -> list[Image]:
+        image_name = self._config.image
+        if image_name == UBUNTU_LTS:
+            return self._list(f'family eq "{UBUNTU_FAMILIES}"')
+        if image_name.startswith(FAMILY):
+            return self._list(f'family = "{image_name.removeprefix(FAMILY)}"')
+        call, at = self._driver.call, {"image": image_name}
+        found = none_if_missing(
+            lambda: call(Action.GET_IMAGE, Image, at, project=self._project), MISSING
+        )
+        return [found] if found else []
+
+    def _list(self, filter_: str) -> list[Image]:
+        query = {"filter": filter_}
+        return self._driver.pages(Action.LIST_IMAGES, Image, query, project=self._project)
+
+    def _rank(self, image: Image) -> tuple[str, str] | None:
+        """What to order images by; None for one that will not do. An Ubuntu release is supported
+        for long when its year is even: https://ubuntu.com/about/release-cycle"""
+        if self._config.image != UBUNTU_LTS:
+            return "", image.creation_timestamp
+        release = _RELEASE.fullmatch(image.family)
+        if release is None or int(release["release"][:2]) % 2:
+            return None
+        return release["release"], image.creation_timestamp

@@ -16,9 +16,9 @@ from spotdeploy.provider import (
     SupportsConsole,
     SupportsInterruptionNotice,
 )
-from spotdeploy_gcp import notice
+from spotdeploy_gcp.auth import require_extra
 from spotdeploy_gcp.config import GcpConfig
-from spotdeploy_gcp.credentials import require_extra
+from spotdeploy_gcp.request import USER_DATA_LIMIT
 
 if TYPE_CHECKING:  # these load libcloud, which takes a third of a second
     from spotdeploy_gcp.cloud import Cloud
@@ -33,11 +33,11 @@ class GcpProvider(
     SupportsAllLocations,
     SupportsInterruptionNotice,
 ):
-    """Compute Engine in one region. Every call is typed, paginated and awaited; see `driver`."""
+    """Compute Engine in one region. Every call is typed, paginated and awaited; see `api`."""
 
     name: ClassVar[str] = "gcp"
     Config: ClassVar[type[ProviderConfig]] = GcpConfig
-    user_data_limit: ClassVar[int] = 196608
+    user_data_limit: ClassVar[int] = USER_DATA_LIMIT
     settle_seconds: ClassVar[float] = 10.0
     """A create call ends after its operation, so its nodes are there; Google promises nothing about
     how soon the listing over all zones shows them."""
@@ -68,32 +68,35 @@ class GcpProvider(
 
         cloud = self._cloud
         return candidates(
-            self._location, cloud.prices, cloud.zones, cloud.machine_types, self._config.sizes, pool
+            self._location,
+            cloud.prices,
+            cloud.zones,
+            cloud.sizes.machine_types,
+            self._config.sizes,
+            pool,
         )
 
     def create(self, offer: Offer, batch: Batch) -> Created:
         """One bulk insert for the batch; the run's firewall rules are made before the first."""
-        from spotdeploy_gcp.launching import launch
+        from spotdeploy_gcp.create import create_batch
 
-        return launch(self._cloud, self._config, offer, batch)
+        return create_batch(self._cloud, self._config, offer, batch)
 
     def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
         """One call for each 500 instances."""
-        if not labels:
-            raise ValueError("a listing needs labels")
-        return self._cloud.nodes(labels)
+        return self._cloud.nodes.with_labels(labels)
 
     def destroy(self, nodes: Sequence[Node]) -> None:
-        """One request for a thousand; see `ending.delete` for what Google refuses."""
+        """One request for a thousand; see `destroy.destroy_nodes` for what Google refuses."""
         if not nodes:
             return
-        from spotdeploy_gcp.ending import delete
+        from spotdeploy_gcp.destroy import destroy_nodes
 
-        delete(self._cloud.driver, [node.id for node in nodes])
+        destroy_nodes(self._cloud.driver, [node.id for node in nodes])
 
     def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
         """Disks by label, and firewall rules by their descriptions."""
-        from spotdeploy_gcp.leftovers import leftovers
+        from spotdeploy_gcp.destroy import leftovers
 
         return leftovers(self._cloud.driver, self._location, labels)
 
@@ -101,9 +104,9 @@ class GcpProvider(
         """Delete these; what something still uses stays for the next try."""
         if not resources:
             return
-        from spotdeploy_gcp.leftovers import release
+        from spotdeploy_gcp.destroy import release
 
-        self._cloud.forget_firewalls()
+        self._cloud.firewall.forget()
         release(self._cloud.driver, resources)
 
     def fate(self, node: Node) -> Fate:
@@ -118,7 +121,7 @@ class GcpProvider(
 
     def manual_delete_command(self, thing: Node | Resource) -> str:
         """The `gcloud compute` command."""
-        from spotdeploy_gcp.leftovers import manual_delete_command
+        from spotdeploy_gcp.destroy import manual_delete_command
         from spotdeploy_gcp.nodes import split_id
 
         zone, name = split_id(thing.id) or (thing.location, thing.id)
@@ -128,17 +131,19 @@ class GcpProvider(
 
     def manual_list_command(self, labels: Mapping[str, str]) -> str:
         """Three `gcloud compute` commands: firewall rules have their labels in the description."""
-        wanted = " AND ".join(f"labels.{key}={value}" for key, value in labels.items())
+        by_label = " AND ".join(f"labels.{key}={value}" for key, value in labels.items())
         values = " AND ".join(f"description~{value}" for value in labels.values())
         return "; ".join(
             f"gcloud compute {kind} list --filter '{filter_}'{self._flag}"
-            for kind, filter_ in
-            (("instances", wanted), ("disks", wanted), ("firewall-rules", values))
-        )  # fmt: skip
+            for kind, filter_ in (
+                ("instances", by_label),
+                ("disks", by_label),
+                ("firewall-rules", values),
+            )
+        )
 
     def console(self, node: Node) -> str:
-        """See `SupportsConsole.console`."""
-        from spotdeploy_gcp.console import console
+        from spotdeploy_gcp.fate import console
 
         return console(self._cloud.driver, node.id)
 
@@ -146,21 +151,19 @@ class GcpProvider(
         """The project's id."""
         return self._cloud.chain.project()
 
-    def identity(self) -> str:
-        """Who acts there."""
-        return self._cloud.chain.identity()
-
     def all_locations(self) -> Sequence[str]:
         """The regions of the project. One call."""
         return self._cloud.regions()
 
     def notice_command(self) -> Sequence[str]:
-        """See `SupportsInterruptionNotice.notice_command`."""
-        return notice.command()
+        from spotdeploy_gcp.fate import notice_command
+
+        return notice_command()
 
     def notice(self, output: str) -> Fate | None:
-        """See `SupportsInterruptionNotice.notice`."""
-        return notice.announced(output)
+        from spotdeploy_gcp.fate import parse_notice
+
+        return parse_notice(output)
 
     @property
     def _flag(self) -> str:

@@ -8,6 +8,9 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
+
+DAY: Final = 86400.0
 
 
 class Cache:
@@ -45,6 +48,14 @@ class Cache:
             part.replace(path)
         except OSError:
             return
+
+    def remember(self, name: str, make: Callable[[], dict[str, str]]) -> dict[str, str]:
+        """The value, made and kept when there is none."""
+        value = self.get(name)
+        if value is None:
+            value = make()
+            self.put(name, value)
+        return value
 
     def forget(self, name: str) -> None:
         """Drop a value; a missing one is success."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 from spotdeploy.model import Market, Node, NodeState
+
+PriceOf: TypeAlias = Callable[[Market, str | None, str | None], float | None]
+"""USD per hour in a market, a zone and a size, or None when unknown."""
 
 
 def to_node(
@@ -24,7 +27,7 @@ def to_node(
 ) -> Node:
     """Our node for a `libcloud.compute.base.Node`.
 
-    `states` maps the cloud's own words for a state to ours; a word it lacks is taken as RUNNING,
+    `states` maps the cloud's own names for a state to ours; a name it lacks is taken as RUNNING,
     since a machine whose state we cannot read may well be billed. `public` chooses which address
     ssh dials. `usd_per_hour` is None when unknown.
     """

@@ -75,7 +75,7 @@ class GcpArena(CloudArena):
     throttled = GoogleError(403, "rateLimitExceeded", "Rate Limit Exceeded")
     broken = GoogleError(503, "backendError", "Backend Error")
     expired = GoogleError(401, "authError", "Invalid Credentials")
-    constants: ClassVar[dict[str, float]] = {"spotdeploy_gcp.driver:PAUSE": 0.1}
+    constants: ClassVar[dict[str, float]] = {"spotdeploy_gcp.api:POLL_SECONDS": 0.1}
     lab: GcpLab
 
     def table(self) -> dict[str, Any]:
@@ -130,8 +130,8 @@ class AzureArena(CloudArena):
     broken = ArmError(500, "InternalServerError", "Encountered an internal server error.")
     expired = ArmError(401, "ExpiredAuthenticationToken", "The access token is expired.")
     constants: ClassVar[dict[str, float]] = {
-        "spotdeploy_azure.launching:POLL": 0.2,
-        "spotdeploy_azure.driver:OBEDIENCE": 3.0,
+        "spotdeploy_azure.create:POLL_SECONDS": 0.2,
+        "spotdeploy_azure.api:RETRY_AFTER_LIMIT": 3.0,
     }
     lab: AzureLab
 

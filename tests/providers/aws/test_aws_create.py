@@ -32,13 +32,6 @@ from tests.providers.aws.conftest import (
 )
 
 
-def test_the_same_token_again_makes_nothing_more(provider: AwsProvider, lab: AwsLab) -> None:
-    first = provider.create(offer(), batch(2))
-    again = provider.create(offer(), batch(2))
-    assert [node.id for node in again.nodes] == [node.id for node in first.nodes]
-    assert len(lab.instances(REGION)) == 2
-
-
 def test_a_machine_behind_a_lost_answer_is_found_by_its_label(
     provider: AwsProvider, lab: AwsLab
 ) -> None:
@@ -78,7 +71,7 @@ def test_an_internal_error_of_aws_leaves_the_outcome_open(
         provider.create(offer(), batch(1))
 
 
-def test_two_of_three_are_used_and_the_shortfall_is_said(
+def test_two_of_three_are_used_and_the_shortfall_is_reported(
     provider: AwsProvider, lab: AwsLab
 ) -> None:
     lab.faults.limit(2)
@@ -87,7 +80,7 @@ def test_two_of_three_are_used_and_the_shortfall_is_said(
     assert created.shortfall == "EC2 had capacity for 2 of 3"
 
 
-def test_no_capacity_is_said_in_awss_own_words(provider: AwsProvider, lab: AwsLab) -> None:
+def test_no_capacity_is_reported_with_awss_own_message(provider: AwsProvider, lab: AwsLab) -> None:
     lab.faults.limit(0)
     with pytest.raises(CapacityError, match="do not have sufficient capacity") as caught:
         provider.create(offer(), batch(3))
@@ -110,8 +103,8 @@ def test_no_capacity_is_said_in_awss_own_words(provider: AwsProvider, lab: AwsLa
 def test_a_refusal_is_typed_by_what_to_do_next(
     provider: AwsProvider, lab: AwsLab, code: str, kind: type[ProviderError]
 ) -> None:
-    lab.faults.refuse("RunInstances", code, "words of AWS")
-    with pytest.raises(kind, match=f"{code}: words of AWS") as caught:
+    lab.faults.refuse("RunInstances", code, "message of AWS")
+    with pytest.raises(kind, match=f"{code}: message of AWS") as caught:
         provider.create(offer(), batch(1))
     assert type(caught.value) is kind
 
@@ -128,8 +121,10 @@ def test_user_data_reaches_the_instance_unchanged(provider: AwsProvider, lab: Aw
     data = bytes(range(256)) * 60
     (node,) = provider.create(offer(), batch(1, user_data=data)).nodes
     question = {
-        "Action": "DescribeInstanceAttribute", "InstanceId": node.id, "Attribute": "userData",
-    }  # fmt: skip
+        "Action": "DescribeInstanceAttribute",
+        "InstanceId": node.id,
+        "Attribute": "userData",
+    }
     kept = lab.ask(REGION, question).xml().findtext(".//{*}userData/{*}value") or ""
     assert base64.b64decode(kept) == data
 
@@ -179,7 +174,13 @@ def test_wrong_credentials_are_an_error_of_their_own(provider: AwsProvider) -> N
 
 def test_every_label_is_on_instance_and_volume(provider: AwsProvider, lab: AwsLab) -> None:
     (node,) = provider.create(offer(), batch(1)).nodes
-    volumes = lab.ask(REGION, {"Action": "DescribeVolumes", "Filter.1.Name": "tag:spotdeploy-run",
-                               "Filter.1.Value.1": LABELS[labels.RUN]}).xml()  # fmt: skip
+    volumes = lab.ask(
+        REGION,
+        {
+            "Action": "DescribeVolumes",
+            "Filter.1.Name": "tag:spotdeploy-run",
+            "Filter.1.Value.1": LABELS[labels.RUN],
+        },
+    ).xml()
     assert labels.matches(node.labels, LABELS)
     assert len(volumes.findall(".//{*}volumeSet/{*}item")) == 1

@@ -56,17 +56,6 @@ def test_an_id_of_another_cloud_is_success(provider: AwsProvider, lab: AwsLab) -
     assert lab.instances(REGION) == {}
 
 
-def test_destroying_a_missing_node_is_success(provider: AwsProvider) -> None:
-    provider.destroy([stale("i-00000000000000bad")])
-
-
-def test_destroying_twice_is_success(provider: AwsProvider, lab: AwsLab) -> None:
-    nodes = provider.create(offer(), batch(2)).nodes
-    provider.destroy([*nodes, nodes[0]])
-    provider.destroy(nodes)
-    assert lab.instances(REGION) == {}
-
-
 def test_destroying_nothing_calls_nothing(provider: AwsProvider, lab: AwsLab) -> None:
     provider.destroy([])
     provider.release([])
@@ -140,7 +129,7 @@ def test_everything_labelled_is_a_leftover_until_it_is_released(
         "TagSpecification.1.ResourceType": "volume",
     }
     lab.ask(REGION, {"Action": "CreateVolume", **volume, **label})
-    subnet = provider._cloud.places[0].subnet
+    subnet = provider._cloud.network.places[0].subnet
     interface = {"SubnetId": subnet, "TagSpecification.1.ResourceType": "network-interface"}
     lab.ask(REGION, {"Action": "CreateNetworkInterface", **interface, **label})
     provider.destroy(provider.create(offer(), batch(1)).nodes)
@@ -153,8 +142,10 @@ def test_everything_labelled_is_a_leftover_until_it_is_released(
 
 
 def test_a_refused_leftover_does_not_keep_the_others(provider: AwsProvider, lab: AwsLab) -> None:
-    label = {"TagSpecification.1.Tag.1.Key": "spotdeploy-deployment",
-             "TagSpecification.1.Tag.1.Value": "shop"}  # fmt: skip
+    label = {
+        "TagSpecification.1.Tag.1.Key": "spotdeploy-deployment",
+        "TagSpecification.1.Tag.1.Value": "shop",
+    }
     volume = {
         "AvailabilityZone": "us-west-2a",
         "Size": "1",
@@ -168,7 +159,7 @@ def test_a_refused_leftover_does_not_keep_the_others(provider: AwsProvider, lab:
     assert len(provider.leftovers(SCOPE)) == 1
 
 
-def test_what_a_person_would_type_is_given_for_every_kind(provider: AwsProvider) -> None:
+def test_the_manual_delete_command_is_given_for_every_kind(provider: AwsProvider) -> None:
     (node,) = provider.create(offer(), batch(1)).nodes
     assert provider.manual_delete_command(node) == (
         f"aws ec2 terminate-instances --instance-ids {node.id} --region {REGION}"

@@ -17,9 +17,8 @@ def test_a_healthy_account_has_no_problems_and_nothing_is_made(
     assert not {"CreateSecurityGroup", "TerminateInstances"} & set(lab.actions())
 
 
-def test_identity_and_account_are_told(provider: AwsProvider) -> None:
+def test_the_account_is_the_credentials_own(provider: AwsProvider) -> None:
     assert provider.account() == "123456789012"
-    assert provider.identity().startswith("arn:aws:")
 
 
 def test_missing_credentials_are_a_problem_with_a_remedy(provider: AwsProvider) -> None:
@@ -40,9 +39,11 @@ def test_a_missing_permission_to_launch_is_found_by_a_dry_run(
     provider: AwsProvider, lab: AwsLab
 ) -> None:
     lab.faults.refuse(
-        "RunInstances", "UnauthorizedOperation", "You are not authorized to perform this operation",
+        "RunInstances",
+        "UnauthorizedOperation",
+        "You are not authorized to perform this operation",
         status=403,
-    )  # fmt: skip
+    )
     (problem,) = provider.doctor()
     assert "not authorized" in problem.what
     assert "docs/providers/aws.md" in problem.remedy
@@ -75,8 +76,8 @@ def test_an_image_that_does_not_exist_is_a_problem(make: MakeProvider) -> None:
 
 
 def test_a_region_that_is_switched_off_is_a_problem(provider: AwsProvider, lab: AwsLab) -> None:
-    words = "AWS was not able to validate the provided access credentials"
-    lab.faults.refuse("DescribeSubnets", "AuthFailure", words, times=9, status=401)
+    message = "AWS was not able to validate the provided access credentials"
+    lab.faults.refuse("DescribeSubnets", "AuthFailure", message, times=9, status=401)
     problem = provider.doctor()[0]
-    assert words in problem.what
+    assert message in problem.what
     assert "enabled" in problem.remedy

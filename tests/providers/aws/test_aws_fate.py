@@ -1,4 +1,4 @@
-"""What became of a node, and what its console said."""
+"""What became of a node, and what its console printed."""
 
 from __future__ import annotations
 
@@ -22,10 +22,6 @@ GONE = Node(
 def node(provider: AwsProvider) -> Node:
     """A spot node."""
     return provider.create(offer(), batch(1)).nodes[0]
-
-
-def test_a_running_node_is_alive(provider: AwsProvider, node: Node) -> None:
-    assert provider.fate(node).kind is FateKind.ALIVE
 
 
 def test_a_node_that_aws_took_back_was_interrupted(
@@ -52,10 +48,6 @@ def test_a_node_that_someone_else_ended_is_stopped_and_not_interrupted(
     fate = provider.fate(node)
     assert fate.kind is FateKind.STOPPED
     assert "User initiated" in fate.message
-
-
-def test_a_node_that_aws_does_not_know_has_vanished(provider: AwsProvider) -> None:
-    assert provider.fate(GONE).kind is FateKind.VANISHED
 
 
 def test_an_on_demand_node_has_a_fate_too(provider: AwsProvider) -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from spotdeploy import labels
 from spotdeploy.errors import ConfigError, ProviderError, ThrottledError
-from spotdeploy_aws.network import Opening
+from spotdeploy_aws.api import flatten
+from spotdeploy_aws.network import permissions
 from spotdeploy_aws.provider import AwsProvider
-from spotdeploy_aws.query import flatten
+from spotdeploy_libcloud.network import Ingress
 from tests.labs.aws import AwsLab
 from tests.providers.aws.conftest import LABELS, REGION, MakeProvider, batch, offer
 
@@ -18,9 +19,10 @@ from tests.providers.aws.conftest import LABELS, REGION, MakeProvider, batch, of
 def rules(lab: AwsLab) -> dict[str, set[tuple[str, str]]]:
     """Id of each of our groups to what it lets in: (port, CIDR)."""
     question = {
-        "Action": "DescribeSecurityGroups", "Filter.1.Name": "tag:spotdeploy-deployment",
+        "Action": "DescribeSecurityGroups",
+        "Filter.1.Name": "tag:spotdeploy-deployment",
         "Filter.1.Value.1": "shop",
-    }  # fmt: skip
+    }
     root = lab.ask(REGION, question).xml()
     return {
         str(group.findtext("{*}groupId")): {
@@ -47,7 +49,7 @@ def test_given_cidrs_replace_the_callers_address(provider: AwsProvider, lab: Aws
 
 
 def test_an_ipv6_source_goes_into_the_ipv6_ranges() -> None:
-    parameters = flatten({"IpPermissions": Opening((), ("2001:db8::/64",)).permissions()})
+    parameters = flatten({"IpPermissions": permissions(Ingress((), ("2001:db8::/64",)))})
     assert parameters["IpPermissions.1.Ipv6Ranges.1.CidrIpv6"] == "2001:db8::/64"
     assert not [name for name in parameters if "IpRanges" in name]
 
@@ -95,7 +97,7 @@ def test_given_subnets_are_used_and_their_order_kept(make: MakeProvider, lab: Aw
     subnets = [str(found.text) for found in root.iterfind(".//{*}subnetId")]
     chosen = [subnets[2], subnets[0]]
     provider = make(subnets=chosen)
-    zones = [place.zone for place in provider._cloud.places]
+    zones = [place.zone for place in provider._cloud.network.places]
     (node,) = provider.create(offer(zones[0]), batch(1)).nodes
     assert node.zone == zones[0]
     (launch,) = [call for call in lab.calls if call.action == "RunInstances"]
@@ -108,16 +110,16 @@ def test_subnets_of_another_region_are_named_in_the_error(make: MakeProvider) ->
 
 
 @pytest.mark.parametrize(
-    ("table", "words"),
+    ("table", "message"),
     [
         ({"address": "private"}, "allow_from is needed"),
         ({"address_service": "http://127.0.0.1:9/"}, "cannot ask"),
         ({"address_service": "file:///etc/hostname"}, "not http"),
     ],
 )
-def test_an_unknown_own_address_is_said_with_the_way_out(
-    make: MakeProvider, table: dict[str, Any], words: str
+def test_an_unknown_own_address_is_reported_with_a_remedy(
+    make: MakeProvider, table: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises((ConfigError, ProviderError), match=words) as caught:
+    with pytest.raises((ConfigError, ProviderError), match=message) as caught:
         make(**table).create(offer(), batch(1))
     assert caught.value.hint

@@ -15,6 +15,7 @@ from spotdeploy.testing import ManualClock
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
+from tests.labs.azure.call import Json
 
 LOCATION = "eastus"
 SIZE = "Standard_D2as_v5"
@@ -75,3 +76,9 @@ def batch(count: int = 1, token: str = "token-0", **changes: Any) -> Batch:
         **changes,
     }
     return Batch(**request)
+
+
+def machine(lab: AzureLab) -> Json:
+    """The properties of the only machine that exists."""
+    (one,) = lab.cloud.machines.values()
+    return dict(one.body["properties"])

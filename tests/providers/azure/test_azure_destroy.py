@@ -24,9 +24,14 @@ def test_deleting_a_vm_leaves_nic_ip_and_disk_so_one_resource_group_per_run_is_d
     assert group == world.GROUP
     kinds = {id_.lower().rpartition("/providers/")[2].split("/")[1] for id_ in lab.remains()[1:]}
     assert kinds == {
-        "disks", "networkinterfaces", "networksecuritygroups", "publicipaddresses", "schedules",
-        "virtualmachines", "virtualnetworks",
-    }  # fmt: skip
+        "disks",
+        "networkinterfaces",
+        "networksecuritygroups",
+        "publicipaddresses",
+        "schedules",
+        "virtualmachines",
+        "virtualnetworks",
+    }
     lab.forget_calls()
     provider.destroy([*nodes, *provider.nodes(SCOPE)])
     assert lab.operations().count("DELETE resourcegroups") == 1
@@ -161,7 +166,7 @@ def test_a_group_with_a_stopped_node_is_not_released(
     assert "DELETE resourcegroups" not in lab.operations()
 
 
-def test_what_cannot_be_released_is_told_after_the_others_were_tried(
+def test_what_cannot_be_released_is_reported_after_the_others_were_tried(
     provider: AzureProvider, lab: AzureLab
 ) -> None:
     lab.faults.refuse(f"DELETE {GROUP}", 409, "ScopeLocked", "locked")
@@ -181,7 +186,7 @@ def test_a_group_is_deleted_by_force_for_speed(provider: AzureProvider, lab: Azu
     assert call.query["forceDeletionTypes"] == "Microsoft.Compute/virtualMachines"
 
 
-def test_by_hand_is_a_command_of_the_azure_tool(make: MakeProvider) -> None:
+def test_the_manual_delete_command_is_one_of_the_azure_tool(make: MakeProvider) -> None:
     subscription = "99999999-8888-7777-6666-555555555555"
     provider = make(subscription=subscription)
     (node,) = provider.create(offer(), batch()).nodes

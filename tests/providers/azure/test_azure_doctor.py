@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from spotdeploy.errors import ConfigError
-from spotdeploy.model import Market, MarketPolicy, Pool
 from spotdeploy_azure.actions import permissions
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
-from tests.labs.azure.catalogue import PRICES
 from tests.providers.azure.conftest import MakeProvider
 
 TWO = ["Standard_D2as_v5", "Standard_D2s_v5"]
@@ -44,14 +41,14 @@ def test_an_unregistered_resource_provider_says_how_to_register_it(
     assert problem.remedy == f"run 'az provider register --namespace {namespace}'"
 
 
-def test_schedules_are_not_asked_for_when_they_are_not_wanted(
+def test_schedules_are_not_asked_for_when_they_are_turned_off(
     make: MakeProvider, lab: AzureLab
 ) -> None:
     lab.cloud.unregistered.add("Microsoft.DevTestLab")
     assert make(auto_shutdown=False).doctor() == []
 
 
-def test_a_location_without_schedules_is_said(make: MakeProvider) -> None:
+def test_a_location_without_schedules_is_reported(make: MakeProvider) -> None:
     (problem,) = make("uaecentral").doctor()
     assert problem.what == "uaecentral has no auto-shutdown"
 
@@ -63,7 +60,7 @@ def test_missing_permissions_are_named_one_by_one(provider: AzureProvider, lab: 
     assert problem.what == f"the service principal may not {missing}"
 
 
-def test_the_documented_permissions_are_enough(provider: AzureProvider, lab: AzureLab) -> None:
+def test_the_documented_permissions_suffice(provider: AzureProvider, lab: AzureLab) -> None:
     lab.cloud.actions = permissions()
     assert provider.doctor() == []
 
@@ -77,60 +74,9 @@ def test_a_used_up_spot_quota_is_fatal(provider: AzureProvider, lab: AzureLab) -
 
 def test_sizes_that_will_not_do_are_named(make: MakeProvider) -> None:
     problems = make(sizes=["Standard_B2s", "Standard_M128s", "Standard_D2as_v5"]).doctor()
-    words = [problem.what for problem in problems]
-    assert words[0] == "Standard_B2s cannot be had as Spot"
-    assert "does not sell Standard_M128s" in words[1]
+    found = [problem.what for problem in problems]
+    assert found[0] == "Standard_B2s cannot be had as Spot"
+    assert "does not sell Standard_M128s" in found[1]
     assert not any(problem.fatal for problem in problems)
     (only,) = make(sizes=["Standard_M128s"]).doctor()
     assert only.fatal
-
-
-def test_offers_are_market_by_market_size_by_size_zone_by_zone(make: MakeProvider) -> None:
-    provider = make(sizes=TWO, zones=["2", "1"])
-    pool = Pool(1, MarketPolicy.SPOT_THEN_ON_DEMAND)
-    offers = provider.offers(pool)
-    assert [(one.market, one.size, one.zone) for one in offers] == [
-        (market, size, zone)
-        for market in (Market.SPOT, Market.ON_DEMAND)
-        for size in TWO
-        for zone in ("2", "1")
-    ]
-    assert {one.usd_per_hour for one in offers} == {None}
-
-
-def test_a_size_without_spot_is_offered_on_demand_only(make: MakeProvider) -> None:
-    provider = make(sizes=["Standard_B2s"])
-    assert provider.offers(Pool(1)) == []
-    (only,) = provider.offers(Pool(1, MarketPolicy.ON_DEMAND))
-    assert only.size == "Standard_B2s"
-
-
-def test_prices_are_known_when_the_config_names_the_service(
-    make: MakeProvider, lab: AzureLab
-) -> None:
-    provider = make(sizes=TWO, price_service=lab.url)
-    pool = Pool(1, MarketPolicy.SPOT_THEN_ON_DEMAND)
-    prices = {(one.market, one.size): one.usd_per_hour for one in provider.offers(pool)}
-    for size in TWO:
-        regular, spot = PRICES[size]
-        assert prices[Market.ON_DEMAND, size] == regular
-        assert prices[Market.SPOT, size] == spot
-    cheap = provider.offers(Pool(1, max_usd_per_hour=0.012))
-    assert [one.size for one in cheap] == ["Standard_D2s_v5"]
-
-
-def test_a_price_of_zero_is_unknown(make: MakeProvider, lab: AzureLab) -> None:
-    provider = make(sizes=["Standard_D2ps_v5"], price_service=lab.url)
-    (offer,) = provider.offers(Pool(1, MarketPolicy.ON_DEMAND))
-    assert offer.usd_per_hour is None
-
-
-def test_a_limit_without_prices_says_how_to_know_them(provider: AzureProvider) -> None:
-    with pytest.raises(ConfigError, match="prices on Azure are unknown") as caught:
-        provider.offers(Pool(1, max_usd_per_hour=0.1))
-    assert "price_service" in str(caught.value.hint)
-
-
-def test_protection_says_what_stays_billed(make: MakeProvider) -> None:
-    assert "stay billed" in make().auto_shutdown()
-    assert "Azure bills it" in make(auto_shutdown=False).auto_shutdown()

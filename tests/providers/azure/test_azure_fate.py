@@ -11,7 +11,7 @@ import pytest
 from spotdeploy.errors import CredentialsError
 from spotdeploy.model import FateKind, Market
 from spotdeploy.testing import ManualClock
-from spotdeploy_azure import notice
+from spotdeploy_azure.fate import notice_command, parse_notice
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
 from tests.providers.azure.conftest import batch, offer
@@ -19,7 +19,7 @@ from tests.providers.azure.conftest import batch, offer
 EVENTS = "GET /subscriptions/{}/providers/microsoft.insights/eventtypes/management/values"
 
 
-def test_an_eviction_is_told_by_the_activity_log(
+def test_an_eviction_is_read_from_the_activity_log(
     provider: AzureProvider, lab: AzureLab, clock: ManualClock
 ) -> None:
     node, _ = provider.create(offer(), batch(2)).nodes
@@ -31,7 +31,7 @@ def test_an_eviction_is_told_by_the_activity_log(
         clock.sleep(60)
 
 
-def test_an_eviction_is_told_by_absence_while_the_log_is_late(
+def test_an_eviction_is_inferred_from_absence_while_the_log_is_late(
     provider: AzureProvider, lab: AzureLab, clock: ManualClock
 ) -> None:
     node, _ = provider.create(offer(), batch(2)).nodes
@@ -42,7 +42,7 @@ def test_an_eviction_is_told_by_absence_while_the_log_is_late(
     assert "names nobody who deleted it" in fate.message
 
 
-def test_a_node_that_somebody_deleted_has_vanished_and_the_words_say_who(
+def test_a_node_that_somebody_deleted_has_vanished_and_the_message_says_who(
     provider: AzureProvider, lab: AzureLab, clock: ManualClock
 ) -> None:
     node, _ = provider.create(offer(), batch(2)).nodes
@@ -72,7 +72,7 @@ def test_a_node_that_went_with_its_group_has_vanished(
 
 
 @pytest.mark.parametrize("state", ["stopped", "deallocated"])
-def test_a_stopped_node_is_stopped_in_azures_words(
+def test_a_stopped_node_is_stopped_with_azures_message(
     provider: AzureProvider, lab: AzureLab, state: str
 ) -> None:
     (node,) = provider.create(offer(), batch()).nodes
@@ -82,7 +82,7 @@ def test_a_stopped_node_is_stopped_in_azures_words(
     assert f"VM {state}" in fate.message
 
 
-def test_a_log_that_may_not_be_read_is_said_and_stops_nothing(
+def test_a_log_that_may_not_be_read_is_reported_and_stops_nothing(
     provider: AzureProvider, lab: AzureLab, clock: ManualClock
 ) -> None:
     node, _ = provider.create(offer(), batch(2)).nodes
@@ -134,7 +134,7 @@ def test_an_announced_eviction_is_an_interruption() -> None:
             }
         ],
     }
-    fate = notice.announced(json.dumps(events))
+    fate = parse_notice(json.dumps(events))
     assert fate is not None
     assert fate.kind is FateKind.INTERRUPTED
     assert "18:29:47" in fate.message
@@ -145,7 +145,7 @@ def test_an_announced_eviction_is_an_interruption() -> None:
     ["", "nonsense", "{}", '{"Events": []}', '{"Events": [{"EventType": "Reboot"}]}', "[]"],
 )
 def test_what_announces_nothing_is_nothing(output: str) -> None:
-    assert notice.announced(output) is None
+    assert parse_notice(output) is None
 
 
 def test_the_notice_command_prints_nothing_until_there_is_one(tmp_path: Path) -> None:
@@ -157,8 +157,8 @@ def test_the_notice_command_prints_nothing_until_there_is_one(tmp_path: Path) ->
             provider_command(), capture_output=True, text=True, env={"PATH": f"{tmp_path}:/bin"}
         )
         assert done.returncode == 0
-        assert (notice.announced(done.stdout) is not None) == ("Preempt" in answer)
+        assert (parse_notice(done.stdout) is not None) == ("Preempt" in answer)
 
 
 def provider_command() -> list[str]:
-    return notice.command()
+    return notice_command()

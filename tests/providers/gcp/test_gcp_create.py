@@ -87,10 +87,10 @@ def test_google_deletes_a_node_whose_time_to_live_is_over(
 
 def test_labels_are_on_the_instance_and_on_its_disk(make: MakeProvider, lab: GcpLab) -> None:
     make(labels={"team": "edge"}).create(offer(), batch())
-    wanted = {**LABELS, "team": "edge"}
+    expected = {**LABELS, "team": "edge"}
     (disk,) = properties(lab)["disks"]
-    assert properties(lab)["labels"] == wanted
-    assert disk["initializeParams"]["labels"] == wanted
+    assert properties(lab)["labels"] == expected
+    assert disk["initializeParams"]["labels"] == expected
     assert disk["autoDelete"] is True
 
 
@@ -137,7 +137,7 @@ def test_a_time_to_live_that_google_does_not_take_is_refused(provider: GcpProvid
         provider.create(offer(), batch(time_to_live=121 * 86400.0))
 
 
-def test_a_partial_fill_says_why_in_googles_words(provider: GcpProvider, lab: GcpLab) -> None:
+def test_a_partial_fill_gives_googles_reason(provider: GcpProvider, lab: GcpLab) -> None:
     lab.faults.limit(2)
     created = provider.create(offer(), batch(3))
     assert len(created.nodes) == 2
@@ -151,11 +151,11 @@ def test_a_partial_fill_says_why_in_googles_words(provider: GcpProvider, lab: Gc
         (Trouble("ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS", "no room"), CapacityError),
         (QUOTA, QuotaError),
         (Trouble("RATE_LIMIT_EXCEEDED", "too fast"), CapacityError),
-        (Trouble("SOMETHING_NEW", "words"), ProviderError),
+        (Trouble("SOMETHING_NEW", "message"), ProviderError),
     ],
 )
 @pytest.mark.parametrize("unlisted", [False, True])
-def test_a_failed_bulk_insert_raises_the_cause_with_code_and_words(
+def test_a_failed_bulk_insert_raises_the_cause_with_code_and_message(
     provider: GcpProvider, lab: GcpLab, trouble: Trouble, kind: type[Exception], unlisted: bool
 ) -> None:
     lab.faults.limit(0, trouble=trouble)
@@ -183,8 +183,8 @@ def test_a_failed_bulk_insert_raises_the_cause_with_code_and_words(
 def test_a_refused_bulk_insert_is_typed_by_googles_reason(
     provider: GcpProvider, lab: GcpLab, status: int, reason: str, kind: type[Exception]
 ) -> None:
-    lab.faults.refuse(INSERT, status, reason, "Google's own words")
-    with pytest.raises(ProviderError, match="Google's own words") as caught:
+    lab.faults.refuse(INSERT, status, reason, "Google's own message")
+    with pytest.raises(ProviderError, match="Google's own message") as caught:
         provider.create(offer(), batch())
     assert type(caught.value) is kind
     assert caught.value.code == reason

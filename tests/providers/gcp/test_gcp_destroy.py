@@ -6,7 +6,7 @@ import pytest
 
 from spotdeploy.errors import ProviderError, ThrottledError
 from spotdeploy.model import Resource
-from spotdeploy_gcp.leftovers import DISK, FIREWALL
+from spotdeploy_gcp.destroy import DISK, FIREWALL
 from spotdeploy_gcp.provider import GcpProvider
 from tests.labs.gcp import GcpLab
 from tests.providers.gcp.conftest import REGION, SCOPE, ZONE, MakeProvider, batch, offer
@@ -92,8 +92,10 @@ def test_firewall_rules_of_another_region_are_left_to_their_own_location(
 def test_rules_that_others_made_are_never_named(provider: GcpProvider, lab: GcpLab) -> None:
     for name, description in (("spotdeploy-x", "not json"), ("spotdeploy-y", '["list"]')):
         lab.cloud.firewalls[name] = {
-            "kind": "compute#firewall", "name": name, "description": description,
-        }  # fmt: skip
+            "kind": "compute#firewall",
+            "name": name,
+            "description": description,
+        }
     assert provider.leftovers(SCOPE) == []
 
 

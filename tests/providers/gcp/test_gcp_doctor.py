@@ -14,7 +14,7 @@ def test_a_healthy_project_has_no_problems(provider: GcpProvider) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "words"),
+    ("table", "message"),
     [
         ({"project": "other-project"}, "'projects/other-project' was not found"),
         ({"network": "absent"}, "networks/absent' was not found"),
@@ -27,11 +27,11 @@ def test_a_healthy_project_has_no_problems(provider: GcpProvider) -> None:
     ],
 )
 def test_what_would_stop_a_run_is_fatal_and_has_a_remedy(
-    make: MakeProvider, table: dict[str, object], words: str
+    make: MakeProvider, table: dict[str, object], message: str
 ) -> None:
     (problem, *_) = make(**table).doctor()
     assert problem.fatal
-    assert words in problem.what
+    assert message in problem.what
     assert problem.remedy
 
 
@@ -50,7 +50,7 @@ def test_a_used_up_quota_is_named_with_both_numbers(
     assert problem.what == "quota CPUS of us-central1 is used up: 8 of 8"
 
 
-def test_an_unknown_region_is_told_in_googles_words(make: MakeProvider) -> None:
+def test_an_unknown_region_is_reported_with_googles_message(make: MakeProvider) -> None:
     problems = make("mars-north1").doctor()
     assert "regions/mars-north1' was not found" in problems[0].what
 

@@ -7,13 +7,13 @@ import subprocess
 import pytest
 
 from spotdeploy.model import FateKind
-from spotdeploy_gcp import notice
+from spotdeploy_gcp.fate import notice_command, parse_notice
 from spotdeploy_gcp.provider import GcpProvider
 from tests.labs.gcp import GcpLab
 from tests.providers.gcp.conftest import batch, offer
 
 
-def test_preemption_is_told_from_the_operations_when_the_instance_is_gone(
+def test_preemption_is_read_from_the_operations_when_the_instance_is_gone(
     provider: GcpProvider, lab: GcpLab
 ) -> None:
     (node,) = provider.create(offer(), batch()).nodes
@@ -26,7 +26,7 @@ def test_preemption_is_told_from_the_operations_when_the_instance_is_gone(
     )
 
 
-def test_preemption_is_told_while_the_instance_is_stopping(
+def test_preemption_is_reported_while_the_instance_is_stopping(
     provider: GcpProvider, lab: GcpLab
 ) -> None:
     lab.timing.going = 3600.0
@@ -68,28 +68,28 @@ def test_the_console_is_the_serial_port(provider: GcpProvider, lab: GcpLab) -> N
 
 @pytest.mark.parametrize("output", ["TRUE\n", "TRUE"])
 def test_an_announced_preemption_is_read(output: str) -> None:
-    fate = notice.announced(output)
+    fate = parse_notice(output)
     assert fate is not None
     assert fate.kind is FateKind.INTERRUPTED
 
 
 @pytest.mark.parametrize("output", ["", "FALSE", "\x1b[31m", "curl: (7) Failed to connect"])
 def test_other_output_announces_nothing(output: str) -> None:
-    assert notice.announced(output) is None
+    assert parse_notice(output) is None
 
 
-@pytest.mark.parametrize(("said", "printed"), [("TRUE", "TRUE\n"), ("FALSE", ""), ("", "")])
+@pytest.mark.parametrize(("answered", "printed"), [("TRUE", "TRUE\n"), ("FALSE", ""), ("", "")])
 def test_the_command_prints_nothing_while_nothing_is_announced(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path_factory: pytest.TempPathFactory,
-    said: str,
+    answered: str,
     printed: str,
 ) -> None:
     tools = tmp_path_factory.mktemp("bin")
     curl = tools / "curl"
-    curl.write_text(f'#!/bin/sh\nprintf "%s" "{said}"\n')
+    curl.write_text(f'#!/bin/sh\nprintf "%s" "{answered}"\n')
     curl.chmod(0o755)
     shown = subprocess.run(
-        notice.command(), env={"PATH": f"{tools}:/usr/bin:/bin"}, capture_output=True, text=True
+        notice_command(), env={"PATH": f"{tools}:/usr/bin:/bin"}, capture_output=True, text=True
     )
     assert (shown.returncode, shown.stdout, shown.stderr) == (0, printed, "")

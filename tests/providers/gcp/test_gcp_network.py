@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from spotdeploy.errors import ConfigError, ProviderError, QuotaError
-from spotdeploy_gcp.network import KEEP_OUT, LET_IN, Opening, rules
+from spotdeploy_gcp.network import KEEP_OUT, LET_IN, Place, rules
 from spotdeploy_gcp.provider import GcpProvider
+from spotdeploy_libcloud.network import Ingress
 from tests.labs.gcp import GcpLab
 from tests.labs.gcp.faults import Trouble
 from tests.providers.gcp.conftest import LABELS, REGION, MakeProvider, batch, offer
@@ -37,8 +38,9 @@ def test_given_networks_are_used_as_they_are(provider: GcpProvider, lab: GcpLab)
 
 
 def test_each_version_of_addresses_has_a_rule_of_its_own() -> None:
-    opening = Opening("default", REGION, (), ("198.51.100.0/24", "2001:db8::/32"))
-    found = {str(rule["name"])[-3:]: rule["sourceRanges"] for rule in rules("p", LABELS, opening)}
+    ingress = Ingress((), ("198.51.100.0/24", "2001:db8::/32"))
+    made = rules("p", LABELS, ingress, Place("default", REGION))
+    found = {str(rule["name"])[-3:]: rule["sourceRanges"] for rule in made}
     assert found["-v6"] == ["2001:db8::/32"]
     assert ["198.51.100.0/24"] in found.values()
 
@@ -59,8 +61,8 @@ def test_rules_that_another_process_made_are_used(make: MakeProvider, lab: GcpLa
 def test_a_rule_that_appeared_in_the_meantime_is_no_error(
     provider: GcpProvider, lab: GcpLab
 ) -> None:
-    words = Trouble("RESOURCE_ALREADY_EXISTS", "already exists")
-    lab.faults.operations[INSERT] = [words]
+    there = Trouble("RESOURCE_ALREADY_EXISTS", "already exists")
+    lab.faults.operations[INSERT] = [there]
     assert len(provider.create(offer(), batch()).nodes) == 1
 
 
@@ -72,23 +74,23 @@ def test_no_node_is_made_when_its_rules_cannot_be(provider: GcpProvider, lab: Gc
 
 
 @pytest.mark.parametrize(
-    ("table", "words"),
+    ("table", "message"),
     [
         ({"address": "private"}, "allow_from is needed"),
         ({"address_service": "http://127.0.0.1:9/"}, "cannot ask"),
     ],
 )
-def test_an_unknown_own_address_is_said_with_the_way_out(
-    make: MakeProvider, table: dict[str, Any], words: str
+def test_an_unknown_own_address_is_reported_with_a_remedy(
+    make: MakeProvider, table: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises((ConfigError, ProviderError), match=words) as caught:
+    with pytest.raises((ConfigError, ProviderError), match=message) as caught:
         make(**table).create(offer(), batch())
     assert caught.value.hint
 
 
 def test_names_and_tags_are_as_long_as_google_takes_at_most() -> None:
     labels = {**LABELS, "spotdeploy-deployment": "d" * 40, "spotdeploy-run": "r" * 63}
-    opening = Opening("default", "northamerica-northeast1", (1,), ("::1", "127.0.0.1"))
-    for rule in rules("p", labels, opening):
+    ingress = Ingress((1,), ("::1", "127.0.0.1"))
+    for rule in rules("p", labels, ingress, Place("default", "northamerica-northeast1")):
         assert len(str(rule["name"])) <= 63
         assert len(str(rule["description"])) <= 2048

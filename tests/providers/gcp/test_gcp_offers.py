@@ -95,11 +95,13 @@ def test_the_newest_long_term_release_of_the_right_architecture_is_booted(
     assert image(lab) == name
 
 
-@pytest.mark.parametrize(("wanted", "name"), [("mine-v1", "mine-v1"), ("family/mine", "mine-v2")])
+@pytest.mark.parametrize(
+    ("configured", "name"), [("mine-v1", "mine-v1"), ("family/mine", "mine-v2")]
+)
 def test_an_image_may_be_named_or_be_the_newest_of_its_family(
-    make: MakeProvider, lab: GcpLab, wanted: str, name: str
+    make: MakeProvider, lab: GcpLab, configured: str, name: str
 ) -> None:
-    make(image=wanted).create(offer(), batch())
+    make(image=configured).create(offer(), batch())
     assert image(lab) == name
 
 

@@ -1,0 +1,54 @@
+"""Making a batch of instances with one call."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from spotdeploy.errors import ProviderError, ThrottledError
+from spotdeploy.model import Batch, Created, Node, Offer
+from spotdeploy_aws.actions import Action
+from spotdeploy_aws.cloud import Cloud
+from spotdeploy_aws.config import AwsConfig
+from spotdeploy_aws.request import Site, check, run_instances
+
+NO_IMAGE: Final = ("InvalidAMIID.", "InvalidBlockDeviceMapping")
+NO_GROUP: Final = ("InvalidGroup.NotFound", "InvalidGroupId.")
+
+
+def create_batch(cloud: Cloud, config: AwsConfig, offer: Offer, batch: Batch) -> Created:
+    """Make the batch. The same token again gives the same instances.
+
+    Raises what `Provider.create` names, and ConfigError for user-data that is too large.
+    """
+    check(batch)
+    cloud.check_account()
+    place = cloud.network.place(offer.zone)
+    site = Site(place, cloud.images.for_size(offer.size), cloud.network.group(place, batch))
+    try:
+        nodes = _run(cloud, config, offer, batch, site)
+    except ProviderError as error:
+        code = error.code or ""
+        if code.startswith(NO_GROUP):
+            cloud.network.forget_groups()
+            raise ThrottledError(error.message, code=code) from error
+        if not code.startswith(NO_IMAGE):
+            raise
+        cloud.images.forget(offer.size)
+        fresh = Site(place, cloud.images.for_size(offer.size), site.group)
+        if fresh == site:
+            raise
+        nodes = _run(cloud, config, offer, batch, fresh)
+    return Created(nodes, _shortfall(len(nodes), batch.count))
+
+
+def _run(
+    cloud: Cloud, config: AwsConfig, offer: Offer, batch: Batch, site: Site
+) -> tuple[Node, ...]:
+    parameters = run_instances(offer, batch, site, config)
+    answer = cloud.driver.call(Action.RUN_INSTANCES, parameters, repeatable=False)
+    return tuple(cloud.nodes.of(found) for found in cloud.driver.instances_in(answer))
+
+
+def _shortfall(got: int, asked: int) -> str | None:
+    """RunInstances launches as many as it has capacity for, and does not say why not more."""
+    return f"EC2 had capacity for {got} of {asked}" if got < asked else None

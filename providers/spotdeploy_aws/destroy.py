@@ -1,0 +1,198 @@
+"""Ending instances, and removing what is left when they are gone.
+
+One that cannot be ended never keeps the others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from spotdeploy.errors import CredentialsError, ProviderError, ThrottledError
+from spotdeploy.labels import matches
+from spotdeploy.model import Resource
+from spotdeploy_aws.actions import Action
+from spotdeploy_aws.api import PAGE, Ec2Driver, filters, tag_filters
+from spotdeploy_aws.errors import MISSING
+from spotdeploy_aws.schemas import tags, text
+from spotdeploy_libcloud.errors import raise_first
+
+MAX_PER_CALL: Final = 1000
+"""Instances in one call, as
+https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_TerminateInstances.html advises."""
+IN_USE: Final = frozenset(
+    {
+        "DependencyViolation",
+        "InvalidGroup.InUse",
+        "InvalidNetworkInterface.InUse",
+        "InvalidParameterValue",
+        "OperationNotPermitted",
+        "VolumeInUse",
+    }
+)
+"""Still used by something that is going: left for the next try."""
+
+
+def destroy_nodes(driver: Ec2Driver, ids: Sequence[str]) -> None:
+    """Begin to end these instances: one call, more only when AWS refuses some of them.
+
+    TerminateInstances ends none of a call's instances when it does not know one of them. So those
+    that AWS names in its refusal are left out and the others are asked for again; where it names
+    none, each is asked for by itself.
+
+    Raises:
+        ProviderError: AWS's error for an instance that exists and cannot be ended. All the
+            others were asked to end.
+    """
+    unique = list(dict.fromkeys(ids))
+    groups = [unique[start : start + MAX_PER_CALL] for start in range(0, len(unique), MAX_PER_CALL)]
+    raise_first([error for group in groups for error in _refusals(driver, group)])
+
+
+def _refusals(driver: Ec2Driver, ids: list[str]) -> list[ProviderError]:
+    if not ids:
+        return []
+    try:
+        driver.call(Action.TERMINATE_INSTANCES, {"InstanceId": ids})
+    except (CredentialsError, ThrottledError):
+        raise
+    except ProviderError as error:
+        blamed = _named(error, ids) if len(ids) > 1 else ids
+        if not blamed:
+            return [again for id_ in ids for again in _refusals(driver, [id_])]
+        own = [] if error.code in MISSING else [error]
+        return own + _refusals(driver, [id_ for id_ in ids if id_ not in blamed])
+    return []
+
+
+def _named(error: ProviderError, ids: Sequence[str]) -> set[str]:
+    return set(re.findall(r"[\w-]+", error.message)) & set(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of thing: how it is listed, and how it is deleted."""
+
+    name: str
+    listing: Action
+    items: str
+    id: str
+    delete: Action
+    parameter: str
+    noun: str
+    """As in `aws ec2 NOUN`."""
+    only: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """More filters: what is already on its way out is not listed."""
+    detail: str = ""
+
+    def delete_parameters(self, id_: str) -> dict[str, str | list[str]]:
+        """The parameters of the deleting call."""
+        plural = self.delete is Action.CANCEL_SPOT_INSTANCE_REQUESTS
+        return {self.parameter: [id_] if plural else id_}
+
+
+KINDS: Final = (
+    Kind(
+        "spot request",
+        Action.DESCRIBE_SPOT_INSTANCE_REQUESTS,
+        "spotInstanceRequestSet",
+        "spotInstanceRequestId",
+        Action.CANCEL_SPOT_INSTANCE_REQUESTS,
+        "SpotInstanceRequestId",
+        "cancel-spot-instance-requests --spot-instance-request-ids",
+        {"state": ["open", "active", "disabled"]},
+        "status/code",
+    ),
+    Kind(
+        "network interface",
+        Action.DESCRIBE_NETWORK_INTERFACES,
+        "networkInterfaceSet",
+        "networkInterfaceId",
+        Action.DELETE_NETWORK_INTERFACE,
+        "NetworkInterfaceId",
+        "delete-network-interface --network-interface-id",
+        {},
+        "status",
+    ),
+    Kind(
+        "volume",
+        Action.DESCRIBE_VOLUMES,
+        "volumeSet",
+        "volumeId",
+        Action.DELETE_VOLUME,
+        "VolumeId",
+        "delete-volume --volume-id",
+        {"status": ["creating", "available", "in-use", "error"]},
+        "status",
+    ),
+    Kind(
+        "security group",
+        Action.DESCRIBE_SECURITY_GROUPS,
+        "securityGroupInfo",
+        "groupId",
+        Action.DELETE_SECURITY_GROUP,
+        "GroupId",
+        "delete-security-group --group-id",
+        {},
+        "groupName",
+    ),
+)
+"""In the order of deletion: a group cannot go while an interface uses it."""
+
+
+def leftovers(driver: Ec2Driver, labels: Mapping[str, str]) -> list[Resource]:
+    """Everything here that carries these labels and is not an instance. One listing a kind."""
+    found = (thing for kind in KINDS for thing in _list(driver, kind, labels))
+    return [thing for thing in found if matches(thing.labels, labels)]
+
+
+def release(driver: Ec2Driver, resources: Sequence[Resource]) -> None:
+    """Delete these, in an order that works. A missing one is success; one in use stays.
+
+    Raises:
+        ProviderError: AWS's error for the first one it refused for another reason; the others
+            were tried.
+    """
+    refused: list[ProviderError] = []
+    for kind in KINDS:
+        for thing in resources:
+            if thing.kind == kind.name:
+                refused += _delete(driver, kind, thing.id)
+    raise_first(refused)
+
+
+def manual_delete_command(thing: Resource) -> str:
+    """The arguments of `aws ec2` that delete it."""
+    noun = next((kind.noun for kind in KINDS if kind.name == thing.kind), f"# {thing.kind}")
+    return f"{noun} {thing.id}"
+
+
+def _list(driver: Ec2Driver, kind: Kind, labels: Mapping[str, str]) -> list[Resource]:
+    criteria = filters({**tag_filters(labels), **kind.only})
+    found = driver.pages(kind.listing, kind.items, {"Filter": criteria, "MaxResults": PAGE})
+    return [
+        Resource(
+            kind=kind.name,
+            id=text(item, kind.id),
+            provider="aws",
+            location=driver.region_name,
+            labels=tags(item),
+            detail=text(item, kind.detail),
+        )
+        for item in found
+    ]
+
+
+def _delete(driver: Ec2Driver, kind: Kind, id_: str) -> list[ProviderError]:
+    try:
+        driver.call(kind.delete, kind.delete_parameters(id_))
+    except ProviderError as error:
+        code = error.code or ""
+        if code.endswith(".NotFound") or code in IN_USE:
+            return []
+        if type(error) is not ProviderError:
+            raise
+        return [error]
+    return []

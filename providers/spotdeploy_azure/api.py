@@ -1,0 +1,280 @@
+"""libcloud's Azure driver with the gaps closed that would cost machines.
+
+Every listing followed to its last page, answers of an unknown shape refused instead of read as
+empty, errors typed with the innermost cause, requests to slow down obeyed, tokens renewed while it
+lives; a node is read without asking for its interfaces one by one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar, cast
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+import msgspec
+from libcloud.common.azure_arm import (
+    AzureJsonResponse,
+    AzureResourceManagementConnection,
+    publicEnvironments,
+)
+from libcloud.common.base import ConnectionUserAndKey
+from libcloud.common.types import MalformedResponseError
+from libcloud.compute.base import Node as LibcloudNode
+from libcloud.compute.drivers.azure_arm import AzureNodeDriver
+
+from spotdeploy.errors import (
+    ConfigError,
+    CredentialsError,
+    ProviderError,
+    ThrottledError,
+)
+from spotdeploy_azure.actions import Action
+from spotdeploy_azure.auth import Chain
+from spotdeploy_azure.config import AzureConfig
+from spotdeploy_azure.errors import UNKNOWN_OUTCOME, RetryAfterError, login_hint, refusal
+from spotdeploy_azure.schemas import LoginRefusal, Page, Token
+from spotdeploy_libcloud.paging import all_pages
+from spotdeploy_libcloud.transport import Transport, address_of, require_address
+
+TIMEOUT: Final = 90.0
+RETRY_AFTER_LIMIT: Final = 60.0
+"""Seconds that a call is held back at most because Azure asked for it; then it is an error."""
+ENVIRONMENTS: Final = {"AzureCloud": "default"}
+"""Azure's names for its clouds, where libcloud's are others."""
+LOGIN: Final = "login"
+MAX_RETRY_AFTER: Final = 3600.0
+T = TypeVar("T")
+Query = Mapping[str, str]
+PathParameters = Mapping[str, str]
+"""What fills the placeholders of an operation's path."""
+
+
+class Response(AzureJsonResponse):
+    """An answer; a refusal becomes one of our errors, with Azure's code and message."""
+
+    def success(self) -> bool:
+        """202 and 204 are success too; libcloud thinks otherwise."""
+        return 200 <= int(self.status) < 300
+
+    def parse_body(self) -> Any:
+        """The JSON, or None for an answer without a body."""
+        if not self.body:
+            return None
+        try:
+            return json.loads(self.body)
+        except ValueError as error:
+            connection: Any = self.connection
+            raise MalformedResponseError(
+                "not JSON", body=self.body, driver=connection.driver
+            ) from error
+
+    def parse_error(self) -> str:
+        """Always raises."""
+        connection: Any = self.connection
+        call = connection.context.get("call", "the call")
+        error = refusal(str(self.body or ""), int(self.status), call)
+        pause = str(self.headers.get("retry-after", ""))
+        if isinstance(error, ThrottledError) and pause.isdigit():
+            raise RetryAfterError(error, min(float(pause), MAX_RETRY_AFTER))
+        raise error
+
+
+class Connection(AzureResourceManagementConnection):
+    """Takes host, port and scheme from the cloud environment, and logs in when it first must."""
+
+    responseCls = Response  # noqa: N815  # libcloud's name
+
+    def __init__(self, *args: Any, chain: Chain, **kwargs: Any) -> None:
+        """What is not `chain` is libcloud's; `cloud_environment` is a dict."""
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # libcloud
+        environment = kwargs["cloud_environment"]
+        self._chain = chain
+        self._login = environment["activeDirectoryEndpointUrl"].rstrip("/")
+        address = require_address(environment["resourceManagerEndpointUrl"])
+        self.host, self.port, self.secure = address.host, address.port, int(address.secure)
+        self.access_token = ""
+        self.expires_on: int | str = 0
+
+    def connect(
+        self, host: Any = None, port: Any = None, base_url: Any = None, **kwargs: Any
+    ) -> None:
+        """Without logging in: `request` does that."""
+        ConnectionUserAndKey.connect(self, host, port, base_url, **kwargs)
+
+    def forget_token(self) -> None:
+        """Log in again before the next request."""
+        self.expires_on = 0
+
+    def get_token_from_credentials(self) -> None:
+        """Log in. Raises CredentialsError with the login's own message."""
+        url = f"{self._login}/{self._chain.tenant}/oauth2/token"
+        address = require_address(url)
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self._chain.client,
+            "resource": self.login_resource,
+            **self._chain.proof(url),
+        }
+        at = {"host": address.host, "port": address.port, "secure": address.secure}
+        login: Any = self.conn_class(**at, timeout=self.timeout)  # type: ignore[no-untyped-call]  # libcloud
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        login.request("POST", address.path, urlencode(form), headers)
+        answer: Any = login.getresponse()
+        token = _token(int(answer.status_code), answer.content)
+        self.access_token, self.expires_on = token.access_token, token.expires_on
+
+
+def _token(status: int, body: bytes) -> Token:
+    if status == 200:
+        try:
+            return msgspec.json.decode(body, type=Token)
+        except msgspec.DecodeError as error:
+            raise ProviderError(f"{LOGIN}: the answer is not a token: {error}") from error
+    try:
+        reported = msgspec.json.decode(body, type=LoginRefusal)
+    except msgspec.DecodeError:
+        reported = LoginRefusal(error=f"HTTP {status}")
+    message = (
+        reported.error_description.splitlines()[0] if reported.error_description else reported.error
+    )
+    if status == 429 or status >= 500:
+        raise ThrottledError(f"{LOGIN}: {message}", code=reported.error)
+    hint = login_hint(message) or "check AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"
+    raise CredentialsError(f"Azure refuses the login: {message}", code=reported.error, hint=hint)
+
+
+class AzureDriver(AzureNodeDriver):
+    """The Resource Manager in one subscription. Not thread-safe."""
+
+    connectionCls: Any = Connection  # noqa: N815  # libcloud's name
+
+    def __init__(self, config: AzureConfig, chain: Chain, pause: Callable[[float], None]) -> None:
+        """Connects to nothing yet. `pause` waits for seconds."""
+        environment = environment_of(config)
+        self._chain = chain
+        self._pause = pause
+        self._transport = Transport(environment["resourceManagerEndpointUrl"], UNKNOWN_OUTCOME)
+        super().__init__(  # type: ignore[no-untyped-call]  # libcloud
+            chain.tenant,
+            chain.subscription,
+            chain.client,
+            "",
+            timeout=TIMEOUT,
+            cloud_environment=environment,
+        )
+
+    def call(
+        self,
+        action: Action,
+        schema: type[T],
+        at: PathParameters | None = None,
+        *,
+        body: object = None,
+        query: Query | None = None,
+        repeatable: bool = True,
+    ) -> T:
+        """Call one operation; `at` fills its path. `repeatable` False is for calls that create.
+
+        Blocks while Azure asks to be left alone, for `OBEDIENCE` seconds at most. Raises
+        ProviderError and its kinds, with Azure's own message.
+        """
+        operation = action.value
+        path = self.path(action, at or {})
+        params = {"api-version": operation.version, **(query or {})}
+        answer = self._send(action.id, operation.verb, path, params, body, repeatable=repeatable)
+        return read(answer, schema, action.id)
+
+    def pages(
+        self,
+        action: Action,
+        item: type[T],
+        at: PathParameters | None = None,
+        query: Query | None = None,
+    ) -> list[T]:
+        """The items of all pages of a listing."""
+        path = self.path(action, at or {})
+        params = {"api-version": action.value.version, **(query or {})}
+
+        def page(link: str | None) -> tuple[list[object], str | None]:
+            parts = urlsplit(link) if link else None
+            at, query = (parts.path, dict(parse_qsl(parts.query))) if parts else (path, params)
+            answer = self._send(action.id, "GET", at, query, None, repeatable=True)
+            found = read(answer, Page, action.id)
+            return found.value, found.next_link
+
+        return [read(one, item, action.id) for one in all_pages(page, action.id)]
+
+    def path(self, action: Action, at: PathParameters) -> str:
+        """The path of an operation's URL."""
+        filled = {key: quote(value, "") for key, value in at.items()}
+        return action.value.path.format_map({"subscription": self.subscription_id, **filled})
+
+    def _to_node(
+        self, data: dict[str, Any], fetch_nic: bool = False, fetch_power_state: bool = False
+    ) -> LibcloudNode:
+        """libcloud's node for a virtual machine as the API gives it. Asks nothing more: addresses
+        and states come from listings. A machine may not have its interfaces yet."""
+        profile = data["properties"].setdefault("networkProfile", {})
+        profile.setdefault("networkInterfaces", [])
+        data["properties"].setdefault("provisioningState", "")
+        node: LibcloudNode = super()._to_node(data, fetch_nic, fetch_power_state)  # type: ignore[no-untyped-call]  # libcloud
+        return node
+
+    def to_node(self, data: Mapping[str, Any]) -> LibcloudNode:
+        """libcloud's node for a virtual machine as the API gives it. Leaves `data` as it is."""
+        return self._to_node({**data, "properties": dict(data.get("properties") or {})})
+
+    def _send(
+        self, what: str, verb: str, path: str, params: Query, body: object, *, repeatable: bool
+    ) -> object:
+        waited = 0.0
+        while True:
+            self.connection.set_context({"call": what})
+            try:
+                with self._transport.call(what, repeatable=repeatable):
+                    return self.connection.request(
+                        path, params=dict(params), data=body, method=verb
+                    ).object
+            except RetryAfterError as error:
+                waited += error.seconds
+                if waited > RETRY_AFTER_LIMIT or error.code in UNKNOWN_OUTCOME:
+                    raise
+                self._pause(error.seconds)
+            except CredentialsError:
+                cast("Connection", self.connection).forget_token()
+                raise
+
+    def _ex_connection_class_kwargs(self) -> dict[str, Any]:
+        kwargs: dict[str, Any] = super()._ex_connection_class_kwargs()  # type: ignore[no-untyped-call]  # libcloud
+        return {**kwargs, "chain": self._chain, "timeout": TIMEOUT}
+
+
+def environment_of(config: AzureConfig) -> dict[str, str]:
+    """libcloud's description of the cloud of a config.
+
+    Raises ConfigError for an endpoint that is not an http(s) URL.
+    """
+    environment = dict(publicEnvironments[ENVIRONMENTS.get(config.cloud, config.cloud)])
+    login = config.login_endpoint or os.environ.get("AZURE_AUTHORITY_HOST")
+    if login:
+        environment["activeDirectoryEndpointUrl"] = login if "://" in login else f"https://{login}"
+    if config.endpoint:
+        environment["resourceManagerEndpointUrl"] = config.endpoint
+    for key in ("activeDirectoryEndpointUrl", "resourceManagerEndpointUrl"):
+        if address_of(environment[key]) is None:
+            raise ConfigError(
+                f"{environment[key]!r} is not an http(s) URL",
+                hint="check provider.azure.endpoint, login_endpoint and AZURE_AUTHORITY_HOST",
+            )
+    return environment
+
+
+def read(answer: object, schema: type[T], call: str) -> T:
+    """An answer as a type. Raises ProviderError when it has another shape: reading it anyway would
+    find nothing in it, and "no machines" is the most expensive misunderstanding."""
+    try:
+        return msgspec.convert(answer, schema)
+    except msgspec.ValidationError as error:
+        raise ProviderError(f"{call}: Azure's answer is not as documented: {error}") from error

@@ -1,0 +1,147 @@
+"""The bulk insert request. Pure functions: what is asked for, as data.
+
+https://cloud.google.com/compute/docs/reference/rest/v1/instances/bulkInsert
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from spotdeploy.errors import ConfigError
+from spotdeploy.model import Batch, Market, Offer
+from spotdeploy_gcp.config import GcpConfig
+from spotdeploy_libcloud.request import Body, Json, check_user_data
+
+METADATA_LIMIT: Final = 262144
+"""Bytes of one metadata value: https://cloud.google.com/compute/docs/metadata/setting-custom-metadata"""
+USER_DATA_LIMIT: Final = METADATA_LIMIT * 3 // 4
+"""Bytes before base64, which compressed user-data needs."""
+MAX_LIFE: Final = 120 * 86400
+"""Seconds: https://cloud.google.com/compute/docs/instances/limit-vm-runtime"""
+MIN_LIFE: Final = 30
+"""Seconds; see `MAX_LIFE`."""
+MARGIN: Final = 30.0
+"""Seconds by which Google ends a node before the node ends itself. One that powers itself off is
+TERMINATED, which takes its limit away and leaves its disk: Google's must come first."""
+MAX_PER_CALL: Final = 1000
+"""Instances in one call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Everything about a launch that had to be looked up."""
+
+    project: str
+    region: str
+    image: str
+    """URL."""
+    tag: str
+    """The network tag that the run's firewall rules aim at."""
+
+
+def bulk_insert(
+    offer: Offer, batch: Batch, names: Sequence[str], site: Site, config: GcpConfig
+) -> Body:
+    """The body of the one call that makes these nodes of a batch: as many as there is room for."""
+    labels = {**config.labels, **batch.labels}
+    return {
+        "count": str(len(names)),
+        "minCount": "1",
+        "perInstanceProperties": {name: {} for name in names},
+        "instanceProperties": {
+            "machineType": offer.size,
+            "scheduling": scheduling(offer.market, batch.time_to_live - MARGIN),
+            "disks": [_boot_disk(site.image, labels, config)],
+            "networkInterfaces": [_interface(site, config)],
+            "metadata": {"items": _metadata(batch.user_data)},
+            "labels": labels,
+            "tags": {"items": [site.tag]},
+        },
+    }
+
+
+def scheduling(market: Market, longest: float) -> Body:
+    """How the instances are bought, and that Google deletes them after `longest` seconds."""
+    spot = market is Market.SPOT
+    return {
+        "provisioningModel": "SPOT" if spot else "STANDARD",
+        "instanceTerminationAction": "DELETE",
+        "maxRunDuration": {"seconds": str(max(MIN_LIFE, math.ceil(longest)))},
+        "automaticRestart": False,
+        "onHostMaintenance": "TERMINATE" if spot else "MIGRATE",
+    }
+
+
+def names(batch: Batch) -> list[str]:
+    """The instances' names, the same for the same token: at most 63 characters."""
+    stem = f"sd-{batch.token}"
+    if len(stem) > 57:
+        stem = f"sd-{hashlib.sha256(batch.token.encode()).hexdigest()[:32]}"
+    return [f"{stem}-{number}" for number in range(batch.count)]
+
+
+def request_id(*parts: str) -> str:
+    """A UUID, the same for the same parts: Google answers a repeated one with the same operation,
+    and does nothing more."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, "spotdeploy/" + "/".join(parts)))
+
+
+def check(batch: Batch) -> None:
+    """Raises ConfigError for user-data or a time to live that Google does not take."""
+    check_user_data(batch.user_data, USER_DATA_LIMIT, "Compute Engine")
+    if batch.time_to_live > MAX_LIFE:
+        raise ConfigError(
+            f"nodes.time_to_live is {batch.time_to_live:.0f} s; Compute Engine takes "
+            f"{MAX_LIFE} (120 days)",
+            hint="choose a shorter one",
+        )
+
+
+def _boot_disk(image: str, labels: Mapping[str, str], config: GcpConfig) -> Body:
+    return {
+        "boot": True,
+        "autoDelete": True,
+        "type": "PERSISTENT",
+        "initializeParams": {
+            "sourceImage": image,
+            "diskSizeGb": str(config.root_volume_gb),
+            "diskType": config.disk_type,
+            "labels": labels,
+        },
+    }
+
+
+def _interface(site: Site, config: GcpConfig) -> Body:
+    network = f"projects/{site.project}/global/networks/{config.network}"
+    interface: dict[str, Json] = {"network": network}
+    if config.subnetwork is not None:
+        where = f"projects/{site.project}/regions/{site.region}/subnetworks"
+        interface["subnetwork"] = f"{where}/{config.subnetwork}"
+    if config.address == "public":
+        interface["accessConfigs"] = [{"type": "ONE_TO_ONE_NAT", "name": "External NAT"}]
+    return interface
+
+
+def _metadata(user_data: bytes) -> list[Body]:
+    """https://cloudinit.readthedocs.io/en/latest/reference/datasources/gce.html: values are text,
+    so compressed user-data goes as base64."""
+    items: dict[str, str] = {"block-project-ssh-keys": "true"}
+    if _is_text(user_data):
+        items["user-data"] = user_data.decode("utf-8")
+    else:
+        items["user-data"] = base64.b64encode(user_data).decode("ascii")
+        items["user-data-encoding"] = "base64"
+    return [{"key": key, "value": value} for key, value in items.items()]
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        return "\0" not in data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False

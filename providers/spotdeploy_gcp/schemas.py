@@ -1,0 +1,225 @@
+"""The parts of Google's answers that are read, as types; what is not read is let through.
+
+https://cloud.google.com/compute/docs/reference/rest/v1
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Schema(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The base of all."""
+
+
+class Warned(Schema, frozen=True):
+    """A warning that a listing is not whole."""
+
+    code: str = ""
+    message: str = ""
+
+
+class Page(Schema, frozen=True):
+    """One page of a listing."""
+
+    kind: str
+    items: list[object] = []
+    next_page_token: str = ""
+    warning: Warned | None = None
+
+
+class AggregatedPage(Schema, frozen=True):
+    """One page of a listing over all zones: `zones/NAME` to what is there, by kind."""
+
+    kind: str
+    items: dict[str, dict[str, object]] = {}
+    next_page_token: str = ""
+    unreachables: list[str] = []
+
+    def of_region(self, region: str) -> dict[str, dict[str, object]]:
+        """What is in the zones of a region."""
+        return {
+            scope: content
+            for scope, content in self.items.items()
+            if scope.startswith(f"zones/{region}-")
+        }
+
+    def unreached(self, region: str) -> list[str]:
+        """The zones of a region that could not be asked."""
+        named = [last(one) for one in self.unreachables if last(one).startswith(f"{region}-")]
+        warned = {
+            scope: msgspec.convert(content.get("warning", {}), Warned)
+            for scope, content in self.of_region(region).items()
+        }
+        return named + [last(s) for s, warning in warned.items() if warning.code == "UNREACHABLE"]
+
+
+class OperationError(Schema, frozen=True):
+    """One of an operation's errors."""
+
+    code: str = ""
+    message: str = ""
+
+
+class OperationErrors(Schema, frozen=True):
+    """An operation's errors."""
+
+    errors: list[OperationError] = []
+
+
+class BulkStatus(Schema, frozen=True):
+    """How far a bulk insert got in one zone."""
+
+    created_vm_count: int = 0
+
+
+class BulkMetadata(Schema, frozen=True):
+    """How far a bulk insert got."""
+
+    per_location_status: dict[str, BulkStatus] = {}
+
+
+class Operation(Schema, frozen=True):
+    """A long-running operation."""
+
+    kind: str
+    name: str
+    status: str
+    operation_type: str = ""
+    operation_group_id: str = ""
+    status_message: str = ""
+    user: str = ""
+    error: OperationErrors | None = None
+    instances_bulk_insert_operation_metadata: BulkMetadata | None = None
+
+    @property
+    def errors(self) -> list[OperationError]:
+        """What went wrong; empty when nothing did, or nothing yet."""
+        return self.error.errors if self.error else []
+
+
+class Quota(Schema, frozen=True):
+    """A limit and how much of it is used."""
+
+    metric: str
+    limit: float
+    usage: float = 0.0
+
+
+class Project(Schema, frozen=True):
+    """A project."""
+
+    kind: str
+    name: str
+    quotas: list[Quota] = []
+
+
+class Region(Schema, frozen=True):
+    """A region."""
+
+    kind: str
+    name: str
+    zones: list[str] = []
+    """URLs."""
+    quotas: list[Quota] = []
+
+
+class Deprecated(Schema, frozen=True):
+    """That a thing is on its way out."""
+
+    state: str = ""
+
+
+class MachineType(Schema, frozen=True):
+    """A machine type in one zone."""
+
+    name: str
+    zone: str
+    guest_cpus: int
+    memory_mb: int
+    is_shared_cpu: bool = False
+    architecture: str = "X86_64"
+    deprecated: Deprecated | None = None
+
+
+class Image(Schema, frozen=True):
+    """An image."""
+
+    name: str
+    self_link: str
+    family: str = ""
+    architecture: str = "X86_64"
+    creation_timestamp: str = ""
+    status: str = "READY"
+    deprecated: Deprecated | None = None
+
+
+class Network(Schema, frozen=True):
+    """A VPC network."""
+
+    kind: str
+    name: str
+
+
+class Firewall(Schema, frozen=True):
+    """A firewall rule."""
+
+    name: str
+    description: str = ""
+
+
+class Disk(Schema, frozen=True):
+    """A persistent disk."""
+
+    name: str
+    zone: str = ""
+    status: str = ""
+    labels: dict[str, str] = {}
+    users: list[str] = []
+    """URLs of the instances it is attached to."""
+
+
+class SerialPortOutput(Schema, frozen=True):
+    """What an instance printed."""
+
+    contents: str = ""
+
+
+class RpcDetail(Schema, frozen=True):
+    """One of the details of an error, of which some give a reason."""
+
+    reason: str = ""
+
+
+class ReasonedError(Schema, frozen=True):
+    """One of the errors of a refused call."""
+
+    reason: str = ""
+    message: str = ""
+
+
+class Refusal(Schema, frozen=True):
+    """The body of a refused call: https://cloud.google.com/apis/design/errors"""
+
+    code: int = 0
+    message: str = ""
+    status: str = ""
+    errors: list[ReasonedError] = []
+    details: list[RpcDetail] = []
+
+    @property
+    def best_code(self) -> str:
+        """The most precise code that it gives."""
+        reasons = [error.reason for error in self.errors] + [one.reason for one in self.details]
+        return next(filter(None, [*reasons, self.status]), f"HTTP {self.code}")
+
+
+class RefusalBody(Schema, frozen=True):
+    """The envelope of a refusal."""
+
+    error: Refusal
+
+
+def last(url: str) -> str:
+    """The name at the end of a resource's URL."""
+    return url.rpartition("/")[2]

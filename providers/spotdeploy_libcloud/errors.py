@@ -1,0 +1,70 @@
+"""A cloud's refusals: sorted by what the caller does next, passed over, or gathered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from spotdeploy.errors import (
+    CapacityError,
+    CredentialsError,
+    ProviderError,
+    QuotaError,
+    ThrottledError,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """One cloud's error codes, by kind. A code in none of the sets is a plain ProviderError."""
+
+    capacity: frozenset[str] = frozenset()
+    quota: frozenset[str] = frozenset()
+    credentials: frozenset[str] = frozenset()
+    throttled: frozenset[str] = frozenset()
+    hints: Mapping[str, str] = field(default_factory=dict)
+    """Code to what a person does about it."""
+
+    def error(self, code: str, message: str, status: int, call: str) -> ProviderError:
+        """The typed error for an answer: its code, its message and its HTTP status.
+
+        `call` names what was asked, and where. An unknown code with status 401 or 403 is about
+        credentials; one with 429 or 5xx asks for patience.
+        """
+        kind = self._kind(code, status)
+        text = f"{code}: {message}" if code else message
+        return kind(f"{call}: {text}", code=code, hint=self.hints.get(code))
+
+    def _kind(self, code: str, status: int) -> type[ProviderError]:
+        known: tuple[tuple[frozenset[str], type[ProviderError]], ...] = (
+            (self.capacity, CapacityError),
+            (self.quota, QuotaError),
+            (self.credentials, CredentialsError),
+            (self.throttled, ThrottledError),
+        )
+        for codes, kind in known:
+            if code in codes:
+                return kind
+        if status in (401, 403):
+            return CredentialsError
+        return ThrottledError if status == 429 or status >= 500 else ProviderError
+
+
+def none_if_missing(ask: Callable[[], T], missing: Collection[str]) -> T | None:
+    """What `ask` returns, or None when the cloud refuses it with one of the codes in `missing`."""
+    try:
+        return ask()
+    except ProviderError as error:
+        if error.code in missing:
+            return None
+        raise
+
+
+def raise_first(refusals: Sequence[ProviderError]) -> None:
+    """Raise the error that says most of what to do next: one that asks for patience, since the
+    core then repeats the call, or else the first. Nothing when there is none."""
+    if refusals:
+        raise next((one for one in refusals if isinstance(one, ThrottledError)), refusals[0])

@@ -1,0 +1,111 @@
+"""Candidates, prices, sizes and images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from spotdeploy.errors import (
+    ConfigError,
+)
+from spotdeploy.model import Market, MarketPolicy, Pool
+from spotdeploy_azure.provider import AzureProvider
+from tests.labs.azure import AzureLab
+from tests.labs.azure.catalogue import PRICES
+from tests.providers.azure.conftest import MakeProvider, batch, machine, offer
+
+TWO = ["Standard_D2as_v5", "Standard_D2s_v5"]
+
+
+def test_offers_are_market_by_market_size_by_size_zone_by_zone(make: MakeProvider) -> None:
+    provider = make(sizes=TWO, zones=["2", "1"])
+    pool = Pool(1, MarketPolicy.SPOT_THEN_ON_DEMAND)
+    offers = provider.offers(pool)
+    assert [(one.market, one.size, one.zone) for one in offers] == [
+        (market, size, zone)
+        for market in (Market.SPOT, Market.ON_DEMAND)
+        for size in TWO
+        for zone in ("2", "1")
+    ]
+    assert {one.usd_per_hour for one in offers} == {None}
+
+
+def test_a_size_without_spot_is_offered_on_demand_only(make: MakeProvider) -> None:
+    provider = make(sizes=["Standard_B2s"])
+    assert provider.offers(Pool(1)) == []
+    (only,) = provider.offers(Pool(1, MarketPolicy.ON_DEMAND))
+    assert only.size == "Standard_B2s"
+
+
+def test_prices_are_known_when_the_config_names_the_service(
+    make: MakeProvider, lab: AzureLab
+) -> None:
+    provider = make(sizes=TWO, price_service=lab.url)
+    pool = Pool(1, MarketPolicy.SPOT_THEN_ON_DEMAND)
+    prices = {(one.market, one.size): one.usd_per_hour for one in provider.offers(pool)}
+    for size in TWO:
+        regular, spot = PRICES[size]
+        assert prices[Market.ON_DEMAND, size] == regular
+        assert prices[Market.SPOT, size] == spot
+    cheap = provider.offers(Pool(1, max_usd_per_hour=0.012))
+    assert [one.size for one in cheap] == ["Standard_D2s_v5"]
+
+
+def test_a_price_of_zero_is_unknown(make: MakeProvider, lab: AzureLab) -> None:
+    provider = make(sizes=["Standard_D2ps_v5"], price_service=lab.url)
+    (offer,) = provider.offers(Pool(1, MarketPolicy.ON_DEMAND))
+    assert offer.usd_per_hour is None
+
+
+def test_a_limit_without_prices_says_how_to_know_them(provider: AzureProvider) -> None:
+    with pytest.raises(ConfigError, match="prices on Azure are unknown") as caught:
+        provider.offers(Pool(1, max_usd_per_hour=0.1))
+    assert "price_service" in str(caught.value.hint)
+
+
+def test_an_arm64_size_boots_an_arm64_image(make: MakeProvider, lab: AzureLab) -> None:
+    provider = make(sizes=["Standard_D2ps_v5"])
+    provider.create(offer("Standard_D2ps_v5"), batch())
+    image = machine(lab)["storageProfile"]["imageReference"]
+    assert image["sku"] == "server-arm64"
+
+
+@pytest.mark.parametrize(
+    ("image", "reference"),
+    [
+        (
+            "debian:debian-13:13-gen2:latest",
+            {"publisher": "debian", "offer": "debian-13", "sku": "13-gen2", "version": "latest"},
+        ),
+        ("/subscriptions/s/images/mine", {"id": "/subscriptions/s/images/mine"}),
+    ],
+)
+def test_other_images_can_be_named(
+    make: MakeProvider, lab: AzureLab, image: str, reference: dict[str, Any]
+) -> None:
+    make(image=image).create(offer(), batch())
+    assert machine(lab)["storageProfile"]["imageReference"] == reference
+
+
+def test_the_newest_release_with_long_support_is_the_default(
+    provider: AzureProvider, lab: AzureLab
+) -> None:
+    provider.create(offer(), batch())
+    image = machine(lab)["storageProfile"]["imageReference"]
+    assert image == {
+        "publisher": "Canonical",
+        "offer": "ubuntu-24_04-lts",
+        "sku": "server",
+        "version": "latest",
+    }
+
+
+def test_an_image_that_is_none_is_refused(make: MakeProvider) -> None:
+    with pytest.raises(ConfigError, match=r"provider\.azure\.image: 'debian:13'"):
+        make(image="debian:13").create(offer(), batch())
+
+
+def test_a_size_that_is_not_sold_is_refused(make: MakeProvider) -> None:
+    with pytest.raises(ConfigError, match="does not sell Standard_M128s"):
+        make(sizes=["Standard_M128s"]).create(offer("Standard_M128s"), batch())

@@ -1,0 +1,210 @@
+"""Who acts, in which project, and what is reported when that does not work."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from spotdeploy.config.load import decode
+from spotdeploy.errors import ConfigError, CredentialsError, ProviderError
+from spotdeploy_gcp.config import GcpConfig
+from spotdeploy_gcp.provider import GcpProvider
+from tests.labs.gcp import GcpLab
+from tests.labs.gcp.tokens import EMAIL
+from tests.providers.gcp.conftest import SCOPE, MakeProvider
+
+LIST = "compute.instances.aggregatedList"
+
+
+def test_a_key_file_named_in_the_config_is_used(make: MakeProvider, lab: GcpLab) -> None:
+    del os.environ["GOOGLE_APPLICATION_CREDENTIALS"]
+    provider = make(credentials=str(lab.key_file))
+    assert provider.nodes(SCOPE) == []
+    assert provider.account() == lab.project
+    assert getattr(provider._cloud.chain._found[0], "service_account_email", None) == EMAIL
+
+
+def test_the_key_file_of_the_environment_is_used(make: MakeProvider, lab: GcpLab) -> None:
+    assert make().nodes(SCOPE) == []
+    assert make().account() == lab.project
+
+
+def test_the_users_own_login_is_found_where_gcloud_leaves_it(
+    make: MakeProvider, lab: GcpLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del os.environ["GOOGLE_APPLICATION_CREDENTIALS"]
+    folder = Path(os.environ["HOME"], ".config", "gcloud")
+    folder.mkdir(parents=True)
+    adc = folder / "application_default_credentials.json"
+    adc.write_text(json.dumps(lab.tokens.user_file()), "utf-8")
+    endpoint = "google.oauth2.credentials._GOOGLE_OAUTH2_TOKEN_ENDPOINT"
+    monkeypatch.setattr(endpoint, lab.tokens.url)
+    assert make(project=lab.project).nodes(SCOPE) == []
+
+
+def test_the_metadata_server_is_asked_on_a_machine_of_googles(
+    make: MakeProvider, lab: GcpLab
+) -> None:
+    host = lab.url.removeprefix("http://")
+    variables = {"GCE_METADATA_HOST": host, "GCE_METADATA_ROOT": host, "GCE_METADATA_IP": host}
+    script = (
+        "from spotdeploy_gcp.config import GcpConfig\n"
+        "from spotdeploy_gcp.provider import GcpProvider\n"
+        f"p = GcpProvider(GcpConfig(endpoint='{lab.url}'), 'us-central1')\n"
+        "nodes = list(p.nodes({'spotdeploy-deployment': 'x'}))\n"
+        "print(p.account(), p._cloud.chain._found[0].service_account_email, nodes)"
+    )
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("GOOGLE_APPLICATION_CREDENTIALS", "NO_GCE_CHECK")
+    }
+    shown = subprocess.run(
+        [sys.executable, "-c", script], env={**kept, **variables}, capture_output=True, text=True
+    )
+    assert shown.stdout.split() == [lab.project, EMAIL, "[]"], shown.stderr
+
+
+def test_without_any_credentials_the_command_that_helps_is_named(make: MakeProvider) -> None:
+    del os.environ["GOOGLE_APPLICATION_CREDENTIALS"]
+    with pytest.raises(CredentialsError, match="no Google Cloud credentials found") as caught:
+        make(project="lab-project").nodes(SCOPE)
+    assert "gcloud auth application-default login" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("content", [None, "not json", '{"type": "authorized_user"}'])
+def test_a_key_file_that_is_none_is_named(
+    make: MakeProvider, tmp_path: Path, content: str | None
+) -> None:
+    path = tmp_path / "key.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(CredentialsError, match=r"key\.json is not a service account's key"):
+        make(credentials=str(path)).nodes(SCOPE)
+
+
+def test_a_revoked_login_is_reported_with_googles_message(make: MakeProvider, lab: GcpLab) -> None:
+    lab.revoke()
+    with pytest.raises(CredentialsError, match="expired or revoked") as caught:
+        make().nodes(SCOPE)
+    assert caught.value.hint
+
+
+def test_a_token_that_is_about_to_expire_is_renewed(make: MakeProvider, lab: GcpLab) -> None:
+    lab.tokens.life = 5.0
+    provider = make()
+    provider.nodes(SCOPE)
+    provider.nodes(SCOPE)
+    assert len(lab.tokens.given) == 2
+
+
+def test_a_token_is_used_as_long_as_it_is_valid(make: MakeProvider, lab: GcpLab) -> None:
+    provider = make()
+    provider.nodes(SCOPE)
+    provider.nodes(SCOPE)
+    assert len(lab.tokens.given) == 1
+    assert min(lab.tokens.given.values()) > time.time()
+
+
+def test_an_unreachable_token_service_asks_for_patience(
+    make: MakeProvider, lab: GcpLab, tmp_path: Path
+) -> None:
+    key = {**lab.tokens.key_file(lab.project), "token_uri": "http://127.0.0.1:9/token"}
+    path = tmp_path / "key.json"
+    path.write_text(json.dumps(key), "utf-8")
+    with pytest.raises(ProviderError, match="token service"):
+        make(credentials=str(path)).nodes(SCOPE)
+
+
+def test_a_project_that_is_not_there_is_named_with_the_key_to_check(make: MakeProvider) -> None:
+    with pytest.raises(ProviderError, match="'projects/other-project' was not found") as caught:
+        make(project="other-project").nodes(SCOPE)
+    assert "provider.gcp.project" in str(caught.value.hint)
+
+
+def test_the_config_outranks_the_environment_which_outranks_the_credentials(
+    make: MakeProvider, lab: GcpLab
+) -> None:
+    os.environ["GOOGLE_CLOUD_PROJECT"] = "of-environment"
+    assert make().account() == "of-environment"
+    assert make(project="of-config").account() == "of-config"
+
+
+def test_without_a_project_the_key_to_set_is_named(
+    make: MakeProvider, lab: GcpLab, tmp_path: Path
+) -> None:
+    key = {k: v for k, v in lab.tokens.key_file("x").items() if k != "project_id"}
+    path = tmp_path / "key.json"
+    path.write_text(json.dumps(key), "utf-8")
+    with pytest.raises(ConfigError, match="no Google Cloud project is named"):
+        make(credentials=str(path)).nodes(SCOPE)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "message", "hint"),
+    [
+        (
+            403,
+            "accessNotConfigured",
+            "Compute Engine API has not been used in project 42 before or it is disabled.",
+            "gcloud services enable",
+        ),
+        (403, "forbidden", "Required 'compute.instances.list' permission", "docs/providers/gcp.md"),
+        (401, "authError", "Invalid Credentials", "gcloud auth"),
+        (403, "billingNotEnabled", "This API method requires billing to be enabled.", "billing"),
+    ],
+)
+def test_a_refusal_says_googles_words_and_what_to_do(
+    make: MakeProvider, lab: GcpLab, status: int, reason: str, message: str, hint: str
+) -> None:
+    lab.faults.refuse(LIST, status, reason, message)
+    with pytest.raises(CredentialsError) as caught:
+        make().nodes(SCOPE)
+    assert message in caught.value.message
+    assert hint in str(caught.value.hint)
+
+
+def test_the_region_comes_from_the_config_or_the_environment_or_is_the_first() -> None:
+    assert GcpProvider.locations(GcpConfig()) == ("us-central1",)
+    os.environ["CLOUDSDK_COMPUTE_REGION"] = "europe-west1"
+    assert GcpProvider.locations(GcpConfig()) == ("europe-west1",)
+    assert GcpProvider.locations(GcpConfig(regions=("a-b1",))) == ("a-b1",)
+
+
+@pytest.mark.parametrize(
+    ("table", "where"),
+    [
+        ({"project": "UPPER"}, "project"),
+        ({"regions": ["us-central1-a"]}, "regions"),
+        ({"sizes": []}, "sizes"),
+        ({"root_volume_gb": 1}, "root_volume_gb"),
+        ({"zone": "x"}, "zone"),
+    ],
+)
+def test_a_wrong_key_is_named_with_its_path(table: dict[str, object], where: str) -> None:
+    with pytest.raises(ConfigError, match=rf"provider\.gcp\.{where}"):
+        decode(table, GcpConfig, "spotdeploy.toml", "provider.gcp")
+
+
+def test_without_the_extra_the_command_that_installs_it_is_named() -> None:
+    script = (
+        "import sys; sys.modules['google.auth'] = None\n"
+        "from spotdeploy.__main__ import main\n"
+        "sys.argv = ['spotdeploy', 'list', '--provider', 'gcp']\n"
+        "main()"
+    )
+    folder = Path(os.environ["HOME"], "project")
+    folder.mkdir()
+    (folder / "spotdeploy.toml").write_text('deployment = "shop"\n')
+    shown = subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True
+    )
+    assert shown.returncode == 2, shown.stderr
+    assert "google-auth, which is not installed" in shown.stderr
+    assert "pip install 'spotdeploy[gcp]'" in shown.stderr
