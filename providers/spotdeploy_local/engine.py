@@ -212,11 +212,3 @@ class Engine(ABC):
     @abstractmethod
     def manual_list_command(self, values: Sequence[str]) -> str:
         """The shell command that shows a person the machines with these labels' values."""
-
-
-def default_engine() -> Engine:
-    """The engine for this host: systemd-nspawn. `problems()` tells whether it can run."""
-    from spotdeploy_local.layout import Layout
-    from spotdeploy_local.nspawn import NspawnEngine
-
-    return NspawnEngine(Layout.from_environment())

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spotdeploy_local.engine import Machine, MachineSpec
+from spotdeploy_local.engines.nspawn.engine import NspawnEngine
 from spotdeploy_local.layout import Layout
-from spotdeploy_local.nspawn import NspawnEngine
 
 PATIENCE = 30.0
 OPTIONS = (

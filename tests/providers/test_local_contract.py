@@ -12,9 +12,9 @@ from spotdeploy.model import Node
 from spotdeploy.provider import Provider, ProviderConfig
 from spotdeploy.testing import Facts, Powers, ProviderContract
 from spotdeploy_local.config import LocalConfig
-from spotdeploy_local.nspawn import NspawnEngine
+from spotdeploy_local.engines.nspawn.engine import NspawnEngine
+from spotdeploy_local.image.recipe import USER_DATA
 from spotdeploy_local.provider import LocalProvider
-from spotdeploy_local.recipe import USER_DATA
 from tests.providers.local_machines import Bench
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from spotdeploy.errors import HostError, ProviderError
-from spotdeploy_local import linux
 from spotdeploy_local.engine import Bind, MachineState
+from spotdeploy_local.engines.nspawn.engine import NspawnEngine
 from spotdeploy_local.layout import STATE_VARIABLE, Layout
-from spotdeploy_local.nspawn import NspawnEngine
+from spotdeploy_local.linux import syscalls
 from tests.providers.local_machines import Bench, eventually
 
 pytestmark = pytest.mark.machines
@@ -162,7 +162,7 @@ def test_a_machine_waits_until_the_port_of_the_one_that_had_its_address_is_gone(
 def test_a_full_disk_is_one_clear_error_and_nothing_is_made(tmp_path: Path, bench: Bench) -> None:
     disk = tmp_path / "small"
     disk.mkdir()
-    linux.mount("tmpfs", str(disk), "tmpfs", data="size=1m")
+    syscalls.mount("tmpfs", str(disk), "tmpfs", data="size=1m")
     try:
         engine = NspawnEngine(Layout(disk / "state", bench.engine.layout.cache))
         with pytest.raises(HostError, match=f"{disk}/state has . MiB free") as caught:
@@ -173,7 +173,7 @@ def test_a_full_disk_is_one_clear_error_and_nothing_is_made(tmp_path: Path, benc
         assert engine.machines() == []
         engine.destroy(["one"])
     finally:
-        linux.unmount(str(disk))
+        syscalls.unmount(str(disk))
 
 
 def _in_process(bench: Bench, code: str) -> None:
@@ -183,7 +183,7 @@ def _in_process(bench: Bench, code: str) -> None:
         "import os\nfrom pathlib import Path\n"
         "from spotdeploy_local.engine import MachineSpec\n"
         "from spotdeploy_local.layout import Layout\n"
-        "from spotdeploy_local.nspawn import NspawnEngine\n"
+        "from spotdeploy_local.engines.nspawn.engine import NspawnEngine\n"
         f"engine = NspawnEngine(Layout(Path({str(layout.state)!r}), Path({str(layout.cache)!r})))\n"
     )
     done = subprocess.run([sys.executable, "-c", head + code], capture_output=True, text=True)

@@ -11,20 +11,14 @@ from pathlib import Path
 import pytest
 
 from spotdeploy.errors import ConfigError, HostError
-from spotdeploy_local import (
-    cgroups,
-    disk,
-    host,
-    inventory,
-    locks,
-    network,
-    plan,
-    supervisor,
-    validate,
-)
-from spotdeploy_local.diskspace import explained
+from spotdeploy_local import specs
 from spotdeploy_local.engine import Bind, Machine, MachineSpec, MachineState
-from spotdeploy_local.furnish import assign_addresses
+from spotdeploy_local.engines.nspawn import plan, supervisor
+from spotdeploy_local.engines.nspawn.furnish import assign_addresses
+from spotdeploy_local.linux import cgroups, host
+from spotdeploy_local.linux.host import explained
+from spotdeploy_local.machine_dir import locks, read, write
+from spotdeploy_local.network import commands
 
 HYBRID = """\
 32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu
@@ -45,7 +39,7 @@ def machine(address: str, network_name: str = "default") -> Machine:
 
 
 def test_a_machine_in_the_subnet_reaches_its_neighbours_directly() -> None:
-    assert network.machine_commands("10.77.0.5", ["54.214.10.3"]).splitlines() == [
+    assert commands.machine_commands("10.77.0.5", ["54.214.10.3"]).splitlines() == [
         "link set lo up",
         "address add 10.77.0.5/16 dev eth0",
         "address add 54.214.10.3/32 dev eth0",
@@ -55,23 +49,23 @@ def test_a_machine_in_the_subnet_reaches_its_neighbours_directly() -> None:
 
 
 def test_a_machine_outside_the_subnet_goes_through_the_switch() -> None:
-    lines = network.machine_commands("172.31.4.9", []).splitlines()
+    lines = commands.machine_commands("172.31.4.9", []).splitlines()
     assert "address add 172.31.4.9/32 dev eth0" in lines
     assert "route add 10.77.0.1 dev eth0" in lines
-    assert "route replace 172.31.4.9/32 dev br0" in network.port_commands("172.31.4.9", [])
-    assert "route" not in network.port_commands("10.77.0.5", [])
+    assert "route replace 172.31.4.9/32 dev br0" in commands.port_commands("172.31.4.9", [])
+    assert "route" not in commands.port_commands("10.77.0.5", [])
 
 
 def test_an_interface_has_a_fixed_name_and_hardware_address() -> None:
-    assert network.port_name("255.255.255.255") == "mffffffff"
-    assert network.mac("10.77.0.5") == "02:4d:0a:4d:00:05"
+    assert commands.port_name("255.255.255.255") == "mffffffff"
+    assert commands.mac("10.77.0.5") == "02:4d:0a:4d:00:05"
 
 
 def test_free_addresses_skip_the_gateway_and_those_in_use() -> None:
-    assert network.free_addresses({"10.77.0.3"}, 2) == ["10.77.0.2", "10.77.0.4"]
-    everything = {str(address) for address in network.SUBNET}
+    assert commands.free_addresses({"10.77.0.3"}, 2) == ["10.77.0.2", "10.77.0.4"]
+    everything = {str(address) for address in commands.SUBNET}
     with pytest.raises(OverflowError, match=r"10\.77\.0\.0/16 is full"):
-        network.free_addresses(everything, 1)
+        commands.free_addresses(everything, 1)
 
 
 def test_wanted_addresses_are_kept_and_the_others_go_around_them() -> None:
@@ -154,19 +148,19 @@ def test_only_version_2_puts_supervisor_and_container_into_leaves_of_their_own()
 
 
 def test_first_files_name_the_machine_and_give_it_an_id_of_its_own() -> None:
-    files = disk.first_files(spec(name="web-1", user_data=b"hook"), "10.77.0.5")
+    files = write.first_files(spec(name="web-1", user_data=b"hook"), "10.77.0.5")
     assert files["/etc/hostname"] == b"web-1\n"
     assert b"10.77.0.5 web-1\n" in files["/etc/hosts"]
     assert files["/etc/resolv.conf"] == b""
     assert files["/var/lib/spotdeploy/user-data"] == b"hook"
-    assert disk.machine_id("one") != disk.machine_id("two")
+    assert write.machine_id("one") != write.machine_id("two")
 
 
 def test_cloud_init_gets_its_seed_or_the_metadata_server() -> None:
-    seeded = disk.first_files(spec(cloud_init=True, user_data=b"#cloud-config"), "10.77.0.5")
+    seeded = write.first_files(spec(cloud_init=True, user_data=b"#cloud-config"), "10.77.0.5")
     assert seeded["/var/lib/cloud/seed/nocloud/user-data"] == b"#cloud-config"
     assert b"instance-id: one\n" in seeded["/var/lib/cloud/seed/nocloud/meta-data"]
-    served = disk.first_files(spec(cloud_init=True), "10.77.0.5")
+    served = write.first_files(spec(cloud_init=True), "10.77.0.5")
     assert b"[ Ec2, None ]" in served["/etc/cloud/cloud.cfg.d/91_spotdeploy_datasource.cfg"]
     assert not [name for name in served if "seed" in name]
 
@@ -192,7 +186,7 @@ def test_cloud_init_gets_its_seed_or_the_metadata_server() -> None:
 )
 def test_a_value_no_machine_can_have_is_named(wrong: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        validate.check_specs([spec(**wrong)])
+        specs.check_specs([spec(**wrong)])
 
 
 def test_a_missing_tool_is_named_with_the_line_that_installs_it() -> None:
@@ -241,7 +235,7 @@ def test_a_lock_names_its_holder_until_the_holder_dies(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
     assert locks.holder(path) is None
     code = (
-        "import sys, time; from spotdeploy_local import locks;"
+        "import sys, time; from spotdeploy_local.machine_dir import locks;"
         f" print(locks.take({path!r}), flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
@@ -257,14 +251,14 @@ def test_a_chatty_console_keeps_its_last_megabyte(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    read, write = os.pipe()
-    keeper = threading.Thread(target=supervisor.keep_console, args=(read,))
+    source, sink = os.pipe()
+    keeper = threading.Thread(target=supervisor.keep_console, args=(source,))
     keeper.start()
     for number in range(400):
-        os.write(write, b"%6d" % number + b"x" * 8000 + b"\r\n")
-    os.close(write)
+        os.write(sink, b"%6d" % number + b"x" * 8000 + b"\r\n")
+    os.close(sink)
     keeper.join()
-    text = inventory.console(tmp_path)
+    text = read.console(tmp_path)
     assert len(text) <= 2 * supervisor.CONSOLE_BYTES
     assert text.rstrip().splitlines()[-1].startswith("   399")
 

@@ -10,11 +10,11 @@ from msgspec.structs import replace
 from spotdeploy import labels as label
 from spotdeploy.errors import CapacityError
 from spotdeploy.model import Batch, FateKind, Market, MarketPolicy, Node, NodeState, Pool
-from spotdeploy_local import words
+from spotdeploy_local import convert
 from spotdeploy_local.config import LocalConfig
 from spotdeploy_local.engine import Leftover, Machine, MachineState
+from spotdeploy_local.engines.nspawn.engine import NspawnEngine
 from spotdeploy_local.layout import Layout
-from spotdeploy_local.nspawn import NspawnEngine
 from spotdeploy_local.provider import LocalProvider
 from tests.providers.local_machines import Bench, eventually
 
@@ -138,26 +138,26 @@ def test_a_host_without_memory_has_no_capacity() -> None:
 
 
 def test_names_skip_those_in_use() -> None:
-    assert words.free_names("web", {"web-1", "web-3"}, 3) == ["web-2", "web-4", "web-5"]
+    assert convert.free_names("web", {"web-1", "web-3"}, 3) == ["web-2", "web-4", "web-5"]
 
 
 def test_a_deployment_with_underscores_gives_valid_host_names() -> None:
     offer = LocalProvider(LocalConfig(), "local").offers(Pool(1))[0]
     batch = replace(BATCH, labels={label.DEPLOYMENT: "my_app_" + "x" * 50})
-    (spec, _) = words.specs(offer, batch, [], cloud_init=False)
+    (spec, _) = convert.specs(offer, batch, [], cloud_init=False)
     assert spec.name == "my-app-" + "x" * 43 + "-1"
     assert spec.network == batch.labels[label.DEPLOYMENT]
 
 
 def test_a_leftover_that_names_no_owner_belongs_to_whoever_asks() -> None:
     asked = label.scope("bench")
-    assert words.resource(Leftover("cgroup", "x"), asked).labels == asked
+    assert convert.resource(Leftover("cgroup", "x"), asked).labels == asked
     theirs = Leftover("folder", "x", label.scope("theirs"))
-    assert words.resource(theirs, asked).labels == label.scope("theirs")
+    assert convert.resource(theirs, asked).labels == label.scope("theirs")
 
 
 def test_the_market_is_remembered() -> None:
     machine = Machine("i", "n", MachineState.STOPPED, "net", "10.77.0.2", (), LABELS, 1.0)
-    assert words.node(machine).market is Market.SPOT
+    assert convert.node(machine).market is Market.SPOT
     told = replace(machine, details={"market": "on-demand", "size": "container"})
-    assert words.node(told).market is Market.ON_DEMAND
+    assert convert.node(told).market is Market.ON_DEMAND

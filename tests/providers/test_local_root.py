@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from spotdeploy.errors import HostError
-from spotdeploy_local import apt, linux, recipe
+from spotdeploy_local.image import apt, recipe
+from spotdeploy_local.image.cache import Images, customize, mmdebstrap_command
+from spotdeploy_local.image.recipe import Recipe
 from spotdeploy_local.layout import CACHE_VARIABLE
-from spotdeploy_local.recipe import Recipe
-from spotdeploy_local.root import Images, customize, mmdebstrap_command
+from spotdeploy_local.linux import syscalls
 
 RECIPE = Recipe(packages=("systemd",), files={"/etc/ours": "text\n"}, masked=("getty.target",))
 BUILD = """
@@ -49,9 +50,9 @@ def images(log: Path) -> Images:
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "small"
     folder.mkdir()
-    linux.mount("tmpfs", str(folder), "tmpfs", data="size=1m")
+    syscalls.mount("tmpfs", str(folder), "tmpfs", data="size=1m")
     yield folder
-    linux.unmount(str(folder))
+    syscalls.unmount(str(folder))
 
 
 def test_an_image_is_built_once_and_tells_its_progress(images: Images, log: Path) -> None:

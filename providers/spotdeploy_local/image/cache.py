@@ -16,11 +16,11 @@ from pathlib import Path
 from filelock import FileLock
 
 from spotdeploy.errors import HostError
-from spotdeploy_local import apt
-from spotdeploy_local.diskspace import explained
 from spotdeploy_local.engine import Progress
+from spotdeploy_local.image import apt
+from spotdeploy_local.image.recipe import Recipe
 from spotdeploy_local.layout import CACHE_VARIABLE
-from spotdeploy_local.recipe import Recipe
+from spotdeploy_local.linux.host import explained
 
 NEEDED_BYTES = 700 * 1024 * 1024
 _LAST_LINES = 15

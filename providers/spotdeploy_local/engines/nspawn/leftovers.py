@@ -8,11 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from spotdeploy_local.cgroups import Groups
 from spotdeploy_local.engine import Leftover, Machine
-from spotdeploy_local.inventory import read_labels
 from spotdeploy_local.layout import Layout
-from spotdeploy_local.networks import Networks
+from spotdeploy_local.linux.cgroups import Groups
+from spotdeploy_local.machine_dir.read import read_labels
+from spotdeploy_local.network.networks import Networks
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from spotdeploy_local.engine import Bind, MachineSpec
-from spotdeploy_local.network import machine_commands, port_commands
+from spotdeploy_local.network.commands import machine_commands, port_commands
 
 PUBLISH_NETWORKS = 256
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -21,7 +21,8 @@ _JOIN = 'while [ "$1" != -- ]; do echo 0 >"$1"; shift; done; shift; exec "$@"'
 # The package's own __init__ imports pluggy, which a supervisor must do without.
 _MAIN = (
     "import sys, types; p = types.ModuleType('spotdeploy_local'); p.__path__ = [{folder!r}]; "
-    "sys.modules[p.__name__] = p; from spotdeploy_local.supervisor import main; main()"
+    "sys.modules[p.__name__] = p; "
+    "from spotdeploy_local.engines.nspawn.supervisor import main; main()"
 )
 
 
@@ -80,7 +81,7 @@ def bind_option(bind: Bind) -> str:
 
 def supervisor_command(folder: Path, pipe: int) -> list[str]:
     """The command that starts a supervisor. It imports next to nothing, to stay small."""
-    code = _MAIN.format(folder=str(Path(__file__).parent))
+    code = _MAIN.format(folder=str(Path(__file__).parents[2]))
     return [sys.executable, "-I", "-S", "-c", code, str(folder), str(pipe)]
 
 

@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING
 
 from spotdeploy.errors import HostError, ProviderError
 from spotdeploy.model import Problem
-from spotdeploy_local import inventory
 from spotdeploy_local.engine import Engine, Leftover, Machine, MachineSpec, Progress, Started
 from spotdeploy_local.layout import STATE_VARIABLE, Layout
+from spotdeploy_local.machine_dir import read
 
 if TYPE_CHECKING:
     import socket
 
     from filelock import FileLock
 
-    from spotdeploy_local.cgroups import Groups
-    from spotdeploy_local.leftovers import Leftovers
-    from spotdeploy_local.networks import Networks
-    from spotdeploy_local.root import Images
+    from spotdeploy_local.engines.nspawn.leftovers import Leftovers
+    from spotdeploy_local.image.cache import Images
+    from spotdeploy_local.linux.cgroups import Groups
+    from spotdeploy_local.network.networks import Networks
 
 _REMOVERS = 8
 
@@ -43,19 +43,19 @@ class NspawnEngine(Engine):
     """See `Networks.held`."""
 
     def machines(self) -> Sequence[Machine]:
-        return inventory.machines(self.layout.machines)
+        return read.machines(self.layout.machines)
 
     def console(self, machine: str) -> str:
-        return inventory.console(self._folder(machine))
+        return read.console(self._folder(machine))
 
     def problems(self) -> Sequence[Problem]:
-        from spotdeploy_local import host
-        from spotdeploy_local.recipe import BASE
+        from spotdeploy_local.image.recipe import BASE
+        from spotdeploy_local.linux import host
 
         return host.problems(self.layout, has_image=self._images().is_whole(BASE))
 
     def room(self) -> int:
-        from spotdeploy_local import host
+        from spotdeploy_local.linux import host
 
         return host.room()
 
@@ -64,29 +64,30 @@ class NspawnEngine(Engine):
         self._image(progress, cloud_init=cloud_init)
 
     def start_all(self, specs: Sequence[MachineSpec]) -> Started:
-        from spotdeploy_local import host, validate
-        from spotdeploy_local.launch import launch
+        from spotdeploy_local.engines.nspawn.launch import launch
+        from spotdeploy_local.linux import host
+        from spotdeploy_local.specs import check_specs
 
-        validate.check_specs(specs)
+        check_specs(specs)
         self._refuse_unfit_host()
         host.raise_limit()
         wanted = list({spec.id: spec for spec in specs}.values())
         self._furnish(wanted)
         folders = [self.layout.machine(spec.id) for spec in wanted]
-        failures = launch([folder for folder in folders if inventory.never_started(folder)])
+        failures = launch([folder for folder in folders if read.never_started(folder)])
         failed = {folder.name: words for folder, words in failures.items()}
         self.destroy(list(failed))
-        machines = (inventory.read(folder) for folder in folders if folder.name not in failed)
+        machines = (read.read(folder) for folder in folders if folder.name not in failed)
         return Started(tuple(machine for machine in machines if machine), failed)
 
     def stop(self, ids: Sequence[str]) -> None:
         _refuse_stuck(self._groups().end(ids))
 
     def preempt(self, machine: str, notice_seconds: float = 0.0) -> None:
-        from spotdeploy_local import disk
+        from spotdeploy_local.machine_dir import write
 
         words = f"interrupted by request with {notice_seconds:g} s notice"
-        disk.write_notice(self._folder(machine), words)
+        write.write_notice(self._folder(machine), words)
         time.sleep(notice_seconds)
         self.stop([machine])
 
@@ -104,17 +105,17 @@ class NspawnEngine(Engine):
         _refuse_stuck(stuck)
 
     def dial(self, machine: str, port: int, timeout: float) -> socket.socket:
-        from spotdeploy_local import dial
+        from spotdeploy_local.network import dial
 
-        there = inventory.read(self.layout.machine(machine))
+        there = read.read(self.layout.machine(machine))
         if there is None:
             raise OSError(errno.EHOSTUNREACH, f"there is no machine {machine}")
         return dial.dial(self.layout.switch(there.network), there.address, port, timeout)
 
     def proxy_command(self, machine: str, port: int) -> Sequence[str]:
-        from spotdeploy_local import dial
+        from spotdeploy_local.network import dial
 
-        there = inventory.read(self._folder(machine))
+        there = read.read(self._folder(machine))
         if there is None:
             raise ProviderError(f"there is no machine {machine}")
         return dial.proxy_command(self.layout.switch(there.network), there.address, port)
@@ -145,8 +146,8 @@ class NspawnEngine(Engine):
         return f"grep -rlF{wanted} {shlex.quote(str(self.layout.machines))} --include=*.json"
 
     def _furnish(self, specs: Sequence[MachineSpec]) -> None:
-        from spotdeploy_local.diskspace import explained
-        from spotdeploy_local.furnish import Furnisher
+        from spotdeploy_local.engines.nspawn.furnish import Furnisher
+        from spotdeploy_local.linux.host import explained
 
         kinds = {spec.cloud_init for spec in specs}
         trees = {kind: self._image(_silent, cloud_init=kind) for kind in kinds}
@@ -162,7 +163,7 @@ class NspawnEngine(Engine):
     def _remove_folders(self, machines: Sequence[str]) -> None:
         from concurrent.futures import ThreadPoolExecutor
 
-        from spotdeploy_local.leftovers import remove_folder
+        from spotdeploy_local.engines.nspawn.leftovers import remove_folder
 
         with ThreadPoolExecutor(_REMOVERS) as pool:
             list(pool.map(remove_folder, map(self.layout.going, machines)))
@@ -180,27 +181,27 @@ class NspawnEngine(Engine):
         return folder
 
     def _image(self, progress: Progress, *, cloud_init: bool) -> Path:
-        from spotdeploy_local.recipe import BASE, CLOUD_INIT
+        from spotdeploy_local.image.recipe import BASE, CLOUD_INIT
 
         return self._images().build(CLOUD_INIT if cloud_init else BASE, progress)
 
     def _images(self) -> Images:
-        from spotdeploy_local.root import Images, mmdebstrap
+        from spotdeploy_local.image.cache import Images, mmdebstrap
 
         return Images(self.layout.cache, mmdebstrap)
 
     def _groups(self) -> Groups:
-        from spotdeploy_local.cgroups import Groups
+        from spotdeploy_local.linux.cgroups import Groups
 
         return Groups.mounted(self.layout.group)
 
     def _networks(self) -> Networks:
-        from spotdeploy_local.networks import Networks
+        from spotdeploy_local.network.networks import Networks
 
         return Networks(self.layout, self.held)
 
     def _leftovers(self) -> Leftovers:
-        from spotdeploy_local.leftovers import Leftovers
+        from spotdeploy_local.engines.nspawn.leftovers import Leftovers
 
         return Leftovers(self.layout, self._groups(), self._networks())
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from spotdeploy.errors import HostError
 from spotdeploy.model import Problem
-from spotdeploy_local.cgroups import hierarchies
 from spotdeploy_local.layout import CACHE_VARIABLE, STATE_VARIABLE, Layout
+from spotdeploy_local.linux.cgroups import hierarchies
 
 APT_PACKAGES: Final = ("systemd-container", "mmdebstrap", "iproute2")
 """The Debian packages that the host needs."""
@@ -112,6 +114,20 @@ def unfit_disk(folder: Path, mountinfo: str) -> list[Problem]:
                 )
             ]
     return []
+
+
+@contextmanager
+def explained(folder: Path, variable: str) -> Iterator[None]:
+    """Turn "no space left" below `folder` into HostError; `variable` can name another folder."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise HostError(
+            f"the disk under {folder} is full",
+            hint=f"free some space, or set {variable} to a folder on another disk",
+        ) from error
 
 
 def _missing_kernel_parts(mountinfo: str) -> list[Problem]:

@@ -21,7 +21,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from spotdeploy_local import linux, locks
+from spotdeploy_local.linux import syscalls
+from spotdeploy_local.machine_dir import locks
 
 REBOOT = 133
 CONSOLE_BYTES = 512 * 1024
@@ -32,7 +33,7 @@ PORT_SECONDS = 3.0
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from spotdeploy_local.plan import Plan
+    from spotdeploy_local.engines.nspawn.plan import Plan
 
 _known: dict[str, object] = {}
 _recording = threading.Lock()
@@ -48,7 +49,7 @@ def main() -> None:
     try:
         listeners, address = publish(plan)
         join(plan["engine_groups"])
-        linux.unshare(linux.CLONE_NEWPID | linux.CLONE_NEWNS | linux.CLONE_NEWNET)
+        syscalls.unshare(syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET)
         if os.fork():
             os._exit(0)
         if not locks.take("lock"):
@@ -106,15 +107,15 @@ def join(groups: list[str]) -> None:
 
 def prepare(plan: Plan) -> None:
     """Everything the container needs before it starts. Raises OSError."""
-    linux.mount("none", "/", flags=linux.MS_REC | linux.MS_PRIVATE)
-    linux.mount("proc", "/proc", "proc")
+    syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+    syscalls.mount("proc", "/proc", "proc")
     plug_in(plan)
     batch([], plan["machine_commands"])
     for switch in mounts_below(plan["run_folder"]):
-        linux.unmount(switch)
-    linux.mount("overlay", "root", "overlay", data=plan["overlay"])
+        syscalls.unmount(switch)
+    syscalls.mount("overlay", "root", "overlay", data=plan["overlay"])
     os.makedirs("/run/systemd/nspawn", exist_ok=True)
-    linux.mount("tmpfs", "/run/systemd/nspawn", "tmpfs", data="mode=755")
+    syscalls.mount("tmpfs", "/run/systemd/nspawn", "tmpfs", data="mode=755")
 
 
 def plug_in(plan: Plan) -> None:

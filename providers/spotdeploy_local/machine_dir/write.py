@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from spotdeploy_local.engine import MachineSpec
-from spotdeploy_local.recipe import USER_DATA
+from spotdeploy_local.image.recipe import USER_DATA
 
 _DATASOURCE = "/etc/cloud/cloud.cfg.d/91_spotdeploy_datasource.cfg"
 _SEED = "/var/lib/cloud/seed/nocloud"

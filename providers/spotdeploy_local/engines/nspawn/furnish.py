@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spotdeploy.errors import ConfigError
-from spotdeploy_local import disk
-from spotdeploy_local.cgroups import Groups
 from spotdeploy_local.engine import Machine, MachineSpec
+from spotdeploy_local.engines.nspawn.plan import make_plan
 from spotdeploy_local.layout import Layout
-from spotdeploy_local.network import GATEWAY, free_addresses
-from spotdeploy_local.networks import Networks
-from spotdeploy_local.plan import make_plan
+from spotdeploy_local.linux.cgroups import Groups
+from spotdeploy_local.machine_dir import write
+from spotdeploy_local.network.commands import GATEWAY, free_addresses
+from spotdeploy_local.network.networks import Networks
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Furnisher:
         """The folder gets its name when it is whole, so that no half of one is ever listed."""
         folder = self.layout.machine(spec.id)
         part = folder.with_name(f".part-{os.getpid()}-{spec.id}")
-        disk.write(part, spec, address, time.time(), tree)
+        write.write(part, spec, address, time.time(), tree)
         plan = make_plan(
             spec,
             address,

@@ -9,7 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from spotdeploy_local import locks, plan
+from spotdeploy_local.engines.nspawn import plan
+from spotdeploy_local.machine_dir import locks
 
 _PATIENCE = 60.0
 _ENVIRONMENT = {"PATH": plan.SEARCH_PATH, "LANG": "C.UTF-8"}

@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from spotdeploy_local import locks
 from spotdeploy_local.engine import Machine, MachineState
+from spotdeploy_local.machine_dir import locks
 
 
 def machines(folder: Path) -> Sequence[Machine]:

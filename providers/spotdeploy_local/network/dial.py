@@ -1,7 +1,7 @@
 """Reaching a machine from the host: a socket made inside its network's namespace.
 
-Run as a program, it is an OpenSSH ProxyCommand: `python -m spotdeploy_local.dial FILE ADDRESS
-PORT` bridges standard input and output to a port inside the namespace on FILE.
+Run as a program, it is an OpenSSH ProxyCommand: `python -m spotdeploy_local.network.dial FILE
+ADDRESS PORT` bridges standard input and output to a port inside the namespace on FILE.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from spotdeploy_local.network import socket_in
+from spotdeploy_local.network.networks import socket_in
 
 CONNECT_SECONDS = 10.0
 
@@ -34,7 +34,7 @@ def dial(switch: Path, address: str, port: int, timeout: float) -> socket.socket
 
 def proxy_command(switch: Path, address: str, port: int) -> list[str]:
     """The command that runs this module as a program."""
-    return [sys.executable, "-m", "spotdeploy_local.dial", str(switch), address, str(port)]
+    return [sys.executable, "-m", "spotdeploy_local.network.dial", str(switch), address, str(port)]
 
 
 def main(arguments: Sequence[str]) -> int:
