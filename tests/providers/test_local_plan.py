@@ -13,7 +13,7 @@ import pytest
 from spotdeploy.errors import ConfigError, HostError
 from spotdeploy_local import specs
 from spotdeploy_local.engine import Bind, Machine, MachineSpec, MachineState
-from spotdeploy_local.engines.nspawn import plan, supervisor
+from spotdeploy_local.engines.nspawn import launch, plan, supervisor
 from spotdeploy_local.engines.nspawn.furnish import assign_addresses
 from spotdeploy_local.linux import cgroups, host
 from spotdeploy_local.linux.host import explained
@@ -98,7 +98,7 @@ def test_published_ports_start_at_an_address_that_ends_like_the_machine_s() -> N
 
 
 def test_a_supervisor_imports_next_to_nothing() -> None:
-    code = plan.supervisor_command(Path("/x"), 3)[4].replace("; main()", "")
+    code = launch.supervisor_command(Path("/x"), 3)[4].replace("; main()", "")
     heavy = ("pluggy", "msgspec", "dataclasses", "subprocess", "typing", "pathlib", "asyncio")
     told = subprocess.run(
         [

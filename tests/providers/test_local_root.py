@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from spotdeploy.errors import HostError
-from spotdeploy_local.image import apt, recipe
-from spotdeploy_local.image.cache import Images, customize, mmdebstrap_command
+from spotdeploy_local.image import recipe
+from spotdeploy_local.image.build import customize, mmdebstrap_command, source_lines
+from spotdeploy_local.image.cache import Images
 from spotdeploy_local.image.recipe import Recipe
 from spotdeploy_local.layout import CACHE_VARIABLE
 from spotdeploy_local.linux import syscalls
@@ -159,7 +160,7 @@ def test_the_host_s_own_sources_are_handed_on_and_nobody_else_s() -> None:
         "http://mirror/debian/|sid|sid|main|Debian\n"
         "http://elsewhere/|nodistro|nodistro|main|. nodistro\n"
     )
-    assert apt.source_lines(targets, "debian", "bookworm") == (
+    assert source_lines(targets, "debian", "bookworm") == (
         "deb http://mirror/debian/ bookworm main contrib\n"
         "deb http://mirror/security/ bookworm-security main\n"
     )

@@ -186,7 +186,8 @@ class NspawnEngine(Engine):
         return self._images().build(CLOUD_INIT if cloud_init else BASE, progress)
 
     def _images(self) -> Images:
-        from spotdeploy_local.image.cache import Images, mmdebstrap
+        from spotdeploy_local.image.build import mmdebstrap
+        from spotdeploy_local.image.cache import Images
 
         return Images(self.layout.cache, mmdebstrap)
 

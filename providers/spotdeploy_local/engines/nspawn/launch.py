@@ -5,15 +5,25 @@ from __future__ import annotations
 import os
 import select
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from spotdeploy_local.engines.nspawn import plan
 from spotdeploy_local.machine_dir import locks
 
 _PATIENCE = 60.0
-_ENVIRONMENT = {"PATH": plan.SEARCH_PATH, "LANG": "C.UTF-8"}
+_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LANG": "C.UTF-8",
+}
+
+# The package's own __init__ imports pluggy, which a supervisor must do without.
+_MAIN = (
+    "import sys, types; p = types.ModuleType('spotdeploy_local'); p.__path__ = [{folder!r}]; "
+    "sys.modules[p.__name__] = p; "
+    "from spotdeploy_local.engines.nspawn.supervisor import main; main()"
+)
 
 
 def launch(folders: Sequence[Path]) -> Mapping[Path, str]:
@@ -27,11 +37,17 @@ def launch(folders: Sequence[Path]) -> Mapping[Path, str]:
     return {folder: answer for folder, answer in answers.items() if answer}
 
 
+def supervisor_command(folder: Path, pipe: int) -> list[str]:
+    """The command that starts a supervisor. It imports next to nothing, to stay small."""
+    code = _MAIN.format(folder=str(Path(__file__).parents[2]))
+    return [sys.executable, "-I", "-S", "-c", code, str(folder), str(pipe)]
+
+
 def _start(folder: Path) -> tuple[int, subprocess.Popen[bytes]]:
     read, write = os.pipe()
     with (folder / "supervisor.log").open("ab") as log:
         process = subprocess.Popen(
-            plan.supervisor_command(folder, write),
+            supervisor_command(folder, write),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -12,18 +11,10 @@ from spotdeploy_local.engine import Bind, MachineSpec
 from spotdeploy_local.network.commands import machine_commands, port_commands
 
 PUBLISH_NETWORKS = 256
-SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # Joins control groups before it becomes the container; a shell does it because Python may not
 # fork once it has threads.
 _JOIN = 'while [ "$1" != -- ]; do echo 0 >"$1"; shift; done; shift; exec "$@"'
-
-# The package's own __init__ imports pluggy, which a supervisor must do without.
-_MAIN = (
-    "import sys, types; p = types.ModuleType('spotdeploy_local'); p.__path__ = [{folder!r}]; "
-    "sys.modules[p.__name__] = p; "
-    "from spotdeploy_local.engines.nspawn.supervisor import main; main()"
-)
 
 
 class Plan(TypedDict):
@@ -77,12 +68,6 @@ def bind_option(bind: Bind) -> str:
     paths = (str(bind.source), bind.target)
     source, target = (path.replace("\\", "\\\\").replace(":", "\\:") for path in paths)
     return f"--bind{'-ro' if bind.read_only else ''}={source}:{target}"
-
-
-def supervisor_command(folder: Path, pipe: int) -> list[str]:
-    """The command that starts a supervisor. It imports next to nothing, to stay small."""
-    code = _MAIN.format(folder=str(Path(__file__).parents[2]))
-    return [sys.executable, "-I", "-S", "-c", code, str(folder), str(pipe)]
 
 
 def publish_addresses(address: str) -> list[str]:
