@@ -1,13 +1,16 @@
-"""Values that no machine can have, refused before anything is made."""
+"""What machines are to be: their values are checked and their addresses given out, before anything
+is made."""
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from ipaddress import AddressValueError, IPv4Address
 
 from spotdeploy.errors import ConfigError
-from spotdeploy_local.engine import MachineSpec
+from spotdeploy_local.engine import Machine, MachineSpec
+from spotdeploy_local.network.commands import GATEWAY, free_addresses
 
 _ID = re.compile(r"[a-z0-9_-]{1,100}")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -18,6 +21,30 @@ def check_specs(specs: Sequence[MachineSpec]) -> None:
     for spec in specs:
         for problem in _problems(spec):
             raise ConfigError(f"machine {spec.id!r}: {problem}", hint="see spotdeploy_local.engine")
+
+
+def assign_addresses(
+    specs: Sequence[MachineSpec], existing: Sequence[Machine]
+) -> list[tuple[MachineSpec, str]]:
+    """Each machine with its private address, none used twice in a network.
+
+    Raises ConfigError when a requested address is taken.
+    """
+    used: dict[str, set[str]] = defaultdict(lambda: {str(GATEWAY)})
+    for machine in existing:
+        used[machine.network].update((machine.address, *machine.extra_addresses))
+    assigned: dict[str, str] = {}
+    for spec in sorted(specs, key=lambda spec: spec.address is None):
+        taken = used[spec.network]
+        address = spec.address or free_addresses(taken, 1)[0]
+        for requested in (address, *spec.extra_addresses):
+            if requested in taken:
+                raise ConfigError(
+                    f"machine {spec.id!r}: address {requested} is taken in network {spec.network}"
+                )
+            taken.add(requested)
+        assigned[spec.id] = address
+    return [(spec, assigned[spec.id]) for spec in specs]
 
 
 def _problems(spec: MachineSpec) -> Iterator[str]:

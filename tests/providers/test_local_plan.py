@@ -14,11 +14,11 @@ from spotdeploy.errors import ConfigError, HostError
 from spotdeploy_local import specs
 from spotdeploy_local.engine import Bind, Machine, MachineSpec, MachineState
 from spotdeploy_local.engines.nspawn import launch, plan, supervisor
-from spotdeploy_local.engines.nspawn.furnish import assign_addresses
 from spotdeploy_local.linux import cgroups, host
 from spotdeploy_local.linux.host import explained
 from spotdeploy_local.machine_dir import locks, read, write
 from spotdeploy_local.network import commands
+from spotdeploy_local.specs import assign_addresses
 
 HYBRID = """\
 32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu

@@ -15,9 +15,8 @@ from spotdeploy_local.engine import Progress
 from spotdeploy_local.image.build import Command, customize, run
 from spotdeploy_local.image.recipe import Recipe
 from spotdeploy_local.layout import CACHE_VARIABLE
-from spotdeploy_local.linux.host import explained
+from spotdeploy_local.linux.host import IMAGE_BYTES, explained
 
-NEEDED_BYTES = 700 * 1024 * 1024
 _WITNESSES = ("usr/bin", "usr/sbin", "usr/lib/systemd/system", "usr/lib/x86_64-linux-gnu", "etc")
 
 
@@ -27,7 +26,7 @@ class Images:
 
     folder: Path
     command: Command
-    needed_bytes: int = NEEDED_BYTES
+    needed_bytes: int = IMAGE_BYTES
 
     def tree(self, recipe: Recipe) -> Path:
         """Where the recipe's root is, once it is built."""

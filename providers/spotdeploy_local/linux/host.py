@@ -18,7 +18,7 @@ from spotdeploy_local.linux.cgroups import hierarchies
 
 APT_PACKAGES: Final = ("systemd-container", "mmdebstrap", "iproute2")
 """The Debian packages that the host needs."""
-NEEDED_BYTES: Final = 700 * 1024 * 1024
+IMAGE_BYTES: Final = 700 * 1024 * 1024
 MACHINE_BYTES: Final = 100 * 1024 * 1024
 MACHINE_MEMORY: Final = 64 * 1024 * 1024
 """What an idle machine and a small payload take; generous, so that the host stays usable."""
@@ -47,7 +47,7 @@ def problems(layout: Layout, *, has_image: bool) -> Sequence[Problem]:
         *low_limit(INOTIFY),
     ]
     if not has_image:
-        found += _missing_space(layout.cache, NEEDED_BYTES, CACHE_VARIABLE)
+        found += _missing_space(layout.cache, IMAGE_BYTES, CACHE_VARIABLE)
     return found
 
 

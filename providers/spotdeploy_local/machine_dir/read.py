@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from spotdeploy_local.engine import Machine, MachineState
+from spotdeploy_local.layout import PART
 from spotdeploy_local.machine_dir import locks
 
 
 def machines(folder: Path) -> Sequence[Machine]:
     """The machines whose folders are in this one, oldest first, half-destroyed ones too."""
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
-        folders = [Path(entry.path) for entry in entries if not entry.name.startswith(".part-")]
+        folders = [Path(entry.path) for entry in entries if not entry.name.startswith(PART)]
         found = (read(one) for one in folders)
         return sorted((m for m in found if m), key=lambda m: (m.created_at, m.id))
     return []

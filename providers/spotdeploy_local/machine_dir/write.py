@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from spotdeploy_local.engine import MachineSpec
@@ -39,8 +42,10 @@ def machine_id(machine: str) -> str:
     return hashlib.sha256(f"spotdeploy {machine}".encode()).hexdigest()[:32]
 
 
-def write(folder: Path, spec: MachineSpec, address: str, created_at: float, tree: Path) -> None:
-    """Make a machine's folder, all but its plan. Raises OSError."""
+def write(
+    folder: Path, spec: MachineSpec, address: str, tree: Path, plan: Mapping[str, object]
+) -> None:
+    """Make a machine's folder. `tree` is the root of its image. Raises OSError."""
     folder.mkdir(mode=0o700)
     for name in ("upper", "work", "root"):
         (folder / name).mkdir()
@@ -59,9 +64,10 @@ def write(folder: Path, spec: MachineSpec, address: str, created_at: float, tree
         "labels": dict(spec.labels),
         "details": dict(spec.details),
         "publish": list(spec.publish),
-        "created_at": created_at,
+        "created_at": time.time(),
     }
     (folder / "spec.json").write_text(json.dumps(facts))
+    (folder / "plan.json").write_text(json.dumps(plan))
 
 
 def write_notice(folder: Path, words: str) -> None:
@@ -69,6 +75,13 @@ def write_notice(folder: Path, words: str) -> None:
     part = folder / "notice.json.part"
     part.write_text(json.dumps({"words": words}))
     part.rename(folder / "notice.json")
+
+
+def remove(folder: Path) -> None:
+    """Remove a tree; a missing one, or one that another process removes too, is success."""
+    while folder.exists():
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder)
 
 
 def _place(upper: Path, tree: Path, name: str, content: bytes, mode: int) -> None:

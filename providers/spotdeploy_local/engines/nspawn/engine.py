@@ -72,7 +72,7 @@ class NspawnEngine(Engine):
         self._refuse_unfit_host()
         host.raise_limit()
         wanted = list({spec.id: spec for spec in specs}.values())
-        self._furnish(wanted)
+        self._write_missing(wanted)
         folders = [self.layout.machine(spec.id) for spec in wanted]
         failures = launch([folder for folder in folders if read.never_started(folder)])
         failed = {folder.name: words for folder, words in failures.items()}
@@ -98,7 +98,7 @@ class NspawnEngine(Engine):
         with self._lock():
             for machine in going:
                 with suppress(FileNotFoundError):
-                    self.layout.machine(machine).rename(self.layout.going(machine))
+                    self.layout.machine(machine).rename(self.layout.being_removed(machine))
         stuck = self._groups().end(going)
         self._remove_folders([machine for machine in going if machine not in stuck])
         self._remove_idle_networks()
@@ -145,15 +145,40 @@ class NspawnEngine(Engine):
         wanted = "".join(f" -e {shlex.quote(value)}" for value in values)
         return f"grep -rlF{wanted} {shlex.quote(str(self.layout.machines))} --include=*.json"
 
-    def _furnish(self, specs: Sequence[MachineSpec]) -> None:
-        from spotdeploy_local.engines.nspawn.furnish import Furnisher
+    def _write_missing(self, specs: Sequence[MachineSpec]) -> None:
         from spotdeploy_local.linux.host import explained
+        from spotdeploy_local.specs import assign_addresses
 
         kinds = {spec.cloud_init for spec in specs}
         trees = {kind: self._image(_silent, cloud_init=kind) for kind in kinds}
-        furnisher = Furnisher(self.layout, self._groups(), self._networks())
+        groups, networks = self._groups(), self._networks()
         with explained(self.layout.state, STATE_VARIABLE), self._lock():
-            furnisher.furnish(specs, self.machines(), trees)
+            existing = self.machines()
+            known = {machine.id for machine in existing}
+            new = [spec for spec in specs if spec.id not in known]
+            for spec, address in assign_addresses(new, existing):
+                self._write_folder(spec, address, trees[spec.cloud_init], groups)
+            for spec in specs:
+                networks.ensure(spec.network)
+                groups.create(spec.id)
+
+    def _write_folder(self, spec: MachineSpec, address: str, tree: Path, groups: Groups) -> None:
+        """The folder gets its name when it is whole, so that no half of one is ever listed."""
+        from spotdeploy_local.engines.nspawn.plan import make_plan
+        from spotdeploy_local.machine_dir import write
+
+        folder, part = self.layout.machine(spec.id), self.layout.being_written(spec.id)
+        plan = make_plan(
+            spec,
+            address,
+            folder,
+            tree,
+            self.layout.switch(spec.network),
+            groups.entries(spec.id, "engine"),
+            groups.entries(spec.id, "node"),
+        )
+        write.write(part, spec, address, tree, plan)
+        part.rename(folder)
 
     def _refuse_unfit_host(self) -> None:
         for problem in self.problems():
@@ -163,10 +188,10 @@ class NspawnEngine(Engine):
     def _remove_folders(self, machines: Sequence[str]) -> None:
         from concurrent.futures import ThreadPoolExecutor
 
-        from spotdeploy_local.engines.nspawn.leftovers import remove_folder
+        from spotdeploy_local.machine_dir.write import remove
 
         with ThreadPoolExecutor(_REMOVERS) as pool:
-            list(pool.map(remove_folder, map(self.layout.going, machines)))
+            list(pool.map(remove, map(self.layout.being_removed, machines)))
 
     def _remove_idle_networks(self) -> None:
         with self._lock():

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from spotdeploy_local.engine import Leftover, Machine
-from spotdeploy_local.layout import Layout
+from spotdeploy_local.layout import GONE, PART, Layout
 from spotdeploy_local.linux.cgroups import Groups
 from spotdeploy_local.machine_dir.read import read_labels
+from spotdeploy_local.machine_dir.write import remove
 from spotdeploy_local.network.networks import Networks
 
 
@@ -39,7 +38,7 @@ class Leftovers:
         """Remove these."""
         for leftover in leftovers:
             if leftover.kind == "folder":
-                remove_folder(self.layout.machines / leftover.id)
+                remove(self.layout.machines / leftover.id)
             elif leftover.kind == "cgroup":
                 self.groups.end([leftover.id])
             else:
@@ -66,15 +65,8 @@ class Leftovers:
         return [
             folder
             for folder in sorted(self.layout.machines.iterdir())
-            if folder.name.removeprefix(".gone-") not in ids and not _being_written(folder.name)
+            if folder.name.removeprefix(GONE) not in ids and not _being_written(folder.name)
         ]
-
-
-def remove_folder(folder: Path) -> None:
-    """Remove a tree; a missing one, or one that another process removes too, is success."""
-    while folder.exists():
-        with suppress(FileNotFoundError):
-            shutil.rmtree(folder)
 
 
 def _rmdir(*folders: Path) -> str:
@@ -82,6 +74,6 @@ def _rmdir(*folders: Path) -> str:
 
 
 def _being_written(name: str) -> bool:
-    """True for `.part-PID-ID` while that process lives."""
-    prefix, _, rest = name.removeprefix(".").partition("-")
-    return prefix == "part" and Path("/proc", rest.partition("-")[0]).exists()
+    """True for the folder of `Layout.being_written` while its process lives."""
+    pid = name.removeprefix(PART).partition("-")[0]
+    return name.startswith(PART) and Path("/proc", pid).exists()
