@@ -39,7 +39,7 @@ def test_a_machine_outlives_the_process_that_started_it(bench: Bench) -> None:
 
 def test_what_a_killed_creator_left_half_made_is_listed_and_destroyed(bench: Bench) -> None:
     spec = bench.spec("one")
-    _in_process(bench, f"engine._write_missing([{spec!r}]); os.kill(os.getpid(), 9)")
+    _in_process(bench, f"engine.lifecycle.write_missing([{spec!r}]); os.kill(os.getpid(), 9)")
     assert bench.machine("one").state is MachineState.STOPPED
     assert bench.machine("one").words == "it never started"
     bench.engine.destroy(["one"])
@@ -48,7 +48,7 @@ def test_what_a_killed_creator_left_half_made_is_listed_and_destroyed(bench: Ben
 
 def test_what_a_killed_creator_left_half_made_starts_when_asked_for_again(bench: Bench) -> None:
     spec = bench.spec("one")
-    _in_process(bench, f"engine._write_missing([{spec!r}]); os.kill(os.getpid(), 9)")
+    _in_process(bench, f"engine.lifecycle.write_missing([{spec!r}]); os.kill(os.getpid(), 9)")
     bench.start(spec)
 
 
@@ -169,7 +169,7 @@ def test_a_full_disk_is_one_clear_error_and_nothing_is_made(tmp_path: Path, benc
             engine.start(bench.spec("one"))
         assert STATE_VARIABLE in str(caught.value.hint)
         with pytest.raises(HostError, match=f"the disk under {disk}/state is full"):
-            engine._write_missing([bench.spec("one", files={"/big": bytes(2 << 20)})])
+            engine.lifecycle.write_missing([bench.spec("one", files={"/big": bytes(2 << 20)})])
         assert engine.machines() == []
         engine.destroy(["one"])
     finally:

@@ -105,7 +105,7 @@ def test_a_forgotten_network_is_a_leftover_of_its_deployment_only(
     provider: LocalProvider, bench: Bench
 ) -> None:
     bench.engine.hold_network("bench")
-    bench.engine._networks().drop("bench")
+    bench.engine.lifecycle.networks().drop("bench")
     assert provider.leftovers(label.scope("other")) == []
     (left,) = provider.leftovers(label.scope("bench"))
     assert (left.kind, left.id) == ("network", "bench")
