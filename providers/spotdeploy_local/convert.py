@@ -1,9 +1,9 @@
-"""Between the engine's words and the core's: pure functions."""
+"""From machines of the engine to nodes of the core, and back: pure functions."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from itertools import count
+from itertools import count, islice
 
 from spotdeploy import labels as label
 from spotdeploy.model import Batch, Fate, FateKind, Market, Node, NodeState, Offer, Resource
@@ -19,12 +19,12 @@ _STATES = {
 
 
 def specs(
-    offer: Offer, batch: Batch, there: Sequence[Machine], *, cloud_init: bool
+    offer: Offer, batch: Batch, existing: Sequence[Machine], *, cloud_init: bool
 ) -> list[MachineSpec]:
     """The machines of a batch. Their ids follow from the token, so repeating makes none twice."""
     network = network_name(batch.labels)
     ids = [f"{batch.token}-{number}" for number in range(1, batch.count + 1)]
-    taken = {machine.name for machine in there if machine.network == network}
+    taken = {machine.name for machine in existing if machine.network == network}
     stem = network.replace("_", "-")[:_LONGEST_STEM].strip("-") or "node"
     names = free_names(stem, taken, len(ids))
     return [
@@ -48,11 +48,10 @@ def network_name(labels: Mapping[str, str]) -> str:
     return labels.get(label.DEPLOYMENT, "default")
 
 
-def free_names(stem: str, taken: Collection[str], wanted: int) -> list[str]:
+def free_names(stem: str, taken: Collection[str], number: int) -> list[str]:
     """`stem-1`, `stem-2` and so on, without those that are taken."""
-    names = (f"{stem}-{number}" for number in count(1))
-    free = (name for name in names if name not in taken)
-    return [next(free) for _ in range(wanted)]
+    names = (f"{stem}-{position}" for position in count(1))
+    return list(islice((name for name in names if name not in taken), number))
 
 
 def node(machine: Machine) -> Node:
@@ -70,7 +69,7 @@ def node(machine: Machine) -> Node:
         private_address=machine.address,
         created_at=machine.created_at,
         usd_per_hour=0.0,
-        cloud_state=machine.words or machine.state,
+        cloud_state=machine.message or machine.state,
     )
 
 
@@ -81,17 +80,17 @@ def fate(machine: Machine | None) -> Fate:
     if machine.notice:
         return Fate(FateKind.INTERRUPTED, machine.notice)
     if machine.state is MachineState.STOPPED:
-        return Fate(FateKind.STOPPED, machine.words)
+        return Fate(FateKind.STOPPED, machine.message)
     return Fate(FateKind.ALIVE, machine.state)
 
 
 def resource(found: Leftover, labels: Mapping[str, str]) -> Resource:
-    """A leftover as the core knows it. A network belongs to the deployment of its name; what
-    says nothing of its owner belongs to whoever asks."""
+    """A leftover as the core knows it. A network belongs to the deployment of its name, and what
+    has no labels to whoever asks."""
     owner = label.scope(found.id) if found.kind == "network" else found.labels or labels
     return Resource(found.kind, found.id, PROVIDER, LOCATION, owner)
 
 
 def leftover(found: Resource) -> Leftover:
-    """The reverse."""
+    """The engine's leftover behind a resource of the core."""
     return Leftover(found.kind, found.id)

@@ -49,9 +49,9 @@ class LocalProvider(Provider[LocalConfig], SupportsConsole, SupportsDial, Suppor
         self.engine.prepare(progress, cloud_init=self.config.cloud_init)
 
     def create(self, offer: Offer, batch: Batch) -> Created:
-        there = self.engine.machines()
-        specs = convert.specs(offer, batch, there, cloud_init=self.config.cloud_init)
-        known = {machine.id for machine in there}
+        existing = self.engine.machines()
+        specs = convert.specs(offer, batch, existing, cloud_init=self.config.cloud_init)
+        known = {machine.id for machine in existing}
         new = sum(spec.id not in known for spec in specs)
         fitting = specs[: len(specs) - new + min(new, self.engine.room())]
         if not fitting:

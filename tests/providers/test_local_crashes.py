@@ -25,7 +25,7 @@ def test_the_death_of_a_supervisor_ends_its_machine(bench: Bench) -> None:
     assert machine.pid
     subprocess.run(["kill", "-9", str(machine.pid)], check=True)
     eventually(lambda: bench.machine("one").state is MachineState.STOPPED)
-    assert bench.machine("one").words == "its power was cut"
+    assert bench.machine("one").message == "its power was cut"
     assert bench.greeting("one") == b""
     bench.engine.destroy(["one"])
     assert bench.remains() == []
@@ -41,7 +41,7 @@ def test_what_a_killed_creator_left_half_made_is_listed_and_destroyed(bench: Ben
     spec = bench.spec("one")
     _in_process(bench, f"engine.lifecycle.write_missing([{spec!r}]); os.kill(os.getpid(), 9)")
     assert bench.machine("one").state is MachineState.STOPPED
-    assert bench.machine("one").words == "it never started"
+    assert bench.machine("one").message == "it never started"
     bench.engine.destroy(["one"])
     assert bench.remains() == []
 
@@ -117,7 +117,7 @@ def test_a_container_that_cannot_boot_is_stopped_and_its_console_says_why(
 ) -> None:
     bench.engine.start(bench.spec("one", binds=(Bind(tmp_path, "not/absolute"),)))
     eventually(lambda: bench.machine("one").state is MachineState.STOPPED)
-    assert bench.machine("one").words.startswith("exit code")
+    assert bench.machine("one").message.startswith("exit code")
     assert "not/absolute" in bench.engine.console("one")
 
 

@@ -60,7 +60,7 @@ def test_a_machine_that_powers_off_stays_listed_as_stopped(bench: Bench) -> None
     bench.ssh("one", "systemctl poweroff")
     eventually(lambda: bench.machine("one").state is MachineState.STOPPED)
     stopped = bench.machine("one")
-    assert (stopped.boots, stopped.pid, stopped.words) == (1, None, "it powered itself off")
+    assert (stopped.boots, stopped.pid, stopped.message) == (1, None, "it powered itself off")
     assert bench.greeting("one") == b""
 
 
@@ -86,7 +86,7 @@ def test_starting_the_same_ids_again_starts_nothing(bench: Bench) -> None:
 def test_a_machine_ends_when_its_time_to_live_is_over(bench: Bench) -> None:
     bench.engine.start(bench.spec("one", time_to_live=0.5))
     eventually(lambda: bench.machine("one").state is MachineState.STOPPED)
-    assert bench.machine("one").words == "its time to live was over"
+    assert bench.machine("one").message == "its time to live was over"
 
 
 def test_files_and_binds_are_there_from_the_first_boot(bench: Bench, tmp_path: Path) -> None:

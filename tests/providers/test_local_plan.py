@@ -15,7 +15,6 @@ from spotdeploy_local import specs
 from spotdeploy_local.engine import Bind, Machine, MachineSpec, MachineState
 from spotdeploy_local.engines.nspawn import launch, plan, supervisor
 from spotdeploy_local.linux import cgroups, host
-from spotdeploy_local.linux.host import explained
 from spotdeploy_local.machine_dir import locks, read, write
 from spotdeploy_local.network import commands
 from spotdeploy_local.specs import assign_addresses
@@ -140,7 +139,7 @@ def test_each_mounted_hierarchy_is_used_once() -> None:
 
 def test_only_version_2_puts_supervisor_and_container_into_leaves_of_their_own() -> None:
     groups = cgroups.Groups("ours", cgroups.hierarchies(HYBRID))
-    assert groups.entries("one", "node") == [
+    assert groups.procs_files("one", "node") == [
         "/sys/fs/cgroup/cpu/ours/one/cgroup.procs",
         "/sys/fs/cgroup/systemd/ours/one/cgroup.procs",
         "/sys/fs/cgroup/unified/ours/one/node/cgroup.procs",
@@ -264,5 +263,5 @@ def test_a_chatty_console_keeps_its_last_megabyte(
 
 
 def _fail(folder: Path, error: OSError) -> None:
-    with explained(folder, "VARIABLE"):
+    with host.explain_full_disk(folder, "VARIABLE"):
         raise error

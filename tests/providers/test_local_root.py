@@ -76,7 +76,7 @@ def test_our_files_are_in_the_image_and_its_host_keys_are_not(images: Images) ->
 def test_an_image_that_lost_a_file_is_rebuilt(images: Images, log: Path) -> None:
     tree = images.build(RECIPE, print)
     (tree / "usr/bin/program").unlink()
-    assert not images.is_whole(RECIPE)
+    assert not images.is_complete(RECIPE)
     images.build(RECIPE, print)
     assert (tree / "usr/bin/program").exists()
     assert log.read_text() == "built\nbuilt\n"
@@ -108,7 +108,7 @@ def test_two_builders_at_once_build_one_image(images: Images, log: Path) -> None
 def test_an_image_upon_another_builds_both(images: Images, log: Path) -> None:
     above = replace(RECIPE, packages=("cloud-init",), base=RECIPE)
     images.build(above, print)
-    assert images.is_whole(RECIPE)
+    assert images.is_complete(RECIPE)
     assert images.tree(above) != images.tree(RECIPE)
     assert log.read_text() == "built\nbuilt\n"
 
@@ -128,7 +128,7 @@ def test_a_disk_that_fills_up_during_the_build_is_named(small_disk: Path, log: P
     images = replace(builder(fill, log), folder=small_disk / "cache")
     with pytest.raises(HostError, match="the disk is full: sh failed with"):
         images.build(RECIPE, print)
-    assert not images.is_whole(RECIPE)
+    assert not images.is_complete(RECIPE)
 
 
 def test_a_disk_too_small_for_an_image_is_refused_before_the_build(

@@ -25,7 +25,7 @@ Command = Callable[[Recipe, Path, Path | None], list[str]]
 
 
 def mmdebstrap(recipe: Recipe, tree: Path, base: Path | None) -> list[str]:
-    """The real command, from the host's own apt sources."""
+    """The command for this host: its release, its own apt sources and options."""
     codename, lines = sources()
     return mmdebstrap_command(recipe, tree, base, codename, lines, acquire_options())
 
@@ -83,7 +83,8 @@ def customize(recipe: Recipe, tree: Path) -> None:
     (tree / "etc/machine-id").write_text("")
 
 
-def run(command: list[str], progress: Progress) -> None:
+def run_build(command: list[str], progress: Progress) -> None:
+    """Run the command and pass its steps on. Raises HostError with the last lines of its output."""
     lines: deque[str] = deque(maxlen=_LAST_LINES)
     with subprocess.Popen(
         command,

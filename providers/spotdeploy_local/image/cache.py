@@ -12,12 +12,12 @@ from filelock import FileLock
 
 from spotdeploy.errors import HostError
 from spotdeploy_local.engine import Progress
-from spotdeploy_local.image.build import Command, customize, run
+from spotdeploy_local.image.build import Command, customize, run_build
 from spotdeploy_local.image.recipe import Recipe
 from spotdeploy_local.layout import CACHE_VARIABLE
-from spotdeploy_local.linux.host import IMAGE_BYTES, explained
+from spotdeploy_local.linux.host import IMAGE_BYTES, explain_full_disk
 
-_WITNESSES = ("usr/bin", "usr/sbin", "usr/lib/systemd/system", "usr/lib/x86_64-linux-gnu", "etc")
+_SAMPLED = ("usr/bin", "usr/sbin", "usr/lib/systemd/system", "usr/lib/x86_64-linux-gnu", "etc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Images:
         """Where the recipe's root is, once it is built."""
         return self._image(recipe) / "tree"
 
-    def is_whole(self, recipe: Recipe) -> bool:
+    def is_complete(self, recipe: Recipe) -> bool:
         """True when the image is complete, judged in a millisecond by its stamp."""
         image = self._image(recipe)
         try:
@@ -46,15 +46,15 @@ class Images:
 
         Blocks for about a minute, or while another process builds. Raises HostError.
         """
-        if self.is_whole(recipe):
+        if self.is_complete(recipe):
             return self.tree(recipe)
         self.folder.mkdir(parents=True, exist_ok=True)
         base = self.build(recipe.base, progress) if recipe.base else None
         with (
             FileLock(self.folder / f"{recipe.digest}.lock"),
-            explained(self.folder, CACHE_VARIABLE),
+            explain_full_disk(self.folder, CACHE_VARIABLE),
         ):
-            if not self.is_whole(recipe):
+            if not self.is_complete(recipe):
                 self._rebuild(recipe, base, progress)
         return self.tree(recipe)
 
@@ -73,7 +73,7 @@ class Images:
                 progress(f"removing the broken image {old.name}")
                 shutil.rmtree(old)
         part.mkdir(mode=0o755)
-        run(self.command(recipe, part / "tree", base), progress)
+        run_build(self.command(recipe, part / "tree", base), progress)
         progress("writing our own files into the image")
         customize(recipe, part / "tree")
         (part / "stamp.json").write_text(json.dumps(_stamp(recipe, part / "tree")))
@@ -86,7 +86,7 @@ class Images:
 
 
 def _stamp(recipe: Recipe, tree: Path) -> dict[str, object]:
-    return {"recipe": recipe.digest} | {name: _measure(tree / name) for name in _WITNESSES}
+    return {"recipe": recipe.digest} | {name: _measure(tree / name) for name in _SAMPLED}
 
 
 def _measure(folder: Path) -> list[int]:

@@ -54,17 +54,17 @@ class Groups:
                 _inherit_cpuset(tree.root, parent)
                 _inherit_cpuset(parent, parent / machine)
 
-    def entries(self, machine: str, leaf: str) -> list[str]:
+    def procs_files(self, machine: str, leaf: str) -> list[str]:
         """The `cgroup.procs` files that put a process into the machine's groups.
 
         `leaf` is `engine` for the supervisor and `node` for the container.
         """
         return [
             str(group / (leaf if tree.unified else "") / "cgroup.procs")
-            for tree, group in zip(self.hierarchies, self.places(machine), strict=True)
+            for tree, group in zip(self.hierarchies, self.paths(machine), strict=True)
         ]
 
-    def places(self, machine: str) -> list[Path]:
+    def paths(self, machine: str) -> list[Path]:
         """The machine's group in each hierarchy."""
         return [tree.root / self.base / machine for tree in self.hierarchies]
 
@@ -77,9 +77,9 @@ class Groups:
     def processes(self, machine: str) -> set[int]:
         """The processes in the machine's groups, as pids of this pid namespace.
 
-        Every process is in each hierarchy, and none can leave its machine's, so one tells all.
+        Every process is in each hierarchy, and none can leave its machine's, so one is enough.
         """
-        for group in self.places(machine):
+        for group in self.paths(machine):
             if group.exists():
                 return {
                     int(pid)
@@ -88,7 +88,7 @@ class Groups:
                 }
         return set()
 
-    def end(self, machines: Sequence[str], within: float = 10.0) -> list[str]:
+    def remove(self, machines: Sequence[str], within: float = 10.0) -> list[str]:
         """Kill every process in the machines' groups, remove the groups, and the base with the
         last of them. Gives the machines that would not end within that many seconds.
 
@@ -98,9 +98,9 @@ class Groups:
         deadline = time.monotonic() + within
         for machine in machines:
             self._kill(machine)
-        stuck = [machine for machine in machines if not self._remove(machine, deadline)]
+        stuck = [machine for machine in machines if not self._remove_groups(machine, deadline)]
         for tree in self.hierarchies:
-            with contextlib.suppress(OSError):  # another machine's group is still in it, or gone
+            with contextlib.suppress(OSError):  # it holds other machines' groups, or is not there
                 (tree.root / self.base).rmdir()
         return stuck
 
@@ -109,8 +109,8 @@ class Groups:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    def _remove(self, machine: str, deadline: float) -> bool:
-        for group in self.places(machine):
+    def _remove_groups(self, machine: str, deadline: float) -> bool:
+        for group in self.paths(machine):
             while not _removed(group):
                 if time.monotonic() > deadline:
                     return False
@@ -141,10 +141,10 @@ def _make(group: Path) -> None:
 
 def _delegate(groups: Sequence[Path]) -> None:
     for group in groups:
-        there = _read(group / "cgroup.controllers").split()
-        wanted = " ".join(f"+{name}" for name in _CONTROLLERS if name in there)
+        available = _read(group / "cgroup.controllers").split()
+        controllers = " ".join(f"+{name}" for name in _CONTROLLERS if name in available)
         with contextlib.suppress(OSError):  # a busy group gives no controllers: none are needed
-            (group / "cgroup.subtree_control").write_text(wanted)
+            (group / "cgroup.subtree_control").write_text(controllers)
 
 
 def _inherit_cpuset(parent: Path, child: Path) -> None:

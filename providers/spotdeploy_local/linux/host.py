@@ -117,7 +117,7 @@ def unfit_disk(folder: Path, mountinfo: str) -> list[Problem]:
 
 
 @contextmanager
-def explained(folder: Path, variable: str) -> Iterator[None]:
+def explain_full_disk(folder: Path, variable: str) -> Iterator[None]:
     """Turn "no space left" below `folder` into HostError; `variable` can name another folder."""
     try:
         yield

@@ -13,26 +13,28 @@ from pathlib import Path
 from typing import Any
 
 from spotdeploy_local.engine import Machine, MachineState
-from spotdeploy_local.layout import PART
+from spotdeploy_local.layout import BEING_WRITTEN
 from spotdeploy_local.machine_dir import locks
 
 
 def machines(folder: Path) -> Sequence[Machine]:
     """The machines whose folders are in this one, oldest first, half-destroyed ones too."""
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
-        folders = [Path(entry.path) for entry in entries if not entry.name.startswith(PART)]
-        found = (read(one) for one in folders)
-        return sorted((m for m in found if m), key=lambda m: (m.created_at, m.id))
+        folders = [
+            Path(entry.path) for entry in entries if not entry.name.startswith(BEING_WRITTEN)
+        ]
+        found = (machine(one) for one in folders)
+        return sorted(filter(None, found), key=lambda one: (one.created_at, one.id))
     return []
 
 
-def read(folder: Path) -> Machine | None:
+def machine(folder: Path) -> Machine | None:
     """The machine of a folder as it is now, or None when there is none."""
-    spec = read_json(folder / "spec.json")
+    spec = _read_json(folder / "spec.json")
     if not spec:
         return None
     pid = locks.holder(str(folder / "lock"))
-    state = read_json(folder / "state.json")
+    state = _read_json(folder / "state.json")
     return Machine(
         id=spec["id"],
         name=spec["name"],
@@ -47,8 +49,8 @@ def read(folder: Path) -> Machine | None:
         published_address=state.get("published_address"),
         pid=pid,
         boots=state.get("boots", 0),
-        notice=read_json(folder / "notice.json").get("words"),
-        words="" if pid else _words(state),
+        notice=_read_json(folder / "notice.json").get("words"),
+        message="" if pid else _message(state),
     )
 
 
@@ -57,19 +59,10 @@ def never_started(folder: Path) -> bool:
     return not (folder / "state.json").exists() and locks.holder(str(folder / "lock")) is None
 
 
-def read_labels(folder: Path) -> Mapping[str, str]:
+def labels(folder: Path) -> Mapping[str, str]:
     """The labels of whatever is left of a machine's folder."""
-    labels = read_json(folder / "spec.json").get("labels")
-    return dict(labels) if isinstance(labels, dict) else {}
-
-
-def read_json(file: Path) -> Mapping[str, Any]:
-    """The object in a file; empty when the file is missing, or cut short by a power loss."""
-    try:
-        content = json.loads(file.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return {}
-    return dict(content)
+    found = _read_json(folder / "spec.json").get("labels")
+    return dict(found) if isinstance(found, dict) else {}
 
 
 def console(folder: Path) -> str:
@@ -79,13 +72,22 @@ def console(folder: Path) -> str:
     return data.decode(errors="replace").replace("\r", "")
 
 
+def _read_json(file: Path) -> Mapping[str, Any]:
+    """The object in a file; empty when the file is missing, or cut short by a power loss."""
+    try:
+        content = json.loads(file.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return {}
+    return dict(content)
+
+
 def _state(pid: int | None, state: Mapping[str, object]) -> MachineState:
     if pid is None:
         return MachineState.STOPPED
     return MachineState.RUNNING if state.get("boots") else MachineState.PENDING
 
 
-def _words(state: Mapping[str, object]) -> str:
+def _message(state: Mapping[str, object]) -> str:
     if state.get("expired"):
         return "its time to live was over"
     if state.get("state") == "stopped":

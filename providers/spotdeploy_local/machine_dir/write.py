@@ -42,7 +42,7 @@ def machine_id(machine: str) -> str:
     return hashlib.sha256(f"spotdeploy {machine}".encode()).hexdigest()[:32]
 
 
-def write(
+def machine(
     folder: Path, spec: MachineSpec, address: str, tree: Path, plan: Mapping[str, object]
 ) -> None:
     """Make a machine's folder. `tree` is the root of its image. Raises OSError."""
@@ -70,10 +70,10 @@ def write(
     (folder / "plan.json").write_text(json.dumps(plan))
 
 
-def write_notice(folder: Path, words: str) -> None:
-    """Leave an interruption notice, whole or not at all."""
+def notice(folder: Path, message: str) -> None:
+    """Write an interruption notice, atomically."""
     part = folder / "notice.json.part"
-    part.write_text(json.dumps({"words": words}))
+    part.write_text(json.dumps({"words": message}))
     part.rename(folder / "notice.json")
 
 

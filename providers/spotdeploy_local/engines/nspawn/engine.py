@@ -52,7 +52,7 @@ class NspawnEngine(Engine):
     def dial(self, machine: str, port: int, timeout: float) -> socket.socket:
         from spotdeploy_local.network.dial import dial
 
-        found = read.read(self.layout.machine(machine))
+        found = read.machine(self.layout.machine(machine))
         if found is None:
             raise OSError(errno.EHOSTUNREACH, f"there is no machine {machine}")
         return dial(self.layout.switch(found.network), found.address, port, timeout)
@@ -60,7 +60,7 @@ class NspawnEngine(Engine):
     def proxy_command(self, machine: str, port: int) -> Sequence[str]:
         from spotdeploy_local.network.dial import proxy_command
 
-        found = read.read(self.layout.machine(machine))
+        found = read.machine(self.layout.machine(machine))
         if found is None:
             raise ProviderError(f"there is no machine {machine}")
         return proxy_command(self.layout.switch(found.network), found.address, port)

@@ -1,4 +1,4 @@
-"""Starting supervisors side by side, and hearing how each of them fared."""
+"""Starting supervisors side by side, and collecting their results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from spotdeploy_local.machine_dir import locks
 
-_PATIENCE = 60.0
+_START_SECONDS = 60.0
 _ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LANG": "C.UTF-8",
@@ -27,14 +27,14 @@ _MAIN = (
 
 
 def launch(folders: Sequence[Path]) -> Mapping[Path, str]:
-    """Start the machines of these folders; gives what went wrong, by folder.
+    """Start the machines of these folders; returns the errors by folder.
 
     Blocks until every supervisor has its namespaces, its network and its disk.
     """
-    pipes = {folder: _start(folder) for folder in folders}
-    deadline = time.monotonic() + _PATIENCE
-    answers = {folder: _answer(folder, *pipes[folder], deadline) for folder in folders}
-    return {folder: answer for folder, answer in answers.items() if answer}
+    started = {folder: _start(folder) for folder in folders}
+    deadline = time.monotonic() + _START_SECONDS
+    errors = {folder: _error(folder, *started[folder], deadline) for folder in folders}
+    return {folder: error for folder, error in errors.items() if error}
 
 
 def supervisor_command(folder: Path, pipe: int) -> list[str]:
@@ -59,16 +59,17 @@ def _start(folder: Path) -> tuple[int, subprocess.Popen[bytes]]:
     return read, process
 
 
-def _answer(folder: Path, pipe: int, process: subprocess.Popen[bytes], deadline: float) -> str:
+def _error(folder: Path, pipe: int, process: subprocess.Popen[bytes], deadline: float) -> str:
+    """What kept the machine from starting; empty when it runs."""
     with open(pipe, "rb") as answer:
         left = max(0.0, deadline - time.monotonic())
         if not select.select([answer], [], [], left)[0]:
             process.kill()
             process.wait()
-            return f"its supervisor gave no answer in {_PATIENCE:g} s"
+            return f"its supervisor gave no answer in {_START_SECONDS:g} s"
         text = answer.read().decode(errors="replace")
     process.wait()
     if text == "ok" or (not text and locks.holder(str(folder / "lock"))):
         return ""
     log = (folder / "supervisor.log").read_text(errors="replace").strip()
-    return text or log or "its supervisor ended without a word"
+    return text or log or "its supervisor ended without output"

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spotdeploy_local.engine import Leftover, Machine
-from spotdeploy_local.layout import GONE, PART, Layout
+from spotdeploy_local.layout import BEING_REMOVED, BEING_WRITTEN, Layout
 from spotdeploy_local.linux.cgroups import Groups
-from spotdeploy_local.machine_dir.read import read_labels
-from spotdeploy_local.machine_dir.write import remove
+from spotdeploy_local.machine_dir import read, write
 from spotdeploy_local.network.networks import Networks
 
 
@@ -22,15 +21,15 @@ class Leftovers:
     groups: Groups
     networks: Networks
 
-    def find(self, there: Sequence[Machine]) -> list[Leftover]:
+    def find(self, existing: Sequence[Machine]) -> list[Leftover]:
         """Folders, control groups and networks without a machine."""
-        ids = {machine.id for machine in there}
+        ids = {machine.id for machine in existing}
         return [
-            *(Leftover("folder", f.name, read_labels(f)) for f in self._folders(ids)),
+            *(Leftover("folder", f.name, read.labels(f)) for f in self._folders(ids)),
             *(Leftover("cgroup", name) for name in sorted(self.groups.machines() - ids)),
             *(
                 Leftover("network", name)
-                for name in self.networks.idle({machine.network for machine in there})
+                for name in self.networks.idle({machine.network for machine in existing})
             ),
         ]
 
@@ -38,9 +37,9 @@ class Leftovers:
         """Remove these."""
         for leftover in leftovers:
             if leftover.kind == "folder":
-                remove(self.layout.machines / leftover.id)
+                write.remove(self.layout.machines / leftover.id)
             elif leftover.kind == "cgroup":
-                self.groups.end([leftover.id])
+                self.groups.remove([leftover.id])
             else:
                 self.networks.remove(leftover.id)
 
@@ -52,7 +51,7 @@ class Leftovers:
         folder = self.layout.machines / thing
         if kind == "folder":
             return f"rm -r {folder}"
-        groups = self.groups.places(thing)
+        groups = self.groups.paths(thing)
         paths = " ".join(map(str, groups))
         kill = f"find {paths} -name cgroup.procs -exec cat {{}} + | xargs -r kill -9"
         remove = f"sleep 1; find {paths} -depth -type d -delete"
@@ -65,7 +64,8 @@ class Leftovers:
         return [
             folder
             for folder in sorted(self.layout.machines.iterdir())
-            if folder.name.removeprefix(GONE) not in ids and not _being_written(folder.name)
+            if folder.name.removeprefix(BEING_REMOVED) not in ids
+            and not _is_being_written(folder.name)
         ]
 
 
@@ -73,7 +73,7 @@ def _rmdir(*folders: Path) -> str:
     return f"rmdir --ignore-fail-on-non-empty {' '.join(map(str, folders))}"
 
 
-def _being_written(name: str) -> bool:
+def _is_being_written(name: str) -> bool:
     """True for the folder of `Layout.being_written` while its process lives."""
-    pid = name.removeprefix(PART).partition("-")[0]
-    return name.startswith(PART) and Path("/proc", pid).exists()
+    pid = name.removeprefix(BEING_WRITTEN).partition("-")[0]
+    return name.startswith(BEING_WRITTEN) and Path("/proc", pid).exists()

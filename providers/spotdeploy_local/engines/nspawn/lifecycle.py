@@ -39,7 +39,7 @@ class Lifecycle:
     """See `Networks.held`."""
 
     def problems(self) -> Sequence[Problem]:
-        return host.problems(self.layout, has_image=self._images().is_whole(BASE))
+        return host.problems(self.layout, has_image=self._images().is_complete(BASE))
 
     def room(self) -> int:
         return host.room()
@@ -58,7 +58,7 @@ class Lifecycle:
         failures = launch([folder for folder in folders if read.never_started(folder)])
         failed = {folder.name: message for folder, message in failures.items()}
         self.destroy(list(failed))
-        machines = (read.read(folder) for folder in folders if folder.name not in failed)
+        machines = (read.machine(folder) for folder in folders if folder.name not in failed)
         return Started(tuple(machine for machine in machines if machine), failed)
 
     def write_missing(self, specs: Sequence[MachineSpec]) -> None:
@@ -67,7 +67,7 @@ class Lifecycle:
         kinds = {spec.cloud_init for spec in specs}
         trees = {kind: self._image(_silent, cloud_init=kind) for kind in kinds}
         groups, networks = self._groups(), self.networks()
-        with host.explained(self.layout.state, STATE_VARIABLE), self._lock():
+        with host.explain_full_disk(self.layout.state, STATE_VARIABLE), self._lock():
             existing = read.machines(self.layout.machines)
             known = {machine.id for machine in existing}
             new = [spec for spec in specs if spec.id not in known]
@@ -78,13 +78,13 @@ class Lifecycle:
                 groups.create(spec.id)
 
     def stop(self, ids: Sequence[str]) -> None:
-        _refuse_stuck(self._groups().end(ids))
+        _refuse_stuck(self._groups().remove(ids))
 
     def preempt(self, machine: str, notice_seconds: float) -> None:
         folder = self.layout.machine(machine)
         if not folder.is_dir():
             raise ProviderError(f"there is no machine {machine}")
-        write.write_notice(folder, f"interrupted by request with {notice_seconds:g} s notice")
+        write.notice(folder, f"interrupted by request with {notice_seconds:g} s notice")
         time.sleep(notice_seconds)
         self.stop([machine])
 
@@ -96,7 +96,7 @@ class Lifecycle:
             for machine in ending:
                 with suppress(FileNotFoundError):
                     self.layout.machine(machine).rename(self.layout.being_removed(machine))
-        stuck = self._groups().end(ending)
+        stuck = self._groups().remove(ending)
         folders = [self.layout.being_removed(machine) for machine in ending if machine not in stuck]
         with ThreadPoolExecutor(_REMOVERS) as pool:
             list(pool.map(write.remove, folders))
@@ -137,10 +137,10 @@ class Lifecycle:
             folder,
             tree,
             self.layout.switch(spec.network),
-            groups.entries(spec.id, "engine"),
-            groups.entries(spec.id, "node"),
+            groups.procs_files(spec.id, "engine"),
+            groups.procs_files(spec.id, "node"),
         )
-        write.write(part, spec, address, tree, plan)
+        write.machine(part, spec, address, tree, plan)
         part.rename(folder)
 
     def _remove_idle_networks(self) -> None:

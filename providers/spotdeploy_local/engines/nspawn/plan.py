@@ -1,4 +1,4 @@
-"""What a supervisor is to do, worked out beforehand as plain text: pure functions only."""
+"""What a supervisor is to do, worked out beforehand as plain data: pure functions only."""
 
 from __future__ import annotations
 

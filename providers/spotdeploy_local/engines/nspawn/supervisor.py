@@ -3,8 +3,8 @@ and starts it again at each reboot.
 
 It is process 1 of a pid namespace, so when it dies, however it dies, the kernel ends the whole
 machine with it: container, mounts and network. It runs under `python -I -S` with few imports, and
-carries out a plan that `plan.py` wrote; it decides nothing itself. It says `ok`, or what went
-wrong, on the pipe named on its command line, and never needs its creator again.
+carries out a plan that `plan.py` made; it decides nothing itself. It writes `ok`, or what went
+wrong, to the pipe named on its command line, and never needs its creator again.
 """
 
 # pathlib would cost every machine milliseconds and megabytes.
@@ -26,10 +26,10 @@ from spotdeploy_local.machine_dir import locks
 
 REBOOT = 133
 CONSOLE_BYTES = 512 * 1024
-LAST_WORDS = 2.0
+CONSOLE_SECONDS = 2.0
 """Seconds for the rest of the console's text to be written once the container has ended."""
 PORT_SECONDS = 3.0
-"""How long the port of a machine that is gone may still be there."""
+"""How long the port of a destroyed machine may still exist."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def main() -> None:
         plan = json.load(file)
     try:
         listeners, address = publish(plan)
-        join(plan["engine_groups"])
+        join_groups(plan["engine_groups"])
         syscalls.unshare(syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET)
         if os.fork():
             os._exit(0)
@@ -98,7 +98,7 @@ def listen(address: str, ports: list[int]) -> tuple[list[socket.socket], list[in
     return listeners, taken
 
 
-def join(groups: list[str]) -> None:
+def join_groups(groups: list[str]) -> None:
     """Move the caller into control groups."""
     for group in groups:
         with open(group, "w", encoding="ascii") as file:
@@ -109,8 +109,8 @@ def prepare(plan: Plan) -> None:
     """Everything the container needs before it starts. Raises OSError."""
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     syscalls.mount("proc", "/proc", "proc")
-    plug_in(plan)
-    batch([], plan["machine_commands"])
+    connect_to_switch(plan)
+    run_ip([], plan["machine_commands"])
     for switch in mounts_below(plan["run_folder"]):
         syscalls.unmount(switch)
     syscalls.mount("overlay", "root", "overlay", data=plan["overlay"])
@@ -118,21 +118,21 @@ def prepare(plan: Plan) -> None:
     syscalls.mount("tmpfs", "/run/systemd/nspawn", "tmpfs", data="mode=755")
 
 
-def plug_in(plan: Plan) -> None:
-    """Lay the cable to the switch. The port of a machine that had the address before stays until
-    the kernel has cleaned up after that one's namespace, which takes a moment on a busy host."""
+def connect_to_switch(plan: Plan) -> None:
+    """Connect the machine to the switch. The port of a machine that had the address before stays
+    until the kernel has cleaned up that one's namespace, which takes a moment on a busy host."""
     deadline = time.monotonic() + PORT_SECONDS
     while True:
         try:
-            return batch(["nsenter", f"--net={plan['switch']}"], plan["port_commands"])
+            return run_ip(["nsenter", f"--net={plan['switch']}"], plan["port_commands"])
         except OSError as error:
             if "File exists" not in str(error) or time.monotonic() > deadline:
                 raise
         time.sleep(0.05)
 
 
-def batch(prefix: list[str], commands: str) -> None:
-    """Run an `ip -batch` text. Raises OSError with what ip said."""
+def run_ip(prefix: list[str], commands: str) -> None:
+    """Run an `ip -batch` text. Raises OSError with the output of ip."""
     with open("ip.batch", "w", encoding="ascii") as file:
         file.write(commands)
     with open("ip.log", "w+b") as log:
@@ -159,7 +159,7 @@ def run(plan: Plan) -> None:
         os.close(write)
         console = in_background(keep_console, read)
         code = wait_for(nspawn)
-        console.join(LAST_WORDS)
+        console.join(CONSOLE_SECONDS)
         if code != REBOOT:
             break
         boots += 1
@@ -190,7 +190,7 @@ def wait_for(pid: int) -> int:
 
 
 def record(**facts: object) -> None:
-    """Merge facts into the machine's state file, whole or not at all."""
+    """Merge facts into the machine's state file, atomically."""
     with _recording:
         _known.update(facts)
         with open("state.json.part", "w", encoding="utf-8") as file:
@@ -214,14 +214,15 @@ def keep_console(source: int) -> None:
 
 
 def accept(listener: socket.socket, address: str) -> None:
-    """Carry each connection to the same port of the machine."""
+    """Forward each connection to the same port of the machine."""
     port = listener.getsockname()[1]
     while True:
         client, _ = listener.accept()
-        in_background(carry, client, address, port)
+        in_background(forward, client, address, port)
 
 
-def carry(client: socket.socket, address: str, port: int) -> None:
+def forward(client: socket.socket, address: str, port: int) -> None:
+    """Carry a connection until both sides have ended."""
     with client:
         try:
             node = socket.create_connection((address, port), timeout=10)
