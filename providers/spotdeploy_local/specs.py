@@ -19,7 +19,7 @@ _HOST = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 def check_specs(specs: Sequence[MachineSpec]) -> None:
     """Raises ConfigError naming the machine and the value."""
     for spec in specs:
-        for problem in _problems(spec):
+        if problem := next(_problems(spec), None):
             raise ConfigError(f"machine {spec.id!r}: {problem}", hint="see spotdeploy_local.engine")
 
 

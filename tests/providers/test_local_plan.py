@@ -81,8 +81,9 @@ def test_the_gateway_s_or_a_neighbour_s_address_is_refused(address: str) -> None
 
 
 def test_the_container_joins_its_groups_and_then_becomes_nspawn() -> None:
-    binds = [Bind(Path("/a:b"), "/c"), Bind(Path("/d"), "/e", read_only=False)]
-    command = plan.container_command(spec(), Path("/state/one"), ["/cg/cgroup.procs"], binds)
+    binds = (Bind(Path("/a:b"), "/c"), Bind(Path("/d"), "/e", read_only=False))
+    machine = spec(binds=binds)
+    command = plan.container_command(machine, Path("/state/one"), ["/cg/cgroup.procs"])
     assert command[:2] == ["/bin/sh", "-ec"]
     assert command[3:7] == ["sh", "/cg/cgroup.procs", "--", "systemd-nspawn"]
     assert "--directory=/state/one/root" in command

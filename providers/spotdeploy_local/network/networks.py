@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """Callers hold the engine's lock, but for `names`."""
+    """Callers hold the engine's lock, but for `drop`."""
 
     layout: Layout
     held: dict[str, int]
@@ -63,13 +63,10 @@ class Networks:
         if fd is not None:
             os.close(fd)
 
-    def names(self) -> list[str]:
-        """Every network that has a file."""
-        return sorted(file.stem for file in self.layout.run.glob("*.net"))
-
     def idle(self, used: Collection[str]) -> list[str]:
         """The networks that nobody uses or holds."""
-        return [name for name in self.names() if name not in used and not self._is_held(name)]
+        names = sorted(file.stem for file in self.layout.run.glob("*.net"))
+        return [name for name in names if name not in used and not self._is_held(name)]
 
     def remove(self, name: str) -> None:
         """Remove it; a missing one is success."""

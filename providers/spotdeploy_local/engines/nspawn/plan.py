@@ -39,48 +39,6 @@ class Plan(TypedDict):
     """Seconds."""
 
 
-def container_command(
-    machine: MachineSpec, folder: Path, groups: Sequence[str], binds: Sequence[Bind]
-) -> list[str]:
-    """The command that boots the machine inside its supervisor's namespaces."""
-    return [
-        *("/bin/sh", "-ec", _JOIN, "sh", *groups, "--"),
-        "systemd-nspawn",
-        "--quiet",
-        "--settings=no",
-        "--register=no",
-        "--keep-unit",
-        "--boot",
-        f"--directory={folder / 'root'}",
-        f"--machine={machine.name}",
-        "--network-namespace-path=/proc/1/ns/net",
-        "--console=read-only",
-        "--resolv-conf=off",
-        "--timezone=off",
-        "--link-journal=no",
-        "--kill-signal=SIGRTMIN+3",
-        *(bind_option(bind) for bind in binds),
-    ]
-
-
-def bind_option(bind: Bind) -> str:
-    """One `--bind` option; colons in paths are escaped."""
-    paths = (str(bind.source), bind.target)
-    source, target = (path.replace("\\", "\\\\").replace(":", "\\:") for path in paths)
-    return f"--bind{'-ro' if bind.read_only else ''}={source}:{target}"
-
-
-def publish_addresses(address: str) -> list[str]:
-    """Where to offer a machine's ports: 127.77.0.N for 10.77.0.N, then 127.77.1.N and so on."""
-    last = IPv4Address(address).packed[3]
-    return [f"127.77.{network}.{last}" for network in range(PUBLISH_NETWORKS)]
-
-
-def overlay_options(tree: Path) -> str:
-    """Mount options of the machine's disk, from within its folder."""
-    return f"lowerdir={tree},upperdir=upper,workdir=work"
-
-
 def make_plan(
     spec: MachineSpec,
     address: str,
@@ -98,9 +56,49 @@ def make_plan(
         port_commands=port_commands(address, spec.extra_addresses),
         machine_commands=machine_commands(address, spec.extra_addresses),
         overlay=overlay_options(tree),
-        container=container_command(spec, folder, node_groups, spec.binds),
+        container=container_command(spec, folder, node_groups),
         engine_groups=engine_groups,
         publish_ports=list(spec.publish),
         publish_addresses=publish_addresses(address),
         lifetime=spec.time_to_live,
     )
+
+
+def overlay_options(tree: Path) -> str:
+    """Mount options of the machine's disk, from within its folder."""
+    return f"lowerdir={tree},upperdir=upper,workdir=work"
+
+
+def container_command(machine: MachineSpec, folder: Path, groups: Sequence[str]) -> list[str]:
+    """The command that boots the machine inside its supervisor's namespaces."""
+    return [
+        *("/bin/sh", "-ec", _JOIN, "sh", *groups, "--"),
+        "systemd-nspawn",
+        "--quiet",
+        "--settings=no",
+        "--register=no",
+        "--keep-unit",
+        "--boot",
+        f"--directory={folder / 'root'}",
+        f"--machine={machine.name}",
+        "--network-namespace-path=/proc/1/ns/net",
+        "--console=read-only",
+        "--resolv-conf=off",
+        "--timezone=off",
+        "--link-journal=no",
+        "--kill-signal=SIGRTMIN+3",
+        *(bind_option(bind) for bind in machine.binds),
+    ]
+
+
+def bind_option(bind: Bind) -> str:
+    """One `--bind` option; colons in paths are escaped."""
+    paths = (str(bind.source), bind.target)
+    source, target = (path.replace("\\", "\\\\").replace(":", "\\:") for path in paths)
+    return f"--bind{'-ro' if bind.read_only else ''}={source}:{target}"
+
+
+def publish_addresses(address: str) -> list[str]:
+    """Where to offer a machine's ports: 127.77.0.N for 10.77.0.N, then 127.77.1.N and so on."""
+    last = IPv4Address(address).packed[3]
+    return [f"127.77.{network}.{last}" for network in range(PUBLISH_NETWORKS)]
