@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.providers.local_machines import Bench, bench_at
+from tests.providers.local.nspawn_bench import Bench, bench_at
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from spotdeploy.errors import ConfigError
-from tests.providers.local_machines import Bench, connect
+from tests.providers.local.nspawn_bench import Bench, connect
 
 pytestmark = pytest.mark.machines
 

@@ -15,7 +15,7 @@ from spotdeploy_local.engine import Bind, MachineState
 from spotdeploy_local.engines.nspawn.engine import NspawnEngine
 from spotdeploy_local.layout import STATE_VARIABLE, Layout
 from spotdeploy_local.linux import syscalls
-from tests.providers.local_machines import Bench, eventually
+from tests.providers.local.nspawn_bench import Bench, eventually
 
 pytestmark = pytest.mark.machines
 
@@ -86,7 +86,7 @@ def test_a_machine_whose_folder_is_gone_is_a_leftover_that_can_be_released(bench
     assert bench.remains() == []
 
 
-def test_a_machine_can_be_ended_by_hand_with_the_command_we_name(bench: Bench) -> None:
+def test_the_manual_delete_command_ends_a_machine(bench: Bench) -> None:
     bench.start(bench.spec("one"))
     subprocess.run(["sh", "-c", bench.engine.manual_delete_command("machine", "one")], check=True)
     for leftover in bench.engine.leftovers():

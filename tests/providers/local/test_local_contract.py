@@ -15,7 +15,7 @@ from spotdeploy_local.config import LocalConfig
 from spotdeploy_local.engines.nspawn.engine import NspawnEngine
 from spotdeploy_local.image.recipe import USER_DATA
 from spotdeploy_local.provider import LocalProvider
-from tests.providers.local_machines import Bench
+from tests.providers.local.nspawn_bench import Bench
 
 
 @dataclass(frozen=True)

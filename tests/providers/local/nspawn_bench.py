@@ -1,4 +1,4 @@
-"""What the tests of the local provider share: a bench with real machines, and proofs of absence."""
+"""A bench with real machines of an nspawn engine, and proofs that nothing of them is left."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from spotdeploy_local.engine import Machine, MachineSpec
 from spotdeploy_local.engines.nspawn.engine import NspawnEngine
@@ -42,8 +44,8 @@ class Bench:
             f"echo {shlex.quote(self.key.with_suffix('.pub').read_text().strip())}"
             f" > /root/.ssh/authorized_keys\n{script}\n"
         )
-        given = {"network": self.network, "user_data": hook.encode()} | more
-        return MachineSpec(id=name, name=name, **given)  # type: ignore[arg-type]
+        spec = MachineSpec(id=name, name=name, network=self.network, user_data=hook.encode())
+        return replace(spec, **more)
 
     def start(self, *specs: MachineSpec) -> list[Machine]:
         """Start machines and wait until ssh answers on each."""

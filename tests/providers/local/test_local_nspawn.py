@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from spotdeploy_local.engine import Bind, MachineState
-from tests.providers.local_machines import Bench, eventually
+from tests.providers.local.nspawn_bench import Bench, eventually
 
 pytestmark = pytest.mark.machines
 
@@ -22,8 +22,8 @@ def test_a_machine_boots_systemd_and_settles_without_a_failed_unit(bench: Bench)
     assert bench.run("one", SETTLED) == "running"
     assert bench.run("one", "systemctl --failed --no-legend") == ""
     assert bench.run("one", "cat /proc/1/comm /var/named; hostname") == "systemd\none\none"
-    told = bench.run("one", "journalctl -u spotdeploy-user-data -o cat")
-    assert told.count("from user-data") == 1
+    journal = bench.run("one", "journalctl -u spotdeploy-user-data -o cat")
+    assert journal.count("from user-data") == 1
     assert "from user-data" in bench.engine.console("one")
 
 
@@ -35,8 +35,8 @@ def test_gzipped_user_data_runs_too(bench: Bench) -> None:
 
 def test_machines_share_no_host_key_and_no_machine_id(bench: Bench) -> None:
     bench.start(bench.spec("one"), bench.spec("two"))
-    told = "cat /etc/ssh/ssh_host_*_key.pub /etc/machine-id"
-    first, second = (bench.run(name, told).splitlines() for name in ("one", "two"))
+    identity = "cat /etc/ssh/ssh_host_*_key.pub /etc/machine-id"
+    first, second = (bench.run(name, identity).splitlines() for name in ("one", "two"))
     assert len(first) == len(second) == 2
     assert not set(first) & set(second)
 

@@ -56,13 +56,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     syscalls.unmount(str(folder))
 
 
-def test_an_image_is_built_once_and_tells_its_progress(images: Images, log: Path) -> None:
-    told: list[str] = []
-    tree = images.build(RECIPE, told.append)
-    assert images.build(RECIPE, told.append) == tree
+def test_an_image_is_built_once_and_reports_its_progress(images: Images, log: Path) -> None:
+    reported: list[str] = []
+    tree = images.build(RECIPE, reported.append)
+    assert images.build(RECIPE, reported.append) == tree
     assert log.read_text() == "built\n"
-    assert "building the image: fetching packages" in told
-    assert told[-1] == "the image is ready"
+    assert "building the image: fetching packages" in reported
+    assert reported[-1] == "the image is ready"
 
 
 def test_our_files_are_in_the_image_and_its_host_keys_are_not(images: Images) -> None:

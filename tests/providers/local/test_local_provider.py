@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 
 import pytest
 from msgspec.structs import replace
@@ -10,13 +11,11 @@ from msgspec.structs import replace
 from spotdeploy import labels as label
 from spotdeploy.errors import CapacityError
 from spotdeploy.model import Batch, FateKind, Market, MarketPolicy, Node, NodeState, Pool
-from spotdeploy_local import convert
 from spotdeploy_local.config import LocalConfig
-from spotdeploy_local.engine import Leftover, Machine, MachineState
 from spotdeploy_local.engines.nspawn.engine import NspawnEngine
 from spotdeploy_local.layout import Layout
 from spotdeploy_local.provider import LocalProvider
-from tests.providers.local_machines import Bench, eventually
+from tests.providers.local.nspawn_bench import Bench, eventually
 
 LABELS = {label.DEPLOYMENT: "bench", label.RUN: "r1", label.BATCH: "token"}
 BATCH = Batch("token", 2, LABELS, b"", "ops", open_ports=(22,))
@@ -78,7 +77,7 @@ def test_a_node_is_dialled_and_its_console_is_read(provider: LocalProvider) -> N
 
 
 @pytest.mark.machines
-def test_each_fate_is_told_apart(provider: LocalProvider, bench: Bench) -> None:
+def test_each_fate_is_recognized(provider: LocalProvider, bench: Bench) -> None:
     alive, interrupted, stopped, gone = create(provider, replace(BATCH, count=4))
     bench.engine.preempt(interrupted.id, notice_seconds=0.1)
     bench.engine.stop([stopped.id])
@@ -137,27 +136,14 @@ def test_a_host_without_memory_has_no_capacity() -> None:
         provider.create(offer, BATCH)
 
 
-def test_names_skip_those_in_use() -> None:
-    assert convert.free_names("web", {"web-1", "web-3"}, 3) == ["web-2", "web-4", "web-5"]
-
-
-def test_a_deployment_with_underscores_gives_valid_host_names() -> None:
-    offer = LocalProvider(LocalConfig(), "local").offers(Pool(1))[0]
-    batch = replace(BATCH, labels={label.DEPLOYMENT: "my_app_" + "x" * 50})
-    (spec, _) = convert.specs(offer, batch, [], cloud_init=False)
-    assert spec.name == "my-app-" + "x" * 43 + "-1"
-    assert spec.network == batch.labels[label.DEPLOYMENT]
-
-
-def test_a_leftover_that_names_no_owner_belongs_to_whoever_asks() -> None:
-    asked = label.scope("bench")
-    assert convert.resource(Leftover("cgroup", "x"), asked).labels == asked
-    theirs = Leftover("folder", "x", label.scope("theirs"))
-    assert convert.resource(theirs, asked).labels == label.scope("theirs")
-
-
-def test_the_market_is_remembered() -> None:
-    machine = Machine("i", "n", MachineState.STOPPED, "net", "10.77.0.2", (), LABELS, 1.0)
-    assert convert.node(machine).market is Market.SPOT
-    told = replace(machine, details={"market": "on-demand", "size": "container"})
-    assert convert.node(told).market is Market.ON_DEMAND
+def test_listing_machines_imports_nothing_that_changes_them() -> None:
+    heavy = ("filelock", "subprocess", "concurrent.futures", "hashlib", "asyncssh", "libcloud")
+    code = (
+        "import sys; from spotdeploy_local.provider import LocalProvider as P;"
+        " P(P.Config(), 'local').nodes({'a': 'b'});"
+        f" print([m for m in {heavy} if m in sys.modules])"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert printed.stdout == "[]\n"
