@@ -26,8 +26,8 @@ Command = Callable[[Recipe, Path, Path | None], list[str]]
 
 def mmdebstrap(recipe: Recipe, tree: Path, base: Path | None) -> list[str]:
     """The command for this host: its release, its own apt sources and options."""
-    codename, lines = sources()
-    return mmdebstrap_command(recipe, tree, base, codename, lines, acquire_options())
+    codename, sources = apt_sources()
+    return mmdebstrap_command(recipe, tree, base, codename, sources, apt_options())
 
 
 def mmdebstrap_command(
@@ -102,7 +102,7 @@ def run_build(command: list[str], progress: Progress) -> None:
         raise _failure(command[0], process.returncode, lines)
 
 
-def sources() -> tuple[str, str]:
+def apt_sources() -> tuple[str, str]:
     """The release's code name, and the `sources.list` text of the host's own distribution.
 
     Third parties' repositories are left out. Raises HostError when apt knows none.
@@ -131,7 +131,7 @@ def source_lines(targets: str, distribution: str, codename: str) -> str:
     )
 
 
-def acquire_options() -> list[str]:
+def apt_options() -> list[str]:
     """The host's ways to fetch packages (proxies, checks), as apt.conf lines."""
     lines = _output(["apt-config", "dump", "Acquire"]).splitlines()
     return [
