@@ -13,7 +13,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from spotdeploy_local.engine import Machine, MachineSpec, default_engine
+from spotdeploy_local.engine import Machine, MachineSpec
+from spotdeploy_local.engines.default import default_engine
 
 BOOT = """#cloud-boothook
 #!/bin/sh

@@ -22,7 +22,7 @@ from statistics import median
 from floor_machines import ids, new_key, start
 from rows import Row, show, spread, users_environment
 
-from spotdeploy_local.engine import default_engine
+from spotdeploy_local.engines.default import default_engine
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent

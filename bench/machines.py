@@ -16,7 +16,7 @@ from typing import Any
 
 import tomli_w
 
-from spotdeploy_local.engine import default_engine
+from spotdeploy_local.engines.default import default_engine
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 """All that is measured starts as it does for its users, from compiled modules."""

@@ -19,7 +19,7 @@ from spotdeploy.testing import ProviderContract
 REPOSITORY = Path(__file__).parents[1]
 TABLE = REPOSITORY / "docs/contract.md"
 CONTRACTS = {
-    "local": "tests/providers/test_local_contract.py::TestLocalContract",
+    "local": "tests/providers/local/test_local_contract.py::TestLocalContract",
     "aws": "tests/test_contracts.py::TestAws",
     "gcp": "tests/providers/gcp/test_gcp_contract.py::TestContract",
     "azure": "tests/test_contracts.py::TestAzure",

@@ -8,7 +8,7 @@ cloud. Get an engine from `default_engine()`, call `prepare()` once, then:
     engine.destroy([machine.id])
 
 All methods may be called from any thread and from several processes at once, and all may be
-repeated. Nothing is kept in memory: what is listed is what the kernel and the disk say.
+repeated. Nothing is kept in memory: what is listed is read from the kernel and the disk.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ class Machine(msgspec.Struct, frozen=True):
     boots: int = 0
     """How often the machine has started; 2 after one reboot."""
     notice: str | None = None
-    """The words of an interruption notice, once one was given."""
-    words: str = ""
+    """The message of an interruption notice, once one was given."""
+    message: str = ""
     """Why it is stopped."""
 
 
@@ -152,7 +152,7 @@ class Engine(ABC):
 
     @abstractmethod
     def machines(self) -> Sequence[Machine]:
-        """Every machine that is not destroyed, half-made ones too. Runs no other program."""
+        """Every machine that is not destroyed, half-created ones too. Runs no other program."""
 
     @abstractmethod
     def stop(self, ids: Sequence[str]) -> None:
@@ -212,11 +212,3 @@ class Engine(ABC):
     @abstractmethod
     def manual_list_command(self, values: Sequence[str]) -> str:
         """The shell command that shows a person the machines with these labels' values."""
-
-
-def default_engine() -> Engine:
-    """The engine for this host: systemd-nspawn. `problems()` tells whether it can run."""
-    from spotdeploy_local.layout import Layout
-    from spotdeploy_local.nspawn import NspawnEngine
-
-    return NspawnEngine(Layout.from_environment())

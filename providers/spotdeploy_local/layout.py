@@ -11,6 +11,9 @@ from pathlib import Path
 STATE_VARIABLE = "SPOTDEPLOY_LOCAL_STATE"
 CACHE_VARIABLE = "SPOTDEPLOY_LOCAL_CACHE"
 
+BEING_WRITTEN = ".part-"
+BEING_REMOVED = ".gone-"
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -55,9 +58,13 @@ class Layout:
     def machine(self, machine: str) -> Path:
         return self.machines / machine
 
-    def going(self, machine: str) -> Path:
+    def being_written(self, machine: str) -> Path:
+        """Where this process writes a machine's folder, before it gets its name."""
+        return self.machines / f"{BEING_WRITTEN}{os.getpid()}-{machine}"
+
+    def being_removed(self, machine: str) -> Path:
         """Where a machine's folder is moved when its end begins."""
-        return self.machines / f".gone-{machine}"
+        return self.machines / f"{BEING_REMOVED}{machine}"
 
     def switch(self, network: str) -> Path:
         """The file on which a network's namespace is mounted."""

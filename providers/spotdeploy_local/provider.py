@@ -10,9 +10,10 @@ from spotdeploy import labels as label
 from spotdeploy.errors import CapacityError
 from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
 from spotdeploy.provider import Provider, SupportsConsole, SupportsDial, SupportsPrepare
-from spotdeploy_local import words
+from spotdeploy_local import convert
 from spotdeploy_local.config import LocalConfig
-from spotdeploy_local.engine import Engine, default_engine
+from spotdeploy_local.engine import Engine
+from spotdeploy_local.engines.default import default_engine
 
 SIZE = "container"
 
@@ -21,14 +22,14 @@ class LocalProvider(Provider[LocalConfig], SupportsConsole, SupportsDial, Suppor
     """Machines from an engine. One network per deployment; open ports are also offered to this
     host's browsers on `Node.address`."""
 
-    name: ClassVar[str] = words.PROVIDER
+    name: ClassVar[str] = convert.PROVIDER
     Config: ClassVar[type[LocalConfig]] = LocalConfig
     poll_seconds: ClassVar[float] = 0.2
 
     @classmethod
     def locations(cls, config: LocalConfig) -> Sequence[str]:
         del config
-        return (words.LOCATION,)
+        return (convert.LOCATION,)
 
     def __init__(self, config: LocalConfig, location: str, engine: Engine | None = None) -> None:
         self.config = config
@@ -48,9 +49,9 @@ class LocalProvider(Provider[LocalConfig], SupportsConsole, SupportsDial, Suppor
         self.engine.prepare(progress, cloud_init=self.config.cloud_init)
 
     def create(self, offer: Offer, batch: Batch) -> Created:
-        there = self.engine.machines()
-        specs = words.specs(offer, batch, there, cloud_init=self.config.cloud_init)
-        known = {machine.id for machine in there}
+        existing = self.engine.machines()
+        specs = convert.specs(offer, batch, existing, cloud_init=self.config.cloud_init)
+        known = {machine.id for machine in existing}
         new = sum(spec.id not in known for spec in specs)
         fitting = specs[: len(specs) - new + min(new, self.engine.room())]
         if not fitting:
@@ -60,27 +61,27 @@ class LocalProvider(Provider[LocalConfig], SupportsConsole, SupportsDial, Suppor
         shortfall = "; ".join(dict.fromkeys([*started.failures.values(), *filter(None, [missing])]))
         if started.failures and not started.machines:
             raise CapacityError(f"no machine started: {shortfall}")
-        return Created(tuple(words.node(one) for one in started.machines), shortfall or None)
+        return Created(tuple(convert.node(one) for one in started.machines), shortfall or None)
 
     def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
         if not labels:
             raise ValueError("a listing needs labels")
         machines = self.engine.machines()
-        return [words.node(one) for one in machines if label.matches(one.labels, labels)]
+        return [convert.node(one) for one in machines if label.matches(one.labels, labels)]
 
     def destroy(self, nodes: Sequence[Node]) -> None:
         self.engine.destroy([node.id for node in nodes])
 
     def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
-        found = (words.resource(leftover, labels) for leftover in self.engine.leftovers())
+        found = (convert.resource(leftover, labels) for leftover in self.engine.leftovers())
         return [one for one in found if label.matches(one.labels, labels)]
 
     def release(self, resources: Sequence[Resource]) -> None:
-        self.engine.release([words.leftover(resource) for resource in resources])
+        self.engine.release([convert.leftover(resource) for resource in resources])
 
     def fate(self, node: Node) -> Fate:
         found = (machine for machine in self.engine.machines() if machine.id == node.id)
-        return words.fate(next(found, None))
+        return convert.fate(next(found, None))
 
     def auto_shutdown(self) -> str:
         return "its supervisor on this host"

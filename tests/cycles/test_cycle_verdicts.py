@@ -8,7 +8,7 @@ import signal
 import pytest
 from project import Project, eventually
 
-from spotdeploy_local.engine import default_engine
+from spotdeploy_local.engines.default import default_engine
 
 pytestmark = pytest.mark.machines
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from project import Project
 
-from spotdeploy_local.engine import default_engine
+from spotdeploy_local.engines.default import default_engine
 
 pytestmark = pytest.mark.machines
 

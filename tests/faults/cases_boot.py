@@ -13,7 +13,7 @@ import asyncssh
 
 from spotdeploy.model import Verdict
 from spotdeploy.node import paths
-from spotdeploy_local.cgroups import Groups
+from spotdeploy_local.linux.cgroups import Groups
 from tests.cycles.project import Done, Running, eventually
 from tests.faults import local, machine_labs
 from tests.faults.case import Case, Family, Open

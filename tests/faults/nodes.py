@@ -13,14 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from spotdeploy_local.cgroups import Groups
 from spotdeploy_local.engine import Machine
+from spotdeploy_local.engines.nspawn.engine import NspawnEngine
 from spotdeploy_local.layout import Layout
-from spotdeploy_local.network import port_name
-from spotdeploy_local.nspawn import NspawnEngine
+from spotdeploy_local.linux.cgroups import Groups
+from spotdeploy_local.network.commands import port_name
 from tests.cycles.project import Project, eventually
 from tests.faults.arena import TOKEN, Arena
-from tests.providers.local_machines import Bench, namespace, ticks
+from tests.providers.local.nspawn_bench import Bench, namespace, ticks
 
 CACHE = Path("/var/cache/spotdeploy")
 UPLOAD_BYTES = 48 << 20

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from spotdeploy_local.engine import Engine
+from spotdeploy_local.engines.nspawn.engine import NspawnEngine
 from spotdeploy_local.layout import Layout
-from spotdeploy_local.nspawn import NspawnEngine
 from tests.labs.site import Site
 
 

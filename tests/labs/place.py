@@ -11,9 +11,9 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import TypeVar
 
-from spotdeploy_local import linux
-from spotdeploy_local.dial import dial
-from spotdeploy_local.network import socket_in
+from spotdeploy_local.linux import syscalls
+from spotdeploy_local.network.dial import dial
+from spotdeploy_local.network.networks import socket_in
 
 T = TypeVar("T")
 CONNECT_SECONDS = 10.0
@@ -99,7 +99,7 @@ class Namespace(Place):
 
     def _go_there(self) -> None:
         file = os.open(self._file, os.O_RDONLY | os.O_CLOEXEC)
-        linux.setns(file, linux.CLONE_NEWNET)
+        syscalls.setns(file, syscalls.CLONE_NEWNET)
         os.close(file)
 
 

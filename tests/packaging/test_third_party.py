@@ -15,7 +15,7 @@ import pytest
 
 from spotdeploy.scaffold.kinds import Kind
 from spotdeploy.scaffold.writing import write
-from spotdeploy_local.engine import default_engine
+from spotdeploy_local.engines.default import default_engine
 
 pytestmark = pytest.mark.xdist_group("third-party")
 PIP = (sys.executable, "-m", "pip")

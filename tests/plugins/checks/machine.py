@@ -20,11 +20,11 @@ from spotdeploy.payload.archive import stream
 from spotdeploy.payload.manifest import build_manifest
 from spotdeploy.phases.reboot import go_down_script
 from spotdeploy.phases.ship import receive_script
-from spotdeploy_local import words
+from spotdeploy_local import convert
 from spotdeploy_local.config import LocalConfig
 from spotdeploy_local.engine import MachineSpec
+from spotdeploy_local.engines.nspawn.engine import NspawnEngine
 from spotdeploy_local.layout import Layout
-from spotdeploy_local.nspawn import NspawnEngine
 from spotdeploy_local.provider import LocalProvider
 from tests.plugins.checks.here import configured
 
@@ -106,7 +106,7 @@ async def booted(folder: Path) -> AsyncIterator[RealNode]:
         user_data=UserData(USER, pair, 1800).user_data(16384),
         labels={"spotdeploy-digest": manifest.digest[:32]},
     )  # fmt: skip
-    node = words.node(await asyncio.to_thread(engine.start, spec))
+    node = convert.node(await asyncio.to_thread(engine.start, spec))
     dialer = Dialer(LocalProvider(LocalConfig(), "here", engine))
     connection = NodeConnection(
         node, dialer, USER, pair.login.load(), pair.bootstrap_host.public, manifest

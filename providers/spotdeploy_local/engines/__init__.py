@@ -1,0 +1,1 @@
+"""The engines: what boots machines, in the ways that a host can."""

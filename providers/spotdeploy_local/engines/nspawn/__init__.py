@@ -1,0 +1,1 @@
+"""The engine that boots machines with systemd-nspawn."""

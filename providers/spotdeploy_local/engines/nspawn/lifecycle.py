@@ -1,0 +1,184 @@
+"""Making and ending the machines of one layout."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from spotdeploy.errors import HostError, ProviderError
+from spotdeploy.model import Problem
+from spotdeploy_local.engine import Leftover, MachineSpec, Progress, Started
+from spotdeploy_local.engines.nspawn.launch import launch
+from spotdeploy_local.engines.nspawn.leftovers import Leftovers
+from spotdeploy_local.engines.nspawn.plan import make_plan
+from spotdeploy_local.image.build import mmdebstrap
+from spotdeploy_local.image.cache import Images
+from spotdeploy_local.image.recipe import BASE, CLOUD_INIT
+from spotdeploy_local.layout import STATE_VARIABLE, Layout
+from spotdeploy_local.linux import host
+from spotdeploy_local.linux.cgroups import Groups
+from spotdeploy_local.machine_dir import read, write
+from spotdeploy_local.network.networks import Networks
+from spotdeploy_local.specs import assign_addresses, check_specs
+
+_REMOVERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """The methods do what `Engine` says of those of the same name."""
+
+    layout: Layout
+    held: dict[str, int]
+    """See `Networks.held`."""
+
+    def problems(self) -> Sequence[Problem]:
+        return host.problems(self.layout, has_image=self._images().is_complete(BASE))
+
+    def room(self) -> int:
+        return host.room()
+
+    def prepare(self, progress: Progress, *, cloud_init: bool) -> None:
+        self._refuse_unfit_host()
+        self._image(progress, cloud_init=cloud_init)
+
+    def start_all(self, specs: Sequence[MachineSpec]) -> Started:
+        check_specs(specs)
+        self._refuse_unfit_host()
+        host.raise_limit()
+        unique = list({spec.id: spec for spec in specs}.values())
+        self.write_missing(unique)
+        folders = [self.layout.machine(spec.id) for spec in unique]
+        failures = launch([folder for folder in folders if read.never_started(folder)])
+        failed = {folder.name: message for folder, message in failures.items()}
+        self.destroy(list(failed))
+        machines = (read.machine(folder) for folder in folders if folder.name not in failed)
+        return Started(tuple(machine for machine in machines if machine), failed)
+
+    def write_missing(self, specs: Sequence[MachineSpec]) -> None:
+        """Make what is missing of these machines, on the disk and in the kernel, so that they can
+        be launched. Raises ConfigError, or HostError when the disk is full."""
+        kinds = {spec.cloud_init for spec in specs}
+        trees = {kind: self._image(_silent, cloud_init=kind) for kind in kinds}
+        groups, networks = self._groups(), self.networks()
+        with host.explain_full_disk(self.layout.state, STATE_VARIABLE), self._lock():
+            existing = read.machines(self.layout.machines)
+            known = {machine.id for machine in existing}
+            new = [spec for spec in specs if spec.id not in known]
+            for spec, address in assign_addresses(new, existing):
+                self._write_folder(spec, address, trees[spec.cloud_init], groups)
+            for spec in specs:
+                networks.ensure(spec.network)
+                groups.create(spec.id)
+
+    def stop(self, ids: Sequence[str]) -> None:
+        _refuse_stuck(self._groups().remove(ids))
+
+    def preempt(self, machine: str, notice_seconds: float) -> None:
+        folder = self.layout.machine(machine)
+        if not folder.is_dir():
+            raise ProviderError(f"there is no machine {machine}")
+        write.notice(folder, f"interrupted by request with {notice_seconds:g} s notice")
+        time.sleep(notice_seconds)
+        self.stop([machine])
+
+    def destroy(self, ids: Sequence[str]) -> None:
+        ending = sorted(set(ids))
+        if not ending:
+            return
+        with self._lock():
+            for machine in ending:
+                with suppress(FileNotFoundError):
+                    self.layout.machine(machine).rename(self.layout.being_removed(machine))
+        stuck = self._groups().remove(ending)
+        folders = [self.layout.being_removed(machine) for machine in ending if machine not in stuck]
+        with ThreadPoolExecutor(_REMOVERS) as pool:
+            list(pool.map(write.remove, folders))
+        self._remove_idle_networks()
+        _refuse_stuck(stuck)
+
+    def hold_network(self, network: str) -> Path:
+        with self._lock():
+            return self.networks().hold(network)
+
+    def drop_network(self, network: str) -> None:
+        self.networks().drop(network)
+        self._remove_idle_networks()
+
+    def leftovers(self) -> Sequence[Leftover]:
+        with self._lock():
+            return self._leftovers().find(read.machines(self.layout.machines))
+
+    def release(self, leftovers: Sequence[Leftover]) -> None:
+        requested = {(one.kind, one.id) for one in leftovers}
+        with self._lock():
+            found = self._leftovers().find(read.machines(self.layout.machines))
+            self._leftovers().release([one for one in found if (one.kind, one.id) in requested])
+
+    def manual_delete_command(self, kind: str, thing: str) -> str:
+        return self._leftovers().manual_delete_command(kind, thing)
+
+    def networks(self) -> Networks:
+        """The networks of this layout."""
+        return Networks(self.layout, self.held)
+
+    def _write_folder(self, spec: MachineSpec, address: str, tree: Path, groups: Groups) -> None:
+        """The folder gets its name when it is whole, so that no half of one is ever listed."""
+        folder, part = self.layout.machine(spec.id), self.layout.being_written(spec.id)
+        plan = make_plan(
+            spec,
+            address,
+            folder,
+            tree,
+            self.layout.switch(spec.network),
+            groups.procs_files(spec.id, "engine"),
+            groups.procs_files(spec.id, "node"),
+        )
+        write.machine(part, spec, address, tree, plan)
+        part.rename(folder)
+
+    def _remove_idle_networks(self) -> None:
+        with self._lock():
+            networks = self.networks()
+            used = {machine.network for machine in read.machines(self.layout.machines)}
+            for network in networks.idle(used):
+                networks.remove(network)
+
+    def _refuse_unfit_host(self) -> None:
+        for problem in self.problems():
+            if problem.fatal:
+                raise HostError(problem.what, hint=problem.remedy)
+
+    def _image(self, progress: Progress, *, cloud_init: bool) -> Path:
+        return self._images().build(CLOUD_INIT if cloud_init else BASE, progress)
+
+    def _images(self) -> Images:
+        return Images(self.layout.cache, mmdebstrap)
+
+    def _groups(self) -> Groups:
+        return Groups.mounted(self.layout.group)
+
+    def _leftovers(self) -> Leftovers:
+        return Leftovers(self.layout, self._groups(), self.networks())
+
+    def _lock(self) -> FileLock:
+        self.layout.machines.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return FileLock(self.layout.lock)
+
+
+def _refuse_stuck(machines: Sequence[str]) -> None:
+    if machines:
+        raise ProviderError(
+            f"the processes of {', '.join(machines)} do not end, even when killed",
+            hint="look for tasks in state D, then destroy again",
+        )
+
+
+def _silent(_: str) -> None:
+    """For callers that have shown the progress before."""

@@ -1,0 +1,257 @@
+"""The process that is one machine: it makes the machine's namespaces, runs systemd-nspawn in them
+and starts it again at each reboot.
+
+It is process 1 of a pid namespace, so when it dies, however it dies, the kernel ends the whole
+machine with it: container, mounts and network. It runs under `python -I -S` with few imports, and
+carries out a plan that `plan.py` made; it decides nothing itself. It writes `ok`, or what went
+wrong, to the pipe named on its command line, and never needs its creator again.
+"""
+
+# pathlib would cost every machine milliseconds and megabytes.
+# ruff: noqa: PTH103, PTH105, PTH123
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from spotdeploy_local.linux import syscalls
+from spotdeploy_local.machine_dir import locks
+
+REBOOT = 133
+CONSOLE_BYTES = 512 * 1024
+CONSOLE_SECONDS = 2.0
+"""Seconds for the rest of the console's text to be written once the container has ended."""
+PORT_SECONDS = 3.0
+"""How long the port of a destroyed machine may still exist."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from spotdeploy_local.engines.nspawn.plan import Plan
+
+_known: dict[str, object] = {}
+_recording = threading.Lock()
+
+
+def main() -> None:
+    """`supervisor FOLDER PIPE`: become the machine of this folder."""
+    folder, pipe = sys.argv[1], int(sys.argv[2])
+    os.set_inheritable(pipe, False)
+    os.chdir(folder)
+    with open("plan.json", encoding="utf-8") as file:
+        plan = json.load(file)
+    try:
+        listeners, address = publish(plan)
+        join_groups(plan["engine_groups"])
+        syscalls.unshare(syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET)
+        if os.fork():
+            os._exit(0)
+        if not locks.take("lock"):
+            os._exit(0)
+        prepare(plan)
+        record(state="running", boots=1, published_address=address)
+    except OSError as error:
+        os.write(pipe, str(error).encode())
+        sys.exit(1)
+    with contextlib.suppress(BrokenPipeError):  # the creator is dead, the machine lives on
+        os.write(pipe, b"ok")
+    os.close(pipe)
+    for listener in listeners:
+        in_background(accept, listener, plan["address"])
+    if plan["lifetime"]:
+        in_background(expire, plan["lifetime"])
+    run(plan)
+
+
+def publish(plan: Plan) -> tuple[list[socket.socket], str]:
+    """Listen on the host for the machine's published ports, on the first of its addresses where
+    all are free, else where most are. The console names the ports that are left out."""
+    fewest, best = sys.maxsize, ""
+    for address in plan["publish_addresses"]:
+        listeners, taken = listen(address, plan["publish_ports"])
+        if not taken:
+            return listeners, address
+        if len(taken) < fewest:
+            fewest, best = len(taken), address
+        for listener in listeners:
+            listener.close()
+    listeners, taken = listen(best, plan["publish_ports"])
+    with open("console.log", "a", encoding="utf-8") as log:
+        log.write(f"spotdeploy: ports {taken} are taken on this host and not offered there\n")
+    return listeners, best
+
+
+def listen(address: str, ports: list[int]) -> tuple[list[socket.socket], list[int]]:
+    """The listeners, and the ports that something else listens on."""
+    listeners, taken = [], []
+    for port in ports:
+        try:
+            listeners.append(socket.create_server((address, port)))
+        except OSError:
+            taken.append(port)
+    return listeners, taken
+
+
+def join_groups(groups: list[str]) -> None:
+    """Move the caller into control groups."""
+    for group in groups:
+        with open(group, "w", encoding="ascii") as file:
+            file.write("0")
+
+
+def prepare(plan: Plan) -> None:
+    """Everything the container needs before it starts. Raises OSError."""
+    syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+    syscalls.mount("proc", "/proc", "proc")
+    connect_to_switch(plan)
+    run_ip([], plan["machine_commands"])
+    for switch in mounts_below(plan["run_folder"]):
+        syscalls.unmount(switch)
+    syscalls.mount("overlay", "root", "overlay", data=plan["overlay"])
+    os.makedirs("/run/systemd/nspawn", exist_ok=True)
+    syscalls.mount("tmpfs", "/run/systemd/nspawn", "tmpfs", data="mode=755")
+
+
+def connect_to_switch(plan: Plan) -> None:
+    """Connect the machine to the switch. The port of a machine that had the address before stays
+    until the kernel has cleaned up that one's namespace, which takes a moment on a busy host."""
+    deadline = time.monotonic() + PORT_SECONDS
+    while True:
+        try:
+            return run_ip(["nsenter", f"--net={plan['switch']}"], plan["port_commands"])
+        except OSError as error:
+            if "File exists" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
+
+
+def run_ip(prefix: list[str], commands: str) -> None:
+    """Run an `ip -batch` text. Raises OSError with the output of ip."""
+    with open("ip.batch", "w", encoding="ascii") as file:
+        file.write(commands)
+    with open("ip.log", "w+b") as log:
+        pid = start([*prefix, "ip", "-batch", "ip.batch"], log.fileno())
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        log.seek(0)
+        if code != 0:
+            raise OSError(f"ip failed: {log.read().decode(errors='replace').strip()}")
+
+
+def mounts_below(folder: str) -> list[str]:
+    """Mounts under a folder: copies of other networks' namespaces, which this one must let go."""
+    with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
+        targets = [line.split(" ")[1] for line in file]
+    return [target for target in targets if target.startswith(folder + "/")]
+
+
+def run(plan: Plan) -> None:
+    """Boot the container until it ends by something other than a reboot."""
+    boots = 1
+    while True:
+        read, write = os.pipe()
+        nspawn = start(plan["container"], write)
+        os.close(write)
+        console = in_background(keep_console, read)
+        code = wait_for(nspawn)
+        console.join(CONSOLE_SECONDS)
+        if code != REBOOT:
+            break
+        boots += 1
+        record(boots=boots)
+    record(state="stopped", exit=code, ended_at=time.time())
+
+
+def start(command: list[str], output: int) -> int:
+    """Start a command with its output on a descriptor; gives its pid. Raises OSError."""
+    return os.posix_spawnp(
+        command[0],
+        command,
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, output, 1),
+            (os.POSIX_SPAWN_DUP2, output, 2),
+        ],
+    )
+
+
+def wait_for(pid: int) -> int:
+    """Reap every child, as process 1 must, until this one ends; gives its exit code."""
+    while True:
+        ended, status = os.wait()
+        if ended == pid:
+            return os.waitstatus_to_exitcode(status)
+
+
+def record(**facts: object) -> None:
+    """Merge facts into the machine's state file, atomically."""
+    with _recording:
+        _known.update(facts)
+        with open("state.json.part", "w", encoding="utf-8") as file:
+            json.dump(_known, file)
+        os.replace("state.json.part", "state.json")
+
+
+def keep_console(source: int) -> None:
+    """Append what the machine prints to console.log, keeping the last one or two half megabytes."""
+    log = os.open("console.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    size = os.fstat(log).st_size
+    while data := os.read(source, 65536):
+        if size + len(data) > CONSOLE_BYTES:
+            os.close(log)
+            os.replace("console.log", "console.log.1")
+            log, size = os.open("console.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 0
+        with contextlib.suppress(OSError):  # a full disk must not stop the machine
+            size += os.write(log, data)
+    os.close(source)
+    os.close(log)
+
+
+def accept(listener: socket.socket, address: str) -> None:
+    """Forward each connection to the same port of the machine."""
+    port = listener.getsockname()[1]
+    while True:
+        client, _ = listener.accept()
+        in_background(forward, client, address, port)
+
+
+def forward(client: socket.socket, address: str, port: int) -> None:
+    """Carry a connection until both sides have ended."""
+    with client:
+        try:
+            node = socket.create_connection((address, port), timeout=10)
+        except OSError:
+            return
+        with node:
+            node.settimeout(None)
+            back = in_background(copy, node, client)
+            copy(client, node)
+            back.join()
+
+
+def copy(source: socket.socket, target: socket.socket) -> None:
+    """Copy until the source ends, then end the target's input; a broken connection is an end."""
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+
+
+def expire(seconds: float) -> None:
+    """End the machine when its time to live is over."""
+    time.sleep(seconds)
+    record(state="stopped", expired=True, ended_at=time.time())
+    os._exit(0)
+
+
+def in_background(work: Callable[..., None], *arguments: object) -> threading.Thread:
+    thread = threading.Thread(target=work, args=arguments, daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,1 @@
+"""What is asked of this host and of its kernel."""

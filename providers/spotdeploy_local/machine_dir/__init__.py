@@ -1,0 +1,1 @@
+"""The folder of a machine: its disk and the facts about it."""

@@ -1,0 +1,77 @@
+"""What machines are to be: their values are checked and their addresses given out, before anything
+is made."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from ipaddress import AddressValueError, IPv4Address
+
+from spotdeploy.errors import ConfigError
+from spotdeploy_local.engine import Machine, MachineSpec
+from spotdeploy_local.network.commands import GATEWAY, free_addresses
+
+_ID = re.compile(r"[a-z0-9_-]{1,100}")
+_HOST = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def check_specs(specs: Sequence[MachineSpec]) -> None:
+    """Raises ConfigError naming the machine and the value."""
+    for spec in specs:
+        if problem := next(_problems(spec), None):
+            raise ConfigError(f"machine {spec.id!r}: {problem}", hint="see spotdeploy_local.engine")
+
+
+def assign_addresses(
+    specs: Sequence[MachineSpec], existing: Sequence[Machine]
+) -> list[tuple[MachineSpec, str]]:
+    """Each machine with its private address, none used twice in a network.
+
+    Raises ConfigError when a requested address is taken.
+    """
+    used: dict[str, set[str]] = defaultdict(lambda: {str(GATEWAY)})
+    for machine in existing:
+        used[machine.network].update((machine.address, *machine.extra_addresses))
+    assigned: dict[str, str] = {}
+    for spec in sorted(specs, key=lambda spec: spec.address is None):
+        taken = used[spec.network]
+        address = spec.address or free_addresses(taken, 1)[0]
+        for requested in (address, *spec.extra_addresses):
+            if requested in taken:
+                raise ConfigError(
+                    f"machine {spec.id!r}: address {requested} is taken in network {spec.network}"
+                )
+            taken.add(requested)
+        assigned[spec.id] = address
+    return [(spec, assigned[spec.id]) for spec in specs]
+
+
+def _problems(spec: MachineSpec) -> Iterator[str]:
+    for what, value in (("id", spec.id), ("network", spec.network)):
+        if not _ID.fullmatch(value):
+            yield f"{what} {value!r} is not 1 to 100 characters of a-z, 0-9, _ and -"
+    if not _HOST.fullmatch(spec.name):
+        yield f"name {spec.name!r} is not a host name of 1 to 63 characters of a-z, 0-9 and -"
+    for address in (spec.address, *spec.extra_addresses):
+        if address is not None and not _is_address(address):
+            yield f"{address!r} is not an IPv4 address"
+    for port in spec.publish:
+        if not 0 < port < 65536:
+            yield f"port {port} is not in 1 to 65535"
+    for bind in spec.binds:
+        if not bind.source.exists():
+            yield f"bind source {bind.source} does not exist"
+    for name in spec.files:
+        if not name.startswith("/") or ".." in name.split("/"):
+            yield f"file {name!r} is not an absolute path"
+    if spec.time_to_live is not None and spec.time_to_live <= 0:
+        yield f"time to live {spec.time_to_live:g} s is not above 0"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        IPv4Address(text)
+    except AddressValueError:
+        return False
+    return True

@@ -1,0 +1,33 @@
+"""Real machines for the tests of providers."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.providers.local.nspawn_bench import Bench, bench_at
+
+
+@pytest.fixture(scope="session")
+def machine_key(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A private key for OpenSSH."""
+    key = tmp_path_factory.mktemp("key") / "key"
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True, timeout=30
+    )
+    return key
+
+
+@pytest.fixture
+def bench(tmp_path: Path, machine_key: Path) -> Iterator[Bench]:
+    """An engine of its own. At the end its machines are destroyed and nothing may be left."""
+    bench = bench_at(tmp_path, machine_key)
+    bench.engine.prepare(print)
+    yield bench
+    for network in list(bench.engine.held):
+        bench.engine.drop_network(network)
+    bench.engine.destroy([machine.id for machine in bench.engine.machines()])
+    assert bench.remains() == []

@@ -1,0 +1,195 @@
+"""The image cache: built once, rebuilt when broken, and clear when it cannot be built."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from spotdeploy.errors import HostError
+from spotdeploy_local.image import recipe
+from spotdeploy_local.image.build import customize, mmdebstrap_command, source_lines
+from spotdeploy_local.image.cache import Images
+from spotdeploy_local.image.recipe import Recipe
+from spotdeploy_local.layout import CACHE_VARIABLE
+from spotdeploy_local.linux import syscalls
+
+RECIPE = Recipe(packages=("systemd",), files={"/etc/ours": "text\n"}, masked=("getty.target",))
+BUILD = """
+mkdir -p "$1/usr/bin" "$1/etc/ssh"
+echo program > "$1/usr/bin/program"
+echo secret > "$1/etc/ssh/ssh_host_rsa_key"
+echo built >> "$2"
+echo "I: fetching packages"
+"""
+
+
+def builder(script: str, log: Path) -> Images:
+    """Images whose build command is a shell script: `$1` is the tree, `$2` a file to write to."""
+
+    def command(what: Recipe, tree: Path, base: Path | None) -> list[str]:
+        return ["sh", "-ec", script, "sh", str(tree), str(log), what.digest, str(base)]
+
+    return Images(log.parent / "cache", command, needed_bytes=0)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def images(log: Path) -> Images:
+    return builder(BUILD, log)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    syscalls.mount("tmpfs", str(folder), "tmpfs", data="size=1m")
+    yield folder
+    syscalls.unmount(str(folder))
+
+
+def test_an_image_is_built_once_and_reports_its_progress(images: Images, log: Path) -> None:
+    reported: list[str] = []
+    tree = images.build(RECIPE, reported.append)
+    assert images.build(RECIPE, reported.append) == tree
+    assert log.read_text() == "built\n"
+    assert "building the image: fetching packages" in reported
+    assert reported[-1] == "the image is ready"
+
+
+def test_our_files_are_in_the_image_and_its_host_keys_are_not(images: Images) -> None:
+    tree = images.build(RECIPE, print)
+    assert (tree / "etc/ours").read_text() == "text\n"
+    assert (tree / "etc/systemd/system/getty.target").readlink() == Path("/dev/null")
+    assert list((tree / "etc/ssh").iterdir()) == []
+    assert (tree / "etc/machine-id").read_text() == ""
+
+
+def test_an_image_that_lost_a_file_is_rebuilt(images: Images, log: Path) -> None:
+    tree = images.build(RECIPE, print)
+    (tree / "usr/bin/program").unlink()
+    assert not images.is_complete(RECIPE)
+    images.build(RECIPE, print)
+    assert (tree / "usr/bin/program").exists()
+    assert log.read_text() == "built\nbuilt\n"
+
+
+@pytest.mark.parametrize("stamp", ["", "[]", "{", "{}", '{"recipe": "another"}'])
+def test_an_image_with_a_damaged_stamp_is_rebuilt(images: Images, log: Path, stamp: str) -> None:
+    tree = images.build(RECIPE, print)
+    (tree.parent / "stamp.json").write_text(stamp)
+    images.build(RECIPE, print)
+    assert log.read_text() == "built\nbuilt\n"
+    assert json.loads((tree.parent / "stamp.json").read_text())["recipe"] == RECIPE.digest
+
+
+def test_what_an_interrupted_build_left_is_thrown_away(log: Path) -> None:
+    with pytest.raises(HostError):
+        builder('mkdir -p "$1"; touch "$1/half"; exit 9', log).build(RECIPE, print)
+    tree = builder(BUILD, log).build(RECIPE, print)
+    assert not (tree / "half").exists()
+    assert [one.name for one in log.parent.glob("cache/*.part")] == []
+
+
+def test_two_builders_at_once_build_one_image(images: Images, log: Path) -> None:
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda _: images.build(RECIPE, print), range(4)))
+    assert log.read_text() == "built\n"
+
+
+def test_an_image_upon_another_builds_both(images: Images, log: Path) -> None:
+    above = replace(RECIPE, packages=("cloud-init",), base=RECIPE)
+    images.build(above, print)
+    assert images.is_complete(RECIPE)
+    assert images.tree(above) != images.tree(RECIPE)
+    assert log.read_text() == "built\nbuilt\n"
+
+
+def test_a_failed_build_shows_the_last_lines_of_the_tool(log: Path) -> None:
+    noise = 'seq 1 100; echo "E: Unable to fetch some archives" >&2; exit 25'
+    with pytest.raises(HostError, match="sh ended with code 25") as caught:
+        builder(noise, log).build(RECIPE, print)
+    lines = caught.value.message.splitlines()
+    assert lines[-1] == "  E: Unable to fetch some archives"
+    assert len(lines) == 16
+    assert caught.value.hint == "apt-get update"
+
+
+def test_a_disk_that_fills_up_during_the_build_is_named(small_disk: Path, log: Path) -> None:
+    fill = 'mkdir -p "$1"; dd if=/dev/zero of="$1/big" bs=64k'
+    images = replace(builder(fill, log), folder=small_disk / "cache")
+    with pytest.raises(HostError, match="the disk is full: sh failed with"):
+        images.build(RECIPE, print)
+    assert not images.is_complete(RECIPE)
+
+
+def test_a_disk_too_small_for_an_image_is_refused_before_the_build(
+    small_disk: Path, log: Path
+) -> None:
+    images = replace(builder(BUILD, log), folder=small_disk / "cache", needed_bytes=700 << 20)
+    with pytest.raises(HostError, match=r"has . MiB free, an image needs 700 MiB") as caught:
+        images.build(RECIPE, print)
+    assert CACHE_VARIABLE in str(caught.value.hint)
+    assert not log.exists()
+
+
+def test_every_change_of_a_recipe_makes_another_image() -> None:
+    changed = [
+        replace(RECIPE, packages=("systemd", "dbus")),
+        replace(RECIPE, files={"/etc/ours": "other\n"}),
+        replace(RECIPE, masked=()),
+        replace(RECIPE, base=recipe.BASE),
+    ]
+    assert len({one.digest for one in (RECIPE, *changed)}) == 5
+
+
+def test_the_host_s_own_sources_are_handed_on_and_nobody_else_s() -> None:
+    targets = (
+        "http://mirror/debian/|bookworm|bookworm|main|Debian\n"
+        "http://mirror/debian/|bookworm|bookworm|contrib|Debian\n"
+        "http://mirror/debian/|bookworm|bookworm|main|Debian\n"
+        "http://mirror/security/|bookworm-security|bookworm-security|main|Debian\n"
+        "http://mirror/debian/|sid|sid|main|Debian\n"
+        "http://elsewhere/|nodistro|nodistro|main|. nodistro\n"
+    )
+    assert source_lines(targets, "debian", "bookworm") == (
+        "deb http://mirror/debian/ bookworm main contrib\n"
+        "deb http://mirror/security/ bookworm-security main\n"
+    )
+
+
+def test_the_real_build_command_names_every_package_and_source() -> None:
+    options = ['Acquire::http::Proxy "http://proxy:3142";']
+    sources = "deb http://mirror/ bookworm main\ndeb http://mirror/s x main\n"
+    tree = Path("/cache/tree")
+    command = mmdebstrap_command(RECIPE, tree, None, "bookworm", sources, options)
+    assert command[:4] == ["mmdebstrap", "--mode=root", "--include=systemd", "--variant=apt"]
+    assert f"--aptopt={options[0]}" in command
+    assert command[-4:] == ["bookworm", "/cache/tree", *sources.splitlines()]
+
+
+def test_an_image_upon_another_is_installed_into_a_copy() -> None:
+    command = mmdebstrap_command(
+        RECIPE, Path("/t"), Path("/the base"), "bookworm", "deb http://mirror/ bookworm main", []
+    )
+    assert """--setup-hook=cp -a '/the base'/. "$1"/""" in command
+    assert '--customize-hook=chroot "$1" apt-get install --yes systemd' in command
+
+
+def test_customizing_twice_changes_nothing_more(tmp_path: Path) -> None:
+    enabled = replace(recipe.BASE, packages=())
+    for _ in range(2):
+        (tmp_path / "etc").mkdir(exist_ok=True)
+        customize(enabled, tmp_path)
+    script = tmp_path / "usr/lib/spotdeploy/user-data"
+    assert script.stat().st_mode & 0o777 == 0o755
+    wants = tmp_path / "etc/systemd/system/multi-user.target.wants"
+    assert [unit.name for unit in wants.iterdir()] == ["spotdeploy-user-data.service"]

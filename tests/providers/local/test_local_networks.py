@@ -1,0 +1,137 @@
+"""Machines reach one another and are reached; nothing gets out."""
+
+from __future__ import annotations
+
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from spotdeploy.errors import ConfigError
+from tests.providers.local.nspawn_bench import Bench, connect
+
+pytestmark = pytest.mark.machines
+
+_GREETER = """
+import socket
+server = socket.create_server(("169.254.169.254", 80))
+print("ready", flush=True)
+while True:
+    server.accept()[0].sendall(b"metadata\\n")
+"""
+
+
+def test_starts_from_two_threads_never_share_an_address(bench: Bench) -> None:
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: bench.engine.start(bench.spec(name)), "abcd"))
+    assert len({machine.address for machine in bench.engine.machines()}) == 4
+
+
+def test_machines_of_a_network_reach_one_another_by_every_address(bench: Bench) -> None:
+    bench.start(
+        bench.spec("one"),
+        bench.spec("two", extra_addresses=("54.214.10.3",)),
+        bench.spec("far", address="172.31.4.9", extra_addresses=("34.9.9.9",)),
+    )
+    two = bench.machine("two").address
+    for source in ("one", "far"):
+        for address in (two, "54.214.10.3", "172.31.4.9", "34.9.9.9"):
+            assert bench.run(source, _shell(connect(address, 22))).startswith("SSH-2.0")
+    for address in (two, "54.214.10.3", "172.31.4.9"):
+        assert bench.in_switch(*connect(address, 22)).startswith("SSH-2.0")
+
+
+def test_a_network_has_no_way_out(bench: Bench) -> None:
+    bench.start(bench.spec("one"))
+    failed = bench.ssh("one", _shell(connect("192.0.2.1", 80)))
+    assert "No route to host" in failed.stderr
+
+
+def test_two_networks_use_the_same_addresses_and_never_meet(bench: Bench) -> None:
+    bench.start(
+        bench.spec("here", publish=(22,)), bench.spec("there", network="other", publish=(22,))
+    )
+    here, there = bench.machine("here"), bench.machine("there")
+    assert here.address == there.address
+    assert here.published_address != there.published_address
+    assert bench.run("here", "hostname") == "here"
+    assert bench.run("there", "hostname") == "there"
+
+
+def test_a_held_network_serves_its_machines_and_outlives_them(bench: Bench) -> None:
+    file = bench.engine.hold_network("bench")
+    bench.in_switch("ip", "address", "add", "169.254.169.254/32", "dev", "br0")
+    with subprocess.Popen(
+        ["nsenter", f"--net={file}", sys.executable, "-c", _GREETER], stdout=subprocess.PIPE
+    ) as server:
+        assert server.stdout
+        server.stdout.readline()
+        bench.start(bench.spec("one"))
+        assert bench.run("one", _shell(connect("169.254.169.254", 80))) == "metadata"
+        server.kill()
+    bench.engine.destroy(["one"])
+    assert file.exists()
+    bench.engine.drop_network("bench")
+    assert bench.remains() == []
+
+
+def test_published_ports_are_offered_on_a_loopback_address_of_the_host(bench: Bench) -> None:
+    (machine,) = bench.start(bench.spec("one", publish=(22, 8080)))
+    assert machine.published_address
+    with socket.create_connection((machine.published_address, 22), timeout=5) as connection:
+        assert connection.recv(7) == b"SSH-2.0"
+    with socket.create_connection((machine.published_address, 8080), timeout=5) as connection:
+        assert connection.recv(7) == b""
+
+
+def test_a_port_that_is_taken_on_one_address_is_published_on_the_next(bench: Bench) -> None:
+    with socket.create_server(("127.77.0.2", 7707)), socket.create_server(("127.77.1.2", 7707)):
+        (machine,) = bench.start(bench.spec("one", publish=(7707,)))
+    assert machine.published_address == "127.77.2.2"
+
+
+def test_a_port_that_is_taken_everywhere_is_left_out_and_the_console_says_so(
+    bench: Bench,
+) -> None:
+    with socket.create_server(("0.0.0.0", 7708)):
+        (machine,) = bench.start(bench.spec("one", publish=(22, 7708)))
+    assert machine.published_address
+    with socket.create_connection((machine.published_address, 22), timeout=5) as connection:
+        assert connection.recv(7) == b"SSH-2.0"
+    assert "ports [7708] are taken on this host" in bench.engine.console("one")
+
+
+def test_dialling_a_missing_machine_or_a_closed_port_is_an_oserror(bench: Bench) -> None:
+    with pytest.raises(OSError, match="there is no machine never"):
+        bench.engine.dial("never", 22, timeout=1.0)
+    bench.start(bench.spec("one"))
+    with pytest.raises(ConnectionRefusedError):
+        bench.engine.dial("one", 9, timeout=1.0)
+
+
+def test_a_hundred_dials_from_many_threads_all_connect(bench: Bench) -> None:
+    bench.start(bench.spec("one", "printf 'MaxStartups 200\\n' > /etc/ssh/sshd_config.d/x.conf"))
+    ours = Path("/proc/self/ns/net").readlink()
+    with ThreadPoolExecutor(20) as pool:
+        connections = list(pool.map(lambda _: bench.engine.dial("one", 22, 10.0), range(100)))
+    assert len({connection.getsockname() for connection in connections}) == 100
+    for connection in connections:
+        connection.close()
+    assert Path("/proc/self/ns/net").readlink() == ours
+
+
+def test_a_taken_address_is_refused_and_nothing_is_made(bench: Bench) -> None:
+    bench.start(bench.spec("one"))
+    address = bench.machine("one").address
+    with pytest.raises(ConfigError, match=f"'two': address {address} is taken in network bench"):
+        bench.engine.start(bench.spec("two", address=address))
+    assert [machine.id for machine in bench.engine.machines()] == ["one"]
+
+
+def _shell(command: Sequence[str]) -> str:
+    return shlex.join(command)
