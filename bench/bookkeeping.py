@@ -175,7 +175,7 @@ def _journal(folder: Path) -> Cost:
     def write() -> None:
         journal.begin_run("run", "demo", "cycle", "digest")
         journal.record_intent("token", "demo", "run", offer, NODES)
-        journal.settle("token", "demo", "run", nodes)
+        journal.resolve_intent("token", "demo", "run", nodes)
         for node in nodes:
             journal.pin(node, "ssh-ed25519 " + "A" * 68)
         journal.gone("aws", "here", [node.id for node in nodes], "listing")

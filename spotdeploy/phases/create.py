@@ -163,12 +163,12 @@ class _Walk:
         try:
             created = await self._create(location, offer, batch)
         except QuotaError as error:
-            run.journal.settle(token, run.deployment, run.id)
+            run.journal.resolve_intent(token, run.deployment, run.id)
             return (), _message(error), True
         except CapacityError as error:
-            run.journal.settle(token, run.deployment, run.id)
+            run.journal.resolve_intent(token, run.deployment, run.id)
             return (), _message(error), False
-        run.journal.settle(token, run.deployment, run.id, created.nodes)
+        run.journal.resolve_intent(token, run.deployment, run.id, created.nodes)
         return created.nodes, created.shortfall or "", False
 
     async def _create(self, location: Location, offer: Offer, batch: Batch) -> Created:

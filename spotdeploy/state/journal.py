@@ -125,7 +125,9 @@ class Journal:
             ),
         )
 
-    def settle(self, token: str, deployment: str, run: str, nodes: Iterable[Node] = ()) -> None:
+    def resolve_intent(
+        self, token: str, deployment: str, run: str, nodes: Iterable[Node] = ()
+    ) -> None:
         """Note the outcome of an intent: these nodes and no others, in one transaction."""
         with self._transaction():
             for node in nodes:

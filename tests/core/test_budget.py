@@ -41,7 +41,7 @@ def remember(run: Run, seconds: Sequence[float], verdict: Verdict = Verdict.PASS
         journal.begin_run(past, "demo", "cycle", "d")
         nodes = [Node(f"{past}-{n}", f"n{n}", "fake", "here", NodeState.RUNNING) for n in range(3)]
         journal.record_intent(past, "demo", past, OFFER, 3)
-        journal.settle(past, "demo", past, nodes)
+        journal.resolve_intent(past, "demo", past, nodes)
         now += each
         journal.gone("fake", "here", [node.id for node in nodes], "a test")
         journal.end_run(past, verdict, verdict.exit_code)

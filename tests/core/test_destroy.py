@@ -247,7 +247,7 @@ async def test_bad_credentials_with_nothing_known_to_exist_are_an_error_and_no_l
 async def test_a_stale_journal_entry_counts_as_gone_only_after_a_listing(world: Worlds) -> None:
     here = world()
     stale = Node("i-stale", "stale", "fake", "here", NodeState.RUNNING)
-    here.run.journal.settle("t", "demo", "run-0", [stale])
+    here.run.journal.resolve_intent("t", "demo", "run-0", [stale])
     await here.create()
     receipt = await here.destroy()
     assert receipt.clean

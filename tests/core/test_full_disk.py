@@ -47,7 +47,7 @@ async def test_a_run_that_cannot_note_what_it_made_ends_it_and_failed(
     world: Worlds, full_from: Callable[[str], None]
 ) -> None:
     here = world()
-    full_from("settle")
+    full_from("resolve_intent")
     outcome = await run_cycle(keeping(here.run, "never"))
     assert outcome.verdict is Verdict.INFRASTRUCTURE_FAILED
     assert "cannot write the journal" in outcome.message

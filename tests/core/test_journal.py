@@ -27,7 +27,7 @@ def journal(tmp_path: Path) -> Journal:
 def test_an_intent_stays_open_until_it_is_settled(journal: Journal) -> None:
     journal.record_intent("t-1", "demo", "r", OFFER, 3)
     assert [intent.token for intent in journal.open_intents("demo")] == ["t-1"]
-    journal.settle("t-1", "demo", "r", [node("a"), node("b")])
+    journal.resolve_intent("t-1", "demo", "r", [node("a"), node("b")])
     assert journal.open_intents("demo") == []
     assert [one.id for one in journal.nodes("demo")] == ["a", "b"]
 
@@ -48,7 +48,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_node_seen_gone_is_no_longer_among_the_nodes(journal: Journal) -> None:
-    journal.settle("t", "demo", "r", [node("a"), node("b")])
+    journal.resolve_intent("t", "demo", "r", [node("a"), node("b")])
     journal.gone("fake", "here", ["a"], "a listing")
     assert [one.id for one in journal.nodes("demo")] == ["b"]
     assert [one.gone_by for one in journal.nodes("demo", gone=True)] == ["a listing", None]
@@ -57,14 +57,14 @@ def test_a_node_seen_gone_is_no_longer_among_the_nodes(journal: Journal) -> None
 def test_a_node_listed_after_it_was_said_to_be_gone_is_among_the_nodes_again(
     journal: Journal,
 ) -> None:
-    journal.settle("t", "demo", "r", [node("a")])
+    journal.resolve_intent("t", "demo", "r", [node("a")])
     journal.gone("fake", "here", ["a"], "a listing")
     journal.seen([node("a")], "demo")
     assert [(one.id, one.gone_by) for one in journal.nodes("demo")] == [("a", None)]
 
 
 def test_deployments_do_not_see_one_another(journal: Journal) -> None:
-    journal.settle("t", "demo", "r", [node("a")])
+    journal.resolve_intent("t", "demo", "r", [node("a")])
     assert journal.nodes("other") == []
 
 

@@ -50,9 +50,7 @@ def test_subcommands_that_a_help_lists_have_a_section_of_their_own() -> None:
 
 
 def test_every_key_of_the_config_has_a_meaning() -> None:
-    assert [
-        path for path, key in keys(build_schema(Plugins())) if not key.get("description")
-    ] == []
+    assert [path for path, key in keys(build_schema(Plugins())) if not key.get("description")] == []
 
 
 def keys(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

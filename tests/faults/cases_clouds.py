@@ -30,7 +30,7 @@ from tests.faults.plays import (
 INFRASTRUCTURE, LEAKED, PASSED, STOPPED = (
     Verdict.INFRASTRUCTURE_FAILED, Verdict.LEAKED, Verdict.PASSED, Verdict.STOPPED,
 )  # fmt: skip
-STEPS = {"intend": 1, "settle": 1, "seen": 3, "gone": 1, "close_intents": 2}
+STEPS = {"record_intent": 1, "resolve_intent": 1, "seen": 3, "gone": 1, "close_intents": 2}
 """Method of the journal to which of its calls in a cycle of two nodes: the first after create."""
 
 
@@ -89,7 +89,7 @@ def _killed(calls: Calls) -> Iterator[Case]:
     for method, nth in STEPS.items():
         for when in get_args(When):
             fault = f"kill -9 {when} step {method} no. {nth}"
-            then = "cycle" if method == "settle" else "destroy"
+            then = "cycle" if method == "resolve_intent" else "destroy"
             yield calls.case(Family.KILLED, fault, None, _kill(method, nth, when), then=then)
     for what, call in calls.changes.items():
         fault = f"kill -9 between {what} and its answer"

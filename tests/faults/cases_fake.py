@@ -26,7 +26,7 @@ from tests.faults.launching import How, launcher
 
 INFRASTRUCTURE, LEAKED = Verdict.INFRASTRUCTURE_FAILED, Verdict.LEAKED
 STEPS = {
-    "begin_run": 1, "seen": 4, "close_intents": 2, "intend": 1, "settle": 1, "gone": 1,
+    "begin_run": 1, "seen": 4, "close_intents": 2, "record_intent": 1, "resolve_intent": 1, "gone": 1,
     "end_run": 1,
 }  # fmt: skip
 """Method of the journal to how often a cycle of two nodes calls it."""
@@ -97,16 +97,16 @@ def _kill(method: str, nth: int, when: When) -> Case:
 
     return Case(
         Family.KILLED, "fake", f"kill -9 {when} step {method} no. {nth}", None, opened, play,
-        quick=(method, nth, when) in (("intend", 1, "after"), ("settle", 1, "before")),
+        quick=(method, nth, when) in (("record_intent", 1, "after"), ("resolve_intent", 1, "before")),
         then="cycle" if nth % 2 else "destroy",
     )  # fmt: skip
 
 
 def _killed_elsewhere() -> Iterator[Case]:
-    for method in ("intend", "settle", "gone"):
+    for method in ("record_intent", "resolve_intent", "gone"):
         for when in get_args(When):
             yield _killed_in(method, 2, when, "cycle", "of a cycle in two locations", **PLACES)
-    for method in ("intend", "settle"):
+    for method in ("record_intent", "resolve_intent"):
         yield _killed_in(method, 1, "after", "create", "of create")
     for method in DESTROY_STEPS:
         for when in get_args(When):

@@ -87,14 +87,14 @@ def _disks() -> Iterator[Case]:
     yield disk("the disk is full from the start", REFUSED, _full)
     yield disk("the disk is read-only", REFUSED, _read_only)
     steps = [
-        ("begin_run", 1, REFUSED), ("seen", 1, REFUSED), ("intend", 1, REFUSED),
-        ("settle", 1, INFRASTRUCTURE), ("seen", 3, INFRASTRUCTURE), ("gone", 1, INFRASTRUCTURE),
+        ("begin_run", 1, REFUSED), ("seen", 1, REFUSED), ("record_intent", 1, REFUSED),
+        ("resolve_intent", 1, INFRASTRUCTURE), ("seen", 3, INFRASTRUCTURE), ("gone", 1, INFRASTRUCTURE),
         ("close_intents", 2, INFRASTRUCTURE),
         ("end_run", 1, INFRASTRUCTURE),
     ]  # fmt: skip
     for method, nth, expect in steps:
         fault = f"the disk fills up before step {method} no. {nth}"
-        quick = method == "settle"
+        quick = method == "resolve_intent"
         yield disk(fault, expect, _filled(method, nth), quick=quick)
     yield disk("the disk is full when nodes are destroyed", REFUSED, _full_for_destroy, leaves=True)
     fault = "the disk fills up while nodes are destroyed"

@@ -14,8 +14,9 @@ from tests.faults.arena import Arena
 from tests.faults.case import REFUSED, Case
 
 KILLED = "killed"
+_NO_CODE = (Verdict.REFUSED, Verdict.UNFINISHED)
 _ENDS = {
-    **{verdict.exit_code: verdict.value for verdict in Verdict},
+    **{one.exit_code: one.value for one in Verdict if one not in _NO_CODE},
     -9: KILLED,
     2: REFUSED,
 }

@@ -43,7 +43,7 @@ class LabUser(Generic[L, P]):
             token="token-0",
             count=count,
             labels=labels.for_batch("shop", "run-0", "token-0", "d" * 32, time.time() + life),
-            user_data=bootstrap.user_data(self.provider.user_data_limit),
+            user_data=bootstrap.encode(self.provider.user_data_limit),
             user="deployer",
             time_to_live=life,
         )

@@ -78,7 +78,7 @@ class Recovery(RuleBasedStateMachine):
     def settle(self, ids: list[str], which: int) -> None:
         self.begin()
         token = self.model["intents"].pop(which) if which < len(self.model["intents"]) else "none"
-        self.journal.settle(token, "demo", "r", map(node, ids))
+        self.journal.resolve_intent(token, "demo", "r", map(node, ids))
         self.sighted(ids)
 
     @rule(ids=IDS)
@@ -178,7 +178,7 @@ def written(tmp_path: Path) -> Callable[[], Path]:
         journal = Journal(path)
         journal.begin_run("r", "demo", "cycle", "d")
         journal.record_intent("t", "demo", "r", OFFER, 3)
-        journal.settle("u", "demo", "r", map(node, "abc"))
+        journal.resolve_intent("u", "demo", "r", map(node, "abc"))
         journal.close()
         return path
 
@@ -193,7 +193,7 @@ def used(path: Path) -> str:
             state(journal)
             journal.begin_run("r-2", "demo", "destroy", "d")
             journal.record_intent("t-2", "demo", "r-2", OFFER, 1)
-            journal.settle("t-2", "demo", "r-2", map(node, "xyz"))
+            journal.resolve_intent("t-2", "demo", "r-2", map(node, "xyz"))
             journal.gone("fake", "here", "abcxyz", "a listing")
         finally:
             journal.close()
@@ -267,7 +267,7 @@ def test_times_from_a_clock_that_was_set_back_do_not_keep_destroy_from_ending(
     world = World(tmp_path)
     journal = Journal(tmp_path / "journal.db", now=lambda: 9e12)
     journal.record_intent("t", "demo", "r", OFFER, 1)
-    journal.settle("u", "demo", "r", [node("m-1")])
+    journal.resolve_intent("u", "demo", "r", [node("m-1")])
     journal.close()
     receipt = world.run(destroy)
     assert isinstance(receipt, Receipt)
