@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
+import msgspec
 import typer
 
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Run
+from spotdeploy.duration import spell
+from spotdeploy.project import Project
+from spotdeploy.report.compare import Difference, compare
+from spotdeploy.report.run_store import find_run, read_report
 
 
 def command(
@@ -16,10 +22,36 @@ def command(
     json: Json = False,
 ) -> None:
     """Show what changed from one run to another: checks, times."""
-    from spotdeploy.project import Project
-    from spotdeploy.report.compare import compare, show_difference
-    from spotdeploy.report.run_store import find_run, read_report
-
     state = Project.open(config).state
     reports = [read_report(find_run(state, run)) for run in (before, after)]
     show_difference(compare(*reports), as_json=json)
+
+
+def show_difference(difference: Difference, *, as_json: bool) -> None:
+    """Print it."""
+    if as_json:
+        text = msgspec.json.format(msgspec.json.encode(difference)).decode()
+    else:
+        text = "\n".join(_lines(difference))
+    sys.stdout.write(text + "\n")
+
+
+def _lines(difference: Difference) -> list[str]:
+    then, now = difference.verdicts
+    verdict = f"verdict: {then}" if then == now else f"verdict: {then} -> {now}"
+    payload = "the same payload" if difference.same_payload else "another payload"
+    lines = [f"{difference.before} -> {difference.after}, {payload}", verdict]
+    for check in difference.checks:
+        counts = f"{_counts(check.before)} -> {_counts(check.after)}"
+        lines.append(f"  {check.provider}: check {check.check}: {counts}")
+    for phase in difference.phases:
+        word = "slower" if phase.slower else "faster"
+        times = f"{spell(round(phase.before, 1))} -> {spell(round(phase.after, 1))}"
+        lines.append(f"  {phase.provider}: {phase.phase} {word}: {times}")
+    if not difference.checks and not difference.phases:
+        lines.append("  every check and every phase as before")
+    return lines
+
+
+def _counts(counts: tuple[int, int] | None) -> str:
+    return "not asked" if counts is None else f"{counts[0]}/{counts[1]} ok"

@@ -6,14 +6,17 @@ import asyncio
 import sys
 from typing import Final, NoReturn, TextIO
 
+import msgspec
 import typer
 
 from spotdeploy.cli import errors
 from spotdeploy.cli.file_watch import fingerprint, until_changed
 from spotdeploy.cli.run import RunOptions, perform
+from spotdeploy.cli.tables import table
+from spotdeploy.duration import spell
 from spotdeploy.errors import ConfigError, SpotdeployError
 from spotdeploy.model import Verdict
-from spotdeploy.report.compare import show_repetition, summarize
+from spotdeploy.report.compare import Rate, Repetition, summarize
 from spotdeploy.report.run_store import read_report, run_folders
 
 WORST_FIRST: Final = (130, 4, 3, 1, 2, 0)
@@ -86,3 +89,26 @@ async def _wait(options: RunOptions, seen: str) -> None:
         options.screen_stream.flush()
 
     await until_changed(options.config, seen, ready)
+
+
+def show_repetition(repetition: Repetition, stream: TextIO, *, as_json: bool) -> None:
+    """Print the table to the stream, or JSON to standard output."""
+    if as_json:
+        text = msgspec.json.format(msgspec.json.encode(repetition)).decode()
+        sys.stdout.write(text + "\n")
+        return
+    rows = [("", "PASSED", "RATE", "FLAKE"), *map(_row, (repetition.cycles, *repetition.checks))]
+    lines = ["", table(rows), ""]
+    for name, times in (("boot", repetition.boot), ("cycle", repetition.cycle)):
+        if times is not None:
+            spelled = [spell(round(s, 1)) for s in (times.p50, times.p90, times.longest)]
+            lines.append(
+                f"{name}: half within {spelled[0]}, nine of ten within {spelled[1]}, "
+                f"all within {spelled[2]}"
+            )
+    stream.write("\n".join(lines) + "\n")
+
+
+def _row(one: Rate) -> tuple[str, ...]:
+    share = f"{100 * one.good / one.asked:.0f}%" if one.asked else "-"
+    return (one.name, f"{one.good}/{one.asked}", share, f"{one.flake:.2f}")

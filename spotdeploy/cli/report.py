@@ -16,7 +16,7 @@ from spotdeploy.errors import HostError
 from spotdeploy.project import Project
 from spotdeploy.report.event_log import EVENTS, JUNIT, PAGE, REPORT
 from spotdeploy.report.model import NodeReport, RunReport, encode
-from spotdeploy.report.run_store import find_run, read_report, read_story
+from spotdeploy.report.run_store import find_run, read_report
 from spotdeploy.report.writer import html_page, junit_xml, write_reports
 from spotdeploy.text import plain
 
@@ -41,13 +41,12 @@ def show_report(
 ) -> Path:
     """Print a run's summary and where its files are; write what is missing, and copies where
     asked. Returns the page's path. Raises RefusedError without events, HostError without space."""
-    story = read_story(folder)
     problems = [] if (folder / PAGE).exists() else write_reports(folder)
     report = read_report(folder)
     if html is not None:
-        _write(html, html_page(story, report, folder, html))
+        _write(html, html_page(report, folder, html))
     if junit is not None:
-        _write(junit, junit_xml(story, report))
+        _write(junit, junit_xml(report))
     if as_json:
         text = encode(report).decode().rstrip()
     else:

@@ -20,7 +20,7 @@ from spotdeploy.errors import ConfigError
 from spotdeploy.report import github
 from spotdeploy.report.event_log import PAGE, EventStream, event_stream
 from spotdeploy.report.model import encode
-from spotdeploy.report.run_store import read_report, read_story
+from spotdeploy.report.run_store import read_report
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -158,7 +158,7 @@ def _report(folder: Path, stream: TextIO, environment: Mapping[str, str]) -> lis
         if (folder / PAGE).exists():
             stream.write(f"report: {folder / PAGE}\n")
         if github.asked(environment):
-            github.tell(read_story(folder), read_report(folder), folder, stream, environment)
+            github.tell(read_report(folder), folder, stream, environment)
     except Exception as error:  # noqa: BLE001  # a report never changes how a run ended
         return [f"no summary for GitHub: {type(error).__name__}: {error}"]
     return []

@@ -15,7 +15,7 @@ from spotdeploy.events import Event, NodeCreated, NodeDestroyed, Note
 from spotdeploy.model import Verdict
 from spotdeploy.phases.plan import Prospects
 from spotdeploy.run.context import Run
-from spotdeploy.run.cost import Cost, Span, estimate, seconds_left, spell_usd, total
+from spotdeploy.run.cost import Cost, PaidTime, estimate, seconds_left, spell_usd, total
 
 LOOKED_BACK: Final = 10
 """How many past runs an estimate looks at."""
@@ -92,7 +92,7 @@ class Ledger:
 
     now: Callable[[], float] = time.time
     _running: dict[str, NodeCreated] = field(default_factory=dict)
-    _ended: list[Span] = field(default_factory=list)
+    _ended: list[PaidTime] = field(default_factory=list)
 
     def on(self, event: Event) -> None:
         """Take note of nodes that come and go."""
@@ -122,8 +122,8 @@ async def _until_spent(ledger: Ledger, cap: float) -> None:
         await asyncio.sleep(min(left, PAUSE))
 
 
-def _span(node: NodeCreated, end: float) -> Span:
-    return Span(node.provider, max(0.0, end - node.at), node.usd_per_hour)
+def _span(node: NodeCreated, end: float) -> PaidTime:
+    return PaidTime(node.provider, max(0.0, end - node.at), node.usd_per_hour)
 
 
 def _past_seconds(run: Run) -> Mapping[str, float | None]:

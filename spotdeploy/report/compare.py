@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import statistics
-import sys
 from collections.abc import Iterable, Sequence
-from typing import Final, TextIO
+from typing import Final
 
 import msgspec
 
-from spotdeploy.cli.tables import table
-from spotdeploy.duration import spell
+from spotdeploy.model import Verdict
 from spotdeploy.report.model import RunReport
 
 SHARE: Final = 0.2
@@ -65,15 +63,6 @@ def compare(before: RunReport, after: RunReport) -> Difference:
     )
 
 
-def show_difference(difference: Difference, *, as_json: bool) -> None:
-    """Print it."""
-    if as_json:
-        text = msgspec.json.format(msgspec.json.encode(difference)).decode()
-    else:
-        text = "\n".join(_lines(difference))
-    sys.stdout.write(text + "\n")
-
-
 def _check_changes(before: RunReport, after: RunReport) -> Iterable[CheckChange]:
     old, new = _checks(before), _checks(after)
     for key in dict.fromkeys((*old, *new)):
@@ -109,27 +98,6 @@ def _medians(report: RunReport) -> dict[tuple[str, str], float]:
         for phase, seconds in node.seconds.items():
             times.setdefault((node.provider, phase), []).append(seconds)
     return {key: statistics.median(values) for key, values in times.items()}
-
-
-def _lines(difference: Difference) -> list[str]:
-    then, now = difference.verdicts
-    verdict = f"verdict: {then}" if then == now else f"verdict: {then} -> {now}"
-    payload = "the same payload" if difference.same_payload else "another payload"
-    lines = [f"{difference.before} -> {difference.after}, {payload}", verdict]
-    for check in difference.checks:
-        counts = f"{_counts(check.before)} -> {_counts(check.after)}"
-        lines.append(f"  {check.provider}: check {check.check}: {counts}")
-    for phase in difference.phases:
-        word = "slower" if phase.slower else "faster"
-        times = f"{spell(round(phase.before, 1))} -> {spell(round(phase.after, 1))}"
-        lines.append(f"  {phase.provider}: {phase.phase} {word}: {times}")
-    if not difference.checks and not difference.phases:
-        lines.append("  every check and every phase as before")
-    return lines
-
-
-def _counts(counts: tuple[int, int] | None) -> str:
-    return "not asked" if counts is None else f"{counts[0]}/{counts[1]} ok"
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -169,7 +137,7 @@ def summarize(reports: Sequence[RunReport]) -> Repetition:
     boots = [node.seconds["boot"] for r in reports for node in r.nodes if "boot" in node.seconds]
     return Repetition(
         tuple(report.run for report in reports),
-        rate("cycle", (report.verdict == "passed" for report in reports)),
+        rate("cycle", (report.verdict is Verdict.PASSED for report in reports)),
         tuple(rate(name, (a.ok for a in answers if a.name == name)) for name in names),
         percentiles(boots),
         percentiles([report.seconds for report in reports]),
@@ -194,26 +162,3 @@ def percentiles(seconds: Sequence[float]) -> Percentiles | None:
     return Percentiles(
         len(seconds), *(round(value, 3) for value in (cuts[4], cuts[8], max(seconds)))
     )
-
-
-def show_repetition(repetition: Repetition, stream: TextIO, *, as_json: bool) -> None:
-    """Print the table to the stream, or JSON to standard output."""
-    if as_json:
-        text = msgspec.json.format(msgspec.json.encode(repetition)).decode()
-        sys.stdout.write(text + "\n")
-        return
-    rows = [("", "PASSED", "RATE", "FLAKE"), *map(_row, (repetition.cycles, *repetition.checks))]
-    lines = ["", table(rows), ""]
-    for name, times in (("boot", repetition.boot), ("cycle", repetition.cycle)):
-        if times is not None:
-            spelled = [spell(round(s, 1)) for s in (times.p50, times.p90, times.longest)]
-            lines.append(
-                f"{name}: half within {spelled[0]}, nine of ten within {spelled[1]}, "
-                f"all within {spelled[2]}"
-            )
-    stream.write("\n".join(lines) + "\n")
-
-
-def _row(one: Rate) -> tuple[str, ...]:
-    share = f"{100 * one.good / one.asked:.0f}%" if one.asked else "-"
-    return (one.name, f"{one.good}/{one.asked}", share, f"{one.flake:.2f}")

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from spotdeploy.duration import spell
+from spotdeploy.model import Verdict
 from spotdeploy.report.html.findings import Finding, findings
 from spotdeploy.report.html.matrix import Total, matrix
 from spotdeploy.report.model import RunReport
-from spotdeploy.report.story import Story
 from spotdeploy.text import plain
 
 SUMMARY: Final = "GITHUB_STEP_SUMMARY"
@@ -48,59 +48,57 @@ def quoting(stream: TextIO, environment: Mapping[str, str]) -> Iterator[None]:
         stream.flush()
 
 
-def tell(
-    story: Story, report: RunReport, folder: Path, stream: TextIO, environment: Mapping[str, str]
-) -> None:
+def tell(report: RunReport, folder: Path, stream: TextIO, environment: Mapping[str, str]) -> None:
     """Append the summary and print the annotations, where the environment asks for them.
 
     Raises OSError when the summary cannot be written.
     """
-    found = findings(story, folder)
+    found = findings(report, folder)
     if environment.get(ACTIONS) == "true":
-        stream.writelines(f"{line}\n" for line in annotate(story, found))
+        stream.writelines(f"{line}\n" for line in annotate(report, found))
         stream.flush()
     if path := environment.get(SUMMARY):
         with Path(path).open("a", encoding="utf-8") as file:
-            file.write(summary(story, report, found))
+            file.write(summary(report, found))
 
 
-def annotate(story: Story, found: Iterable[Finding]) -> list[str]:
+def annotate(report: RunReport, found: Iterable[Finding]) -> list[str]:
     """One error for each kind of failure, or one for a run that failed as a whole."""
     errors = [_annotation("error", _title(finding), _message(finding)) for finding in found]
-    if story.verdict != "passed" and not errors:
-        errors = [_annotation("error", story.verdict, story.message)]
-    warnings = [_annotation("warning", "spotdeploy", m.text) for m in story.marks if m.warning]
+    if report.verdict is not Verdict.PASSED and not errors:
+        errors = [_annotation("error", report.verdict, report.message)]
+    warnings = [_annotation("warning", "spotdeploy", m.text) for m in report.marks if m.warning]
     return errors[:ANNOTATIONS] + warnings[:ANNOTATIONS]
 
 
-def summary(story: Story, report: RunReport, found: Iterable[Finding]) -> str:
+def summary(report: RunReport, found: Iterable[Finding]) -> str:
     """The run in GitHub's Markdown, of HTML elements where text from nodes stands in it."""
     lines = [
-        f"### {story.verdict.capitalize()}: {_safe(story.command)} of {_safe(story.deployment)}",
+        f"### {report.verdict.capitalize()}: {_safe(report.command)} of {_safe(report.deployment)}",
         "",
-        f"{len(story.passed)} of {story.desired} nodes passed in {spell(round(story.seconds))}. "
-        f"Cost: {report.cost}. Run `{story.run}`.",
+        f"{report.passed} of {report.desired} nodes passed in {spell(round(report.seconds))}. "
+        f"Cost: {report.cost}. Run `{report.run}`.",
         "",
-        *_table(story),
+        *_table(report),
     ]
     for finding in found:
-        names = ", ".join(lane.name for lane in finding.lanes[:20])
+        names = ", ".join(node.name for node in finding.nodes[:20])
         lines += [
             f"<details><summary>{_safe(_title(finding))}</summary>",
             f"<p>{_safe(names)}</p><pre>{_safe(_message(finding))}</pre></details>",
             "",
         ]
-    if not report.nodes and story.message:
-        lines += [f"<pre>{_safe(story.message)}</pre>", ""]
+    if not report.nodes and report.message:
+        lines += [f"<pre>{_safe(report.message)}</pre>", ""]
     return "\n".join(lines).encode()[:SIZE].decode(errors="ignore") + "\n"
 
 
-def _table(story: Story) -> list[str]:
+def _table(report: RunReport) -> list[str]:
     """Providers by checks."""
-    blocks = matrix(story)
+    blocks = matrix(report)
     if not blocks:
         return []
-    heads = "".join(f"<th>{_safe(name)}</th>" for name in story.checks)
+    heads = "".join(f"<th>{_safe(name)}</th>" for name in report.checks)
     rows = [f"<table><tr><th>Nodes</th><th>Passed</th>{heads}</tr>"]
     for block in blocks:
         cells = "".join(f"<td>{_cell(total)}</td>" for total in block.totals)
@@ -116,8 +114,8 @@ def _cell(total: Total) -> str:
 
 
 def _title(finding: Finding) -> str:
-    count = len(finding.lanes)
-    return f"{finding.title}: {finding.lanes[0].name if count == 1 else f'{count} nodes'}"
+    count = len(finding.nodes)
+    return f"{finding.title}: {finding.nodes[0].name if count == 1 else f'{count} nodes'}"
 
 
 def _message(finding: Finding) -> str:

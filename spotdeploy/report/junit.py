@@ -13,8 +13,8 @@ from typing import Final
 
 from junitparser import Element, Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from spotdeploy.report.model import RunReport
-from spotdeploy.report.story import Lane, Story, Stretch
+from spotdeploy.model import Verdict
+from spotdeploy.report.model import NodeReport, RunReport, Span
 
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 RUN_SUITE: Final = "run"
@@ -30,78 +30,80 @@ class _Errors(_Output):
     _tag = "system-err"
 
 
-def render(story: Story, report: RunReport) -> bytes:
+def render(report: RunReport) -> bytes:
     """The file's bytes."""
     xml = JUnitXml()
-    suites = [_run_suite(story, report)]
-    suites += [_node_suite(lane, story) for lane in story.lanes]
+    suites = [_run_suite(report)]
+    suites += [_node_suite(node, report) for node in report.nodes]
     for number, suite in enumerate(suites):
-        _finish(suite, number, story)
+        _finish(suite, number, report)
         xml.append(suite)  # add_testsuite compares with every suite before
     return xml.tostring()  # type: ignore[no-any-return]  # bytes, though not annotated
 
 
-def _run_suite(story: Story, report: RunReport) -> TestSuite:
+def _run_suite(report: RunReport) -> TestSuite:
     """One case for the run itself, so that a run without nodes fails too."""
     suite = TestSuite(RUN_SUITE)
     for name, value in (
-        ("run", story.run),
-        ("verdict", story.verdict),
-        ("exit code", str(story.exit_code)),
-        ("payload", story.digest),
-        ("providers", " ".join(story.providers)),
+        ("run", report.run),
+        ("verdict", report.verdict),
+        ("exit code", str(report.exit_code)),
+        ("payload", report.digest),
+        ("providers", " ".join(report.providers)),
         ("cost", str(report.cost)),
     ):
         suite.add_property(name, clean(value) or "-")
-    case = _case(f"{story.command} of {story.deployment}", story.deployment, story.seconds)
-    if story.verdict == "payload failed":
-        case.result = [_result(Failure, story.verdict, story.message)]
-    elif story.verdict != "passed":
-        case.result = [_result(Error, story.verdict, story.message)]
+    case = _case(f"{report.command} of {report.deployment}", report.deployment, report.seconds)
+    if report.verdict is Verdict.PAYLOAD_FAILED:
+        case.result = [_result(Failure, report.verdict, report.message)]
+    elif report.verdict is not Verdict.PASSED:
+        case.result = [_result(Error, report.verdict, report.message)]
     suite.add_testcase(case)
     _say(suite, "")
-    suite.time = round(story.seconds, 3)
+    suite.time = round(report.seconds, 3)
     return suite
 
 
-def _node_suite(lane: Lane, story: Story) -> TestSuite:
-    suite = TestSuite(clean(f"{lane.place} {lane.name}"))
+def _node_suite(node: NodeReport, report: RunReport) -> TestSuite:
+    suite = TestSuite(clean(f"{node.place} {node.name}"))
     for name, value in (
-        ("provider", lane.provider),
-        ("location", lane.location),
-        ("zone", lane.zone or ""),
-        ("size", lane.size or ""),
-        ("market", lane.market),
-        ("verdict", lane.verdict),
-        ("fate", lane.fate),
-        ("evidence", lane.evidence.folder if lane.evidence else ""),
+        ("provider", node.provider),
+        ("location", node.location),
+        ("zone", node.zone or ""),
+        ("size", node.size or ""),
+        ("market", node.market),
+        ("verdict", node.verdict or ""),
+        ("fate", node.fate or ""),
+        ("evidence", node.evidence),
     ):
         suite.add_property(name, clean(value) or "-")
-    classname = clean(f"{story.deployment}.{lane.provider}.{lane.name}")
-    suite.add_testcases([*_phase_cases(lane, classname), *_check_cases(lane, story, classname)])
-    _say(suite, f"[[ATTACHMENT|{lane.evidence.folder}/index.json]]" if lane.evidence else "")
-    suite.time = round(max(0.0, lane.end - lane.start), 3)
+    classname = clean(f"{report.deployment}.{node.provider}.{node.name}")
+    suite.add_testcases([*_phase_cases(node, classname), *_check_cases(node, report, classname)])
+    _say(suite, f"[[ATTACHMENT|{node.evidence}/index.json]]" if node.evidence else "")
+    suite.time = round(max(0.0, node.end - node.start), 3)
     return suite
 
 
-def _phase_cases(lane: Lane, classname: str) -> Iterable[TestCase]:
+def _phase_cases(node: NodeReport, classname: str) -> Iterable[TestCase]:
     """Each phase but the verification, whose cases are the checks, unless no check is to blame."""
-    blamed = any(not answer.ok for answer in lane.checks)
-    for phase in lane.phases or (Stretch("create", lane.start, lane.end, lane.passed),):
+    blamed = any(not answer.ok for answer in node.checks)
+    for phase in node.phases or (Span("create", node.start, node.end, node.passed),):
         case = _case(f"phase {phase.name}", classname, phase.seconds)
         if not phase.ok and not (phase.name == "verify" and blamed):
-            kind = Failure if lane.verdict == "payload failed" else Error
-            case.result = [_result(kind, lane.verdict or "unfinished", lane.detail or phase.detail)]
+            kind = Failure if node.verdict is Verdict.PAYLOAD_FAILED else Error
+            case.result = [
+                _result(kind, node.verdict or "unfinished", node.message or phase.detail)
+            ]
         yield case
 
 
-def _check_cases(lane: Lane, story: Story, classname: str) -> Iterable[TestCase]:
-    answers = {answer.name: answer for answer in lane.checks}
-    for name in story.checks:
+def _check_cases(node: NodeReport, report: RunReport, classname: str) -> Iterable[TestCase]:
+    answers = {answer.name: answer for answer in node.checks}
+    for name in report.checks:
         answer = answers.get(name)
         case = _case(f"check {name}", classname, answer.seconds if answer else 0.0)
         if answer is None:
-            case.result = [_result(Skipped, "not asked", f"the node ended in {lane.phase}")]
+            case.result = [_result(Skipped, "not asked", f"the node ended in {node.phase}")]
         elif not answer.settled:
             case.result = [_result(Skipped, "not settled", answer.detail)]
         elif not answer.ok:
@@ -129,14 +131,14 @@ def _say(suite: TestSuite, text: str) -> None:
     suite.append(_Errors())
 
 
-def _finish(suite: TestSuite, number: int, story: Story) -> None:
+def _finish(suite: TestSuite, number: int, report: RunReport) -> None:
     """The attributes that Ant's schema wants."""
     seconds = suite.time
     suite.update_statistics()
     suite.time = seconds  # not the sum: checks run at the same time, within the phase
-    suite.timestamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(story.start))
+    suite.timestamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(report.started_at))
     suite.hostname = "localhost"
-    for name, value in (("id", str(number)), ("package", clean(story.deployment))):
+    for name, value in (("id", str(number)), ("package", clean(report.deployment))):
         suite._elem.set(name, value)  # noqa: SLF001  # it has no such properties
 
 

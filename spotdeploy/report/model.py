@@ -1,33 +1,81 @@
-"""report.json: a run as data, for programs, for history and for the reports that people read."""
+"""The report of a run: one model, built from events, which report.json is and every report shows.
+
+Events may end anywhere: a killed run is reported as far as it came.
+"""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
-from spotdeploy.events import OfferTried
-from spotdeploy.model import Node
-from spotdeploy.report.story import Lane, Story, paid
-from spotdeploy.run.cost import Cost, by_provider, total
+from spotdeploy.events import (
+    CheckAnswered,
+    Event,
+    EvidenceKept,
+    NodeCreated,
+    NodeDestroyed,
+    NodeEnded,
+    NodeListed,
+    Note,
+    OfferTried,
+    PhaseEnded,
+    PhaseStarted,
+    RunEnded,
+    RunStarted,
+    StepEnded,
+    StepStarted,
+)
+from spotdeploy.model import FateKind, Node, Phase, Verdict
+from spotdeploy.run.cost import Cost, PaidTime, by_provider, total
 from spotdeploy.run.verdict import Outcome, Receipt
 
 FORMAT: Final = 1
 
 
+class Span(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A step of the run or a phase of a node. Times are Unix seconds."""
+
+    name: str
+    start: float
+    end: float
+    ok: bool
+    detail: str = ""
+    open: bool = False
+    """True when its end was never reported: the run, or what is known of it, ends in the middle."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.end - self.start
+
+
+class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something at one moment: a retry, a warning, a replacement. `at` is Unix seconds."""
+
+    at: float
+    text: str
+    warning: bool = False
+
+
 class CheckReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One check on one node. An answer that never became final is not `settled`."""
+    """The last answer of one check on one node. One that never became final is not `settled`."""
 
     name: str
     ok: bool
     settled: bool = True
     detail: str = ""
     seconds: float = 0.0
+    """From the phase's start to this answer."""
     turns: int = 0
+    """How often the answer turned from good to bad or back."""
 
 
 class NodeReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One node, one that was interrupted and replaced included."""
+    """One node, one that was interrupted and replaced included. Times are Unix seconds."""
 
     id: str
     name: str
@@ -37,15 +85,44 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     size: str | None = None
     market: str = ""
     usd_per_hour: float | None = None
-    verdict: str = ""
+    verdict: Verdict | None = None
+    """None while none was reached."""
     message: str = msgspec.field(default="", name="words")
-    fate: str = ""
-    phase: str = ""
+    fate: FateKind | None = None
+    """What the provider said became of it; asked when it failed."""
+    phase: str = Phase.CREATE
+    """The last phase it was in."""
     seconds: dict[str, float] = {}
     """Phase to seconds."""
     checks: tuple[CheckReport, ...] = ()
     evidence: str = ""
     """The folder, relative to the run's."""
+    created: bool = True
+    """False for a node that was there before the run."""
+    start: float = 0.0
+    """When it was created, or listed at first."""
+    end: float = 0.0
+    """When spotdeploy stopped working on it."""
+    gone: float | None = None
+    """When it was seen gone; None while it still runs."""
+    phases: tuple[Span, ...] = ()
+    marks: tuple[Mark, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """Provider and zone or location, once when they are the same."""
+        place = self.zone or self.location
+        return place if place == self.provider else f"{self.provider} {place}"
+
+    @property
+    def passed(self) -> bool:
+        """True when its verdict is PASSED."""
+        return self.verdict is Verdict.PASSED
+
+    @property
+    def interrupted(self) -> bool:
+        """True when the cloud took it back."""
+        return self.fate is FateKind.INTERRUPTED
 
 
 class TryReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -72,11 +149,12 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     started_at: float
     ended_at: float
-    verdict: str
+    verdict: Verdict
     exit_code: int | None
     message: str = msgspec.field(name="words")
     desired: int = msgspec.field(name="wanted")
     checks: tuple[str, ...]
+    """Names, in the order in which reports show them."""
     cost: Cost
     costs: dict[str, Cost]
     """Provider to what its nodes cost."""
@@ -86,6 +164,10 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     """Nodes that still ran when the command ended."""
     tries: tuple[TryReport, ...] = ()
     """The create calls, in their order."""
+    steps: tuple[Span, ...] = ()
+    """Of the run as a whole."""
+    marks: tuple[Mark, ...] = ()
+    """Of the run as a whole."""
 
     @property
     def seconds(self) -> float:
@@ -95,41 +177,28 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def passed(self) -> int:
         """How many nodes passed."""
-        return sum(node.verdict == "passed" for node in self.nodes)
+        return sum(node.passed for node in self.nodes)
+
+    @property
+    def failed(self) -> tuple[NodeReport, ...]:
+        """The nodes that did not pass, though a verdict was asked of them."""
+        return tuple(node for node in self.nodes if node.verdict and not node.passed)
 
 
-def compose(
-    story: Story, outcome: Outcome | None = None, earlier: RunReport | None = None
+def build(
+    events: Iterable[Event], outcome: Outcome | None = None, earlier: RunReport | None = None
 ) -> RunReport:
-    """The report of a story. What events don't tell comes from the outcome, or from the report
-    that was written `earlier`."""
-    spans = paid(story.lanes, story.end)
-    source = outcome or earlier
-    return RunReport(
-        run=story.run,
-        deployment=story.deployment,
-        command=story.command,
-        providers=story.providers,
-        digest=story.digest,
-        started_at=story.start,
-        ended_at=story.end,
-        verdict=story.verdict,
-        exit_code=story.exit_code,
-        message=story.message,
-        desired=story.desired,
-        checks=story.checks,
-        cost=total(spans),
-        costs=by_provider(spans),
-        nodes=tuple(_node(lane) for lane in story.lanes),
-        receipts=source.receipts if source else (),
-        kept=source.kept if source else (),
-        tries=tuple(_try(one) for one in story.tries),
-    )
+    """The report of one run. What events don't say comes from the outcome, or from the report that
+    was written `earlier`. Unknown nodes and missing ends are no errors."""
+    builder = _Builder()
+    for event in events:
+        builder.add(event)
+    return builder.report(outcome or earlier)
 
 
 def encode(report: RunReport) -> bytes:
     """The one form in which a run is given to programs: report.json, and the `--json` of what
-    makes, verifies, destroys or reports it."""
+    creates, verifies, destroys or reports it."""
     return msgspec.json.format(msgspec.json.encode(report)) + b"\n"
 
 
@@ -139,44 +208,173 @@ def report_schema_text() -> str:
     return msgspec.json.format(msgspec.json.encode(schema)).decode()
 
 
-def _try(reported: OfferTried) -> TryReport:
-    return TryReport(
-        provider=reported.provider,
-        location=reported.location,
-        zone=reported.zone,
-        size=reported.size,
-        market=reported.market,
-        asked=reported.asked,
-        got=reported.got,
-        refusal=reported.refusal,
+@dataclass
+class _NodeBuilder:
+    """One node while its events come."""
+
+    first: NodeCreated | NodeListed
+    phases: list[PhaseStarted | PhaseEnded] = field(default_factory=list)
+    answers: dict[str, list[CheckAnswered]] = field(default_factory=dict)
+    marks: list[Mark] = field(default_factory=list)
+    ended: NodeEnded | None = None
+    gone: float | None = None
+    evidence: str = ""
+
+    def report(self, last: float) -> NodeReport:
+        first, ended = self.first, self.ended
+        phases = tuple(_spans(self.phases, ended.at if ended else last))
+        start = {phase.name: phase.start for phase in phases}.get(Phase.VERIFY, first.at)
+        report = NodeReport(
+            id=first.node,
+            name=first.name,
+            provider=first.provider,
+            location=first.location,
+            created=isinstance(first, NodeCreated),
+            start=first.at,
+            end=ended.at if ended else last,
+            gone=self.gone,
+            verdict=ended.verdict if ended else None,
+            message=ended.detail if ended else "",
+            fate=ended.fate if ended else None,
+            phase=phases[-1].name if phases else Phase.CREATE,
+            seconds={phase.name: round(phase.seconds, 3) for phase in phases},
+            phases=phases,
+            checks=tuple(_check(answers, start) for answers in self.answers.values()),
+            marks=tuple(self.marks),
+            evidence=self.evidence,
+        )
+        if isinstance(first, NodeListed):
+            return report
+        return msgspec.structs.replace(
+            report,
+            zone=first.zone,
+            size=first.size,
+            market=first.market,
+            usd_per_hour=first.usd_per_hour,
+        )
+
+
+class _Builder:
+    """A run while its events come."""
+
+    def __init__(self) -> None:
+        self._started = RunStarted(
+            run="", command="", deployment="", providers=(), digest="", desired=0
+        )
+        self._ended: RunEnded | None = None
+        self._first: float | None = None
+        self._last = 0.0
+        self._steps: list[StepStarted | StepEnded] = []
+        self._tries: list[OfferTried] = []
+        self._nodes: list[_NodeBuilder] = []
+        self._by_id: dict[str, _NodeBuilder] = {}
+        self._marks: list[Mark] = []
+
+    def add(self, event: Event) -> None:
+        self._first = event.at if self._first is None else self._first
+        self._last = max(self._last, event.at)
+        match event:
+            case RunStarted():
+                self._started = event
+            case RunEnded():
+                self._ended = event
+            case StepStarted() | StepEnded():
+                self._steps.append(event)
+            case OfferTried():
+                self._tries.append(event)
+            case NodeCreated() | NodeListed():
+                self._by_id[event.node] = node = _NodeBuilder(event)
+                self._nodes.append(node)
+            case Note() if event.node not in self._by_id:
+                self._marks.append(Mark(event.at, event.text, event.warning))
+            case _:
+                self._add_to_node(event)
+
+    def _add_to_node(self, event: Event) -> None:
+        node = self._by_id.get(getattr(event, "node", ""))
+        if node is None:
+            return  # of an earlier run, or not known
+        match event:
+            case Note():
+                node.marks.append(Mark(event.at, event.text, event.warning))
+            case NodeDestroyed():
+                node.gone = event.at
+            case PhaseStarted() | PhaseEnded():
+                node.phases.append(event)
+            case CheckAnswered():
+                node.answers.setdefault(event.check, []).append(event)
+            case NodeEnded():
+                node.ended = event
+            case EvidenceKept():
+                node.evidence = event.folder
+
+    def report(self, source: Outcome | RunReport | None) -> RunReport:
+        started, ended = self._started, self._ended
+        nodes = tuple(node.report(self._last) for node in self._nodes)
+        answered = dict.fromkeys(check.name for node in nodes for check in node.checks)
+        paid = _paid(nodes, self._last)
+        return RunReport(
+            run=started.run,
+            deployment=started.deployment,
+            command=started.command,
+            providers=started.providers,
+            digest=started.digest,
+            started_at=started.at or self._first or 0.0,
+            ended_at=self._last,
+            verdict=ended.verdict if ended else Verdict.UNFINISHED,
+            exit_code=ended.exit_code if ended else None,
+            message=ended.detail if ended else "",
+            desired=started.desired,
+            checks=tuple(dict.fromkeys((*started.checks, *answered))),
+            cost=total(paid),
+            costs=by_provider(paid),
+            nodes=nodes,
+            receipts=source.receipts if source else (),
+            kept=source.kept if source else (),
+            tries=tuple(map(_try, self._tries)),
+            steps=tuple(_spans(self._steps, self._last)),
+            marks=tuple(self._marks),
+        )
+
+
+def _paid(nodes: Iterable[NodeReport], until: float) -> tuple[PaidTime, ...]:
+    """The paid time of every node that the run created: until it was seen gone, or `until`."""
+    return tuple(
+        PaidTime(node.provider, max(0.0, (node.gone or until) - node.start), node.usd_per_hour)
+        for node in nodes
+        if node.created
     )
 
 
-def _node(lane: Lane) -> NodeReport:
-    return NodeReport(
-        id=lane.id,
-        name=lane.name,
-        provider=lane.provider,
-        location=lane.location,
-        zone=lane.zone,
-        size=lane.size,
-        market=lane.market,
-        usd_per_hour=lane.usd_per_hour,
-        verdict=lane.verdict,
-        message=lane.detail,
-        fate=lane.fate,
-        phase=lane.phase,
-        seconds={phase.name: round(phase.seconds, 3) for phase in lane.phases},
-        checks=tuple(
-            CheckReport(
-                name=answer.name,
-                ok=answer.ok,
-                settled=answer.settled,
-                detail=answer.detail,
-                seconds=round(answer.seconds, 3),
-                turns=answer.turns,
-            )
-            for answer in lane.checks
-        ),
-        evidence=lane.evidence.folder if lane.evidence else "",
+def _spans(
+    events: Iterable[StepStarted | StepEnded | PhaseStarted | PhaseEnded], last: float
+) -> Iterable[Span]:
+    """Starts and ends joined; one whose end never came lasts until `last`."""
+    begun: dict[str, float] = {}
+    spans: list[Span] = []
+    for event in events:
+        name = event.step if isinstance(event, StepStarted | StepEnded) else event.phase
+        if isinstance(event, StepStarted | PhaseStarted):
+            begun[name] = event.at
+        else:
+            start = begun.pop(name, event.at)
+            spans.append(Span(name, start, event.at, event.ok, event.detail))
+    spans += [Span(name, at, max(at, last), ok=False, open=True) for name, at in begun.items()]
+    return sorted(spans, key=lambda span: span.start)
+
+
+def _check(answers: list[CheckAnswered], start: float) -> CheckReport:
+    last = answers[-1]
+    return CheckReport(
+        name=last.check,
+        ok=last.ok,
+        settled=last.settled,
+        detail=last.detail,
+        seconds=round(max(0.0, last.at - start), 3),
+        turns=sum(a.ok != b.ok for a, b in itertools.pairwise(answers)),
     )
+
+
+def _try(event: OfferTried) -> TryReport:
+    names = TryReport.__struct_fields__
+    return TryReport(**{name: getattr(event, name) for name in names})

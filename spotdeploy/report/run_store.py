@@ -10,9 +10,7 @@ import msgspec
 from spotdeploy.errors import RefusedError
 from spotdeploy.events import AnyEvent, Event
 from spotdeploy.report.event_log import EVENTS, REPORT
-from spotdeploy.report.model import FORMAT, RunReport, compose
-from spotdeploy.report.story import Story
-from spotdeploy.report.telling import tell
+from spotdeploy.report.model import FORMAT, RunReport, build
 
 RUNS: Final = "runs"
 LAST: Final = "last"
@@ -55,20 +53,18 @@ def read_events(folder: Path) -> tuple[list[Event], int]:
     return events, len(lines) - len(events)
 
 
-def read_story(folder: Path) -> Story:
-    """A run's story. Raises RefusedError when it says nothing at all."""
-    events, _ = read_events(folder)
-    if not events:
-        raise RefusedError(f"{folder / EVENTS} has no events", hint="name another run")
-    return tell(events)
-
-
 def read_report(folder: Path) -> RunReport:
-    """A run's report.json; composed from its events when there is none, or one of another format.
+    """A run's report, built from its events; what they don't say is in its report.json.
 
-    Raises RefusedError when there are no events either.
+    Raises RefusedError when neither says anything.
     """
-    return written_report(folder) or compose(read_story(folder))
+    written = written_report(folder)
+    events = read_events(folder)[0] if written is None or (folder / EVENTS).exists() else []
+    if events:
+        return build(events, earlier=written)
+    if written is not None:
+        return written
+    raise RefusedError(f"{folder / EVENTS} has no events", hint="name another run")
 
 
 def written_report(folder: Path) -> RunReport | None:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Self
 
 from spotdeploy.report.event_log import JUNIT, PAGE, REPORT, EventLog
-from spotdeploy.report.model import RunReport, compose, encode
-from spotdeploy.report.run_store import read_story, written_report
-from spotdeploy.report.story import Story
+from spotdeploy.report.model import RunReport, build, encode
+from spotdeploy.report.run_store import read_events, written_report
 from spotdeploy.run.verdict import Outcome
 
 
@@ -49,30 +48,29 @@ def write_reports(folder: Path, outcome: Outcome | None = None) -> list[str]:
     what could not be written, one line each; raises nothing. May be repeated.
     """
     try:
-        story = read_story(folder)
-        report = compose(story, outcome, written_report(folder))
+        report = build(read_events(folder)[0], outcome, written_report(folder))
     except Exception as error:  # noqa: BLE001  # see the module's first line
         return [f"no reports: {_message(error)}"]
     jobs: dict[str, Callable[[], bytes]] = {
         REPORT: lambda: encode(report),
-        JUNIT: lambda: junit_xml(story, report),
-        PAGE: lambda: html_page(story, report, folder),
+        JUNIT: lambda: junit_xml(report),
+        PAGE: lambda: html_page(report, folder),
     }
     return [problem for name, job in jobs.items() if (problem := _write(folder / name, job))]
 
 
-def junit_xml(story: Story, report: RunReport) -> bytes:
+def junit_xml(report: RunReport) -> bytes:
     """The bytes of junit.xml."""
     from spotdeploy.report import junit
 
-    return junit.render(story, report)
+    return junit.render(report)
 
 
-def html_page(story: Story, report: RunReport, folder: Path, target: Path | None = None) -> bytes:
+def html_page(report: RunReport, folder: Path, target: Path | None = None) -> bytes:
     """The bytes of report.html, to lie in `folder` or at `target`."""
     from spotdeploy.report.html import page
 
-    return page.render(story, report, folder, target).encode()
+    return page.render(report, folder, target).encode()
 
 
 def _write(path: Path, make: Callable[[], bytes]) -> str:

@@ -10,7 +10,7 @@ HOUR: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class PaidTime:
     """A node's paid time."""
 
     provider: str
@@ -43,7 +43,7 @@ class Cost:
         return spell_usd(self.usd) if self.known else f"at least {spell_usd(self.usd)}"
 
 
-def total(spans: Iterable[Span]) -> Cost:
+def total(spans: Iterable[PaidTime]) -> Cost:
     """Node-seconds times rate, summed; a node that failed was paid for like any other."""
     spans = tuple(spans)
     return Cost(
@@ -54,9 +54,9 @@ def total(spans: Iterable[Span]) -> Cost:
     )
 
 
-def by_provider(spans: Iterable[Span]) -> dict[str, Cost]:
+def by_provider(spans: Iterable[PaidTime]) -> dict[str, Cost]:
     """The same for each provider, in the order of first appearance."""
-    groups: dict[str, list[Span]] = {}
+    groups: dict[str, list[PaidTime]] = {}
     for span in spans:
         groups.setdefault(span.provider, []).append(span)
     return {name: total(group) for name, group in groups.items()}
@@ -69,12 +69,12 @@ def estimate(
 
     None when a rate or the time of a provider that is not free is unknown: there is no guess.
     """
-    spans: list[Span] = []
+    spans: list[PaidTime] = []
     for provider, rate in rates.items():
         expected = seconds.get(provider)
         if rate is None or (expected is None and rate != 0.0):
             return None
-        spans += [Span(provider, expected or 0.0, rate)] * count
+        spans += [PaidTime(provider, expected or 0.0, rate)] * count
     return total(spans)
 
 

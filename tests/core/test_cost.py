@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from spotdeploy.run.cost import (
     Cost,
-    Span,
+    PaidTime,
     by_provider,
     estimate,
     seconds_left,
@@ -20,20 +20,22 @@ from spotdeploy.run.cost import (
 
 
 def test_a_cost_is_seconds_times_rate_summed() -> None:
-    cost = total([Span("aws", 1800, 0.1), Span("aws", 3600, 0.2)])
+    cost = total([PaidTime("aws", 1800, 0.1), PaidTime("aws", 3600, 0.2)])
     assert cost == Cost(pytest.approx(0.25), 5400, 2, 0)  # type: ignore[arg-type]  # approximately
     assert str(cost) == "$0.2500"
 
 
 def test_an_unknown_rate_makes_a_lower_bound_and_is_never_free() -> None:
-    assert str(total([Span("aws", 3600, 1.0), Span("gcp", 3600, None)])) == "at least $1.00"
-    assert str(total([Span("gcp", 3600, None)])) == "unknown"
-    assert str(total([Span("local", 3600, 0.0)])) == "free"
+    assert str(total([PaidTime("aws", 3600, 1.0), PaidTime("gcp", 3600, None)])) == "at least $1.00"
+    assert str(total([PaidTime("gcp", 3600, None)])) == "unknown"
+    assert str(total([PaidTime("local", 3600, 0.0)])) == "free"
     assert str(total([])) == "nothing"
 
 
 def test_costs_are_told_apart_by_provider() -> None:
-    costs = by_provider([Span("aws", 3600, 1.0), Span("gcp", 60, 0.0), Span("aws", 3600, 1.0)])
+    costs = by_provider(
+        [PaidTime("aws", 3600, 1.0), PaidTime("gcp", 60, 0.0), PaidTime("aws", 3600, 1.0)]
+    )
     assert list(costs) == ["aws", "gcp"]
     assert costs["aws"].usd == pytest.approx(2.0)
 

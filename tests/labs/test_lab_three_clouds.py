@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from spotdeploy.report.html.matrix import matrix
-from spotdeploy.report.run_store import read_story
+from spotdeploy.report.run_store import read_report
 from spotdeploy_local.engine import Engine
 from tests.labs import aws, azure, gcp
 from tests.labs.azure.faults import ALLOCATION
@@ -126,7 +126,7 @@ def test_one_cycle_goes_through_three_clouds_and_leaves_nothing_in_any(
             (log,) = run.glob(f"evidence/{cloud}-{node['name']}-*/deployment.log")
             assert log.read_text().splitlines() == ANSWERS[cloud]
     assert sorted(report["costs"]) == sorted(CLOUDS)
-    blocks = matrix(read_story(run))
+    blocks = matrix(read_report(run))
     assert [(block.provider, block.passed, block.nodes) for block in blocks] == [
         (cloud, 2, 2) for cloud in CLOUDS
     ]

@@ -45,7 +45,7 @@ from spotdeploy.phases.evidence import INDEX, Item
 from spotdeploy.redact import Redactor
 from spotdeploy.report import github
 from spotdeploy.report.event_log import EVENTS, JUNIT, PAGE, REPORT, EventLog
-from spotdeploy.report.run_store import read_report, read_story
+from spotdeploy.report.run_store import read_report
 from spotdeploy.report.writer import write_reports
 from spotdeploy.run.verdict import CheckOutcome, NodeOutcome, Outcome, Refusal
 from spotdeploy.text import below, plain
@@ -227,11 +227,11 @@ def test_whatever_nodes_say_every_report_stays_what_it_is(
 
 def told_to_github(run: Path) -> None:
     """Commands are ours alone, and the summary is HTML that Markdown never begins again in."""
-    story, report = read_story(run), read_report(run)
-    found = github.findings(story, run)
-    for line in github.annotate(story, found):
+    report = read_report(run)
+    found = github.findings(report, run)
+    for line in github.annotate(report, found):
         assert re.fullmatch(r"::(error|warning) title=[^\r\n:,]*::[^\r\n]*", line), line
-    text = github.summary(story, report, found)
+    text = github.summary(report, found)
     page = Page()
     page.feed(text)
     assert page.active == []

@@ -25,7 +25,7 @@ from spotdeploy.events import (
     StepEnded,
     StepStarted,
 )
-from spotdeploy.model import FateKind
+from spotdeploy.model import FateKind, Verdict
 from spotdeploy.phases.evidence import INDEX, Item
 from spotdeploy.report.event_log import EventLog
 
@@ -132,9 +132,9 @@ class Sample:
         message: str,
     ) -> None:  # fmt: skip
         fine = not bad and not stop_in
-        verdict = "passed" if fine else "payload failed"
+        verdict = Verdict.PASSED if fine else Verdict.PAYLOAD_FAILED
         if interrupted or stop_in == "boot":
-            verdict = "infrastructure failed"
+            verdict = Verdict.INFRASTRUCTURE_FAILED
         if bad:
             message = "; ".join(f"{check}: {REFUSED_HEALTH}" for check in bad)
         if interrupted:
@@ -223,7 +223,7 @@ def passing(count: int = 3, providers: tuple[str, ...] = ("aws",), run: str = ""
         sample.offer(provider, count, count)
         for index in range(count):
             sample.node(f"demo-{provider}-{index + 1}", provider)
-    sample.end("passed", 0, f"all {count * len(providers)} nodes are healthy")
+    sample.end(Verdict.PASSED, 0, f"all {count * len(providers)} nodes are healthy")
     return sample
 
 
@@ -239,7 +239,7 @@ def payload_failure(count: int = 3, providers: tuple[str, ...] = ("aws",)) -> Sa
             message = "the entry exited with 7: no space left on device" if stop else ""
             name = f"demo-{provider}-{index + 1}"
             sample.node(name, provider, bad=bad, stop_in=stop, message=message, kept=False)
-    sample.end("payload failed", 1, f"demo-aws-2: {CHECKS[1]}: {REFUSED_HEALTH}; and more", 9)
+    sample.end(Verdict.PAYLOAD_FAILED, 1, f"demo-aws-2: {CHECKS[1]}: {REFUSED_HEALTH}; and more", 9)
     return sample
 
 
@@ -262,7 +262,7 @@ def interruption(count: int = 3, providers: tuple[str, ...] = ("aws",)) -> Sampl
     sample.at(38, Note(text="AWS throttles us; slowing down", warning=True))
     sample.node("demo-aws-r1", "aws", start=41.0)
     sample.end(
-        "passed" if count == 3 else "infrastructure failed",
+        Verdict.PASSED if count == 3 else Verdict.INFRASTRUCTURE_FAILED,
         0 if count == 3 else 3,
         "all 3 nodes are healthy" if count == 3 else "quorum not reached",
     )

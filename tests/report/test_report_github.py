@@ -14,9 +14,8 @@ import yaml
 from spotdeploy.events import Note
 from spotdeploy.report import github
 from spotdeploy.report.html.findings import findings
-from spotdeploy.report.model import compose
-from spotdeploy.report.run_store import read_story
-from spotdeploy.report.telling import tell
+from spotdeploy.report.model import build
+from spotdeploy.report.run_store import read_report
 from tests.report import samples
 
 COMMAND = re.compile(r"::(error|warning) title=[^:,\n]*::[^\n]*")
@@ -35,9 +34,9 @@ class _Tags(HTMLParser):
 
 def reported(sample: samples.Sample, folder: Path, environment: dict[str, str]) -> str:
     written = sample.write(folder)
-    story = read_story(written)
+    report = read_report(written)
     stream = io.StringIO()
-    github.tell(story, compose(story), written, stream, environment)
+    github.tell(report, written, stream, environment)
     return stream.getvalue()
 
 
@@ -60,7 +59,7 @@ def test_a_run_that_failed_as_a_whole_is_an_annotation_and_warnings_are_too() ->
     sample.begin(1)
     sample.at(1, Note(text="50% of a: b, c\nsecond line", warning=True))
     sample.end("refused", 3, "no capacity")
-    error, warning = github.annotate(tell(sample.events), ())
+    error, warning = github.annotate(build(sample.events), ())
     assert error == "::error title=refused::no capacity"
     assert warning == "::warning title=spotdeploy::50%25 of a: b, c%0Asecond line"
 
@@ -98,8 +97,8 @@ def test_a_summary_stays_below_what_github_takes(tmp_path: Path) -> None:
     for index in range(300):
         sample.node(f"demo-{index}", stop_in="deploy", message=f"{index} " + "é" * 3000)
     sample.end("payload failed", 1)
-    story = tell(sample.events)
-    text = github.summary(story, compose(story), findings(story, tmp_path))
+    report = build(sample.events)
+    text = github.summary(report, findings(report, tmp_path))
     assert len(text.encode()) <= github.SIZE + 1
 
 

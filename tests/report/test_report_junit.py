@@ -17,9 +17,8 @@ import xmlschema
 from junitparser import JUnitXml
 
 from spotdeploy.report import junit
-from spotdeploy.report.model import compose
-from spotdeploy.report.run_store import read_story
-from spotdeploy.report.telling import tell
+from spotdeploy.report.model import build
+from spotdeploy.report.run_store import read_report
 from tests.report import samples
 from tests.sdist import unpacked
 
@@ -44,8 +43,8 @@ STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
 
 def rendered(sample: samples.Sample, folder: Path) -> ET.Element:
-    story = read_story(sample.write(folder))
-    return ET.fromstring(junit.render(story, compose(story)))
+    report = read_report(sample.write(folder))
+    return ET.fromstring(junit.render(report))
 
 
 def violations(root: ET.Element) -> list[str]:
@@ -168,14 +167,14 @@ def test_a_run_without_nodes_fails_as_a_whole() -> None:
     sample = samples.Sample()
     sample.begin(3)
     sample.end("refused", 3, "no capacity\x00 anywhere \ud800")
-    story = tell(sample.events)
-    root = ET.fromstring(junit.render(story, compose(story)))
+    report = build(sample.events)
+    root = ET.fromstring(junit.render(report))
     assert violations(root) == []
     (error,) = root.iter("error")
     assert error.get("message") == "no capacity anywhere "
 
 
 def test_other_readers_of_such_files_read_it(tmp_path: Path) -> None:
-    story = read_story(samples.payload_failure(3).write(tmp_path))
-    parsed = JUnitXml.fromstring(junit.render(story, compose(story)))
+    report = read_report(samples.payload_failure(3).write(tmp_path))
+    parsed = JUnitXml.fromstring(junit.render(report))
     assert sum(suite.failures for suite in parsed) == 3

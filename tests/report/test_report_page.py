@@ -17,9 +17,8 @@ import pytest
 from spotdeploy.events import NodeCreated, NodeEnded, RunEnded
 from spotdeploy.model import Node, NodeState, Verdict
 from spotdeploy.report.html.page import render
-from spotdeploy.report.model import compose
-from spotdeploy.report.run_store import read_story
-from spotdeploy.report.telling import tell
+from spotdeploy.report.model import build
+from spotdeploy.report.run_store import read_events, read_report
 from spotdeploy.run.verdict import Outcome, Receipt
 from tests.report import samples
 
@@ -55,8 +54,8 @@ class Page(HTMLParser):
 
 def page_of(sample: samples.Sample, folder: Path) -> str:
     written = sample.write(folder)
-    story = read_story(written)
-    return render(story, compose(story), written)
+    report = read_report(written)
+    return render(report, written)
 
 
 @pytest.mark.parametrize("make", EVERY)
@@ -111,10 +110,10 @@ def test_every_link_leads_somewhere(make: Callable[[int], samples.Sample], tmp_p
 
 def test_links_lead_from_where_the_page_lies(tmp_path: Path) -> None:
     folder = samples.payload_failure().write(tmp_path / "runs")
-    story = read_story(folder)
+    report = read_report(folder)
     target = tmp_path / "elsewhere" / "my report.html"
     target.parent.mkdir()
-    page = Page(render(story, compose(story), folder, target))
+    page = Page(render(report, folder, target))
     links = [link for link in page.values("href") if not link.startswith("#")]
     assert links
     assert all((target.parent / unquote(link)).is_file() for link in links)
@@ -183,7 +182,7 @@ def test_the_journal_of_the_unit_that_a_check_blames_is_open(tmp_path: Path) -> 
         item = {"file": file, "title": title, "bytes": 9, "complete": True, "problem": problem}
         index.append(item)
     (place / "index.json").write_text(json.dumps(index))
-    text = render(read_story(folder), compose(read_story(folder)), folder)
+    text = render(read_report(folder), folder)
     opened = re.findall(r"<details open><summary>(title.*?|what.*?) <small>", text)
     assert opened == ["title of journal-sensor-generator.service.txt"]
 
@@ -210,11 +209,10 @@ def test_clouds_stand_side_by_side_when_there_are_several(tmp_path: Path) -> Non
 
 def test_verdict_cost_and_what_is_left_are_told(tmp_path: Path) -> None:
     folder = samples.passing().write(tmp_path)
-    story = read_story(folder)
     node = Node("i-1", "demo-kept-1", "aws", "us-west-2", NodeState.RUNNING)
     receipt = Receipt(destroyed=(node,), listings=2, seconds=7.5)
     outcome = Outcome("r", "demo", Verdict.PASSED, receipts=(receipt,), kept=(node,))
-    text = render(story, compose(story, outcome), folder)
+    text = render(build(read_events(folder)[0], outcome), folder)
     assert "<title>Passed: demo" in text
     assert "1 node and 0 other things ended in 7.5s; then 2 listings in a row" in text
     assert "Still running: demo-kept-1" in text
@@ -233,8 +231,8 @@ def test_a_run_that_was_refused_or_killed_has_a_page_too(tmp_path: Path) -> None
 
 
 def test_an_empty_story_has_a_page(tmp_path: Path) -> None:
-    story = tell([RunEnded(at=1.0, run="r", verdict="passed", exit_code=0)])
-    assert Page(render(story, compose(story), tmp_path)).wrong == []
+    report = build([RunEnded(at=1.0, run="r", verdict="passed", exit_code=0)])
+    assert Page(render(report, tmp_path)).wrong == []
 
 
 def test_everything_that_scrolls_or_opens_is_reached_by_keyboard(tmp_path: Path) -> None:

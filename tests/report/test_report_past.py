@@ -11,20 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spotdeploy.cli.diff import show_difference
 from spotdeploy.cli.history import show_history
+from spotdeploy.cli.repeat import show_repetition
 from spotdeploy.cli.report import show_report
 from spotdeploy.errors import HostError
 from spotdeploy.report.compare import (
     compare,
     percentiles,
     rate,
-    show_difference,
-    show_repetition,
     summarize,
 )
 from spotdeploy.report.event_log import JUNIT, PAGE, REPORT
-from spotdeploy.report.model import RunReport, compose
-from spotdeploy.report.telling import tell
+from spotdeploy.report.model import RunReport, build
 from spotdeploy.report.writer import write_reports
 from spotdeploy.state.journal import Journal
 from tests.report import samples
@@ -33,7 +32,7 @@ Out = pytest.CaptureFixture[str]
 
 
 def report(sample: samples.Sample) -> RunReport:
-    return compose(tell(sorted(sample.events, key=lambda event: event.at)))
+    return build(sorted(sample.events, key=lambda event: event.at))
 
 
 def slower(before: RunReport, phase: str, factor: float) -> RunReport:

@@ -31,7 +31,7 @@ from spotdeploy.report.event_log import (
     EventStream,
     event_stream,
 )
-from spotdeploy.report.run_store import RUNS, read_story
+from spotdeploy.report.run_store import RUNS, read_report
 from spotdeploy.report.writer import RunRecorder, write_reports
 from tests.report import samples
 
@@ -72,7 +72,7 @@ def test_a_run_that_ends_has_all_its_reports_and_says_where(tmp_path: Path) -> N
     folder = tmp_path / RUNS / "r"
     assert names(folder) == ALL
     assert stream.getvalue().endswith(f"report: {folder / PAGE}\n")
-    assert [mark.text for mark in read_story(folder).marks] == ["early"]
+    assert [mark.text for mark in read_report(folder).marks] == ["early"]
 
 
 def broken_run(state: Path, error: Exception) -> None:
@@ -86,8 +86,8 @@ def broken_run(state: Path, error: Exception) -> None:
 def test_a_refusal_or_a_bug_leaves_reports_and_goes_on(tmp_path: Path, error: Exception) -> None:
     with pytest.raises(type(error)):
         broken_run(tmp_path, error)
-    story = read_story(tmp_path / RUNS / "r")
-    assert (story.verdict, [mark.text for mark in story.marks]) == ("unfinished", ["so far"])
+    report = read_report(tmp_path / RUNS / "r")
+    assert (report.verdict, [mark.text for mark in report.marks]) == ("unfinished", ["so far"])
     assert names(tmp_path / RUNS / "r") == ALL
 
 

@@ -18,15 +18,15 @@ from spotdeploy.report.html.timeline import (
     shorten,
     thin_picture,
 )
-from spotdeploy.report.run_store import read_story
-from spotdeploy.report.telling import tell
+from spotdeploy.report.model import build
+from spotdeploy.report.run_store import read_report
 from tests.report import samples
 
 MANY = ("aws", "gcp", "azure")
 
 
 def well_drawn(drawn: Picture) -> None:
-    """Everything is inside, nothing covers another lane."""
+    """Everything is inside, nothing covers another node."""
     for above, below in zip(drawn.rows, drawn.rows[1:], strict=False):
         assert below.y >= above.y + above.height - 0.01
     for row in drawn.rows:
@@ -38,7 +38,7 @@ def well_drawn(drawn: Picture) -> None:
 
 
 def test_few_nodes_have_a_lane_each(tmp_path: Path) -> None:
-    drawn = picture(read_story(samples.passing(3).write(tmp_path)))
+    drawn = picture(read_report(samples.passing(3).write(tmp_path)))
     assert [row.label for row in drawn.rows] == [
         "the run",
         "demo-aws-1",
@@ -49,8 +49,8 @@ def test_few_nodes_have_a_lane_each(tmp_path: Path) -> None:
 
 
 def test_many_nodes_share_lanes_and_those_that_failed_come_first(tmp_path: Path) -> None:
-    story = read_story(samples.payload_failure(100, MANY).write(tmp_path))
-    drawn = picture(story)
+    report = read_report(samples.payload_failure(100, MANY).write(tmp_path))
+    drawn = picture(report)
     well_drawn(drawn)
     labels = [row.label for row in drawn.rows]
     assert len(labels) <= ALONE
@@ -61,17 +61,17 @@ def test_many_nodes_share_lanes_and_those_that_failed_come_first(tmp_path: Path)
 
 
 def test_every_node_can_be_seen_when_many_share_lanes(tmp_path: Path) -> None:
-    story = read_story(samples.interruption(100, MANY).write(tmp_path))
-    drawn = thin_picture(story)
+    report = read_report(samples.interruption(100, MANY).write(tmp_path))
+    drawn = thin_picture(report)
     assert drawn is not None
-    assert len(drawn.rows) == len(story.lanes) == 301
+    assert len(drawn.rows) == len(report.nodes) == 301
     well_drawn(drawn)
-    assert thin_picture(read_story(samples.passing(3).write(tmp_path))) is None
+    assert thin_picture(read_report(samples.passing(3).write(tmp_path))) is None
 
 
 def test_an_interruption_stands_where_the_node_was_taken(tmp_path: Path) -> None:
-    story = read_story(samples.interruption(3).write(tmp_path))
-    (row,) = [row for row in picture(story).rows if row.label == "demo-aws-2"]
+    report = read_report(samples.interruption(3).write(tmp_path))
+    (row,) = [row for row in picture(report).rows if row.label == "demo-aws-2"]
     (mark, bolt) = row.dots
     assert (mark.kind, bolt.kind) == ("note", "interrupted")
     last = row.bars[-1]
@@ -81,7 +81,7 @@ def test_an_interruption_stands_where_the_node_was_taken(tmp_path: Path) -> None
 
 
 def test_a_run_of_no_length_is_drawn() -> None:
-    drawn = picture(tell([RunStarted(
+    drawn = picture(build([RunStarted(
         at=5.0, run="r", command="cycle", deployment="d", providers=(), digest="", desired=0
     )]))  # fmt: skip
     assert drawn.height > 0

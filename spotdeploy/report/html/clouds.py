@@ -6,8 +6,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from spotdeploy.report.model import RunReport
-from spotdeploy.report.story import Lane, Story
+from spotdeploy.report.model import NodeReport, RunReport
 from spotdeploy.run.cost import Cost
 
 
@@ -26,29 +25,29 @@ class Cloud:
     cost: Cost
 
 
-def clouds(story: Story, report: RunReport) -> tuple[Cloud, ...]:
+def clouds(report: RunReport) -> tuple[Cloud, ...]:
     """A row for each provider, in the run's order; none for a run on a single one."""
-    if len(story.providers) < 2:
+    if len(report.providers) < 2:
         return ()
-    return tuple(_cloud(name, story, report) for name in story.providers)
+    return tuple(_cloud(name, report) for name in report.providers)
 
 
-def _cloud(name: str, story: Story, report: RunReport) -> Cloud:
-    lanes = [lane for lane in story.lanes if lane.provider == name]
+def _cloud(name: str, report: RunReport) -> Cloud:
+    nodes = [node for node in report.nodes if node.provider == name]
     return Cloud(
         name=name,
-        asked=story.desired // len(story.providers),
-        nodes=len(lanes),
-        passed=sum(lane.passed for lane in lanes),
-        interrupted=sum(lane.fate == "interrupted" for lane in lanes),
-        boot=_median(_boots(lanes)),
-        whole=_median(lane.end - lane.start for lane in lanes if lane.passed),
+        asked=report.desired // len(report.providers),
+        nodes=len(nodes),
+        passed=sum(node.passed for node in nodes),
+        interrupted=sum(node.interrupted for node in nodes),
+        boot=_median(_boots(nodes)),
+        whole=_median(node.end - node.start for node in nodes if node.passed),
         cost=report.costs.get(name, Cost()),
     )
 
 
-def _boots(lanes: Sequence[Lane]) -> Iterable[float]:
-    return (p.seconds for lane in lanes for p in lane.phases if p.name == "boot" and p.ok)
+def _boots(nodes: Sequence[NodeReport]) -> Iterable[float]:
+    return (p.seconds for node in nodes for p in node.phases if p.name == "boot" and p.ok)
 
 
 def _median(seconds: Iterable[float]) -> float | None:

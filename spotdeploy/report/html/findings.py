@@ -12,8 +12,9 @@ from urllib.parse import quote
 
 import msgspec
 
+from spotdeploy.model import FateKind, Verdict
 from spotdeploy.report.html.timeline import tone
-from spotdeploy.report.story import Lane, Story
+from spotdeploy.report.model import NodeReport, RunReport
 
 INDEX: Final = "index.json"
 TAIL: Final = 6_000
@@ -60,17 +61,17 @@ class Finding:
     tone: str
     title: str
     messages: tuple[tuple[str, int], ...]
-    lanes: tuple[Lane, ...]
+    nodes: tuple[NodeReport, ...]
     checks: tuple[FailedCheck, ...]
     attachments: tuple[Attachment, ...]
     """Of the first node that has any."""
-    shown: Lane | None
+    shown: NodeReport | None
     """The node whose evidence that is."""
 
     @property
     def who(self) -> str:
         """The node, or how many."""
-        return self.lanes[0].name if len(self.lanes) == 1 else f"{len(self.lanes)} nodes"
+        return self.nodes[0].name if len(self.nodes) == 1 else f"{len(self.nodes)} nodes"
 
     @property
     def why(self) -> str:
@@ -93,21 +94,21 @@ class _Indexed(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
-def findings(story: Story, folder: Path, root: str = "") -> tuple[Finding, ...]:
+def findings(report: RunReport, folder: Path, root: str = "") -> tuple[Finding, ...]:
     """The failures of a run, those of most nodes first. `folder` is the run's; `root` leads to
     it from the page, and ends in "/" or is empty."""
-    alike: dict[tuple[str, str, str, tuple[str, ...]], list[Lane]] = {}
-    for lane in story.failed:
-        bad = tuple(answer.name for answer in lane.checks if not answer.ok)
-        alike.setdefault((lane.verdict, lane.fate, lane.phase, bad), []).append(lane)
+    alike: dict[tuple[Verdict | None, FateKind | None, str, tuple[str, ...]], list[NodeReport]] = {}
+    for node in report.failed:
+        bad = tuple(answer.name for answer in node.checks if not answer.ok)
+        alike.setdefault((node.verdict, node.fate, node.phase, bad), []).append(node)
     shelf = _EvidenceReader(folder, root)
     kinds = sorted(alike.values(), key=len, reverse=True)
-    return tuple(_finding(lanes, shelf) for lanes in kinds)
+    return tuple(_finding(nodes, shelf) for nodes in kinds)
 
 
-def attachments(lane: Lane, folder: Path, root: str = "") -> tuple[Attachment, ...]:
+def attachments(node: NodeReport, folder: Path, root: str = "") -> tuple[Attachment, ...]:
     """The evidence of one node as links only."""
-    return tuple(_EvidenceReader(folder, root, budget=0).of(lane))
+    return tuple(_EvidenceReader(folder, root, budget=0).of(node))
 
 
 class _EvidenceReader:
@@ -118,11 +119,11 @@ class _EvidenceReader:
         self._root = root
         self._left = budget
 
-    def of(self, lane: Lane, telling: Sequence[str] = ()) -> Iterable[Attachment]:
+    def of(self, node: NodeReport, telling: Sequence[str] = ()) -> Iterable[Attachment]:
         """The first of the `telling` files that says anything is open."""
-        if lane.evidence is None:
+        if node.evidence is None:
             return
-        place = lane.evidence.folder
+        place = node.evidence
         items = _index(self._folder / place / INDEX)
         there = {item.file for item in items if item.bytes and not item.problem}
         first = next((file for file in telling if file in there), "")
@@ -154,38 +155,38 @@ class _EvidenceReader:
         return data.decode("utf-8", "replace")
 
 
-def _finding(lanes: Sequence[Lane], shelf: _EvidenceReader) -> Finding:
-    first = lanes[0]
-    shown = next((lane for lane in lanes if lane.evidence), None)
-    verdict = f"{first.fate} by the cloud" if first.fate == INTERRUPTED else first.verdict
+def _finding(nodes: Sequence[NodeReport], shelf: _EvidenceReader) -> Finding:
+    first = nodes[0]
+    shown = next((node for node in nodes if node.evidence), None)
+    verdict = f"{first.fate} by the cloud" if first.interrupted else first.verdict
     return Finding(
         tone(first),
         f"{verdict} in {first.phase}",
-        _counted(lane.detail for lane in lanes),
-        tuple(lanes),
-        tuple(_failed_checks(lanes)),
+        _counted(node.message for node in nodes),
+        tuple(nodes),
+        tuple(_failed_checks(nodes)),
         tuple(shelf.of(shown, _telling(shown))) if shown else (),
         shown,
     )
 
 
-def _telling(lane: Lane) -> tuple[str, ...]:
+def _telling(node: NodeReport) -> tuple[str, ...]:
     """The files that are likely to say why, the likeliest first."""
-    if lane.fate == INTERRUPTED:
+    if node.interrupted:
         return ()  # the cloud's words say why
-    if lane.phase == "deploy":
+    if node.phase == "deploy":
         return ("deployment.log",)
-    if lane.phase != "verify":
+    if node.phase != "verify":
         return ("console.txt", "journal.txt")
-    output = " ".join(f"{check.detail} {check.name}" for check in lane.checks if not check.ok)
+    output = " ".join(f"{check.detail} {check.name}" for check in node.checks if not check.ok)
     journals = [f"journal-{unit}.txt" for unit in _UNIT.findall(output)]
     return (*journals, "units.txt", "failed-units.txt")
 
 
-def _failed_checks(lanes: Sequence[Lane]) -> Iterable[FailedCheck]:
-    names = dict.fromkeys(a.name for lane in lanes for a in lane.checks if not a.ok)
+def _failed_checks(nodes: Sequence[NodeReport]) -> Iterable[FailedCheck]:
+    names = dict.fromkeys(a.name for node in nodes for a in node.checks if not a.ok)
     for name in names:
-        output = [a.detail for lane in lanes for a in lane.checks if a.name == name and not a.ok]
+        output = [a.detail for node in nodes for a in node.checks if a.name == name and not a.ok]
         yield FailedCheck(name, len(output), _counted(output))
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from spotdeploy.model import Verdict
 from spotdeploy.report.html.timeline import tone
-from spotdeploy.report.story import Lane, Story
+from spotdeploy.report.model import NodeReport, RunReport
 
 EACH: Final = 8
 """Up to so many nodes of a provider, each has a row of its own."""
@@ -33,8 +34,8 @@ class Total:
 class Group:
     """Nodes of one provider whose every answer is the same."""
 
-    lanes: tuple[Lane, ...]
-    verdict: str
+    nodes: tuple[NodeReport, ...]
+    verdict: Verdict
     tone: str
     cells: tuple[str, ...]
     """For each check: GOOD, BAD, OPEN (never settled) or UNASKED."""
@@ -42,7 +43,7 @@ class Group:
     @property
     def differs(self) -> bool:
         """True when it is to be looked at: it did not pass."""
-        return self.verdict != "passed"
+        return self.verdict is not Verdict.PASSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,40 +57,40 @@ class Block:
     groups: tuple[Group, ...]
 
 
-def matrix(story: Story) -> tuple[Block, ...]:
+def matrix(report: RunReport) -> tuple[Block, ...]:
     """A block for each provider, in the order in which the run names them."""
-    providers = dict.fromkeys((*story.providers, *(lane.provider for lane in story.lanes)))
-    blocks = (_block(story, provider) for provider in providers)
+    providers = dict.fromkeys((*report.providers, *(node.provider for node in report.nodes)))
+    blocks = (_block(report, provider) for provider in providers)
     return tuple(block for block in blocks if block.nodes)
 
 
-def _block(story: Story, provider: str) -> Block:
-    lanes = [lane for lane in story.lanes if lane.provider == provider]
-    rows = [_cells(lane, story.checks) for lane in lanes]
-    totals = (_total([row[index] for row in rows]) for index in range(len(story.checks)))
+def _block(report: RunReport, provider: str) -> Block:
+    nodes = [node for node in report.nodes if node.provider == provider]
+    rows = [_cells(node, report.checks) for node in nodes]
+    totals = (_total([row[index] for row in rows]) for index in range(len(report.checks)))
     return Block(
         provider,
-        sum(lane.passed for lane in lanes),
-        len(lanes),
+        sum(node.passed for node in nodes),
+        len(nodes),
         tuple(totals),
-        tuple(_groups(lanes, rows)),
+        tuple(_groups(nodes, rows)),
     )
 
 
-def _groups(lanes: Sequence[Lane], rows: Sequence[tuple[str, ...]]) -> Iterable[Group]:
-    alike: dict[tuple[str, tuple[str, ...], int], list[Lane]] = {}
-    each = len(lanes) <= EACH
-    for index, (lane, row) in enumerate(zip(lanes, rows, strict=True)):
-        alike.setdefault((lane.verdict, row, index if each else 0), []).append(lane)
+def _groups(nodes: Sequence[NodeReport], rows: Sequence[tuple[str, ...]]) -> Iterable[Group]:
+    alike: dict[tuple[Verdict | None, tuple[str, ...], int], list[NodeReport]] = {}
+    each = len(nodes) <= EACH
+    for index, (node, row) in enumerate(zip(nodes, rows, strict=True)):
+        alike.setdefault((node.verdict, row, index if each else 0), []).append(node)
     groups = [
-        Group(tuple(mine), verdict or "unfinished", tone(mine[0]), row)
+        Group(tuple(mine), verdict or Verdict.UNFINISHED, tone(mine[0]), row)
         for (verdict, row, _), mine in alike.items()
     ]
-    return groups if each else sorted(groups, key=lambda g: (not g.differs, -len(g.lanes)))
+    return groups if each else sorted(groups, key=lambda g: (not g.differs, -len(g.nodes)))
 
 
-def _cells(lane: Lane, checks: Sequence[str]) -> tuple[str, ...]:
-    answers = {answer.name: answer for answer in lane.checks}
+def _cells(node: NodeReport, checks: Sequence[str]) -> tuple[str, ...]:
+    answers = {answer.name: answer for answer in node.checks}
     return tuple(
         UNASKED
         if (answer := answers.get(name)) is None

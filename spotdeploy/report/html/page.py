@@ -5,52 +5,48 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader, StrictUndefined
-from jinja2.bccache import Bucket
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from spotdeploy.duration import spell
+from spotdeploy.model import Verdict
 from spotdeploy.report.event_log import EVENTS, JUNIT, REPORT
 from spotdeploy.report.html.clouds import clouds
 from spotdeploy.report.html.findings import attachments, findings
 from spotdeploy.report.html.matrix import matrix
 from spotdeploy.report.html.timeline import picture, thin_picture, tone
-from spotdeploy.report.model import RunReport
-from spotdeploy.report.story import Lane, Story
+from spotdeploy.report.model import NodeReport, RunReport
 from spotdeploy.run.cost import HOUR, spell_usd
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
-COMPILED: Final = TEMPLATES / "__pycache__"
 WORDS: Final = 320
 LOG_LIMIT: Final = 500
 LISTED: Final = 40
 """Up to so many nodes, their table is open."""
 _TONES: Final = {
-    "passed": "good",
-    "payload failed": "bad",
-    "infrastructure failed": "infra",
-    "leaked": "bad",
+    Verdict.PASSED: "good",
+    Verdict.PAYLOAD_FAILED: "bad",
+    Verdict.INFRASTRUCTURE_FAILED: "infra",
+    Verdict.LEAKED: "bad",
 }
 _HEADLINES: Final = {
-    "passed": "Passed",
-    "payload failed": "Payload failed",
-    "leaked": "Leaked",
-    "infrastructure failed": "Infrastructure failed",
-    "stopped by the user": "Stopped",
-    "refused": "Refused",
-    "unfinished": "Never finished",
+    Verdict.PASSED: "Passed",
+    Verdict.PAYLOAD_FAILED: "Payload failed",
+    Verdict.LEAKED: "Leaked",
+    Verdict.INFRASTRUCTURE_FAILED: "Infrastructure failed",
+    Verdict.STOPPED: "Stopped",
+    Verdict.REFUSED: "Refused",
+    Verdict.UNFINISHED: "Never finished",
 }
 
 
-def render(story: Story, report: RunReport, folder: Path, target: Path | None = None) -> str:
+def render(report: RunReport, folder: Path, target: Path | None = None) -> str:
     """The page for a run whose folder is `folder`. `target` is where the page will lie, when that
     is not the folder itself: its links lead from there."""
     root = _root(folder, target)
@@ -60,53 +56,34 @@ def render(story: Story, report: RunReport, folder: Path, target: Path | None = 
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        bytecode_cache=_Compiled(str(COMPILED)),
     )
-    found = findings(story, folder, root)
+    found = findings(report, folder, root)
     environment.filters.update(
         span=_span, usd=_usd, moment=_moment, size=_size, breakable=_breakable
     )
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
     ours = Markup(style)  # noqa: S704  # our own file
     return environment.get_template("report.html.j2").render(
-        story=story,
         report=report,
         style=ours,
         style_hash=_hash(style),
-        headline=_HEADLINES.get(story.verdict, story.verdict),
-        tone=_TONES.get(story.verdict, "muted"),
-        sentence=_sentence(story),
+        headline=_HEADLINES[report.verdict],
+        tone=_TONES.get(report.verdict, "muted"),
+        sentence=_sentence(report),
         findings=found,
-        explained=_explained(story),
-        blocks=matrix(story),
-        clouds=clouds(story, report),
-        picture=picture(story),
-        thin=thin_picture(story),
-        phases=_phases(story.lanes),
-        marks=_marks(story),
-        rows=[_row(lane, story, folder, root) for lane in story.lanes],
-        trouble="Trouble on the way" if story.verdict == "passed" else "What went wrong",
+        explained=_explained(report),
+        blocks=matrix(report),
+        clouds=clouds(report),
+        picture=picture(report),
+        thin=thin_picture(report),
+        phases=_phases(report.nodes),
+        marks=_marks(report),
+        rows=[_row(node, report, folder, root) for node in report.nodes],
+        trouble="Trouble on the way" if report.verdict is Verdict.PASSED else "What went wrong",
         listed=LISTED,
-        log=_log(story),
+        log=_log(report),
         files=_files(folder, root),
     )
-
-
-class _Compiled(FileSystemBytecodeCache):
-    """Templates are compiled once, and kept where and when Python keeps compiled modules: compiling
-    them takes longer than filling them in."""
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        """As jinja2 asks."""
-        with suppress(OSError):
-            super().load_bytecode(bucket)
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        """As jinja2 asks."""
-        if not sys.dont_write_bytecode:
-            with suppress(OSError):
-                COMPILED.mkdir(exist_ok=True)
-                super().dump_bytecode(bucket)
 
 
 def _root(folder: Path, target: Path | None) -> str:
@@ -119,55 +96,63 @@ def _hash(style: str) -> str:
     return base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
 
 
-def _sentence(story: Story) -> str:
+def _sentence(report: RunReport) -> str:
     """The run's own words, or how many nodes did not pass when those would fill the page."""
-    if len(story.message) <= WORDS and len(story.failed) <= 1:
-        return story.message
-    failed = len(story.failed)
+    if len(report.message) <= WORDS and len(report.failed) <= 1:
+        return report.message
+    failed = len(report.failed)
     if not failed:
-        return f"{story.message[:WORDS]}…"
-    return f"{failed} of {len(story.lanes)} nodes did not pass"
+        return f"{report.message[:WORDS]}…"
+    return f"{failed} of {len(report.nodes)} nodes did not pass"
 
 
-def _explained(story: Story) -> bool:
+def _explained(report: RunReport) -> bool:
     """True when the sentence at the top already says all that went wrong."""
-    return len(story.failed) == 1 and story.verdict != "passed" and len(story.message) <= WORDS
+    return (
+        len(report.failed) == 1
+        and report.verdict is not Verdict.PASSED
+        and len(report.message) <= WORDS
+    )
 
 
-def _phases(lanes: Sequence[Lane]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(phase.name for lane in lanes for phase in lane.phases))
+def _phases(nodes: Sequence[NodeReport]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(phase.name for node in nodes for phase in node.phases))
 
 
-def _marks(story: Story) -> tuple[str, ...]:
+def _marks(report: RunReport) -> tuple[str, ...]:
     """The kinds of marks in the picture, for the legend."""
-    notes = [mark for lane in story.lanes for mark in lane.marks] + list(story.marks)
+    notes = [mark for node in report.nodes for mark in node.marks] + list(report.marks)
     there = {
-        "failed": any(lane.fate != "interrupted" for lane in story.failed),
-        "interrupted": any(lane.fate == "interrupted" for lane in story.failed),
+        "failed": any(not node.interrupted for node in report.failed),
+        "interrupted": any(node.interrupted for node in report.failed),
         "note": any(not mark.warning for mark in notes),
         "warning": any(mark.warning for mark in notes),
     }
     return tuple(kind for kind, present in there.items() if present)
 
 
-def _row(lane: Lane, story: Story, folder: Path, root: str) -> dict[str, object]:
-    seconds = (lane.gone or story.end) - lane.start
-    usd = None if lane.usd_per_hour is None or not lane.made else seconds * lane.usd_per_hour / HOUR
+def _row(node: NodeReport, report: RunReport, folder: Path, root: str) -> dict[str, object]:
+    seconds = (node.gone or report.ended_at) - node.start
+    usd = (
+        None
+        if node.usd_per_hour is None or not node.created
+        else seconds * node.usd_per_hour / HOUR
+    )
     return {
-        "lane": lane,
-        "tone": tone(lane),
+        "node": node,
+        "tone": tone(node),
         "usd": usd,
         "seconds": seconds,
-        "attachments": attachments(lane, folder, root),
+        "attachments": attachments(node, folder, root),
     }
 
 
-def _log(story: Story) -> list[tuple[float, str, str, bool]]:
+def _log(report: RunReport) -> list[tuple[float, str, str, bool]]:
     """Every note of the run: seconds since its start, whose, the text, whether it warns."""
-    notes = [(mark, "") for mark in story.marks]
-    notes += [(mark, lane.name) for lane in story.lanes for mark in lane.marks]
+    notes = [(mark, "") for mark in report.marks]
+    notes += [(mark, node.name) for node in report.nodes for mark in node.marks]
     notes.sort(key=lambda note: note[0].at)
-    return [(m.at - story.start, who, m.text, m.warning) for m, who in notes[:LOG_LIMIT]]
+    return [(m.at - report.started_at, who, m.text, m.warning) for m, who in notes[:LOG_LIMIT]]
 
 
 def _files(folder: Path, root: str) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Where everything stands in the picture of a run: one lane for each node, time to the right.
+"""Where everything stands in the picture of a run: one node for each node, time to the right.
 
 Geometry only, in the units of the drawing's own grid; the template draws it.
 """
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from spotdeploy.duration import spell
-from spotdeploy.model import FateKind
-from spotdeploy.report.story import Lane, Story, Stretch
+from spotdeploy.model import Verdict
+from spotdeploy.report.model import NodeReport, RunReport, Span
 
 WIDTH: Final = 1060.0
 LEFT: Final = 196.0
@@ -23,9 +23,9 @@ TOP: Final = 26.0
 ROW: Final = 24.0
 THIN_ROW: Final = 11.0
 ALONE: Final = 24
-"""Up to so many nodes, each has a lane; above, those of one kind share one."""
+"""Up to so many nodes, each has a node; above, those of one kind share one."""
 FEW: Final = 3
-"""Kinds of no more nodes than this keep a lane for each."""
+"""Kinds of no more nodes than this keep a node for each."""
 LABEL: Final = 27
 _STEPS: Final = (
     0.1,
@@ -49,12 +49,17 @@ _STEPS: Final = (
     43200,
     86400,
 )
+_TONES: Final = {
+    Verdict.PASSED: "good",
+    Verdict.PAYLOAD_FAILED: "bad",
+    Verdict.INFRASTRUCTURE_FAILED: "infra",
+}
 KNOWN: Final = ("boot", "ship", "deploy", "reboot", "connect", "verify")
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A coloured stretch."""
+    """A coloured span."""
 
     x: float
     width: float
@@ -68,7 +73,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """A mark on a lane."""
+    """A mark on a node."""
 
     x: float
     kind: str
@@ -78,7 +83,7 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One lane as it is drawn."""
+    """One node as it is drawn."""
 
     y: float
     height: float
@@ -91,8 +96,8 @@ class Row:
     dots: tuple[Dot, ...]
     rest: tuple[float, float] | None
     """x and width of the time a node was there but no longer worked."""
-    reach: tuple[float, float] | None = None
-    """x and width from the first to the last of the nodes that share the lane."""
+    extent: tuple[float, float] | None = None
+    """x and width from the first to the last of the nodes that share the node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,34 +112,34 @@ class Picture:
     """x and what is written there."""
 
 
-def picture(story: Story) -> Picture:
-    """The run's own steps, and a lane for each node, or for each kind of node when many."""
-    scale = _Scale(story)
-    rows = [_run_row(story, scale)]
-    for lanes in _kinds(story.lanes):
+def picture(report: RunReport) -> Picture:
+    """The run's own steps, and a node for each node, or for each kind of node when many."""
+    scale = _Scale(report)
+    rows = [_run_row(report, scale)]
+    for nodes in _kinds(report.nodes):
         y = TOP + ROW * len(rows) + 8
         rows.append(
-            _lane_row(lanes[0], scale, y, ROW) if len(lanes) == 1 else _shared(lanes, scale, y)
+            _node_row(nodes[0], scale, y, ROW) if len(nodes) == 1 else _shared(nodes, scale, y)
         )
     return _framed(rows, scale)
 
 
-def thin_picture(story: Story) -> Picture | None:
-    """A thin lane for every single node, when `picture` shares lanes; else None."""
-    if len(story.lanes) <= ALONE:
+def thin_picture(report: RunReport) -> Picture | None:
+    """A thin node for every single node, when `picture` shares nodes; else None."""
+    if len(report.nodes) <= ALONE:
         return None
-    scale = _Scale(story)
-    lanes = sorted(story.lanes, key=lambda lane: (lane.passed, lane.provider))
-    rows = [_lane_row(lane, scale, TOP + THIN_ROW * i, THIN_ROW) for i, lane in enumerate(lanes)]
+    scale = _Scale(report)
+    nodes = sorted(report.nodes, key=lambda node: (node.passed, node.provider))
+    rows = [_node_row(node, scale, TOP + THIN_ROW * i, THIN_ROW) for i, node in enumerate(nodes)]
     return _framed(rows, scale)
 
 
 class _Scale:
     """From moments to places."""
 
-    def __init__(self, story: Story) -> None:
-        self.start = story.start
-        self.seconds = max(story.seconds, 0.001)
+    def __init__(self, report: RunReport) -> None:
+        self.start = report.started_at
+        self.seconds = max(report.seconds, 0.001)
 
     def x(self, at: float) -> float:
         share = (at - self.start) / self.seconds
@@ -151,29 +156,29 @@ def _framed(rows: Sequence[Row], scale: _Scale) -> Picture:
     return Picture(WIDTH, round(height, 1), LEFT, tuple(rows), scale.ticks())
 
 
-def _kinds(lanes: Sequence[Lane]) -> list[list[Lane]]:
+def _kinds(nodes: Sequence[NodeReport]) -> list[list[NodeReport]]:
     """Lanes that are drawn together. Those that did not pass come first when there are many."""
-    if len(lanes) <= ALONE:
-        return [[lane] for lane in lanes]
-    kinds: dict[tuple[object, ...], list[Lane]] = {}
-    for lane in sorted(lanes, key=lambda lane: lane.passed):
-        kinds.setdefault((lane.provider, lane.verdict, lane.fate, lane.phase), []).append(lane)
-    single = [[lane] for kind in kinds.values() if len(kind) <= FEW for lane in kind]
+    if len(nodes) <= ALONE:
+        return [[node] for node in nodes]
+    kinds: dict[tuple[object, ...], list[NodeReport]] = {}
+    for node in sorted(nodes, key=lambda node: node.passed):
+        kinds.setdefault((node.provider, node.verdict, node.fate, node.phase), []).append(node)
+    single = [[node] for kind in kinds.values() if len(kind) <= FEW for node in kind]
     return sorted(
         single + [kind for kind in kinds.values() if len(kind) > FEW],
         key=lambda kind: (kind[0].passed, kind[0].provider),
     )
 
 
-def _run_row(story: Story, scale: _Scale) -> Row:
-    bars = tuple(_bar(step, scale, "step", label=True) for step in story.steps)
-    dots = tuple(_dot(mark.at, mark.warning, mark.text, scale) for mark in story.marks)
+def _run_row(report: RunReport, scale: _Scale) -> Row:
+    bars = tuple(_bar(step, scale, "step", label=True) for step in report.steps)
+    dots = tuple(_dot(mark.at, mark.warning, mark.text, scale) for mark in report.marks)
     return Row(
         TOP,
         ROW,
         "the run",
-        f"{story.command} of {story.deployment}",
-        spell(_round(story.seconds)),
+        f"{report.command} of {report.deployment}",
+        spell(_round(report.seconds)),
         "muted",
         bars,
         dots,
@@ -181,42 +186,42 @@ def _run_row(story: Story, scale: _Scale) -> Row:
     )
 
 
-def _lane_row(lane: Lane, scale: _Scale, y: float, height: float) -> Row:
-    dots = [_dot(mark.at, mark.warning, mark.text, scale) for mark in lane.marks]
-    if lane.verdict and not lane.passed:
-        kind = "interrupted" if lane.fate == FateKind.INTERRUPTED else "failed"
-        dots.append(Dot(scale.x(_worked(lane)), kind, lane.detail or lane.verdict))
-    rest_from, rest_to = scale.x(_worked(lane)), scale.x(lane.gone or scale.start + scale.seconds)
+def _node_row(node: NodeReport, scale: _Scale, y: float, height: float) -> Row:
+    dots = [_dot(mark.at, mark.warning, mark.text, scale) for mark in node.marks]
+    if node.verdict and not node.passed:
+        kind = "interrupted" if node.interrupted else "failed"
+        dots.append(Dot(scale.x(_worked(node)), kind, node.message or node.verdict))
+    rest_from, rest_to = scale.x(_worked(node)), scale.x(node.gone or scale.start + scale.seconds)
     return Row(
         round(y, 1),
         height,
-        shorten(lane.name),
-        f"{lane.name}, {lane.place}",
-        spell(_round(lane.end - lane.start)),
-        tone(lane),
-        _bars(lane.phases, scale),
+        shorten(node.name),
+        f"{node.name}, {node.place}",
+        spell(_round(node.end - node.start)),
+        tone(node),
+        _bars(node.phases, scale),
         tuple(dots),
         (rest_from, round(rest_to - rest_from, 2)) if rest_to > rest_from else None,
     )
 
 
-def _shared(lanes: Sequence[Lane], scale: _Scale, y: float) -> Row:
-    """Many nodes as one lane: each phase from its median start to its median end."""
-    first = lanes[0]
-    names = dict.fromkeys(phase.name for lane in lanes for phase in lane.phases)
-    medians = [_median_phase(name, lanes) for name in names]
-    begin, end = min(lane.start for lane in lanes), max(lane.end for lane in lanes)
+def _shared(nodes: Sequence[NodeReport], scale: _Scale, y: float) -> Row:
+    """Many nodes as one node: each phase from its median start to its median end."""
+    first = nodes[0]
+    names = dict.fromkeys(phase.name for node in nodes for phase in node.phases)
+    medians = [_median_phase(name, nodes) for name in names]
+    begin, end = min(node.start for node in nodes), max(node.end for node in nodes)
     dots = []
     if first.verdict and not first.passed:
-        kind = "interrupted" if first.fate == FateKind.INTERRUPTED else "failed"
-        middle = statistics.median(_worked(lane) for lane in lanes)
-        dots = [Dot(scale.x(middle), kind, f"{len(lanes)} nodes: {first.verdict}")]
-    seconds = statistics.median(lane.end - lane.start for lane in lanes)
+        kind = "interrupted" if first.interrupted else "failed"
+        middle = statistics.median(_worked(node) for node in nodes)
+        dots = [Dot(scale.x(middle), kind, f"{len(nodes)} nodes: {first.verdict}")]
+    seconds = statistics.median(node.end - node.start for node in nodes)
     return Row(
         round(y, 1),
         ROW,
-        f"{len(lanes)} nodes, {first.provider}",
-        f"{len(lanes)} nodes of {first.provider}, {first.verdict or 'unfinished'}; medians",
+        f"{len(nodes)} nodes, {first.provider}",
+        f"{len(nodes)} nodes of {first.provider}, {first.verdict or 'unfinished'}; medians",
         f"~{spell(_round(seconds))}",
         tone(first),
         _bars(medians, scale),
@@ -226,44 +231,43 @@ def _shared(lanes: Sequence[Lane], scale: _Scale, y: float) -> Row:
     )
 
 
-def _median_phase(name: str, lanes: Sequence[Lane]) -> Stretch:
-    mine = [phase for lane in lanes for phase in lane.phases if phase.name == name]
+def _median_phase(name: str, nodes: Sequence[NodeReport]) -> Span:
+    mine = [phase for node in nodes for phase in node.phases if phase.name == name]
     start = statistics.median(phase.start for phase in mine)
     seconds = statistics.median(phase.seconds for phase in mine)
-    return Stretch(name, start, start + seconds, all(phase.ok for phase in mine))
+    return Span(name, start, start + seconds, all(phase.ok for phase in mine))
 
 
-def _worked(lane: Lane) -> float:
+def _worked(node: NodeReport) -> float:
     """When it last worked: what comes after is the bringing back of evidence, and waiting."""
-    return lane.phases[-1].end if lane.phases else lane.end
+    return node.phases[-1].end if node.phases else node.end
 
 
-def _bars(phases: Sequence[Stretch], scale: _Scale) -> tuple[Bar, ...]:
+def _bars(phases: Sequence[Span], scale: _Scale) -> tuple[Bar, ...]:
     kinds = ((phase, phase.name if phase.name in KNOWN else "other") for phase in phases)
     return tuple(_bar(phase, scale, kind) for phase, kind in kinds)
 
 
-def _bar(stretch: Stretch, scale: _Scale, kind: str, *, label: bool = False) -> Bar:
-    x = scale.x(stretch.start)
-    width = max(1.2, round(scale.x(stretch.end) - x, 2))
-    how = "" if stretch.ok else ", not finished" if stretch.open else ", failed"
-    title = f"{stretch.name} {spell(_round(stretch.seconds))}{how}"
-    room = label and width > 9 + 6.2 * len(stretch.name)
-    return Bar(x, width, kind, stretch.ok, title, stretch.name if room else "")
+def _bar(span: Span, scale: _Scale, kind: str, *, label: bool = False) -> Bar:
+    x = scale.x(span.start)
+    width = max(1.2, round(scale.x(span.end) - x, 2))
+    how = "" if span.ok else ", not finished" if span.open else ", failed"
+    title = f"{span.name} {spell(_round(span.seconds))}{how}"
+    room = label and width > 9 + 6.2 * len(span.name)
+    return Bar(x, width, kind, span.ok, title, span.name if room else "")
 
 
 def _dot(at: float, warning: bool, text: str, scale: _Scale) -> Dot:
     return Dot(scale.x(at), "warning" if warning else "note", text)
 
 
-def tone(lane: Lane) -> str:
+def tone(node: NodeReport) -> str:
     """The style class of a node's verdict: "good", "bad", "infra" or "muted"."""
-    tones = {"passed": "good", "payload failed": "bad", "infrastructure failed": "infra"}
-    return tones.get(lane.verdict, "muted")
+    return _TONES.get(node.verdict or Verdict.UNFINISHED, "muted")
 
 
 def shorten(name: str) -> str:
-    """A name that fits beside its lane: the middle goes, for the end tells nodes apart."""
+    """A name that fits beside its node: the middle goes, for the end tells nodes apart."""
     if len(name) <= LABEL:
         return name
     return f"{name[: LABEL // 2 - 1]}…{name[-(LABEL // 2) :]}"

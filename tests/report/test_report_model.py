@@ -1,4 +1,4 @@
-"""From events to a story, and to report.json."""
+"""From events to a report, and to report.json."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from spotdeploy.errors import RefusedError
 from spotdeploy.events import CheckAnswered, NodeCreated, NodeEnded, Note, PhaseStarted, RunStarted
 from spotdeploy.model import Node, NodeState, Verdict
 from spotdeploy.report.event_log import EVENTS, REPORT
-from spotdeploy.report.model import RunReport, compose
-from spotdeploy.report.run_store import find_run, read_events, read_report, read_story
-from spotdeploy.report.story import UNFINISHED, paid
-from spotdeploy.report.telling import tell
+from spotdeploy.report.model import RunReport, _paid, build
+from spotdeploy.report.run_store import find_run, read_events, read_report
 from spotdeploy.run.verdict import Outcome, Receipt
 from tests.report import samples
 
@@ -28,22 +26,21 @@ BORN = NodeCreated(
 
 
 def test_a_run_is_told_with_a_lane_for_each_node(tmp_path: Path) -> None:
-    story = read_story(samples.passing(3).write(tmp_path))
-    assert (story.verdict, story.exit_code, len(story.lanes)) == ("passed", 0, 3)
-    assert [step.name for step in story.steps] == ["plan", "destroy", "create"]
-    (lane, *_) = story.lanes
-    assert [phase.name for phase in lane.phases] == ["boot", "ship", "deploy", "reboot", "verify"]
-    assert [answer.name for answer in lane.checks if answer.ok] != []
-    assert story.checks == samples.CHECKS
-    assert [gone.name for gone in story.before] == ["demo-old"]
+    report = read_report(samples.passing(3).write(tmp_path))
+    assert (report.verdict, report.exit_code, len(report.nodes)) == ("passed", 0, 3)
+    assert [step.name for step in report.steps] == ["plan", "destroy", "create"]
+    (node, *_) = report.nodes
+    assert [phase.name for phase in node.phases] == ["boot", "ship", "deploy", "reboot", "verify"]
+    assert [answer.name for answer in node.checks if answer.ok] != []
+    assert report.checks == samples.CHECKS
 
 
 def test_an_interrupted_node_keeps_its_lane_beside_its_replacement(tmp_path: Path) -> None:
-    story = read_story(samples.interruption(3).write(tmp_path))
-    fates = {lane.name: lane.fate for lane in story.lanes}
+    report = read_report(samples.interruption(3).write(tmp_path))
+    fates = {node.name: node.fate for node in report.nodes}
     assert fates["demo-aws-2"] == "interrupted"
     assert "demo-aws-r1" in fates
-    (taken,) = story.failed
+    (taken,) = report.failed
     assert taken.gone is not None
     assert [mark.text for mark in taken.marks] == [
         "replacing demo-aws-2: interrupted during deploy"
@@ -51,19 +48,19 @@ def test_an_interrupted_node_keeps_its_lane_beside_its_replacement(tmp_path: Pat
 
 
 def test_a_run_that_was_killed_is_told_as_far_as_it_came() -> None:
-    story = tell(
+    report = build(
         [START, BORN, PhaseStarted(at=112.0, node="i-1", phase="boot"), Note(at=120.0, text="x")]
     )
-    assert story.verdict == UNFINISHED
-    assert story.exit_code is None
-    (phase,) = story.lanes[0].phases
+    assert report.verdict == Verdict.UNFINISHED
+    assert report.exit_code is None
+    (phase,) = report.nodes[0].phases
     assert (phase.seconds, phase.ok, phase.open) == (8.0, False, True)
 
 
 def test_events_of_nodes_nobody_announced_are_no_error() -> None:
     ended = NodeEnded(at=1.0, node="ghost", verdict="passed")
-    assert tell([ended, PhaseStarted(at=2.0, node="ghost", phase="boot")]).lanes == ()
-    assert tell([]).lanes == ()
+    assert build([ended, PhaseStarted(at=2.0, node="ghost", phase="boot")]).nodes == ()
+    assert build([]).nodes == ()
 
 
 def test_turns_of_an_answer_are_counted() -> None:
@@ -71,21 +68,20 @@ def test_turns_of_an_answer_are_counted() -> None:
         CheckAnswered(at=111.0 + n, node="i-1", check="c", ok=ok, settled=n == 3)
         for n, ok in enumerate([False, True, False, True])
     ]
-    (answer,) = tell([START, BORN, *answers]).lanes[0].checks
+    (answer,) = build([START, BORN, *answers]).nodes[0].checks
     assert (answer.ok, answer.settled, answer.turns) == (True, True, 3)
 
 
 def test_a_node_is_paid_for_until_it_was_seen_gone_and_failed_ones_too(tmp_path: Path) -> None:
-    story = read_story(samples.interruption(3).write(tmp_path))
-    report = compose(story)
-    lanes = {lane.name: lane for lane in story.lanes}
-    taken = lanes["demo-aws-2"]
+    report = read_report(samples.interruption(3).write(tmp_path))
+    nodes = {node.name: node for node in report.nodes}
+    taken = nodes["demo-aws-2"]
     assert taken.gone is not None
-    seconds = sum((lane.gone or story.end) - lane.start for lane in story.lanes)
+    seconds = sum((node.gone or report.ended_at) - node.start for node in report.nodes)
     assert report.cost.nodes == 4
     assert report.cost.node_seconds == pytest.approx(seconds)
     assert report.cost.usd == pytest.approx(seconds * 0.0125 / 3600)
-    (span,) = paid([taken], story.end)
+    (span,) = _paid([taken], report.ended_at)
     assert span.seconds == pytest.approx(taken.gone - taken.start)
 
 
@@ -95,13 +91,13 @@ def test_report_json_says_everything_and_reads_back(tmp_path: Path) -> None:
     outcome = Outcome(
         "r", "demo", Verdict.PAYLOAD_FAILED, receipts=(Receipt(destroyed=(node,), listings=2),)
     )
-    report = compose(read_story(folder), outcome)
+    report = build(read_events(folder)[0], outcome)
     (folder / REPORT).write_bytes(msgspec.json.encode(report))
     assert read_report(folder) == report
     failed = [n for n in report.nodes if n.verdict == "payload failed"]
     assert failed[0].evidence.startswith("evidence/")
     assert failed[0].seconds.keys() >= {"boot", "verify"}
-    again = compose(read_story(folder), earlier=report)
+    again = build(read_events(folder)[0], earlier=report)
     assert again.receipts == report.receipts
 
 
