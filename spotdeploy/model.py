@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -194,6 +195,11 @@ class Fate(msgspec.Struct, frozen=True):
     kind: FateKind
     message: str = ""
     """The cloud's own words."""
+
+
+PAYLOAD: Final = "payload"
+UPLOADED: Final = "uploaded_files"
+"""Where the paths of a manifest begin."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.fake_project import FakeProject
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +35,20 @@ def _same_logging() -> Iterator[None]:
     yield
     root.setLevel(level)
     root.handlers[:] = handlers
+
+
+@pytest.fixture
+def fake_project(tmp_path: Path) -> Iterator[Callable[..., FakeProject]]:
+    """Makes projects in a fake cloud, each with a journal and a run of its own."""
+    made: list[FakeProject] = []
+
+    def make(**options: Any) -> FakeProject:
+        made.append(FakeProject(tmp_path / str(len(made)), **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.run.close()
 
 
 @pytest.fixture

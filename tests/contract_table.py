@@ -70,8 +70,9 @@ def run() -> Kept:
                 *(sys.executable, "-m", "pytest", "-q", "--numprocesses", "2"),
                 *("--dist", "loadgroup", f"--junitxml={results}", *CONTRACTS.values()),
             ],
-            cwd=REPOSITORY, check=False,
-        )  # fmt: skip
+            cwd=REPOSITORY,
+            check=False,
+        )
         if done.returncode != 0:
             raise BrokenPromiseError(f"pytest ended with {done.returncode}")
         return read(results)

@@ -35,9 +35,18 @@ def _archive(project: str, desired: str) -> Path:
     archive = CACHE / f"{project.replace('-', '_')}-{desired}.tar.gz"
     if not archive.exists():
         command = [
-            sys.executable, "-m", "pip", "download", "--quiet", "--no-binary", ":all:",
-            "--no-deps", "--dest", str(CACHE), f"{project}=={desired}",
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-binary",
+            ":all:",
+            "--no-deps",
+            "--dest",
+            str(CACHE),
+            f"{project}=={desired}",
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=240)
         if not archive.exists():
             pytest.fail(f"pip cannot fetch the source of {project}: {done.stderr}")

@@ -45,18 +45,6 @@ def test_the_plugin_folders_are_no_packages(repository: Path, folder: str) -> No
     assert not (repository / folder / "__init__.py").exists()
 
 
-def test_the_core_imports_no_provider_and_no_cloud(repository: Path) -> None:
-    forbidden = re.compile(
-        r"^\s*(?:from|import) (?:spotdeploy_\w+|libcloud|botocore|boto3)", re.MULTILINE
-    )
-    guilty = [
-        str(path.relative_to(repository))
-        for path in (repository / "spotdeploy").rglob("*.py")
-        if forbidden.search(path.read_text())
-    ]
-    assert not guilty
-
-
 def test_the_reference_config_loads_and_names_every_key(repository: Path) -> None:
     path = repository / "spotdeploy.toml"
     load(path)

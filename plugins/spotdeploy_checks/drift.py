@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
 
-from spotdeploy.model import Manifest, PayloadFile
+from spotdeploy.model import PAYLOAD, UPLOADED, Manifest, PayloadFile
 from spotdeploy.node import paths
-from spotdeploy.payload.manifest import PAYLOAD, UPLOADED
 from spotdeploy.text import plain
 
 NAMED: Final = 50

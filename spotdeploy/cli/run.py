@@ -15,7 +15,7 @@ from typing import Final, NoReturn, TextIO
 import typer
 
 from spotdeploy.api import Outcome, Project, RunRecorder, Verdict
-from spotdeploy.cli.screen import Screen, new_screen
+from spotdeploy.cli.screen import PlainScreen, Screen
 from spotdeploy.errors import ConfigError
 from spotdeploy.report import github
 from spotdeploy.report.event_log import PAGE, EventStream, event_stream
@@ -107,6 +107,15 @@ def reporting(
             problems = [*recorder.problems, *_report(folder, stream, environment)]
             problems += _hand_over(folder, data) if data else []
             sys.stderr.writelines(f"warning: {problem}\n" for problem in problems)
+
+
+def new_screen(stream: TextIO) -> Screen:
+    """The screen that fits the stream."""
+    if stream.isatty():
+        from spotdeploy.cli.live import LiveScreen
+
+        return LiveScreen(stream)
+    return PlainScreen(stream)
 
 
 async def _until_stopped(

@@ -120,15 +120,6 @@ class PlainScreen(Screen):
             self._stream = StringIO()
 
 
-def new_screen(stream: TextIO) -> Screen:
-    """The screen that fits the stream."""
-    if stream.isatty():
-        from spotdeploy.cli.live import LiveScreen
-
-        return LiveScreen(stream)
-    return PlainScreen(stream)
-
-
 def summary(outcome: Outcome) -> str:
     """The nodes, what stands, and the verdict, ready to print."""
     lines = [""]

@@ -9,11 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from spotdeploy.errors import ConfigError
-from spotdeploy.model import Manifest, PayloadFile
+from spotdeploy.model import PAYLOAD, UPLOADED, Manifest, PayloadFile
 from spotdeploy.payload.hashes import Digests
 
-PAYLOAD: Final = "payload"
-UPLOADED: Final = "uploaded_files"
 IGNORED: Final = frozenset({"__pycache__", ".git", ".DS_Store"})
 
 

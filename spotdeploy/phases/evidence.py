@@ -14,9 +14,8 @@ import msgspec
 from spotdeploy.check import CommandResult
 from spotdeploy.errors import ProviderError, UnreachableError
 from spotdeploy.events import EvidenceKept
-from spotdeploy.model import Node
+from spotdeploy.model import PAYLOAD, Node
 from spotdeploy.node.diagnostics import Diagnostic, diagnostics_for
-from spotdeploy.payload.manifest import PAYLOAD
 from spotdeploy.run.node_run import NodeRun
 from spotdeploy.text import plain
 

@@ -24,8 +24,12 @@ def folder(tmp_path: Path) -> Path:
 def cycle(folder: Path, *prefix: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*prefix, sys.executable, "-m", "spotdeploy", "cycle"],
-        cwd=folder, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def refused(folder: Path, text: str, done: subprocess.CompletedProcess[str] | None = None) -> None:
@@ -124,8 +128,12 @@ def test_a_disk_that_is_full_is_refused_before_anything_is_made(folder: Path) ->
 def cycle_in_mounts(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["unshare", "--mount", "sh", "-c", script],
-        cwd=folder, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_without_root_the_local_provider_says_what_to_do(folder: Path) -> None:
@@ -140,18 +148,26 @@ def test_without_an_engine_the_local_provider_names_what_to_install(folder: Path
     empty = folder / "empty"
     empty.mkdir()
     done = subprocess.run(
-        [sys.executable, "-m", "spotdeploy", "cycle"], cwd=folder, capture_output=True, text=True,
-        timeout=60, check=False, env={**os.environ, "PATH": str(empty)},
-    )  # fmt: skip
+        [sys.executable, "-m", "spotdeploy", "cycle"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PATH": str(empty)},
+    )
     refused(folder, "systemd-nspawn", done)
     assert "apt-get install" in done.stderr
 
 
 def test_an_unknown_command_suggests_the_nearest(folder: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "spotdeploy", "cylce"], cwd=folder, capture_output=True, text=True,
+        [sys.executable, "-m", "spotdeploy", "cylce"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 2
     assert "Did you mean 'cycle'?" in done.stderr
 
@@ -159,8 +175,14 @@ def test_an_unknown_command_suggests_the_nearest(folder: Path) -> None:
 def test_completion_names_the_commands() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from spotdeploy.__main__ import main; main()"],
-        capture_output=True, text=True, check=False,
-        env={**os.environ, "_SPOTDEPLOY_COMPLETE": "complete_bash", "COMP_WORDS": "spotdeploy cy",
-             "COMP_CWORD": "1"},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        env={
+            **os.environ,
+            "_SPOTDEPLOY_COMPLETE": "complete_bash",
+            "COMP_WORDS": "spotdeploy cy",
+            "COMP_CWORD": "1",
+        },
+    )
     assert "cycle" in done.stdout or "cycle" in done.stderr

@@ -26,8 +26,12 @@ faults = [{ kind = "stuck" }]
 def run(folder: Path, command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "spotdeploy", command],
-        cwd=folder, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def test_a_machine_that_never_goes_is_exit_code_4_and_the_next_cycle_creates_nothing(

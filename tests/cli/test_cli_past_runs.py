@@ -17,9 +17,13 @@ from tests.report import samples
 
 def spotdeploy(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "spotdeploy", *arguments], cwd=folder, capture_output=True,
-        text=True, timeout=60, check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", "spotdeploy", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 @pytest.fixture
@@ -54,8 +58,9 @@ def test_the_last_run_is_shown_as_data(project: Path) -> None:
 def test_history_and_diff_speak_of_both(project: Path) -> None:
     history = spotdeploy(project, "history", "--json")
     assert [line["run"] for line in json.loads(history.stdout)] == [
-        "20251124-170000-bad000", "20251124-160000-abc123"
-    ]  # fmt: skip
+        "20251124-170000-bad000",
+        "20251124-160000-abc123",
+    ]
     one = spotdeploy(project, "history", "-n", "1")
     assert len(one.stdout.splitlines()) == 2
     diff = spotdeploy(project, "diff", "20251124-16")
@@ -130,9 +135,13 @@ def test_quick_commands_import_none_of_what_reports_need(
     project: Path, arguments: tuple[str, ...]
 ) -> None:
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "spotdeploy", *arguments], cwd=project,
-        capture_output=True, text=True, check=False, env=os.environ,
-    )  # fmt: skip
+        [sys.executable, "-X", "importtime", "-m", "spotdeploy", *arguments],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ,
+    )
     assert done.returncode == 0, done.stderr[-500:]
     imported = {
         line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()

@@ -94,10 +94,15 @@ class Project:
     def run(self, *arguments: str, command: Sequence[str] = ()) -> Done:
         """Run a command to its end. `command` is what runs spotdeploy this once."""
         done = subprocess.run(
-            [*self.enter, *(command or self.command), *arguments], cwd=self.folder,
-            env=self.environment, capture_output=True, text=True, errors="replace",
-            timeout=self.patience, check=False,
-        )  # fmt: skip
+            [*self.enter, *(command or self.command), *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=self.patience,
+            check=False,
+        )
         return Done(done.returncode, done.stdout, done.stderr)
 
     def cycle(self, *arguments: str) -> Done:
@@ -110,9 +115,14 @@ class Project:
         """A command that goes on while the block runs; it is killed when it outlives it."""
         self.write()
         process = subprocess.Popen(
-            [*self.enter, *self.command, *arguments], cwd=self.folder, env=self.environment,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
-        )  # fmt: skip
+            [*self.enter, *self.command, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
         try:
             yield Running(process)
         finally:

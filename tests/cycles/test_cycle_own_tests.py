@@ -42,8 +42,9 @@ def test_a_cycle_with_own_tests_is_passed_and_nobody_logged_in(tested: Project) 
     again = tested.run("verify")
     assert again.code == 0, again
     assert sorted(path.name for path in (tested.folder / "tests").iterdir()) == [
-        "goss.yaml", "test_node.py",
-    ]  # fmt: skip
+        "goss.yaml",
+        "test_node.py",
+    ]
 
 
 def test_a_cycle_whose_own_tests_fail_blames_the_payload_and_names_them(tested: Project) -> None:

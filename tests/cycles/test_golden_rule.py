@@ -87,11 +87,24 @@ def test_a_login_with_the_bare_key_is_seen_too(deployed: Project) -> None:
     state = deployed.folder / ".spotdeploy" / deployed.config["deployment"]
     proxy = " ".join(default_engine().proxy_command(node["id"], 22))
     subprocess.run(
-        ["ssh", "-F", "/dev/null", "-i", state / "id_ed25519", "-o", f"ProxyCommand={proxy}",
-         "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-         "spotdeploy@node", "true"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            "ssh",
+            "-F",
+            "/dev/null",
+            "-i",
+            state / "id_ed25519",
+            "-o",
+            f"ProxyCommand={proxy}",
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+            "spotdeploy@node",
+            "true",
+        ],
+        check=True,
+        capture_output=True,
+    )
     done = deployed.run("verify")
     assert done.code == 1, done
     assert "by hand" in done.out

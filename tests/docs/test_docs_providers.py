@@ -12,8 +12,13 @@ import pytest
 from spotdeploy.config.load import decode
 from spotdeploy_local.config import LocalConfig
 
-SECTIONS = ("What to set up once", "Configuration", "What is created",
-            "What it costs to forget it", "When something goes wrong")  # fmt: skip
+SECTIONS = (
+    "What to set up once",
+    "Configuration",
+    "What is created",
+    "What it costs to forget it",
+    "When something goes wrong",
+)
 PROVIDERS = ("aws", "azure", "gcp", "local")
 
 

@@ -13,10 +13,26 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-LOADS = {"script": "src", "img": "src", "iframe": "src", "source": "src", "audio": "src",
-         "video": "src", "object": "data", "embed": "src"}  # fmt: skip
-LOADING_RELATIONS = {"stylesheet", "icon", "preload", "prefetch", "preconnect", "dns-prefetch",
-                     "modulepreload", "manifest"}  # fmt: skip
+LOADS = {
+    "script": "src",
+    "img": "src",
+    "iframe": "src",
+    "source": "src",
+    "audio": "src",
+    "video": "src",
+    "object": "data",
+    "embed": "src",
+}
+LOADING_RELATIONS = {
+    "stylesheet",
+    "icon",
+    "preload",
+    "prefetch",
+    "preconnect",
+    "dns-prefetch",
+    "modulepreload",
+    "manifest",
+}
 LINK = re.compile(r"\]\(([^()\s]+)\)")
 CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 
@@ -43,9 +59,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     built = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
-        cwd=repository, capture_output=True, text=True,
+        cwd=repository,
+        capture_output=True,
+        text=True,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
-    )  # fmt: skip
+    )
     output = built.stdout + built.stderr
     assert built.returncode == 0, output
     assert "WARNING" not in output

@@ -71,8 +71,9 @@ def run(*arguments: str) -> list[Line]:
                 *("--numprocesses", str(WORKERS), "--dist", "loadgroup"),
                 *(f"--junitxml={results}", "tests/faults/test_faults.py", *arguments),
             ],
-            cwd=REPOSITORY, check=False,
-        )  # fmt: skip
+            cwd=REPOSITORY,
+            check=False,
+        )
         return read(results)
 
 
@@ -108,9 +109,14 @@ def render(lines: Sequence[Line]) -> str:
 
 def _line(found: dict[str, str], trouble: str) -> Line:
     return Line(
-        found["family"], found["where"], found["fault"], found["ended"], found["after"],
-        int(found["left"]), trouble,
-    )  # fmt: skip
+        found["family"],
+        found["where"],
+        found["fault"],
+        found["ended"],
+        found["after"],
+        int(found["left"]),
+        trouble,
+    )
 
 
 def _table(family: Family, lines: Sequence[Line]) -> Iterator[str]:

@@ -13,7 +13,8 @@ from tests.faults.plays import cycle, destroy
 from tests.labs.aws.call import AwsError
 
 CALLS = Calls(
-    open_aws, AwsArena,
+    open_aws,
+    AwsArena,
     first="DescribeSubnets",
     makes={
         "making the security group": "CreateSecurityGroup",
@@ -27,10 +28,14 @@ CALLS = Calls(
         "finding the image": "DescribeImages",
         "listing volumes": "DescribeVolumes",
     },
-    quick=("kill -9 before step settle no. 1", "one of two nodes vanished since it was made",
-           "a machine of somebody else is beside ours", "no capacity in the first zone",
-           "Ctrl-C while nodes are being made"),
-)  # fmt: skip
+    quick=(
+        "kill -9 before step settle no. 1",
+        "one of two nodes vanished since it was made",
+        "a machine of somebody else is beside ours",
+        "no capacity in the first zone",
+        "Ctrl-C while nodes are being made",
+    ),
+)
 
 
 def cases() -> Iterator[Case]:
@@ -38,13 +43,18 @@ def cases() -> Iterator[Case]:
     yield from cases_clouds.cases(CALLS)
     yield from _capacity()
     yield CALLS.case(
-        Family.GOING, "the security group is held by something else for a while", INFRASTRUCTURE,
+        Family.GOING,
+        "the security group is held by something else for a while",
+        INFRASTRUCTURE,
         cycle(lambda lab: lab.fault("DeleteSecurityGroup", 3, error=IN_USE)),
-    )  # fmt: skip
+    )
     yield CALLS.case(
-        Family.GOING, "a volume outlives its instance", PASSED, destroy(_orphan_volume),
+        Family.GOING,
+        "a volume outlives its instance",
+        PASSED,
+        destroy(_orphan_volume),
         also=_has_no_volume,
-    )  # fmt: skip
+    )
 
 
 IN_USE = AwsError("DependencyViolation", "resource sg-1 has a dependent object")
@@ -53,38 +63,57 @@ SPOT_LIMIT = ("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded"
 
 def _capacity() -> Iterator[Case]:
     yield CALLS.case(
-        Family.CAPACITY, "no capacity in the first zone", INFRASTRUCTURE,
+        Family.CAPACITY,
+        "no capacity in the first zone",
+        INFRASTRUCTURE,
         cycle(lambda lab: lab.lab.faults.limit(zone="us-west-2a")),
         also=tells("us-west-2b t3.small spot: "),
-    )  # fmt: skip
+    )
     yield CALLS.case(
-        Family.CAPACITY, "no capacity anywhere", INFRASTRUCTURE,
-        cycle(lambda lab: lab.lab.faults.limit()), also=tells("InsufficientInstanceCapacity"),
-    )  # fmt: skip
+        Family.CAPACITY,
+        "no capacity anywhere",
+        INFRASTRUCTURE,
+        cycle(lambda lab: lab.lab.faults.limit()),
+        also=tells("InsufficientInstanceCapacity"),
+    )
     yield CALLS.case(
-        Family.CAPACITY, "a partial fill, the rest elsewhere", INFRASTRUCTURE,
-        cycle(lambda lab: lab.lab.faults.limit(1, zone="us-west-2a")), also=tells("2 of 2 nodes"),
-    )  # fmt: skip
+        Family.CAPACITY,
+        "a partial fill, the rest elsewhere",
+        INFRASTRUCTURE,
+        cycle(lambda lab: lab.lab.faults.limit(1, zone="us-west-2a")),
+        also=tells("2 of 2 nodes"),
+    )
     yield CALLS.case(
-        Family.CAPACITY, "one node in all, of two", INFRASTRUCTURE,
+        Family.CAPACITY,
+        "one node in all, of two",
+        INFRASTRUCTURE,
         cycle(lambda lab: lab.lab.faults.limit(1)),
         also=tells("1 of 2 nodes could not be created"),
-    )  # fmt: skip
+    )
     yield CALLS.case(
-        Family.CAPACITY, "the quota of spot instances is used up", INFRASTRUCTURE,
+        Family.CAPACITY,
+        "the quota of spot instances is used up",
+        INFRASTRUCTURE,
         cycle(lambda lab: lab.lab.faults.limit(code=SPOT_LIMIT[0], words=SPOT_LIMIT[1])),
         also=tells(SPOT_LIMIT[0]),
-    )  # fmt: skip
+    )
 
 
 def _orphan_volume(arena: AwsArena) -> None:
-    tags = {"TagSpecification.1.Tag.1.Key": "spotdeploy-deployment",
-            "TagSpecification.1.Tag.1.Value": "faulty"}  # fmt: skip
+    tags = {
+        "TagSpecification.1.Tag.1.Key": "spotdeploy-deployment",
+        "TagSpecification.1.Tag.1.Value": "faulty",
+    }
     arena.lab.ask(
         REGION,
-        {"Action": "CreateVolume", "AvailabilityZone": f"{REGION}a", "Size": "8",
-         "TagSpecification.1.ResourceType": "volume", **tags},
-    )  # fmt: skip
+        {
+            "Action": "CreateVolume",
+            "AvailabilityZone": f"{REGION}a",
+            "Size": "8",
+            "TagSpecification.1.ResourceType": "volume",
+            **tags,
+        },
+    )
     assert any(one.startswith("vol-") for one in arena.everything())
 
 

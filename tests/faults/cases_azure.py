@@ -12,7 +12,8 @@ from tests.faults.plays import cycle
 from tests.labs.azure.faults import QUOTA, SKU
 
 CALLS = Calls(
-    open_azure, AzureArena,
+    open_azure,
+    AzureArena,
     first="GET /subscriptions/{}/providers/microsoft.compute/skus",
     makes={
         "making the resource group": f"PUT {GROUP}",
@@ -22,14 +23,16 @@ CALLS = Calls(
     things="GET /subscriptions/{}/resourcegroups",
     reads={
         "listing resource groups": "GET /subscriptions/{}/resourcegroups",
-        "asking after a deployment":
-            f"GET {GROUP}/providers/microsoft.resources/deployments/{{}}",
-        "asking what machines do":
-            "GET /subscriptions/{}/providers/microsoft.compute/virtualmachines",
+        "asking after a deployment": f"GET {GROUP}/providers/microsoft.resources/deployments/{{}}",
+        "asking what machines do": "GET /subscriptions/{}/providers/microsoft.compute/virtualmachines",
     },
-    quick=("kill -9 between making nodes and its answer", "one node in all, of two",
-           "credentials end at ending nodes", "a short storm of throttling on making nodes"),
-)  # fmt: skip
+    quick=(
+        "kill -9 between making nodes and its answer",
+        "one node in all, of two",
+        "credentials end at ending nodes",
+        "a short storm of throttling on making nodes",
+    ),
+)
 
 
 def cases() -> Iterator[Case]:
@@ -37,35 +40,48 @@ def cases() -> Iterator[Case]:
     yield from cases_clouds.cases(CALLS)
     yield from _capacity()
     yield CALLS.case(
-        Family.CREDENTIALS, "the client secret expires when nodes are listed", LEAKED,
+        Family.CREDENTIALS,
+        "the client secret expires when nodes are listed",
+        LEAKED,
         cycle(lambda one: one.once(one.listing, one.lab.revoke)),
-    )  # fmt: skip
+    )
     yield CALLS.case(
-        Family.INTERRUPTION, "a node is deallocated by its schedule while it boots",
-        INFRASTRUCTURE, cycle(lambda one: one.once(one.listing, lambda: _power_off(one), 2)),
-    )  # fmt: skip
+        Family.INTERRUPTION,
+        "a node is deallocated by its schedule while it boots",
+        INFRASTRUCTURE,
+        cycle(lambda one: one.once(one.listing, lambda: _power_off(one), 2)),
+    )
 
 
 def _capacity() -> Iterator[Case]:
     yield CALLS.case(
-        Family.CAPACITY, "the size is not to be had, said at once", INFRASTRUCTURE,
+        Family.CAPACITY,
+        "the size is not to be had, said at once",
+        INFRASTRUCTURE,
         cycle(lambda one: one.lab.faults.limit(trouble=SKU, preflight=True)),
         also=tells("SkuNotAvailable"),
-    )  # fmt: skip
+    )
     yield CALLS.case(
-        Family.CAPACITY, "no capacity anywhere, said of each machine", INFRASTRUCTURE,
-        cycle(lambda one: one.lab.faults.limit()), also=tells("AllocationFailed"),
-    )  # fmt: skip
+        Family.CAPACITY,
+        "no capacity anywhere, said of each machine",
+        INFRASTRUCTURE,
+        cycle(lambda one: one.lab.faults.limit()),
+        also=tells("AllocationFailed"),
+    )
     yield CALLS.case(
-        Family.CAPACITY, "one node in all, of two", INFRASTRUCTURE,
+        Family.CAPACITY,
+        "one node in all, of two",
+        INFRASTRUCTURE,
         cycle(lambda one: one.lab.faults.limit(1)),
         also=tells("1 of 2 nodes could not be created"),
-    )  # fmt: skip
+    )
     yield CALLS.case(
-        Family.CAPACITY, "the quota of spot cores is used up", INFRASTRUCTURE,
+        Family.CAPACITY,
+        "the quota of spot cores is used up",
+        INFRASTRUCTURE,
         cycle(lambda one: one.lab.faults.limit(trouble=QUOTA, preflight=True)),
         also=tells("LowPriorityCores quota"),
-    )  # fmt: skip
+    )
 
 
 def _power_off(arena: AzureArena) -> None:

@@ -45,8 +45,9 @@ def cases() -> Iterator[Case]:
 
 
 MASKED: Mapping[str, bytes] = {
-    "/etc/systemd/system/ssh.service": b"", "/etc/systemd/system/ssh.socket": b"",
-}  # fmt: skip
+    "/etc/systemd/system/ssh.service": b"",
+    "/etc/systemd/system/ssh.socket": b"",
+}
 
 
 def _other_key() -> Mapping[str, bytes]:
@@ -58,9 +59,14 @@ def _other_key() -> Mapping[str, bytes]:
 
 
 def _case(
-    where: str, opened: Open, fault: str, play: Callable[[NodeArena], Done], *, says: str = "",
+    where: str,
+    opened: Open,
+    fault: str,
+    play: Callable[[NodeArena], Done],
+    *,
+    says: str = "",
     quick: bool = False,
-) -> Case:  # fmt: skip
+) -> Case:
     told = partial(_telling, play=play, says=says)
     return Case(Family.BOOT, where, fault, INFRASTRUCTURE, opened, told, quick=quick, machines=True)
 
@@ -80,8 +86,9 @@ def _acting(arena: NodeArena, *, act: Callable[[NodeArena], None]) -> Done:
     return troubled(arena, booting, hit)
 
 
-def _built(arena: machine_labs.LabArena[machine_labs.CloudLab], *,
-           files: Mapping[str, bytes]) -> Done:  # fmt: skip
+def _built(
+    arena: machine_labs.LabArena[machine_labs.CloudLab], *, files: Mapping[str, bytes]
+) -> Done:
     arena.lab.hypervisor.files = files
     return arena.project.cycle()
 

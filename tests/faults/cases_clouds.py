@@ -28,8 +28,11 @@ from tests.faults.plays import (
 )
 
 INFRASTRUCTURE, LEAKED, PASSED, STOPPED = (
-    Verdict.INFRASTRUCTURE_FAILED, Verdict.LEAKED, Verdict.PASSED, Verdict.STOPPED,
-)  # fmt: skip
+    Verdict.INFRASTRUCTURE_FAILED,
+    Verdict.LEAKED,
+    Verdict.PASSED,
+    Verdict.STOPPED,
+)
 STEPS = {"record_intent": 1, "resolve_intent": 1, "seen": 3, "gone": 1, "close_intents": 2}
 """Method of the journal to which of its calls in a cycle of two nodes: the first after create."""
 
@@ -188,46 +191,67 @@ def _broken(calls: Calls) -> Iterator[Case]:
 def _expired(calls: Calls) -> Iterator[Case]:
     arena = calls.arena
     yield calls.case(
-        Family.CREDENTIALS, "credentials end before the first call", INFRASTRUCTURE,
+        Family.CREDENTIALS,
+        "credentials end before the first call",
+        INFRASTRUCTURE,
         cycle(_refuse(arena.any, "expired")),
-    )  # fmt: skip
+    )
     for what, call in calls.changes.items():
         yield calls.case(
-            Family.CREDENTIALS, f"credentials end at {what}", LEAKED,
+            Family.CREDENTIALS,
+            f"credentials end at {what}",
+            LEAKED,
             cycle(_refuse_since(call, "", "expired")),
-        )  # fmt: skip
+        )
     yield calls.case(
-        Family.CREDENTIALS, "credentials end between making nodes and the first listing", LEAKED,
-        cycle(_refuse_since(arena.create, "", "expired", after=True)), also=tells_every_machine,
-    )  # fmt: skip
+        Family.CREDENTIALS,
+        "credentials end between making nodes and the first listing",
+        LEAKED,
+        cycle(_refuse_since(arena.create, "", "expired", after=True)),
+        also=tells_every_machine,
+    )
     yield calls.case(
-        Family.CREDENTIALS, "a destroy without valid credentials", LEAKED,
-        destroy(_refuse(arena.any, "expired")), also=names_every_machine,
-    )  # fmt: skip
+        Family.CREDENTIALS,
+        "a destroy without valid credentials",
+        LEAKED,
+        destroy(_refuse(arena.any, "expired")),
+        also=names_every_machine,
+    )
 
 
 def _going(calls: Calls) -> Iterator[Case]:
     yield calls.case(
-        Family.GOING, "a machine is protected against deletion", LEAKED,
+        Family.GOING,
+        "a machine is protected against deletion",
+        LEAKED,
         cycle(impatient, lambda arena: arena.first_machine(arena.protect)),
         also=names_every_machine,
-    )  # fmt: skip
+    )
     yield calls.case(
-        Family.GOING, "one of two nodes vanished since it was made", PASSED,
+        Family.GOING,
+        "one of two nodes vanished since it was made",
+        PASSED,
         destroy(lambda arena: arena.vanish(arena.machines()[0])),
-    )  # fmt: skip
+    )
     yield calls.case(
-        Family.GOING, "nodes take long to go, and hold what they use until then", INFRASTRUCTURE,
+        Family.GOING,
+        "nodes take long to go, and hold what they use until then",
+        INFRASTRUCTURE,
         cycle(_slow_to_go),
-    )  # fmt: skip
+    )
     yield calls.case(
-        Family.LISTINGS, "listings lag behind by most of a settling time", INFRASTRUCTURE,
-        cycle(_lagging), then="cycle",
-    )  # fmt: skip
+        Family.LISTINGS,
+        "listings lag behind by most of a settling time",
+        INFRASTRUCTURE,
+        cycle(_lagging),
+        then="cycle",
+    )
     yield calls.case(
-        Family.GOING, "a machine of somebody else is beside ours", INFRASTRUCTURE,
+        Family.GOING,
+        "a machine of somebody else is beside ours",
+        INFRASTRUCTURE,
         cycle(lambda arena: arena.add_bystander()),
-    )  # fmt: skip
+    )
 
 
 def _slow_to_go(arena: CloudArena) -> None:
@@ -241,22 +265,30 @@ def _lagging(arena: CloudArena) -> None:
 def _interrupted(calls: Calls) -> Iterator[Case]:
     listing = calls.arena.listing
     yield calls.case(
-        Family.INTERRUPTION, "a node is interrupted as soon as it is made", INFRASTRUCTURE,
+        Family.INTERRUPTION,
+        "a node is interrupted as soon as it is made",
+        INFRASTRUCTURE,
         cycle(long_boot, lambda arena: arena.first_machine(arena.interrupt)),
-    )  # fmt: skip
+    )
     yield calls.case(
-        Family.INTERRUPTION, "a node is interrupted while it boots", INFRASTRUCTURE,
+        Family.INTERRUPTION,
+        "a node is interrupted while it boots",
+        INFRASTRUCTURE,
         cycle(long_boot, lambda arena: _take_one(arena, listing, "interrupt")),
         also=None if calls.arena.name == "azure" else tells("interrupted during boot"),
-    )  # fmt: skip
+    )
     yield calls.case(
-        Family.INTERRUPTION, "a node vanishes without a word while it boots", INFRASTRUCTURE,
+        Family.INTERRUPTION,
+        "a node vanishes without a word while it boots",
+        INFRASTRUCTURE,
         cycle(long_boot, lambda arena: _take_one(arena, listing, "vanish")),
-    )  # fmt: skip
+    )
     yield calls.case(
-        Family.INTERRUPTION, "a node is interrupted while it is being ended", INFRASTRUCTURE,
+        Family.INTERRUPTION,
+        "a node is interrupted while it is being ended",
+        INFRASTRUCTURE,
         cycle(lambda arena: _take_one(arena, arena.end, "interrupt", nth=1)),
-    )  # fmt: skip
+    )
 
 
 def _take_one(arena: CloudArena, call: str, how: str, nth: int = 2) -> None:
@@ -270,24 +302,33 @@ def _stopped(calls: Calls) -> Iterator[Case]:
         Family.STOPPED, "Ctrl-C at the first call", STOPPED, signalled(calls.first, interrupt)
     )
     yield calls.case(
-        Family.STOPPED, "Ctrl-C while nodes are being made", STOPPED,
+        Family.STOPPED,
+        "Ctrl-C while nodes are being made",
+        STOPPED,
         signalled(create, interrupt),
-    )  # fmt: skip
+    )
     yield calls.case(
-        Family.STOPPED, "SIGTERM while nodes boot", STOPPED,
+        Family.STOPPED,
+        "SIGTERM while nodes boot",
+        STOPPED,
         signalled(calls.arena.listing, terminate, nth=3),
-    )  # fmt: skip
+    )
     yield calls.case(
         Family.STOPPED, "SIGHUP while nodes are being ended", STOPPED, signalled(end, hang_up)
-    )  # fmt: skip
+    )
     yield calls.case(
-        Family.STOPPED, "Ctrl-C twice while nodes are being made", STOPPED,
-        signalled(create, interrupt, interrupt), leaves=True,
-    )  # fmt: skip
+        Family.STOPPED,
+        "Ctrl-C twice while nodes are being made",
+        STOPPED,
+        signalled(create, interrupt, interrupt),
+        leaves=True,
+    )
     yield calls.case(
-        Family.STOPPED, "Ctrl-C while destroy ends nodes", STOPPED,
+        Family.STOPPED,
+        "Ctrl-C while destroy ends nodes",
+        STOPPED,
         signalled(end, interrupt, command="destroy"),
-    )  # fmt: skip
+    )
 
 
 def names_every_machine(arena: CloudArena, done: Done) -> Iterator[str]:

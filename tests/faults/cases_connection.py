@@ -38,14 +38,19 @@ def cases() -> Iterator[Case]:
     yield _case("ssh cut at the reboot", PASSED, _at(rebooting, _once))
     yield _case("ssh cut during verify", PASSED, _at(verifying, _once))
     for name, moment in (
-        ("boot", booting), ("the upload", uploading), ("the deploy", deploying),
-        ("the reboot", rebooting), ("verify", verifying),
-    ):  # fmt: skip
+        ("boot", booting),
+        ("the upload", uploading),
+        ("the deploy", deploying),
+        ("the reboot", rebooting),
+        ("verify", verifying),
+    ):
         yield _case(f"the link is down for 3 s during {name}", PASSED, _at(moment, _short))
     for name, moment in (
-        ("boot", booting), ("the upload", uploading), ("the deploy", deploying),
+        ("boot", booting),
+        ("the upload", uploading),
+        ("the deploy", deploying),
         ("verify", verifying),
-    ):  # fmt: skip
+    ):
         yield _case(f"the link is down for ever from {name} on", INFRASTRUCTURE, _at(moment, _down))
 
 

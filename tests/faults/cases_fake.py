@@ -26,14 +26,26 @@ from tests.faults.launching import How, launcher
 
 INFRASTRUCTURE, LEAKED = Verdict.INFRASTRUCTURE_FAILED, Verdict.LEAKED
 STEPS = {
-    "begin_run": 1, "seen": 4, "close_intents": 2, "record_intent": 1, "resolve_intent": 1, "gone": 1,
+    "begin_run": 1,
+    "seen": 4,
+    "close_intents": 2,
+    "record_intent": 1,
+    "resolve_intent": 1,
+    "gone": 1,
     "end_run": 1,
-}  # fmt: skip
+}
 """Method of the journal to how often a cycle of two nodes calls it."""
 DESTROY_STEPS = ("begin_run", "seen", "gone", "close_intents", "end_run")
 CALLS: tuple[Call, ...] = (
-    "offers", "nodes", "leftovers", "create", "fate", "console", "destroy", "release",
-)  # fmt: skip
+    "offers",
+    "nodes",
+    "leftovers",
+    "create",
+    "fate",
+    "console",
+    "destroy",
+    "release",
+)
 BEFORE_CREATE = 5
 """Calls before create."""
 EVERY: tuple[Ending, ...] = get_args(Ending)
@@ -66,9 +78,13 @@ def cases() -> Iterator[Case]:
 
 
 def scripted(
-    family: Family, fault: str, expect: Verdict, *script: AnyFault, quick: bool = False,
+    family: Family,
+    fault: str,
+    expect: Verdict,
+    *script: AnyFault,
+    quick: bool = False,
     **config: object,
-) -> Case:  # fmt: skip
+) -> Case:
     """A cycle on a cloud with this script. `config` is `[provider.fake]`, or `boot` or `nodes`."""
 
     def play(arena: FakeArena) -> Done:
@@ -96,10 +112,16 @@ def _kill(method: str, nth: int, when: When) -> Case:
         return killed_at(arena, method, nth, when)
 
     return Case(
-        Family.KILLED, "fake", f"kill -9 {when} step {method} no. {nth}", None, opened, play,
-        quick=(method, nth, when) in (("record_intent", 1, "after"), ("resolve_intent", 1, "before")),
+        Family.KILLED,
+        "fake",
+        f"kill -9 {when} step {method} no. {nth}",
+        None,
+        opened,
+        play,
+        quick=(method, nth, when)
+        in (("record_intent", 1, "after"), ("resolve_intent", 1, "before")),
         then="cycle" if nth % 2 else "destroy",
-    )  # fmt: skip
+    )
 
 
 def _killed_elsewhere() -> Iterator[Case]:
@@ -142,9 +164,14 @@ def _crashed() -> Iterator[Case]:
             crash = faults.Crash(call=call, before=before)
             fault = f"kill -9 {what} the call {call} {tail}"
             yield Case(
-                Family.KILLED, "fake", fault, None, opened, _crash(crash),
+                Family.KILLED,
+                "fake",
+                fault,
+                None,
+                opened,
+                _crash(crash),
                 quick=call == "create" and not before,
-            )  # fmt: skip
+            )
 
 
 def _crash(fault: faults.Crash) -> Play:
@@ -166,22 +193,35 @@ def _replies() -> Iterator[Case]:
         family, "no answer to create ever comes", INFRASTRUCTURE, faults.LostReply(times=0)
     )
     yield scripted(
-        family, "no answer to destroy ever comes", INFRASTRUCTURE,
+        family,
+        "no answer to destroy ever comes",
+        INFRASTRUCTURE,
         faults.LostReply(call="destroy", times=0),
-    )  # fmt: skip
+    )
     late = faults.LateCreate(seconds=1.0, times=0)
     yield scripted(
-        family, "create takes effect a second after it went unanswered", INFRASTRUCTURE, late,
-        settle=2.0, quick=True,
-    )  # fmt: skip
+        family,
+        "create takes effect a second after it went unanswered",
+        INFRASTRUCTURE,
+        late,
+        settle=2.0,
+        quick=True,
+    )
     yield scripted(
-        family, "create takes effect late in one of two locations", INFRASTRUCTURE,
-        faults.LateCreate(seconds=1.0, times=0, location="there"), settle=2.0, **PLACES,
-    )  # fmt: skip
+        family,
+        "create takes effect late in one of two locations",
+        INFRASTRUCTURE,
+        faults.LateCreate(seconds=1.0, times=0, location="there"),
+        settle=2.0,
+        **PLACES,
+    )
     yield scripted(
-        family, "half a batch is made, and its answer is lost", INFRASTRUCTURE,
-        faults.PartialFill(), faults.LostReply(),
-    )  # fmt: skip
+        family,
+        "half a batch is made, and its answer is lost",
+        INFRASTRUCTURE,
+        faults.PartialFill(),
+        faults.LostReply(),
+    )
 
 
 def _capacity() -> Iterator[Case]:
@@ -191,18 +231,25 @@ def _capacity() -> Iterator[Case]:
     yield scripted(family, "no capacity for a size", INFRASTRUCTURE, no(size="small"))
     yield scripted(family, "no capacity anywhere", INFRASTRUCTURE, no())
     yield scripted(
-        family, "no spot capacity, on demand is allowed", INFRASTRUCTURE, no(market=Market.SPOT),
+        family,
+        "no spot capacity, on demand is allowed",
+        INFRASTRUCTURE,
+        no(market=Market.SPOT),
         nodes={"market": "spot-then-on-demand"},
-    )  # fmt: skip
+    )
     yield scripted(
         family, "no capacity in one of two locations", INFRASTRUCTURE, no(location="here"), **PLACES
     )
     yield scripted(family, "no quota at all", INFRASTRUCTURE, quota())
     yield scripted(family, "quota for one of two nodes", INFRASTRUCTURE, quota(limit=1))
     yield scripted(
-        family, "quota for one of three nodes in one of two locations", INFRASTRUCTURE,
-        quota(limit=1, location="there"), nodes={"count": 3}, **PLACES,
-    )  # fmt: skip
+        family,
+        "quota for one of three nodes in one of two locations",
+        INFRASTRUCTURE,
+        quota(limit=1, location="there"),
+        nodes={"count": 3},
+        **PLACES,
+    )
     yield scripted(family, "a partial fill, the rest elsewhere", INFRASTRUCTURE, half())
     yield scripted(family, "nothing but partial fills", INFRASTRUCTURE, half(times=0))
 
@@ -238,34 +285,51 @@ def _listings() -> Iterator[Case]:
         fault = f"the listing no. {at} lacks both nodes"
         yield scripted(family, fault, INFRASTRUCTURE, blink, settle=1.0, quick=at == 4)
     yield scripted(
-        family, "new nodes are not listed for a second", INFRASTRUCTURE,
-        faults.Unlisted(seconds=1.0), settle=1.5,
-    )  # fmt: skip
+        family,
+        "new nodes are not listed for a second",
+        INFRASTRUCTURE,
+        faults.Unlisted(seconds=1.0),
+        settle=1.5,
+    )
     yield scripted(
-        family, "new nodes are missing from three listings", INFRASTRUCTURE,
-        faults.Unlisted(listings=3), settle=2.0,
-    )  # fmt: skip
+        family,
+        "new nodes are missing from three listings",
+        INFRASTRUCTURE,
+        faults.Unlisted(listings=3),
+        settle=2.0,
+    )
     yield scripted(
-        family, "create is unanswered and its nodes are not listed for a second", INFRASTRUCTURE,
-        faults.Unlisted(seconds=1.0), faults.LostReply(times=0), settle=1.5,
-    )  # fmt: skip
+        family,
+        "create is unanswered and its nodes are not listed for a second",
+        INFRASTRUCTURE,
+        faults.Unlisted(seconds=1.0),
+        faults.LostReply(times=0),
+        settle=1.5,
+    )
 
 
 def _credentials() -> Iterator[Case]:
     for at in range(1, 15):
         expect = INFRASTRUCTURE if at <= BEFORE_CREATE else LEAKED
         yield scripted(
-            Family.CREDENTIALS, f"credentials end at the call no. {at}", expect,
-            faults.ExpiredCredentials(at=at), quick=at == 7,
-        )  # fmt: skip
+            Family.CREDENTIALS,
+            f"credentials end at the call no. {at}",
+            expect,
+            faults.ExpiredCredentials(at=at),
+            quick=at == 7,
+        )
     yield scripted(
-        Family.CREDENTIALS, "the permission to end machines is missing", LEAKED,
+        Family.CREDENTIALS,
+        "the permission to end machines is missing",
+        LEAKED,
         faults.ExpiredCredentials(call="destroy"),
-    )  # fmt: skip
+    )
     yield scripted(
-        Family.CREDENTIALS, "the permission to delete what is left is missing", LEAKED,
+        Family.CREDENTIALS,
+        "the permission to delete what is left is missing",
+        LEAKED,
         faults.ExpiredCredentials(call="release"),
-    )  # fmt: skip
+    )
 
 
 def _going() -> Iterator[Case]:
@@ -287,9 +351,12 @@ def _going() -> Iterator[Case]:
     yield scripted(family, "what is left is in use for ever", LEAKED, faults.StuckResource())
     yield scripted(family, "each node leaves a disk behind", INFRASTRUCTURE, faults.OrphanDisk())
     yield scripted(
-        family, "each node leaves a disk behind that cannot be deleted", LEAKED,
-        faults.OrphanDisk(), faults.StuckResource(),
-    )  # fmt: skip
+        family,
+        "each node leaves a disk behind that cannot be deleted",
+        LEAKED,
+        faults.OrphanDisk(),
+        faults.StuckResource(),
+    )
 
 
 def _interrupted() -> Iterator[Case]:
@@ -303,10 +370,13 @@ def _interrupted() -> Iterator[Case]:
         fault = f"a node is {ending} half a second after it was made"
         yield scripted(family, fault, INFRASTRUCTURE, later, boot="3s", quick=ending == "preempted")
     yield scripted(
-        family, "every node is interrupted, and so are those that replace them", INFRASTRUCTURE,
-        faults.InterruptionAfter(seconds=0.5, nodes=2, times=0), boot="3s",
+        family,
+        "every node is interrupted, and so are those that replace them",
+        INFRASTRUCTURE,
+        faults.InterruptionAfter(seconds=0.5, nodes=2, times=0),
+        boot="3s",
         nodes={"on_interruption": "replace"},
-    )  # fmt: skip
+    )
     boot = Family.BOOT
     yield scripted(boot, "nodes stay pending", INFRASTRUCTURE, faults.SlowBoot(seconds=60))
     yield scripted(boot, "nodes never answer on any port", INFRASTRUCTURE, faults.Unreachable())

@@ -12,7 +12,8 @@ from tests.faults.plays import cycle, impatient
 from tests.labs.gcp.faults import QUOTA, Trouble
 
 CALLS = Calls(
-    open_gcp, GcpArena,
+    open_gcp,
+    GcpArena,
     first="compute.regions.get",
     makes={
         "making firewall rules": "compute.firewalls.insert",
@@ -25,9 +26,13 @@ CALLS = Calls(
         "finding the image": "compute.images.list",
         "waiting for an operation": "compute.zoneOperations.wait",
     },
-    quick=("the reply of making nodes is lost", "a machine is protected against deletion",
-           "a node is interrupted while it boots", "a partial fill, the rest elsewhere"),
-)  # fmt: skip
+    quick=(
+        "the reply of making nodes is lost",
+        "a machine is protected against deletion",
+        "a node is interrupted while it boots",
+        "a partial fill, the rest elsewhere",
+    ),
+)
 
 
 def cases() -> Iterator[Case]:
@@ -35,21 +40,29 @@ def cases() -> Iterator[Case]:
     yield from cases_clouds.cases(CALLS)
     yield from _capacity()
     yield CALLS.case(
-        Family.CREDENTIALS, "every token is revoked when nodes are listed", LEAKED,
+        Family.CREDENTIALS,
+        "every token is revoked when nodes are listed",
+        LEAKED,
         cycle(lambda one: one.once(one.listing, one.lab.revoke)),
-    )  # fmt: skip
+    )
     yield CALLS.case(
-        Family.LISTINGS, "a zone with a node in it cannot be asked", LEAKED,
+        Family.LISTINGS,
+        "a zone with a node in it cannot be asked",
+        LEAKED,
         cycle(impatient, _silent_zone),
-    )  # fmt: skip
+    )
     yield CALLS.case(
-        Family.REPLIES, "making nodes begins, and its operation fails", INFRASTRUCTURE,
+        Family.REPLIES,
+        "making nodes begins, and its operation fails",
+        INFRASTRUCTURE,
         cycle(lambda one: one.lab.faults.operations.update({one.create: [FAILED]})),
-    )  # fmt: skip
+    )
     yield CALLS.case(
-        Family.INTERRUPTION, "a node is stopped by somebody while it boots", INFRASTRUCTURE,
+        Family.INTERRUPTION,
+        "a node is stopped by somebody while it boots",
+        INFRASTRUCTURE,
         cycle(lambda one: one.once(one.listing, lambda: one.lab.stop(one.machines()[0]), 2)),
-    )  # fmt: skip
+    )
 
 
 FAILED = Trouble("INTERNAL_ERROR", "Internal error. Please try again or contact Google Support.")
@@ -57,23 +70,33 @@ FAILED = Trouble("INTERNAL_ERROR", "Internal error. Please try again or contact 
 
 def _capacity() -> Iterator[Case]:
     yield CALLS.case(
-        Family.CAPACITY, "no capacity in the first zone", INFRASTRUCTURE,
+        Family.CAPACITY,
+        "no capacity in the first zone",
+        INFRASTRUCTURE,
         cycle(lambda one: one.lab.faults.limit(zone="us-central1-a")),
         also=tells("us-central1-b e2-small spot: "),
-    )  # fmt: skip
+    )
     yield CALLS.case(
-        Family.CAPACITY, "no capacity anywhere", INFRASTRUCTURE,
-        cycle(lambda one: one.lab.faults.limit()), also=tells("ZONE_RESOURCE_POOL_EXHAUSTED"),
-    )  # fmt: skip
+        Family.CAPACITY,
+        "no capacity anywhere",
+        INFRASTRUCTURE,
+        cycle(lambda one: one.lab.faults.limit()),
+        also=tells("ZONE_RESOURCE_POOL_EXHAUSTED"),
+    )
     yield CALLS.case(
-        Family.CAPACITY, "a partial fill, the rest elsewhere", INFRASTRUCTURE,
+        Family.CAPACITY,
+        "a partial fill, the rest elsewhere",
+        INFRASTRUCTURE,
         cycle(lambda one: one.lab.faults.limit(1, zone="us-central1-a")),
         also=tells("2 of 2 nodes"),
-    )  # fmt: skip
+    )
     yield CALLS.case(
-        Family.CAPACITY, "the quota of CPUs is used up", INFRASTRUCTURE,
-        cycle(lambda one: one.lab.faults.limit(trouble=QUOTA)), also=tells("Quota 'CPUS' exceeded"),
-    )  # fmt: skip
+        Family.CAPACITY,
+        "the quota of CPUs is used up",
+        INFRASTRUCTURE,
+        cycle(lambda one: one.lab.faults.limit(trouble=QUOTA)),
+        also=tells("Quota 'CPUS' exceeded"),
+    )
 
 
 def _silent_zone(arena: GcpArena) -> None:

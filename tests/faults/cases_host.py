@@ -26,13 +26,17 @@ from tests.faults.cases_fake import keep, opened
 from tests.faults.launching import How, Step, fill, launcher
 
 INFRASTRUCTURE, PASSED, STOPPED = (
-    Verdict.INFRASTRUCTURE_FAILED, Verdict.PASSED, Verdict.STOPPED,
-)  # fmt: skip
+    Verdict.INFRASTRUCTURE_FAILED,
+    Verdict.PASSED,
+    Verdict.STOPPED,
+)
 DISK_SIZE = "2m"
 Play = Callable[[FakeArena], Done]
 BEGINS = {
-    "create": "Creating", "nodes": "2 of 2 nodes", "destroy": ": infrastructure failed",
-}  # fmt: skip
+    "create": "Creating",
+    "nodes": "2 of 2 nodes",
+    "destroy": ": infrastructure failed",
+}
 """Call to what is printed shortly before it."""
 
 
@@ -51,9 +55,11 @@ class DiskArena(FakeArena):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         subprocess.run(["umount", self.state], check=True)
 
     def remount(self, how: str) -> None:
@@ -87,11 +93,15 @@ def _disks() -> Iterator[Case]:
     yield disk("the disk is full from the start", REFUSED, _full)
     yield disk("the disk is read-only", REFUSED, _read_only)
     steps = [
-        ("begin_run", 1, REFUSED), ("seen", 1, REFUSED), ("record_intent", 1, REFUSED),
-        ("resolve_intent", 1, INFRASTRUCTURE), ("seen", 3, INFRASTRUCTURE), ("gone", 1, INFRASTRUCTURE),
+        ("begin_run", 1, REFUSED),
+        ("seen", 1, REFUSED),
+        ("record_intent", 1, REFUSED),
+        ("resolve_intent", 1, INFRASTRUCTURE),
+        ("seen", 3, INFRASTRUCTURE),
+        ("gone", 1, INFRASTRUCTURE),
         ("close_intents", 2, INFRASTRUCTURE),
         ("end_run", 1, INFRASTRUCTURE),
-    ]  # fmt: skip
+    ]
     for method, nth, expect in steps:
         fault = f"the disk fills up before step {method} no. {nth}"
         quick = method == "resolve_intent"
@@ -137,16 +147,23 @@ def _journals() -> Iterator[Case]:
 
         refused = expect == REFUSED
         return Case(
-            Family.HOST, "fake", fault, expect, _mended if refused else opened, play,
-            leaves=refused, quick=hurt is shutil.rmtree,
-        )  # fmt: skip
+            Family.HOST,
+            "fake",
+            fault,
+            expect,
+            _mended if refused else opened,
+            play,
+            leaves=refused,
+            quick=hurt is shutil.rmtree,
+        )
 
     yield journal("the state folder is lost before destroy", PASSED, shutil.rmtree)
     yield journal("the journal is lost before destroy", PASSED, _remove_journal)
     yield journal(
-        "the journal is not a database", REFUSED,
+        "the journal is not a database",
+        REFUSED,
         lambda state: (state / "journal.db").write_bytes(b"no" * 4096),
-    )  # fmt: skip
+    )
     yield journal("the journal is cut short", REFUSED, _cut)
     yield journal("the journal is empty", PASSED, _empty)
 
@@ -185,9 +202,15 @@ def _mended(folder: Path, request: pytest.FixtureRequest) -> MendedArena:
 def _locks() -> Iterator[Case]:
     for command in ("cycle", "destroy", "create"):
         yield Case(
-            Family.HOST, "fake", f"{command} while a cycle is under way", REFUSED, opened,
-            _held(command), leaves=True, quick=command == "destroy",
-        )  # fmt: skip
+            Family.HOST,
+            "fake",
+            f"{command} while a cycle is under way",
+            REFUSED,
+            opened,
+            _held(command),
+            leaves=True,
+            quick=command == "destroy",
+        )
 
 
 def _held(command: str) -> Play:
@@ -209,24 +232,40 @@ def _stopped() -> Iterator[Case]:
     family = Family.STOPPED
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         for call, at, words in (
-            ("create", 1, "while nodes are being made"), ("nodes", 4, "while nodes boot"),
+            ("create", 1, "while nodes are being made"),
+            ("nodes", 4, "while nodes boot"),
             ("destroy", 1, "while nodes are being ended"),
-        ):  # fmt: skip
+        ):
             slow = faults.SlowCall(call=call, at=at, seconds=1.5)  # type: ignore[arg-type]  # one of the calls
             yield Case(
-                family, "fake", f"{number.name} {words}", STOPPED, opened,
+                family,
+                "fake",
+                f"{number.name} {words}",
+                STOPPED,
+                opened,
                 _signalled(slow, number),
-            )  # fmt: skip
+            )
     slow = faults.SlowCall(call="create", seconds=3.0)
     yield Case(
-        family, "fake", "Ctrl-C twice while nodes are being made", STOPPED, opened,
-        _signalled(slow, signal.SIGINT, signal.SIGINT), leaves=True, quick=True,
-    )  # fmt: skip
+        family,
+        "fake",
+        "Ctrl-C twice while nodes are being made",
+        STOPPED,
+        opened,
+        _signalled(slow, signal.SIGINT, signal.SIGINT),
+        leaves=True,
+        quick=True,
+    )
     slow = faults.SlowCall(call="destroy", seconds=3.0)
     yield Case(
-        family, "fake", "Ctrl-C twice while nodes are being ended", STOPPED, opened,
-        _signalled(slow, signal.SIGINT, signal.SIGINT), leaves=True,
-    )  # fmt: skip
+        family,
+        "fake",
+        "Ctrl-C twice while nodes are being ended",
+        STOPPED,
+        opened,
+        _signalled(slow, signal.SIGINT, signal.SIGINT),
+        leaves=True,
+    )
 
 
 def _signalled(slow: faults.SlowCall, *signals: signal.Signals) -> Play:

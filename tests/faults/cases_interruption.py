@@ -24,9 +24,12 @@ from tests.faults.nodes import NodeArena
 
 PASSED, INFRASTRUCTURE = Verdict.PASSED, Verdict.INFRASTRUCTURE_FAILED
 PHASES: Mapping[str, Moment] = {
-    "boot": booting, "ship": uploading, "deploy": deploying, "reboot": rebooting,
+    "boot": booting,
+    "ship": uploading,
+    "deploy": deploying,
+    "reboot": rebooting,
     "verify": verifying,
-}  # fmt: skip
+}
 TWICE = ("local", "gcp lab with machines")
 """Where it also happens twice: each replacement takes a cloud its time."""
 ARENAS: Mapping[str, Open] = {"local": local.opened, **machine_labs.ARENAS}
@@ -37,20 +40,35 @@ def cases() -> Iterator[Case]:
     for where, opened in ARENAS.items():
         for phase in PHASES:
             yield Case(
-                Family.INTERRUPTION, where, f"interrupted during {phase}", INFRASTRUCTURE, opened,
-                partial(_interrupted, phase=phase), quick=(where, phase) == ("local", "verify"),
+                Family.INTERRUPTION,
+                where,
+                f"interrupted during {phase}",
+                INFRASTRUCTURE,
+                opened,
+                partial(_interrupted, phase=phase),
+                quick=(where, phase) == ("local", "verify"),
                 machines=True,
-            )  # fmt: skip
+            )
         yield Case(
-            Family.INTERRUPTION, where, "interrupted and replaced", PASSED, opened,
-            partial(_replaced, times=1, budget=2), machines=True,
-        )  # fmt: skip
+            Family.INTERRUPTION,
+            where,
+            "interrupted and replaced",
+            PASSED,
+            opened,
+            partial(_replaced, times=1, budget=2),
+            machines=True,
+        )
         if where not in TWICE:
             continue
         yield Case(
-            Family.INTERRUPTION, where, "interrupted once more than may be replaced",
-            INFRASTRUCTURE, opened, partial(_replaced, times=2, budget=1), machines=True,
-        )  # fmt: skip
+            Family.INTERRUPTION,
+            where,
+            "interrupted once more than may be replaced",
+            INFRASTRUCTURE,
+            opened,
+            partial(_replaced, times=2, budget=1),
+            machines=True,
+        )
 
 
 def _interrupted(arena: NodeArena, *, phase: str) -> Done:

@@ -105,27 +105,44 @@ def _reboots() -> Iterator[Case]:
     yield _case("lets the next boot hang", PAYLOAD, stuck, _short_reboot, reboot=True)
     broken = "echo nonsense > /etc/ssh/sshd_config.d/99-mine.conf"
     yield _case(
-        "breaks the ssh server for the next boot", PAYLOAD, broken, _short_reboot, reboot=True,
+        "breaks the ssh server for the next boot",
+        PAYLOAD,
+        broken,
+        _short_reboot,
+        reboot=True,
         says="did not come back",
-    )  # fmt: skip
+    )
     yield _case(
-        "lets the next boot power the node off", INFRASTRUCTURE, POWERS_OFF, reboot=True,
+        "lets the next boot power the node off",
+        INFRASTRUCTURE,
+        POWERS_OFF,
+        reboot=True,
         says="stopped during",
-    )  # fmt: skip
+    )
 
 
 def _case(
-    fault: str, expect: Verdict, script: str, prepare: Callable[[NodeArena], None] | None = None,
-    *, reboot: bool = False, quick: bool = False, says: str = "",
-) -> Case:  # fmt: skip
+    fault: str,
+    expect: Verdict,
+    script: str,
+    prepare: Callable[[NodeArena], None] | None = None,
+    *,
+    reboot: bool = False,
+    quick: bool = False,
+    says: str = "",
+) -> Case:
     play = partial(_play, script=script, prepare=prepare, reboot=reboot, says=says)
     return local_case(Family.PAYLOAD, fault, expect, play, quick=quick)
 
 
 def _play(
-    arena: LocalArena, *, script: str, prepare: Callable[[NodeArena], None] | None, reboot: bool,
+    arena: LocalArena,
+    *,
+    script: str,
+    prepare: Callable[[NodeArena], None] | None,
+    reboot: bool,
     says: str,
-) -> Done:  # fmt: skip
+) -> Done:
     arena.entry(script, reboot=reboot)
     if prepare is not None:
         prepare(arena)

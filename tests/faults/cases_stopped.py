@@ -27,10 +27,15 @@ from tests.faults.nodes import NodeArena
 
 STOPPED = Verdict.STOPPED
 PHASES: Mapping[str, Moment] = {
-    "create": creating, "boot": booting, "the upload": uploading, "the deploy": deploying,
-    "the reboot": rebooting, "verify": verifying, "evidence": collecting,
+    "create": creating,
+    "boot": booting,
+    "the upload": uploading,
+    "the deploy": deploying,
+    "the reboot": rebooting,
+    "verify": verifying,
+    "evidence": collecting,
     "the destroy": destroying,
-}  # fmt: skip
+}
 HOW_TO_GO_ON = "try: spotdeploy destroy"
 CLEARED_BY_CYCLE = ("boot", "the deploy", "evidence")
 
@@ -40,37 +45,55 @@ def cases() -> Iterator[Case]:
     for name, moment in PHASES.items():
         then = "cycle" if name in CLEARED_BY_CYCLE else "destroy"
         yield local_case(
-            Family.KILLED, f"kill -9 during {name}, machines running", None,
-            partial(_play, moment=moment, signals=[SIGKILL]), then=then, quick=name == "the deploy",
-        )  # fmt: skip
+            Family.KILLED,
+            f"kill -9 during {name}, machines running",
+            None,
+            partial(_play, moment=moment, signals=[SIGKILL]),
+            then=then,
+            quick=name == "the deploy",
+        )
     for name, moment in PHASES.items():
         yield local_case(
-            Family.STOPPED, f"Ctrl-C during {name}", STOPPED,
-            partial(_play, moment=moment, signals=[SIGINT], left=0), quick=name == "boot",
-        )  # fmt: skip
+            Family.STOPPED,
+            f"Ctrl-C during {name}",
+            STOPPED,
+            partial(_play, moment=moment, signals=[SIGINT], left=0),
+            quick=name == "boot",
+        )
     for number in (SIGTERM, SIGHUP):
         yield local_case(
-            Family.STOPPED, f"{number.name} during the deploy", STOPPED,
+            Family.STOPPED,
+            f"{number.name} during the deploy",
+            STOPPED,
             partial(_play, moment=deploying, signals=[number], left=0),
-        )  # fmt: skip
+        )
     for name in ("boot", "the deploy", "the destroy"):
         yield local_case(
-            Family.STOPPED, f"Ctrl-C and SIGTERM at once during {name}", STOPPED,
+            Family.STOPPED,
+            f"Ctrl-C and SIGTERM at once during {name}",
+            STOPPED,
             partial(_play, moment=PHASES[name], signals=[SIGINT, SIGTERM], says=HOW_TO_GO_ON),
             leaves=True,
-        )  # fmt: skip
+        )
     for keep, left in (("always", 1), ("passing", 0)):
         yield local_case(
-            Family.STOPPED, f"Ctrl-C during the deploy, keep = {keep}", STOPPED,
+            Family.STOPPED,
+            f"Ctrl-C during the deploy, keep = {keep}",
+            STOPPED,
             partial(_play, moment=deploying, signals=[SIGINT], keep=keep, left=left),
             leaves=bool(left),
-        )  # fmt: skip
+        )
 
 
 def _play(
-    arena: NodeArena, *, moment: Moment, signals: Sequence[Signals], keep: str = "never",
-    left: int | None = None, says: str = "",
-) -> Done:  # fmt: skip
+    arena: NodeArena,
+    *,
+    moment: Moment,
+    signals: Sequence[Signals],
+    keep: str = "never",
+    left: int | None = None,
+    says: str = "",
+) -> Done:
     """`left` is how many machines may be there when the command has ended."""
     ends = "sleep 60" if moment is deploying else "exit 1" if moment is collecting else "true"
     arena.entry(ends, reboot=moment is rebooting)

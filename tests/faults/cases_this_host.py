@@ -43,9 +43,11 @@ def cases() -> Iterator[Case]:
         ("during the destroy", destroying, Verdict.PASSED),
     ):
         yield _case(
-            f"the disk under the journal is full {name}", expect,
-            partial(_full, moment=moment), quick=moment is deploying,
-        )  # fmt: skip
+            f"the disk under the journal is full {name}",
+            expect,
+            partial(_full, moment=moment),
+            quick=moment is deploying,
+        )
     yield _case("the screen is a full disk", Verdict.PASSED, _full_screen)
     yield _case("the time to live of 20 s ends during the deploy", INFRASTRUCTURE, _expired)
     yield _case("a second cycle at the same time", REFUSED, _second)

@@ -96,9 +96,11 @@ class CloudArena(Arena):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.lab.__exit__(kind, error, trace)
 
     def new_project(self, deployment: str) -> LabProject:
@@ -165,9 +167,14 @@ class CloudArena(Arena):
         return [*self.lab.wrong, *(f"{one} was none of ours, and is gone" for one in harmed)]
 
     def fault(
-        self, call: str, times: int = MANY, *, error: Any = None, lose: str = "",
+        self,
+        call: str,
+        times: int = MANY,
+        *,
+        error: Any = None,
+        lose: str = "",
         when: When = lambda _: True,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Let something happen to the next calls of that name: an `error`, or "request" or
         "reply" is lost."""
         self.lab.faults.queue.append(self.Fault(call, times, error, lose, when))

@@ -59,8 +59,13 @@ class AwsArena(CloudArena):
         self.lab.forget(id_)
 
     def add_bystander(self) -> None:
-        question = {"Action": "RunInstances", "ImageId": "ami-12345678", "MinCount": "1",
-                    "MaxCount": "1", "InstanceType": "t3.small"}  # fmt: skip
+        question = {
+            "Action": "RunInstances",
+            "ImageId": "ami-12345678",
+            "MinCount": "1",
+            "MaxCount": "1",
+            "InstanceType": "t3.small",
+        }
         self.lab.ask(REGION, question)
         self.bystanders |= set(self.lab.instances(REGION)) - set(self.machines())
 

@@ -48,11 +48,25 @@ def opened(folder: Path, request: pytest.FixtureRequest) -> LocalArena:
 
 
 def local_case(
-    family: Family, fault: str, expect: Verdict | str | None, play: Callable[[LocalArena], Done],
-    *, then: str = "destroy", quick: bool = False, leaves: bool = False,
-) -> Case:  # fmt: skip
+    family: Family,
+    fault: str,
+    expect: Verdict | str | None,
+    play: Callable[[LocalArena], Done],
+    *,
+    then: str = "destroy",
+    quick: bool = False,
+    leaves: bool = False,
+) -> Case:
     """A case on real machines of the local provider."""
     return Case(
-        family, "local", fault, expect, opened, play, quick=quick, then=then, leaves=leaves,
+        family,
+        "local",
+        fault,
+        expect,
+        opened,
+        play,
+        quick=quick,
+        then=then,
+        leaves=leaves,
         machines=True,
-    )  # fmt: skip
+    )

@@ -45,9 +45,11 @@ class LabArena(NodeArena, Generic[Lab]):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """See `NodeArena`."""
         self._open_ones.close()
         super().__exit__(kind, error, trace)

@@ -38,9 +38,11 @@ class NodeArena(Arena):
         self._mounts: list[Path] = []
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """End what a case that was not stood has left."""
         self.engine.destroy([machine.id for machine in self.engine.machines()])
         for mounted in self._mounts:
@@ -101,8 +103,12 @@ class NodeArena(Arena):
     def sessions(self) -> list[int]:
         """The processes that serve ssh connections on the node."""
         found = Groups.mounted(self.engine.layout.group).processes(self.machine().id)
-        return [pid for pid in found if _command(pid).startswith(("sshd: ", "sshd-session: "))
-                and "listener" not in _command(pid)]  # fmt: skip
+        return [
+            pid
+            for pid in found
+            if _command(pid).startswith(("sshd: ", "sshd-session: "))
+            and "listener" not in _command(pid)
+        ]
 
     def cut_ssh(self) -> None:
         """End the processes that serve ssh connections."""

@@ -21,9 +21,11 @@ def marked(case: Case) -> object:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("case", [marked(case) for case in CASES])
 def test_nothing_leaks_and_nothing_lies_after(
-    case: Case, tmp_path: Path, request: pytest.FixtureRequest,
+    case: Case,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
     record_property: Callable[[str, object], None],
-) -> None:  # fmt: skip
+) -> None:
     with case.opened(tmp_path, request) as arena:
         result = judge(case, arena)
     for name in ("family", "where", "fault"):

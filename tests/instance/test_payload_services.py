@@ -41,8 +41,9 @@ def serving(script: str, *options: str) -> Iterator[tuple[str, subprocess.Popen[
     """A service on a free port, once it says that it serves."""
     process = subprocess.Popen(
         [sys.executable, "-B", SCRIPTS / script, "--port", "0", *options],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout is not None
     try:
         port = process.stdout.readline().split()[-1]
@@ -135,11 +136,22 @@ def deploy(folder: Path, units: dict[str, str], state: str = "active") -> tuple[
         program.write_text(SYSTEMCTL.format(log=asked, state=state))
         program.chmod(0o755)
     done = subprocess.run(
-        [sys.executable, "-B", SCRIPTS / "deploy_services.py", "--root", folder / "root",
-         "--services", folder / "services", "--within", "0.3"],
-        capture_output=True, text=True, check=False,
+        [
+            sys.executable,
+            "-B",
+            SCRIPTS / "deploy_services.py",
+            "--root",
+            folder / "root",
+            "--services",
+            folder / "services",
+            "--within",
+            "0.3",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
         env={"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "SPOTDEPLOY_NODE_ID": "i-1"},
-    )  # fmt: skip
+    )
     return done.returncode, done.stdout, asked.read_text() if asked.exists() else ""
 
 

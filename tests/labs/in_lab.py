@@ -16,9 +16,12 @@ class InLab(Project):
     patience = 3 * PATIENCE
 
     def __init__(
-        self, folder: Path, deployment: str, labs: Sequence[CloudLab],
+        self,
+        folder: Path,
+        deployment: str,
+        labs: Sequence[CloudLab],
         tables: Mapping[str, Mapping[str, Any]],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """`tables` are what `[provider.NAME]` has; the labs must be in one site."""
         super().__init__(folder, deployment)
         self._labs = labs

@@ -27,9 +27,13 @@ class LabUser(Generic[L, P]):
     """Uses the provider as the core does: from one thread."""
 
     def __init__(
-        self, lab: L, folder: Path, provider: P, offer: Offer,
+        self,
+        lab: L,
+        folder: Path,
+        provider: P,
+        offer: Offer,
         address_of: Callable[[Node], str | None] = lambda node: node.address,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Keys go to `folder`; `address_of` tells where a node is reached."""
         self.lab = lab
         self.provider = provider
@@ -59,15 +63,22 @@ class LabUser(Generic[L, P]):
 
     def ssh(self, node: Node, command: str) -> subprocess.CompletedProcess[str]:
         """Run a command on a node."""
-        options = ["StrictHostKeyChecking=yes", f"UserKnownHostsFile={self._folder / 'known'}",
-                   "BatchMode=yes", "ConnectTimeout=3", "LogLevel=ERROR"]  # fmt: skip
+        options = [
+            "StrictHostKeyChecking=yes",
+            f"UserKnownHostsFile={self._folder / 'known'}",
+            "BatchMode=yes",
+            "ConnectTimeout=3",
+            "LogLevel=ERROR",
+        ]
         (self._folder / "known").write_text(f"* {self.keys.bootstrap_host.public}\n")
         given = [part for option in options for part in ("-o", option)]
         key, where = str(keys.login_path(self._folder)), f"deployer@{self._address_of(node)}"
         return subprocess.run(
             [*self.lab.place.enter, "ssh", "-i", key, *given, where, command],
-            capture_output=True, text=True, timeout=PATIENCE,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
 
     def say(self, node: Node, command: str) -> str:
         """What a command prints, once ssh answers."""

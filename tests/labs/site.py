@@ -54,9 +54,11 @@ class Site:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._metadata.stop()
         self.place.close()
         self._engine.drop_network(self._network)
@@ -78,9 +80,11 @@ class Housed:
     hypervisor: Hypervisor
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.hypervisor.stop()
         super().__exit__(kind, error, trace)  # type: ignore[misc]  # the lab's, which comes after
 

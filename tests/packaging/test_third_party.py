@@ -44,8 +44,12 @@ class Site:
         variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         done = subprocess.run(
             [str(self.venv / "bin" / program), *arguments],
-            cwd=folder, env=variables, capture_output=True, text=True, timeout=PATIENCE,
-        )  # fmt: skip
+            cwd=folder,
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
         return Done(done.returncode, done.stdout, done.stderr)
 
 

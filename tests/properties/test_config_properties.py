@@ -34,34 +34,48 @@ SECTIONS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "nodes": {
         "quorum": st.integers(1, 50),
         "market": st.sampled_from(["spot", "on-demand", "spot-then-on-demand"]),
-        "max_price": MONEY, "user": USERS, "time_to_live": TIMES,
+        "max_price": MONEY,
+        "user": USERS,
+        "time_to_live": TIMES,
         "open_ports": st.lists(st.integers(1, 65535), max_size=4),
         "allow_from": st.lists(TEXTS, max_size=2),
         "on_interruption": st.sampled_from(["replace", "fail"]),
         "replacements": st.integers(0, 100),
     },
     "payload": {
-        "path": TEXTS, "entry": st.just("a/b.py"), "upload": st.lists(TEXTS, max_size=2),
-        "environment": st.dictionaries(TEXTS, TEXTS, max_size=3), "reboot": st.booleans(),
+        "path": TEXTS,
+        "entry": st.just("a/b.py"),
+        "upload": st.lists(TEXTS, max_size=2),
+        "environment": st.dictionaries(TEXTS, TEXTS, max_size=3),
+        "reboot": st.booleans(),
     },
     "timeouts": dict.fromkeys(("boot", "ship", "deploy", "reboot", "destroy"), TIMES),
     "evidence": {
-        "collect": st.sampled_from(["failing", "always"]), "files": st.lists(TEXTS, max_size=2),
+        "collect": st.sampled_from(["failing", "always"]),
+        "files": st.lists(TEXTS, max_size=2),
     },
-}  # fmt: skip
+}
 CONFIGS = st.fixed_dictionaries(
-    {"deployment": NAMES, "nodes": st.fixed_dictionaries(
-        {"count": st.integers(50, 10_000)}, optional=SECTIONS["nodes"])},
+    {
+        "deployment": NAMES,
+        "nodes": st.fixed_dictionaries(
+            {"count": st.integers(50, 10_000)}, optional=SECTIONS["nodes"]
+        ),
+    },
     optional={
         "providers": st.lists(TEXTS, min_size=1, max_size=3, unique=True),
-        "plugins": st.lists(TEXTS, max_size=2), "max_cost": MONEY,
+        "plugins": st.lists(TEXTS, max_size=2),
+        "max_cost": MONEY,
         "keep": st.sampled_from(["always", "passing", "never"]),
         "checks": st.lists(TABLES, max_size=2),
         "provider": st.dictionaries(TEXTS, TABLES, max_size=2),
-        **{name: st.fixed_dictionaries({}, optional=keys)
-           for name, keys in SECTIONS.items() if name != "nodes"},
+        **{
+            name: st.fixed_dictionaries({}, optional=keys)
+            for name, keys in SECTIONS.items()
+            if name != "nodes"
+        },
     },
-)  # fmt: skip
+)
 KEYS = {
     "": [field.encode_name for field in msgspec.structs.fields(Config)],
     **{name: list(keys) for name, keys in SECTIONS.items()},

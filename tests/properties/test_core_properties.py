@@ -137,9 +137,13 @@ def lose_journal(world: World) -> None:
 
 
 PLAIN = {
-    "count": 2, "locations": ("here",), "keep": "never", "quorum": None, "replace": False,
+    "count": 2,
+    "locations": ("here",),
+    "keep": "never",
+    "quorum": None,
+    "replace": False,
     "groups": False,
-}  # fmt: skip
+}
 
 
 def once(*script: AnyFault, forget: str = "", **changes: Any) -> Callable[[Any], Any]:
@@ -169,9 +173,13 @@ def once(*script: AnyFault, forget: str = "", **changes: Any) -> Callable[[Any],
     forget=st.sampled_from(["", "early", "late"]),
 )
 def test_whatever_goes_wrong_nothing_is_said_to_be_gone_that_is_billed_and_destroy_leaves_zero(
-    folders: Callable[[], Path], options: dict[str, Any], script: Sequence[AnyFault],
-    story: list[tuple[float, str]], stop_after: float | None, forget: str,
-) -> None:  # fmt: skip
+    folders: Callable[[], Path],
+    options: dict[str, Any],
+    script: Sequence[AnyFault],
+    story: list[tuple[float, str]],
+    stop_after: float | None,
+    forget: str,
+) -> None:
     STORY[:] = story
     world = World(folders(), **options)
     world.cloud.script(*script)

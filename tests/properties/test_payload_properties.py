@@ -28,22 +28,65 @@ from spotdeploy.payload.manifest import IGNORED, build_manifest
 from spotdeploy.phases.ship import receive_script
 from tests.properties.effort import FEW, USUAL
 
-ODD = ["-rf", "--", "a b", " ", "a ", "\\", "a\\nb", "$(id)", "`id`", "'", '"', "*",
-       "é漢", "x" * 255,
-       "ü" * 120, "manifest", "payload", "..a", "#", "%s", "~", "a\nb", "\x1b[31m", "\u202e",
-       "\udcff", "\u00a0", ".git", "__pycache__"]  # fmt: skip
+ODD = [
+    "-rf",
+    "--",
+    "a b",
+    " ",
+    "a ",
+    "\\",
+    "a\\nb",
+    "$(id)",
+    "`id`",
+    "'",
+    '"',
+    "*",
+    "é漢",
+    "x" * 255,
+    "ü" * 120,
+    "manifest",
+    "payload",
+    "..a",
+    "#",
+    "%s",
+    "~",
+    "a\nb",
+    "\x1b[31m",
+    "\u202e",
+    "\udcff",
+    "\u00a0",
+    ".git",
+    "__pycache__",
+]
 SANE = st.from_regex(r"[A-Za-z0-9_.-]{1,12}", fullmatch=True)
 NAMES = (st.sampled_from(ODD) | SANE).filter(lambda name: name not in (".", ".."))
 PATHS = st.lists(NAMES, min_size=1, max_size=5)
 KINDS = st.sampled_from(
-    ["file"] * 8 + ["folder", "link-in", "link-out", "link-up", "link-folder", "dangling", "loop",
-                    "fifo", "socket", "device", "hard"]
-)  # fmt: skip
+    ["file"] * 8
+    + [
+        "folder",
+        "link-in",
+        "link-out",
+        "link-up",
+        "link-folder",
+        "dangling",
+        "loop",
+        "fifo",
+        "socket",
+        "device",
+        "hard",
+    ]
+)
 TREES = st.lists(
-    st.tuples(PATHS, KINDS, st.binary(max_size=600), st.sampled_from(
-        [0o644, 0o755, 0o600, 0o444, 0o4755, 0o2755, 0o1777, 0o777, 0o400])),
-    min_size=1, max_size=7,
-)  # fmt: skip
+    st.tuples(
+        PATHS,
+        KINDS,
+        st.binary(max_size=600),
+        st.sampled_from([0o644, 0o755, 0o600, 0o444, 0o4755, 0o2755, 0o1777, 0o777, 0o400]),
+    ),
+    min_size=1,
+    max_size=7,
+)
 Tree = list[tuple[list[str], str, bytes, int]]
 
 
@@ -78,9 +121,13 @@ def plant(root: Path, tree: Tree) -> None:
 
 def plant_one(root: Path, path: Path, kind: str, content: bytes, mode: int) -> None:
     links = {
-        "link-in": root / "first", "link-out": root.parent / "outside", "link-up": "../../outside",
-        "link-folder": root, "dangling": "nothing-there", "loop": path.name,
-    }  # fmt: skip
+        "link-in": root / "first",
+        "link-out": root.parent / "outside",
+        "link-up": "../../outside",
+        "link-folder": root,
+        "dangling": "nothing-there",
+        "loop": path.name,
+    }
     if kind == "file":
         path.write_bytes(content)
         path.chmod(mode)
@@ -106,10 +153,12 @@ def arrived(root: Path) -> dict[str, tuple[int, str]]:
     """What stands on the node: path to mode and digest."""
     return {
         str(path.relative_to(root.parent if root.name == "payload" else root)): (
-            stat.S_IMODE(path.lstat().st_mode), hashlib.sha256(path.read_bytes()).hexdigest(),
+            stat.S_IMODE(path.lstat().st_mode),
+            hashlib.sha256(path.read_bytes()).hexdigest(),
         )
-        for path in root.rglob("*") if not path.is_dir()
-    }  # fmt: skip
+        for path in root.rglob("*")
+        if not path.is_dir()
+    }
 
 
 def unpack(node: Path, manifest: Manifest, data: bytes) -> subprocess.CompletedProcess[bytes]:
@@ -154,8 +203,9 @@ SANE_TREES = st.dictionaries(
         lambda parts: "/".join([*(f"{part}_" for part in parts[:-1]), parts[-1]])
     ),
     st.tuples(st.binary(max_size=50), st.sampled_from([0o644, 0o755, 0o600])),
-    min_size=1, max_size=6,
-)  # fmt: skip
+    min_size=1,
+    max_size=6,
+)
 Files = dict[str, tuple[bytes, int]]
 
 
@@ -200,9 +250,10 @@ def test_the_digest_is_of_paths_modes_and_contents_and_of_nothing_else(
     )
 )
 def test_remembered_digests_are_never_stale(
-    folders: Callable[[], Path], monkeypatch: pytest.MonkeyPatch,
+    folders: Callable[[], Path],
+    monkeypatch: pytest.MonkeyPatch,
     edits: list[tuple[str, bytes, bool]],
-) -> None:  # fmt: skip
+) -> None:
     later = time.time_ns() + 10**10  # so that what was written just now counts as settled
     monkeypatch.setattr(digests_module.time, "time_ns", lambda: later)
     root = folders()
@@ -248,7 +299,8 @@ HOSTILE = {
     "dots further down": [member("payload/x/../../../escaped")],
     "a file nobody named": [member("payload/escaped")],
     "a link and a file behind it": [
-        member("payload", tarfile.SYMTYPE, "../../.."), member("payload/escaped")
+        member("payload", tarfile.SYMTYPE, "../../.."),
+        member("payload/escaped"),
     ],
     "an absolute link": [member("payload/l", tarfile.SYMTYPE, "/etc/passwd")],
     "a hard link outside": [member("payload/l", tarfile.LNKTYPE, "../../outside")],
@@ -257,7 +309,7 @@ HOSTILE = {
     "a pipe": [member("payload/p", tarfile.FIFOTYPE)],
     "one name twice": [member("payload/a"), member("payload/a")],
     "a second manifest": [member("manifest/"), member("manifest/a")],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("members", HOSTILE.values(), ids=HOSTILE)

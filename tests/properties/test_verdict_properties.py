@@ -42,10 +42,14 @@ def runs(draw: st.DrawFn) -> dict[str, Any]:
     nodes = draw(NODES)
     desired = draw(st.integers(max(1, len(nodes)), 8))
     return {
-        "nodes": nodes, "receipts": draw(RECEIPTS), "desired": desired,
-        "quorum": draw(st.integers(1, desired)), "refusals": draw(REFUSALS),
-        "created": draw(st.none() | st.integers(0, desired)), "stopped": draw(st.booleans()),
-    }  # fmt: skip
+        "nodes": nodes,
+        "receipts": draw(RECEIPTS),
+        "desired": desired,
+        "quorum": draw(st.integers(1, desired)),
+        "refusals": draw(REFUSALS),
+        "created": draw(st.none() | st.integers(0, desired)),
+        "stopped": draw(st.booleans()),
+    }
 
 
 def code(run: dict[str, Any]) -> int:
@@ -69,12 +73,16 @@ def test_a_leak_outranks_a_stop_and_that_the_infrastructure_and_that_the_payload
     blamed = count(run, Verdict.PAYLOAD_FAILED)
     answered = count(run, Verdict.PASSED) + blamed
     desired = (
-        4 if leaked
-        else 130 if run["stopped"]
-        else 3 if answered < run["quorum"]
-        else 1 if blamed
+        4
+        if leaked
+        else 130
+        if run["stopped"]
+        else 3
+        if answered < run["quorum"]
+        else 1
+        if blamed
         else 0
-    )  # fmt: skip
+    )
     assert code(run) == desired
 
 

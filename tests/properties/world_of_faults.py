@@ -67,8 +67,9 @@ BLINKS: Final = st.lists(
     st.builds(faults.Blink, at=st.integers(1, 9), nodes=st.integers(1, 4)), max_size=1
 )
 """One listing may lack what it should show; that two in a row do is not what clouds promise."""
-SCRIPTS: Final = st.builds(lambda many, blink: [*many, *blink],
-                           st.lists(ANY_FAULT, max_size=6), BLINKS)  # fmt: skip
+SCRIPTS: Final = st.builds(
+    lambda many, blink: [*many, *blink], st.lists(ANY_FAULT, max_size=6), BLINKS
+)
 BYSTANDER: Final = "somebody-else"
 
 
@@ -133,9 +134,11 @@ class World:
     def settings(self) -> Settings:
         """The config of the deployment."""
         nodes = Nodes(
-            count=self.count, quorum=self.quorum, market=self.policy,
+            count=self.count,
+            quorum=self.quorum,
+            market=self.policy,
             on_interruption="replace" if self.replace else "fail",
-        )  # fmt: skip
+        )
         config = Config(
             deployment="demo",
             nodes=nodes,

@@ -30,9 +30,12 @@ from spotdeploy.phases.evidence import INDEX, Item
 from spotdeploy.report.event_log import EventLog
 
 CHECKS = (
-    "systemd bacalhau.service, sensor-generator.service", "http :8081/health",
-    "http :1234/api/v1/agent/alive", "payload", "rebooted",
-)  # fmt: skip
+    "systemd bacalhau.service, sensor-generator.service",
+    "http :8081/health",
+    "http :1234/api/v1/agent/alive",
+    "payload",
+    "rebooted",
+)
 PHASES = (("boot", 14.0), ("ship", 2.0), ("deploy", 21.0), ("reboot", 9.0), ("verify", 12.0))
 BEGAN = 1_764_000_000.0
 REFUSED_HEALTH = "connection refused on port 8081; the last answer was 503 Service Unavailable"
@@ -65,13 +68,19 @@ class Sample:
         self.at(
             0,
             RunStarted(
-                run=self.run, command=self.command, deployment="demo", providers=self.providers,
-                digest="3fa9c1e07b5d" * 5, desired=desired, checks=self.checks,
+                run=self.run,
+                command=self.command,
+                deployment="demo",
+                providers=self.providers,
+                digest="3fa9c1e07b5d" * 5,
+                desired=desired,
+                checks=self.checks,
             ),
-        )  # fmt: skip
+        )
         for start, end, step, detail in (
-            (0.1, 2.0, "plan", "6 candidates"), (2.0, 9.5, "destroy", "2 nodes are gone"),
-        ):  # fmt: skip
+            (0.1, 2.0, "plan", "6 candidates"),
+            (2.0, 9.5, "destroy", "2 nodes are gone"),
+        ):
             self.at(start, StepStarted(step=step))
             self.at(end, StepEnded(step=step, ok=True, detail=detail))
         self.at(8.9, NodeDestroyed(node="old-1", name="demo-old", provider="aws", location="x"))
@@ -84,24 +93,44 @@ class Sample:
         self.at(
             10.5,
             OfferTried(
-                provider=provider, location=location, zone=zone, size=size, market="spot",
-                asked=asked, got=got, refusal=refusal,
+                provider=provider,
+                location=location,
+                zone=zone,
+                size=size,
+                market="spot",
+                asked=asked,
+                got=got,
+                refusal=refusal,
             ),
-        )  # fmt: skip
+        )
 
     def node(
-        self, name: str, provider: str = "aws", *, bad: Sequence[str] = (), stop_in: str = "",
-        interrupted: bool = False, start: float = 11.0, message: str = "", kept: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        name: str,
+        provider: str = "aws",
+        *,
+        bad: Sequence[str] = (),
+        stop_in: str = "",
+        interrupted: bool = False,
+        start: float = 11.0,
+        message: str = "",
+        kept: bool = True,
+    ) -> None:
         """A node's whole way. `bad` checks fail; `stop_in` is the phase it fails in."""
         location, zone, size, rate = PLACES[provider]
         self.at(
             start,
             NodeCreated(
-                node=f"i-{name}", name=name, provider=provider, location=location, zone=zone,
-                size=size, market="spot", usd_per_hour=rate,
+                node=f"i-{name}",
+                name=name,
+                provider=provider,
+                location=location,
+                zone=zone,
+                size=size,
+                market="spot",
+                usd_per_hour=rate,
             ),
-        )  # fmt: skip
+        )
         now = start
         for phase, usual in PHASES:
             now += 0.2
@@ -128,9 +157,15 @@ class Sample:
             self.at(now + 4.5, gone)
 
     def _end(
-        self, name: str, now: float, bad: Sequence[str], stop_in: str, *, interrupted: bool,
+        self,
+        name: str,
+        now: float,
+        bad: Sequence[str],
+        stop_in: str,
+        *,
+        interrupted: bool,
         message: str,
-    ) -> None:  # fmt: skip
+    ) -> None:
         fine = not bad and not stop_in
         verdict = Verdict.PASSED if fine else Verdict.PAYLOAD_FAILED
         if interrupted or stop_in == "boot":

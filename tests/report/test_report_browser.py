@@ -19,10 +19,18 @@ from tests.report import samples
 pytestmark = pytest.mark.browser
 
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--hide-scrollbars", "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr",
-)  # fmt: skip
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--enable-logging=stderr",
+)
 DARK = "--blink-settings=preferredColorScheme=0"
 MANY = ("aws", "gcp", "azure")
 RUNS = {
@@ -38,8 +46,11 @@ def browse(profile: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     assert shutil.which("chromium"), "install the Debian package chromium"
     done = subprocess.run(
         ["chromium", *FLAGS, f"--user-data-dir={profile}", *arguments],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return done
 
@@ -95,9 +106,12 @@ def test_the_page_is_drawn_without_complaint_in_light_and_dark(
     shot = tmp_path / "shot.png"
     scheme = (DARK,) if dark else ()
     done = browse(
-        tmp_path / "profile", *scheme, "--window-size=700,500", f"--screenshot={shot}",
+        tmp_path / "profile",
+        *scheme,
+        "--window-size=700,500",
+        f"--screenshot={shot}",
         page.as_uri(),
-    )  # fmt: skip
+    )
     assert "CONSOLE" not in done.stderr
     width, height, rows = pixels(shot)
     assert (width, height) == (700, 500)

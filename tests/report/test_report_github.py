@@ -136,8 +136,10 @@ def test_every_step_of_the_example_is_a_command_that_there_is(repository: Path) 
         for command, options in re.findall(r"bin/spotdeploy (\w+)([^\n]*)", script):
             shown = subprocess.run(
                 [sys.executable, "-m", "spotdeploy", command, "--help"],
-                capture_output=True, text=True, check=True,
-            ).stdout  # fmt: skip
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
             given = re.findall(r"--[a-z-]+", options)
             assert given
             assert [option for option in given if option not in shown] == []

@@ -38,10 +38,16 @@ def test_many_lines_do_not_draw_the_table_as_many_times(terminal: _Terminal) -> 
     with screen:
         screen.on(
             NodeCreated(
-                node="i-1", name="the-node", provider="fake", location="here", zone=None,
-                size="small", market="spot", usd_per_hour=None,
+                node="i-1",
+                name="the-node",
+                provider="fake",
+                location="here",
+                zone=None,
+                size="small",
+                market="spot",
+                usd_per_hour=None,
             )
-        )  # fmt: skip
+        )
         for number in range(300):
             screen.on(Note(text=f"note {number}"))
     assert terminal.getvalue().count("the-node") < 100

@@ -21,16 +21,22 @@ def test_each_provider_has_its_totals(tmp_path: Path) -> None:
     for block in blocks:
         assert (block.passed, block.nodes) == (95, 100)
         assert [(total.good, total.asked) for total in block.totals] == [
-            (99, 99), (95, 99), (99, 99), (99, 99), (99, 99)
-        ]  # fmt: skip
+            (99, 99),
+            (95, 99),
+            (99, 99),
+            (99, 99),
+            (99, 99),
+        ]
 
 
 def test_three_hundred_nodes_become_a_few_rows_those_that_differ_first(tmp_path: Path) -> None:
     blocks = matrix(read_report(samples.payload_failure(100, MANY).write(tmp_path)))
     for block in blocks:
         assert [(len(group.nodes), group.differs) for group in block.groups] == [
-            (4, True), (1, True), (95, False)
-        ]  # fmt: skip
+            (4, True),
+            (1, True),
+            (95, False),
+        ]
         assert block.groups[0].cells == (GOOD, BAD, GOOD, GOOD, GOOD)
         assert block.groups[1].cells == (UNASKED,) * 5
 
@@ -42,9 +48,14 @@ def test_a_few_nodes_have_a_row_each(tmp_path: Path) -> None:
 
 def test_an_answer_that_never_settled_is_neither_good_nor_bad() -> None:
     start = RunStarted(
-        run="r", command="cycle", deployment="d", providers=("aws",), digest="", desired=1,
+        run="r",
+        command="cycle",
+        deployment="d",
+        providers=("aws",),
+        digest="",
+        desired=1,
         checks=("a", "b"),
-    )  # fmt: skip
+    )
     born = NodeCreated(
         node="1", name="n", provider="aws", location="x", zone=None, size=None, market="spot"
     )

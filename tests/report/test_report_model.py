@@ -20,9 +20,16 @@ START = RunStarted(
     at=100.0, run="r", command="cycle", deployment="demo", providers=("aws",), digest="d", desired=1
 )
 BORN = NodeCreated(
-    at=110.0, node="i-1", name="demo-1", provider="aws", location="us-west-2", zone="b",
-    size="small", market="spot", usd_per_hour=3600.0,
-)  # fmt: skip
+    at=110.0,
+    node="i-1",
+    name="demo-1",
+    provider="aws",
+    location="us-west-2",
+    zone="b",
+    size="small",
+    market="spot",
+    usd_per_hour=3600.0,
+)
 
 
 def test_a_run_is_told_with_a_lane_for_each_node(tmp_path: Path) -> None:

@@ -126,11 +126,13 @@ def test_what_nodes_and_clouds_say_is_never_markup(tmp_path: Path) -> None:
     sample.offer("aws", 1, 0, f"capacity {evil}")
     sample.node("demo-1", bad=(f"check {evil}",), stop_in="verify")
     sample.events = [
-        msgspec.structs.replace(event, name=evil) if isinstance(event, NodeCreated)
-        else msgspec.structs.replace(event, detail=evil) if isinstance(event, NodeEnded)
+        msgspec.structs.replace(event, name=evil)
+        if isinstance(event, NodeCreated)
+        else msgspec.structs.replace(event, detail=evil)
+        if isinstance(event, NodeEnded)
         else event
         for event in sample.events
-    ]  # fmt: skip
+    ]
     sample.end("payload failed", 1, evil)
     text = page_of(sample, tmp_path)
     assert evil not in text

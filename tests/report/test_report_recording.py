@@ -16,8 +16,7 @@ import msgspec
 import pytest
 
 from docs.generate.events import events_markdown
-from spotdeploy.cli.run import reporting
-from spotdeploy.cli.screen import new_screen
+from spotdeploy.cli.run import new_screen, reporting
 from spotdeploy.config.json_schema import events_schema
 from spotdeploy.errors import CapacityError, HostError
 from spotdeploy.events import AnyEvent, Bus, Note, RunEnded

@@ -81,9 +81,21 @@ def test_an_interruption_stands_where_the_node_was_taken(tmp_path: Path) -> None
 
 
 def test_a_run_of_no_length_is_drawn() -> None:
-    drawn = picture(build([RunStarted(
-        at=5.0, run="r", command="cycle", deployment="d", providers=(), digest="", desired=0
-    )]))  # fmt: skip
+    drawn = picture(
+        build(
+            [
+                RunStarted(
+                    at=5.0,
+                    run="r",
+                    command="cycle",
+                    deployment="d",
+                    providers=(),
+                    digest="",
+                    desired=0,
+                )
+            ]
+        )
+    )
     assert drawn.height > 0
     assert drawn.ticks
 

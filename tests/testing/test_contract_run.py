@@ -21,8 +21,12 @@ def plugins_test(plugin: str, folder: Path, *command: str) -> subprocess.Complet
     variables = {**os.environ, "PYTHONPATH": str(folder / "site"), "NO_COLOR": "1"}
     return subprocess.run(
         [sys.executable, *(command or ("-m", "spotdeploy")), "plugins", "test", plugin],
-        cwd=folder, env=variables, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        cwd=folder,
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 @pytest.fixture
@@ -132,8 +136,11 @@ def test_the_fake_provider_that_is_shipped_keeps_the_contract_that_is_shipped(
 def test_the_listing_is_what_the_bare_command_gives(option: list[str], tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "spotdeploy", "plugins", *option],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 0
     assert "provider local" in done.stdout
     assert done.stdout.startswith("[" if option else "PLUGIN")

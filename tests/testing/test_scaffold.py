@@ -84,9 +84,13 @@ def test_a_name_that_will_not_do_is_named(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("aws", Kind.PROVIDER), ("checks", Kind.CHECK), ("libcloud", Kind.PROVIDER),
-     ("http", Kind.CHECK)],
-)  # fmt: skip
+    [
+        ("aws", Kind.PROVIDER),
+        ("checks", Kind.CHECK),
+        ("libcloud", Kind.PROVIDER),
+        ("http", Kind.CHECK),
+    ],
+)
 def test_a_name_that_is_taken_is_refused(name: str, kind: Kind, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"'{name}'"):
         write(name, kind, tmp_path)

@@ -133,8 +133,10 @@ def test_every_promise_has_been_broken(caught: Mapping[str, set[str]]) -> None:
 def test_an_eager_constructor_is_caught(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("eager")
     for name, code in (
-        ("eager_import", EAGER_IMPORT), ("eager_call", EAGER_CALL), ("eager_file", EAGER_FILE),
-    ):  # fmt: skip
+        ("eager_import", EAGER_IMPORT),
+        ("eager_call", EAGER_CALL),
+        ("eager_file", EAGER_FILE),
+    ):
         (folder / f"{name}.py").write_text(dedent(code))
     found = failures(folder, EAGER, "-k", "making_an_object and not TestNothing")
     assert found == {

@@ -51,10 +51,20 @@ def _ami(
     id_: str, name: str, architecture: str, day: str, owner: str, root: str
 ) -> dict[str, object]:
     return {
-        "ami_id": id_, "name": name, "owner_id": owner, "architecture": architecture,
-        "creation_date": f"{day[:4]}-{day[4:6]}-{day[6:]}T00:00:00.000Z", "public": True,
-        "state": "available", "image_type": "machine", "image_location": f"{owner}/{name}",
-        "description": name, "platform": None, "root_device_type": "ebs",
-        "root_device_name": root, "sriov": "simple", "virtualization_type": "hvm",
+        "ami_id": id_,
+        "name": name,
+        "owner_id": owner,
+        "architecture": architecture,
+        "creation_date": f"{day[:4]}-{day[4:6]}-{day[6:]}T00:00:00.000Z",
+        "public": True,
+        "state": "available",
+        "image_type": "machine",
+        "image_location": f"{owner}/{name}",
+        "description": name,
+        "platform": None,
+        "root_device_type": "ebs",
+        "root_device_name": root,
+        "sriov": "simple",
+        "virtualization_type": "hvm",
         "hypervisor": "xen",
-    }  # fmt: skip
+    }

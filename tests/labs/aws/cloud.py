@@ -201,9 +201,11 @@ class Cloud:
     def _zone(self, call: Call) -> str:
         subnet = call.parameters.get("NetworkInterface.1.SubnetId", "")
         question = {
-            "Action": "DescribeSubnets", "Version": "2016-11-15",
-            "Filter.1.Name": "subnet-id", "Filter.1.Value.1": subnet,
-        }  # fmt: skip
+            "Action": "DescribeSubnets",
+            "Version": "2016-11-15",
+            "Filter.1.Name": "subnet-id",
+            "Filter.1.Value.1": subnet,
+        }
         found = self.forward(call, question).xml()
         return get(found, "subnetSet/item/availabilityZone")
 

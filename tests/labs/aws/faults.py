@@ -80,9 +80,15 @@ class Faults:
         self.queue.append(Fault(action, times, lose="request"))
 
     def limit(
-        self, left: int = 0, *, zone: str | None = None, size: str | None = None,
-        market: str | None = None, code: str = NO_CAPACITY[0], words: str = NO_CAPACITY[1],
-    ) -> None:  # fmt: skip
+        self,
+        left: int = 0,
+        *,
+        zone: str | None = None,
+        size: str | None = None,
+        market: str | None = None,
+        code: str = NO_CAPACITY[0],
+        words: str = NO_CAPACITY[1],
+    ) -> None:
         """Let a place (None is any) give only `left` more instances."""
         self.capacities.append(Capacity(zone, size, market, left, code, words))
 

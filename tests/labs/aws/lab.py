@@ -49,9 +49,11 @@ class AwsLab:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._proxy.stop()
         self._upstream.close()
         if self._own_moto:

@@ -37,11 +37,15 @@ def is_genuine(
     moment = lower.get("x-amz-date", "")
     canonical = "\n".join(
         [
-            method, path, "",
-            *(f"{name}:{lower.get(name, '')}" for name in signed.headers), "",
-            ";".join(signed.headers), sha256(body).hexdigest(),
+            method,
+            path,
+            "",
+            *(f"{name}:{lower.get(name, '')}" for name in signed.headers),
+            "",
+            ";".join(signed.headers),
+            sha256(body).hexdigest(),
         ]
-    )  # fmt: skip
+    )
     scope = f"{moment[:8]}/{signed.region}/{signed.service}/aws4_request"
     to_sign = "\n".join(["AWS4-HMAC-SHA256", moment, scope, sha256(canonical.encode()).hexdigest()])
     key = f"AWS4{secret}".encode()

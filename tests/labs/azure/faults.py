@@ -92,9 +92,15 @@ class Faults:
         self.queue.append(Fault(operation, times, lose="request"))
 
     def limit(
-        self, left: int = 0, *, size: str | None = None, zone: str | None = None,
-        market: str | None = None, trouble: Trouble = ALLOCATION, preflight: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        left: int = 0,
+        *,
+        size: str | None = None,
+        zone: str | None = None,
+        market: str | None = None,
+        trouble: Trouble = ALLOCATION,
+        preflight: bool = False,
+    ) -> None:
         """Let a size (None is any) give only `left` more machines."""
         self.capacities.append(Capacity(size, zone, market, left, trouble, preflight))
 

@@ -88,9 +88,7 @@ def violations(model: str, data: Any, *, request: bool) -> list[str]:
     return list(_check(models, getattr(models, name), data, name, request))
 
 
-def _check(
-    models: ModuleType, hint: Any, data: Any, where: str, request: bool
-) -> Iterator[str]:  # fmt: skip
+def _check(models: ModuleType, hint: Any, data: Any, where: str, request: bool) -> Iterator[str]:
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
         return

@@ -39,12 +39,14 @@ def regions(cloud: Cloud, call: Call) -> Json:
 def network(cloud: Cloud, call: Call) -> Json:
     known = {
         name: {
-            "kind": "compute#network", "id": "77", "name": name,
+            "kind": "compute#network",
+            "id": "77",
+            "name": name,
             "autoCreateSubnetworks": True,
             "selfLink": f"{world.ROOT}/projects/{cloud.project}/global/networks/{name}",
         }
         for name in cloud.networks
-    }  # fmt: skip
+    }
     return resource_named(known, call, "global/networks", "network")
 
 
@@ -95,10 +97,11 @@ def delete_instance(cloud: Cloud, call: Call) -> Json:
     one = living(cloud, call)
     if one.name in cloud.faults.protected:
         raise GoogleError(
-            400, "invalidResourceUsage",
+            400,
+            "invalidResourceUsage",
             "Invalid resource usage: 'Resource cannot be deleted if it's protected against "
             "deletion.'.",
-        )  # fmt: skip
+        )
     if not one.ended or not one.delete:
         cloud.end(one)
     where = cloud.instance_path(one), f"zones/{one.zone}"
@@ -110,9 +113,12 @@ def serial(cloud: Cloud, call: Call) -> Json:
     contents = cloud.console(one.name)
     path = f"{world.ROOT}/{cloud.instance_path(one)}/serialPort"
     return {
-        "kind": "compute#serialPortOutput", "contents": contents, "start": "0",
-        "next": str(len(contents)), "selfLink": path,
-    }  # fmt: skip
+        "kind": "compute#serialPortOutput",
+        "contents": contents,
+        "start": "0",
+        "next": str(len(contents)),
+        "selfLink": path,
+    }
 
 
 def disks(cloud: Cloud, call: Call) -> Json:
@@ -148,9 +154,12 @@ def insert_firewall(cloud: Cloud, call: Call) -> Json:
         raise GoogleError(409, "alreadyExists", f"The resource '{path}' already exists")
     if not cloud.faults.operations.get(call.method):
         cloud.firewalls[name] = {
-            **call.body, "kind": "compute#firewall", "id": str(cloud.number()),
-            "creationTimestamp": stamp(cloud.now), "selfLink": f"{world.ROOT}/{path}",
-        }  # fmt: skip
+            **call.body,
+            "kind": "compute#firewall",
+            "id": str(cloud.number()),
+            "creationTimestamp": stamp(cloud.now),
+            "selfLink": f"{world.ROOT}/{path}",
+        }
     return cloud.started(call, "insert", path, "global")
 
 

@@ -45,8 +45,9 @@ class Cloud:
     boots_later: bool = False
     """True when machines behind the instances say when they run."""
     addresses: Callable[[int], tuple[str, str]] = lambda n: (
-        f"34.16.{n // 250}.{n % 250 + 1}", f"10.128.{n // 250}.{n % 250 + 2}",
-    )  # fmt: skip
+        f"34.16.{n // 250}.{n % 250 + 1}",
+        f"10.128.{n // 250}.{n % 250 + 2}",
+    )
     """Number to public and private address."""
     on_change: list[Callable[[], None]] = field(default_factory=list)
     """Called after instances came or went."""
@@ -95,9 +96,13 @@ class Cloud:
         one.noticed = True
         self.end(one, delete=delete)
         self.record(
-            PREEMPTED, self.instance_path(one), f"zones/{one.zone}", user=SYSTEM,
-            words="Instance was preempted.", target_number=one.number,
-        )  # fmt: skip
+            PREEMPTED,
+            self.instance_path(one),
+            f"zones/{one.zone}",
+            user=SYSTEM,
+            words="Instance was preempted.",
+            target_number=one.number,
+        )
 
     def stopped(self, one: Instance, kind: str, user: str = SYSTEM) -> None:
         """Let an instance be TERMINATED, with an operation that says how."""

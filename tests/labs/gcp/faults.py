@@ -82,9 +82,14 @@ class Faults:
         self.queue.append(Fault(method, times, lose="request"))
 
     def limit(
-        self, left: int = 0, *, zone: str | None = None, size: str | None = None,
-        market: str | None = None, trouble: Trouble = EXHAUSTED,
-    ) -> None:  # fmt: skip
+        self,
+        left: int = 0,
+        *,
+        zone: str | None = None,
+        size: str | None = None,
+        market: str | None = None,
+        trouble: Trouble = EXHAUSTED,
+    ) -> None:
         """Let a place (None is any) give only `left` more instances."""
         self.capacities.append(Capacity(zone, size, market, left, trouble))
 

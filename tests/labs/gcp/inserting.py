@@ -45,10 +45,15 @@ def insert(cloud: Cloud, call: Call) -> Operation:
     for name in names[made:count]:
         _part(cloud, zone, name, group, trouble)
     done = cloud.record(
-        "bulkInsert", f"projects/{cloud.project}/zones/{zone}", f"zones/{zone}",
-        errors=_errors(cloud, trouble, made, least), group=group, created=made, wanted=count,
+        "bulkInsert",
+        f"projects/{cloud.project}/zones/{zone}",
+        f"zones/{zone}",
+        errors=_errors(cloud, trouble, made, least),
+        group=group,
+        created=made,
+        wanted=count,
         request=request,
-    )  # fmt: skip
+    )
     if request:
         cloud.requests[request] = done
     cloud.changed()
@@ -65,9 +70,12 @@ def _errors(cloud: Cloud, trouble: Trouble | None, made: int, least: int) -> lis
 
 def _part(cloud: Cloud, zone: str, name: str, group: str, trouble: Trouble | None) -> None:
     cloud.record(
-        "insert", f"projects/{cloud.project}/zones/{zone}/instances/{name}", f"zones/{zone}",
-        errors=[trouble] if trouble else [], group=group,
-    )  # fmt: skip
+        "insert",
+        f"projects/{cloud.project}/zones/{zone}/instances/{name}",
+        f"zones/{zone}",
+        errors=[trouble] if trouble else [],
+        group=group,
+    )
 
 
 def _make(cloud: Cloud, zone: str, name: str, properties: dict[str, Any]) -> None:
@@ -76,9 +84,16 @@ def _make(cloud: Cloud, zone: str, name: str, properties: dict[str, Any]) -> Non
     made_at = cloud.now
     runs_at = made_at + cloud.timing.operation + cloud.timing.boot
     cloud.instances[zone, name] = Instance(
-        name, zone, number, properties, made_at, runs_at, public, private,
+        name,
+        zone,
+        number,
+        properties,
+        made_at,
+        runs_at,
+        public,
+        private,
         running=not cloud.boots_later,
-    )  # fmt: skip
+    )
     disk = properties["disks"][0]["initializeParams"]
     cloud.disks[zone, name] = {
         "name": name,

@@ -46,9 +46,13 @@ class Here(Connection):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
 
     async def run(
-        self, command: Sequence[str], *, timeout: float = 30.0, stdin: bytes = b"",
+        self,
+        command: Sequence[str],
+        *,
+        timeout: float = 30.0,
+        stdin: bytes = b"",
         alone: bool = False,
-    ) -> CommandResult:  # fmt: skip
+    ) -> CommandResult:
         self.asked.append(list(command))
         if command[0] in self.answers:
             return self.answers[command[0]]

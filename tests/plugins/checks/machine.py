@@ -102,10 +102,12 @@ async def booted(folder: Path) -> AsyncIterator[RealNode]:
     pair = keys.make(folder / "keys", "checks")
     manifest = _manifest(folder)
     spec = MachineSpec(
-        id="checked-1", name="checked-1", network="checks",
+        id="checked-1",
+        name="checked-1",
+        network="checks",
         user_data=UserData(USER, pair, 1800).user_data(16384),
         labels={"spotdeploy-digest": manifest.digest[:32]},
-    )  # fmt: skip
+    )
     node = convert.node(await asyncio.to_thread(engine.start, spec))
     dialer = Dialer(LocalProvider(LocalConfig(), "here", engine))
     connection = NodeConnection(

@@ -13,7 +13,7 @@ from spotdeploy.node.connection import NodeConnection
 from spotdeploy_checks.http import HttpCheck
 from spotdeploy_checks.tcp import TcpCheck
 from tests.plugins.checks.here import NODE, configured, greets, serving
-from tests.ssh_here import LetsIn, served
+from tests.ssh_server import LetsIn, served
 
 pytestmark = pytest.mark.enable_socket
 

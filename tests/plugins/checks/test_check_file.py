@@ -49,19 +49,31 @@ async def diagnostic(path: Path | str, **keys: object) -> CheckResult:
 
 async def test_everything_that_can_be_asked_of_a_file_can_be_right(file: Path) -> None:
     result = await diagnostic(
-        file, mode="0640", owner="root", group="0", min_size=19, max_size=19,
+        file,
+        mode="0640",
+        owner="root",
+        group="0",
+        min_size=19,
+        max_size=19,
         sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
-        contains="= 42", matches=r"^end$",
-    )  # fmt: skip
+        contains="= 42",
+        matches=r"^end$",
+    )
     assert (result.ok, result.detail) == (True, "19 bytes")
 
 
 async def test_everything_that_is_wrong_is_named_at_once(file: Path) -> None:
     os.chown(file, 4321, 4321)
     result = await diagnostic(
-        file, mode="600", owner="nobody", group="root", min_size=100, max_size=200,
-        sha256="0" * 64, contains="43",
-    )  # fmt: skip
+        file,
+        mode="600",
+        owner="nobody",
+        group="root",
+        min_size=100,
+        max_size=200,
+        sha256="0" * 64,
+        contains="43",
+    )
     assert (result.ok, result.final) == (False, False)
     for message in (
         "its mode is 0640, not 0600",

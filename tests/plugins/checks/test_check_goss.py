@@ -33,39 +33,64 @@ exit {code}
 def row_03(result: int, **more: object) -> dict[str, object]:
     """A test as goss 0.3 tells of it."""
     return {
-        "successful": result != 1, "skipped": result == 2, "resource-id": "/etc/passwd",
-        "resource-type": "File", "title": "", "meta": None, "test-type": 0, "property": "exists",
-        "err": None, "expected": ["true"], "found": ["false"], "human": "", "duration": 17600,
+        "successful": result != 1,
+        "skipped": result == 2,
+        "resource-id": "/etc/passwd",
+        "resource-type": "File",
+        "title": "",
+        "meta": None,
+        "test-type": 0,
+        "property": "exists",
+        "err": None,
+        "expected": ["true"],
+        "found": ["false"],
+        "human": "",
+        "duration": 17600,
         "result": result,
         "summary-line": "File: /etc/passwd: exists: doesn't match, expect: [true] found: [false]",
         **more,
-    }  # fmt: skip
+    }
 
 
 def row_04(result: int, **more: object) -> dict[str, object]:
     """A test as goss 0.4 tells of it; 0.4.0 called no test successful."""
     return {
-        "successful": False, "skipped": result == 2, "resource-id": "sshd",
-        "resource-type": "Service", "title": "", "meta": None, "property": "running",
-        "result": result, "err": None, "duration": 17600,
-        "start-time": "2026-11-24T04:20:23Z", "end-time": "2026-11-24T04:20:23Z",
+        "successful": False,
+        "skipped": result == 2,
+        "resource-id": "sshd",
+        "resource-type": "Service",
+        "title": "",
+        "meta": None,
+        "property": "running",
+        "result": result,
+        "err": None,
+        "duration": 17600,
+        "start-time": "2026-11-24T04:20:23Z",
+        "end-time": "2026-11-24T04:20:23Z",
         "matcher-result": {
-            "actual": False, "message": "to equal", "expected": True, "missing-elements": None,
-            "found-elements": None, "extra-elements": None, "transform-chain": None,
+            "actual": False,
+            "message": "to equal",
+            "expected": True,
+            "missing-elements": None,
+            "found-elements": None,
+            "extra-elements": None,
+            "transform-chain": None,
             "untransformed-value": None,
         },
         "summary-line": "Service: sshd: running:\nExpected\n    false\nto equal\n    true",
         **more,
-    }  # fmt: skip
+    }
 
 
 def answer(*rows: dict[str, object]) -> str:
     """All of what goss prints."""
     failed = sum(row["result"] == 1 for row in rows)
     summary = {
-        "test-count": len(rows), "failed-count": failed, "total-duration": 3305800,
+        "test-count": len(rows),
+        "failed-count": failed,
+        "total-duration": 3305800,
         "summary-line": f"Count: {len(rows)}, Failed: {failed}, Duration: 0.003s",
-    }  # fmt: skip
+    }
     return json.dumps({"results": list(rows) or None, "summary": summary}) + "\n"
 
 
@@ -155,13 +180,16 @@ async def test_many_failures_are_cut_short_and_harmless(tmp_path: Path) -> None:
         (answer(), 0, "no test ran: 0 were skipped"),
         (answer(row_04(2)), 0, "no test ran: 1 were skipped"),
         (answer(row_04(0)), 3, "goss ended with exit code 3, though it names no failed test"),
-        (answer(row_04(0)).replace('"failed-count": 0', '"failed-count": 1'), 0,
-         "1 of 1 test failed"),
+        (
+            answer(row_04(0)).replace('"failed-count": 0', '"failed-count": 1'),
+            0,
+            "1 of 1 test failed",
+        ),
         ("no JSON", 0, "goss ended with exit code 0: no JSON"),
         ("{}", 0, "goss ended with exit code 0: {}"),
         ("", 1, "goss ended with exit code 1: (nothing)"),
     ],
-)  # fmt: skip
+)
 async def test_only_tests_that_ran_and_succeeded_are_success(
     tmp_path: Path, output: str, code: int, message: str
 ) -> None:
@@ -241,8 +269,15 @@ def test_rows_without_a_result_are_judged_by_whether_they_were_successful() -> N
 def test_the_command_reads_from_standard_input_only(tmp_path: Path) -> None:
     line = command(check(tmp_path).settings)
     assert line[3:] == [
-        "sh", "goss", "--gossfile", "-", "validate", "--format", "json", "--no-color",
-    ]  # fmt: skip
+        "sh",
+        "goss",
+        "--gossfile",
+        "-",
+        "validate",
+        "--format",
+        "json",
+        "--no-color",
+    ]
 
 
 def test_the_title_is_the_file() -> None:

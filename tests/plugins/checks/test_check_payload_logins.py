@@ -35,9 +35,14 @@ async def test_connections_that_are_registered_are_not_by_hand(node: ShippedNode
 
 @pytest.mark.parametrize(
     "kind",
-    ["command", "shell on pts/0", "command on pts/3", "subsystem 'sftp'",
-     "forced-command (config) 'internal-sftp from 10.0.0.1 port 50001'"],
-)  # fmt: skip
+    [
+        "command",
+        "shell on pts/0",
+        "command on pts/3",
+        "subsystem 'sftp'",
+        "forced-command (config) 'internal-sftp from 10.0.0.1 port 50001'",
+    ],
+)
 async def test_a_session_of_any_kind_from_elsewhere_is_by_hand(
     node: ShippedNode, kind: str
 ) -> None:
@@ -132,9 +137,11 @@ async def test_newer_sshd_is_read_too(node: ShippedNode) -> None:
 
 async def test_a_login_on_the_console_is_by_hand(node: ShippedNode) -> None:
     node.journal(
-        line("pam_unix(login:session): session opened for user root(uid=0) by (uid=0)",
-             program="login[239]"),
-    )  # fmt: skip
+        line(
+            "pam_unix(login:session): session opened for user root(uid=0) by (uid=0)",
+            program="login[239]",
+        ),
+    )
     assert await touched(node) == (
         "root logged in by hand on the console at 2026-11-24T04:20:23+0000"
     )
@@ -145,7 +152,7 @@ async def test_a_login_on_the_console_is_by_hand(node: ShippedNode) -> None:
     [
         "Accepted key ED25519 SHA256:oRJj found at /home/spotdeploy/.ssh/authorized_keys:1",
         "Postponed publickey for joe from 192.0.2.7 port 40000 ssh2 [preauth]",
-        "Connection from 192.0.2.7 port 40000 on 10.77.0.2 port 22 rdomain \"\"",
+        'Connection from 192.0.2.7 port 40000 on 10.77.0.2 port 22 rdomain ""',
         "Failed password for root from 192.0.2.7 port 40000 ssh2",
         "Invalid user admin from 192.0.2.7 port 40000",
         "Connection closed by invalid user admin 192.0.2.7 port 40000 [preauth]",
@@ -156,7 +163,7 @@ async def test_a_login_on_the_console_is_by_hand(node: ShippedNode) -> None:
         "pam_unix(systemd-user:session): session opened for user root(uid=0) by (uid=0)",
         "pam_unix(login:session): session closed for user root",
     ],
-)  # fmt: skip
+)
 async def test_what_is_no_login_is_not_taken_for_one(node: ShippedNode, output: str) -> None:
     node.journal(line(output))
     assert (await node.check()).ok

@@ -20,10 +20,16 @@ UNITS = ["app.service", "db.service"]
 def block(unit: str, **facts: object) -> str:
     """What systemctl tells of a unit, healthy but for `facts`."""
     usual: dict[str, object] = {
-        "Result": "success", "NRestarts": 0, "ExecMainCode": 0, "ExecMainStatus": 0, "Id": unit,
-        "LoadState": "loaded", "ActiveState": "active", "SubState": "running",
+        "Result": "success",
+        "NRestarts": 0,
+        "ExecMainCode": 0,
+        "ExecMainStatus": 0,
+        "Id": unit,
+        "LoadState": "loaded",
+        "ActiveState": "active",
+        "SubState": "running",
         "UnitFileState": "enabled",
-    }  # fmt: skip
+    }
     return "".join(f"{key}={value}\n" for key, value in {**usual, **facts}.items())
 
 
@@ -73,9 +79,13 @@ async def test_all_units_are_asked_with_one_command() -> None:
 
 async def test_a_failed_unit_is_shown_with_how_it_ended_and_what_it_said_last() -> None:
     failed = block(
-        UNITS[1], ActiveState="failed", SubState="failed", Result="exit-code", ExecMainCode=1,
+        UNITS[1],
+        ActiveState="failed",
+        SubState="failed",
+        Result="exit-code",
+        ExecMainCode=1,
         ExecMainStatus=7,
-    )  # fmt: skip
+    )
     connection = node(block(UNITS[0]), failed, output="2026 db[1]: \x1b[31mno disk\x1b[0m\n")
     result = await diagnostic(connection, UNITS)
     assert (result.ok, result.final) == (False, False)
@@ -87,9 +97,13 @@ async def test_a_failed_unit_is_shown_with_how_it_ended_and_what_it_said_last() 
 
 async def test_a_unit_killed_by_a_signal_is_told_from_one_that_exited() -> None:
     killed = block(
-        "app.service", ActiveState="failed", SubState="failed", Result="oom-kill",
-        ExecMainCode=2, ExecMainStatus=9,
-    )  # fmt: skip
+        "app.service",
+        ActiveState="failed",
+        SubState="failed",
+        Result="oom-kill",
+        ExecMainCode=2,
+        ExecMainStatus=9,
+    )
     result = await diagnostic(node(killed))
     assert "is failed (failed), result oom-kill, ended by signal 9" in result.detail
 
@@ -118,9 +132,14 @@ async def test_a_unit_that_was_restarted_fails_for_good_though_it_is_active_now(
 
 async def test_a_unit_in_a_crash_loop_fails_at_once() -> None:
     looping = block(
-        "app.service", ActiveState="activating", SubState="auto-restart", NRestarts=4,
-        Result="exit-code", ExecMainCode=1, ExecMainStatus=1,
-    )  # fmt: skip
+        "app.service",
+        ActiveState="activating",
+        SubState="auto-restart",
+        NRestarts=4,
+        Result="exit-code",
+        ExecMainCode=1,
+        ExecMainStatus=1,
+    )
     result = await diagnostic(node(looping))
     assert result.final
     assert "is activating (auto-restart), result exit-code, exit status 1, was restarted 4" in (

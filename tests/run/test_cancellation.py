@@ -6,18 +6,18 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from world import World, keeping
 
 from spotdeploy.cycle.runbook import run_cycle, run_destroy
 from spotdeploy.model import Verdict
 from spotdeploy.run.cancellation import finish_despite_cancel
 from spotdeploy.run.verdict import Outcome
 from spotdeploy.testing.fake import faults
+from tests.fake_project import FakeProject, keeping
 
-Worlds = Callable[..., World]
+FakeProjects = Callable[..., FakeProject]
 
 
-async def stopped_while_something_goes(here: World, work: asyncio.Future[Outcome]) -> Outcome:
+async def stopped_while_something_goes(here: FakeProject, work: asyncio.Future[Outcome]) -> Outcome:
     """Stop the work once the cloud was asked to end a machine."""
     while not here.cloud.count("destroy"):  # noqa: ASYNC110  # the fake cloud has no event
         await asyncio.sleep(0.01)
@@ -25,8 +25,10 @@ async def stopped_while_something_goes(here: World, work: asyncio.Future[Outcome
     return await work
 
 
-async def test_a_stop_during_destroy_lets_it_prove_that_nothing_is_left(world: Worlds) -> None:
-    here = world(faults=[faults.SlowGoing(seconds=1.0)])
+async def test_a_stop_during_destroy_lets_it_prove_that_nothing_is_left(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(faults=[faults.SlowGoing(seconds=1.0)])
     await here.create()
     work = asyncio.ensure_future(run_destroy(here.run))
     outcome = await stopped_while_something_goes(here, work)
@@ -36,9 +38,9 @@ async def test_a_stop_during_destroy_lets_it_prove_that_nothing_is_left(world: W
 
 
 async def test_a_stop_during_the_first_destroy_of_a_cycle_creates_nothing_more(
-    world: Worlds,
+    fake_project: FakeProjects,
 ) -> None:
-    here = world(faults=[faults.SlowGoing(seconds=1.0)])
+    here = fake_project(faults=[faults.SlowGoing(seconds=1.0)])
     await here.create()
     work = asyncio.ensure_future(run_cycle(keeping(here.run, "never")))
     outcome = await stopped_while_something_goes(here, work)
@@ -47,8 +49,10 @@ async def test_a_stop_during_the_first_destroy_of_a_cycle_creates_nothing_more(
     assert here.existing() == 0
 
 
-async def test_a_stop_while_a_cycle_ends_its_nodes_leaves_none(world: Worlds) -> None:
-    here = world(faults=[faults.SlowGoing(seconds=1.0), faults.NoCapacity(zone="b")], count=2)
+async def test_a_stop_while_a_cycle_ends_its_nodes_leaves_none(fake_project: FakeProjects) -> None:
+    here = fake_project(
+        faults=[faults.SlowGoing(seconds=1.0), faults.NoCapacity(zone="b")], count=2
+    )
     here.cloud.script(faults.Quota(limit=1))
     work = asyncio.ensure_future(run_cycle(keeping(here.run, "never")))
     outcome = await stopped_while_something_goes(here, work)

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 import pytest
-from world import World, configured, keeping
 
 from spotdeploy.cycle.budget import BudgetError, Ledger, check_budget, expected_cost, within_budget
 from spotdeploy.cycle.runbook import run_cycle
@@ -16,15 +15,16 @@ from spotdeploy.model import Market, Node, NodeState, Offer, Verdict
 from spotdeploy.phases.plan import Prospects
 from spotdeploy.run.context import Run
 from spotdeploy.state.journal import Journal
+from tests.fake_project import FakeProject, configured, keeping
 
-Worlds = Callable[..., World]
+FakeProjects = Callable[..., FakeProject]
 HOUR = 3600.0
 OFFER = Offer("fake", "here", "a", "small", Market.SPOT)
 
 
-def capped(world: World, cap: float | None) -> Run:
+def capped(fake_project: FakeProject, cap: float | None) -> Run:
     """The world's run with a `max_cost`."""
-    return configured(world.run, max_cost=cap)
+    return configured(fake_project.run, max_cost=cap)
 
 
 def prospects(*rates: float | None) -> Prospects:
@@ -50,19 +50,26 @@ def remember(run: Run, seconds: Sequence[float], verdict: Verdict = Verdict.PASS
 
 def created(node: str, at: float, rate: float | None) -> NodeCreated:
     return NodeCreated(
-        at=at, node=node, name=node, provider="fake", location="here", zone=None, size=None,
-        market="spot", usd_per_hour=rate,
-    )  # fmt: skip
+        at=at,
+        node=node,
+        name=node,
+        provider="fake",
+        location="here",
+        zone=None,
+        size=None,
+        market="spot",
+        usd_per_hour=rate,
+    )
 
 
-def test_without_past_cycles_the_cost_is_unknown(world: Worlds) -> None:
-    assert expected_cost(world().run, prospects(0.1)) is None
+def test_without_past_cycles_the_cost_is_unknown(fake_project: FakeProjects) -> None:
+    assert expected_cost(fake_project().run, prospects(0.1)) is None
 
 
 def test_the_estimate_is_the_median_of_passed_cycles_times_the_first_offers_rate(
-    world: Worlds,
+    fake_project: FakeProjects,
 ) -> None:
-    run = world().run
+    run = fake_project().run
     remember(run, [100.0, 3600.0, 200.0])
     remember(run, [9000.0, 9000.0], Verdict.PAYLOAD_FAILED)
     expected = expected_cost(run, prospects(0.9, 50.0))
@@ -70,21 +77,25 @@ def test_the_estimate_is_the_median_of_passed_cycles_times_the_first_offers_rate
     assert expected.usd == pytest.approx(3 * 0.9 * 200 / HOUR)
 
 
-def test_a_cycle_expected_to_cost_more_is_refused_with_both_amounts(world: Worlds) -> None:
-    run = capped(world(), 2.0)
+def test_a_cycle_expected_to_cost_more_is_refused_with_both_amounts(
+    fake_project: FakeProjects,
+) -> None:
+    run = capped(fake_project(), 2.0)
     remember(run, [HOUR])
     with pytest.raises(RefusedError, match=r"expected to cost \$3.00, and max_cost is \$2.00"):
         check_budget(run, prospects(1.0))
 
 
-def test_a_limit_that_no_price_can_be_held_to_is_refused(world: Worlds) -> None:
+def test_a_limit_that_no_price_can_be_held_to_is_refused(fake_project: FakeProjects) -> None:
     with pytest.raises(RefusedError, match="no price of fake is known") as refusal:
-        check_budget(capped(world(), 2.0), prospects(None, None))
+        check_budget(capped(fake_project(), 2.0), prospects(None, None))
     assert "nodes.max_price" in str(refusal.value.hint)
 
 
-def test_a_cycle_within_its_limit_may_begin_and_tells_what_it_expects(world: Worlds) -> None:
-    here = world()
+def test_a_cycle_within_its_limit_may_begin_and_tells_what_it_expects(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project()
     run = capped(here, 20.0)
     remember(run, [HOUR])
     check_budget(run, prospects(1.0, None))
@@ -107,8 +118,10 @@ def test_a_ledger_counts_running_and_ended_nodes() -> None:
     assert (ledger.spent, sorted(ledger.rates)) == (pytest.approx(5.0), [0.0, 1.0])
 
 
-async def test_work_is_cancelled_before_its_nodes_cost_more_than_the_limit(world: Worlds) -> None:
-    run = capped(world(), 1.0)
+async def test_work_is_cancelled_before_its_nodes_cost_more_than_the_limit(
+    fake_project: FakeProjects,
+) -> None:
+    run = capped(fake_project(), 1.0)
     cancelled = asyncio.Event()
 
     async def work() -> None:
@@ -123,15 +136,15 @@ async def test_work_is_cancelled_before_its_nodes_cost_more_than_the_limit(world
     assert cancelled.is_set()
 
 
-async def test_work_within_the_limit_gives_its_result(world: Worlds) -> None:
+async def test_work_within_the_limit_gives_its_result(fake_project: FakeProjects) -> None:
     async def work() -> int:
         return 7
 
-    assert await within_budget(capped(world(), 1.0), work()) == 7
-    assert await within_budget(capped(world(), None), work()) == 7
+    assert await within_budget(capped(fake_project(), 1.0), work()) == 7
+    assert await within_budget(capped(fake_project(), None), work()) == 7
 
 
-async def test_a_user_who_stops_the_run_stops_the_work_too(world: Worlds) -> None:
+async def test_a_user_who_stops_the_run_stops_the_work_too(fake_project: FakeProjects) -> None:
     started, ended = asyncio.Event(), asyncio.Event()
 
     async def work() -> None:
@@ -141,7 +154,7 @@ async def test_a_user_who_stops_the_run_stops_the_work_too(world: Worlds) -> Non
         finally:
             ended.set()
 
-    task = asyncio.ensure_future(within_budget(capped(world(), 1.0), work()))
+    task = asyncio.ensure_future(within_budget(capped(fake_project(), 1.0), work()))
     await started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -149,8 +162,10 @@ async def test_a_user_who_stops_the_run_stops_the_work_too(world: Worlds) -> Non
     assert ended.is_set()
 
 
-async def test_a_cycle_that_would_pass_its_limit_ends_and_leaves_nothing(world: Worlds) -> None:
-    here = world()
+async def test_a_cycle_that_would_pass_its_limit_ends_and_leaves_nothing(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project()
     run = capped(here, 0.0001)
     outcome = await run_cycle(keeping(run, "passing"))
     assert outcome.verdict is Verdict.INFRASTRUCTURE_FAILED

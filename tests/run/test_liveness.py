@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from world import World
-
 from spotdeploy.run.liveness import Liveness
 from spotdeploy.testing.fake import faults
+from tests.fake_project import FakeProject
 
-Worlds = Callable[..., World]
+FakeProjects = Callable[..., FakeProject]
 
 
-async def lost_within(here: World, node_index: int, seconds: float) -> bool:
+async def lost_within(here: FakeProject, node_index: int, seconds: float) -> bool:
     creation = await here.create()
     node = creation.nodes[node_index]
     watch = Liveness(here.run, here.run.location_of(node), here.run.scope)
@@ -28,16 +27,18 @@ async def lost_within(here: World, node_index: int, seconds: float) -> bool:
     return True
 
 
-async def test_a_node_that_vanished_before_its_first_listing_is_lost(world: Worlds) -> None:
+async def test_a_node_that_vanished_before_its_first_listing_is_lost(
+    fake_project: FakeProjects,
+) -> None:
     ending = faults.InterruptionAfter(seconds=0.0, ending="vanished")
-    assert await lost_within(world(count=1, faults=[ending]), 0, 10)
+    assert await lost_within(fake_project(count=1, faults=[ending]), 0, 10)
 
 
-async def test_a_node_that_is_not_listed_yet_is_not_lost(world: Worlds) -> None:
-    here = world(count=1, settle=30.0, faults=[faults.Unlisted(seconds=60.0)])
+async def test_a_node_that_is_not_listed_yet_is_not_lost(fake_project: FakeProjects) -> None:
+    here = fake_project(count=1, settle=30.0, faults=[faults.Unlisted(seconds=60.0)])
     assert not await lost_within(here, 0, 3)
 
 
-async def test_a_node_missing_from_one_listing_is_not_lost(world: Worlds) -> None:
-    here = world(count=1, faults=[faults.Blink(at=2)])
+async def test_a_node_missing_from_one_listing_is_not_lost(fake_project: FakeProjects) -> None:
+    here = fake_project(count=1, faults=[faults.Blink(at=2)])
     assert not await lost_within(here, 0, 3)

@@ -17,7 +17,7 @@ from spotdeploy.errors import UnreachableError
 from spotdeploy.node.connection import NodeConnection
 from spotdeploy.node.exec import OUTPUT_LIMIT
 from spotdeploy.node.shells import SHELLS
-from tests.ssh_here import Commands, LetsIn, served
+from tests.ssh_server import Commands, LetsIn, served
 
 pytestmark = pytest.mark.enable_socket
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from world import World
 
 from spotdeploy.errors import CredentialsError, LostReplyError, ProviderError, RefusedError
 from spotdeploy.model import Market, Node, NodeState, Offer
@@ -18,23 +17,26 @@ from spotdeploy.state.journal import Journal
 from spotdeploy.testing.fake import faults
 from spotdeploy.testing.fake.faults import AnyFault
 from spotdeploy.testing.fake.provider import FakeProvider
+from tests.fake_project import FakeProject
 
-Worlds = Callable[..., World]
+FakeProjects = Callable[..., FakeProject]
 OFFER = Offer("fake", "here", "a", "small", Market.SPOT)
 
 
 async def test_destroying_an_empty_deployment_calls_no_destroy_and_proves_it_twice(
-    world: Worlds,
+    fake_project: FakeProjects,
 ) -> None:
-    here = world()
+    here = fake_project()
     receipt = await here.destroy()
     assert receipt.clean
     assert receipt.listings == 2
     assert here.cloud.count("destroy") == 0
 
 
-async def test_everything_created_is_destroyed_and_listed_in_the_receipt(world: Worlds) -> None:
-    here = world(count=5, locations=("here", "there"))
+async def test_everything_created_is_destroyed_and_listed_in_the_receipt(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(count=5, locations=("here", "there"))
     creation = await here.create()
     receipt = await here.destroy()
     assert receipt.clean
@@ -44,9 +46,11 @@ async def test_everything_created_is_destroyed_and_listed_in_the_receipt(world: 
 
 
 async def test_the_receipt_proves_each_node_by_when_it_was_made_seen_and_gone(
-    world: Worlds,
+    fake_project: FakeProjects,
 ) -> None:
-    here = world(count=2, locations=("here", "there"), faults=[faults.SlowGoing(seconds=0.5)])
+    here = fake_project(
+        count=2, locations=("here", "there"), faults=[faults.SlowGoing(seconds=0.5)]
+    )
     creation = await here.create()
     receipt = await here.destroy()
     assert {p.id for p in receipt.proofs} == {p.id for p in creation.nodes}
@@ -57,9 +61,9 @@ async def test_the_receipt_proves_each_node_by_when_it_was_made_seen_and_gone(
 
 
 async def test_what_only_the_journal_knows_is_ended_once_and_then_waited_for(
-    world: Worlds,
+    fake_project: FakeProjects,
 ) -> None:
-    here = world(count=1, settle=1.5, faults=[faults.Unlisted(seconds=60)])
+    here = fake_project(count=1, settle=1.5, faults=[faults.Unlisted(seconds=60)])
     await here.create()
     assert (await here.destroy()).clean
     assert here.cloud.count("destroy") == 1
@@ -68,9 +72,9 @@ async def test_what_only_the_journal_knows_is_ended_once_and_then_waited_for(
 
 @pytest.mark.parametrize("call", ["leftovers", "release"])
 async def test_leftovers_that_cannot_be_asked_for_are_never_called_released(
-    world: Worlds, call: str
+    fake_project: FakeProjects, call: str
 ) -> None:
-    here = world(patience="800ms")
+    here = fake_project(patience="800ms")
     await here.create()
     here.cloud.script(faults.Outage(call=call, times=0))
     receipt = await here.destroy()
@@ -83,17 +87,17 @@ async def test_leftovers_that_cannot_be_asked_for_are_never_called_released(
 
 
 async def test_a_cloud_that_never_names_its_leftovers_is_an_error_where_nothing_is_known(
-    world: Worlds,
+    fake_project: FakeProjects,
 ) -> None:
-    here = world(faults=[faults.Outage(call="leftovers", times=0)])
+    here = fake_project(faults=[faults.Outage(call="leftovers", times=0)])
     with pytest.raises(ProviderError, match="internal error"):
         await here.destroy()
 
 
 async def test_a_node_that_one_listing_lacked_is_proven_gone_once_and_after_it_was_last_seen(
-    world: Worlds,
+    fake_project: FakeProjects,
 ) -> None:
-    here = world()
+    here = fake_project()
     await here.create()
     here.cloud.script(faults.Blink(nodes=3, at=2), faults.SlowGoing(seconds=1.5))
     receipt = await here.destroy()
@@ -103,19 +107,19 @@ async def test_a_node_that_one_listing_lacked_is_proven_gone_once_and_after_it_w
 
 
 async def test_what_the_journal_knows_is_asked_to_end_even_when_listings_never_show_it(
-    world: Worlds,
+    fake_project: FakeProjects,
 ) -> None:
-    here = world(faults=[faults.Unlisted(seconds=9e9)])
+    here = fake_project(faults=[faults.Unlisted(seconds=9e9)])
     await here.create()
     assert (await here.destroy()).clean
     assert here.machines() == 0
 
 
 async def test_what_was_just_ended_or_released_is_looked_at_again_at_once(
-    world: Worlds, monkeypatch: pytest.MonkeyPatch
+    fake_project: FakeProjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FakeProvider, "poll_seconds", 60.0)
-    here = world(patience="10s", faults=[faults.SlowGoing(seconds=0), faults.OrphanDisk()])
+    here = fake_project(patience="10s", faults=[faults.SlowGoing(seconds=0), faults.OrphanDisk()])
     await here.create()
     receipt = await here.destroy()
     assert receipt.clean, receipt.left
@@ -123,9 +127,9 @@ async def test_what_was_just_ended_or_released_is_looked_at_again_at_once(
 
 
 async def test_credentials_of_another_account_are_refused_and_prove_nothing_gone(
-    world: Worlds,
+    fake_project: FakeProjects,
 ) -> None:
-    here = world()
+    here = fake_project()
     await here.create()
     mine, here.config = here.config, msgspec.structs.replace(here.config, account="another")
     with pytest.raises(RefusedError, match=r"in account fake-account of fake.*are of another"):
@@ -138,8 +142,8 @@ async def test_credentials_of_another_account_are_refused_and_prove_nothing_gone
     assert (await here.destroy()).clean, "nothing is known to be anywhere"
 
 
-async def test_other_deployments_are_never_touched(world: Worlds) -> None:
-    here = world()
+async def test_other_deployments_are_never_touched(fake_project: FakeProjects) -> None:
+    here = fake_project()
     await here.create()
     config = msgspec.structs.replace(here.settings.config, deployment="other")
     here.settings = msgspec.structs.replace(here.settings, config=config)
@@ -163,8 +167,10 @@ MENDING: list[AnyFault] = [
 
 
 @pytest.mark.parametrize("fault", MENDING)
-async def test_a_cloud_that_mends_ends_with_nothing_left(world: Worlds, fault: AnyFault) -> None:
-    here = world()
+async def test_a_cloud_that_mends_ends_with_nothing_left(
+    fake_project: FakeProjects, fault: AnyFault
+) -> None:
+    here = fake_project()
     await here.create()
     here.cloud.script(fault)
     receipt = await here.destroy()
@@ -173,9 +179,9 @@ async def test_a_cloud_that_mends_ends_with_nothing_left(world: Worlds, fault: A
 
 
 async def test_a_machine_that_never_goes_is_a_leak_named_with_how_to_end_it_by_hand(
-    world: Worlds,
+    fake_project: FakeProjects,
 ) -> None:
-    here = world(patience="1500ms")
+    here = fake_project(patience="1500ms")
     await here.create()
     here.cloud.script(faults.Stuck())
     node, _ = (await here.destroy()).left
@@ -184,8 +190,10 @@ async def test_a_machine_that_never_goes_is_a_leak_named_with_how_to_end_it_by_h
     assert len(here.run.journal.nodes("demo")) == 1
 
 
-async def test_one_node_that_cannot_be_ended_does_not_keep_the_others_alive(world: Worlds) -> None:
-    here = world(count=4, patience="1500ms")
+async def test_one_node_that_cannot_be_ended_does_not_keep_the_others_alive(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(count=4, patience="1500ms")
     await here.create()
     here.cloud.script(faults.RefuseDestroy(nodes=1, times=0))
     node, others = (await here.destroy()).left
@@ -194,8 +202,8 @@ async def test_one_node_that_cannot_be_ended_does_not_keep_the_others_alive(worl
     assert here.machines() == 1
 
 
-async def test_a_node_absent_from_one_listing_is_not_gone(world: Worlds) -> None:
-    here = world(settle=1.0)
+async def test_a_node_absent_from_one_listing_is_not_gone(fake_project: FakeProjects) -> None:
+    here = fake_project(settle=1.0)
     await here.create()
     here.cloud.script(faults.Blink(nodes=3, times=2))
     receipt = await here.destroy()
@@ -204,17 +212,19 @@ async def test_a_node_absent_from_one_listing_is_not_gone(world: Worlds) -> None
 
 
 async def test_a_just_made_node_that_is_not_listed_yet_is_found_and_destroyed(
-    world: Worlds,
+    fake_project: FakeProjects,
 ) -> None:
-    here = world(settle=1.0, faults=[faults.Unlisted(seconds=0.8)])
+    here = fake_project(settle=1.0, faults=[faults.Unlisted(seconds=0.8)])
     await here.create()
     receipt = await here.destroy()
     assert receipt.clean
     assert here.existing() == 0
 
 
-async def test_a_create_that_timed_out_and_appears_later_is_destroyed(world: Worlds) -> None:
-    here = world(settle=2.0, count=1, faults=[faults.LateCreate(seconds=1.0, times=0)])
+async def test_a_create_that_timed_out_and_appears_later_is_destroyed(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(settle=2.0, count=1, faults=[faults.LateCreate(seconds=1.0, times=0)])
     here.run.journal.record_intent("run-1-fake-0", "demo", "run-1", OFFER, 1)
     batch = here.batch("run-1-fake-0")
     with pytest.raises(LostReplyError):
@@ -225,8 +235,10 @@ async def test_a_create_that_timed_out_and_appears_later_is_destroyed(world: Wor
     assert here.existing() == 0
 
 
-async def test_credentials_that_expire_with_nodes_alive_are_a_leak(world: Worlds) -> None:
-    here = world()
+async def test_credentials_that_expire_with_nodes_alive_are_a_leak(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project()
     await here.create()
     here.cloud.script(faults.ExpiredCredentials(call="nodes", at=2))
     receipt = await here.destroy()
@@ -237,15 +249,17 @@ async def test_credentials_that_expire_with_nodes_alive_are_a_leak(world: Worlds
 
 
 async def test_bad_credentials_with_nothing_known_to_exist_are_an_error_and_no_leak(
-    world: Worlds,
+    fake_project: FakeProjects,
 ) -> None:
-    here = world(faults=[faults.ExpiredCredentials()])
+    here = fake_project(faults=[faults.ExpiredCredentials()])
     with pytest.raises(CredentialsError):
         await here.destroy()
 
 
-async def test_a_stale_journal_entry_counts_as_gone_only_after_a_listing(world: Worlds) -> None:
-    here = world()
+async def test_a_stale_journal_entry_counts_as_gone_only_after_a_listing(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project()
     stale = Node("i-stale", "stale", "fake", "here", NodeState.RUNNING)
     here.run.journal.resolve_intent("t", "demo", "run-0", [stale])
     await here.create()
@@ -255,8 +269,10 @@ async def test_a_stale_journal_entry_counts_as_gone_only_after_a_listing(world: 
     assert here.existing() == 0
 
 
-async def test_nodes_in_a_location_that_left_the_config_are_still_destroyed(world: Worlds) -> None:
-    here = world(locations=("here", "there"))
+async def test_nodes_in_a_location_that_left_the_config_are_still_destroyed(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(locations=("here", "there"))
     await here.create()
     gone = here.run.locations[1]
     run = here.new_run("run-3")
@@ -269,9 +285,9 @@ async def test_nodes_in_a_location_that_left_the_config_are_still_destroyed(worl
 
 
 async def test_a_create_call_of_long_ago_may_still_take_effect_when_the_destroy_begins(
-    world: Worlds,
+    fake_project: FakeProjects,
 ) -> None:
-    here = world(settle=2.0, count=1, faults=[faults.LateCreate(seconds=1.0, times=0)])
+    here = fake_project(settle=2.0, count=1, faults=[faults.LateCreate(seconds=1.0, times=0)])
     before = Journal(here.folder / "journal.db", now=lambda: time.time() - 600)
     before.record_intent("run-1-fake-0", "demo", "run-1", OFFER, 1)
     before.close()
@@ -286,9 +302,9 @@ async def test_a_create_call_of_long_ago_may_still_take_effect_when_the_destroy_
 
 @pytest.mark.parametrize("fault", [faults.Outage, faults.Throttled])
 async def test_leftovers_that_cannot_be_listed_are_not_proven_gone(
-    world: Worlds, fault: type[faults.CallFault]
+    fake_project: FakeProjects, fault: type[faults.CallFault]
 ) -> None:
-    here = world(patience="2s")
+    here = fake_project(patience="2s")
     await here.create()
     here.cloud.script(fault(call="leftovers", times=0))
     receipt = await here.destroy()
@@ -298,8 +314,10 @@ async def test_leftovers_that_cannot_be_listed_are_not_proven_gone(
     assert "by hand: look for what is labelled spotdeploy-deployment=demo" in line
 
 
-async def test_what_could_not_be_looked_for_is_told_beside_the_nodes(world: Worlds) -> None:
-    here = world(count=1)
+async def test_what_could_not_be_looked_for_is_told_beside_the_nodes(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(count=1)
     await here.create()
     here.cloud.script(faults.ExpiredCredentials())
     node, other = (await here.destroy()).left
@@ -307,8 +325,10 @@ async def test_what_could_not_be_looked_for_is_told_beside_the_nodes(world: Worl
     assert other.startswith("whatever else is in fake here (the token has expired); by hand: look")
 
 
-async def test_a_journal_that_cannot_be_written_keeps_no_node_alive(world: Worlds) -> None:
-    here = world()
+async def test_a_journal_that_cannot_be_written_keeps_no_node_alive(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project()
     await here.create()
     here.run.journal._db.execute("PRAGMA query_only = ON")
     receipt = await destroy(here.run)

@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from world import World, configured
 
 from spotdeploy.check import Check, CheckResult, CheckSettings, CommandResult, Connection
 from spotdeploy.config.schema import Evidence
@@ -34,8 +33,9 @@ from spotdeploy.redact import Redactor
 from spotdeploy.run.context import Plan
 from spotdeploy.run.node_run import NodeRun
 from spotdeploy.testing.connection import ScriptedConnection
+from tests.fake_project import FakeProject, configured
 
-Worlds = Callable[..., World]
+FakeProjects = Callable[..., FakeProject]
 NODE = Node("i-1", "demo-1", "fake", "here", NodeState.RUNNING)
 
 
@@ -70,9 +70,13 @@ class NoisyCheck(Check[CheckSettings]):
 
 
 def new_run(
-    world: World, line: ScriptedConnection, *, plan: Plan | None = None, secrets: Sequence[str] = ()
+    fake_project: FakeProject,
+    line: ScriptedConnection,
+    *,
+    plan: Plan | None = None,
+    secrets: Sequence[str] = (),
 ) -> NodeRun:
-    run = replace(world.run, redactor=Redactor(secrets), plan=plan or Plan())
+    run = replace(fake_project.run, redactor=Redactor(secrets), plan=plan or Plan())
     connection = cast("NodeConnection", line)
     return NodeRun(run, run.locations[0], NODE, connection)
 
@@ -83,9 +87,9 @@ def index(folder: Path) -> dict[str, Any]:
 
 
 async def test_every_look_is_a_file_in_a_folder_of_the_nodes_own(
-    world: Worlds, tmp_path: Path
+    fake_project: FakeProjects, tmp_path: Path
 ) -> None:
-    here = world()
+    here = fake_project()
     output = CommandResult(0, "it is well\n", "")
     await collect(new_run(here, Line(otherwise=output)), tmp_path / "evidence")
     found = index(tmp_path / "evidence")
@@ -97,9 +101,9 @@ async def test_every_look_is_a_file_in_a_folder_of_the_nodes_own(
     assert (kept.folder, kept.files) == (f"evidence/{folder_name(NODE)}", len(DIAGNOSTICS))
 
 
-async def test_secrets_are_not_in_any_file(world: Worlds, tmp_path: Path) -> None:
+async def test_secrets_are_not_in_any_file(fake_project: FakeProjects, tmp_path: Path) -> None:
     output = CommandResult(1, "token \x1b[1mhunter\x1b[0m2000", "also hunter2000")
-    node_run = new_run(world(), Line(otherwise=output), secrets=["hunter2000"])
+    node_run = new_run(fake_project(), Line(otherwise=output), secrets=["hunter2000"])
     await collect(node_run, tmp_path / "evidence")
     texts = [path.read_text() for path in (tmp_path / "evidence").glob("*/*")]
     assert len(texts) == len(DIAGNOSTICS) + 1
@@ -108,9 +112,9 @@ async def test_secrets_are_not_in_any_file(world: Worlds, tmp_path: Path) -> Non
 
 
 async def test_output_without_end_is_cut_and_said_to_be_incomplete(
-    world: Worlds, tmp_path: Path
+    fake_project: FakeProjects, tmp_path: Path
 ) -> None:
-    node_run = new_run(world(), Line(otherwise=CommandResult(0, "x" * (2 * FILE_LIMIT), "")))
+    node_run = new_run(fake_project(), Line(otherwise=CommandResult(0, "x" * (2 * FILE_LIMIT), "")))
     items = await collect(node_run, tmp_path)
     assert len(items) * FILE_LIMIT > NODE_LIMIT
     sizes = [path.stat().st_size for path in tmp_path.rglob("*.txt")]
@@ -120,26 +124,28 @@ async def test_output_without_end_is_cut_and_said_to_be_incomplete(
 
 
 async def test_what_a_look_may_have_left_out_makes_it_incomplete(
-    world: Worlds, tmp_path: Path
+    fake_project: FakeProjects, tmp_path: Path
 ) -> None:
     full = CommandResult(0, "line\n" * JOURNAL_LINES, "")
-    await collect(new_run(world(), Line(otherwise=full)), tmp_path)
+    await collect(new_run(fake_project(), Line(otherwise=full)), tmp_path)
     found = index(tmp_path)
     assert not found["journal.txt"]["complete"]
     assert found["disk.txt"]["complete"]
 
 
-async def test_a_look_that_failed_says_why_and_is_incomplete(world: Worlds, tmp_path: Path) -> None:
+async def test_a_look_that_failed_says_why_and_is_incomplete(
+    fake_project: FakeProjects, tmp_path: Path
+) -> None:
     denied = CommandResult(1, "", "dmesg: Operation not permitted")
-    await collect(new_run(world(), Line(otherwise=denied)), tmp_path)
+    await collect(new_run(fake_project(), Line(otherwise=denied)), tmp_path)
     item = index(tmp_path)["kernel.txt"]
     assert (item["complete"], item["problem"]) == (False, "dmesg: Operation not permitted")
 
 
 async def test_a_node_that_ssh_never_reached_shows_its_console(
-    world: Worlds, tmp_path: Path
+    fake_project: FakeProjects, tmp_path: Path
 ) -> None:
-    here = world()
+    here = fake_project()
     creation = await here.create()
     node_run = new_run(here, Line(reachable=False))
     node_run.node = creation.nodes[0]
@@ -149,13 +155,13 @@ async def test_a_node_that_ssh_never_reached_shows_its_console(
 
 
 async def test_a_connection_that_dies_while_looking_leaves_the_console_as_well(
-    world: Worlds, tmp_path: Path
+    fake_project: FakeProjects, tmp_path: Path
 ) -> None:
     class Dying(Line):
         async def connect(self, timeout: float = 15.0) -> None:
             del timeout  # it connects, and then nothing more comes
 
-    here = world()
+    here = fake_project()
     creation = await here.create()
     node_run = new_run(here, Dying(reachable=False))
     node_run.node = creation.nodes[0]
@@ -166,9 +172,9 @@ async def test_a_connection_that_dies_while_looking_leaves_the_console_as_well(
 
 
 async def test_a_provider_that_cannot_show_the_console_is_told_and_raises_nothing(
-    world: Worlds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fake_project: FakeProjects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = world()
+    here = fake_project()
 
     async def refuse(node: Node) -> str:
         raise ProviderError(f"no console for {node.name}")
@@ -180,19 +186,23 @@ async def test_a_provider_that_cannot_show_the_console_is_told_and_raises_nothin
 
 
 async def test_looks_that_hang_are_given_up_and_what_came_is_kept(
-    world: Worlds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fake_project: FakeProjects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Stuck(Line):
         async def run(
-            self, command: Sequence[str], *, timeout: float = 30.0, stdin: bytes = b"",
+            self,
+            command: Sequence[str],
+            *,
+            timeout: float = 30.0,
+            stdin: bytes = b"",
             alone: bool = False,
-        ) -> CommandResult:  # fmt: skip
+        ) -> CommandResult:
             if "dmesg" in " ".join(command):
                 await asyncio.Event().wait()
             return CommandResult(0, "quick", "")
 
     monkeypatch.setattr(evidence, "LIMIT_SECONDS", 0.05)
-    await collect(new_run(world(), Stuck()), tmp_path)
+    await collect(new_run(fake_project(), Stuck()), tmp_path)
     found = index(tmp_path)
     assert found["journal.txt"]["bytes"] == len("quick")
     assert "did not come" in found["kernel.txt"]["problem"]
@@ -200,17 +210,19 @@ async def test_looks_that_hang_are_given_up_and_what_came_is_kept(
 
 
 async def test_a_disk_that_takes_nothing_is_told_and_raises_nothing(
-    world: Worlds, tmp_path: Path
+    fake_project: FakeProjects, tmp_path: Path
 ) -> None:
-    here = world()
+    here = fake_project()
     (tmp_path / "evidence").write_text("a file where the folder should be")
     await collect(new_run(here, Line()), tmp_path / "evidence")
     (kept,) = [event for event in here.ears.received if isinstance(event, EvidenceKept)]
     assert kept.problem.startswith(("FileExistsError", "NotADirectoryError"))
 
 
-def test_config_checks_and_payload_name_further_files(world: Worlds, tmp_path: Path) -> None:
-    here = world()
+def test_config_checks_and_payload_name_further_files(
+    fake_project: FakeProjects, tmp_path: Path
+) -> None:
+    here = fake_project()
     root = tmp_path / "instance"
     root.mkdir()
     (root / "evidence.list").write_text("# ours\n/var/log/ours.log\n\nrelative/path\n/a/b\n")
@@ -224,9 +236,13 @@ def test_config_checks_and_payload_name_further_files(world: Worlds, tmp_path: P
     )
     asked = diagnostics(node_run)[len(DIAGNOSTICS) :]
     assert [diagnostic.title for diagnostic in asked] == [
-        "the journal of sensor.service", "/a/b", "/a_b", "/var/log/other.log",
-        "/var/log/noisy.log", "/var/log/ours.log",
-    ]  # fmt: skip
+        "the journal of sensor.service",
+        "/a/b",
+        "/a_b",
+        "/var/log/other.log",
+        "/var/log/noisy.log",
+        "/var/log/ours.log",
+    ]
     names = [diagnostic.file for diagnostic in asked]
     assert len(set(names)) == len(names)
     assert not [name for name in names if "/" in name or name.startswith(".")]

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from world import World, keeping
 
 from spotdeploy.cycle.runbook import run_create, run_cycle
 from spotdeploy.errors import HostError
 from spotdeploy.model import Verdict
 from spotdeploy.node import keys
 from spotdeploy.state.journal import Journal
+from tests.fake_project import FakeProject, keeping
 
-Worlds = Callable[..., World]
+FakeProjects = Callable[..., FakeProject]
 
 
 @pytest.fixture
@@ -34,9 +34,9 @@ def full_from(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 
 async def test_a_run_that_cannot_note_what_it_intends_is_refused_and_made_nothing(
-    world: Worlds, full_from: Callable[[str], None]
+    fake_project: FakeProjects, full_from: Callable[[str], None]
 ) -> None:
-    here = world()
+    here = fake_project()
     full_from("record_intent")
     with pytest.raises(HostError, match="cannot write the journal"):
         await run_create(keeping(here.run, "never"))
@@ -44,9 +44,9 @@ async def test_a_run_that_cannot_note_what_it_intends_is_refused_and_made_nothin
 
 
 async def test_a_run_that_cannot_note_what_it_made_ends_it_and_failed(
-    world: Worlds, full_from: Callable[[str], None]
+    fake_project: FakeProjects, full_from: Callable[[str], None]
 ) -> None:
-    here = world()
+    here = fake_project()
     full_from("resolve_intent")
     outcome = await run_cycle(keeping(here.run, "never"))
     assert outcome.verdict is Verdict.INFRASTRUCTURE_FAILED
@@ -54,12 +54,12 @@ async def test_a_run_that_cannot_note_what_it_made_ends_it_and_failed(
     assert here.existing() == 0
 
 
-def test_keys_that_cannot_be_written_are_an_error_of_this_host(here: World) -> None:
+def test_keys_that_cannot_be_written_are_an_error_of_this_host(here: FakeProject) -> None:
     (here.folder / "file").write_text("")
     with pytest.raises(HostError, match="cannot write the ssh keys"):
         keys.make(here.folder / "file" / "demo", "demo")
 
 
 @pytest.fixture
-def here(world: Worlds) -> World:
-    return world()
+def here(fake_project: FakeProjects) -> FakeProject:
+    return fake_project()

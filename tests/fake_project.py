@@ -55,14 +55,21 @@ class Creation(NamedTuple):
     refusals: tuple[Refusal, ...]
 
 
-class World:
+class FakeProject:
     """Everything one test of a phase needs."""
 
     def __init__(
-        self, folder: Path, *, count: int = 3, locations: Sequence[str] = ("here",),
-        faults: Sequence[AnyFault] = (), settle: float = 0.0, patience: str = "10s",
-        policy: MarketPolicy = MarketPolicy.SPOT, quorum: int | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        folder: Path,
+        *,
+        count: int = 3,
+        locations: Sequence[str] = ("here",),
+        faults: Sequence[AnyFault] = (),
+        settle: float = 0.0,
+        patience: str = "10s",
+        policy: MarketPolicy = MarketPolicy.SPOT,
+        quorum: int | None = None,
+    ) -> None:
         self.cloud = FakeCloud(script=faults)
         self.config = FakeConfig(locations=tuple(locations), settle=settle)
         self.ears = _Ears()

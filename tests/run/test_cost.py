@@ -59,9 +59,11 @@ def test_nodes_that_cost_nothing_may_run_for_ever() -> None:
 
 
 @given(
-    spent=st.floats(0, 10), cap=st.floats(0.01, 10), reserve=st.floats(0, 600),
+    spent=st.floats(0, 10),
+    cap=st.floats(0.01, 10),
+    reserve=st.floats(0, 600),
     rates=st.lists(st.floats(0.001, 50), min_size=1, max_size=20),
-)  # fmt: skip
+)
 def test_what_is_left_and_the_reserve_never_pass_the_cap(
     spent: float, cap: float, reserve: float, rates: list[float]
 ) -> None:
@@ -73,8 +75,13 @@ def test_what_is_left_and_the_reserve_never_pass_the_cap(
 
 @pytest.mark.parametrize(
     ("usd", "text"),
-    [(0, "free"), (0.00012, "$0.00012"), (0.0000012, "$1.2e-06"), (0.5, "$0.5000"),
-     (1234.5, "$1,234.50")],
-)  # fmt: skip
+    [
+        (0, "free"),
+        (0.00012, "$0.00012"),
+        (0.0000012, "$1.2e-06"),
+        (0.5, "$0.5000"),
+        (1234.5, "$1,234.50"),
+    ],
+)
 def test_amounts_are_spelled_for_people(usd: float, text: str) -> None:
     assert spell_usd(usd) == text

@@ -15,10 +15,12 @@ def outcomes(*verdicts: Verdict) -> list[NodeOutcome]:
     return [
         NodeOutcome(
             Node(f"n{i}", f"n{i}", "fake", "here", NodeState.RUNNING),
-            verdict, "verify", "" if verdict is Verdict.PASSED else "why",
+            verdict,
+            "verify",
+            "" if verdict is Verdict.PASSED else "why",
         )
         for i, verdict in enumerate(verdicts)
-    ]  # fmt: skip
+    ]
 
 
 JUDGED = [one for one in Verdict if one not in (Verdict.REFUSED, Verdict.UNFINISHED)]

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import asyncssh
 import pytest
-from world import World
 
 from spotdeploy.payload.manifest import build_manifest
 from spotdeploy.phases import ship
 from spotdeploy.run.context import Plan
 from spotdeploy.run.node_run import NodeRun
-from tests.ssh_here import NODE, Commands, LetsIn, served
+from tests.fake_project import FakeProject
+from tests.ssh_server import NODE, Commands, LetsIn, served
 
 pytestmark = pytest.mark.enable_socket
 SIZE = 100 << 20
@@ -47,14 +47,14 @@ class Counts(Commands):
 
 
 async def test_shipping_to_several_nodes_takes_less_memory_than_the_payload_has_bytes(
-    tmp_path: Path, world: Callable[..., World]
+    tmp_path: Path, fake_project: Callable[..., FakeProject]
 ) -> None:
     tree = tmp_path / "tree"
     tree.mkdir()
     with (tree / "large").open("wb") as file:
         file.truncate(SIZE)
     counts = [Counts() for _ in range(NODES)]
-    run = world().run
+    run = fake_project().run
     plan = Plan(build_manifest(tree), ())
     async with AsyncExitStack() as stack:
         ends = [

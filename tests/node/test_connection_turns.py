@@ -10,7 +10,7 @@ import asyncssh
 import pytest
 
 from spotdeploy.node.connection import NodeConnection
-from tests.ssh_here import LetsIn, served
+from tests.ssh_server import LetsIn, served
 
 pytestmark = pytest.mark.enable_socket
 

@@ -6,11 +6,11 @@ import resource
 from collections.abc import Callable, Iterator
 
 import pytest
-from world import World, keeping
 
 from spotdeploy.cycle.runbook import run_cycle
 from spotdeploy.cycle.runner import allow_files
 from spotdeploy.errors import HostError
+from tests.fake_project import FakeProject, keeping
 
 
 @pytest.fixture(autouse=True)
@@ -42,10 +42,10 @@ def test_more_nodes_than_files_are_refused_with_what_to_do() -> None:
 
 
 async def test_a_cycle_of_too_many_nodes_is_refused_before_anything_is_asked(
-    world: Callable[..., World],
+    fake_project: Callable[..., FakeProject],
 ) -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    many = world(count=hard)
+    many = fake_project(count=hard)
     with pytest.raises(HostError):
         await run_cycle(keeping(many.run, "never"))
     assert many.existing() == 0

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
-from world import World
 
 from spotdeploy.check import CommandResult
 from spotdeploy.errors import PayloadError
@@ -19,8 +18,9 @@ from spotdeploy.run.liveness import AnnouncedError, Liveness, unless_lost
 from spotdeploy.run.location import Location
 from spotdeploy.run.node_run import NodeRun
 from spotdeploy.testing.fake.provider import FakeProvider
+from tests.fake_project import FakeProject
 
-Worlds = Callable[..., World]
+FakeProjects = Callable[..., FakeProject]
 
 
 class Telling(FakeProvider, SupportsInterruptionNotice):
@@ -40,14 +40,18 @@ class Answering(NodeConnection):
     connected = True  # type: ignore[assignment]  # a property there
 
     async def run(
-        self, command: Sequence[str], *, timeout: float = 30.0, stdin: bytes = b"",
+        self,
+        command: Sequence[str],
+        *,
+        timeout: float = 30.0,
+        stdin: bytes = b"",
         alone: bool = False,
-    ) -> CommandResult:  # fmt: skip
+    ) -> CommandResult:
         assert command == ["read-notice"]
         return CommandResult(0, self.answers.pop(0) if self.answers else "", "")
 
 
-async def a_run(here: World, answers: list[str]) -> tuple[NodeRun, Liveness]:
+async def a_run(here: FakeProject, answers: list[str]) -> tuple[NodeRun, Liveness]:
     (node, *_) = (await here.create()).nodes
     location = Location(Telling(here.config, "here", here.cloud), "here")
     connection = Answering.__new__(Answering)
@@ -59,23 +63,27 @@ async def a_run(here: World, answers: list[str]) -> tuple[NodeRun, Liveness]:
     return node_run, Liveness(here.run, location, here.run.scope)
 
 
-async def test_an_announcement_ends_the_journey_with_the_clouds_words(world: Worlds) -> None:
-    node_run, watch = await a_run(world(), ["", "spot termination at 12:00"])
+async def test_an_announcement_ends_the_journey_with_the_clouds_words(
+    fake_project: FakeProjects,
+) -> None:
+    node_run, watch = await a_run(fake_project(), ["", "spot termination at 12:00"])
     with pytest.raises(AnnouncedError, match="spot termination at 12:00") as caught:
         await unless_lost(asyncio.sleep(3600), watch, node_run, every=0.01)
     assert caught.value.fate.kind is FateKind.INTERRUPTED
     assert caught.value.phase == "deploy"
 
 
-async def test_without_an_announcement_the_journey_goes_to_its_end(world: Worlds) -> None:
-    node_run, watch = await a_run(world(), [])
+async def test_without_an_announcement_the_journey_goes_to_its_end(
+    fake_project: FakeProjects,
+) -> None:
+    node_run, watch = await a_run(fake_project(), [])
     await unless_lost(asyncio.sleep(0.1), watch, node_run, every=0.01)
 
 
-async def test_the_journeys_own_failure_comes_through(world: Worlds) -> None:
+async def test_the_journeys_own_failure_comes_through(fake_project: FakeProjects) -> None:
     async def pipeline() -> None:
         raise PayloadError("n: it failed", phase="deploy")
 
-    node_run, watch = await a_run(world(), [])
+    node_run, watch = await a_run(fake_project(), [])
     with pytest.raises(PayloadError, match="it failed"):
         await unless_lost(pipeline(), watch, node_run, every=0.01)

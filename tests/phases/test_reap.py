@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from world import World
 
 from spotdeploy import labels
 from spotdeploy.errors import RefusedError
@@ -16,8 +15,9 @@ from spotdeploy.phases.reap import GRACE, OLD, reap, search
 from spotdeploy.state import ids
 from spotdeploy.state.lock import locked
 from spotdeploy.testing.fake import faults
+from tests.fake_project import FakeProject
 
-Worlds = Callable[..., World]
+FakeProjects = Callable[..., FakeProject]
 NOW = time.time()
 
 
@@ -26,13 +26,15 @@ def _locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
-async def make(world: World, ends: float) -> None:
+async def make(fake_project: FakeProject, ends: float) -> None:
     """Nodes whose time to live ends then."""
-    await world.create(ends)
+    await fake_project.create(ends)
 
 
-async def test_a_node_past_its_time_to_live_is_found_and_nothing_is_changed(world: Worlds) -> None:
-    here = world(count=2)
+async def test_a_node_past_its_time_to_live_is_found_and_nothing_is_changed(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(count=2)
     await make(here, NOW - GRACE - 3600)
     before = here.existing()
     found = await search(here.run.locations[0], NOW)
@@ -42,8 +44,8 @@ async def test_a_node_past_its_time_to_live_is_found_and_nothing_is_changed(worl
     assert here.cloud.count("destroy") == 0
 
 
-async def test_reaping_ends_all_that_was_found_and_proves_it(world: Worlds) -> None:
-    here = world(count=3, faults=[faults.OrphanDisk()])
+async def test_reaping_ends_all_that_was_found_and_proves_it(fake_project: FakeProjects) -> None:
+    here = fake_project(count=3, faults=[faults.OrphanDisk()])
     await make(here, NOW - GRACE - 60)
     place = here.run.locations[0]
     receipt = await reap([await search(place)], 10.0)
@@ -56,24 +58,24 @@ async def test_reaping_ends_all_that_was_found_and_proves_it(world: Worlds) -> N
     assert here.existing() == 0
 
 
-async def test_a_node_within_its_time_to_live_is_left_alone(world: Worlds) -> None:
-    here = world(count=2)
+async def test_a_node_within_its_time_to_live_is_left_alone(fake_project: FakeProjects) -> None:
+    here = fake_project(count=2)
     await make(here, NOW + 3600)
     found = await search(here.run.locations[0])
     assert found.expired == ()
     assert found.alive == 2
 
 
-async def test_clocks_may_differ_by_the_grace(world: Worlds) -> None:
-    here = world(count=1)
+async def test_clocks_may_differ_by_the_grace(fake_project: FakeProjects) -> None:
+    here = fake_project(count=1)
     await make(here, NOW - GRACE / 2)
     assert (await search(here.run.locations[0], NOW)).expired == ()
 
 
 async def test_what_has_not_our_label_is_never_touched_even_if_a_provider_lists_it(
-    world: Worlds, monkeypatch: pytest.MonkeyPatch
+    fake_project: FakeProjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = world()
+    here = fake_project()
     place = here.run.locations[0]
     stranger = Node("m-1", "prod", "fake", "here", NodeState.RUNNING, {labels.EXPIRES: "1"})
     disk = Resource("disk", "d-1", "fake", "here", {})
@@ -94,9 +96,13 @@ async def test_what_has_not_our_label_is_never_touched_even_if_a_provider_lists_
     ],
 )
 async def test_a_resource_is_overdue_when_its_run_cannot_be_alive(
-    world: Worlds, monkeypatch: pytest.MonkeyPatch, age: float, ends: float | None, found: bool
+    fake_project: FakeProjects,
+    monkeypatch: pytest.MonkeyPatch,
+    age: float,
+    ends: float | None,
+    found: bool,
 ) -> None:
-    here = world()
+    here = fake_project()
     place = here.run.locations[0]
     its = {labels.DEPLOYMENT: "demo", labels.RUN: ids.new_run_id(NOW - age)}
     its |= {} if ends is None else {labels.EXPIRES: str(int(NOW + ends))}
@@ -105,8 +111,10 @@ async def test_a_resource_is_overdue_when_its_run_cannot_be_alive(
     assert [find.thing for find in (await search(place, NOW)).expired] == ([disk] if found else [])
 
 
-async def test_a_machine_that_never_goes_is_left_with_how_to_end_it_by_hand(world: Worlds) -> None:
-    here = world(count=1)
+async def test_a_machine_that_never_goes_is_left_with_how_to_end_it_by_hand(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(count=1)
     await make(here, NOW - GRACE - 60)
     here.cloud.script(faults.Stuck())
     receipt = await reap([await search(here.run.locations[0])], 1.0)
@@ -114,8 +122,10 @@ async def test_a_machine_that_never_goes_is_left_with_how_to_end_it_by_hand(worl
     assert here.machines() == 1
 
 
-async def test_a_deployment_at_work_on_this_computer_is_left_alone(world: Worlds) -> None:
-    here = world(count=1)
+async def test_a_deployment_at_work_on_this_computer_is_left_alone(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(count=1)
     await make(here, NOW - GRACE - 60)
     with locked("demo", "cycle"):
         receipt = await reap([await search(here.run.locations[0])], 5.0)
@@ -124,17 +134,17 @@ async def test_a_deployment_at_work_on_this_computer_is_left_alone(world: Worlds
     assert here.cloud.count("destroy") == 0
 
 
-async def test_a_location_that_cannot_be_asked_says_so(world: Worlds) -> None:
-    here = world(faults=[faults.Outage(call="nodes", times=0)])
+async def test_a_location_that_cannot_be_asked_says_so(fake_project: FakeProjects) -> None:
+    here = fake_project(faults=[faults.Outage(call="nodes", times=0)])
     found = await search(here.run.locations[0])
     assert found.error
     assert found.expired == ()
 
 
 async def test_an_account_guard_ends_the_reaping_before_anything_is_ended(
-    world: Worlds, monkeypatch: pytest.MonkeyPatch
+    fake_project: FakeProjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = world(count=2)
+    here = fake_project(count=2)
     await make(here, NOW - GRACE - 60)
     place = here.run.locations[0]
 

@@ -11,7 +11,6 @@ from string import Template
 from typing import cast
 
 import pytest
-from world import World
 
 from spotdeploy.check import CommandResult
 from spotdeploy.config.schema import Config, Nodes
@@ -30,9 +29,10 @@ from spotdeploy.run.context import Plan
 from spotdeploy.run.node_run import NodeRun
 from spotdeploy.testing.clock import ManualClock
 from spotdeploy.testing.connection import ScriptedConnection
+from tests.fake_project import FakeProject
 from tests.properties import virtual
 
-Worlds = Callable[..., World]
+FakeProjects = Callable[..., FakeProject]
 NODE = Node("i-1", "demo-1", "fake", "here", NodeState.RUNNING)
 SETTLED = {
     "cloud-init status": CommandResult(0, "status: done\n", ""),
@@ -80,38 +80,42 @@ class Rebooting(ScriptedConnection):
         return CommandResult(0, "" if self._early >= 0 else "rebooted\n", "")
 
 
-def new_run(world: World, line: ScriptedConnection) -> NodeRun:
+def new_run(fake_project: FakeProject, line: ScriptedConnection) -> NodeRun:
     plan = Plan(Manifest(()), ())
-    here = world.run.locations[0]
-    return NodeRun(replace(world.run, plan=plan), here, NODE, cast("NodeConnection", line))
+    here = fake_project.run.locations[0]
+    return NodeRun(replace(fake_project.run, plan=plan), here, NODE, cast("NodeConnection", line))
 
 
-def test_the_connection_that_dies_at_the_reboot_is_made_again_with_backoff(world: Worlds) -> None:
+def test_the_connection_that_dies_at_the_reboot_is_made_again_with_backoff(
+    fake_project: FakeProjects,
+) -> None:
     line = Rebooting(cut=True, refused=29)
     clock = ManualClock()
     began = clock.now()
-    virtual.run(clock, reboot(new_run(world(), line)))
+    virtual.run(clock, reboot(new_run(fake_project(), line)))
     assert line.attempts == 30
     assert clock.now() - began > 5, "tries that come as fast as the first ones are no backoff"
 
 
-def test_an_ssh_that_answers_before_the_reboot_is_no_proof_of_it(world: Worlds) -> None:
+def test_an_ssh_that_answers_before_the_reboot_is_no_proof_of_it(
+    fake_project: FakeProjects,
+) -> None:
     line = Rebooting(cut=False, early=20)
-    virtual.run(ManualClock(), reboot(new_run(world(), line)))
+    virtual.run(ManualClock(), reboot(new_run(fake_project(), line)))
     asked = [command for command in line.asked if paths.BEFORE_REBOOT_RUN in command[-1]]
     assert len(asked) == 22, "the order, twenty answers of the node that was, and one of the new"
 
 
-def test_a_node_that_never_goes_down_or_never_comes_back_fails(world: Worlds) -> None:
+def test_a_node_that_never_goes_down_or_never_comes_back_fails(fake_project: FakeProjects) -> None:
     for line in (Rebooting(cut=False, early=10**9), Rebooting(cut=True, refused=10**9)):
         with pytest.raises(PayloadError, match="did not come back after the reboot"):
-            virtual.run(ManualClock(), reboot(new_run(world(), line)))
+            virtual.run(ManualClock(), reboot(new_run(fake_project(), line)))
 
 
 async def test_cloud_init_that_is_done_with_warnings_is_ready_and_the_warnings_are_shown(
-    world: Worlds,
+    fake_project: FakeProjects,
 ) -> None:
-    here = world()
+    here = fake_project()
     output = CommandResult(2, "status: done\nrecoverable_errors:\n- WARNING: old key", "")
     await wait_for_cloud_init(new_run(here, ScriptedConnection({"cloud-init": output})), 5.0)
     (note,) = (event for event in here.ears.received if isinstance(event, Note))
@@ -119,10 +123,12 @@ async def test_cloud_init_that_is_done_with_warnings_is_ready_and_the_warnings_a
     assert "WARNING: old key" in note.text
 
 
-async def test_cloud_init_that_failed_is_not_ready(world: Worlds) -> None:
+async def test_cloud_init_that_failed_is_not_ready(fake_project: FakeProjects) -> None:
     output = CommandResult(1, "status: error\n", "")
     with pytest.raises(UnreachableError, match="cloud-init failed: status: error"):
-        await wait_for_cloud_init(new_run(world(), ScriptedConnection({"cloud-init": output})), 5.0)
+        await wait_for_cloud_init(
+            new_run(fake_project(), ScriptedConnection({"cloud-init": output})), 5.0
+        )
 
 
 @pytest.fixture

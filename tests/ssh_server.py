@@ -63,9 +63,13 @@ class Commands:
         """Run one command."""
         self.asked.append(process.command or "")
         shell = subprocess.Popen(  # noqa: ASYNC220  # it returns at once
-            ["sh", "-c", self.asked[-1]], env=ENVIRONMENT, start_new_session=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+            ["sh", "-c", self.asked[-1]],
+            env=ENVIRONMENT,
+            start_new_session=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         self._running.append((shell, asyncio.current_task()))
         await process.redirect(shell.stdin, shell.stdout, shell.stderr)
         process.exit(await asyncio.to_thread(shell.wait) & 0xFF)
@@ -96,9 +100,13 @@ async def served(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ssh, "REGISTER", ssh.REGISTER.replace(paths.SESSIONS, record))
         async with asyncssh.listen(
-            "127.0.0.1", 0, server_factory=lambda: server, server_host_keys=[host.load()],
-            process_factory=commands.process, encoding=None,
-        ) as listener:  # fmt: skip
+            "127.0.0.1",
+            0,
+            server_factory=lambda: server,
+            server_host_keys=[host.load()],
+            process_factory=commands.process,
+            encoding=None,
+        ) as listener:
             near = Near(FakeConfig(), "here", FakeCloud())
             near.port = listener.get_port()
             connection = kind(
