@@ -112,10 +112,12 @@ def test_a_ledger_counts_running_and_ended_nodes() -> None:
     ledger.on(created("b", 0.0, 3.0))
     ledger.on(created("c", 0.0, None))
     now = HOUR
-    assert (ledger.spent, sorted(ledger.rates)) == (pytest.approx(4.0), [0.0, 1.0, 3.0])
+    assert ledger.spent == pytest.approx(4.0)
+    assert sorted(ledger.rates) == [0.0, 1.0, 3.0]
     ledger.on(NodeDestroyed(at=HOUR, node="b", name="b", provider="fake", location="here"))
     now = 2 * HOUR
-    assert (ledger.spent, sorted(ledger.rates)) == (pytest.approx(5.0), [0.0, 1.0])
+    assert ledger.spent == pytest.approx(5.0)
+    assert sorted(ledger.rates) == [0.0, 1.0]
 
 
 async def test_work_is_cancelled_before_its_nodes_cost_more_than_the_limit(

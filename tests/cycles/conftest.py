@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import secrets
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from project import Project  # the folder was just put on the path
+from tests.cycles.project import Project
 
 
 @pytest.fixture

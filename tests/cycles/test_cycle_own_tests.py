@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from project import Project
 
+from tests.cycles.project import Project
 from tests.plugins.checks.standin_goss import STAND_IN_GOSS
 
 pytestmark = pytest.mark.machines

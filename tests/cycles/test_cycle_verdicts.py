@@ -6,9 +6,9 @@ import json
 import signal
 
 import pytest
-from project import Project, eventually
 
 from spotdeploy_local.engines.default import default_engine
+from tests.cycles.project import Project, eventually
 
 pytestmark = pytest.mark.machines
 
@@ -19,7 +19,7 @@ def test_a_healthy_payload_passes_and_its_nodes_stay(project: Project) -> None:
     ]
     done = project.cycle()
     assert done.code == 0, done
-    assert "PASSED: all 1 nodes are healthy" in done.out
+    assert "PASSED: 1 node is healthy" in done.out
     assert len(project.nodes()) == 1
 
 
@@ -159,7 +159,7 @@ def test_create_refuses_while_nodes_exist(project: Project) -> None:
     assert project.cycle().code == 0
     done = project.run("create")
     assert done.code == 2, done
-    assert "1 nodes of" in done.err
+    assert "1 node of" in done.err
     assert "spotdeploy destroy" in done.err
 
 

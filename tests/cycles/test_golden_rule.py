@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from project import Project
 
 from spotdeploy_local.engines.default import default_engine
+from tests.cycles.project import Project
 
 pytestmark = pytest.mark.machines
 
@@ -42,10 +42,10 @@ def _leader(supervisor: int) -> int:
         children.setdefault(int(parent), []).append((int(pid), args))
     waiting = [supervisor]
     while waiting:
-        for pid, args in children.get(waiting.pop(), []):
+        for child, args in children.get(waiting.pop(), []):
             if args.startswith(("/usr/lib/systemd/systemd", "/lib/systemd/systemd", "/sbin/init")):
-                return pid
-            waiting.append(pid)
+                return child
+            waiting.append(child)
     raise AssertionError(f"no init below {supervisor}")
 
 

@@ -8,6 +8,7 @@ from tests.cycles.project import Done
 from tests.faults import cases_clouds
 from tests.faults.case import Case, Family
 from tests.faults.cases_clouds import INFRASTRUCTURE, PASSED, Calls, tells
+from tests.faults.clouds import CloudArena
 from tests.faults.labs import REGION, AwsArena, open_aws
 from tests.faults.plays import cycle, destroy
 from tests.labs.aws.call import AwsError
@@ -99,7 +100,7 @@ def _capacity() -> Iterator[Case]:
     )
 
 
-def _orphan_volume(arena: AwsArena) -> None:
+def _orphan_volume(arena: CloudArena) -> None:
     tags = {
         "TagSpecification.1.Tag.1.Key": "spotdeploy-deployment",
         "TagSpecification.1.Tag.1.Value": "faulty",

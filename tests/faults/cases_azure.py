@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tests.faults import cases_clouds
 from tests.faults.case import Case, Family
 from tests.faults.cases_clouds import INFRASTRUCTURE, LEAKED, Calls, tells
+from tests.faults.clouds import CloudArena
 from tests.faults.labs import GROUP, AzureArena, open_azure
 from tests.faults.plays import cycle
 from tests.labs.azure.faults import QUOTA, SKU
@@ -84,5 +85,5 @@ def _capacity() -> Iterator[Case]:
     )
 
 
-def _power_off(arena: AzureArena) -> None:
+def _power_off(arena: CloudArena) -> None:
     arena.lab.power(arena.machines()[0], "deallocated")

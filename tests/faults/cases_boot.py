@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import asyncssh
 
@@ -86,9 +87,7 @@ def _acting(arena: NodeArena, *, act: Callable[[NodeArena], None]) -> Done:
     return troubled(arena, booting, hit)
 
 
-def _built(
-    arena: machine_labs.LabArena[machine_labs.CloudLab], *, files: Mapping[str, bytes]
-) -> Done:
+def _built(arena: machine_labs.LabArena[Any], *, files: Mapping[str, bytes]) -> Done:
     arena.lab.hypervisor.files = files
     return arena.project.cycle()
 

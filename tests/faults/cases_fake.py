@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -53,7 +53,7 @@ HURRIED = How(
     constants={"spotdeploy.run.location:PATIENCE": 4.0, "spotdeploy.phases.boot:GRACE": 1.0}
 )
 """Throttling is waited out for less than two minutes, and a late boot for less than 20 seconds."""
-PLACES = {"locations": ["here", "there"]}
+PLACES: dict[str, Any] = {"locations": ["here", "there"]}
 
 
 def opened(folder: Path, request: pytest.FixtureRequest) -> FakeArena:
@@ -83,7 +83,7 @@ def scripted(
     expect: Verdict,
     *script: AnyFault,
     quick: bool = False,
-    **config: object,
+    **config: Any,
 ) -> Case:
     """A cycle on a cloud with this script. `config` is `[provider.fake]`, or `boot` or `nodes`."""
 

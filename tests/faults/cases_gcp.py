@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tests.faults import cases_clouds
 from tests.faults.case import Case, Family
 from tests.faults.cases_clouds import INFRASTRUCTURE, LEAKED, Calls, tells
+from tests.faults.clouds import CloudArena
 from tests.faults.labs import GcpArena, open_gcp
 from tests.faults.plays import cycle, impatient
 from tests.labs.gcp.faults import QUOTA, Trouble
@@ -99,6 +100,6 @@ def _capacity() -> Iterator[Case]:
     )
 
 
-def _silent_zone(arena: GcpArena) -> None:
+def _silent_zone(arena: CloudArena) -> None:
     zone = "us-central1-a"
     arena.first_machine(lambda _: arena.lab.faults.unreachable.add(zone))

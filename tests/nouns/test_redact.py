@@ -115,4 +115,4 @@ def test_the_bus_hands_out_no_event_with_a_secret_in_it() -> None:
     bus.emit(Note(text="it is hunter2000", warning=True))
     bus.emit(NodeEnded(node="n", verdict=Verdict.PASSED))
     assert received[0] == Note(at=5.0, text="it is [redacted]", warning=True)
-    assert received[1] == NodeEnded(at=5.0, node="n", verdict="passed")
+    assert received[1] == NodeEnded(at=5.0, node="n", verdict=Verdict.PASSED)

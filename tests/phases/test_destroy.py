@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 import msgspec
 import pytest
@@ -72,7 +73,7 @@ async def test_what_only_the_journal_knows_is_ended_once_and_then_waited_for(
 
 @pytest.mark.parametrize("call", ["leftovers", "release"])
 async def test_leftovers_that_cannot_be_asked_for_are_never_called_released(
-    fake_project: FakeProjects, call: str
+    fake_project: FakeProjects, call: Literal["leftovers", "release"]
 ) -> None:
     here = fake_project(patience="800ms")
     await here.create()
@@ -302,7 +303,7 @@ async def test_a_create_call_of_long_ago_may_still_take_effect_when_the_destroy_
 
 @pytest.mark.parametrize("fault", [faults.Outage, faults.Throttled])
 async def test_leftovers_that_cannot_be_listed_are_not_proven_gone(
-    fake_project: FakeProjects, fault: type[faults.CallFault]
+    fake_project: FakeProjects, fault: type[faults.Outage | faults.Throttled]
 ) -> None:
     here = fake_project(patience="2s")
     await here.create()

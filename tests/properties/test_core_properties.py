@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from spotdeploy.cycle import runbook
 from spotdeploy.errors import PayloadError, SpotdeployError, UnreachableError
-from spotdeploy.model import Verdict
+from spotdeploy.model import Phase, Verdict
 from spotdeploy.phases.destroy import PROOFS, destroy
 from spotdeploy.run.context import Run
 from spotdeploy.run.liveness import Liveness
@@ -52,7 +52,7 @@ async def _go(node_run: NodeRun, watch: Liveness) -> None:
     """What the machines do, in place of machines."""
     del watch
     seconds, end = STORY.pop(0) if STORY else (0.0, "pass")
-    async with node_run.in_phase("deploy", 30.0):
+    async with node_run.in_phase(Phase.DEPLOY, 30.0):
         await asyncio.sleep(seconds)
         if end == "fail":
             raise PayloadError(f"{node_run.node.name}: exit 7", phase="deploy")

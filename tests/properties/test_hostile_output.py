@@ -39,12 +39,13 @@ from spotdeploy.events import (
     RunEnded,
     RunStarted,
 )
-from spotdeploy.model import Node, NodeState, Verdict
+from spotdeploy.model import Node, NodeState, Phase, Verdict
 from spotdeploy.node.diagnostics import DIAGNOSTICS
 from spotdeploy.phases.evidence import INDEX, Item
 from spotdeploy.redact import Redactor
 from spotdeploy.report import github
 from spotdeploy.report.event_log import EVENTS, JUNIT, PAGE, REPORT, EventLog
+from spotdeploy.report.html.findings import findings
 from spotdeploy.report.run_store import read_report
 from spotdeploy.report.writer import write_reports
 from spotdeploy.run.verdict import CheckOutcome, NodeOutcome, Outcome, Refusal
@@ -146,8 +147,8 @@ def events(output: Sequence[str]) -> list[Event]:
         CheckAnswered(node=node.id, check="http", ok=False, settled=True, detail=c),
         PhaseEnded(node=node.id, phase="verify", ok=False, seconds=1.0, detail=d),
         EvidenceKept(node=node.id, folder="evidence/x", files=1, problem=a),
-        NodeEnded(node=node.id, verdict="payload failed", detail=b),
-        RunEnded(run=RUN, verdict="payload failed", exit_code=1, detail=c),
+        NodeEnded(node=node.id, verdict=Verdict.PAYLOAD_FAILED, detail=b),
+        RunEnded(run=RUN, verdict=Verdict.PAYLOAD_FAILED, exit_code=1, detail=c),
     ]
 
 
@@ -155,7 +156,7 @@ def outcome(output: Sequence[str]) -> Outcome:
     a, b, c, d = map(plain, output)  # what phases leave of it
     node = Node("i-1", "demo-1", "fake", "here", NodeState.RUNNING)
     checks = (CheckOutcome("http", False, c), CheckOutcome("tcp", False, d))
-    one = NodeOutcome(node, Verdict.PAYLOAD_FAILED, "verify", b, checks)
+    one = NodeOutcome(node, Verdict.PAYLOAD_FAILED, Phase.VERIFY, b, checks)
     refusals = (Refusal("fake here s spot", 2, 1, a),)
     return Outcome(RUN, "demo", Verdict.PAYLOAD_FAILED, d, 1, (one,), refusals)
 
@@ -192,7 +193,7 @@ SAID = st.tuples(*[NODE_TEXT] * 4)
 @given(output=SAID)
 @example(output=("[/red]",) * 4)
 @example(output=("\ud800",) * 4)
-@example(output=("\nPASSED: all 1 nodes are healthy",) * 4)
+@example(output=("\nPASSED: 1 node is healthy",) * 4)
 def test_the_screen_shows_no_control_and_no_line_that_a_node_made_up(
     output: tuple[str, ...],
 ) -> None:
@@ -278,7 +279,7 @@ def test_whatever_nodes_say_every_report_stays_what_it_is(
 def told_to_github(run: Path) -> None:
     """Commands are ours alone, and the summary is HTML that Markdown never begins again in."""
     report = read_report(run)
-    found = github.findings(report, run)
+    found = findings(report, run)
     for line in github.annotate(report, found):
         assert re.fullmatch(r"::(error|warning) title=[^\r\n:,]*::[^\r\n]*", line), line
     text = github.summary(report, found)

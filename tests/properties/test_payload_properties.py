@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 
 from spotdeploy.errors import ConfigError
 from spotdeploy.model import Manifest
-from spotdeploy.payload import hashes as digests_module
 from spotdeploy.payload.archive import stream
 from spotdeploy.payload.hashes import Digests
 from spotdeploy.payload.manifest import IGNORED, build_manifest
@@ -146,7 +145,7 @@ def plant_one(root: Path, path: Path, kind: str, content: bytes, mode: int) -> N
     elif kind == "hard":
         path.hardlink_to(root / "first")
     else:
-        path.symlink_to(links[kind])
+        path.symlink_to(str(links[kind]))
 
 
 def arrived(root: Path) -> dict[str, tuple[int, str]]:
@@ -255,7 +254,7 @@ def test_remembered_digests_are_never_stale(
     edits: list[tuple[str, bytes, bool]],
 ) -> None:
     later = time.time_ns() + 10**10  # so that what was written just now counts as settled
-    monkeypatch.setattr(digests_module.time, "time_ns", lambda: later)
+    monkeypatch.setattr(time, "time_ns", lambda: later)
     root = folders()
     kept = root.parent / f"{root.name}.json"
     for name in "abc":

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotdeploy.model import Node, NodeState, Verdict
+from spotdeploy.model import Node, NodeState, Phase, Verdict
 from spotdeploy.run.verdict import NodeOutcome, Receipt, Refusal, judge
 from tests.properties.effort import USUAL
 
@@ -21,7 +21,7 @@ NODE_VERDICTS = st.sampled_from(
 
 def outcome(number: int, verdict: Verdict, message: str) -> NodeOutcome:
     node = Node(f"i-{number}", f"n-{number}", "fake", "here", NodeState.RUNNING)
-    return NodeOutcome(node, verdict, "verify", message)
+    return NodeOutcome(node, verdict, Phase.VERIFY, message)
 
 
 NODES = st.lists(st.tuples(NODE_VERDICTS, WORDS), max_size=6).map(

@@ -198,7 +198,7 @@ class Sample:
             )
             self.at(at, answer)
 
-    def end(self, verdict: str, code: int, message: str = "", after: float = 3.0) -> None:
+    def end(self, verdict: Verdict, code: int, message: str = "", after: float = 3.0) -> None:
         """The verdict, a moment after everything else."""
         last = max(event.at for event in self.events) - BEGAN
         self.at(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from spotdeploy.model import Verdict
 from spotdeploy.report.event_log import PAGE
 from spotdeploy.report.writer import write_reports
 from tests.report import samples
@@ -125,7 +126,7 @@ def test_hostile_text_runs_nothing_and_loads_nothing(tmp_path: Path) -> None:
     sample.begin(1)
     evil = "<script>document.title='owned'</script><img src='http://192.0.2.1/x' onerror='x()'>"
     sample.node("demo-1", stop_in="deploy", message=evil)
-    sample.end("payload failed", 1, evil)
+    sample.end(Verdict.PAYLOAD_FAILED, 1, evil)
     page = page_of(sample, tmp_path / "runs")
     done = browse(tmp_path / "profile", "--dump-dom", page.as_uri())
     assert "<title>Payload failed: demo 20251124-190000-e11111</title>" in done.stdout

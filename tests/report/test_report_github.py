@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from spotdeploy.events import Note
+from spotdeploy.model import Verdict
 from spotdeploy.report import github
 from spotdeploy.report.html.findings import findings
 from spotdeploy.report.model import build
@@ -58,7 +59,7 @@ def test_a_run_that_failed_as_a_whole_is_an_annotation_and_warnings_are_too() ->
     sample = samples.Sample()
     sample.begin(1)
     sample.at(1, Note(text="50% of a: b, c\nsecond line", warning=True))
-    sample.end("refused", 3, "no capacity")
+    sample.end(Verdict.REFUSED, 3, "no capacity")
     error, warning = github.annotate(build(sample.events), ())
     assert error == "::error title=refused::no capacity"
     assert warning == "::warning title=spotdeploy::50%25 of a: b, c%0Asecond line"
@@ -81,7 +82,7 @@ def test_what_nodes_say_is_neither_markup_nor_markdown_nor_a_command(tmp_path: P
     sample = samples.Sample()
     sample.begin(1)
     sample.node("demo-1", stop_in="deploy", message=evil)
-    sample.end("payload failed", 1, evil)
+    sample.end(Verdict.PAYLOAD_FAILED, 1, evil)
     summary = tmp_path / "summary.md"
     environment = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
     out = reported(sample, tmp_path / "runs", environment)
@@ -96,7 +97,7 @@ def test_a_summary_stays_below_what_github_takes(tmp_path: Path) -> None:
     sample.begin(300)
     for index in range(300):
         sample.node(f"demo-{index}", stop_in="deploy", message=f"{index} " + "é" * 3000)
-    sample.end("payload failed", 1)
+    sample.end(Verdict.PAYLOAD_FAILED, 1)
     report = build(sample.events)
     text = github.summary(report, findings(report, tmp_path))
     assert len(text.encode()) <= github.SIZE + 1

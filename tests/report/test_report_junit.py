@@ -16,6 +16,7 @@ import pytest
 import xmlschema
 from junitparser import JUnitXml
 
+from spotdeploy.model import Verdict
 from spotdeploy.report import junit
 from spotdeploy.report.model import build
 from spotdeploy.report.run_store import read_report
@@ -166,7 +167,7 @@ def test_an_interruption_is_an_error_and_unasked_checks_are_skipped(tmp_path: Pa
 def test_a_run_without_nodes_fails_as_a_whole() -> None:
     sample = samples.Sample()
     sample.begin(3)
-    sample.end("refused", 3, "no capacity\x00 anywhere \ud800")
+    sample.end(Verdict.REFUSED, 3, "no capacity\x00 anywhere \ud800")
     report = build(sample.events)
     root = ET.fromstring(junit.render(report))
     assert violations(root) == []

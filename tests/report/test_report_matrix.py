@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from spotdeploy.events import CheckAnswered, NodeCreated, NodeEnded, RunStarted
+from spotdeploy.model import Verdict
 from spotdeploy.report.html.findings import BUDGET, TAIL, findings
 from spotdeploy.report.html.matrix import BAD, GOOD, OPEN, UNASKED, matrix
 from spotdeploy.report.model import build
@@ -110,7 +111,7 @@ def test_a_node_that_only_ended_is_found_too(tmp_path: Path) -> None:
     born = NodeCreated(
         node="1", name="n", provider="aws", location="x", zone=None, size=None, market="spot"
     )
-    ended = NodeEnded(node="1", verdict="infrastructure failed", detail="never reachable")
+    ended = NodeEnded(node="1", verdict=Verdict.INFRASTRUCTURE_FAILED, detail="never reachable")
     (finding,) = findings(build([born, ended]), tmp_path)
     assert finding.title == "infrastructure failed in create"
     assert finding.shown is None

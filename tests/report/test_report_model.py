@@ -65,7 +65,7 @@ def test_a_run_that_was_killed_is_told_as_far_as_it_came() -> None:
 
 
 def test_events_of_nodes_nobody_announced_are_no_error() -> None:
-    ended = NodeEnded(at=1.0, node="ghost", verdict="passed")
+    ended = NodeEnded(at=1.0, node="ghost", verdict=Verdict.PASSED)
     assert build([ended, PhaseStarted(at=2.0, node="ghost", phase="boot")]).nodes == ()
     assert build([]).nodes == ()
 

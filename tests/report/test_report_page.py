@@ -133,7 +133,7 @@ def test_what_nodes_and_clouds_say_is_never_markup(tmp_path: Path) -> None:
         else event
         for event in sample.events
     ]
-    sample.end("payload failed", 1, evil)
+    sample.end(Verdict.PAYLOAD_FAILED, 1, evil)
     text = page_of(sample, tmp_path)
     assert evil not in text
     assert "<script" not in text
@@ -170,7 +170,7 @@ def test_the_journal_of_the_unit_that_a_check_blames_is_open(tmp_path: Path) -> 
     sample = samples.Sample(run="20251124-190000-aaaaaa")
     sample.begin(1)
     sample.node("demo-1", bad=samples.CHECKS[:1])
-    sample.end("payload failed", 1, "it failed")
+    sample.end(Verdict.PAYLOAD_FAILED, 1, "it failed")
     folder = sample.write(tmp_path)
     (place,) = (folder / "evidence").iterdir()
     index = json.loads((place / "index.json").read_text())
@@ -195,7 +195,7 @@ def test_words_that_differ_by_their_moment_only_are_told_once(tmp_path: Path) ->
     for number in (1, 2):
         message = f"the entry exited with 1: 2026-11-25T17:41:0{number}.820Z FAILED: no disk"
         sample.node(f"demo-{number}", stop_in="deploy", message=message)
-    sample.end("payload failed", 1, "both")
+    sample.end(Verdict.PAYLOAD_FAILED, 1, "both")
     text = page_of(sample, tmp_path)
     assert "the entry exited with 1: FAILED: no disk <small>2 times</small>" in text
 
@@ -226,14 +226,14 @@ def test_a_run_that_was_refused_or_killed_has_a_page_too(tmp_path: Path) -> None
     sample.begin(3)
     killed = page_of(sample, tmp_path / "killed")
     assert "Never finished" in killed
-    sample.end("refused", 3, "no capacity anywhere")
+    sample.end(Verdict.REFUSED, 3, "no capacity anywhere")
     refused = page_of(sample, tmp_path / "refused")
     assert "Refused" in refused
     assert "no capacity anywhere" in refused
 
 
 def test_an_empty_story_has_a_page(tmp_path: Path) -> None:
-    report = build([RunEnded(at=1.0, run="r", verdict="passed", exit_code=0)])
+    report = build([RunEnded(at=1.0, run="r", verdict=Verdict.PASSED, exit_code=0)])
     assert Page(render(report, tmp_path)).wrong == []
 
 

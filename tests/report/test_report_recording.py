@@ -20,6 +20,7 @@ from spotdeploy.cli.run import new_screen, reporting
 from spotdeploy.config.json_schema import events_schema
 from spotdeploy.errors import CapacityError, HostError
 from spotdeploy.events import AnyEvent, Bus, Note, RunEnded
+from spotdeploy.model import Verdict
 from spotdeploy.redact import Redactor
 from spotdeploy.report.event_log import (
     EVENTS,
@@ -67,7 +68,7 @@ def test_a_run_that_ends_has_all_its_reports_and_says_where(tmp_path: Path) -> N
     with recording(stream, Redactor(), environment={}) as record:
         record.bus.emit(Note(text="early"))
         record.begin(tmp_path, "r")
-        record.bus.emit(RunEnded(run="r", verdict="passed", exit_code=0))
+        record.bus.emit(RunEnded(run="r", verdict=Verdict.PASSED, exit_code=0))
     folder = tmp_path / RUNS / "r"
     assert names(folder) == ALL
     assert stream.getvalue().endswith(f"report: {folder / PAGE}\n")
@@ -101,7 +102,9 @@ def test_secrets_reach_neither_log_nor_screen_nor_report(tmp_path: Path) -> None
     with recording(stream, Redactor(["hunter2000"]), environment={}) as record:
         record.begin(tmp_path, "r")
         record.bus.emit(Note(text="it said hunter2000", warning=True))
-        record.bus.emit(RunEnded(run="r", verdict="refused", exit_code=3, detail="hunter2000"))
+        record.bus.emit(
+            RunEnded(run="r", verdict=Verdict.REFUSED, exit_code=3, detail="hunter2000")
+        )
     texts = [path.read_text() for path in (tmp_path / RUNS / "r").iterdir()]
     assert "[redacted]" in stream.getvalue()
     assert not [text for text in (*texts, stream.getvalue()) if "hunter2000" in text]
@@ -111,7 +114,7 @@ def test_a_report_that_cannot_be_written_is_a_warning(tmp_path: Path, capsys: Ou
     with recording(io.StringIO(), Redactor(), environment={}) as record:
         record.begin(tmp_path, "r")
         (tmp_path / RUNS / "r" / PAGE).mkdir()
-        record.bus.emit(RunEnded(run="r", verdict="passed", exit_code=0))
+        record.bus.emit(RunEnded(run="r", verdict=Verdict.PASSED, exit_code=0))
     assert "warning: report.html was not written" in capsys.readouterr().err
     assert (tmp_path / RUNS / "r" / JUNIT).exists()
 
@@ -120,7 +123,7 @@ def test_a_summary_that_github_does_not_take_is_a_warning(tmp_path: Path, capsys
     environment = {"GITHUB_STEP_SUMMARY": str(tmp_path / "no" / "such" / "file")}
     with recording(io.StringIO(), Redactor(), environment=environment) as record:
         record.begin(tmp_path, "r")
-        record.bus.emit(RunEnded(run="r", verdict="passed", exit_code=0))
+        record.bus.emit(RunEnded(run="r", verdict=Verdict.PASSED, exit_code=0))
     assert "no summary for GitHub" in capsys.readouterr().err
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from spotdeploy.check import CommandResult
 from spotdeploy.errors import PayloadError
-from spotdeploy.model import Fate, FateKind, Manifest
+from spotdeploy.model import Fate, FateKind, Manifest, Phase
 from spotdeploy.node.connection import Dialer, NodeConnection
 from spotdeploy.provider import SupportsInterruptionNotice
 from spotdeploy.run.context import Plan
@@ -37,7 +37,7 @@ class Answering(NodeConnection):
     """A connection to a node that says these things, one after another."""
 
     answers: list[str]
-    connected = True  # type: ignore[assignment]  # a property there
+    connected = True
 
     async def run(
         self,
@@ -59,7 +59,7 @@ async def a_run(here: FakeProject, answers: list[str]) -> tuple[NodeRun, Livenes
     connection._dialer = Dialer(location.provider)
     connection.answers = answers
     plan = Plan(Manifest(()), ())
-    node_run = NodeRun(replace(here.run, plan=plan), location, node, connection, phase="deploy")
+    node_run = NodeRun(replace(here.run, plan=plan), location, node, connection, phase=Phase.DEPLOY)
     return node_run, Liveness(here.run, location, here.run.scope)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spotdeploy.model import Node, NodeState, Verdict
+from spotdeploy.model import Node, NodeState, Phase, Verdict
 from spotdeploy.run.verdict import NodeOutcome, Receipt, Refusal, judge
 
 CLEAN = Receipt(listings=2)
@@ -16,7 +16,7 @@ def outcomes(*verdicts: Verdict) -> list[NodeOutcome]:
         NodeOutcome(
             Node(f"n{i}", f"n{i}", "fake", "here", NodeState.RUNNING),
             verdict,
-            "verify",
+            Phase.VERIFY,
             "" if verdict is Verdict.PASSED else "why",
         )
         for i, verdict in enumerate(verdicts)

@@ -63,7 +63,7 @@ class RealNode:
         assert done.exit_code == 0, done
         return done.stdout
 
-    async def manual_delete_command(self, *arguments: str, given: str = "") -> None:
+    async def log_in(self, *arguments: str, given: str = "") -> None:
         """Log in with OpenSSH and the bare key, as a person would."""
         proxy = " ".join(self.engine.proxy_command(self.node.id, 22))
         options = [*FOR_ANYONE, f"ProxyCommand={proxy}", "LogLevel=ERROR"]
@@ -105,7 +105,7 @@ async def booted(folder: Path) -> AsyncIterator[RealNode]:
         id="checked-1",
         name="checked-1",
         network="checks",
-        user_data=UserData(USER, pair, 1800).user_data(16384),
+        user_data=UserData(USER, pair, 1800).encode(16384),
         labels={"spotdeploy-digest": manifest.digest[:32]},
     )
     node = convert.node(await asyncio.to_thread(engine.start, spec))

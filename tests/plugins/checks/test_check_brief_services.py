@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import asyncssh
 import pytest
@@ -24,7 +25,7 @@ class ClosesBoth(LetsIn):
 
     def connection_requested(
         self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
-    ) -> object:
+    ) -> Any:
         async def forward(_: asyncssh.SSHReader[bytes], writer: asyncssh.SSHWriter[bytes]) -> None:
             received, output = await asyncio.open_connection(dest_host, dest_port)
             writer.write(await received.read())
@@ -54,7 +55,7 @@ async def late() -> AsyncIterator[NodeConnection]:
 
 
 async def ask(
-    connection: NodeConnection, check: type[Check[object]], *output: bytes, **keys: object
+    connection: NodeConnection, check: type[Check[Any]], *output: bytes, **keys: object
 ) -> CheckResult:
     async with serving(greets(*output, close=True)) as port:
         return await configured(check, port=port, **keys).run(NODE, connection)

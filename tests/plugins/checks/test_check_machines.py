@@ -114,7 +114,7 @@ async def test_an_attempt_broken_off_before_it_registered_is_no_login_by_hand(
 async def test_a_login_by_hand_is_seen_and_still_seen_after_a_reboot(
     real: RealNode, arguments: tuple[str, ...], given: str, kind: str
 ) -> None:
-    await real.manual_delete_command(*arguments, given=given)
+    await real.log_in(*arguments, given=given)
     for _ in range(2):
         message = await payload_words(real)
         assert message.startswith("touched: spotdeploy logged in by hand from ")
@@ -123,7 +123,7 @@ async def test_a_login_by_hand_is_seen_and_still_seen_after_a_reboot(
 
 
 async def test_a_tunnel_by_hand_is_seen_while_it_stands(real: RealNode) -> None:
-    tunnel = asyncio.create_task(real.manual_delete_command("-N", "-oServerAliveInterval=1"))
+    tunnel = asyncio.create_task(real.log_in("-N", "-oServerAliveInterval=1"))
     try:
         await real.ask_until(lambda result: not result.ok, PayloadCheck)
         assert "(without a session)" in await payload_words(real)

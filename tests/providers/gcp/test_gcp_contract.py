@@ -84,8 +84,12 @@ class TestContract(ProviderContract):
             heal=heal,
         )
 
-    def test_one_call_makes_a_whole_batch(self, lab: Lab, cloud: GcpLab) -> None:
-        cloud.timing.listing_delay = 0  # what a listing lacks is asked for by name, one by one
+    @pytest.fixture(autouse=True)
+    def _cloud(self, cloud: GcpLab) -> None:
+        self.cloud = cloud
+
+    def test_one_call_makes_a_whole_batch(self, lab: Lab) -> None:
+        self.cloud.timing.listing_delay = 0  # what a listing lacks is asked for one by one, by name
         super().test_one_call_makes_a_whole_batch(lab)
 
 
