@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from spotdeploy.testing.fake.cloud import FakeCloud as FakeCloud
     from spotdeploy.testing.fake.config import FakeConfig as FakeConfig
     from spotdeploy.testing.fake.provider import FakeProvider as FakeProvider
+    from spotdeploy.testing.nodes import VerifiedNode as VerifiedNode
     from spotdeploy.testing.provider_contract import Facts as Facts
     from spotdeploy.testing.provider_contract import Powers as Powers
     from spotdeploy.testing.provider_contract import ProviderContract as ProviderContract
@@ -31,6 +32,7 @@ _HOMES: Final = {
     "ProviderContract": "provider_contract",
     "ScriptedConnection": "connection",
     "SystemClock": "clock",
+    "VerifiedNode": "nodes",
 }
 
 

@@ -1,18 +1,49 @@
-"""Fixtures for the tests of plugins. Loading it imports nothing of spotdeploy's but this module."""
+"""Fixtures for the tests of plugins, and of projects that are deployed with spotdeploy. Loading it
+imports nothing of spotdeploy's but this module."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from spotdeploy.testing import FakeCloud, FakeProvider, ManualClock, ScriptedConnection
+    from spotdeploy.testing.nodes import VerifiedNode
 
 pytest.register_assert_rewrite(
     "spotdeploy.testing.provider_contract", "spotdeploy.testing.check_contract"
 )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of `spotdeploy_nodes`."""
+    group = parser.getgroup("spotdeploy")
+    group.addoption(
+        "--spotdeploy-config",
+        default="spotdeploy.toml",
+        metavar="FILE",
+        help="The config whose nodes the fixture spotdeploy_nodes gives.",
+    )
+    group.addoption(
+        "--spotdeploy-provider",
+        action="append",
+        metavar="NAME",
+        help="A provider for them, instead of the config's. Repeatable.",
+    )
+
+
+@pytest.fixture(scope="session")
+def spotdeploy_nodes(pytestconfig: pytest.Config) -> Iterator[tuple[VerifiedNode, ...]]:
+    """The nodes of a project, fresh and verified, each with its connection: made by a cycle before
+    the first test that asks for them, and destroyed after the last."""
+    from spotdeploy.testing.nodes import verified_nodes
+
+    config = pytestconfig.rootpath / str(pytestconfig.getoption("--spotdeploy-config"))
+    with verified_nodes(Path(config), pytestconfig.getoption("--spotdeploy-provider")) as nodes:
+        yield nodes
 
 
 @pytest.fixture

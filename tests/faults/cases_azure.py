@@ -25,7 +25,9 @@ CALLS = Calls(
     reads={
         "listing resource groups": "GET /subscriptions/{}/resourcegroups",
         "asking after a deployment": f"GET {GROUP}/providers/microsoft.resources/deployments/{{}}",
-        "asking what machines do": "GET /subscriptions/{}/providers/microsoft.compute/virtualmachines",
+        "asking what machines do": (
+            "GET /subscriptions/{}/providers/microsoft.compute/virtualmachines"
+        ),
     },
     quick=(
         "kill -9 between making nodes and its answer",

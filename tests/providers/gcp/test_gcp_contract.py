@@ -85,11 +85,11 @@ class TestContract(ProviderContract):
         )
 
     @pytest.fixture(autouse=True)
-    def _cloud(self, cloud: GcpLab) -> None:
-        self.cloud = cloud
+    def _keep_cloud(self, cloud: GcpLab) -> None:
+        self.gcp = cloud
 
     def test_one_call_makes_a_whole_batch(self, lab: Lab) -> None:
-        self.cloud.timing.listing_delay = 0  # what a listing lacks is asked for one by one, by name
+        self.gcp.timing.listing_delay = 0  # what a listing lacks is asked for one by one, by name
         super().test_one_call_makes_a_whole_batch(lab)
 
 
