@@ -17,7 +17,7 @@ HEAD: Final = """\
 # The fake cloud
 
 A provider without a cloud, for tests: `--provider fake`, or
-[`spotdeploy.testing.FakeProvider`](python.md#spotdeploytesting). It keeps machines in a file or in
+[`spotdeploy.testing.FakeProvider`](python.md#testing-plugins). It keeps machines in a file or in
 memory, lists, destroys and interrupts them as a cloud would, and goes wrong as it is told. Nothing
 answers on a fake machine's ports, so a cycle with it ends in phase boot.
 
