@@ -39,6 +39,8 @@ LIST = {
     "ansible-inventory --list": [VENVS / "ansible/bin/ansible-inventory", "-i", "hosts", "--list"],
 }
 """`sky status` and `dstack ps` ask a server that must run first."""
+MOST = {"spotdeploy --help": 6.5, "spotdeploy list": 11.0}
+"""How many times a bare interpreter each may take; `list` has the provider local."""
 PROJECT = {
     "spotdeploy.toml": 'deployment = "bench"\n',
     "config.yaml": "aws: {total_instances: 1}\nregions: [{us-west-2: {machine_type: t3.small}}]\n",
@@ -116,7 +118,13 @@ def rows(rounds: int = 1) -> list[Row]:
         _row(FLOOR, seconds[FLOOR]),
         *group_rows(helps, seconds),
         *group_rows(list(LIST), seconds),
+        *(_times_of_floor(name, most, seconds) for name, most in MOST.items()),
     ]
+
+
+def _times_of_floor(name: str, most: float, seconds: Mapping[str, Sequence[float]]) -> Row:
+    ratio = median(seconds[name]) / median(seconds[FLOOR])
+    return Row(f"{name} / {FLOOR}", ratio, "times", f"at most {most:g}", ratio <= most)
 
 
 if __name__ == "__main__":

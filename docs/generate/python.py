@@ -42,14 +42,21 @@ USE: Final = """
 ## Running cycles from Python
 
 ```python
+import asyncio
+
 from spotdeploy.api import Project, Verdict
 
-project = Project.open("spotdeploy.toml", providers=["local"])
-outcome = await project.cycle()
-if outcome.verdict is Verdict.PASSED:
-    async with project.connect("demo-1") as connection:
-        print((await connection.run(["uptime"])).stdout)
-await project.destroy()
+
+async def main() -> None:
+    project = Project.open("spotdeploy.toml", providers=["local"])
+    outcome = await project.cycle()
+    if outcome.verdict is Verdict.PASSED:
+        async with project.connect("demo-1") as connection:
+            print((await connection.run(["uptime"])).stdout)
+    await project.destroy()
+
+
+asyncio.run(main())
 ```
 
 In pytest, the fixture `spotdeploy_nodes` does the same for a whole session of tests. It comes with
@@ -132,6 +139,7 @@ def _class(cls: type, path: str = "") -> Iterator[str]:
     yield _table(cls)
     for name, value in vars(cls).items():
         kind = value.__func__ if isinstance(value, classmethod | staticmethod) else value
+        kind = getattr(kind, "_fixture_function", kind)  # of pytest
         if name.startswith(("_", "test_")) or not _is_own(kind, cls):
             continue
         if isinstance(kind, property):
@@ -152,7 +160,7 @@ def _function(function: FunctionType, path: str, level: int) -> Iterator[str]:
     name = path.rpartition(".")[2]
     lead = "async " if inspect.iscoroutinefunction(function) else ""
     yield f'\n<a id="{path}"></a>\n\n{"#" * level} `{path if level == 3 else name}`\n\n'
-    yield f"```python\n{lead}def {name}{_signature(function)}\n```\n\n{_doc(function)}\n"
+    yield f"```python\n{lead}def {name}{_signature(function)}: ...\n```\n\n{_doc(function)}\n"
 
 
 def _signature(function: FunctionType) -> str:
