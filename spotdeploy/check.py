@@ -53,7 +53,7 @@ class CheckResult:
     ok: bool
     name: str
     detail: str = ""
-    """Why, in one line or a few; what was seen, not what was wanted."""
+    """Why, in one line or a few; what was seen, not what was expected."""
     final: bool = False
     """True when asking again cannot change the answer; the core then stops asking."""
 

@@ -52,7 +52,7 @@ def expires_at(labels: Mapping[str, str]) -> float | None:
 
 
 def matches(labels: Mapping[str, str], required: Mapping[str, str]) -> bool:
-    """True when every wanted label is there, `ANY` with any value. An empty `wanted` matches
+    """True when every required label is there, `ANY` with any value. An empty `required` matches
     nothing: a listing without a scope would name machines that are not ours."""
     return bool(required) and all(
         key in labels and value in (ANY, labels[key]) for key, value in required.items()

@@ -48,7 +48,7 @@ class NodeState(StrEnum):
 
 
 class Pool(msgspec.Struct, frozen=True):
-    """How many like nodes are wanted, and within which limits."""
+    """How many like nodes are asked for, and within which limits."""
 
     count: int
     policy: MarketPolicy = MarketPolicy.SPOT

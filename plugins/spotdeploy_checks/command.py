@@ -48,13 +48,11 @@ class CommandCheck(Check[CommandSettings]):
     Settings = CommandSettings
 
     def title(self) -> str:
-        """As in the contract."""
         command = self.settings.command
         line = command if isinstance(command, str) else " ".join(command)
         return f"command {' '.join(plain(line, limit=60).split())}"
 
     async def run(self, node: Node, connection: Connection) -> CheckResult:
-        """As in the contract."""
         del node
         expected = self.settings
         line = arguments(expected.command)

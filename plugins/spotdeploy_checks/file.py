@@ -103,11 +103,9 @@ class FileCheck(Check[FileSettings]):
     Settings = FileSettings
 
     def title(self) -> str:
-        """As in the contract."""
         return f"file {plain(self.settings.path)}{' absent' if self.settings.absent else ''}"
 
     async def run(self, node: Node, connection: Connection) -> CheckResult:
-        """As in the contract."""
         del node
         result = await connection.run(inspect_command(self.settings), timeout=120.0)
         if result.exit_code != 0:

@@ -69,11 +69,9 @@ class GossCheck(Check[GossSettings]):
     Settings = GossSettings
 
     def title(self) -> str:
-        """As in the contract."""
         return f"goss {plain(self.settings.file, limit=80)}"
 
     def files(self) -> Sequence[Path]:
-        """As in the contract."""
         return (self._file,)
 
     def objection(self, manifest: Manifest) -> str:
@@ -86,7 +84,6 @@ class GossCheck(Check[GossSettings]):
         return missing_here("file", self.folder, [self.settings.file])
 
     async def run(self, node: Node, connection: Connection) -> CheckResult:
-        """As in the contract."""
         del node
         try:
             file = self._file.read_bytes()

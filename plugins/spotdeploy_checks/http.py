@@ -64,12 +64,10 @@ class HttpCheck(Check[HttpSettings]):
     Settings = HttpSettings
 
     def title(self) -> str:
-        """As in the contract."""
         here = " from here" if self.settings.from_ == "here" else ""
         return f"http {place(self.settings.port, 'node')}{self.settings.path}{here}"
 
     async def run(self, node: Node, connection: Connection) -> CheckResult:
-        """As in the contract."""
         del node
         expected = self.settings
         say = request(expected.path, expected.headers)

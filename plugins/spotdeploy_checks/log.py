@@ -67,15 +67,13 @@ class LogCheck(Check[LogSettings]):
     Settings = LogSettings
 
     def title(self) -> str:
-        """As in the contract."""
         return f"log {plain(self.settings.path or self.settings.unit)}"
 
     def evidence(self) -> Sequence[str]:
-        """As in the contract: the log itself."""
+        """The log itself."""
         return (self.settings.path,) if self.settings.path else ()
 
     async def run(self, node: Node, connection: Connection) -> CheckResult:
-        """As in the contract."""
         del node
         expected = self.settings
         if expected.forbid:

@@ -32,11 +32,9 @@ class PayloadCheck(Check[PayloadSettings]):
     mandatory = Mandatory.ALWAYS
 
     def title(self) -> str:
-        """As in the contract."""
         return "payload"
 
     async def run(self, node: Node, connection: Connection) -> CheckResult:
-        """As in the contract."""
         given = drift.as_input(drift.expected(connection.manifest))
         looked, traced = await asyncio.gather(
             connection.run(drift.inspect_command(), timeout=120.0, stdin=given),

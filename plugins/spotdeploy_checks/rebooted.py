@@ -29,11 +29,9 @@ class RebootedCheck(Check[RebootedSettings]):
     mandatory = Mandatory.AFTER_REBOOT
 
     def title(self) -> str:
-        """As in the contract."""
         return "rebooted"
 
     async def run(self, node: Node, connection: Connection) -> CheckResult:
-        """As in the contract."""
         del node
         answer = (await connection.run(["sh", "-c", QUESTION])).stdout.strip()
         if answer == "after":

@@ -63,7 +63,6 @@ class SystemdCheck(Check[SystemdSettings]):
     Settings = SystemdSettings
 
     def title(self) -> str:
-        """As in the contract."""
         return f"systemd {', '.join(self.settings.units)}"
 
     def objection(self, manifest: Manifest) -> str:
@@ -77,7 +76,6 @@ class SystemdCheck(Check[SystemdSettings]):
         return ""
 
     async def run(self, node: Node, connection: Connection) -> CheckResult:
-        """As in the contract."""
         del node
         units = self.settings.units
         result = await connection.run(question(units))

@@ -40,11 +40,9 @@ class TcpCheck(Check[TcpSettings]):
     Settings = TcpSettings
 
     def title(self) -> str:
-        """As in the contract."""
         return f"tcp {place(self.settings.port, self.settings.from_)}"
 
     async def run(self, node: Node, connection: Connection) -> CheckResult:
-        """As in the contract."""
         del node
         expected = self.settings
         received = bytearray()

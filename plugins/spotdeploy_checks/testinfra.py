@@ -56,11 +56,10 @@ class InfraTestCheck(Check[InfraTestSettings]):
         self._turns = asyncio.Semaphore(os.cpu_count() or 1)
 
     def title(self) -> str:
-        """As in the contract."""
         return f"testinfra {plain(', '.join(self.settings.files), limit=80)}"
 
     def files(self) -> Sequence[Path]:
-        """As in the contract; each conftest.py that pytest would read counts too."""
+        """Each conftest.py that pytest would read counts too."""
         named = [self.folder / Path(_path(file)).expanduser() for file in self.settings.files]
         above = (folder for path in named for folder in (path, *path.parents))
         inside = (folder for folder in above if folder.is_relative_to(self.folder))
@@ -75,7 +74,6 @@ class InfraTestCheck(Check[InfraTestSettings]):
         return missing_here("files", self.folder, map(_path, self.settings.files))
 
     async def run(self, node: Node, connection: Connection) -> CheckResult:
-        """As in the contract."""
         if message := self.objection(connection.manifest):
             return self.failed(message, final=True)
         from spotdeploy_checks.pytest_run import PytestRun

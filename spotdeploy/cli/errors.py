@@ -13,7 +13,7 @@ _VERBOSE = "SPOTDEPLOY_VERBOSE"
 
 
 def set_verbose(on: bool) -> None:
-    """Remember, for this process and the ones it starts, that traces are wanted."""
+    """Remember, for this process and the ones it starts, that traces are to be shown."""
     if on:
         os.environ[_VERBOSE] = "1"
 

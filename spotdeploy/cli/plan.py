@@ -14,7 +14,7 @@ from spotdeploy.cycle.budget import expected_cost
 from spotdeploy.duration import spell
 from spotdeploy.events import Bus
 from spotdeploy.model import Offer
-from spotdeploy.phases.plan import Prospects, foresee, read_plan
+from spotdeploy.phases.plan import Prospects, ask_offers, read_plan
 from spotdeploy.project import Project
 from spotdeploy.run.context import Run, open_run
 from spotdeploy.text import counted
@@ -29,7 +29,7 @@ def command(
     """Show what a cycle would do; changes nothing."""
     project = Project.open(config, providers=provider)
     with open_run(project, read_plan(project), Bus()) as run:
-        show_plan(run, asyncio.run(foresee(run)), as_json=json)
+        show_plan(run, asyncio.run(ask_offers(run)), as_json=json)
 
 
 def show_plan(run: Run, prospects: Prospects, *, as_json: bool) -> None:

@@ -24,7 +24,7 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Nodes(_Section, frozen=True):
-    """`[nodes]`: what is wanted from each provider."""
+    """`[nodes]`: what each provider is asked for."""
 
     count: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1
     """How many nodes each provider is asked for."""
@@ -108,7 +108,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     timeouts: Timeouts = Timeouts()
     evidence: Evidence = Evidence()
     checks: tuple[Table, ...] = ()
-    """What must become true of each node. `type` decides which keys a table has."""
+    """The conditions that each node must meet. `type` decides which keys a table has."""
     provider: dict[str, Table] = {}
     """A table for each provider in use."""
 

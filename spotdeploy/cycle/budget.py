@@ -18,7 +18,7 @@ from spotdeploy.run.context import Run
 from spotdeploy.run.cost import Cost, PaidTime, estimate, seconds_left, spell_usd, total
 
 LOOKED_BACK: Final = 10
-"""How many past runs an estimate looks at."""
+"""How many past cycles an estimate is made from."""
 RESERVE: Final = 60.0
 """Seconds that ending the nodes is expected to take; their cost is kept back."""
 PAUSE: Final = 1.0
@@ -55,7 +55,7 @@ def check_budget(run: Run, prospects: Prospects) -> None:
     if expected is not None and expected.usd > cap:
         raise RefusedError(
             f"this cycle is expected to cost {expected}, and max_cost is {spell_usd(cap)}",
-            hint="raise max_cost, ask for fewer or smaller nodes, or look at 'spotdeploy plan'",
+            hint="raise max_cost, ask for fewer or smaller nodes, or see 'spotdeploy plan'",
         )
 
 

@@ -131,7 +131,6 @@ class NodeConnection(Connection):
         stdin: bytes = b"",
         alone: bool = False,
     ) -> CommandResult:
-        """As in the contract."""
         try:
             if stdin or alone:
                 async with self._channels:
@@ -150,7 +149,6 @@ class NodeConnection(Connection):
     async def open_tcp(
         self, port: int, *, host: str = "127.0.0.1"
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """As in the contract."""
         try:
             channel, session = await self._require().create_connection(_Tunnel, host, port)
         except asyncssh.ChannelOpenError as error:
@@ -162,7 +160,6 @@ class NodeConnection(Connection):
         return cast("tuple[asyncio.StreamReader, asyncio.StreamWriter]", streams)
 
     async def dial(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """As in the contract."""
         try:
             sock = await self._dialer.open(self.node, port, 10.0)
         except OSError as error:

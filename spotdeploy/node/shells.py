@@ -52,11 +52,9 @@ class Shell(asyncssh.SSHClientSession[bytes]):
         self.ended = False
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
-        """As asyncssh asks."""
         self._channel = chan
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
-        """As asyncssh asks."""
         self._streams[datatype].receive(data)
         waiting = self._answered is not None and not self._answered.done()
         if waiting and all(stream.complete for stream in self._streams.values()):
@@ -65,7 +63,6 @@ class Shell(asyncssh.SSHClientSession[bytes]):
             self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """As asyncssh asks."""
         self.ended = True
         if self._answered is not None and not self._answered.done():
             self._answered.set_exception(exc or ShellEndedError(self.message))

@@ -31,7 +31,7 @@ def build_manifest(
     if not root.is_dir():
         raise ConfigError(
             f"payload.path: {root} is not a folder",
-            hint="run 'spotdeploy init' to lay down the reference payload, or correct the path",
+            hint="run 'spotdeploy init' to write the reference payload, or correct the path",
         )
     digests = digests or Digests()
     entries = {entry.path: entry for entry in _tree(root, PAYLOAD, "payload.path", digests)}

@@ -1,4 +1,4 @@
-"""Create: ask for nodes, place after place, until there are enough or nothing is left to try."""
+"""Create: ask for nodes, place after place, until all are there or nothing is left to try."""
 
 from __future__ import annotations
 

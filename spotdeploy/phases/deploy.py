@@ -28,7 +28,7 @@ _STOP: Final = 5
 """Seconds that an entry which has had its time gets to end before it is killed."""
 _RECONNECT: Final = 60.0
 _GOING_DOWN: Final = 0.5
-"""Seconds between looks at a node that is shutting down."""
+"""Seconds between two questions to a node that is shutting down."""
 _STARTED_ALREADY: Final = 75
 
 
@@ -144,7 +144,7 @@ async def _persist(node_run: NodeRun, command: Sequence[str]) -> str:
     result = await _answer(node_run, command)
     if result.exit_code != 0:
         await node_run.sign_of_life()
-        raise node_run.blame_payload(f"its node no longer does as it is told: {_message(result)}")
+        raise node_run.blame_payload(f"its node no longer runs commands: {_message(result)}")
     return result.stdout
 
 

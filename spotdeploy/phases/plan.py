@@ -71,7 +71,7 @@ def read_checks(project: Project) -> tuple[Check[Any], ...]:
     return checks
 
 
-async def foresee(run: Run) -> Prospects:
+async def ask_offers(run: Run) -> Prospects:
     """Ask every location for its candidates, all at once. Makes nothing, prepares nothing."""
     found = await asyncio.gather(*(_ask(run, place) for place in run.locations))
     return _join(run, found)

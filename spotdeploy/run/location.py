@@ -47,7 +47,6 @@ class Location:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def offers(self, pool: Pool) -> Sequence[Offer]:
-        """See `Provider.offers`."""
         return await self._call(self.provider.offers, pool)
 
     async def prepare(self, progress: Callable[[str], None]) -> None:
@@ -56,29 +55,23 @@ class Location:
             await self._call(self.provider.prepare, progress)
 
     async def create(self, offer: Offer, batch: Batch) -> Created:
-        """See `Provider.create`."""
         return await self._call(self.provider.create, offer, batch)
 
     async def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
-        """See `Provider.nodes`."""
         return await self._call(self.provider.nodes, labels)
 
     async def destroy(self, nodes: Sequence[Node]) -> None:
-        """See `Provider.destroy`."""
         if nodes:
             await self._call(self.provider.destroy, nodes)
 
     async def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
-        """See `Provider.leftovers`."""
         return await self._call(self.provider.leftovers, labels)
 
     async def release(self, resources: Sequence[Resource]) -> None:
-        """See `Provider.release`."""
         if resources:
             await self._call(self.provider.release, resources)
 
     async def fate(self, node: Node) -> Fate:
-        """See `Provider.fate`."""
         return await self._call(self.provider.fate, node)
 
     async def account(self) -> str:

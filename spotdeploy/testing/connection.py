@@ -56,7 +56,7 @@ class ScriptedConnection(Connection):
         stdin: bytes = b"",
         alone: bool = False,
     ) -> CommandResult:
-        """As in the contract; answers at once, whatever the timeout."""
+        """Answers at once, whatever the timeout."""
         del timeout, alone
         self._require()
         self.asked.append(list(command))
@@ -68,12 +68,10 @@ class ScriptedConnection(Connection):
     async def open_tcp(
         self, port: int, *, host: str = "127.0.0.1"
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """As in the contract."""
         del host
         return await self.dial(port)
 
     async def dial(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """As in the contract."""
         self._require()
         self.dialled.append(port)
         if port not in self._ports:

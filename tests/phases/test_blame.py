@@ -118,7 +118,7 @@ def test_a_node_that_takes_no_commands_once_the_payload_ran_is_the_payloads_fail
     fake_project: FakeProjects,
 ) -> None:
     node_run = new_run(fake_project(), Line({**STARTED, "systemctl show": REFUSED, "true": OK}))
-    with pytest.raises(PayloadError, match="no longer does as it is told: Access denied"):
+    with pytest.raises(PayloadError, match="no longer runs commands: Access denied"):
         virtual.run(ManualClock(), deploy(node_run))
 
 

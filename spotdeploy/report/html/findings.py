@@ -1,4 +1,4 @@
-"""What went wrong, told once for all nodes it happened to, with the evidence beside it."""
+"""What went wrong, shown once for all nodes it happened to, with the evidence beside it."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from spotdeploy.errors import LostReplyError
 from spotdeploy.model import Batch, Fate, FateKind, Offer
 from spotdeploy.testing.clock import Clock, SystemClock
 from spotdeploy.testing.fake import faults
-from spotdeploy.testing.fake.birth import Birth, give_birth
-from spotdeploy.testing.fake.desk import FrontDesk, kill_this_process
+from spotdeploy.testing.fake.create import CreateResult, give_birth
+from spotdeploy.testing.fake.dispatch import Dispatch, kill_this_process
 from spotdeploy.testing.fake.faults import AnyFault, Ending, Script
 from spotdeploy.testing.fake.machine import CallRecord, CloudState, End, Machine, Thing
 from spotdeploy.testing.fake.store import MemoryStore, Store
@@ -39,7 +39,7 @@ class FakeCloud:
         fault hits, between the effect of a call and its answer."""
         self.clock = clock or SystemClock()
         self._store = store or MemoryStore()
-        self._desk = FrontDesk(self._store, self.clock, script, crash)
+        self._dispatch = Dispatch(self._store, self.clock, script, crash)
 
     def create(self, offer: Offer, batch: Batch) -> tuple[tuple[Machine, ...], str | None]:
         """Make machines, or give those that the token made before; and why not more.
@@ -47,10 +47,10 @@ class FakeCloud:
         Raises CapacityError, QuotaError or LostReplyError.
         """
 
-        def effect(state: CloudState, script: Script, now: float) -> Birth:
+        def effect(state: CloudState, script: Script, now: float) -> CreateResult:
             return give_birth(state, script, now, offer, batch)
 
-        birth = self._desk.call("create", offer.location, effect, f"{batch.count} of {offer}")
+        birth = self._dispatch.call("create", offer.location, effect, f"{batch.count} of {offer}")
         if not birth.answered:
             raise LostReplyError("no answer to create within the time limit", code="Timeout")
         return birth.machines, birth.shortfall
@@ -70,7 +70,7 @@ class FakeCloud:
             blinks = script.hits(faults.Blink) if shown else []
             return shown[sum(blink.nodes for blink in blinks) :]
 
-        return self._desk.call("nodes", location, effect)
+        return self._dispatch.call("nodes", location, effect)
 
     def destroy(self, location: str, ids: Sequence[str]) -> dict[str, str]:
         """Begin to end these machines; unknown ids are passed over. Gives the refused ones."""
@@ -81,7 +81,7 @@ class FakeCloud:
             _begin_to_end(state, script, now, [m for m in found if m.id not in refused])
             return dict.fromkeys(refused, "it is protected from deletion")
 
-        return self._desk.call("destroy", location, effect, " ".join(ids))
+        return self._dispatch.call("destroy", location, effect, " ".join(ids))
 
     def list_things(self, location: str, labels: Mapping[str, str]) -> list[Thing]:
         """The resources there that carry all these labels."""
@@ -91,7 +91,7 @@ class FakeCloud:
             here = (thing for thing in state.things.values() if thing.location == location)
             return [thing for thing in here if label_rules.matches(thing.labels, labels)]
 
-        return self._desk.call("leftovers", location, effect)
+        return self._dispatch.call("leftovers", location, effect)
 
     def release(self, location: str, ids: Sequence[str]) -> list[str]:
         """Delete these resources; unknown ids are passed over. Gives those still in use."""
@@ -105,7 +105,7 @@ class FakeCloud:
                     del state.things[thing.id]
             return used
 
-        return self._desk.call("release", location, effect, " ".join(ids))
+        return self._dispatch.call("release", location, effect, " ".join(ids))
 
     def fate(self, location: str, id_: str) -> Fate:
         """What became of a machine."""
@@ -115,11 +115,11 @@ class FakeCloud:
             machine = state.machines.get(id_)
             return machine.fate(now) if machine else Fate(FateKind.VANISHED, "no such machine")
 
-        return self._desk.call("fate", location, effect, id_)
+        return self._dispatch.call("fate", location, effect, id_)
 
     def ping(self, call: faults.Call, location: str) -> None:
         """A call that only shows whether the cloud answers."""
-        self._desk.call(call, location, lambda *_: None)
+        self._dispatch.call(call, location, lambda *_: None)
 
     def script(self, *more: AnyFault) -> None:
         """Add faults to the state."""

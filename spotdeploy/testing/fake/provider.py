@@ -26,22 +26,19 @@ class FakeProvider(Provider[FakeConfig], SupportsAccount, SupportsConsole):
 
     @classmethod
     def locations(cls, config: FakeConfig) -> Sequence[str]:
-        """As in the contract."""
         return config.locations
 
     def __init__(self, config: FakeConfig, location: str, cloud: FakeCloud | None = None) -> None:
-        """As in the contract. `cloud` stands in for the one in the config's state file."""
+        """`cloud` stands in for the one in the config's state file."""
         self.config = config
         self.location = location
         self.cloud = cloud or FakeCloud(FileStore(Path(config.state)), script=config.faults)
 
     @property
     def settle_seconds(self) -> float:  # type: ignore[override]  # set in the config, for tests
-        """As in the contract."""
         return self.config.settle
 
     def doctor(self) -> Sequence[Problem]:
-        """As in the contract."""
         try:
             self.cloud.ping("account", self.location)
         except CredentialsError as error:
@@ -49,7 +46,6 @@ class FakeProvider(Provider[FakeConfig], SupportsAccount, SupportsConsole):
         return ()
 
     def offers(self, pool: Pool) -> Sequence[Offer]:
-        """As in the contract."""
         self.cloud.ping("offers", self.location)
         offers = [
             Offer(self.name, self.location, zone, size, market, self._price(size, market))
@@ -63,18 +59,15 @@ class FakeProvider(Provider[FakeConfig], SupportsAccount, SupportsConsole):
         return [o for o in offers if o.usd_per_hour is not None and o.usd_per_hour <= limit]
 
     def create(self, offer: Offer, batch: Batch) -> Created:
-        """As in the contract."""
         machines, shortfall = self.cloud.create(offer, batch)
         return Created(tuple(map(self._node, machines)), shortfall)
 
     def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
-        """As in the contract."""
         if not labels:
             raise ValueError("labels must not be empty")
         return [self._node(machine) for machine in self.cloud.list_machines(self.location, labels)]
 
     def destroy(self, nodes: Sequence[Node]) -> None:
-        """As in the contract."""
         if not nodes:
             return
         refused = self.cloud.destroy(self.location, [node.id for node in nodes])
@@ -83,33 +76,26 @@ class FakeProvider(Provider[FakeConfig], SupportsAccount, SupportsConsole):
             raise ProviderError(f"cannot destroy {message}", code="OperationNotPermitted")
 
     def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
-        """As in the contract."""
         return [self._resource(thing) for thing in self.cloud.list_things(self.location, labels)]
 
     def release(self, resources: Sequence[Resource]) -> None:
-        """As in the contract."""
         if resources:
             self.cloud.release(self.location, [resource.id for resource in resources])
 
     def fate(self, node: Node) -> Fate:
-        """As in the contract."""
         return self.cloud.fate(self.location, node.id)
 
     def auto_shutdown(self) -> str:
-        """As in the contract."""
         return "the fake cloud ends it when its time to live is over"
 
     def manual_delete_command(self, thing: Node | Resource) -> str:
-        """As in the contract."""
         return f"remove {thing.id} from {self.config.state}"
 
     def account(self) -> str:
-        """As in the contract."""
         self.cloud.ping("account", self.location)
         return self.config.account
 
     def console(self, node: Node) -> str:
-        """As in the contract."""
         self.cloud.ping("console", self.location)
         return f"{node.name}: booted by the fake cloud\n"
 

@@ -20,7 +20,7 @@ Effect = Callable[[CloudState, Script, float], T]
 LOG_LENGTH: Final = 500
 
 
-class FrontDesk:
+class Dispatch:
     """Where calls arrive."""
 
     def __init__(

@@ -18,7 +18,7 @@ BOOT_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Birth:
+class CreateResult:
     """What one create call made."""
 
     machines: tuple[Machine, ...]
@@ -27,7 +27,9 @@ class Birth:
     """False when the caller gets no answer."""
 
 
-def give_birth(state: CloudState, script: Script, now: float, offer: Offer, batch: Batch) -> Birth:
+def give_birth(
+    state: CloudState, script: Script, now: float, offer: Offer, batch: Batch
+) -> CreateResult:
     """Make the machines of a batch, or find those that its token made before.
 
     Raises CapacityError or QuotaError, and has changed nothing then.
@@ -35,7 +37,7 @@ def give_birth(state: CloudState, script: Script, now: float, offer: Offer, batc
     made = tuple(m for m in state.machines.values() if m.token == batch.token)
     if made:
         short = len(made) < batch.count
-        return Birth(made, f"only {len(made)} were made" if short else None)
+        return CreateResult(made, f"only {len(made)} were made" if short else None)
     place = _Place(script, offer)
     count, why = _room(state, place, now, batch.count)
     late = max((fault.seconds for fault in place.hits(faults.LateCreate)), default=None)
@@ -53,7 +55,7 @@ def give_birth(state: CloudState, script: Script, now: float, offer: Offer, batc
             state.change(m, end=End(now + fault.seconds, fault.ending)) if i < fault.nodes else m
             for i, m in enumerate(machines)
         ]
-    return Birth(tuple(machines), why, answered=late is None)
+    return CreateResult(tuple(machines), why, answered=late is None)
 
 
 class _Place:
