@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -16,7 +16,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec
-def spotdeploy_register_provider() -> type[Provider] | None:  # type: ignore[type-arg]  # any config
+def spotdeploy_register_provider() -> type[Provider[Any]] | None:
     """Called once, when a provider of this plugin is wanted.
 
     Return the provider's class, or None. Import it inside the hook, so that loading the plugin
@@ -25,7 +25,7 @@ def spotdeploy_register_provider() -> type[Provider] | None:  # type: ignore[typ
 
 
 @hookspec
-def spotdeploy_register_checks() -> list[type[Check]] | None:  # type: ignore[type-arg]  # any settings
+def spotdeploy_register_checks() -> list[type[Check[Any]]] | None:
     """Called once, when checks are read from the config.
 
     Return the classes of the checks this plugin brings, or None. Not firstresult: the lists are

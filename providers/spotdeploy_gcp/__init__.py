@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from spotdeploy.hookspecs import hookimpl
 from spotdeploy.provider import Provider
 
 
 @hookimpl
-def spotdeploy_register_provider() -> type[Provider]:  # type: ignore[type-arg]  # any config
+def spotdeploy_register_provider() -> type[Provider[Any]]:
     """Hand over the provider's class."""
     from spotdeploy_gcp.provider import GcpProvider
 

@@ -8,7 +8,7 @@ import socket as sockets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import asyncssh
 from asyncssh.stream import SSHTCPStreamSession
@@ -35,7 +35,7 @@ REGISTER: Final = f'printf "%s %s\\n" "$1" "$2" >> {paths.SESSIONS}'
 class Dialer:
     """Opens TCP connections to nodes of one provider object."""
 
-    provider: Provider  # type: ignore[type-arg]  # whatever its config
+    provider: Provider[Any]
 
     async def open(self, node: Node, port: int, timeout: float) -> sockets.socket:
         """A connected, non-blocking socket. Raises OSError."""

@@ -56,11 +56,10 @@ class Shell(asyncssh.SSHClientSession[bytes]):
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
         self._streams[datatype].receive(data)
-        waiting = self._answered is not None and not self._answered.done()
-        if waiting and all(stream.complete for stream in self._streams.values()):
-            self._answered.set_result(None)  # type: ignore[union-attr]  # it waits
-        elif not waiting:
+        if self._answered is None or self._answered.done():
             self.close()
+        elif all(stream.complete for stream in self._streams.values()):
+            self._answered.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.ended = True
