@@ -3,6 +3,7 @@
 #   make test    set up, then every test
 #   make faults  set up, then every fault case, and write docs/faults.md
 #   make docs    set up, then build the documentation into site/
+#   make lock    renew requirements-dev.lock
 #   make bench   set up, then measure beside other tools and write docs/benchmarks.md
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -14,7 +15,7 @@ RUN_PACKAGES := python3 python3-venv systemd-container mmdebstrap iproute2 zstd 
 TEST_PACKAGES := $(RUN_PACKAGES) chromium git
 WORKERS ?= 3
 
-.PHONY: help cycle test check fix smoke bench faults contract reference docs clean
+.PHONY: help cycle test check fix smoke bench faults contract reference docs lock clean
 
 help:
 	@grep -E '^#   ' Makefile | sed 's/^#   //'
@@ -53,6 +54,13 @@ reference: $(VENV)/.dev
 docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+# requirements-dev.lock: every package of development and tests, with its hashes
+lock: $(VENV)/.pip
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --upgrade --generate-hashes \
+		--universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
+		--quiet --output-file requirements-dev.lock
+
 clean:
 	rm -rf $(VENV) dist site .mypy_cache .ruff_cache .pytest_cache
 
@@ -80,7 +88,8 @@ $(VENV)/.run: pyproject.toml | $(VENV)/.pip
 	$(BIN)/pip install --quiet --editable .
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml | $(VENV)/.pip
+$(VENV)/.dev: pyproject.toml requirements-dev.lock | $(VENV)/.pip
 	$(call installed,$(TEST_PACKAGES))
-	$(BIN)/pip install --quiet --editable '.[gcp,azure,testing]' --group dev
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements-dev.lock
+	$(BIN)/pip install --quiet --no-deps --editable .
 	@touch $@ $(VENV)/.run

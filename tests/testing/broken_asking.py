@@ -140,7 +140,7 @@ class OffersInADifferentOrder(FakeProvider):
         return offers if self.asked == 1 or len(offers) < 2 else _rotated(offers, self.asked)
 
 
-@caught_by("test_protection_is_a_few_words")
+@caught_by("test_auto_shutdown_is_a_few_words")
 class SaysNothingOfProtection(FakeProvider):
     def auto_shutdown(self) -> str:
         return ""

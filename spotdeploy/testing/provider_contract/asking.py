@@ -66,7 +66,7 @@ class Asking(LabFixtures):
         assert lab.listed() == {}
         assert list(lab.provider.leftovers(lab.scope)) == []
 
-    def test_protection_is_a_few_words(self, lab: Lab) -> None:
+    def test_auto_shutdown_is_a_few_words(self, lab: Lab) -> None:
         message = lab.provider.auto_shutdown()
         assert message.strip() == message
         assert 0 < len(message) <= 120
