@@ -16,6 +16,7 @@ from spotdeploy.model import Verdict
 from tests.cycles.project import Project
 from tests.faults.arena import Arena
 from tests.faults.launching import How, launcher
+from tests.labs.fault_queue import Fault
 from tests.labs.place import Place
 from tests.labs.site import client_environment
 
@@ -73,7 +74,6 @@ class CloudArena(Arena):
     end: ClassVar[str]
     any: ClassVar[str]
     """The lab's word for every call."""
-    Fault: ClassVar[Callable[..., Any]]
     constants: ClassVar[Mapping[str, float]] = {}
     throttled: ClassVar[Any]
     """The cloud's answers when it is asked too often, is broken, or no longer knows us."""
@@ -177,7 +177,7 @@ class CloudArena(Arena):
     ) -> None:
         """Let something happen to the next calls of that name: an `error`, or "request" or
         "reply" is lost."""
-        self.lab.faults.queue.append(self.Fault(call, times, error, lose, when))
+        self.lab.faults.queue.append(Fault(call, times, error, lose, when))
 
     def named(self, call: Any) -> str:
         """The lab's name of a call."""

@@ -11,15 +11,12 @@ import pytest
 from tests.faults.clouds import CloudArena
 from tests.labs.aws import AwsLab
 from tests.labs.aws.call import AwsError
-from tests.labs.aws.faults import Fault as AwsFault
 from tests.labs.azure import AzureLab
 from tests.labs.azure.call import ArmError
-from tests.labs.azure.faults import Fault as AzureFault
 from tests.labs.azure.lab import SECRET
 from tests.labs.azure.state import Group
 from tests.labs.gcp import GcpLab
 from tests.labs.gcp.call import GoogleError
-from tests.labs.gcp.faults import Fault as GcpFault
 
 REGION = "us-west-2"
 GROUP = "/subscriptions/{}/resourcegroups/{}"
@@ -30,7 +27,6 @@ class AwsArena(CloudArena):
 
     name = "aws"
     create, listing, end, any = "RunInstances", "DescribeInstances", "TerminateInstances", "*"
-    Fault = AwsFault
     throttled = AwsError("RequestLimitExceeded", "Request limit exceeded.", 503)
     broken = AwsError("InternalError", "An internal error has occurred", 500)
     expired = AwsError("ExpiredToken", "The provided token has expired.", 400)
@@ -76,7 +72,6 @@ class GcpArena(CloudArena):
     name = "gcp"
     create, listing = "compute.instances.bulkInsert", "compute.instances.aggregatedList"
     end, any = "compute.instances.delete", ""
-    Fault = GcpFault
     throttled = GoogleError(403, "rateLimitExceeded", "Rate Limit Exceeded")
     broken = GoogleError(503, "backendError", "Backend Error")
     expired = GoogleError(401, "authError", "Invalid Credentials")
@@ -130,7 +125,6 @@ class AzureArena(CloudArena):
     create = f"PUT {GROUP}/providers/microsoft.resources/deployments/{{}}"
     listing = f"GET {GROUP}/providers/microsoft.compute/virtualmachines"
     end, any = f"DELETE {GROUP}", ""
-    Fault = AzureFault
     throttled = ArmError(429, "TooManyRequests", "Slow down.", headers={"Retry-After": "1"})
     broken = ArmError(500, "InternalServerError", "Encountered an internal server error.")
     expired = ArmError(401, "ExpiredAuthenticationToken", "The access token is expired.")

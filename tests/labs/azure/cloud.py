@@ -22,7 +22,8 @@ class Cloud(World):
             self.sweep()
             fault = self.faults.take(call)
             if fault and fault.error:
-                return fault.error.reply()
+                reply: Reply = fault.error.reply()
+                return reply
             if fault and fault.lose == "request":
                 return DROPPED
             try:

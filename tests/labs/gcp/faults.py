@@ -1,24 +1,11 @@
-"""What is to go wrong, by script."""
+"""What goes wrong in Compute Engine, in its own words."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from tests.labs.fault_queue import FaultQueue, Place
 from tests.labs.gcp.call import Call, GoogleError
-
-
-@dataclass
-class Fault:
-    """Something that happens to the next `times` matching calls."""
-
-    method: str
-    """As in `compute.instances.get`; "" is any."""
-    times: int
-    error: GoogleError | None = None
-    lose: str = ""
-    """"request": the call never reaches Google; "reply": it does, and nothing comes back."""
-    when: Callable[[Call], bool] = lambda _: True
 
 
 @dataclass(frozen=True)
@@ -30,13 +17,9 @@ class Trouble:
 
 
 @dataclass
-class Capacity:
+class Capacity(Place):
     """How many more instances a place gives, and what it says when there are none."""
 
-    zone: str | None
-    size: str | None
-    market: str | None
-    left: int
     trouble: Trouble
 
 
@@ -49,11 +32,9 @@ QUOTA = Trouble("QUOTA_EXCEEDED", "Quota 'CPUS' exceeded.  Limit: 8.0 in region 
 
 
 @dataclass
-class Faults:
-    """The script. Tests add to it; calls use it up."""
+class Faults(FaultQueue[Call, Capacity]):
+    """The script; calls are named by their method, as in `compute.instances.get`."""
 
-    queue: list[Fault] = field(default_factory=list)
-    capacities: list[Capacity] = field(default_factory=list)
     operations: dict[str, list[Trouble]] = field(default_factory=dict)
     """Method to what its next operation fails with."""
     protected: set[str] = field(default_factory=set)
@@ -63,23 +44,18 @@ class Faults:
     unlisted_cause: bool = False
     """A bulk insert's operation has only its summary; the cause is in the inserts' operations."""
 
+    def name_of(self, call: Call) -> str:
+        return call.method
+
     def throttle(self, method: str = "", times: int = 1) -> None:
         """Answer the next calls with rateLimitExceeded:
         https://cloud.google.com/compute/docs/api/rate-limits"""
         error = GoogleError(403, "rateLimitExceeded", "Rate Limit Exceeded")
-        self.queue.append(Fault(method, times, error))
+        self.answer(method, error, times)
 
     def refuse(self, method: str, status: int, reason: str, words: str, times: int = 1) -> None:
         """Answer the next calls with an error of Google's."""
-        self.queue.append(Fault(method, times, GoogleError(status, reason, words)))
-
-    def lose_reply(self, method: str, times: int = 1) -> None:
-        """Let the next calls take effect, and answer nothing."""
-        self.queue.append(Fault(method, times, lose="reply"))
-
-    def lose_request(self, method: str, times: int = 1) -> None:
-        """Let the next calls vanish."""
-        self.queue.append(Fault(method, times, lose="request"))
+        self.answer(method, GoogleError(status, reason, words), times)
 
     def limit(
         self,
@@ -91,32 +67,21 @@ class Faults:
         trouble: Trouble = EXHAUSTED,
     ) -> None:
         """Let a place (None is any) give only `left` more instances."""
-        self.capacities.append(Capacity(zone, size, market, left, trouble))
+        self.places.append(Capacity(zone, size, market, left, trouble))
 
     def clear(self) -> None:
-        """Let all go well."""
-        self.queue.clear()
-        self.capacities.clear()
+        super().clear()
         self.operations.clear()
         self.protected.clear()
         self.unreachable.clear()
         self.unlisted_cause = False
 
-    def take(self, call: Call) -> Fault | None:
-        """The fault that happens to this call."""
-        for fault in self.queue:
-            if fault.times > 0 and fault.method in ("", call.method) and fault.when(call):
-                fault.times -= 1
-                return fault
-        return None
-
     def grant(self, zone: str, size: str, market: str, count: int) -> tuple[int, Trouble | None]:
         """How many of `count` a place gives, and why not all."""
         trouble = None
-        for one in self.capacities:
-            wanted = zip((one.zone, one.size, one.market), (zone, size, market), strict=True)
-            if all(limit in (None, is_) for limit, is_ in wanted) and one.left < count:
+        for one in self.places_of(zone, size, market):
+            if one.left < count:
                 count, trouble = one.left, one.trouble
-        for one in self.capacities:
+        for one in self.places:
             one.left -= count
         return max(count, 0), trouble
