@@ -47,7 +47,7 @@ faults: $(VENV)/.dev
 contract: $(VENV)/.dev
 	$(BIN)/python -m tests.contract_table
 
-# the pages that say what the code says: docs/reference and docs/events.md
+# the generated pages: docs/reference, docs/events.md and docs/architecture.md
 reference: $(VENV)/.dev
 	$(BIN)/python -m docs.generate
 

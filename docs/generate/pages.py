@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from docs.generate.architecture import architecture_page
 from docs.generate.cli import cli_page
 from docs.generate.config import config_page
 from docs.generate.events import events_markdown
@@ -14,6 +15,7 @@ MADE = "<!-- made by `make reference`: change the code, not this page -->\n"
 def pages() -> dict[str, str]:
     """Path under docs/ to text."""
     return {
+        "architecture.md": MADE + architecture_page(),
         "events.md": events_markdown(),
         "reference/cli.md": MADE + cli_page(),
         "reference/config.md": MADE + config_page(),
