@@ -23,6 +23,7 @@ from libcloud.common.base import ConnectionUserAndKey
 from libcloud.common.types import MalformedResponseError
 from libcloud.compute.base import Node as LibcloudNode
 from libcloud.compute.drivers.azure_arm import AzureNodeDriver
+from libcloud.utils.retry import MinimalRetry
 
 from spotdeploy.errors import (
     ConfigError,
@@ -85,6 +86,8 @@ class Connection(AzureResourceManagementConnection):
     """Takes host, port and scheme from the cloud environment, and logs in when it first must."""
 
     responseCls = Response  # noqa: N815  # libcloud's name
+    # ARM's `request` takes no `retry_failed`; this one does not repeat a call that was lost
+    retryCls = MinimalRetry  # type: ignore[assignment]  # noqa: N815  # libcloud's name and type
 
     def __init__(self, *args: Any, chain: Chain, **kwargs: Any) -> None:
         """What is not `chain` is libcloud's; `cloud_environment` is a dict."""

@@ -268,6 +268,16 @@ def test_a_lost_answer_is_reported_and_the_same_token_finds_what_was_made(
     assert len(lab.cloud.machines) == 2
 
 
+def test_a_lost_request_is_not_repeated_because_libcloud_was_told_to_retry(
+    provider: AzureProvider, lab: AzureLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIBCLOUD_RETRY_FAILED_HTTP_REQUESTS", "1")
+    lab.faults.lose_request(DEPLOY)
+    with pytest.raises(LostReplyError):
+        provider.create(offer(), batch(2))
+    assert sum(call.operation == DEPLOY for call in lab.calls) == 1
+
+
 def test_a_lost_request_makes_nothing_and_is_asked_again(
     provider: AzureProvider, lab: AzureLab
 ) -> None:
