@@ -13,7 +13,7 @@ import pytest
 
 from spotdeploy.model import Verdict
 from tests.cycles.project import Done
-from tests.faults.arena import Arena
+from tests.faults.testbed import Arena
 
 REFUSED: Final = "refused"
 """How a command ends (exit code 2) that a rule, the config or this computer forbids: it made

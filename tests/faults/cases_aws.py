@@ -8,9 +8,9 @@ from tests.cycles.project import Done
 from tests.faults import cases_clouds
 from tests.faults.case import Case, Family
 from tests.faults.cases_clouds import INFRASTRUCTURE, PASSED, Calls, tells
-from tests.faults.clouds import CloudArena
-from tests.faults.labs import REGION, AwsArena, open_aws
-from tests.faults.plays import cycle, destroy
+from tests.faults.cloud_testbeds import REGION, AwsArena, open_aws
+from tests.faults.fault_script import cycle, destroy
+from tests.faults.lab_testbed import CloudArena
 from tests.labs.aws.call import AwsError
 
 CALLS = Calls(

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from tests.faults import cases_clouds
 from tests.faults.case import Case, Family
 from tests.faults.cases_clouds import INFRASTRUCTURE, LEAKED, Calls, tells
-from tests.faults.clouds import CloudArena
-from tests.faults.labs import GROUP, AzureArena, open_azure
-from tests.faults.plays import cycle
+from tests.faults.cloud_testbeds import GROUP, AzureArena, open_azure
+from tests.faults.fault_script import cycle
+from tests.faults.lab_testbed import CloudArena
 from tests.labs.azure.faults import QUOTA, SKU
 
 CALLS = Calls(

@@ -16,10 +16,10 @@ from spotdeploy.model import Verdict
 from spotdeploy.node import paths
 from spotdeploy_local.linux.cgroups import Groups
 from tests.cycles.project import Done, Running, eventually
-from tests.faults import local, machine_labs
+from tests.faults import local_testbed, machine_testbeds
 from tests.faults.case import Case, Family, Open
-from tests.faults.moments import booting, troubled
-from tests.faults.nodes import NodeArena
+from tests.faults.cycle_points import booting, troubled
+from tests.faults.node_testbed import NodeArena
 
 POWERING_OFF = 20.0
 """Seconds."""
@@ -28,11 +28,11 @@ INFRASTRUCTURE = Verdict.INFRASTRUCTURE_FAILED
 
 def cases() -> Iterator[Case]:
     """Every case."""
-    here = partial(_case, "local", local.opened)
+    here = partial(_case, "local", local_testbed.opened)
     yield here("its power is cut at once", partial(_acting, act=_cut_power), says="stopped")
     yield here("it freezes as it boots", partial(_acting, act=_freeze))
     yield here("it powers itself off at once", partial(_acting, act=_power_off), says="stopped")
-    for where, opened in machine_labs.ARENAS.items():
+    for where, opened in machine_testbeds.ARENAS.items():
         lab = partial(_case, where, opened)
         if where.startswith("azure"):
             fails = partial(_acting, act=_cut_power)
@@ -87,7 +87,7 @@ def _acting(arena: NodeArena, *, act: Callable[[NodeArena], None]) -> Done:
     return troubled(arena, booting, hit)
 
 
-def _built(arena: machine_labs.LabArena[Any], *, files: Mapping[str, bytes]) -> Done:
+def _built(arena: machine_testbeds.LabArena[Any], *, files: Mapping[str, bytes]) -> Done:
     arena.lab.hypervisor.files = files
     return arena.project.cycle()
 

@@ -15,9 +15,7 @@ from typing import get_args
 from spotdeploy.model import Verdict
 from tests.cycles.project import Done
 from tests.faults.case import Also, Case, Family, Open
-from tests.faults.clouds import CloudArena
-from tests.faults.killing import When, killed_at
-from tests.faults.plays import (
+from tests.faults.fault_script import (
     Play,
     Trouble,
     cycle,
@@ -26,6 +24,8 @@ from tests.faults.plays import (
     long_boot,
     signalled,
 )
+from tests.faults.killing import When, killed_at
+from tests.faults.lab_testbed import CloudArena
 
 INFRASTRUCTURE, LEAKED, PASSED, STOPPED = (
     Verdict.INFRASTRUCTURE_FAILED,

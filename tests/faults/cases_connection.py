@@ -10,8 +10,7 @@ from spotdeploy.model import Verdict
 from spotdeploy.node import paths
 from tests.cycles.project import Done, Running
 from tests.faults.case import Case, Family
-from tests.faults.local import LocalArena, local_case
-from tests.faults.moments import (
+from tests.faults.cycle_points import (
     Moment,
     booting,
     deploying,
@@ -20,6 +19,7 @@ from tests.faults.moments import (
     uploading,
     verifying,
 )
+from tests.faults.local_testbed import LocalArena, local_case
 
 PASSED, INFRASTRUCTURE = Verdict.PASSED, Verdict.INFRASTRUCTURE_FAILED
 SHORT = 3.0

@@ -19,10 +19,10 @@ from spotdeploy.model import Market, Verdict
 from spotdeploy.testing.fake import faults
 from spotdeploy.testing.fake.faults import AnyFault, Call, Ending
 from tests.cycles.project import Done
-from tests.faults.arena import IMPATIENT, FakeArena
 from tests.faults.case import Case, Family, Play
 from tests.faults.killing import When, killed_at
-from tests.faults.launching import How, launcher
+from tests.faults.launcher import How, launcher
+from tests.faults.testbed import IMPATIENT, FakeArena
 
 INFRASTRUCTURE, LEAKED = Verdict.INFRASTRUCTURE_FAILED, Verdict.LEAKED
 STEPS = {

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from tests.faults import cases_clouds
 from tests.faults.case import Case, Family
 from tests.faults.cases_clouds import INFRASTRUCTURE, LEAKED, Calls, tells
-from tests.faults.clouds import CloudArena
-from tests.faults.labs import GcpArena, open_gcp
-from tests.faults.plays import cycle, impatient
+from tests.faults.cloud_testbeds import GcpArena, open_gcp
+from tests.faults.fault_script import cycle, impatient
+from tests.faults.lab_testbed import CloudArena
 from tests.labs.gcp.faults import QUOTA, Trouble
 
 CALLS = Calls(

@@ -20,10 +20,10 @@ from msgspec.structs import replace
 from spotdeploy.model import Verdict
 from spotdeploy.testing.fake import faults
 from tests.cycles.project import Done
-from tests.faults.arena import FakeArena
 from tests.faults.case import REFUSED, Case, Family
 from tests.faults.cases_fake import keep, opened
-from tests.faults.launching import How, Step, fill, launcher
+from tests.faults.launcher import How, Step, fill, launcher
+from tests.faults.testbed import FakeArena
 
 INFRASTRUCTURE, PASSED, STOPPED = (
     Verdict.INFRASTRUCTURE_FAILED,

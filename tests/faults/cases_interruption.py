@@ -8,9 +8,9 @@ from functools import partial
 
 from spotdeploy.model import Verdict
 from tests.cycles.project import Done, Running
-from tests.faults import local, machine_labs
+from tests.faults import local_testbed, machine_testbeds
 from tests.faults.case import Case, Family, Open
-from tests.faults.moments import (
+from tests.faults.cycle_points import (
     Moment,
     booting,
     deploying,
@@ -20,7 +20,7 @@ from tests.faults.moments import (
     uploading,
     verifying,
 )
-from tests.faults.nodes import NodeArena
+from tests.faults.node_testbed import NodeArena
 
 PASSED, INFRASTRUCTURE = Verdict.PASSED, Verdict.INFRASTRUCTURE_FAILED
 PHASES: Mapping[str, Moment] = {
@@ -32,7 +32,7 @@ PHASES: Mapping[str, Moment] = {
 }
 TWICE = ("local", "gcp lab with machines")
 """Where it also happens twice: each replacement takes a cloud its time."""
-ARENAS: Mapping[str, Open] = {"local": local.opened, **machine_labs.ARENAS}
+ARENAS: Mapping[str, Open] = {"local": local_testbed.opened, **machine_testbeds.ARENAS}
 
 
 def cases() -> Iterator[Case]:

@@ -7,10 +7,10 @@ from functools import partial
 
 from spotdeploy.model import Verdict
 from tests.cycles.project import Done
-from tests.faults.arena import TOKEN
 from tests.faults.case import Case, Family
-from tests.faults.local import LocalArena, local_case
-from tests.faults.nodes import NodeArena
+from tests.faults.local_testbed import LocalArena, local_case
+from tests.faults.node_testbed import NodeArena
+from tests.faults.testbed import TOKEN
 
 PASSED, PAYLOAD = Verdict.PASSED, Verdict.PAYLOAD_FAILED
 INFRASTRUCTURE = Verdict.INFRASTRUCTURE_FAILED

@@ -9,8 +9,7 @@ from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, Signals
 from spotdeploy.model import Verdict
 from tests.cycles.project import Done
 from tests.faults.case import Case, Family
-from tests.faults.local import local_case
-from tests.faults.moments import (
+from tests.faults.cycle_points import (
     Moment,
     booting,
     collecting,
@@ -23,7 +22,8 @@ from tests.faults.moments import (
     uploading,
     verifying,
 )
-from tests.faults.nodes import NodeArena
+from tests.faults.local_testbed import local_case
+from tests.faults.node_testbed import NodeArena
 
 STOPPED = Verdict.STOPPED
 PHASES: Mapping[str, Moment] = {

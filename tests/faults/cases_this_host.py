@@ -12,8 +12,7 @@ from signal import SIGINT
 from spotdeploy.model import Verdict
 from tests.cycles.project import COMMAND, Done, Running
 from tests.faults.case import REFUSED, Case, Family
-from tests.faults.local import LocalArena, local_case
-from tests.faults.moments import (
+from tests.faults.cycle_points import (
     Moment,
     booting,
     collecting,
@@ -24,6 +23,7 @@ from tests.faults.moments import (
     uploading,
     verifying,
 )
+from tests.faults.local_testbed import LocalArena, local_case
 
 INFRASTRUCTURE = Verdict.INFRASTRUCTURE_FAILED
 FILLER = "filler"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.labs.aws.moto_server import MotoServer
-from tests.labs.place import Namespace
+from tests.labs.network import Namespace
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ from typing import Literal
 from msgspec.structs import replace
 
 from tests.cycles.project import Done
-from tests.faults.arena import Arena
-from tests.faults.launching import Step, launcher
+from tests.faults.launcher import Step, launcher
+from tests.faults.testbed import Arena
 
 When = Literal["before", "after"]
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.case import Case
 from tests.faults.catalogue import CASES
-from tests.faults.judging import judge
+from tests.faults.outcome import judge
 
 
 def marked(case: Case) -> object:

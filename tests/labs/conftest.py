@@ -11,7 +11,7 @@ import pytest
 from spotdeploy_local.engine import Engine
 from spotdeploy_local.engines.nspawn.engine import NspawnEngine
 from spotdeploy_local.layout import Layout
-from tests.labs.site import Site
+from tests.labs.machine_network import Site
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from spotdeploy.model import Batch, Node, Offer
 from spotdeploy.node import keys
 from spotdeploy.node.user_data import UserData
 from spotdeploy.provider import Provider
-from tests.labs.site import CloudLab
+from tests.labs.machine_network import CloudLab
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Provider[Any])

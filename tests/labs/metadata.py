@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from tests.labs.front import Front, Handler
+from tests.labs.http_server import Front, Handler
 
 ADDRESS = "169.254.169.254"
 """The same on every cloud: which one answers depends on who asks."""

@@ -11,8 +11,8 @@ import pytest
 
 from tests.cycles.project import PATIENCE, eventually
 from tests.labs.aws import MachineLab
-from tests.labs.in_lab import InLab, assert_as_published
-from tests.labs.site import Site
+from tests.labs.lab_project import InLab, assert_as_published
+from tests.labs.machine_network import Site
 
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(600)]
 REGIONS = ["us-west-2", "eu-west-1"]

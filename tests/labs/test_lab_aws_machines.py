@@ -11,9 +11,9 @@ from spotdeploy.model import FateKind, Market, NodeState, Offer
 from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.provider import AwsProvider
 from tests.labs.aws import MachineLab
-from tests.labs.in_lab import assert_as_published
+from tests.labs.lab_project import assert_as_published
 from tests.labs.lab_user import SCOPE, LabUser, eventually
-from tests.labs.site import Site
+from tests.labs.machine_network import Site
 
 pytestmark = pytest.mark.machines
 User = LabUser[MachineLab, AwsProvider]

@@ -10,8 +10,8 @@ import pytest
 
 from tests.labs.azure import MachineLab
 from tests.labs.azure.faults import QUOTA
-from tests.labs.in_lab import InLab, assert_as_published
-from tests.labs.site import Site
+from tests.labs.lab_project import InLab, assert_as_published
+from tests.labs.machine_network import Site
 
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(600)]
 SIZES = ["Standard_D2as_v5", "Standard_D2s_v5"]

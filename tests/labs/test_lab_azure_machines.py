@@ -13,9 +13,9 @@ from spotdeploy.model import FateKind, Market, NodeState, Offer
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import MachineLab
-from tests.labs.in_lab import assert_as_published
+from tests.labs.lab_project import assert_as_published
 from tests.labs.lab_user import POLL, SCOPE, LabUser, eventually
-from tests.labs.site import Site
+from tests.labs.machine_network import Site
 
 pytestmark = pytest.mark.machines
 User = LabUser[MachineLab, AzureProvider]

@@ -12,8 +12,8 @@ import pytest
 from tests.cycles.project import PATIENCE, eventually
 from tests.labs.gcp import MachineLab
 from tests.labs.gcp.faults import QUOTA
-from tests.labs.in_lab import InLab, assert_as_published
-from tests.labs.site import Site
+from tests.labs.lab_project import InLab, assert_as_published
+from tests.labs.machine_network import Site
 
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(600)]
 

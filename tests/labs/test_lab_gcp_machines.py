@@ -12,9 +12,9 @@ from spotdeploy.model import FateKind, Market, NodeState, Offer
 from spotdeploy_gcp.config import GcpConfig
 from spotdeploy_gcp.provider import GcpProvider
 from tests.labs.gcp import MachineLab
-from tests.labs.in_lab import assert_as_published
+from tests.labs.lab_project import assert_as_published
 from tests.labs.lab_user import SCOPE, LabUser, eventually
-from tests.labs.site import Site
+from tests.labs.machine_network import Site
 
 pytestmark = pytest.mark.machines
 User = LabUser[MachineLab, GcpProvider]

@@ -8,7 +8,7 @@ from http.client import HTTPConnection
 import pytest
 
 from tests.labs.metadata import Answer, Dialect, MetadataServer, Question
-from tests.labs.place import Loopback
+from tests.labs.network import Loopback
 
 HERE, THERE, NOWHERE = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 

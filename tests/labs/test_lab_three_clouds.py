@@ -16,8 +16,8 @@ from spotdeploy.report.run_store import read_report
 from spotdeploy_local.engine import Engine
 from tests.labs import aws, azure, gcp
 from tests.labs.azure.faults import ALLOCATION
-from tests.labs.in_lab import InLab, assert_as_published
-from tests.labs.site import CloudLab, Site
+from tests.labs.lab_project import InLab, assert_as_published
+from tests.labs.machine_network import CloudLab, Site
 
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(600)]
 REGION = "us-west-2"

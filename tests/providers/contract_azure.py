@@ -12,8 +12,8 @@ from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.nodes import node_id
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
-from tests.labs.azure.desk import DEPLOYMENT
 from tests.labs.azure.faults import QUOTA
+from tests.labs.azure.handlers import DEPLOYMENT
 from tests.labs.azure.lab import SUBSCRIPTION
 
 SIZE = "Standard_D2as_v5"

@@ -13,7 +13,7 @@ from tests.labs.aws.cloud import INTERRUPTED, Cloud, Timing
 from tests.labs.aws.faults import Faults
 from tests.labs.aws.moto_server import MotoServer
 from tests.labs.aws.proxy import SECRETS, Proxy, Upstream
-from tests.labs.place import Loopback, Place
+from tests.labs.network import Loopback, Place
 
 HOST = "127.0.0.1"
 ACCESS_KEY = next(iter(SECRETS))

@@ -10,7 +10,7 @@ from tests.labs.aws.cloud import POWERED_OFF, Instance
 from tests.labs.aws.lab import AwsLab
 from tests.labs.aws.metadata import Metadata
 from tests.labs.hypervisor import Guest, Wish
-from tests.labs.site import Housed, Site
+from tests.labs.machine_network import Housed, Site
 
 NOTICE_SECONDS = 120.0
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from tests.labs.aws.amis import write_amis
-from tests.labs.place import HttpConnection, Loopback, Place
+from tests.labs.network import HttpConnection, Loopback, Place
 
 START_SECONDS = 60.0
 

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, urlencode
 
 from tests.labs.aws.call import DROPPED, MOTO_NAMESPACE, NAMESPACE, AwsError, Call, Reply
 from tests.labs.aws.signature import Signed, is_genuine
-from tests.labs.front import Front, Handler
-from tests.labs.place import HttpConnection, Place
+from tests.labs.http_server import Front, Handler
+from tests.labs.network import HttpConnection, Place
 
 SECRETS = {"AKIALABUSER00000000A": "lab-secret-key", "ASIALABUSER00000000T": "lab-temporary-key"}
 """Access key to secret key: whoever signs with one of these is let in."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tests.labs.azure.call import DROPPED, ArmError, Call, Reply
-from tests.labs.azure.desk import Behaviours
 from tests.labs.azure.grouping import GroupDesk
-from tests.labs.azure.things import ThingDesk
-from tests.labs.azure.world import World
+from tests.labs.azure.handlers import Behaviours
+from tests.labs.azure.inventory import World
+from tests.labs.azure.resource_handlers import ThingDesk
 
 
 @dataclass

@@ -7,7 +7,7 @@ import re
 from tests.labs.azure import rendering
 from tests.labs.azure.call import ArmError, Call, Json, Reply, answer
 from tests.labs.azure.deploying import Request, requested
-from tests.labs.azure.desk import DEPLOYMENT, GROUP, Behaviours, Desk, locked
+from tests.labs.azure.handlers import DEPLOYMENT, GROUP, Behaviours, Desk, locked
 from tests.labs.azure.state import Deployment, Group, Machine, next_time
 
 _TAG = re.compile(r"tagName eq '([^']+)'(?: and tagValue eq '([^']*)')?")

@@ -11,7 +11,7 @@ from tests.labs.azure.cloud import Cloud
 from tests.labs.azure.faults import Faults
 from tests.labs.azure.server import Logins, Server
 from tests.labs.azure.state import Machine, Timing
-from tests.labs.place import Loopback, Place
+from tests.labs.network import Loopback, Place
 
 HOST = "127.0.0.1"
 TENANT = "11111111-2222-3333-4444-555555555555"

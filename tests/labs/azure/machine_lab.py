@@ -10,7 +10,7 @@ from tests.labs.azure.lab import AzureLab
 from tests.labs.azure.metadata import Metadata
 from tests.labs.azure.state import Machine, Timing
 from tests.labs.hypervisor import Guest, Wish
-from tests.labs.site import Housed, Site
+from tests.labs.machine_network import Housed, Site
 
 QUICK = Timing(deploying=0.2, allocating=0.2, booting=0.5, going=0.5, group_going=1.0)
 

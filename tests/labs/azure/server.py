@@ -14,7 +14,7 @@ from tests.labs.azure.call import DROPPED, ArmError, Call, Reply, answer
 from tests.labs.azure.checking import wrong_in_answer, wrong_in_call
 from tests.labs.azure.cloud import Cloud
 from tests.labs.azure.routes import route
-from tests.labs.front import Front, Handler
+from tests.labs.http_server import Front, Handler
 
 AUDIENCE = "https://management.core.windows.net/"
 LIFE = 3600

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tests.labs.gcp import filters, world
+from tests.labs.gcp import catalogue, filters
 from tests.labs.gcp.call import Call, GoogleError, Json, missing
 from tests.labs.gcp.inserting import insert
 from tests.labs.gcp.resources import disk_resource, instance_resource
@@ -20,7 +20,7 @@ SLICE = 0.01
 
 
 def project(cloud: Cloud, call: Call) -> Json:
-    return world.project_resource(cloud.project)
+    return catalogue.project_resource(cloud.project)
 
 
 def bulk_insert(cloud: Cloud, call: Call) -> Json:
@@ -28,11 +28,11 @@ def bulk_insert(cloud: Cloud, call: Call) -> Json:
 
 
 def region(cloud: Cloud, call: Call) -> Json:
-    return resource_named(world.regions(cloud.project), call, "regions", "region")
+    return resource_named(catalogue.regions(cloud.project), call, "regions", "region")
 
 
 def regions(cloud: Cloud, call: Call) -> Json:
-    found = list(world.regions(cloud.project).values())
+    found = list(catalogue.regions(cloud.project).values())
     return listed(cloud, call, found, "compute#regionList")
 
 
@@ -43,7 +43,7 @@ def network(cloud: Cloud, call: Call) -> Json:
             "id": "77",
             "name": name,
             "autoCreateSubnetworks": True,
-            "selfLink": f"{world.ROOT}/projects/{cloud.project}/global/networks/{name}",
+            "selfLink": f"{catalogue.ROOT}/projects/{cloud.project}/global/networks/{name}",
         }
         for name in cloud.networks
     }
@@ -51,7 +51,7 @@ def network(cloud: Cloud, call: Call) -> Json:
 
 
 def image(cloud: Cloud, call: Call) -> Json:
-    return resource_named(world.images(call.name("project")), call, "global/images", "image")
+    return resource_named(catalogue.images(call.name("project")), call, "global/images", "image")
 
 
 def resource_named(known: dict[str, Json], call: Call, folder: str, placeholder: str) -> Json:
@@ -62,12 +62,12 @@ def resource_named(known: dict[str, Json], call: Call, folder: str, placeholder:
 
 
 def images(cloud: Cloud, call: Call) -> Json:
-    found = list(world.images(call.name("project")).values())
+    found = list(catalogue.images(call.name("project")).values())
     return listed(cloud, call, found, "compute#imageList")
 
 
 def machine_types(cloud: Cloud, call: Call) -> Json:
-    found = [(one["zone"], one) for one in world.machine_types(cloud.project)]
+    found = [(one["zone"], one) for one in catalogue.machine_types(cloud.project)]
     return aggregated(cloud, call, found, "machineTypes", "compute#machineTypeAggregatedList")
 
 
@@ -111,7 +111,7 @@ def delete_instance(cloud: Cloud, call: Call) -> Json:
 def serial(cloud: Cloud, call: Call) -> Json:
     one = living(cloud, call)
     contents = cloud.console(one.name)
-    path = f"{world.ROOT}/{cloud.instance_path(one)}/serialPort"
+    path = f"{catalogue.ROOT}/{cloud.instance_path(one)}/serialPort"
     return {
         "kind": "compute#serialPortOutput",
         "contents": contents,
@@ -158,7 +158,7 @@ def insert_firewall(cloud: Cloud, call: Call) -> Json:
             "kind": "compute#firewall",
             "id": str(cloud.number()),
             "creationTimestamp": stamp(cloud.now),
-            "selfLink": f"{world.ROOT}/{path}",
+            "selfLink": f"{catalogue.ROOT}/{path}",
         }
     return cloud.started(call, "insert", path, "global")
 
@@ -204,7 +204,7 @@ def wait(cloud: Cloud, call: Call) -> Json:
 def listed(cloud: Cloud, call: Call, found: Sequence[Json], kind: str) -> Json:
     chosen = filters.chosen(found, call.query.get("filter", ""))
     items, token = paged(cloud, call, chosen)
-    where = f"{world.ROOT}/projects/{cloud.project}/{call.method}"
+    where = f"{catalogue.ROOT}/projects/{cloud.project}/{call.method}"
     return {"kind": kind, "id": call.method, "items": items, "selfLink": where, **token}
 
 
@@ -217,13 +217,13 @@ def aggregated(
     chosen = [(zone, one) for zone, one in found if test(one)]
     page, token = paged(cloud, call, chosen)
     items: Json = {}
-    for zone in (zone for zones in world.ZONES.values() for zone in zones):
+    for zone in (zone for zones in catalogue.ZONES.values() for zone in zones):
         here = [one for of, one in page if of == zone]
         scope = f"zones/{zone}"
         items[scope] = {noun: here} if here else _warning("NO_RESULTS_ON_PAGE", scope)
         if zone in cloud.faults.unreachable:
             items[scope] = _warning("UNREACHABLE", scope)
-    where = f"{world.ROOT}/projects/{cloud.project}/aggregated/{noun}"
+    where = f"{catalogue.ROOT}/projects/{cloud.project}/aggregated/{noun}"
     return {"kind": kind, "id": where, "items": items, "selfLink": where, **token}
 
 

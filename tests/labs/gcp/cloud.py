@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.labs.gcp import world
+from tests.labs.gcp import catalogue
 from tests.labs.gcp.answering import BEHAVIOURS
 from tests.labs.gcp.call import DROPPED, Call, GoogleError, Json, Reply, answer, missing
 from tests.labs.gcp.discovery import answer_violations, request_violations
@@ -23,7 +23,7 @@ SYSTEM = "system@google.com"
 class Cloud:
     """One project. Calls come from several threads."""
 
-    project: str = world.PROJECT
+    project: str = catalogue.PROJECT
     faults: Faults = field(default_factory=Faults)
     timing: Timing = field(default_factory=Timing)
     calls: list[Call] = field(default_factory=list)
@@ -157,7 +157,7 @@ class Cloud:
         if fault and fault.lose == "request":
             raise _LostError
         named = call.match.names.get("project")
-        if named != self.project and named not in world.IMAGES:
+        if named != self.project and named not in catalogue.IMAGES:
             raise missing(f"projects/{named}")
         return bool(fault)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from tests.labs.gcp import world
+from tests.labs.gcp import catalogue
 from tests.labs.gcp.call import Call, GoogleError
 from tests.labs.gcp.faults import Trouble
 from tests.labs.gcp.state import Instance, Operation
@@ -133,9 +133,13 @@ def _require(cloud: Cloud, zone: str, asked: dict[str, Any], properties: dict[st
 
 def _require_image(cloud: Cloud, properties: dict[str, Any]) -> None:
     image = properties["disks"][0]["initializeParams"]["sourceImage"]
-    known = {one["selfLink"] for project in world.IMAGES for one in world.images(project).values()}
+    known = {
+        one["selfLink"]
+        for project in catalogue.IMAGES
+        for one in catalogue.images(project).values()
+    }
     if image not in known:
-        path = image.removeprefix(f"{world.ROOT}/")
+        path = image.removeprefix(f"{catalogue.ROOT}/")
         raise GoogleError(404, "notFound", f"The resource '{path}' was not found")
     network = properties["networkInterfaces"][0]["network"].rpartition("/")[2]
     if network not in cloud.networks:
@@ -161,7 +165,7 @@ def _require_scheduling(scheduling: dict[str, Any]) -> None:
 
 
 def _sold(cloud: Cloud) -> list[dict[str, Any]]:
-    return world.machine_types(cloud.project)
+    return catalogue.machine_types(cloud.project)
 
 
 def _invalid(what: str) -> GoogleError:

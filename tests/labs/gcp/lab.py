@@ -12,7 +12,7 @@ from tests.labs.gcp.faults import Faults
 from tests.labs.gcp.server import Server
 from tests.labs.gcp.state import Instance, Timing
 from tests.labs.gcp.tokens import Tokens
-from tests.labs.place import Loopback, Place
+from tests.labs.network import Loopback, Place
 
 HOST = "127.0.0.1"
 

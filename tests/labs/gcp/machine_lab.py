@@ -11,7 +11,7 @@ from tests.labs.gcp.lab import GcpLab
 from tests.labs.gcp.metadata import Metadata
 from tests.labs.gcp.state import Instance
 from tests.labs.hypervisor import Guest, Wish
-from tests.labs.site import Housed, Site
+from tests.labs.machine_network import Housed, Site
 
 
 class MachineLab(Housed, GcpLab):

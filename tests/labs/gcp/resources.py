@@ -7,8 +7,8 @@ import hashlib
 import json
 from typing import Any
 
+from tests.labs.gcp.catalogue import ROOT
 from tests.labs.gcp.state import Instance, stamp
-from tests.labs.gcp.world import ROOT
 
 
 def instance_resource(one: Instance, project: str, now: float) -> dict[str, Any]:

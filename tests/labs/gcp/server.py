@@ -9,11 +9,11 @@ from email.message import Message
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.labs.front import Front, Handler
 from tests.labs.gcp.call import DROPPED, Call, GoogleError, Reply
 from tests.labs.gcp.cloud import Cloud
 from tests.labs.gcp.discovery import match
 from tests.labs.gcp.tokens import Tokens
+from tests.labs.http_server import Front, Handler
 
 API = "/compute/v1/"
 BATCH = "/batch/compute/v1"

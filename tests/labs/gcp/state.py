@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from tests.labs.gcp.catalogue import ROOT
 from tests.labs.gcp.faults import Trouble
-from tests.labs.gcp.world import ROOT
 
 
 @dataclass

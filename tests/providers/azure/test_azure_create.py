@@ -24,8 +24,8 @@ from spotdeploy.testing import ManualClock
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
 from tests.labs.azure.call import Json
-from tests.labs.azure.desk import DEPLOYMENT, GROUP
 from tests.labs.azure.faults import ALLOCATION, QUOTA, SKU, Trouble
+from tests.labs.azure.handlers import DEPLOYMENT, GROUP
 from tests.providers.azure.conftest import LABELS, SCOPE, SIZE, MakeProvider, batch, machine, offer
 
 DEPLOY = f"PUT {DEPLOYMENT}"

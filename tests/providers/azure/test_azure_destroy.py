@@ -10,7 +10,7 @@ from spotdeploy.model import NodeState
 from spotdeploy.testing import ManualClock
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
-from tests.labs.azure.desk import GROUP, MACHINE
+from tests.labs.azure.handlers import GROUP, MACHINE
 from tests.providers.azure import conftest as world
 from tests.providers.azure.conftest import SCOPE, MakeProvider, batch, offer
 

@@ -11,8 +11,8 @@ from spotdeploy.model import NodeState
 from spotdeploy.testing import ManualClock
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
-from tests.labs.azure.desk import GROUP, PAGE
 from tests.labs.azure.faults import Trouble
+from tests.labs.azure.handlers import GROUP, PAGE
 from tests.providers.azure.conftest import LABELS, SCOPE, MakeProvider, batch, offer
 
 LIST = f"GET {GROUP}/providers/microsoft.compute/virtualmachines"

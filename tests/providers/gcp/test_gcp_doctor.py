@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from spotdeploy_gcp.provider import GcpProvider
-from tests.labs.gcp import GcpLab, world
+from tests.labs.gcp import GcpLab
+from tests.labs.gcp import catalogue as world
 from tests.providers.gcp.conftest import MakeProvider
 
 

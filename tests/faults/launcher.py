@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SCRIPT = """
 import sys
 sys.path.insert(0, sys.argv.pop(1))
-from tests.faults.launching import main
+from tests.faults.launcher import main
 main()
 """
 MEBIBYTE = 1 << 20

@@ -6,7 +6,7 @@ import re
 
 from tests.labs.azure import catalogue, rendering
 from tests.labs.azure.call import ArmError, Call, Reply, answer
-from tests.labs.azure.desk import GROUP, MACHINE, Behaviours, Desk, locked
+from tests.labs.azure.handlers import GROUP, MACHINE, Behaviours, Desk, locked
 from tests.labs.azure.state import Machine
 
 _EVENTS = re.compile(r"eventTimestamp ge '[\dTZ:-]+' and resourceUri eq '([^']+)'")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cycles.project import PATIENCE, Project
-from tests.labs.site import CloudLab, client_environment
+from tests.labs.machine_network import CloudLab, client_environment
 
 
 class InLab(Project):

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from spotdeploy.model import Verdict
 from tests.cycles.project import Done
-from tests.faults.arena import Arena
 from tests.faults.case import REFUSED, Case
+from tests.faults.testbed import Arena
 
 KILLED = "killed"
 _NO_CODE = (Verdict.REFUSED, Verdict.UNFINISHED)

@@ -19,7 +19,7 @@ from spotdeploy_local.layout import Layout
 from spotdeploy_local.linux.cgroups import Groups
 from spotdeploy_local.network.commands import port_name
 from tests.cycles.project import Project, eventually
-from tests.faults.arena import TOKEN, Arena
+from tests.faults.testbed import TOKEN, Arena
 from tests.providers.local.nspawn_bench import Bench, namespace, ticks
 
 CACHE = Path("/var/cache/spotdeploy")

@@ -13,7 +13,7 @@ from spotdeploy.model import Verdict
 from spotdeploy.testing import FakeCloud
 from spotdeploy.testing.fake.store import FileStore
 from tests.cycles.project import Project
-from tests.faults.launching import How
+from tests.faults.launcher import How
 
 TOKEN = "DEMO_TOKEN"
 IMPATIENT = "3s"

@@ -1,7 +1,7 @@
 """The clouds' labs without machines as arenas: their nodes run, says the cloud, and never answer.
 
 What a command waits for between two questions, for listings to catch up and for throttling to end
-is cut to a second or so by `launching`; nothing else about it differs from what users run.
+is cut to a second or so by `launcher`; nothing else about it differs from what users run.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any, ClassVar, Self
 
 from spotdeploy.model import Verdict
 from tests.cycles.project import Project
-from tests.faults.arena import Arena
-from tests.faults.launching import How, launcher
+from tests.faults.launcher import How, launcher
+from tests.faults.testbed import Arena
 from tests.labs.fault_queue import Fault
-from tests.labs.place import Place
-from tests.labs.site import client_environment
+from tests.labs.machine_network import client_environment
+from tests.labs.network import Place
 
 COUNT = 2
 SETTLE = 1.0

@@ -12,14 +12,14 @@ from typing import Any, ClassVar, Generic, TypeVar
 import pytest
 
 from tests.cycles.project import eventually
-from tests.faults import labs
+from tests.faults import cloud_testbeds
 from tests.faults.case import Open
-from tests.faults.clouds import CloudArena, waits
-from tests.faults.launching import How, launcher
-from tests.faults.nodes import NodeArena
+from tests.faults.lab_testbed import CloudArena, waits
+from tests.faults.launcher import How, launcher
+from tests.faults.node_testbed import NodeArena
 from tests.labs import aws, azure, gcp
-from tests.labs.in_lab import InLab
-from tests.labs.site import CloudLab, Site
+from tests.labs.lab_project import InLab
+from tests.labs.machine_network import CloudLab, Site
 
 Lab = TypeVar("Lab", bound=CloudLab)
 REGION = "us-west-2"
@@ -90,7 +90,7 @@ class LabArena(NodeArena, Generic[Lab]):
 class AwsArena(LabArena[aws.MachineLab]):
     """EC2."""
 
-    like = labs.AwsArena
+    like = cloud_testbeds.AwsArena
 
     def enter_lab(self, open_ones: ExitStack, site: Site) -> aws.MachineLab:
         """See `LabArena`."""
@@ -118,7 +118,7 @@ class AwsArena(LabArena[aws.MachineLab]):
 class GcpArena(LabArena[gcp.MachineLab]):
     """Compute Engine."""
 
-    like = labs.GcpArena
+    like = cloud_testbeds.GcpArena
 
     def enter_lab(self, open_ones: ExitStack, site: Site) -> gcp.MachineLab:
         """See `LabArena`."""
@@ -146,7 +146,7 @@ class GcpArena(LabArena[gcp.MachineLab]):
 class AzureArena(LabArena[azure.MachineLab]):
     """Azure."""
 
-    like = labs.AzureArena
+    like = cloud_testbeds.AzureArena
 
     def enter_lab(self, open_ones: ExitStack, site: Site) -> azure.MachineLab:
         """See `LabArena`."""

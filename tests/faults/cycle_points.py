@@ -7,7 +7,7 @@ from signal import Signals
 
 from spotdeploy.node import paths
 from tests.cycles.project import Done, Running, eventually
-from tests.faults.nodes import NodeArena
+from tests.faults.node_testbed import NodeArena
 
 Moment = Callable[[NodeArena, Running], None]
 """Waits until a cycle has come to a point."""

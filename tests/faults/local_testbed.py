@@ -12,7 +12,7 @@ from spotdeploy.model import Verdict
 from spotdeploy_local.layout import STATE_VARIABLE
 from tests.cycles.project import Done, Project
 from tests.faults.case import Case, Family
-from tests.faults.nodes import NodeArena
+from tests.faults.node_testbed import NodeArena
 
 
 class LocalArena(NodeArena):

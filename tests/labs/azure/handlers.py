@@ -8,8 +8,8 @@ from typing import TypeAlias
 from urllib.parse import quote
 
 from tests.labs.azure.call import ArmError, Call, Json, Reply, answer
+from tests.labs.azure.inventory import World
 from tests.labs.azure.state import Group
-from tests.labs.azure.world import World
 
 PAGE = 20
 GROUP = "/subscriptions/{}/resourcegroups/{}"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from tests.cycles.project import Done
-from tests.faults.clouds import CloudArena
+from tests.faults.lab_testbed import CloudArena
 
 Trouble = Callable[[CloudArena], object]
 Play = Callable[[CloudArena], Done]

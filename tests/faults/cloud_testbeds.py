@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.faults.clouds import CloudArena
+from tests.faults.lab_testbed import CloudArena
 from tests.labs.aws import AwsLab
 from tests.labs.aws.call import AwsError
 from tests.labs.azure import AzureLab

@@ -11,7 +11,7 @@ from typing import Protocol
 from spotdeploy_local.engine import Engine, Machine
 from tests.labs.hypervisor import Hypervisor, Landlord
 from tests.labs.metadata import ADDRESS, Dialect, MetadataServer
-from tests.labs.place import Namespace, Place
+from tests.labs.network import Namespace, Place
 
 TOOLS = ("AWS_", "AZURE_", "CLOUDSDK_", "GCE_", "GOOGLE_")
 """How the settings of the clouds' own tools begin."""
