@@ -62,7 +62,7 @@ class Line:
 
 
 def run(*arguments: str) -> list[Line]:
-    """Play the cases, all of them or those that further arguments to pytest choose."""
+    """Action the cases, all of them or those that further arguments to pytest choose."""
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder, "results.xml")
         subprocess.run(
@@ -132,7 +132,7 @@ def _table(family: Family, lines: Sequence[Line]) -> Iterator[str]:
 
 
 def main() -> int:
-    """Play, write, and give 1 when a case was not stood."""
+    """Action, write, and give 1 when a case was not stood."""
     some = sys.argv[1:]
     lines = run(*some)
     if not some:

@@ -13,7 +13,7 @@ import pytest
 
 from spotdeploy.model import Verdict
 from tests.cycles.project import Done
-from tests.faults.testbed import Arena
+from tests.faults.testbed import Testbed
 
 REFUSED: Final = "refused"
 """How a command ends (exit code 2) that a rule, the config or this computer forbids: it made
@@ -38,12 +38,12 @@ class Family(StrEnum):
     PAYLOAD = "Payloads that misbehave"
 
 
-Open = Callable[[Path, pytest.FixtureRequest], AbstractContextManager[Arena]]
-"""Makes an arena in an empty folder, with what fixtures it needs."""
-Play = Callable[[Any], Done]
-"""Makes the trouble in the arena and gives how the troubled command ended."""
+Open = Callable[[Path, pytest.FixtureRequest], AbstractContextManager[Testbed]]
+"""Makes a testbed in an empty folder, with what fixtures it needs."""
+Action = Callable[[Any], Done]
+"""Makes the trouble in the testbed and gives how the troubled command ended."""
 Also = Callable[[Any, Done], Iterable[str]]
-"""What must not be, beside what no case may show. Asked before the arena is healed."""
+"""What must not be, beside what no case may show. Asked before the testbed is healed."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ class Case:
 
     family: Family
     where: str
-    """As the page names the arena."""
+    """As the page names the testbed."""
     fault: str
     """What goes wrong, in a few words."""
     expect: Verdict | str | None
     """How the troubled command must end: a verdict, `REFUSED`, or None for one that is killed."""
     opened: Open
-    play: Play
+    action: Action
     quick: bool = False
     """Part of every test run."""
     then: str = "destroy"

@@ -8,14 +8,14 @@ from tests.cycles.project import Done
 from tests.faults import cases_clouds
 from tests.faults.case import Case, Family
 from tests.faults.cases_clouds import INFRASTRUCTURE, PASSED, Calls, tells
-from tests.faults.cloud_testbeds import REGION, AwsArena, open_aws
+from tests.faults.cloud_testbeds import REGION, AwsTestbed, open_aws
 from tests.faults.fault_script import cycle, destroy
-from tests.faults.lab_testbed import CloudArena
+from tests.faults.lab_testbed import LabTestbed
 from tests.labs.aws.call import AwsError
 
 CALLS = Calls(
     open_aws,
-    AwsArena,
+    AwsTestbed,
     first="DescribeSubnets",
     makes={
         "making the security group": "CreateSecurityGroup",
@@ -100,12 +100,12 @@ def _capacity() -> Iterator[Case]:
     )
 
 
-def _orphan_volume(arena: CloudArena) -> None:
+def _orphan_volume(testbed: LabTestbed) -> None:
     tags = {
         "TagSpecification.1.Tag.1.Key": "spotdeploy-deployment",
         "TagSpecification.1.Tag.1.Value": "faulty",
     }
-    arena.lab.ask(
+    testbed.lab.ask(
         REGION,
         {
             "Action": "CreateVolume",
@@ -115,8 +115,8 @@ def _orphan_volume(arena: CloudArena) -> None:
             **tags,
         },
     )
-    assert any(one.startswith("vol-") for one in arena.everything())
+    assert any(one.startswith("vol-") for one in testbed.everything())
 
 
-def _has_no_volume(arena: AwsArena, done: Done) -> Iterator[str]:
-    yield from (one for one in arena.everything() if one.startswith("vol-"))
+def _has_no_volume(testbed: AwsTestbed, done: Done) -> Iterator[str]:
+    yield from (one for one in testbed.everything() if one.startswith("vol-"))

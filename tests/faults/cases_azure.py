@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from tests.faults import cases_clouds
 from tests.faults.case import Case, Family
 from tests.faults.cases_clouds import INFRASTRUCTURE, LEAKED, Calls, tells
-from tests.faults.cloud_testbeds import GROUP, AzureArena, open_azure
+from tests.faults.cloud_testbeds import GROUP, AzureTestbed, open_azure
 from tests.faults.fault_script import cycle
-from tests.faults.lab_testbed import CloudArena
+from tests.faults.lab_testbed import LabTestbed
 from tests.labs.azure.faults import QUOTA, SKU
 
 CALLS = Calls(
     open_azure,
-    AzureArena,
+    AzureTestbed,
     first="GET /subscriptions/{}/providers/microsoft.compute/skus",
     makes={
         "making the resource group": f"PUT {GROUP}",
-        "making nodes": AzureArena.create,
+        "making nodes": AzureTestbed.create,
     },
     release=f"DELETE {GROUP}",
     things="GET /subscriptions/{}/resourcegroups",
@@ -87,5 +87,5 @@ def _capacity() -> Iterator[Case]:
     )
 
 
-def _power_off(arena: CloudArena) -> None:
-    arena.lab.power(arena.machines()[0], "deallocated")
+def _power_off(testbed: LabTestbed) -> None:
+    testbed.lab.power(testbed.machines()[0], "deallocated")

@@ -19,7 +19,7 @@ from tests.cycles.project import Done, Running, eventually
 from tests.faults import local_testbed, machine_testbeds
 from tests.faults.case import Case, Family, Open
 from tests.faults.cycle_points import booting, troubled
-from tests.faults.node_testbed import NodeArena
+from tests.faults.node_testbed import NodeTestbed
 
 POWERING_OFF = 20.0
 """Seconds."""
@@ -32,7 +32,7 @@ def cases() -> Iterator[Case]:
     yield here("its power is cut at once", partial(_acting, act=_cut_power), says="stopped")
     yield here("it freezes as it boots", partial(_acting, act=_freeze))
     yield here("it powers itself off at once", partial(_acting, act=_power_off), says="stopped")
-    for where, opened in machine_testbeds.ARENAS.items():
+    for where, opened in machine_testbeds.TESTBEDS.items():
         lab = partial(_case, where, opened)
         if where.startswith("azure"):
             fails = partial(_acting, act=_cut_power)
@@ -63,57 +63,57 @@ def _case(
     where: str,
     opened: Open,
     fault: str,
-    play: Callable[[NodeArena], Done],
+    action: Callable[[NodeTestbed], Done],
     *,
     says: str = "",
     quick: bool = False,
 ) -> Case:
-    told = partial(_telling, play=play, says=says)
+    told = partial(_telling, action=action, says=says)
     return Case(Family.BOOT, where, fault, INFRASTRUCTURE, opened, told, quick=quick, machines=True)
 
 
-def _telling(arena: NodeArena, *, play: Callable[[NodeArena], Done], says: str) -> Done:
-    arena.project.config["timeouts"]["boot"] = "8s"
-    done = play(arena)
+def _telling(testbed: NodeTestbed, *, action: Callable[[NodeTestbed], Done], says: str) -> Done:
+    testbed.project.config["timeouts"]["boot"] = "8s"
+    done = action(testbed)
     assert says in done.out + done.err, done
     return done
 
 
-def _acting(arena: NodeArena, *, act: Callable[[NodeArena], None]) -> Done:
+def _acting(testbed: NodeTestbed, *, act: Callable[[NodeTestbed], None]) -> Done:
     def hit(running: Running) -> None:
-        eventually(lambda: any(m.pid for m in arena.engine.machines()), "its machine is there")
-        act(arena)
+        eventually(lambda: any(m.pid for m in testbed.engine.machines()), "its machine is there")
+        act(testbed)
 
-    return troubled(arena, booting, hit)
-
-
-def _built(arena: machine_testbeds.LabArena[Any], *, files: Mapping[str, bytes]) -> Done:
-    arena.lab.hypervisor.files = files
-    return arena.project.cycle()
+    return troubled(testbed, booting, hit)
 
 
-def _cut_power(arena: NodeArena) -> None:
-    arena.engine.stop([arena.machine().id])
+def _built(testbed: machine_testbeds.MachineTestbed[Any], *, files: Mapping[str, bytes]) -> Done:
+    testbed.lab.hypervisor.files = files
+    return testbed.project.cycle()
 
 
-def _freeze(arena: NodeArena) -> None:
-    for pid in _inside(arena):
+def _cut_power(testbed: NodeTestbed) -> None:
+    testbed.engine.stop([testbed.machine().id])
+
+
+def _freeze(testbed: NodeTestbed) -> None:
+    for pid in _inside(testbed):
         os.kill(pid, signal.SIGSTOP)
 
 
-def _power_off(arena: NodeArena) -> None:
-    machine, (init, *_) = arena.machine(), _inside(arena)
+def _power_off(testbed: NodeTestbed) -> None:
+    machine, (init, *_) = testbed.machine(), _inside(testbed)
     deadline = time.monotonic() + POWERING_OFF
-    while any(one.pid for one in arena.engine.machines() if one.id == machine.id):
+    while any(one.pid for one in testbed.engine.machines() if one.id == machine.id):
         assert time.monotonic() < deadline, "it never powered off"
         with suppress(ProcessLookupError):  # systemd hears it only once it listens
             os.kill(init, signal.SIGRTMIN + 4)
         time.sleep(0.05)
 
 
-def _inside(arena: NodeArena) -> list[int]:
+def _inside(testbed: NodeTestbed) -> list[int]:
     """The machine's own processes, its init first."""
-    groups, machine = Groups.mounted(arena.engine.layout.group), arena.machine()
+    groups, machine = Groups.mounted(testbed.engine.layout.group), testbed.machine()
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         found = [pid for pid in groups.processes(machine.id) if _number_inside(pid) is not None]

@@ -16,7 +16,7 @@ from spotdeploy.model import Verdict
 from tests.cycles.project import Done
 from tests.faults.case import Also, Case, Family, Open
 from tests.faults.fault_script import (
-    Play,
+    Action,
     Trouble,
     cycle,
     destroy,
@@ -25,7 +25,7 @@ from tests.faults.fault_script import (
     signalled,
 )
 from tests.faults.killing import When, killed_at
-from tests.faults.lab_testbed import CloudArena
+from tests.faults.lab_testbed import LabTestbed
 
 INFRASTRUCTURE, LEAKED, PASSED, STOPPED = (
     Verdict.INFRASTRUCTURE_FAILED,
@@ -42,7 +42,7 @@ class Calls:
     """A cloud's calls in a cycle, in its own words."""
 
     opened: Open
-    arena: type[CloudArena]
+    testbed: type[LabTestbed]
     first: str
     """The first of all calls."""
     makes: Mapping[str, str]
@@ -58,22 +58,22 @@ class Calls:
     @property
     def where(self) -> str:
         """As the page names it."""
-        return f"{self.arena.name} lab"
+        return f"{self.testbed.name} lab"
 
     @property
     def changes(self) -> dict[str, str]:
         """Every call that changes something."""
-        ends = {"ending nodes": self.arena.end}
-        if self.release != self.arena.end:
+        ends = {"ending nodes": self.testbed.end}
+        if self.release != self.testbed.end:
             ends["releasing what is left"] = self.release
         return {**self.makes, **ends}
 
     def case(
-        self, family: Family, fault: str, expect: Verdict | None, play: Play, **more: object
+        self, family: Family, fault: str, expect: Verdict | None, action: Action, **more: object
     ) -> Case:
         """A case in this lab."""
         quick = fault in self.quick
-        return Case(family, self.where, fault, expect, self.opened, play, quick=quick, **more)  # type: ignore[arg-type]  # Case's own
+        return Case(family, self.where, fault, expect, self.opened, action, quick=quick, **more)  # type: ignore[arg-type]  # Case's own
 
 
 def cases(calls: Calls) -> Iterator[Case]:
@@ -98,15 +98,15 @@ def _killed(calls: Calls) -> Iterator[Case]:
         fault = f"kill -9 between {what} and its answer"
         yield calls.case(Family.KILLED, fault, None, signalled(call, signal.SIGKILL))
     fault = "kill -9 of a destroy between ending nodes and its answer"
-    play = signalled(calls.arena.end, signal.SIGKILL, command="destroy")
-    yield calls.case(Family.KILLED, fault, None, play)
+    action = signalled(calls.testbed.end, signal.SIGKILL, command="destroy")
+    yield calls.case(Family.KILLED, fault, None, action)
 
 
-def _kill(method: str, nth: int, when: When) -> Play:
-    def play(arena: CloudArena) -> Done:
-        return killed_at(arena, method, nth, when)
+def _kill(method: str, nth: int, when: When) -> Action:
+    def action(testbed: LabTestbed) -> Done:
+        return killed_at(testbed, method, nth, when)
 
-    return play
+    return action
 
 
 def _lost(calls: Calls) -> Iterator[Case]:
@@ -116,85 +116,85 @@ def _lost(calls: Calls) -> Iterator[Case]:
             yield calls.case(Family.REPLIES, fault, INFRASTRUCTURE, cycle(_lose(call, lost, 1)))
     for lost in ("request", "reply"):
         fault = f"every {lost} of making nodes is lost"
-        play = cycle(_lose(calls.arena.create, lost))
-        yield calls.case(Family.REPLIES, fault, INFRASTRUCTURE, play)
+        action = cycle(_lose(calls.testbed.create, lost))
+        yield calls.case(Family.REPLIES, fault, INFRASTRUCTURE, action)
     fault = "every request to end nodes is lost"
-    play = cycle(impatient, _lose(calls.arena.end, "request"))
-    yield calls.case(Family.REPLIES, fault, LEAKED, play, also=names_every_machine)
+    action = cycle(impatient, _lose(calls.testbed.end, "request"))
+    yield calls.case(Family.REPLIES, fault, LEAKED, action, also=names_every_machine)
 
 
 def _lose(call: str, lost: str, times: int = 1_000_000) -> Trouble:
-    return lambda arena: arena.fault(call, times, lose=lost)
+    return lambda testbed: testbed.fault(call, times, lose=lost)
 
 
 def _throttled(calls: Calls) -> Iterator[Case]:
-    short = {**calls.reads, **calls.changes, "listing nodes": calls.arena.listing}
+    short = {**calls.reads, **calls.changes, "listing nodes": calls.testbed.listing}
     for what, call in short.items():
         fault = f"a short storm of throttling on {what}"
-        play = cycle(_refuse(call, "throttled", 2))
-        yield calls.case(Family.THROTTLING, fault, INFRASTRUCTURE, play)
-    arena = calls.arena
+        action = cycle(_refuse(call, "throttled", 2))
+        yield calls.case(Family.THROTTLING, fault, INFRASTRUCTURE, action)
+    testbed = calls.testbed
     endless: list[tuple[str, str, Verdict]] = [
         ("the first call", calls.first, INFRASTRUCTURE),
-        ("making nodes", arena.create, INFRASTRUCTURE),
-        ("ending nodes", arena.end, LEAKED),
+        ("making nodes", testbed.create, INFRASTRUCTURE),
+        ("ending nodes", testbed.end, LEAKED),
         ("listing what is no node", calls.things, LEAKED),
     ]
     for what, call, expect in endless:
         if call == calls.things:
-            troubles = (impatient, _refuse_since(arena.create, call, "throttled"))
+            troubles = (impatient, _refuse_since(testbed.create, call, "throttled"))
         else:
             troubles = (impatient, _refuse(call, "throttled"))
         yield calls.case(
             Family.THROTTLING, f"throttling without end on {what}", expect, cycle(*troubles)
         )
-    play = cycle(impatient, _refuse_since(arena.create, "", "throttled", after=True))
+    action = cycle(impatient, _refuse_since(testbed.create, "", "throttled", after=True))
     fault = "throttling without end on every call once nodes are made"
-    yield calls.case(Family.THROTTLING, fault, LEAKED, play, also=tells_every_machine)
+    yield calls.case(Family.THROTTLING, fault, LEAKED, action, also=tells_every_machine)
 
 
 def _refuse(call: str, how: str, times: int = 1_000_000) -> Trouble:
-    return lambda arena: arena.fault(call, times, error=getattr(arena, how))
+    return lambda testbed: testbed.fault(call, times, error=getattr(testbed, how))
 
 
 def _refuse_since(start: str, call: str, how: str, *, after: bool = False) -> Trouble:
     """Refuse a call, or every one, from the moment on when another one came."""
 
-    def trouble(arena: CloudArena) -> None:
-        begun, first = arena.since(start), []
+    def trouble(testbed: LabTestbed) -> None:
+        begun, first = testbed.since(start), []
 
         def when(one: object) -> bool:
             if not begun(one):
                 return False
             first.append(one)
-            return not (after and len(first) == 1) and call in ("", arena.named(one))
+            return not (after and len(first) == 1) and call in ("", testbed.named(one))
 
-        arena.fault(arena.any, error=getattr(arena, how), when=when)
+        testbed.fault(testbed.any, error=getattr(testbed, how), when=when)
 
     return trouble
 
 
 def _broken(calls: Calls) -> Iterator[Case]:
-    for what, call in {**calls.changes, "listing nodes": calls.arena.listing}.items():
+    for what, call in {**calls.changes, "listing nodes": calls.testbed.listing}.items():
         fault = f"a server error on {what}, once"
         yield calls.case(
             Family.THROTTLING, fault, INFRASTRUCTURE, cycle(_refuse(call, "broken", 1))
         )
-    play = cycle(_refuse(calls.arena.create, "broken"))
+    action = cycle(_refuse(calls.testbed.create, "broken"))
     fault = "nothing but server errors on making nodes"
-    yield calls.case(Family.THROTTLING, fault, INFRASTRUCTURE, play)
-    play = cycle(impatient, _refuse(calls.arena.end, "broken"))
+    yield calls.case(Family.THROTTLING, fault, INFRASTRUCTURE, action)
+    action = cycle(impatient, _refuse(calls.testbed.end, "broken"))
     fault = "nothing but server errors on ending nodes"
-    yield calls.case(Family.THROTTLING, fault, LEAKED, play, also=names_every_machine)
+    yield calls.case(Family.THROTTLING, fault, LEAKED, action, also=names_every_machine)
 
 
 def _expired(calls: Calls) -> Iterator[Case]:
-    arena = calls.arena
+    testbed = calls.testbed
     yield calls.case(
         Family.CREDENTIALS,
         "credentials end before the first call",
         INFRASTRUCTURE,
-        cycle(_refuse(arena.any, "expired")),
+        cycle(_refuse(testbed.any, "expired")),
     )
     for what, call in calls.changes.items():
         yield calls.case(
@@ -207,14 +207,14 @@ def _expired(calls: Calls) -> Iterator[Case]:
         Family.CREDENTIALS,
         "credentials end between making nodes and the first listing",
         LEAKED,
-        cycle(_refuse_since(arena.create, "", "expired", after=True)),
+        cycle(_refuse_since(testbed.create, "", "expired", after=True)),
         also=tells_every_machine,
     )
     yield calls.case(
         Family.CREDENTIALS,
         "a destroy without valid credentials",
         LEAKED,
-        destroy(_refuse(arena.any, "expired")),
+        destroy(_refuse(testbed.any, "expired")),
         also=names_every_machine,
     )
 
@@ -224,14 +224,14 @@ def _going(calls: Calls) -> Iterator[Case]:
         Family.GOING,
         "a machine is protected against deletion",
         LEAKED,
-        cycle(impatient, lambda arena: arena.first_machine(arena.protect)),
+        cycle(impatient, lambda testbed: testbed.first_machine(testbed.protect)),
         also=names_every_machine,
     )
     yield calls.case(
         Family.GOING,
         "one of two nodes vanished since it was made",
         PASSED,
-        destroy(lambda arena: arena.vanish(arena.machines()[0])),
+        destroy(lambda testbed: testbed.vanish(testbed.machines()[0])),
     )
     yield calls.case(
         Family.GOING,
@@ -250,53 +250,53 @@ def _going(calls: Calls) -> Iterator[Case]:
         Family.GOING,
         "a machine of somebody else is beside ours",
         INFRASTRUCTURE,
-        cycle(lambda arena: arena.add_bystander()),
+        cycle(lambda testbed: testbed.add_bystander()),
     )
 
 
-def _slow_to_go(arena: CloudArena) -> None:
-    arena.lab.timing.going = 1.5
+def _slow_to_go(testbed: LabTestbed) -> None:
+    testbed.lab.timing.going = 1.5
 
 
-def _lagging(arena: CloudArena) -> None:
-    arena.lab.timing.listing_delay = 0.8
+def _lagging(testbed: LabTestbed) -> None:
+    testbed.lab.timing.listing_delay = 0.8
 
 
 def _interrupted(calls: Calls) -> Iterator[Case]:
-    listing = calls.arena.listing
+    listing = calls.testbed.listing
     yield calls.case(
         Family.INTERRUPTION,
         "a node is interrupted as soon as it is made",
         INFRASTRUCTURE,
-        cycle(long_boot, lambda arena: arena.first_machine(arena.interrupt)),
+        cycle(long_boot, lambda testbed: testbed.first_machine(testbed.interrupt)),
     )
     yield calls.case(
         Family.INTERRUPTION,
         "a node is interrupted while it boots",
         INFRASTRUCTURE,
-        cycle(long_boot, lambda arena: _take_one(arena, listing, "interrupt")),
-        also=None if calls.arena.name == "azure" else tells("interrupted during boot"),
+        cycle(long_boot, lambda testbed: _take_one(testbed, listing, "interrupt")),
+        also=None if calls.testbed.name == "azure" else tells("interrupted during boot"),
     )
     yield calls.case(
         Family.INTERRUPTION,
         "a node vanishes without a word while it boots",
         INFRASTRUCTURE,
-        cycle(long_boot, lambda arena: _take_one(arena, listing, "vanish")),
+        cycle(long_boot, lambda testbed: _take_one(testbed, listing, "vanish")),
     )
     yield calls.case(
         Family.INTERRUPTION,
         "a node is interrupted while it is being ended",
         INFRASTRUCTURE,
-        cycle(lambda arena: _take_one(arena, arena.end, "interrupt", nth=1)),
+        cycle(lambda testbed: _take_one(testbed, testbed.end, "interrupt", nth=1)),
     )
 
 
-def _take_one(arena: CloudArena, call: str, how: str, nth: int = 2) -> None:
-    arena.once(call, lambda: getattr(arena, how)(arena.machines()[0]), nth)
+def _take_one(testbed: LabTestbed, call: str, how: str, nth: int = 2) -> None:
+    testbed.once(call, lambda: getattr(testbed, how)(testbed.machines()[0]), nth)
 
 
 def _stopped(calls: Calls) -> Iterator[Case]:
-    create, end = calls.arena.create, calls.arena.end
+    create, end = calls.testbed.create, calls.testbed.end
     interrupt, terminate, hang_up = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
     yield calls.case(
         Family.STOPPED, "Ctrl-C at the first call", STOPPED, signalled(calls.first, interrupt)
@@ -311,7 +311,7 @@ def _stopped(calls: Calls) -> Iterator[Case]:
         Family.STOPPED,
         "SIGTERM while nodes boot",
         STOPPED,
-        signalled(calls.arena.listing, terminate, nth=3),
+        signalled(calls.testbed.listing, terminate, nth=3),
     )
     yield calls.case(
         Family.STOPPED, "SIGHUP while nodes are being ended", STOPPED, signalled(end, hang_up)
@@ -331,26 +331,26 @@ def _stopped(calls: Calls) -> Iterator[Case]:
     )
 
 
-def names_every_machine(arena: CloudArena, done: Done) -> Iterator[str]:
+def names_every_machine(testbed: LabTestbed, done: Done) -> Iterator[str]:
     """Every machine that is left is named with the command that ends it."""
-    for id_ in arena.machines():
+    for id_ in testbed.machines():
         said = [line for line in done.out.splitlines() if id_ in line.lower()]
         if not any("by hand: " in line for line in said):
             yield f"{id_} is left, and no line says how to end it by hand: {done}"
 
 
-def tells_every_machine(arena: CloudArena, done: Done) -> Iterator[str]:
+def tells_every_machine(testbed: LabTestbed, done: Done) -> Iterator[str]:
     """The same, but a machine that nobody could ask about yet may be told by its place, with the
     command that finds it."""
     if "whatever is in " not in done.out:
-        yield from names_every_machine(arena, done)
+        yield from names_every_machine(testbed, done)
 
 
 def tells(words: str) -> Also:
     """What is printed has these words."""
 
-    def missing(arena: CloudArena, done: Done) -> Iterator[str]:
-        del arena
+    def missing(testbed: LabTestbed, done: Done) -> Iterator[str]:
+        del testbed
         if words not in done.out:
             yield f"it does not say {words!r}: {done}"
 

@@ -19,7 +19,7 @@ from tests.faults.cycle_points import (
     uploading,
     verifying,
 )
-from tests.faults.local_testbed import LocalArena, local_case
+from tests.faults.local_testbed import LocalTestbed, local_case
 
 PASSED, INFRASTRUCTURE = Verdict.PASSED, Verdict.INFRASTRUCTURE_FAILED
 SHORT = 3.0
@@ -54,46 +54,48 @@ def cases() -> Iterator[Case]:
         yield _case(f"the link is down for ever from {name} on", INFRASTRUCTURE, _at(moment, _down))
 
 
-def _at(moment: Moment, act: Callable[[LocalArena, Running], None]) -> Callable[[LocalArena], Done]:
+def _at(
+    moment: Moment, act: Callable[[LocalTestbed, Running], None]
+) -> Callable[[LocalTestbed], Done]:
     """A cycle through all phases, each of which takes a while."""
 
-    def play(arena: LocalArena) -> Done:
-        arena.entry("sleep 4", reboot=moment is rebooting)
-        arena.check(stable_for="4s")
-        arena.project.config["timeouts"] |= {"deploy": "20s", "reboot": "30s"}
+    def action(testbed: LocalTestbed) -> Done:
+        testbed.entry("sleep 4", reboot=moment is rebooting)
+        testbed.check(stable_for="4s")
+        testbed.project.config["timeouts"] |= {"deploy": "20s", "reboot": "30s"}
         if moment is uploading:
-            arena.upload_much()
+            testbed.upload_much()
         if act is _down:
-            arena.project.config["timeouts"] |= {"boot": "5s", "ship": "8s"}
-        return troubled(arena, moment, partial(act, arena))
+            testbed.project.config["timeouts"] |= {"boot": "5s", "ship": "8s"}
+        return troubled(testbed, moment, partial(act, testbed))
 
-    return play
+    return action
 
 
-def _cut_upload(arena: LocalArena) -> Done:
+def _cut_upload(testbed: LocalTestbed) -> Done:
     """Half an upload must never become the payload."""
-    arena.upload_much()
-    done = troubled(arena, uploading, lambda _: arena.cut_ssh(), "--keep", "always")
-    assert not arena.on_disk(paths.PAYLOAD).exists()
-    assert not arena.on_disk(paths.MANIFEST).exists()
+    testbed.upload_much()
+    done = troubled(testbed, uploading, lambda _: testbed.cut_ssh(), "--keep", "always")
+    assert not testbed.on_disk(paths.PAYLOAD).exists()
+    assert not testbed.on_disk(paths.MANIFEST).exists()
     return done
 
 
-def _once(arena: LocalArena, running: Running) -> None:
-    arena.cut_ssh()
+def _once(testbed: LocalTestbed, running: Running) -> None:
+    testbed.cut_ssh()
 
 
-def _often(arena: LocalArena, running: Running) -> None:
+def _often(testbed: LocalTestbed, running: Running) -> None:
     for _ in range(4):
-        arena.cut_ssh()
+        testbed.cut_ssh()
         time.sleep(BETWEEN)
 
 
-def _short(arena: LocalArena, running: Running) -> None:
-    arena.link("down")
+def _short(testbed: LocalTestbed, running: Running) -> None:
+    testbed.link("down")
     time.sleep(SHORT)
-    arena.link("up")
+    testbed.link("up")
 
 
-def _down(arena: LocalArena, running: Running) -> None:
-    arena.link("down")
+def _down(testbed: LocalTestbed, running: Running) -> None:
+    testbed.link("down")

@@ -19,10 +19,10 @@ from spotdeploy.model import Market, Verdict
 from spotdeploy.testing.fake import faults
 from spotdeploy.testing.fake.faults import AnyFault, Call, Ending
 from tests.cycles.project import Done
-from tests.faults.case import Case, Family, Play
+from tests.faults.case import Action, Case, Family
 from tests.faults.killing import When, killed_at
 from tests.faults.launcher import How, launcher
-from tests.faults.testbed import IMPATIENT, FakeArena
+from tests.faults.testbed import IMPATIENT, FakeTestbed
 
 INFRASTRUCTURE, LEAKED = Verdict.INFRASTRUCTURE_FAILED, Verdict.LEAKED
 STEPS = {
@@ -56,9 +56,9 @@ HURRIED = How(
 PLACES: dict[str, Any] = {"locations": ["here", "there"]}
 
 
-def opened(folder: Path, request: pytest.FixtureRequest) -> FakeArena:
-    """An arena for one case."""
-    return FakeArena(folder)
+def opened(folder: Path, request: pytest.FixtureRequest) -> FakeTestbed:
+    """A testbed for one case."""
+    return FakeTestbed(folder)
 
 
 def cases() -> Iterator[Case]:
@@ -87,29 +87,29 @@ def scripted(
 ) -> Case:
     """A cycle on a cloud with this script. `config` is `[provider.fake]`, or `boot` or `nodes`."""
 
-    def play(arena: FakeArena) -> Done:
-        arena.cloud.script(*script)
-        settle(arena, **config)
+    def action(testbed: FakeTestbed) -> Done:
+        testbed.cloud.script(*script)
+        settle(testbed, **config)
         if expect is LEAKED:
-            arena.project.config["timeouts"]["destroy"] = IMPATIENT
-        arena.project.command = launcher(HURRIED)
-        return arena.project.cycle()
+            testbed.project.config["timeouts"]["destroy"] = IMPATIENT
+        testbed.project.command = launcher(HURRIED)
+        return testbed.project.cycle()
 
-    return Case(family, "fake", fault, expect, opened, play, quick=quick)
+    return Case(family, "fake", fault, expect, opened, action, quick=quick)
 
 
-def settle(arena: FakeArena, **config: object) -> None:
-    """Change the arena's config."""
+def settle(testbed: FakeTestbed, **config: object) -> None:
+    """Change the testbed's config."""
     if boot := config.pop("boot", None):
-        arena.project.config["timeouts"]["boot"] = boot
+        testbed.project.config["timeouts"]["boot"] = boot
     if nodes := config.pop("nodes", None):
-        arena.project.config["nodes"] |= nodes
-    arena.table |= config
+        testbed.project.config["nodes"] |= nodes
+    testbed.table |= config
 
 
 def _kill(method: str, nth: int, when: When) -> Case:
-    def play(arena: FakeArena) -> Done:
-        return killed_at(arena, method, nth, when)
+    def action(testbed: FakeTestbed) -> Done:
+        return killed_at(testbed, method, nth, when)
 
     return Case(
         Family.KILLED,
@@ -117,7 +117,7 @@ def _kill(method: str, nth: int, when: When) -> Case:
         f"kill -9 {when} step {method} no. {nth}",
         None,
         opened,
-        play,
+        action,
         quick=(method, nth, when)
         in (("record_intent", 1, "after"), ("resolve_intent", 1, "before")),
         then="cycle" if nth % 2 else "destroy",
@@ -138,22 +138,22 @@ def _killed_elsewhere() -> Iterator[Case]:
 def _killed_in(
     method: str, nth: int, when: When, command: str, words: str, **table: object
 ) -> Case:
-    def play(arena: FakeArena) -> Done:
-        arena.table |= table
-        arena.project.write()
+    def action(testbed: FakeTestbed) -> Done:
+        testbed.table |= table
+        testbed.project.write()
         if command == "destroy":
-            keep(arena)
-        return killed_at(arena, method, nth, when, command)
+            keep(testbed)
+        return killed_at(testbed, method, nth, when, command)
 
     fault = f"kill -9 {when} step {method} no. {nth} {words}"
-    return Case(Family.KILLED, "fake", fault, None, opened, play)
+    return Case(Family.KILLED, "fake", fault, None, opened, action)
 
 
-def keep(arena: FakeArena) -> None:
+def keep(testbed: FakeTestbed) -> None:
     """Have nodes that a cycle made and kept."""
-    done = arena.project.cycle("--keep", "always")
+    done = testbed.project.cycle("--keep", "always")
     assert done.code == INFRASTRUCTURE.exit_code, done
-    assert len(arena.remains()) > arena.project.config["nodes"]["count"], done
+    assert len(testbed.remains()) > testbed.project.config["nodes"]["count"], done
 
 
 def _crashed() -> Iterator[Case]:
@@ -174,12 +174,12 @@ def _crashed() -> Iterator[Case]:
             )
 
 
-def _crash(fault: faults.Crash) -> Play:
-    def play(arena: FakeArena) -> Done:
-        arena.cloud.script(fault)
-        return arena.project.cycle()
+def _crash(fault: faults.Crash) -> Action:
+    def action(testbed: FakeTestbed) -> Done:
+        testbed.cloud.script(fault)
+        return testbed.project.cycle()
 
-    return play
+    return action
 
 
 def _replies() -> Iterator[Case]:

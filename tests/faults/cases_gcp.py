@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from tests.faults import cases_clouds
 from tests.faults.case import Case, Family
 from tests.faults.cases_clouds import INFRASTRUCTURE, LEAKED, Calls, tells
-from tests.faults.cloud_testbeds import GcpArena, open_gcp
+from tests.faults.cloud_testbeds import GcpTestbed, open_gcp
 from tests.faults.fault_script import cycle, impatient
-from tests.faults.lab_testbed import CloudArena
+from tests.faults.lab_testbed import LabTestbed
 from tests.labs.gcp.faults import QUOTA, Trouble
 
 CALLS = Calls(
     open_gcp,
-    GcpArena,
+    GcpTestbed,
     first="compute.regions.get",
     makes={
         "making firewall rules": "compute.firewalls.insert",
@@ -100,6 +100,6 @@ def _capacity() -> Iterator[Case]:
     )
 
 
-def _silent_zone(arena: CloudArena) -> None:
+def _silent_zone(testbed: LabTestbed) -> None:
     zone = "us-central1-a"
-    arena.first_machine(lambda _: arena.lab.faults.unreachable.add(zone))
+    testbed.first_machine(lambda _: testbed.lab.faults.unreachable.add(zone))

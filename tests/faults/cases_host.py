@@ -23,7 +23,7 @@ from tests.cycles.project import Done
 from tests.faults.case import REFUSED, Case, Family
 from tests.faults.cases_fake import keep, opened
 from tests.faults.launcher import How, Step, fill, launcher
-from tests.faults.testbed import FakeArena
+from tests.faults.testbed import FakeTestbed
 
 INFRASTRUCTURE, PASSED, STOPPED = (
     Verdict.INFRASTRUCTURE_FAILED,
@@ -31,7 +31,7 @@ INFRASTRUCTURE, PASSED, STOPPED = (
     Verdict.STOPPED,
 )
 DISK_SIZE = "2m"
-Play = Callable[[FakeArena], Done]
+Action = Callable[[FakeTestbed], Done]
 BEGINS = {
     "create": "Creating",
     "nodes": "2 of 2 nodes",
@@ -40,7 +40,7 @@ BEGINS = {
 """Call to what is printed shortly before it."""
 
 
-class DiskArena(FakeArena):
+class DiskTestbed(FakeTestbed):
     """The state folder is on a small disk of its own."""
 
     def __init__(self, folder: Path) -> None:
@@ -48,7 +48,7 @@ class DiskArena(FakeArena):
         self.state = self.project.folder / ".spotdeploy"
         self.ballast = self.state / "ballast"
 
-    def __enter__(self) -> DiskArena:
+    def __enter__(self) -> DiskTestbed:
         self.state.mkdir(parents=True)
         size = f"size={DISK_SIZE}"
         subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", self.state], check=True)
@@ -67,15 +67,15 @@ class DiskArena(FakeArena):
         subprocess.run(["mount", "-o", f"remount,{how}", self.state], check=True)
 
     def heal(self) -> None:
-        """See `Arena`."""
+        """See `Testbed`."""
         super().heal()
         self.remount("rw")
         self.ballast.unlink(missing_ok=True)
 
 
-def open_disk(folder: Path, request: pytest.FixtureRequest) -> DiskArena:
-    """An arena with a disk of its own."""
-    return DiskArena(folder)
+def open_disk(folder: Path, request: pytest.FixtureRequest) -> DiskTestbed:
+    """A testbed with a disk of its own."""
+    return DiskTestbed(folder)
 
 
 def cases() -> Iterator[Case]:
@@ -87,8 +87,8 @@ def cases() -> Iterator[Case]:
 
 
 def _disks() -> Iterator[Case]:
-    def disk(fault: str, expect: Verdict | str, play: object, **more: bool) -> Case:
-        return Case(Family.HOST, "fake", fault, expect, open_disk, play, **more)  # type: ignore[arg-type]  # a play in this arena
+    def disk(fault: str, expect: Verdict | str, action: object, **more: bool) -> Case:
+        return Case(Family.HOST, "fake", fault, expect, open_disk, action, **more)  # type: ignore[arg-type]  # a action in this testbed
 
     yield disk("the disk is full from the start", REFUSED, _full)
     yield disk("the disk is read-only", REFUSED, _read_only)
@@ -111,39 +111,39 @@ def _disks() -> Iterator[Case]:
     yield disk(fault, PASSED, _filled("gone", 1, "destroy"))
 
 
-def _full(arena: DiskArena) -> Done:
-    fill(arena.ballast)
-    return arena.project.cycle()
+def _full(testbed: DiskTestbed) -> Done:
+    fill(testbed.ballast)
+    return testbed.project.cycle()
 
 
-def _read_only(arena: DiskArena) -> Done:
-    arena.project.write()
-    arena.remount("ro")
-    return arena.project.run("cycle")
+def _read_only(testbed: DiskTestbed) -> Done:
+    testbed.project.write()
+    testbed.remount("ro")
+    return testbed.project.run("cycle")
 
 
-def _full_for_destroy(arena: DiskArena) -> Done:
-    keep(arena)
-    fill(arena.ballast)
-    return arena.project.run("destroy")
+def _full_for_destroy(testbed: DiskTestbed) -> Done:
+    keep(testbed)
+    fill(testbed.ballast)
+    return testbed.project.run("destroy")
 
 
-def _filled(method: str, nth: int, command: str = "cycle") -> Callable[[DiskArena], Done]:
-    def play(arena: DiskArena) -> Done:
+def _filled(method: str, nth: int, command: str = "cycle") -> Callable[[DiskTestbed], Done]:
+    def action(testbed: DiskTestbed) -> Done:
         if command == "destroy":
-            keep(arena)
-        how = replace(How(), fill_at=Step(method, nth, "before"), disk=str(arena.ballast))
-        return arena.project.run(command, command=launcher(how))
+            keep(testbed)
+        how = replace(How(), fill_at=Step(method, nth, "before"), disk=str(testbed.ballast))
+        return testbed.project.run(command, command=launcher(how))
 
-    return play
+    return action
 
 
 def _journals() -> Iterator[Case]:
     def journal(fault: str, expect: Verdict | str, hurt: Callable[[Path], object]) -> Case:
-        def play(arena: FakeArena) -> Done:
-            keep(arena)
-            hurt(arena.project.folder / ".spotdeploy")
-            return arena.project.run("destroy")
+        def action(testbed: FakeTestbed) -> Done:
+            keep(testbed)
+            hurt(testbed.project.folder / ".spotdeploy")
+            return testbed.project.run("destroy")
 
         refused = expect == REFUSED
         return Case(
@@ -152,7 +152,7 @@ def _journals() -> Iterator[Case]:
             fault,
             expect,
             _mended if refused else opened,
-            play,
+            action,
             leaves=refused,
             quick=hurt is shutil.rmtree,
         )
@@ -185,18 +185,18 @@ def _empty(state: Path) -> None:
     (state / "journal.db").touch()
 
 
-class MendedArena(FakeArena):
+class MendedTestbed(FakeTestbed):
     """Its user does what the refusal says before going on."""
 
     def heal(self) -> None:
-        """See `Arena`."""
+        """See `Testbed`."""
         super().heal()
         journal = self.project.folder / ".spotdeploy/journal.db"
         journal.rename(f"{journal}.damaged")
 
 
-def _mended(folder: Path, request: pytest.FixtureRequest) -> MendedArena:
-    return MendedArena(folder)
+def _mended(folder: Path, request: pytest.FixtureRequest) -> MendedTestbed:
+    return MendedTestbed(folder)
 
 
 def _locks() -> Iterator[Case]:
@@ -213,19 +213,19 @@ def _locks() -> Iterator[Case]:
         )
 
 
-def _held(command: str) -> Play:
-    def play(arena: FakeArena) -> Done:
-        arena.cloud.script(faults.SlowCall(call="create", seconds=60.0))
-        with arena.project.started("cycle") as running:
+def _held(command: str) -> Action:
+    def action(testbed: FakeTestbed) -> Done:
+        testbed.cloud.script(faults.SlowCall(call="create", seconds=60.0))
+        with testbed.project.started("cycle") as running:
             running.until("Creating")
-            done = arena.project.run(command)
+            done = testbed.project.run(command)
             running.send(signal.SIGKILL)
             running.end()
         if f"pid {running.pid} on " not in done.err:
             return Done(99, done.out, f"the holder is not named: {done.err}")
         return done
 
-    return play
+    return action
 
 
 def _stopped() -> Iterator[Case]:
@@ -268,14 +268,14 @@ def _stopped() -> Iterator[Case]:
     )
 
 
-def _signalled(slow: faults.SlowCall, *signals: signal.Signals) -> Play:
+def _signalled(slow: faults.SlowCall, *signals: signal.Signals) -> Action:
     """A cycle that gets signals while a call takes its time."""
 
-    def play(arena: FakeArena) -> Done:
-        arena.cloud.script(slow)
+    def action(testbed: FakeTestbed) -> Done:
+        testbed.cloud.script(slow)
         if slow.call == "nodes":
-            arena.project.config["timeouts"]["boot"] = "6s"
-        with arena.project.started("cycle") as running:
+            testbed.project.config["timeouts"]["boot"] = "6s"
+        with testbed.project.started("cycle") as running:
             running.until(BEGINS[slow.call])
             running.send(signals[0])
             for number in signals[1:]:
@@ -283,4 +283,4 @@ def _signalled(slow: faults.SlowCall, *signals: signal.Signals) -> Play:
                 running.send(number)
             return running.end()
 
-    return play
+    return action

@@ -20,7 +20,7 @@ from tests.faults.cycle_points import (
     uploading,
     verifying,
 )
-from tests.faults.node_testbed import NodeArena
+from tests.faults.node_testbed import NodeTestbed
 
 PASSED, INFRASTRUCTURE = Verdict.PASSED, Verdict.INFRASTRUCTURE_FAILED
 PHASES: Mapping[str, Moment] = {
@@ -32,12 +32,12 @@ PHASES: Mapping[str, Moment] = {
 }
 TWICE = ("local", "gcp lab with machines")
 """Where it also happens twice: each replacement takes a cloud its time."""
-ARENAS: Mapping[str, Open] = {"local": local_testbed.opened, **machine_testbeds.ARENAS}
+TESTBEDS: Mapping[str, Open] = {"local": local_testbed.opened, **machine_testbeds.TESTBEDS}
 
 
 def cases() -> Iterator[Case]:
     """Every case."""
-    for where, opened in ARENAS.items():
+    for where, opened in TESTBEDS.items():
         for phase in PHASES:
             yield Case(
                 Family.INTERRUPTION,
@@ -71,30 +71,30 @@ def cases() -> Iterator[Case]:
         )
 
 
-def _interrupted(arena: NodeArena, *, phase: str) -> Done:
+def _interrupted(testbed: NodeTestbed, *, phase: str) -> Done:
     """It must be told from a failure of the payload, in the cloud's words."""
-    arena.entry("sleep 30" if phase == "deploy" else "true", reboot=phase == "reboot")
+    testbed.entry("sleep 30" if phase == "deploy" else "true", reboot=phase == "reboot")
     if phase == "verify":
-        arena.check(stable_for="60s")
+        testbed.check(stable_for="60s")
     if phase == "ship":
-        arena.upload_much()
-    done = troubled(arena, PHASES[phase], lambda _: arena.interrupt())
+        testbed.upload_much()
+    done = troubled(testbed, PHASES[phase], lambda _: testbed.interrupt())
     assert re.search(rf"INFRASTRUCTURE FAILED: .*interrupted during {phase}: .+", done.err), done
     return done
 
 
-def _replaced(arena: NodeArena, *, times: int, budget: int) -> Done:
-    arena.entry("sleep 3")
-    arena.project.config["nodes"] |= {"on_interruption": "replace", "replacements": budget}
-    return troubled(arena, deploying, _repeated(arena, times))
+def _replaced(testbed: NodeTestbed, *, times: int, budget: int) -> Done:
+    testbed.entry("sleep 3")
+    testbed.project.config["nodes"] |= {"on_interruption": "replace", "replacements": budget}
+    return troubled(testbed, deploying, _repeated(testbed, times))
 
 
-def _repeated(arena: NodeArena, times: int) -> Callable[[Running], None]:
+def _repeated(testbed: NodeTestbed, times: int) -> Callable[[Running], None]:
     def act(running: Running) -> None:
-        arena.interrupt()
+        testbed.interrupt()
         for _ in range(times - 1):
             running.until('"event":"node-created"')
-            shipping(arena, running)
-            arena.interrupt()
+            shipping(testbed, running)
+            testbed.interrupt()
 
     return act

@@ -8,8 +8,8 @@ from functools import partial
 from spotdeploy.model import Verdict
 from tests.cycles.project import Done
 from tests.faults.case import Case, Family
-from tests.faults.local_testbed import LocalArena, local_case
-from tests.faults.node_testbed import NodeArena
+from tests.faults.local_testbed import LocalTestbed, local_case
+from tests.faults.node_testbed import NodeTestbed
 from tests.faults.testbed import TOKEN
 
 PASSED, PAYLOAD = Verdict.PASSED, Verdict.PAYLOAD_FAILED
@@ -125,28 +125,28 @@ def _case(
     fault: str,
     expect: Verdict,
     script: str,
-    prepare: Callable[[NodeArena], None] | None = None,
+    prepare: Callable[[NodeTestbed], None] | None = None,
     *,
     reboot: bool = False,
     quick: bool = False,
     says: str = "",
 ) -> Case:
-    play = partial(_play, script=script, prepare=prepare, reboot=reboot, says=says)
-    return local_case(Family.PAYLOAD, fault, expect, play, quick=quick)
+    action = partial(_play, script=script, prepare=prepare, reboot=reboot, says=says)
+    return local_case(Family.PAYLOAD, fault, expect, action, quick=quick)
 
 
 def _play(
-    arena: LocalArena,
+    testbed: LocalTestbed,
     *,
     script: str,
-    prepare: Callable[[NodeArena], None] | None,
+    prepare: Callable[[NodeTestbed], None] | None,
     reboot: bool,
     says: str,
 ) -> Done:
-    arena.entry(script, reboot=reboot)
+    testbed.entry(script, reboot=reboot)
     if prepare is not None:
-        prepare(arena)
-    done = arena.project.cycle()
+        prepare(testbed)
+    done = testbed.project.cycle()
     shown = done.out + done.err
     assert len(shown) < SHOWN_BYTES
     assert "\x1b" not in shown
@@ -154,38 +154,38 @@ def _play(
     return done
 
 
-def _soon(arena: NodeArena) -> None:
-    arena.project.config["timeouts"]["deploy"] = "2s"
+def _soon(testbed: NodeTestbed) -> None:
+    testbed.project.config["timeouts"]["deploy"] = "2s"
 
 
-def _not_long(arena: NodeArena) -> None:
-    arena.project.config["timeouts"]["deploy"] = "8s"
+def _not_long(testbed: NodeTestbed) -> None:
+    testbed.project.config["timeouts"]["deploy"] = "8s"
 
 
-def _short_reboot(arena: NodeArena) -> None:
-    arena.project.config["timeouts"]["reboot"] = "6s"
+def _short_reboot(testbed: NodeTestbed) -> None:
+    testbed.project.config["timeouts"]["reboot"] = "6s"
 
 
-def _all_evidence(arena: NodeArena) -> None:
-    arena.project.config["evidence"] = {"collect": "always"}
+def _all_evidence(testbed: NodeTestbed) -> None:
+    testbed.project.config["evidence"] = {"collect": "always"}
 
 
-def _telling(arena: NodeArena) -> None:
-    arena.check("cat /opt/told; cat /opt/told >&2; false", within="1s")
-    arena.project.config["evidence"] = {"files": ["/opt/told"]}
+def _telling(testbed: NodeTestbed) -> None:
+    testbed.check("cat /opt/told; cat /opt/told >&2; false", within="1s")
+    testbed.project.config["evidence"] = {"files": ["/opt/told"]}
 
 
-def _hanging_check(arena: NodeArena) -> None:
-    arena.check("exec sleep 600", timeout="1s", within="2s")
+def _hanging_check(testbed: NodeTestbed) -> None:
+    testbed.check("exec sleep 600", timeout="1s", within="2s")
 
 
-def _watching_service(arena: NodeArena) -> None:
-    arena.check("systemctl is-active svc", within="2s", stable_for="6s")
+def _watching_service(testbed: NodeTestbed) -> None:
+    testbed.check("systemctl is-active svc", within="2s", stable_for="6s")
 
 
-def _stable(arena: NodeArena) -> None:
-    arena.check(stable_for="3s")
+def _stable(testbed: NodeTestbed) -> None:
+    testbed.check(stable_for="3s")
 
 
-def _small_disk(arena: NodeArena) -> None:
-    arena.small(arena.engine.layout.state, "160m")
+def _small_disk(testbed: NodeTestbed) -> None:
+    testbed.small(testbed.engine.layout.state, "160m")

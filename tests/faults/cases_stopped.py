@@ -23,7 +23,7 @@ from tests.faults.cycle_points import (
     verifying,
 )
 from tests.faults.local_testbed import local_case
-from tests.faults.node_testbed import NodeArena
+from tests.faults.node_testbed import NodeTestbed
 
 STOPPED = Verdict.STOPPED
 PHASES: Mapping[str, Moment] = {
@@ -86,7 +86,7 @@ def cases() -> Iterator[Case]:
 
 
 def _play(
-    arena: NodeArena,
+    testbed: NodeTestbed,
     *,
     moment: Moment,
     signals: Sequence[Signals],
@@ -96,12 +96,12 @@ def _play(
 ) -> Done:
     """`left` is how many machines may be there when the command has ended."""
     ends = "sleep 60" if moment is deploying else "exit 1" if moment is collecting else "true"
-    arena.entry(ends, reboot=moment is rebooting)
+    testbed.entry(ends, reboot=moment is rebooting)
     if moment is uploading:
-        arena.upload_much()
+        testbed.upload_much()
     if moment is verifying:
-        arena.check(stable_for="60s")
-    done = troubled(arena, moment, sending(*signals), "--keep", keep)
-    assert left is None or len(arena.engine.machines()) == left, done
+        testbed.check(stable_for="60s")
+    done = troubled(testbed, moment, sending(*signals), "--keep", keep)
+    assert left is None or len(testbed.engine.machines()) == left, done
     assert says in done.err, done
     return done

@@ -23,7 +23,7 @@ from tests.faults.cycle_points import (
     uploading,
     verifying,
 )
-from tests.faults.local_testbed import LocalArena, local_case
+from tests.faults.local_testbed import LocalTestbed, local_case
 
 INFRASTRUCTURE = Verdict.INFRASTRUCTURE_FAILED
 FILLER = "filler"
@@ -53,16 +53,16 @@ def cases() -> Iterator[Case]:
     yield _case("a second cycle at the same time", REFUSED, _second)
 
 
-def _full(arena: LocalArena, *, moment: Moment) -> Done:
+def _full(testbed: LocalTestbed, *, moment: Moment) -> Done:
     """Nothing may be left, journal or not: labels are enough."""
-    state = arena.project.folder / ".spotdeploy"
-    arena.small(state, "2m")
-    arena.entry("exit 1" if moment is collecting else "sleep 2")
-    arena.check(stable_for="2s")
+    state = testbed.project.folder / ".spotdeploy"
+    testbed.small(state, "2m")
+    testbed.entry("exit 1" if moment is collecting else "sleep 2")
+    testbed.check(stable_for="2s")
     if moment is uploading:
-        arena.upload_much()
-    done = troubled(arena, moment, partial(_fill, state))
-    assert not arena.engine.machines(), done
+        testbed.upload_much()
+    done = troubled(testbed, moment, partial(_fill, state))
+    assert not testbed.engine.machines(), done
     (state / FILLER).unlink()
     return done
 
@@ -73,23 +73,25 @@ def _fill(folder: Path, running: Running) -> None:
             file.write(bytes(1 << 12))
 
 
-def _full_screen(arena: LocalArena) -> Done:
-    return arena.project.run("cycle", command=("sh", "-c", 'exec "$@" > /dev/full', "sh", *COMMAND))
+def _full_screen(testbed: LocalTestbed) -> Done:
+    return testbed.project.run(
+        "cycle", command=("sh", "-c", 'exec "$@" > /dev/full', "sh", *COMMAND)
+    )
 
 
-def _expired(arena: LocalArena) -> Done:
-    arena.project.config["nodes"]["time_to_live"] = "20s"
-    arena.entry("sleep 50")
-    done = arena.project.cycle()
+def _expired(testbed: LocalTestbed) -> Done:
+    testbed.project.config["nodes"]["time_to_live"] = "20s"
+    testbed.entry("sleep 50")
+    done = testbed.project.cycle()
     assert "time to live" in done.out, done
     return done
 
 
-def _second(arena: LocalArena) -> Done:
-    arena.entry("sleep 60")
-    with arena.project.started("cycle", "--events", "-") as running:
-        deploying(arena, running)
-        second = arena.project.run("cycle")
+def _second(testbed: LocalTestbed) -> Done:
+    testbed.entry("sleep 60")
+    with testbed.project.started("cycle", "--events", "-") as running:
+        deploying(testbed, running)
+        second = testbed.project.run("cycle")
         os.kill(running.pid, SIGINT)
         running.end()
     assert f"(pid {running.pid} on " in second.err, second

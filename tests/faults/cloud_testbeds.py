@@ -1,4 +1,4 @@
-"""The three clouds' labs as arenas, each in its own words."""
+"""The three clouds' labs as testbeds, each in its own words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.faults.lab_testbed import CloudArena
+from tests.faults.lab_testbed import LabTestbed
 from tests.labs.aws import AwsLab
 from tests.labs.aws.call import AwsError
 from tests.labs.azure import AzureLab
@@ -22,7 +22,7 @@ REGION = "us-west-2"
 GROUP = "/subscriptions/{}/resourcegroups/{}"
 
 
-class AwsArena(CloudArena):
+class AwsTestbed(LabTestbed):
     """moto behind a proxy that makes it behave like EC2."""
 
     name = "aws"
@@ -66,7 +66,7 @@ class AwsArena(CloudArena):
         self.bystanders |= set(self.lab.instances(REGION)) - set(self.machines())
 
 
-class GcpArena(CloudArena):
+class GcpTestbed(LabTestbed):
     """A Compute Engine that is held to Google's discovery document."""
 
     name = "gcp"
@@ -118,7 +118,7 @@ class GcpArena(CloudArena):
         self.first_machine(copy)
 
 
-class AzureArena(CloudArena):
+class AzureTestbed(LabTestbed):
     """A Resource Manager that is held to the models Microsoft publishes."""
 
     name = "azure"
@@ -134,8 +134,8 @@ class AzureArena(CloudArena):
     }
     lab: AzureLab
 
-    def __init__(self, folder: Path, lab: AzureLab, place: Any) -> None:
-        super().__init__(folder, lab, place)
+    def __init__(self, folder: Path, lab: AzureLab, network: Any) -> None:
+        super().__init__(folder, lab, network)
         timing = lab.timing
         timing.deploying, timing.allocating, timing.booting = 0.1, 0.1, 0.1
         timing.going, timing.group_going = 0.2, 0.4
@@ -171,19 +171,19 @@ class AzureArena(CloudArena):
         self.bystanders.add("bystander")
 
 
-def open_aws(folder: Path, request: pytest.FixtureRequest) -> AwsArena:
+def open_aws(folder: Path, request: pytest.FixtureRequest) -> AwsTestbed:
     """An empty AWS."""
-    place, moto = request.getfixturevalue("nowhere"), request.getfixturevalue("moto")
-    return AwsArena(folder, AwsLab(folder, moto, place), place)
+    network, moto = request.getfixturevalue("nowhere"), request.getfixturevalue("moto")
+    return AwsTestbed(folder, AwsLab(folder, moto, network), network)
 
 
-def open_gcp(folder: Path, request: pytest.FixtureRequest) -> GcpArena:
+def open_gcp(folder: Path, request: pytest.FixtureRequest) -> GcpTestbed:
     """An empty project."""
-    place = request.getfixturevalue("nowhere")
-    return GcpArena(folder, GcpLab(folder, place), place)
+    network = request.getfixturevalue("nowhere")
+    return GcpTestbed(folder, GcpLab(folder, network), network)
 
 
-def open_azure(folder: Path, request: pytest.FixtureRequest) -> AzureArena:
+def open_azure(folder: Path, request: pytest.FixtureRequest) -> AzureTestbed:
     """An empty subscription."""
-    place = request.getfixturevalue("nowhere")
-    return AzureArena(folder, AzureLab(place=place), place)
+    network = request.getfixturevalue("nowhere")
+    return AzureTestbed(folder, AzureLab(network=network), network)

@@ -21,9 +21,9 @@ def nowhere() -> Iterator[Namespace]:
     subprocess.run(["ip", "netns", "add", name], check=True)
     try:
         subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
-        place = Namespace(Path("/run/netns", name))
-        yield place
-        place.close()
+        network = Namespace(Path("/run/netns", name))
+        yield network
+        network.close()
     finally:
         subprocess.run(["ip", "netns", "delete", name], check=True)
 

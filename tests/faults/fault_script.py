@@ -8,79 +8,79 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from tests.cycles.project import Done
-from tests.faults.lab_testbed import CloudArena
+from tests.faults.lab_testbed import LabTestbed
 
-Trouble = Callable[[CloudArena], object]
-Play = Callable[[CloudArena], Done]
+Trouble = Callable[[LabTestbed], object]
+Action = Callable[[LabTestbed], Done]
 LONG_BOOT = "8s"
 
 
-def cycle(*troubles: Trouble) -> Play:
+def cycle(*troubles: Trouble) -> Action:
     """A cycle with this trouble."""
 
-    def play(arena: CloudArena) -> Done:
+    def action(testbed: LabTestbed) -> Done:
         for trouble in troubles:
-            trouble(arena)
-        return arena.project.cycle()
+            trouble(testbed)
+        return testbed.project.cycle()
 
-    return play
+    return action
 
 
-def destroy(*troubles: Trouble) -> Play:
+def destroy(*troubles: Trouble) -> Action:
     """A destroy with this trouble, of nodes that a cycle kept."""
 
-    def play(arena: CloudArena) -> Done:
-        keep(arena)
+    def action(testbed: LabTestbed) -> Done:
+        keep(testbed)
         for trouble in troubles:
-            trouble(arena)
-        arena.project.write()
-        return arena.project.run("destroy")
+            trouble(testbed)
+        testbed.project.write()
+        return testbed.project.run("destroy")
 
-    return play
+    return action
 
 
-def keep(arena: CloudArena) -> None:
+def keep(testbed: LabTestbed) -> None:
     """Have nodes that a cycle made and kept."""
-    done = arena.project.cycle("--keep", "always")
-    assert done.code == arena.healthy.exit_code, done
-    assert arena.machines(), done
+    done = testbed.project.cycle("--keep", "always")
+    assert done.code == testbed.healthy.exit_code, done
+    assert testbed.machines(), done
 
 
 def signalled(
     call: str, *signals: signal.Signals, command: str = "cycle", nth: int = 1, lose: str = ""
-) -> Play:
+) -> Action:
     """A command that gets signals when the `nth` call of that name comes to the cloud. The call
     then takes effect, unless the "request" is to be lost."""
 
-    def play(arena: CloudArena) -> Done:
+    def action(testbed: LabTestbed) -> Done:
         if command == "destroy":
-            keep(arena)
+            keep(testbed)
         with ExitStack() as stack:
             seen = 0
             pids: list[int] = []
 
             def hit(one: object) -> bool:
                 nonlocal seen
-                seen += arena.named(one) == call
-                if seen != nth or arena.named(one) != call:
+                seen += testbed.named(one) == call
+                if seen != nth or testbed.named(one) != call:
                     return False
                 for number in signals:
                     os.kill(pids[0], number)
                 return bool(lose)
 
-            arena.fault(arena.any, 1, lose=lose or "request", when=hit)
-            running = stack.enter_context(arena.project.started(command))
+            testbed.fault(testbed.any, 1, lose=lose or "request", when=hit)
+            running = stack.enter_context(testbed.project.started(command))
             pids.append(running.pid)
             return running.end()
 
-    return play
+    return action
 
 
-def impatient(arena: CloudArena) -> None:
+def impatient(testbed: LabTestbed) -> None:
     """Let a destroy that cannot succeed end soon."""
-    arena.project.config["timeouts"]["destroy"] = "3s"
+    testbed.project.config["timeouts"]["destroy"] = "3s"
 
 
-def long_boot(arena: CloudArena) -> None:
+def long_boot(testbed: LabTestbed) -> None:
     """Let there be time in which something happens to nodes that boot."""
-    arena.project.config["timeouts"]["boot"] = LONG_BOOT
+    testbed.project.config["timeouts"]["boot"] = LONG_BOOT

@@ -8,13 +8,13 @@ from msgspec.structs import replace
 
 from tests.cycles.project import Done
 from tests.faults.launcher import Step, launcher
-from tests.faults.testbed import Arena
+from tests.faults.testbed import Testbed
 
 When = Literal["before", "after"]
 
 
-def killed_at(arena: Arena, method: str, nth: int, when: When, *arguments: str) -> Done:
-    """Run a command of the arena's project, a cycle without `arguments`, and kill it at the `nth`
+def killed_at(testbed: Testbed, method: str, nth: int, when: When, *arguments: str) -> Done:
+    """Run a command of the testbed's project, a cycle without `arguments`, and kill it at the `nth`
     call of that method of `Journal`; see `Step`."""
-    how = replace(arena.how, kill_at=Step(method, nth, when))
-    return arena.project.run(*arguments or ("cycle",), command=launcher(how))
+    how = replace(testbed.how, kill_at=Step(method, nth, when))
+    return testbed.project.run(*arguments or ("cycle",), command=launcher(how))

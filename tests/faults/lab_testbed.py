@@ -1,4 +1,4 @@
-"""The clouds' labs without machines as arenas: their nodes run, says the cloud, and never answer.
+"""The clouds' labs without machines as testbeds: their nodes run, says the cloud, and never answer.
 
 What a command waits for between two questions, for listings to catch up and for throttling to end
 is cut to a second or so by `launcher`; nothing else about it differs from what users run.
@@ -15,10 +15,10 @@ from typing import Any, ClassVar, Self
 from spotdeploy.model import Verdict
 from tests.cycles.project import Project
 from tests.faults.launcher import How, launcher
-from tests.faults.testbed import Arena
+from tests.faults.testbed import Testbed
 from tests.labs.fault_queue import Fault
 from tests.labs.machine_network import client_environment
-from tests.labs.network import Place
+from tests.labs.network import Network
 
 COUNT = 2
 SETTLE = 1.0
@@ -45,17 +45,17 @@ class LabProject(Project):
     """A project whose commands reach the lab and nothing else."""
 
     def __init__(
-        self, folder: Path, deployment: str, place: Place, settings: Mapping[str, str]
+        self, folder: Path, deployment: str, network: Network, settings: Mapping[str, str]
     ) -> None:
         """`settings` are what the environment must have to be let into the lab."""
         super().__init__(folder, deployment)
-        self._place = place
+        self._network = network
         self._settings = settings
 
     @property
     def enter(self) -> Sequence[str]:
         """Into the lab's network."""
-        return self._place.enter
+        return self._network.enter
 
     @property
     def environment(self) -> dict[str, str]:
@@ -63,7 +63,7 @@ class LabProject(Project):
         return client_environment(self._settings)
 
 
-class CloudArena(Arena):
+class LabTestbed(Testbed):
     """A cloud's lab and a project of two nodes on it."""
 
     healthy = Verdict.INFRASTRUCTURE_FAILED
@@ -81,9 +81,9 @@ class CloudArena(Arena):
     expired: ClassVar[Any]
     lab: Any
 
-    def __init__(self, folder: Path, lab: Any, place: Place) -> None:
+    def __init__(self, folder: Path, lab: Any, network: Network) -> None:
         super().__init__()
-        self._folder, self._place = folder, place
+        self._folder, self._network = folder, network
         self.lab = lab
         self.bystanders: set[str] = set()
         """What is in the cloud and none of ours: it must be there in the end."""
@@ -106,7 +106,7 @@ class CloudArena(Arena):
     def new_project(self, deployment: str) -> LabProject:
         """A user's project that goes to this cloud."""
         settings = self.lab.environment
-        project = LabProject(self._folder / deployment, deployment, self._place, settings)
+        project = LabProject(self._folder / deployment, deployment, self._network, settings)
         project.command = launcher(self.how)
         project.config |= {
             "providers": [self.name],
@@ -146,7 +146,7 @@ class CloudArena(Arena):
         """Put something into the cloud that is none of ours."""
 
     def heal(self) -> None:
-        """See `Arena`."""
+        """See `Testbed`."""
         self.lab.faults.clear()
         self.restore()
         self.lab.cloud.on_change.clear()
@@ -157,12 +157,12 @@ class CloudArena(Arena):
         """Undo a revocation of all credentials; nothing where there is none."""
 
     def remains(self) -> list[str]:
-        """See `Arena`."""
+        """See `Testbed`."""
         return sorted(set(self.everything()) - self.bystanders)
 
     @property
     def wrong(self) -> Sequence[str]:
-        """See `Arena`."""
+        """See `Testbed`."""
         harmed = self.bystanders - set(self.everything())
         return [*self.lab.wrong, *(f"{one} was none of ours, and is gone" for one in harmed)]
 

@@ -12,20 +12,20 @@ from spotdeploy.model import Verdict
 from spotdeploy_local.layout import STATE_VARIABLE
 from tests.cycles.project import Done, Project
 from tests.faults.case import Case, Family
-from tests.faults.node_testbed import NodeArena
+from tests.faults.node_testbed import NodeTestbed
 
 
-class LocalArena(NodeArena):
+class LocalTestbed(NodeTestbed):
     """The local provider, with an engine of its own."""
 
-    def __enter__(self) -> LocalArena:
+    def __enter__(self) -> LocalTestbed:
         self.engine.prepare(print)
         project = OnEngine(self.folder / "project", self.deployment, self.engine.layout.state)
         self.begin(project)
         return self
 
     def interrupt(self) -> None:
-        """See `NodeArena`."""
+        """See `NodeTestbed`."""
         self.engine.preempt(self.machine().id)
 
 
@@ -42,16 +42,16 @@ class OnEngine(Project):
         return {**os.environ, STATE_VARIABLE: str(self._state)}
 
 
-def opened(folder: Path, request: pytest.FixtureRequest) -> LocalArena:
-    """An arena for one case."""
-    return LocalArena(folder)
+def opened(folder: Path, request: pytest.FixtureRequest) -> LocalTestbed:
+    """A testbed for one case."""
+    return LocalTestbed(folder)
 
 
 def local_case(
     family: Family,
     fault: str,
     expect: Verdict | str | None,
-    play: Callable[[LocalArena], Done],
+    action: Callable[[LocalTestbed], Done],
     *,
     then: str = "destroy",
     quick: bool = False,
@@ -64,7 +64,7 @@ def local_case(
         fault,
         expect,
         opened,
-        play,
+        action,
         quick=quick,
         then=then,
         leaves=leaves,

@@ -19,15 +19,15 @@ from spotdeploy_local.layout import Layout
 from spotdeploy_local.linux.cgroups import Groups
 from spotdeploy_local.network.commands import port_name
 from tests.cycles.project import Project, eventually
-from tests.faults.testbed import TOKEN, Arena
+from tests.faults.testbed import TOKEN, Testbed
 from tests.providers.local.nspawn_bench import Bench, namespace, ticks
 
 CACHE = Path("/var/cache/spotdeploy")
 UPLOAD_BYTES = 48 << 20
 
 
-class NodeArena(Arena):
-    """An arena whose nodes are real machines of an engine of its own."""
+class NodeTestbed(Testbed):
+    """A testbed whose nodes are real machines of an engine of its own."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class NodeArena(Arena):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End what a case that was not stood has left."""
+        """End what a case that failed has left."""
         self.engine.destroy([machine.id for machine in self.engine.machines()])
         for mounted in self._mounts:
             subprocess.run(["umount", "--lazy", str(mounted)], check=True)
@@ -63,7 +63,7 @@ class NodeArena(Arena):
         self._healthy: dict[str, Any] = deepcopy(project.config)
 
     def heal(self) -> None:
-        """See `Arena`: the config and the payload are as at the beginning."""
+        """See `Testbed`: the config and the payload are as at the beginning."""
         self.project.config = deepcopy(self._healthy)
         self.confide()
         self.project.write()
@@ -125,7 +125,7 @@ class NodeArena(Arena):
         subprocess.run(["nsenter", f"--net={switch}", *port], check=True)
 
     def remains(self) -> list[str]:
-        """See `Arena`: what the kernel and the disk still have, and what the engine lists."""
+        """See `Testbed`: what the kernel and the disk still have, and what the engine lists."""
         ours = tuple(f"mount tmpfs {mounted} " for mounted in self._mounts)
         found = [*map(str, self.engine.machines()), *self._bench.remains()]
         return [what for what in found if not what.startswith(ours)]

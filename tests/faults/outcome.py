@@ -11,7 +11,7 @@ from pathlib import Path
 from spotdeploy.model import Verdict
 from tests.cycles.project import Done
 from tests.faults.case import REFUSED, Case
-from tests.faults.testbed import Arena
+from tests.faults.testbed import Testbed
 
 KILLED = "killed"
 _NO_CODE = (Verdict.REFUSED, Verdict.UNFINISHED)
@@ -33,30 +33,30 @@ class Result:
     left: int
     """What the cloud had when that was over."""
     problems: tuple[str, ...]
-    """Everything that must not be; empty when the case was stood."""
+    """Everything that must not be; empty when the case passed."""
 
 
-def judge(case: Case, arena: Arena) -> Result:
-    """Play a case and look at what came of it."""
-    arena.project.write()
-    troubled = case.play(arena)
+def run_case(case: Case, testbed: Testbed) -> Result:
+    """Action a case and look at what came of it."""
+    testbed.project.write()
+    troubled = case.action(testbed)
     first = [
         *_wrong_end(case, troubled),
-        *_untold(case, arena, troubled),
+        *_untold(case, testbed, troubled),
         *_helpless(troubled),
-        *(case.also(arena, troubled) if case.also else ()),
+        *(case.also(testbed, troubled) if case.also else ()),
     ]
-    arena.heal()
-    after = arena.project.run(case.then)
-    left = arena.remains()
-    wanted = arena.healthy if case.then == "cycle" else Verdict.PASSED
+    testbed.heal()
+    after = testbed.project.run(case.then)
+    left = testbed.remains()
+    wanted = testbed.healthy if case.then == "cycle" else Verdict.PASSED
     problems = [
         *first,
         *([] if after.code == wanted.exit_code else [f"{case.then} then ended with {after}"]),
         *(f"{what} is left" for what in left),
         *_traces(troubled, after),
-        *_betrayed(arena, troubled, after),
-        *arena.wrong,
+        *_betrayed(testbed, troubled, after),
+        *testbed.wrong,
     ]
     return Result(_end(troubled), _end(after), len(left), tuple(problems))
 
@@ -71,10 +71,10 @@ def _wrong_end(case: Case, done: Done) -> Iterator[str]:
         yield f"it ended as {_end(done)!r} instead of {expected!r}: {done}"
 
 
-def _untold(case: Case, arena: Arena, done: Done) -> Iterator[str]:
+def _untold(case: Case, testbed: Testbed, done: Done) -> Iterator[str]:
     """A command that did not call it a leak must have left nothing. None of these keeps nodes."""
     if not case.leaves and _end(done) not in (KILLED, Verdict.LEAKED):
-        for what in arena.remains():
+        for what in testbed.remains():
             yield f"{what} was left, and the command did not say so"
 
 
@@ -92,11 +92,11 @@ def _traces(*dones: Done) -> Iterator[str]:
             yield f"a traceback: {done}"
 
 
-def _betrayed(arena: Arena, *dones: Done) -> Iterator[str]:
+def _betrayed(testbed: Testbed, *dones: Done) -> Iterator[str]:
     """Secrets in what was printed, and in every file that runs leave."""
     said = [(f"output of code {done.code}", (done.out + done.err).encode()) for done in dones]
-    for secret in arena.secrets:
-        for where, text in [*said, *_kept(arena.project.folder / ".spotdeploy")]:
+    for secret in testbed.secrets:
+        for where, text in [*said, *_kept(testbed.project.folder / ".spotdeploy")]:
             if secret.encode() in text:
                 yield f"a secret is in {where}"
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.case import Case
 from tests.faults.catalogue import CASES
-from tests.faults.outcome import judge
+from tests.faults.outcome import run_case
 
 
 def marked(case: Case) -> object:
@@ -26,8 +26,8 @@ def test_nothing_leaks_and_nothing_lies_after(
     request: pytest.FixtureRequest,
     record_property: Callable[[str, object], None],
 ) -> None:
-    with case.opened(tmp_path, request) as arena:
-        result = judge(case, arena)
+    with case.opened(tmp_path, request) as testbed:
+        result = run_case(case, testbed)
     for name in ("family", "where", "fault"):
         record_property(name, str(getattr(case, name)))  # xdist sends plain text only
     record_property("ended", result.ended)

@@ -20,7 +20,7 @@ IMPATIENT = "3s"
 """A destroy that cannot succeed need not be waited for as long as one that can."""
 
 
-class Arena(ABC):
+class Testbed(ABC):
     """One cloud and one project on it, for one case. A context manager."""
 
     healthy: ClassVar[Verdict] = Verdict.PASSED
@@ -38,7 +38,7 @@ class Arena(ABC):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Let go of what the arena holds; nothing here."""
+        """Let go of what the testbed holds; nothing here."""
         return
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Arena(ABC):
         self.project.entry(f"echo deployed ${TOKEN}")
 
 
-class FakeArena(Arena):
+class FakeTestbed(Testbed):
     """The fake cloud. Its nodes never answer, so a cycle in which nothing else goes wrong ends
     with an infrastructure that failed."""
 
@@ -90,9 +90,9 @@ class FakeArena(Arena):
         self.confide()
 
     def heal(self) -> None:
-        """See `Arena`."""
+        """See `Testbed`."""
         self.cloud.heal()
 
     def remains(self) -> list[str]:
-        """See `Arena`."""
+        """See `Testbed`."""
         return self.cloud.billed()

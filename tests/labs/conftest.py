@@ -11,7 +11,7 @@ import pytest
 from spotdeploy_local.engine import Engine
 from spotdeploy_local.engines.nspawn.engine import NspawnEngine
 from spotdeploy_local.layout import Layout
-from tests.labs.machine_network import Site
+from tests.labs.machine_network import MachineNetwork
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def site(engine: Engine) -> Iterator[Site]:
+def machine_network(engine: Engine) -> Iterator[MachineNetwork]:
     """A network without a way out, for the machines of one cloud or several."""
-    with Site(engine, f"lab-{secrets.token_hex(3)}") as site:
-        yield site
+    with MachineNetwork(engine, f"lab-{secrets.token_hex(3)}") as machine_network:
+        yield machine_network

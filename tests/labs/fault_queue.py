@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 C = TypeVar("C")
 """A call, as the cloud's lab has it."""
-P = TypeVar("P", bound="Place")
+P = TypeVar("P", bound="Limit")
 ANY = ("", "*")
 
 
@@ -28,7 +28,7 @@ class Fault:
 
 
 @dataclass
-class Place:
+class Limit:
     """How many more machines a place gives; None is any zone, size or market."""
 
     zone: str | None
@@ -47,7 +47,7 @@ class FaultQueue(ABC, Generic[C, P]):
     """The script. Tests add to it; calls use it up."""
 
     queue: list[Fault] = field(default_factory=list)
-    places: list[P] = field(default_factory=list)
+    limits: list[P] = field(default_factory=list)
 
     @abstractmethod
     def name_of(self, call: C) -> str:
@@ -68,7 +68,7 @@ class FaultQueue(ABC, Generic[C, P]):
     def clear(self) -> None:
         """Let all go well."""
         self.queue.clear()
-        self.places.clear()
+        self.limits.clear()
 
     def take(self, call: C) -> Fault | None:
         """The fault that happens to this call."""
@@ -79,6 +79,6 @@ class FaultQueue(ABC, Generic[C, P]):
                 return fault
         return None
 
-    def places_of(self, zone: str | None, size: str, market: str) -> Iterator[P]:
-        """The limited places from which such a machine would come."""
-        return (place for place in self.places if place.matches(zone, size, market))
+    def limits_of(self, zone: str | None, size: str, market: str) -> Iterator[P]:
+        """The limited limits from which such a machine would come."""
+        return (limit for limit in self.limits if limit.matches(zone, size, market))

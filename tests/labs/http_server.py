@@ -1,4 +1,4 @@
-"""The HTTP server that stands in front of each part of a lab."""
+"""The HTTP server before each part of a lab."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Handler(BaseHTTPRequestHandler):
-    """What every front's handler needs. `self.server` has what was given to the front."""
+    """What every server's handler needs. `self.server` has what was given to the server."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -32,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
         """What came with the request."""
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
-    def say(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    def send(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Answer."""
         self.send_response(status)
         for name, value in headers.items():
@@ -47,7 +47,7 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.shutdown(socket.SHUT_RDWR)
 
 
-class Front:
+class HttpServer:
     """Listens on an address until it is stopped."""
 
     def __init__(self, listener: socket.socket, handler: type[Handler], **given: object) -> None:

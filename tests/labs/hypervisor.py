@@ -14,13 +14,13 @@ from spotdeploy_local.engine import Engine, Machine, MachineSpec, MachineState, 
 LOOK_SECONDS = 0.25
 
 
-class Wish(Enum):
+class DesiredState(Enum):
     """What the cloud wants of an instance's machine."""
 
-    RUN = "run"
-    STOP = "stop"
+    RUNNING = "running"
+    STOPPED = "stopped"
     """No power, but its disk stays."""
-    GO = "go"
+    GONE = "gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +30,13 @@ class Guest:
     id: str
     """1 to 100 characters of [a-z0-9_-]."""
     name: str
-    wish: Wish
+    desired: DesiredState
     user_data: bytes
     private: str
     public: str | None = None
 
 
-class Landlord(Protocol):
+class GuestOwner(Protocol):
     """The cloud, as the hypervisor sees it. Called from the hypervisor's thread."""
 
     def guests(self) -> Sequence[Guest]:
@@ -46,18 +46,18 @@ class Landlord(Protocol):
         """The instance's machine runs now."""
 
     def powered_off(self, guest: str) -> None:
-        """The machine has shut itself down, which nobody wished."""
+        """The machine has shut itself down, which nobody asked for."""
 
     def failed(self, guest: str, words: str) -> None:
         """No machine could be made."""
 
 
 class Hypervisor:
-    """Keeps the machines of one cloud as it wishes them. Others may be in the same network."""
+    """Keeps the machines of one cloud as it wants them. Others may be in the same network."""
 
-    def __init__(self, engine: Engine, network: str, landlord: Landlord) -> None:
+    def __init__(self, engine: Engine, network: str, owner: GuestOwner) -> None:
         """The engine must be prepared."""
-        self._engine, self._network, self._landlord = engine, network, landlord
+        self._engine, self._network, self._owner = engine, network, owner
         self.started: set[str] = set()
         """The ids of guests that a machine was ever made for, or tried."""
         self.files: Mapping[str, bytes] = {}
@@ -100,15 +100,26 @@ class Hypervisor:
 
     def _reconcile(self) -> None:
         there = {machine.id: machine for machine in self.machines()}
-        guests = {guest.id: guest for guest in self._landlord.guests()}
-        wishes = {id_: guests[id_].wish for id_ in there if id_ in guests}
-        self._engine.destroy([id_ for id_, wish in wishes.items() if wish is Wish.GO])
+        guests = {guest.id: guest for guest in self._owner.guests()}
+        desired_states = {id_: guests[id_].desired for id_ in there if id_ in guests}
+        self._engine.destroy(
+            [id_ for id_, desired in desired_states.items() if desired is DesiredState.GONE]
+        )
         running = {id_ for id_, machine in there.items() if machine.state is MachineState.RUNNING}
-        self._engine.stop([id_ for id_ in running if wishes.get(id_) is Wish.STOP])
+        self._engine.stop(
+            [id_ for id_ in running if desired_states.get(id_) is DesiredState.STOPPED]
+        )
         for id_, machine in there.items():
-            if machine.state is MachineState.STOPPED and wishes.get(id_) is Wish.RUN:
-                self._landlord.powered_off(id_)
-        new = [g for g in guests.values() if g.wish is Wish.RUN and g.id not in self.started]
+            if (
+                machine.state is MachineState.STOPPED
+                and desired_states.get(id_) is DesiredState.RUNNING
+            ):
+                self._owner.powered_off(id_)
+        new = [
+            g
+            for g in guests.values()
+            if g.desired is DesiredState.RUNNING and g.id not in self.started
+        ]
         if new:
             self._start(new)
 
@@ -119,10 +130,10 @@ class Hypervisor:
         except SpotdeployError as error:
             started = Started((), {guest.id: error.message for guest in guests})
         for machine in started.machines:
-            self._landlord.booted(machine.id)
+            self._owner.booted(machine.id)
         for id_, words in started.failures.items():
             self.failures.append(f"{id_}: {words}")
-            self._landlord.failed(id_, words)
+            self._owner.failed(id_, words)
 
     def _spec(self, guest: Guest) -> MachineSpec:
         return MachineSpec(

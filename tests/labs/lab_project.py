@@ -10,7 +10,7 @@ from tests.cycles.project import PATIENCE, Project
 from tests.labs.machine_network import CloudLab, client_environment
 
 
-class InLab(Project):
+class LabProject(Project):
     """A project whose commands run in the network of its labs."""
 
     patience = 3 * PATIENCE
@@ -22,7 +22,7 @@ class InLab(Project):
         labs: Sequence[CloudLab],
         tables: Mapping[str, Mapping[str, Any]],
     ) -> None:
-        """`tables` are what `[provider.NAME]` has; the labs must be in one site."""
+        """`tables` are what `[provider.NAME]` has; the labs must be in one network."""
         super().__init__(folder, deployment)
         self._labs = labs
         self.config |= {"providers": list(tables), "provider": tables, "keep": "never"}
@@ -32,7 +32,7 @@ class InLab(Project):
     @property
     def enter(self) -> Sequence[str]:
         """Into the labs' network."""
-        return self._labs[0].place.enter
+        return self._labs[0].network.enter
 
     @property
     def environment(self) -> dict[str, str]:

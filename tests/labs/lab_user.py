@@ -51,15 +51,15 @@ class LabUser(Generic[L, P]):
             user="deployer",
             time_to_live=life,
         )
-        return self.ask(lambda: tuple(self.provider.create(self._offer, batch).nodes))
+        return self.call(lambda: tuple(self.provider.create(self._offer, batch).nodes))
 
     def nodes(self) -> list[Node]:
         """What is listed."""
-        return self.ask(lambda: list(self.provider.nodes(SCOPE)))
+        return self.call(lambda: list(self.provider.nodes(SCOPE)))
 
-    def ask(self, question: Callable[[], T]) -> T:
+    def call(self, question: Callable[[], T]) -> T:
         """Do something in the lab's network."""
-        return self.lab.place.run(question)
+        return self.lab.network.run(question)
 
     def ssh(self, node: Node, command: str) -> subprocess.CompletedProcess[str]:
         """Run a command on a node."""
@@ -74,13 +74,13 @@ class LabUser(Generic[L, P]):
         given = [part for option in options for part in ("-o", option)]
         key, where = str(keys.login_path(self._folder)), f"deployer@{self._address_of(node)}"
         return subprocess.run(
-            [*self.lab.place.enter, "ssh", "-i", key, *given, where, command],
+            [*self.lab.network.enter, "ssh", "-i", key, *given, where, command],
             capture_output=True,
             text=True,
             timeout=PATIENCE,
         )
 
-    def say(self, node: Node, command: str) -> str:
+    def output(self, node: Node, command: str) -> str:
         """What a command prints, once ssh answers."""
         return eventually(lambda: self.ssh(node, command), lambda done: done.returncode == 0).stdout
 

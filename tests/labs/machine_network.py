@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import Protocol
 
 from spotdeploy_local.engine import Engine, Machine
-from tests.labs.hypervisor import Hypervisor, Landlord
-from tests.labs.metadata import ADDRESS, Dialect, MetadataServer
-from tests.labs.network import Namespace, Place
+from tests.labs.hypervisor import GuestOwner, Hypervisor
+from tests.labs.metadata import ADDRESS, MetadataServer, MetadataService
+from tests.labs.network import Namespace, Network
 
 TOOLS = ("AWS_", "AZURE_", "CLOUDSDK_", "GCE_", "GOOGLE_")
 """How the settings of the clouds' own tools begin."""
@@ -20,7 +20,7 @@ TOOLS = ("AWS_", "AZURE_", "CLOUDSDK_", "GCE_", "GOOGLE_")
 class CloudLab(Protocol):
     """What the clouds' labs with machines have in common."""
 
-    place: Place
+    network: Network
     hypervisor: Hypervisor
 
     @property
@@ -32,24 +32,24 @@ class CloudLab(Protocol):
         """What the cloud would not have taken, or is not as it publishes it."""
 
 
-class Site:
+class MachineNetwork:
     """A network namespace with a metadata address. A context manager.
 
-    Clients run in there too: `site.place.run(function)`, or a command behind `site.place.enter`
+    Clients run in there too: `network.run(function)`, or a command behind `network.enter`
     with `client_environment`.
     """
 
-    def __init__(self, engine: Engine, network: str) -> None:
-        """The engine must be prepared. `network` tells sites that exist at the same time apart."""
+    def __init__(self, engine: Engine, name: str) -> None:
+        """The engine must be prepared. `name` tells networks that exist at the same time apart."""
         self._engine = engine
-        self._network = network
-        self._dialects: list[Dialect] = []
+        self._name = name
+        self._services: list[MetadataService] = []
 
-    def __enter__(self) -> Site:
-        self.place = Namespace(self._engine.hold_network(self._network))
+    def __enter__(self) -> MachineNetwork:
+        self.network = Namespace(self._engine.hold_network(self._name))
         bridge = ["ip", "address", "add", f"{ADDRESS}/32", "dev", "br0"]
-        subprocess.run([*self.place.enter, *bridge], check=True)
-        self._metadata = MetadataServer(self.place.listener(ADDRESS, 80), self._dialects)
+        subprocess.run([*self.network.enter, *bridge], check=True)
+        self._metadata = MetadataServer(self.network.listener(ADDRESS, 80), self._services)
         self._metadata.start()
         return self
 
@@ -60,16 +60,16 @@ class Site:
         trace: TracebackType | None,
     ) -> None:
         self._metadata.stop()
-        self.place.close()
-        self._engine.drop_network(self._network)
+        self.network.close()
+        self._engine.drop_network(self._name)
 
-    def house(
-        self, landlord: Landlord, dialect: Dialect, on_change: list[Callable[[], None]]
+    def attach(
+        self, owner: GuestOwner, service: MetadataService, on_change: list[Callable[[], None]]
     ) -> Hypervisor:
         """A cloud's machines, not yet started, and its metadata service for them. The cloud calls
         what is in `on_change` when instances came or went."""
-        self._dialects.append(dialect)
-        hypervisor = Hypervisor(self._engine, self._network, landlord)
+        self._services.append(service)
+        hypervisor = Hypervisor(self._engine, self._name, owner)
         on_change.append(hypervisor.wake)
         return hypervisor
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from tests.labs.http_server import Front, Handler
+from tests.labs.http_server import Handler, HttpServer
 
 ADDRESS = "169.254.169.254"
 """The same on every cloud: which one answers depends on who asks."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class MetadataRequest:
     """A request from a machine."""
 
     verb: str
@@ -27,7 +27,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class MetadataResponse:
     """What the machine gets."""
 
     status: int
@@ -35,19 +35,19 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Dialect(Protocol):
+class MetadataService(Protocol):
     """A cloud's metadata service. Called from several threads."""
 
-    def answer(self, question: Question) -> Answer | None:
+    def answer(self, request: MetadataRequest) -> MetadataResponse | None:
         """None when the address is none of this cloud's machines'."""
 
 
-class MetadataServer(Front):
+class MetadataServer(HttpServer):
     """Asks the clouds, one after the other, whose machine it is."""
 
-    def __init__(self, listener: socket.socket, dialects: list[Dialect]) -> None:
-        """Clouds may be added to `dialects`, and removed, at any time."""
-        super().__init__(listener, _Handler, dialects=dialects)
+    def __init__(self, listener: socket.socket, services: list[MetadataService]) -> None:
+        """Clouds may be added to `services`, and removed, at any time."""
+        super().__init__(listener, _Handler, services=services)
 
 
 class _Handler(Handler):
@@ -55,7 +55,7 @@ class _Handler(Handler):
         server: Any = self.server
         self.body()
         headers = {name.lower(): value for name, value in self.headers.items()}
-        question = Question(self.command, self.path, headers, self.client_address[0])
-        answers = (dialect.answer(question) for dialect in list(server.dialects))
-        said = next((answer for answer in answers if answer), Answer(404))
-        self.say(said.status, said.headers, said.body)
+        request = MetadataRequest(self.command, self.path, headers, self.client_address[0])
+        answers = (service.answer(request) for service in list(server.services))
+        said = next((answer for answer in answers if answer), MetadataResponse(404))
+        self.send(said.status, said.headers, said.body)

@@ -19,7 +19,7 @@ T = TypeVar("T")
 CONNECT_SECONDS = 10.0
 
 
-class Place(ABC):
+class Network(ABC):
     """Makes sockets and processes that belong there."""
 
     @property
@@ -41,18 +41,18 @@ class Place(ABC):
 
 
 class HttpConnection(HTTPConnection):
-    """An HTTP connection made in a place, also when it must be made again."""
+    """An HTTP connection made in a network, also when it must be made again."""
 
-    def __init__(self, place: Place, host: str, port: int) -> None:
+    def __init__(self, network: Network, host: str, port: int) -> None:
         super().__init__(host, port)
-        self._place = place
+        self._network = network
 
     def connect(self) -> None:
         """Called by the base whenever there is no connection."""
-        self.sock = self._place.connect(self.host, self.port)
+        self.sock = self._network.connect(self.host, self.port)
 
 
-class Loopback(Place):
+class Loopback(Network):
     """This host's own loopback."""
 
     @property
@@ -61,15 +61,15 @@ class Loopback(Place):
         return ()
 
     def connect(self, host: str, port: int) -> socket.socket:
-        """See `Place`."""
+        """See `Network`."""
         return socket.create_connection((host, port))
 
     def listener(self, host: str, port: int = 0) -> socket.socket:
-        """See `Place`."""
+        """See `Network`."""
         return _bound(socket.socket(), host, port)
 
 
-class Namespace(Place):
+class Namespace(Network):
     """The network namespace on a file."""
 
     def __init__(self, file: Path) -> None:
@@ -82,15 +82,15 @@ class Namespace(Place):
         return ("nsenter", f"--net={self._file}")
 
     def connect(self, host: str, port: int) -> socket.socket:
-        """See `Place`."""
+        """See `Network`."""
         return dial(self._file, host, port, CONNECT_SECONDS)
 
     def listener(self, host: str, port: int = 0) -> socket.socket:
-        """See `Place`."""
+        """See `Network`."""
         return _bound(socket_in(self._file), host, port)
 
     def run(self, work: Callable[[], T]) -> T:
-        """See `Place`."""
+        """See `Network`."""
         return self._thread.submit(work).result()
 
     def close(self) -> None:

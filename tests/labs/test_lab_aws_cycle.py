@@ -11,28 +11,28 @@ import pytest
 
 from tests.cycles.project import PATIENCE, eventually
 from tests.labs.aws import MachineLab
-from tests.labs.lab_project import InLab, assert_as_published
-from tests.labs.machine_network import Site
+from tests.labs.lab_project import LabProject, assert_as_published
+from tests.labs.machine_network import MachineNetwork
 
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(600)]
 REGIONS = ["us-west-2", "eu-west-1"]
 
 
 @pytest.fixture
-def lab(tmp_path: Path, site: Site) -> Iterator[MachineLab]:
+def lab(tmp_path: Path, machine_network: MachineNetwork) -> Iterator[MachineLab]:
     """A lab whose end proves that nothing is left in moto."""
-    with MachineLab(tmp_path, site) as lab:
+    with MachineLab(tmp_path, machine_network) as lab:
         yield lab
         assert_as_published(lab)
         assert [lab.remains(region) for region in REGIONS] == [[], []]
 
 
 @pytest.fixture
-def project(tmp_path: Path, lab: MachineLab) -> Iterator[InLab]:
+def project(tmp_path: Path, lab: MachineLab) -> Iterator[LabProject]:
     """A project that goes to two regions of AWS."""
     tables = {"aws": {**lab.table, "regions": REGIONS, "sizes": ["t3.small"]}}
     deployment = f"t-{secrets.token_hex(4)}"
-    with InLab.opened(tmp_path / "project", deployment, [lab], tables) as project:
+    with LabProject.opened(tmp_path / "project", deployment, [lab], tables) as project:
         yield project
 
 
@@ -42,7 +42,7 @@ def regions_of(lab: MachineLab) -> set[str]:
 
 
 def test_an_aws_cycle_over_two_regions_passes_and_leaves_nothing(
-    project: InLab, lab: MachineLab
+    project: LabProject, lab: MachineLab
 ) -> None:
     lab.timing.going = 1.0
     done = project.cycle()
@@ -53,7 +53,7 @@ def test_an_aws_cycle_over_two_regions_passes_and_leaves_nothing(
 
 
 def test_an_interrupted_node_is_replaced_and_the_cycle_passes(
-    project: InLab, lab: MachineLab
+    project: LabProject, lab: MachineLab
 ) -> None:
     project.entry("sleep 25")
     project.config["nodes"]["on_interruption"] = "replace"
@@ -73,7 +73,7 @@ def test_an_interrupted_node_is_replaced_and_the_cycle_passes(
 
 
 def test_an_interrupted_node_is_never_blamed_on_the_payload(
-    project: InLab, lab: MachineLab
+    project: LabProject, lab: MachineLab
 ) -> None:
     project.entry("sleep 120")
     project.config["nodes"]["count"] = 1
@@ -92,7 +92,7 @@ def test_an_interrupted_node_is_never_blamed_on_the_payload(
 
 
 def test_an_announced_interruption_is_read_on_the_node_before_it_comes(
-    project: InLab, lab: MachineLab
+    project: LabProject, lab: MachineLab
 ) -> None:
     project.entry("sleep 300")
     project.config["nodes"]["count"] = 1
@@ -109,7 +109,7 @@ def test_an_announced_interruption_is_read_on_the_node_before_it_comes(
 
 
 def test_an_aws_cycle_walks_on_past_full_zones_lost_answers_and_throttling(
-    project: InLab, lab: MachineLab
+    project: LabProject, lab: MachineLab
 ) -> None:
     project.config["nodes"]["count"] = 1
     project.config["payload"]["reboot"] = False
@@ -123,7 +123,7 @@ def test_an_aws_cycle_walks_on_past_full_zones_lost_answers_and_throttling(
 
 
 def test_an_aws_cycle_without_capacity_anywhere_says_so_in_awss_words(
-    project: InLab, lab: MachineLab
+    project: LabProject, lab: MachineLab
 ) -> None:
     lab.faults.limit(0)
     done = project.cycle()

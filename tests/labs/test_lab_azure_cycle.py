@@ -10,32 +10,32 @@ import pytest
 
 from tests.labs.azure import MachineLab
 from tests.labs.azure.faults import QUOTA
-from tests.labs.lab_project import InLab, assert_as_published
-from tests.labs.machine_network import Site
+from tests.labs.lab_project import LabProject, assert_as_published
+from tests.labs.machine_network import MachineNetwork
 
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(600)]
 SIZES = ["Standard_D2as_v5", "Standard_D2s_v5"]
 
 
 @pytest.fixture
-def lab(tmp_path: Path, site: Site) -> Iterator[MachineLab]:
+def lab(tmp_path: Path, machine_network: MachineNetwork) -> Iterator[MachineLab]:
     """A lab whose end proves that nothing is left in the cloud."""
-    with MachineLab(site) as lab:
+    with MachineLab(machine_network) as lab:
         yield lab
         assert_as_published(lab)
         assert lab.remains() == []
 
 
 @pytest.fixture
-def project(tmp_path: Path, lab: MachineLab) -> Iterator[InLab]:
+def project(tmp_path: Path, lab: MachineLab) -> Iterator[LabProject]:
     """A project that goes to Azure."""
     tables = {"azure": {**lab.table, "sizes": SIZES}}
     deployment = f"t-{secrets.token_hex(4)}"
-    with InLab.opened(tmp_path / "project", deployment, [lab], tables) as project:
+    with LabProject.opened(tmp_path / "project", deployment, [lab], tables) as project:
         yield project
 
 
-def test_an_azure_cycle_passes_and_leaves_nothing(project: InLab, lab: MachineLab) -> None:
+def test_an_azure_cycle_passes_and_leaves_nothing(project: LabProject, lab: MachineLab) -> None:
     done = project.cycle()
     assert done.code == 0, done
     assert "passed" in done.out
@@ -44,7 +44,9 @@ def test_an_azure_cycle_passes_and_leaves_nothing(project: InLab, lab: MachineLa
     assert lab.remains() == []
 
 
-def test_an_azure_cycle_walks_on_when_a_size_is_sold_out(project: InLab, lab: MachineLab) -> None:
+def test_an_azure_cycle_walks_on_when_a_size_is_sold_out(
+    project: LabProject, lab: MachineLab
+) -> None:
     lab.faults.limit(1, size=SIZES[0])
     project.config["keep"] = "passing"
     done = project.cycle()
@@ -54,7 +56,7 @@ def test_an_azure_cycle_walks_on_when_a_size_is_sold_out(project: InLab, lab: Ma
 
 
 def test_an_azure_cycle_without_quota_is_an_infrastructure_failure_in_azures_words(
-    project: InLab, lab: MachineLab
+    project: LabProject, lab: MachineLab
 ) -> None:
     lab.faults.limit(0, trouble=QUOTA, preflight=True)
     done = project.cycle()
@@ -63,7 +65,7 @@ def test_an_azure_cycle_without_quota_is_an_infrastructure_failure_in_azures_wor
 
 
 def test_an_azure_cycle_with_an_expired_secret_says_what_to_do(
-    project: InLab, lab: MachineLab
+    project: LabProject, lab: MachineLab
 ) -> None:
     lab.revoke()
     done = project.cycle()

@@ -14,7 +14,7 @@ from spotdeploy_gcp.provider import GcpProvider
 from tests.labs.gcp import MachineLab
 from tests.labs.lab_project import assert_as_published
 from tests.labs.lab_user import SCOPE, LabUser, eventually
-from tests.labs.machine_network import Site
+from tests.labs.machine_network import MachineNetwork
 
 pytestmark = pytest.mark.machines
 User = LabUser[MachineLab, GcpProvider]
@@ -23,9 +23,11 @@ REGION = "us-central1"
 
 
 @pytest.fixture
-def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, site: Site) -> Iterator[MachineLab]:
+def lab(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine_network: MachineNetwork
+) -> Iterator[MachineLab]:
     """A lab that is found by the environment."""
-    with MachineLab(tmp_path, site) as lab:
+    with MachineLab(tmp_path, machine_network) as lab:
         for name, value in lab.environment.items():
             monkeypatch.setenv(name, value)
         yield lab
@@ -48,44 +50,44 @@ def test_a_gcp_node_is_a_real_machine_at_its_public_address_and_leaves_nothing(u
     running = eventually(user.nodes, lambda seen: all(n.state is NodeState.RUNNING for n in seen))
     assert {node.id for node in running} == {node.id for node in nodes}
     for node in running:
-        name, addresses = user.say(node, "hostname; ip -brief address").split("\n", 1)
+        name, addresses = user.output(node, "hostname; ip -brief address").split("\n", 1)
         assert name == node.name
         assert str(node.address) in addresses
         assert str(node.private_address) in addresses
-    assert "systemd" in user.ask(lambda: user.provider.console(running[0]))
-    user.ask(lambda: user.provider.destroy(running))
+    assert "systemd" in user.call(lambda: user.provider.console(running[0]))
+    user.call(lambda: user.provider.destroy(running))
     assert eventually(user.lab.machines, lambda machines: not machines) == []
     assert user.nodes() == []
-    left = user.ask(lambda: user.provider.leftovers(SCOPE))
+    left = user.call(lambda: user.provider.leftovers(SCOPE))
     assert {thing.kind for thing in left} == {"firewall rule"}
-    user.ask(lambda: user.provider.release(left))
-    assert user.ask(lambda: user.provider.leftovers(SCOPE)) == []
+    user.call(lambda: user.provider.release(left))
+    assert user.call(lambda: user.provider.leftovers(SCOPE)) == []
 
 
 def test_a_gcp_node_reads_its_own_preemption_notice_and_is_then_taken_back(user: User) -> None:
     (node,) = user.create(1)
     shell = user.provider.notice_command()[-1]
-    assert user.say(node, shell) == ""
+    assert user.output(node, shell) == ""
     user.lab.notify(node.name)
-    announced = user.provider.notice(user.say(node, shell))
+    announced = user.provider.notice(user.output(node, shell))
     assert announced is not None
     assert announced.kind is FateKind.INTERRUPTED
     user.lab.preempt(node.name)
     eventually(user.lab.machines, lambda machines: not machines)
-    assert user.ask(lambda: user.provider.fate(node)).kind is FateKind.INTERRUPTED
+    assert user.call(lambda: user.provider.fate(node)).kind is FateKind.INTERRUPTED
 
 
 def test_a_gcp_node_that_powers_off_is_terminated_with_its_disk_until_it_is_destroyed(
     user: User,
 ) -> None:
     (node,) = user.create(1)
-    user.say(node, "true")
+    user.output(node, "true")
     user.ssh(node, "sudo systemctl poweroff")
     (left,) = eventually(user.nodes, lambda seen: seen[0].state is NodeState.STOPPED)
-    fate = user.ask(lambda: user.provider.fate(left))
+    fate = user.call(lambda: user.provider.fate(left))
     assert (fate.kind, fate.message.split()[0]) == (FateKind.STOPPED, "TERMINATED:")
     assert "compute.instances.guestTerminate" in fate.message
-    user.ask(lambda: user.provider.destroy([left]))
+    user.call(lambda: user.provider.destroy([left]))
     eventually(user.lab.machines, lambda machines: not machines)
     assert user.nodes() == []
 
@@ -93,9 +95,9 @@ def test_a_gcp_node_that_powers_off_is_terminated_with_its_disk_until_it_is_dest
 def test_gcp_metadata_needs_its_header_and_nothing_else_is_reachable(user: User) -> None:
     (node,) = user.create(1)
     base = "http://169.254.169.254/computeMetadata/v1/instance"
-    assert user.say(node, f"curl -s -o /dev/null -w '%{{http_code}}' {base}/name") == "403"
+    assert user.output(node, f"curl -s -o /dev/null -w '%{{http_code}}' {base}/name") == "403"
     header = "-H 'Metadata-Flavor: Google'"
-    assert user.say(node, f"curl -s {header} {base}/name") == node.name
-    data = user.say(node, f"curl -s {header} {base}/attributes/user-data")
+    assert user.output(node, f"curl -s {header} {base}/name") == node.name
+    data = user.output(node, f"curl -s {header} {base}/attributes/user-data")
     assert "spotdeploy-time-to-live" in data
     assert user.ssh(node, "curl -sm 2 http://192.0.2.1/").returncode != 0

@@ -7,7 +7,7 @@ from http.client import HTTPConnection
 
 import pytest
 
-from tests.labs.metadata import Answer, Dialect, MetadataServer, Question
+from tests.labs.metadata import MetadataRequest, MetadataResponse, MetadataServer, MetadataService
 from tests.labs.network import Loopback
 
 HERE, THERE, NOWHERE = "127.0.0.2", "127.0.0.3", "127.0.0.4"
@@ -20,22 +20,22 @@ class Cloud:
         self.name = name
         self.machine = machine
 
-    def answer(self, question: Question) -> Answer | None:
-        """See `Dialect`."""
-        if question.address != self.machine:
+    def answer(self, request: MetadataRequest) -> MetadataResponse | None:
+        """See `MetadataService`."""
+        if request.address != self.machine:
             return None
-        said = f"{self.name} {question.verb} {question.path} {question.headers.get('who', '')}"
-        return Answer(200, said.encode(), {"Cloud": self.name})
+        said = f"{self.name} {request.verb} {request.path} {request.headers.get('who', '')}"
+        return MetadataResponse(200, said.encode(), {"Cloud": self.name})
 
 
 @pytest.fixture
-def clouds() -> list[Dialect]:
+def clouds() -> list[MetadataService]:
     """Two clouds."""
     return [Cloud("here", HERE), Cloud("there", THERE)]
 
 
 @pytest.fixture
-def port(clouds: list[Dialect]) -> Iterator[int]:
+def port(clouds: list[MetadataService]) -> Iterator[int]:
     """Where their one listener is."""
     listener = Loopback().listener("127.0.0.1")
     server = MetadataServer(listener, clouds)
@@ -65,6 +65,6 @@ def test_a_machine_of_no_cloud_is_told_nothing(port: int) -> None:
     assert ask(port, NOWHERE) == (404, "")
 
 
-def test_a_cloud_may_come_later(port: int, clouds: list[Dialect]) -> None:
+def test_a_cloud_may_come_later(port: int, clouds: list[MetadataService]) -> None:
     clouds.append(Cloud("late", NOWHERE))
     assert ask(port, NOWHERE) == (200, "late GET /some/path?x=1 me")

@@ -16,8 +16,8 @@ from spotdeploy.report.run_store import read_report
 from spotdeploy_local.engine import Engine
 from tests.labs import aws, azure, gcp
 from tests.labs.azure.faults import ALLOCATION
-from tests.labs.lab_project import InLab, assert_as_published
-from tests.labs.machine_network import CloudLab, Site
+from tests.labs.lab_project import LabProject, assert_as_published
+from tests.labs.machine_network import CloudLab, MachineNetwork
 
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(600)]
 REGION = "us-west-2"
@@ -66,12 +66,12 @@ class Clouds:
 
 
 @pytest.fixture
-def clouds(tmp_path: Path, site: Site, engine: Engine) -> Iterator[Clouds]:
+def clouds(tmp_path: Path, machine_network: MachineNetwork, engine: Engine) -> Iterator[Clouds]:
     """Three clouds, whose end proves that nothing is left in any of them."""
     with (
-        aws.MachineLab(tmp_path, site) as amazon,
-        gcp.MachineLab(tmp_path, site) as google,
-        azure.MachineLab(site) as microsoft,
+        aws.MachineLab(tmp_path, machine_network) as amazon,
+        gcp.MachineLab(tmp_path, machine_network) as google,
+        azure.MachineLab(machine_network) as microsoft,
     ):
         clouds = Clouds(amazon, google, microsoft)
         yield clouds
@@ -81,7 +81,7 @@ def clouds(tmp_path: Path, site: Site, engine: Engine) -> Iterator[Clouds]:
 
 
 @pytest.fixture
-def project(tmp_path: Path, clouds: Clouds) -> InLab:
+def project(tmp_path: Path, clouds: Clouds) -> LabProject:
     """A project that goes to all three. What a cycle leaves is not cleaned up: it fails the
     test."""
     tables = {
@@ -90,10 +90,10 @@ def project(tmp_path: Path, clouds: Clouds) -> InLab:
         "azure": {**clouds.azure.table, "sizes": ["Standard_D2as_v5"]},
     }
     labs: list[CloudLab] = [clouds.aws, clouds.gcp, clouds.azure]
-    return InLab(tmp_path / "project", f"t-{secrets.token_hex(4)}", labs, tables)
+    return LabProject(tmp_path / "project", f"t-{secrets.token_hex(4)}", labs, tables)
 
 
-def last_run(project: InLab) -> Path:
+def last_run(project: LabProject) -> Path:
     """The folder of the only run so far."""
     (run,) = project.folder.glob(".spotdeploy/runs/*")
     return run
@@ -107,7 +107,7 @@ def by_provider(report: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 
 def test_one_cycle_goes_through_three_clouds_and_leaves_nothing_in_any(
-    project: InLab, clouds: Clouds, engine: Engine
+    project: LabProject, clouds: Clouds, engine: Engine
 ) -> None:
     project.entry(ASK_ALL_METADATA)
     done = project.cycle(*EVERYWHERE, "--evidence", "always")
@@ -135,7 +135,7 @@ def test_one_cycle_goes_through_three_clouds_and_leaves_nothing_in_any(
 
 
 def test_a_cloud_without_capacity_fails_the_cycle_in_its_words_and_leaves_nothing_in_any(
-    project: InLab, clouds: Clouds, engine: Engine
+    project: LabProject, clouds: Clouds, engine: Engine
 ) -> None:
     project.config["nodes"]["count"] = 1
     clouds.azure.faults.limit(0)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tests.labs.aws.call import AwsError, Call
-from tests.labs.fault_queue import Fault, FaultQueue, Place
+from tests.labs.fault_queue import Fault, FaultQueue, Limit
 
 
 @dataclass
-class Capacity(Place):
+class Capacity(Limit):
     """How many more instances a place gives, and what it says when there are none."""
 
     code: str
@@ -64,13 +64,13 @@ class Faults(FaultQueue[Call, Capacity]):
         words: str = NO_CAPACITY[1],
     ) -> None:
         """Let a place (None is any) give only `left` more instances."""
-        self.places.append(Capacity(zone, size, market, left, code, words))
+        self.limits.append(Capacity(zone, size, market, left, code, words))
 
     def grant(self, zone: str, size: str, market: str, count: int) -> int:
         """How many instances this place gives. Raises AwsError when there are none."""
-        for place in self.places_of(zone, size, market):
-            if place.left == 0:
-                raise AwsError(place.code, place.words, 500)
-            count = min(count, place.left)
-            place.left -= count
+        for limit in self.limits_of(zone, size, market):
+            if limit.left == 0:
+                raise AwsError(limit.code, limit.words, 500)
+            count = min(count, limit.left)
+            limit.left -= count
         return count

@@ -13,7 +13,7 @@ from tests.labs.aws.cloud import INTERRUPTED, Cloud, Timing
 from tests.labs.aws.faults import Faults
 from tests.labs.aws.moto_server import MotoServer
 from tests.labs.aws.proxy import SECRETS, Proxy, Upstream
-from tests.labs.network import Loopback, Place
+from tests.labs.network import Loopback, Network
 
 HOST = "127.0.0.1"
 ACCESS_KEY = next(iter(SECRETS))
@@ -29,20 +29,20 @@ class AwsLab:
     """
 
     def __init__(
-        self, folder: Path, moto: MotoServer | None = None, place: Place | None = None
+        self, folder: Path, moto: MotoServer | None = None, network: Network | None = None
     ) -> None:
         """`moto` may be shared by several labs, one after the other; without it, one is run."""
-        self.place = place or Loopback()
-        self._moto = moto or MotoServer(folder, self.place)
+        self.network = network or Loopback()
+        self._moto = moto or MotoServer(folder, self.network)
         self._own_moto = moto is None
 
     def __enter__(self) -> AwsLab:
         if self._own_moto:
             self._moto.start()
         self._moto.reset()
-        self._upstream = Upstream(self._moto.address, self.place)
+        self._upstream = Upstream(self._moto.address, self.network)
         self.cloud = Cloud(self._upstream.forward)
-        listener = self.place.listener(HOST)
+        listener = self.network.listener(HOST)
         self.url = f"http://{HOST}:{listener.getsockname()[1]}"
         self._proxy = Proxy(listener, self.cloud.handle)
         self._proxy.start()

@@ -9,24 +9,26 @@ from pathlib import Path
 from tests.labs.aws.cloud import POWERED_OFF, Instance
 from tests.labs.aws.lab import AwsLab
 from tests.labs.aws.metadata import Metadata
-from tests.labs.hypervisor import Guest, Wish
-from tests.labs.machine_network import Housed, Site
+from tests.labs.hypervisor import DesiredState, Guest
+from tests.labs.machine_network import Housed, MachineNetwork
 
 NOTICE_SECONDS = 120.0
 
 
 class MachineLab(Housed, AwsLab):
-    """Like `AwsLab`, in the network of a site: clients must be there too."""
+    """Like `AwsLab`, in a `MachineNetwork`: clients must be there too."""
 
-    def __init__(self, folder: Path, site: Site) -> None:
-        """`folder` is for moto; the site may be shared with other clouds."""
-        super().__init__(folder, place=site.place)
-        self._site = site
+    def __init__(self, folder: Path, machine_network: MachineNetwork) -> None:
+        """`folder` is for moto; the network may be shared with other clouds."""
+        super().__init__(folder, network=machine_network.network)
+        self._machine_network = machine_network
 
     def __enter__(self) -> MachineLab:
         super().__enter__()
         metadata = Metadata(self._who_is, NOTICE_SECONDS)
-        self.hypervisor = self._site.house(Landlord(self), metadata, self.cloud.on_change)
+        self.hypervisor = self._machine_network.attach(
+            GuestOwner(self), metadata, self.cloud.on_change
+        )
         self.cloud.boots_later = True
         self.cloud.console = self.hypervisor.console
         self.hypervisor.start()
@@ -39,18 +41,18 @@ class MachineLab(Housed, AwsLab):
         return None
 
 
-class Landlord:
+class GuestOwner:
     """The cloud, as the hypervisor sees it."""
 
     def __init__(self, lab: AwsLab) -> None:
         self._lab = lab
 
     def guests(self) -> Sequence[Guest]:
-        """See `tests.labs.hypervisor.Landlord`."""
+        """See `tests.labs.hypervisor.GuestOwner`."""
         return [_guest(instance) for instance in list(self._lab.cloud.known.values())]
 
     def booted(self, guest: str) -> None:
-        """See `tests.labs.hypervisor.Landlord`."""
+        """See `tests.labs.hypervisor.GuestOwner`."""
         self._lab.cloud.known[guest].running = True
 
     def powered_off(self, guest: str) -> None:
@@ -60,7 +62,7 @@ class Landlord:
         self._lab.end([guest], POWERED_OFF)
 
     def failed(self, guest: str, words: str) -> None:
-        """See `tests.labs.hypervisor.Landlord`."""
+        """See `tests.labs.hypervisor.GuestOwner`."""
         self._lab.end([guest], f"Server.InternalError: {words}")
 
 
@@ -68,7 +70,7 @@ def _guest(instance: Instance) -> Guest:
     return Guest(
         id=instance.id,
         name=instance.id,
-        wish=Wish.GO if instance.ended else Wish.RUN,
+        desired=DesiredState.GONE if instance.ended else DesiredState.RUNNING,
         user_data=base64.b64decode(instance.user_data),
         private=instance.private_address,
         public=instance.address or None,

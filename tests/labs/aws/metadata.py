@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from tests.labs.aws.cloud import Instance
-from tests.labs.metadata import Answer, Question
+from tests.labs.metadata import MetadataRequest, MetadataResponse
 
 TOKEN = "/latest/api/token"
 LIFE = "x-aws-ec2-metadata-token-ttl-seconds"
@@ -29,27 +29,26 @@ class Metadata:
         self._who_is, self._notice_seconds = who_is, notice_seconds
         self._tokens: set[str] = set()
 
-    def answer(self, question: Question) -> Answer | None:
-        """See `tests.labs.metadata.Dialect`. HttpTokens=required: without a token there is no
-        answer."""
-        instance = self._who_is(question.address)
+    def answer(self, request: MetadataRequest) -> MetadataResponse | None:
+        """HttpTokens=required: without a token there is no answer."""
+        instance = self._who_is(request.address)
         if instance is None:
             return None
-        if question.verb == "PUT":
-            return self._token(question)
-        if question.headers.get("x-aws-ec2-metadata-token") not in self._tokens:
-            return Answer(401)
-        path = re.sub(r"^/(latest|\d{4}-\d\d-\d\d)/", "", question.path)
+        if request.verb == "PUT":
+            return self._token(request)
+        if request.headers.get("x-aws-ec2-metadata-token") not in self._tokens:
+            return MetadataResponse(401)
+        path = re.sub(r"^/(latest|\d{4}-\d\d-\d\d)/", "", request.path)
         known = facts(instance, self._notice_seconds)
         content = known.get(path) if path in known else _folder(known, path)
-        return Answer(404) if content is None else Answer(200, content)
+        return MetadataResponse(404) if content is None else MetadataResponse(200, content)
 
-    def _token(self, question: Question) -> Answer:
-        if question.path != TOKEN or not question.headers.get(LIFE):
-            return Answer(400)
+    def _token(self, request: MetadataRequest) -> MetadataResponse:
+        if request.path != TOKEN or not request.headers.get(LIFE):
+            return MetadataResponse(400)
         token = secrets.token_urlsafe()
         self._tokens.add(token)
-        return Answer(200, token.encode())
+        return MetadataResponse(200, token.encode())
 
 
 def facts(instance: Instance, notice_seconds: float) -> dict[str, bytes]:

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from tests.labs.aws.amis import write_amis
-from tests.labs.network import HttpConnection, Loopback, Place
+from tests.labs.network import HttpConnection, Loopback, Network
 
 START_SECONDS = 60.0
 
@@ -17,10 +17,10 @@ START_SECONDS = 60.0
 class MotoServer:
     """Serves the AWS APIs on a port of 127.0.0.1, in this network namespace or another."""
 
-    def __init__(self, folder: Path, place: Place | None = None) -> None:
+    def __init__(self, folder: Path, network: Network | None = None) -> None:
         """Its images and log go to `folder`."""
         self._folder = folder
-        self._place = place or Loopback()
+        self._network = network or Loopback()
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
 
@@ -40,7 +40,7 @@ class MotoServer:
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
-        command = [*self._place.enter, sys.executable, "-m", "moto.server", "-p", str(self.port)]
+        command = [*self._network.enter, sys.executable, "-m", "moto.server", "-p", str(self.port)]
         with (self._folder / "moto.log").open("wb") as log:
             self._process = subprocess.Popen(
                 command, env=environment, stdout=log, stderr=subprocess.STDOUT
@@ -60,7 +60,7 @@ class MotoServer:
 
     def send(self, method: str, path: str) -> None:
         """Send a request without a body. Raises OSError when it does not listen."""
-        connection = HttpConnection(self._place, *self.address)
+        connection = HttpConnection(self._network, *self.address)
         connection.request(method, path)
         connection.getresponse().read()
         connection.close()
@@ -82,6 +82,6 @@ class MotoServer:
         )
 
     def _free_port(self) -> int:
-        with self._place.listener("127.0.0.1") as probe:
+        with self._network.listener("127.0.0.1") as probe:
             port: int = probe.getsockname()[1]
             return port

@@ -9,14 +9,14 @@ from urllib.parse import parse_qsl, urlencode
 
 from tests.labs.aws.call import DROPPED, MOTO_NAMESPACE, NAMESPACE, AwsError, Call, Reply
 from tests.labs.aws.signature import Signed, is_genuine
-from tests.labs.http_server import Front, Handler
-from tests.labs.network import HttpConnection, Place
+from tests.labs.http_server import Handler, HttpServer
+from tests.labs.network import HttpConnection, Network
 
 SECRETS = {"AKIALABUSER00000000A": "lab-secret-key", "ASIALABUSER00000000T": "lab-temporary-key"}
 """Access key to secret key: whoever signs with one of these is let in."""
 
 
-class Proxy(Front):
+class Proxy(HttpServer):
     """Listens on an address and hands every call to `handle`."""
 
     def __init__(self, listener: socket.socket, handle: Callable[[Call], Reply]) -> None:
@@ -27,10 +27,10 @@ class Proxy(Front):
 class Upstream:
     """Sends calls on to moto."""
 
-    def __init__(self, address: tuple[str, int], place: Place) -> None:
+    def __init__(self, address: tuple[str, int], network: Network) -> None:
         """Connects when there is something to send."""
         self._address = address
-        self._place = place
+        self._network = network
         self._idle: list[HttpConnection] = []
 
     def forward(self, call: Call, parameters: dict[str, str]) -> Reply:
@@ -41,7 +41,9 @@ class Upstream:
             "Content-Type": "application/x-www-form-urlencoded; charset=utf-8",
             "Host": f"{call.service}.{call.region}.amazonaws.com",
         }
-        connection = self._idle.pop() if self._idle else HttpConnection(self._place, *self._address)
+        connection = (
+            self._idle.pop() if self._idle else HttpConnection(self._network, *self._address)
+        )
         connection.request("POST", "/", urlencode(parameters), headers)
         answered = connection.getresponse()
         body = answered.read().replace(MOTO_NAMESPACE, NAMESPACE.encode() + b'"')
@@ -94,4 +96,4 @@ class _Handler(Handler):
         return Call(action, signed.service, signed.region, parameters, headers)
 
     def _send(self, reply: Reply) -> None:
-        self.say(reply.status, {"Content-Type": "text/xml;charset=UTF-8"}, reply.body)
+        self.send(reply.status, {"Content-Type": "text/xml;charset=UTF-8"}, reply.body)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from tests.labs.azure.call import DROPPED, ArmError, Call, Reply
 from tests.labs.azure.grouping import GroupDesk
 from tests.labs.azure.handlers import Behaviours
-from tests.labs.azure.inventory import World
-from tests.labs.azure.resource_handlers import ThingDesk
+from tests.labs.azure.inventory import Inventory
+from tests.labs.azure.resource_handlers import ResourceHandlers
 
 
 @dataclass
-class Cloud(World):
+class Cloud(Inventory):
     """Answers calls about what it holds."""
 
     def handle(self, call: Call) -> Reply:
@@ -27,10 +27,10 @@ class Cloud(World):
             if fault and fault.lose == "request":
                 return DROPPED
             try:
-                reply = self._desks()[call.operation](call)
+                reply = self._handlers()[call.operation](call)
             except ArmError as error:
                 reply = error.reply()
             return DROPPED if fault else reply
 
-    def _desks(self) -> Behaviours:
-        return {**GroupDesk(self).behaviours(), **ThingDesk(self).behaviours()}
+    def _handlers(self) -> Behaviours:
+        return {**GroupDesk(self).behaviours(), **ResourceHandlers(self).behaviours()}

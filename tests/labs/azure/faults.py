@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tests.labs.azure.call import ArmError, Call
-from tests.labs.fault_queue import FaultQueue, Place
+from tests.labs.fault_queue import FaultQueue, Limit
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Trouble:
 
 
 @dataclass
-class Capacity(Place):
+class Capacity(Limit):
     """How many more machines a size gives, and what it says when there are none."""
 
     trouble: Trouble
@@ -78,7 +78,7 @@ class Faults(FaultQueue[Call, Capacity]):
         preflight: bool = False,
     ) -> None:
         """Let a size (None is any) give only `left` more machines."""
-        self.places.append(Capacity(zone, size, market, left, trouble, preflight))
+        self.limits.append(Capacity(zone, size, market, left, trouble, preflight))
 
     def clear(self) -> None:
         super().clear()
@@ -86,17 +86,17 @@ class Faults(FaultQueue[Call, Capacity]):
 
     def at_once(self, size: str, zone: str | None, market: str, count: int) -> Trouble | None:
         """What keeps a deployment from beginning."""
-        for one in self.places_of(zone, size, market):
+        for one in self.limits_of(zone, size, market):
             if one.preflight and one.left < count:
                 return one.trouble
         return None
 
     def grant(self, size: str, zone: str | None, market: str) -> Trouble | None:
         """Take one machine from what there is, or say why there is none."""
-        places = [one for one in self.places_of(zone, size, market) if not one.preflight]
-        for one in places:
+        limits = [one for one in self.limits_of(zone, size, market) if not one.preflight]
+        for one in limits:
             if one.left <= 0:
                 return one.trouble
-        for one in places:
+        for one in limits:
             one.left -= 1
         return None

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from urllib.parse import quote
 
 from tests.labs.azure.call import ArmError, Call, Json, Reply, answer
-from tests.labs.azure.inventory import World
+from tests.labs.azure.inventory import Inventory
 from tests.labs.azure.state import Group
 
 PAGE = 20
@@ -20,14 +20,14 @@ Behaviours: TypeAlias = Mapping[str, Callable[[Call], Reply]]
 
 
 @dataclass
-class Desk:
+class Handlers:
     """Answers some of the calls."""
 
-    world: World
+    inventory: Inventory
 
     def group(self, call: Call) -> Group:
         """The group that a call names. Raises ArmError."""
-        group = self.world.groups.get(call.names["1"].lower())
+        group = self.inventory.groups.get(call.names["1"].lower())
         if group is None:
             words = f"Resource group '{call.names['1']}' could not be found."
             raise ArmError(404, "ResourceGroupNotFound", words)

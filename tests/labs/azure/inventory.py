@@ -15,7 +15,7 @@ from tests.labs.azure.state import DAY, Deployment, Group, Machine, Timing, stam
 
 
 @dataclass
-class World:
+class Inventory:
     """Resource groups, deployments and virtual machines."""
 
     subscription: str

@@ -11,7 +11,7 @@ from tests.labs.azure.cloud import Cloud
 from tests.labs.azure.faults import Faults
 from tests.labs.azure.server import Logins, Server
 from tests.labs.azure.state import Machine, Timing
-from tests.labs.network import Loopback, Place
+from tests.labs.network import Loopback, Network
 
 HOST = "127.0.0.1"
 TENANT = "11111111-2222-3333-4444-555555555555"
@@ -29,14 +29,14 @@ class AzureLab:
     Microsoft publishes it.
     """
 
-    def __init__(self, clock: Clock | None = None, place: Place | None = None) -> None:
-        """`clock` is the lab's time; `place` is where it lives, this host by default."""
-        self.place = place or Loopback()
+    def __init__(self, clock: Clock | None = None, network: Network | None = None) -> None:
+        """`clock` is the lab's time; `network` is where it listens, this host by default."""
+        self.network = network or Loopback()
         self.cloud = Cloud(SUBSCRIPTION, clock or SystemClock())
         self.logins = Logins(TENANT, CLIENT, SECRET)
 
     def __enter__(self) -> AzureLab:
-        listener = self.place.listener(HOST)
+        listener = self.network.listener(HOST)
         self.url = f"http://{HOST}:{listener.getsockname()[1]}"
         self._server = Server(listener, self.cloud, self.logins)
         self._server.start()

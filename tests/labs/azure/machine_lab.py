@@ -9,20 +9,22 @@ from tests.labs.azure.faults import Trouble
 from tests.labs.azure.lab import AzureLab
 from tests.labs.azure.metadata import Metadata
 from tests.labs.azure.state import Machine, Timing
-from tests.labs.hypervisor import Guest, Wish
-from tests.labs.machine_network import Housed, Site
+from tests.labs.hypervisor import DesiredState, Guest
+from tests.labs.machine_network import Housed, MachineNetwork
 
 QUICK = Timing(deploying=0.2, allocating=0.2, booting=0.5, going=0.5, group_going=1.0)
 
 
 class MachineLab(Housed, AzureLab):
-    """Like `AzureLab`, in the network of a site: clients must be there too."""
+    """Like `AzureLab`, in a `MachineNetwork`: clients must be there too."""
 
-    def __init__(self, site: Site) -> None:
-        """The site may be shared with other clouds."""
-        super().__init__(place=site.place)
-        self._landlord = Landlord(self.cloud)
-        self.hypervisor = site.house(self._landlord, Metadata(self._who_is), self.cloud.on_change)
+    def __init__(self, machine_network: MachineNetwork) -> None:
+        """The network may be shared with other clouds."""
+        super().__init__(network=machine_network.network)
+        self._owner = GuestOwner(self.cloud)
+        self.hypervisor = machine_network.attach(
+            self._owner, Metadata(self._who_is), self.cloud.on_change
+        )
         self.cloud.timing = QUICK
         self.cloud.holding = True
         self.cloud.console = self._console
@@ -37,7 +39,7 @@ class MachineLab(Housed, AzureLab):
         self.machine(id_).noticed = True
 
     def _console(self, name: str) -> str | None:
-        found = self._landlord.guest_of(name)
+        found = self._owner.guest_of(name)
         return self.hypervisor.console(found) if found else None
 
     def _who_is(self, address: str) -> Machine | None:
@@ -48,7 +50,7 @@ class MachineLab(Housed, AzureLab):
         return None
 
 
-class Landlord:
+class GuestOwner:
     """The cloud, as the hypervisor sees it."""
 
     def __init__(self, cloud: Cloud) -> None:
@@ -57,15 +59,15 @@ class Landlord:
         """Every machine there ever was."""
 
     def guests(self) -> Sequence[Guest]:
-        """See `tests.labs.hypervisor.Landlord`."""
+        """See `tests.labs.hypervisor.GuestOwner`."""
         with self._cloud.lock:
             self._cloud.sweep()
             there = list(self._cloud.machines.values())
             self._known |= {_guest_id(one): one for one in there}
-            return [_guest(one, _wish(one, there)) for one in self._known.values()]
+            return [_guest(one, _desired(one, there)) for one in self._known.values()]
 
     def booted(self, guest: str) -> None:
-        """See `tests.labs.hypervisor.Landlord`."""
+        """See `tests.labs.hypervisor.GuestOwner`."""
         with self._cloud.lock:
             one = self._known[guest]
             one.held = False
@@ -79,7 +81,7 @@ class Landlord:
             self._known[guest].power = "stopped"
 
     def failed(self, guest: str, words: str) -> None:
-        """See `tests.labs.hypervisor.Landlord`."""
+        """See `tests.labs.hypervisor.GuestOwner`."""
         with self._cloud.lock:
             one = self._known[guest]
             one.held, one.trouble = False, Trouble("AllocationFailed", words)
@@ -94,17 +96,17 @@ def _guest_id(one: Machine) -> str:
     return f"{one.name}-{one.number}"
 
 
-def _wish(one: Machine, there: Sequence[Machine]) -> Wish:
+def _desired(one: Machine, there: Sequence[Machine]) -> DesiredState:
     if one.ends_at is not None or one.trouble or not any(one is other for other in there):
-        return Wish.GO
-    return Wish.RUN if one.power == "running" else Wish.STOP
+        return DesiredState.GONE
+    return DesiredState.RUNNING if one.power == "running" else DesiredState.STOPPED
 
 
-def _guest(one: Machine, wish: Wish) -> Guest:
+def _guest(one: Machine, desired: DesiredState) -> Guest:
     return Guest(
         id=_guest_id(one),
         name=one.name,
-        wish=wish,
+        desired=desired,
         user_data=one.user_data,
         private=one.private_address,
         public=one.public_address,

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from tests.labs.azure.call import Json
 from tests.labs.azure.state import Machine
-from tests.labs.metadata import Answer, Question
+from tests.labs.metadata import MetadataRequest, MetadataResponse
 
 EVENTS = "/metadata/scheduledevents"
 COMPUTE = "/metadata/instance/compute"
@@ -27,17 +27,17 @@ class Metadata:
     def __init__(self, who_is: WhoIs) -> None:
         self._who_is = who_is
 
-    def answer(self, question: Question) -> Answer | None:
-        """See `tests.labs.metadata.Dialect`."""
-        machine = self._who_is(question.address)
+    def answer(self, request: MetadataRequest) -> MetadataResponse | None:
+        """See `tests.labs.metadata.MetadataService`."""
+        machine = self._who_is(request.address)
         if machine is None:
             return None
-        url = urlsplit(question.path)
-        if question.headers.get("metadata") != "true" or "api-version=" not in url.query:
+        url = urlsplit(request.path)
+        if request.headers.get("metadata") != "true" or "api-version=" not in url.query:
             return _said(400, {"error": "Bad request. Required metadata header not specified"})
-        if question.verb == "GET" and url.path == EVENTS:
+        if request.verb == "GET" and url.path == EVENTS:
             return _said(200, events(machine))
-        if question.verb == "GET" and url.path == COMPUTE:
+        if request.verb == "GET" and url.path == COMPUTE:
             where = {"location": machine.body["location"], "vmSize": machine.size}
             return _said(200, {"name": machine.name, "priority": machine.market, **where})
         return _said(404, {"error": "not found"})
@@ -60,5 +60,5 @@ def events(machine: Machine) -> Json:
     return {"DocumentIncarnation": 2, "Events": [event]}
 
 
-def _said(status: int, content: Json) -> Answer:
-    return Answer(status, json.dumps(content).encode(), JSON)
+def _said(status: int, content: Json) -> MetadataResponse:
+    return MetadataResponse(status, json.dumps(content).encode(), JSON)

@@ -6,14 +6,14 @@ import re
 
 from tests.labs.azure import catalogue, rendering
 from tests.labs.azure.call import ArmError, Call, Reply, answer
-from tests.labs.azure.handlers import GROUP, MACHINE, Behaviours, Desk, locked
+from tests.labs.azure.handlers import GROUP, MACHINE, Behaviours, Handlers, locked
 from tests.labs.azure.state import Machine
 
 _EVENTS = re.compile(r"eventTimestamp ge '[\dTZ:-]+' and resourceUri eq '([^']+)'")
 _COMPUTE = "/subscriptions/{}/providers/microsoft.compute"
 
 
-class ThingDesk(Desk):
+class ResourceHandlers(Handlers):
     """https://learn.microsoft.com/en-us/rest/api/compute/"""
 
     def behaviours(self) -> Behaviours:
@@ -41,20 +41,22 @@ class ThingDesk(Desk):
         }
 
     def _list_machines(self, call: Call) -> Reply:
-        seen = self.world.listed(self.group(call))
-        return self.page(call, [rendering.machine(one, self.world.now) for one in seen])
+        seen = self.inventory.listed(self.group(call))
+        return self.page(call, [rendering.machine(one, self.inventory.now) for one in seen])
 
     def _statuses(self, call: Call) -> Reply:
         """https://learn.microsoft.com/en-us/rest/api/compute/virtual-machines/list-all"""
         shown = rendering.status if call.query.get("statusOnly") == "true" else rendering.machine
-        seen = [one for group in self.world.groups.values() for one in self.world.listed(group)]
-        return self.page(call, [shown(one, self.world.now) for one in seen])
+        seen = [
+            one for group in self.inventory.groups.values() for one in self.inventory.listed(group)
+        ]
+        return self.page(call, [shown(one, self.inventory.now) for one in seen])
 
     def _get_machine(self, call: Call) -> Reply:
         machine = self._machine(call)
-        body = rendering.machine(machine, self.world.now)
+        body = rendering.machine(machine, self.inventory.now)
         if call.query.get("$expand") == "instanceView":
-            body["properties"]["instanceView"] = rendering.view(machine, self.world.now)
+            body["properties"]["instanceView"] = rendering.view(machine, self.inventory.now)
         return answer(body)
 
     def _delete_machine(self, call: Call) -> Reply:
@@ -64,12 +66,14 @@ class ThingDesk(Desk):
             machine = self._machine(call)
         except ArmError:
             return Reply(204)
-        if machine.id.lower() in self.world.faults.locked:
+        if machine.id.lower() in self.inventory.faults.locked:
             raise locked(machine.id)
-        self.world.record(machine, "Microsoft.Compute/virtualMachines/delete", "lab@example.com")
-        self.world.end(machine)
+        self.inventory.record(
+            machine, "Microsoft.Compute/virtualMachines/delete", "lab@example.com"
+        )
+        self.inventory.end(machine)
         where = (
-            f"{call.url}/subscriptions/{self.world.subscription}/providers/Microsoft.Compute/locations/"
+            f"{call.url}/subscriptions/{self.inventory.subscription}/providers/Microsoft.Compute/locations/"
             f"{machine.body['location']}/operations/{machine.number}?api-version=2026-04-01"
         )
         return Reply(202, headers={"Azure-AsyncOperation": where})
@@ -80,11 +84,11 @@ class ThingDesk(Desk):
         return answer({"serialConsoleLogBlobUri": link})
 
     def _interfaces(self, call: Call) -> Reply:
-        seen = self.world.listed(self.group(call))
+        seen = self.inventory.listed(self.group(call))
         return self.page(call, [rendering.interface(one) for one in seen])
 
     def _addresses(self, call: Call) -> Reply:
-        seen = [one for one in self.world.listed(self.group(call)) if one.public_address]
+        seen = [one for one in self.inventory.listed(self.group(call)) if one.public_address]
         return self.page(call, [rendering.public_address(one) for one in seen])
 
     def _skus(self, call: Call) -> Reply:
@@ -94,47 +98,47 @@ class ThingDesk(Desk):
         return self.page(call, catalogue.skus(wanted[1]))
 
     def _usages(self, call: Call) -> Reply:
-        return self.page(call, catalogue.usages(self.world.spot_limit))
+        return self.page(call, catalogue.usages(self.inventory.spot_limit))
 
     def _offers(self, call: Call) -> Reply:
         return answer(catalogue.offers(call.names["1"]))
 
     def _provider(self, call: Call) -> Reply:
-        state = "NotRegistered" if call.names["1"] in self.world.unregistered else "Registered"
-        return answer(catalogue.provider(call.names["1"], state, self.world.subscription))
+        state = "NotRegistered" if call.names["1"] in self.inventory.unregistered else "Registered"
+        return answer(catalogue.provider(call.names["1"], state, self.inventory.subscription))
 
     def _subscription(self, call: Call) -> Reply:
         return answer(
             {
-                "id": f"/subscriptions/{self.world.subscription}",
-                "subscriptionId": self.world.subscription,
+                "id": f"/subscriptions/{self.inventory.subscription}",
+                "subscriptionId": self.inventory.subscription,
                 "displayName": "Lab",
-                "state": self.world.subscription_state,
+                "state": self.inventory.subscription_state,
             }
         )
 
     def _allowed(self, call: Call) -> Reply:
-        return self.page(call, [{"actions": self.world.actions, "notActions": []}])
+        return self.page(call, [{"actions": self.inventory.actions, "notActions": []}])
 
     def _events(self, call: Call) -> Reply:
         """https://learn.microsoft.com/en-us/rest/api/monitor/activity-logs/list"""
         wanted = _EVENTS.fullmatch(call.query["$filter"])
         if wanted is None:
             raise ArmError(400, "BadRequest", "Invalid $filter.")
-        found = [event for id_, event in self.world.events if id_ == wanted[1].lower()]
+        found = [event for id_, event in self.inventory.events if id_ == wanted[1].lower()]
         return self.page(call, found[::-1])
 
     def _machine(self, call: Call) -> Machine:
         group = self.group(call)
-        for machine in self.world.inside(group):
+        for machine in self.inventory.inside(group):
             if (
                 machine.name.lower() == call.names["2"].lower()
-                and machine.made_at <= self.world.now
+                and machine.made_at <= self.inventory.now
             ):
                 return machine
         words = f"The Resource 'Microsoft.Compute/virtualMachines/{call.names['2']}' was not found."
         raise ArmError(404, "ResourceNotFound", words)
 
     def _machine_operation(self, call: Call) -> Reply:
-        going = any(str(one.number) == call.names["2"] for one in self.world.machines.values())
+        going = any(str(one.number) == call.names["2"] for one in self.inventory.machines.values())
         return answer({"status": "InProgress" if going else "Succeeded"})

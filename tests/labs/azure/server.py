@@ -14,7 +14,7 @@ from tests.labs.azure.call import DROPPED, ArmError, Call, Reply, answer
 from tests.labs.azure.checking import wrong_in_answer, wrong_in_call
 from tests.labs.azure.cloud import Cloud
 from tests.labs.azure.routes import route
-from tests.labs.http_server import Front, Handler
+from tests.labs.http_server import Handler, HttpServer
 
 AUDIENCE = "https://management.core.windows.net/"
 LIFE = 3600
@@ -68,7 +68,7 @@ class Logins:
             raise ArmError(401, "InvalidAuthenticationToken", "The access token is invalid.")
 
 
-class Server(Front):
+class Server(HttpServer):
     """Listens on an address until it is stopped."""
 
     def __init__(self, listener: socket.socket, cloud: Cloud, logins: Logins) -> None:
@@ -87,7 +87,7 @@ class _Handler(Handler):
             self.hang_up()
             return
         headers = {**reply.headers, "Content-Type": "application/json; charset=utf-8"}
-        self.say(reply.status, headers, reply.body)
+        self.send(reply.status, headers, reply.body)
 
     def _route(self, body: bytes) -> Reply:
         server: Any = self.server

@@ -1,6 +1,6 @@
 """Requests and answers held against Google's discovery document of Compute Engine v1.
 
-google-api-python-client ships it. Its schemas are JSON Schema of draft 3 in Google's dialect:
+google-api-python-client ships it. Its schemas are JSON Schema of draft 3 in Google's service:
 https://developers.google.com/discovery/v1/reference/apis
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tests.labs.fault_queue import FaultQueue, Place
+from tests.labs.fault_queue import FaultQueue, Limit
 from tests.labs.gcp.call import Call, GoogleError
 
 
@@ -17,7 +17,7 @@ class Trouble:
 
 
 @dataclass
-class Capacity(Place):
+class Capacity(Limit):
     """How many more instances a place gives, and what it says when there are none."""
 
     trouble: Trouble
@@ -67,7 +67,7 @@ class Faults(FaultQueue[Call, Capacity]):
         trouble: Trouble = EXHAUSTED,
     ) -> None:
         """Let a place (None is any) give only `left` more instances."""
-        self.places.append(Capacity(zone, size, market, left, trouble))
+        self.limits.append(Capacity(zone, size, market, left, trouble))
 
     def clear(self) -> None:
         super().clear()
@@ -79,9 +79,9 @@ class Faults(FaultQueue[Call, Capacity]):
     def grant(self, zone: str, size: str, market: str, count: int) -> tuple[int, Trouble | None]:
         """How many of `count` a place gives, and why not all."""
         trouble = None
-        for one in self.places_of(zone, size, market):
+        for one in self.limits_of(zone, size, market):
             if one.left < count:
                 count, trouble = one.left, one.trouble
-        for one in self.places:
+        for one in self.limits:
             one.left -= count
         return max(count, 0), trouble

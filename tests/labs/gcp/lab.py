@@ -12,7 +12,7 @@ from tests.labs.gcp.faults import Faults
 from tests.labs.gcp.server import Server
 from tests.labs.gcp.state import Instance, Timing
 from tests.labs.gcp.tokens import Tokens
-from tests.labs.network import Loopback, Place
+from tests.labs.network import Loopback, Network
 
 HOST = "127.0.0.1"
 
@@ -25,14 +25,14 @@ class GcpLab:
     Google documents it.
     """
 
-    def __init__(self, folder: Path, place: Place | None = None) -> None:
-        """`folder` is for credentials; `place` is where the lab lives, this host by default."""
+    def __init__(self, folder: Path, network: Network | None = None) -> None:
+        """`folder` is for credentials; `network` is where it listens, this host by default."""
         self._folder = folder
-        self.place = place or Loopback()
+        self.network = network or Loopback()
         self.cloud = Cloud()
 
     def __enter__(self) -> GcpLab:
-        listener = self.place.listener(HOST)
+        listener = self.network.listener(HOST)
         self.url = f"http://{HOST}:{listener.getsockname()[1]}"
         self.tokens = Tokens(f"{self.url}/token")
         self._server = Server(listener, self.cloud, self.tokens)

@@ -10,18 +10,18 @@ from tests.labs.gcp.cloud import Cloud
 from tests.labs.gcp.lab import GcpLab
 from tests.labs.gcp.metadata import Metadata
 from tests.labs.gcp.state import Instance
-from tests.labs.hypervisor import Guest, Wish
-from tests.labs.machine_network import Housed, Site
+from tests.labs.hypervisor import DesiredState, Guest
+from tests.labs.machine_network import Housed, MachineNetwork
 
 
 class MachineLab(Housed, GcpLab):
-    """Like `GcpLab`, in the network of a site: clients must be there too."""
+    """Like `GcpLab`, in a `MachineNetwork`: clients must be there too."""
 
-    def __init__(self, folder: Path, site: Site) -> None:
-        """`folder` is for credentials; the site may be shared with other clouds."""
-        super().__init__(folder, place=site.place)
-        self.hypervisor = site.house(
-            Landlord(self.cloud), Metadata(self._who_is), self.cloud.on_change
+    def __init__(self, folder: Path, machine_network: MachineNetwork) -> None:
+        """`folder` is for credentials; the network may be shared with other clouds."""
+        super().__init__(folder, network=machine_network.network)
+        self.hypervisor = machine_network.attach(
+            GuestOwner(self.cloud), Metadata(self._who_is), self.cloud.on_change
         )
         self.cloud.boots_later = True
         self.cloud.console = self.hypervisor.console
@@ -39,20 +39,20 @@ class MachineLab(Housed, GcpLab):
         return None
 
 
-class Landlord:
+class GuestOwner:
     """The cloud, as the hypervisor sees it."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
 
     def guests(self) -> Sequence[Guest]:
-        """See `tests.labs.hypervisor.Landlord`."""
+        """See `tests.labs.hypervisor.GuestOwner`."""
         with self._cloud.lock:
             self._cloud.age()
             return [_guest(one) for one in self._cloud.instances.values()]
 
     def booted(self, guest: str) -> None:
-        """See `tests.labs.hypervisor.Landlord`."""
+        """See `tests.labs.hypervisor.GuestOwner`."""
         with self._cloud.lock:
             one = self._named(guest)
             one.running = True
@@ -65,7 +65,7 @@ class Landlord:
             self._cloud.stopped(self._named(guest), "compute.instances.guestTerminate")
 
     def failed(self, guest: str, words: str) -> None:
-        """See `tests.labs.hypervisor.Landlord`."""
+        """See `tests.labs.hypervisor.GuestOwner`."""
         with self._cloud.lock:
             self._cloud.stopped(self._named(guest), f"compute.instances.hostError: {words}")
 
@@ -80,7 +80,9 @@ def _guest(one: Instance) -> Guest:
     return Guest(
         id=one.name,
         name=one.name,
-        wish=(Wish.GO if one.delete else Wish.STOP) if one.ended else Wish.RUN,
+        desired=(DesiredState.GONE if one.delete else DesiredState.STOPPED)
+        if one.ended
+        else DesiredState.RUNNING,
         user_data=base64.b64decode(data) if packed else data.encode(),
         private=one.private,
         public=one.public if public else None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.labs.gcp.state import Instance
-from tests.labs.metadata import Answer, Question
+from tests.labs.metadata import MetadataRequest, MetadataResponse
 
 PREFIX = "/computeMetadata/v1/instance/"
 FLAVOR = {"Metadata-Flavor": "Google"}
@@ -22,17 +22,17 @@ class Metadata:
     def __init__(self, who_is: WhoIs) -> None:
         self._who_is = who_is
 
-    def answer(self, question: Question) -> Answer | None:
-        """See `tests.labs.metadata.Dialect`."""
-        instance = self._who_is(question.address)
+    def answer(self, request: MetadataRequest) -> MetadataResponse | None:
+        """See `tests.labs.metadata.MetadataService`."""
+        instance = self._who_is(request.address)
         if instance is None:
             return None
-        if question.headers.get("metadata-flavor") != "Google":
-            return Answer(403, headers=FLAVOR)
-        content = facts(instance).get(question.path.removeprefix(PREFIX))
-        if question.verb != "GET" or content is None:
-            return Answer(404, headers=FLAVOR)
-        return Answer(200, content.encode(), FLAVOR)
+        if request.headers.get("metadata-flavor") != "Google":
+            return MetadataResponse(403, headers=FLAVOR)
+        content = facts(instance).get(request.path.removeprefix(PREFIX))
+        if request.verb != "GET" or content is None:
+            return MetadataResponse(404, headers=FLAVOR)
+        return MetadataResponse(200, content.encode(), FLAVOR)
 
 
 def facts(instance: Instance) -> dict[str, str]:

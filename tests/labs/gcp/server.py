@@ -13,7 +13,7 @@ from tests.labs.gcp.call import DROPPED, Call, GoogleError, Reply
 from tests.labs.gcp.cloud import Cloud
 from tests.labs.gcp.discovery import match
 from tests.labs.gcp.tokens import Tokens
-from tests.labs.http_server import Front, Handler
+from tests.labs.http_server import Handler, HttpServer
 
 API = "/compute/v1/"
 BATCH = "/batch/compute/v1"
@@ -21,7 +21,7 @@ BOUNDARY = "batch_lab"
 MOST_IN_BATCH = 1000
 
 
-class Server(Front):
+class Server(HttpServer):
     """Listens on an address until it is stopped."""
 
     def __init__(self, listener: socket.socket, cloud: Cloud, tokens: Tokens) -> None:
@@ -39,7 +39,7 @@ class _Handler(Handler):
             self.hang_up()
             return
         headers = {"Content-Type": reply.type, "Metadata-Flavor": "Google"}
-        self.say(reply.status, headers, reply.body)
+        self.send(reply.status, headers, reply.body)
 
     def _route(self, cloud: Cloud, tokens: Tokens, body: bytes) -> Reply:
         path = urlsplit(self.path).path
