@@ -158,10 +158,6 @@ class SupportsAccount(ABC):
     def account(self) -> str:
         """The account's, project's or subscription's id."""
 
-    def identity(self) -> str:
-        """Who acts there, in the cloud's own words; empty when the provider cannot tell."""
-        return ""
-
 
 class SupportsAllLocations(ABC):
     """A provider that can name every location where its account may have something of ours."""
