@@ -146,13 +146,13 @@ class SaysNothingOfProtection(FakeProvider):
         return ""
 
 
-@caught_by("test_by_hand_names_the_thing_in_one_line")
+@caught_by("test_manual_delete_command_names_the_thing_in_one_line")
 class ByHandNamesNothing(FakeProvider):
     def manual_delete_command(self, thing: Node | Resource) -> str:
         return "look at the console"
 
 
-@caught_by("test_look_by_hand_names_every_label_in_one_line")
+@caught_by("test_manual_list_command_names_every_label_in_one_line")
 class LookByHandNamesNothing(FakeProvider):
     def manual_list_command(self, labels: Mapping[str, str]) -> str:
         return "look at the console"

@@ -49,7 +49,7 @@ class GivesNoProxyCommand(Dialled):
         return ()
 
 
-@caught_by("test_everywhere_names_the_place_of_a_node_and_none_twice")
+@caught_by("test_all_locations_names_the_location_of_a_node_and_none_twice")
 class NamesAPlaceTwice(FakeProvider, SupportsAllLocations):
     def all_locations(self) -> Sequence[str]:
         return (*self.config.locations, self.location)

@@ -72,7 +72,7 @@ class Asking(LabFixtures):
         assert 0 < len(message) <= 120
         assert message.isprintable()
 
-    def test_by_hand_names_the_thing_in_one_line(self, lab: Lab) -> None:
+    def test_manual_delete_command_names_the_thing_in_one_line(self, lab: Lab) -> None:
         name, location = lab.provider.name, lab.offer.location
         for thing in (
             Node("some-id", "some-name", name, location, NodeState.RUNNING),
@@ -81,7 +81,7 @@ class Asking(LabFixtures):
             assert "some-id" in lab.provider.manual_delete_command(thing)
             assert lab.provider.manual_delete_command(thing).isprintable()
 
-    def test_look_by_hand_names_every_label_in_one_line(self, lab: Lab) -> None:
+    def test_manual_list_command_names_every_label_in_one_line(self, lab: Lab) -> None:
         message = lab.provider.manual_list_command(lab.scope)
         assert message.isprintable()
         assert all(value in message for value in lab.scope.values()), message

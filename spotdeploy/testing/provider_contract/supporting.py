@@ -73,7 +73,7 @@ class Supporting(LabFixtures):
         assert isinstance(other, SupportsAccount)
         assert other.account() == account
 
-    def test_everywhere_names_the_place_of_a_node_and_none_twice(self, lab: Lab) -> None:
+    def test_all_locations_names_the_location_of_a_node_and_none_twice(self, lab: Lab) -> None:
         provider = _supports(lab, SupportsAllLocations)
         (node,) = lab.create()
         places = list(provider.all_locations())
