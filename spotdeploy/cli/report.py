@@ -68,7 +68,7 @@ def _summary(report: RunReport) -> list[str]:
                 [("NODE", "PLACE", "VERDICT", "PHASE", "CHECKS", "TIME"), *map(_node, report.nodes)]
             ),
         ]
-        lines += [_why(node) for node in report.nodes if node.verdict not in ("", "passed")]
+        lines += [_why(node) for node in report.failed]
     if len(report.providers) > 1 and report.checks:
         lines += ["", table(list(_by_provider(report)))]
     message = f": {plain(report.message, limit=2000)}" if report.message else ""
@@ -80,9 +80,7 @@ def _node(node: NodeReport) -> tuple[str, ...]:
     good = sum(check.ok for check in node.checks)
     checks = f"{good}/{len(node.checks)}" if node.checks else "-"
     seconds = spell(round(sum(node.seconds.values()), 1))
-    place = node.zone or node.location
-    place = place if place == node.provider else f"{node.provider} {place}"
-    return (node.name, place, node.verdict or "unfinished", node.phase, checks, seconds)
+    return (node.name, node.place, node.verdict or "unfinished", node.phase, checks, seconds)
 
 
 def _by_provider(report: RunReport) -> Iterator[tuple[str, ...]]:

@@ -16,6 +16,7 @@ from spotdeploy.cli.history import show_history
 from spotdeploy.cli.repeat import show_repetition
 from spotdeploy.cli.report import show_report
 from spotdeploy.errors import HostError
+from spotdeploy.events import NodeCreated
 from spotdeploy.report.compare import (
     compare,
     percentiles,
@@ -69,6 +70,20 @@ def test_the_reports_of_a_killed_run_are_written_when_asked_for(
     show_report(folder, as_json=True)
     assert json.loads(capsys.readouterr().out)["verdict"] == "unfinished"
     assert {path.name for path in folder.iterdir()} >= {PAGE, JUNIT, REPORT}
+
+
+def test_a_node_without_a_verdict_is_unfinished_and_no_failure_of_no_reason(
+    tmp_path: Path, capsys: Out
+) -> None:
+    sample = samples.Sample()
+    sample.begin(1)
+    created = {"node": "i-1", "name": "demo-1", "provider": "aws", "location": "us-west-2"}
+    sample.at(2.0, NodeCreated(**created, zone=None, size="t3.small", market="spot"))
+    show_report(sample.write(tmp_path), as_json=False)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "demo-1" in line]
+    assert [line.split() for line in lines] == [
+        ["demo-1", "aws", "us-west-2", "unfinished", "create", "-", "0s"]
+    ]
 
 
 def test_copies_go_where_the_user_wants_them(tmp_path: Path, capsys: Out) -> None:
