@@ -77,8 +77,16 @@ def test_a_node_without_a_verdict_is_unfinished_and_no_failure_of_no_reason(
 ) -> None:
     sample = samples.Sample()
     sample.begin(1)
-    created = {"node": "i-1", "name": "demo-1", "provider": "aws", "location": "us-west-2"}
-    sample.at(2.0, NodeCreated(**created, zone=None, size="t3.small", market="spot"))
+    created = NodeCreated(
+        node="i-1",
+        name="demo-1",
+        provider="aws",
+        location="us-west-2",
+        zone=None,
+        size="t3.small",
+        market="spot",
+    )
+    sample.at(2.0, created)
     show_report(sample.write(tmp_path), as_json=False)
     lines = [line for line in capsys.readouterr().out.splitlines() if "demo-1" in line]
     assert [line.split() for line in lines] == [
