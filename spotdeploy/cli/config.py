@@ -10,6 +10,7 @@ import msgspec
 import tomli_w
 
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, EvidenceChoice, Json, Keep, Providers
+from spotdeploy.cli.tables import json_text
 from spotdeploy.config.schema import Settings
 from spotdeploy.config.secret import Secret
 from spotdeploy.duration import Duration
@@ -111,4 +112,4 @@ def _join(path: str, key: str) -> str:
 
 def _as_json(settings: Settings, data: Mapping[str, Any]) -> str:
     whole = {"config": data, "sources": settings.sources}
-    return msgspec.json.format(msgspec.json.encode(whole)).decode() + "\n"
+    return json_text(whole) + "\n"

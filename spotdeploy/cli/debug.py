@@ -6,10 +6,9 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
 from spotdeploy.check import CommandResult
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, NodeName, Providers
+from spotdeploy.cli.tables import json_text
 from spotdeploy.node.access import inspect_node
 from spotdeploy.node.diagnostics import Diagnostic
 from spotdeploy.phases.plan import read_checks
@@ -46,7 +45,7 @@ def show_diagnostics(
             }
             for diagnostic, result in diagnostics
         ]
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(data)).decode() + "\n")
+        sys.stdout.write(json_text(data) + "\n")
         return
     for diagnostic, result in diagnostics:
         sys.stdout.write(f"== {diagnostic.title}\n{_text(result)}\n\n")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Annotated
 
-import msgspec
 import typer
 
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Run
+from spotdeploy.cli.tables import json_text
 from spotdeploy.duration import spell
 from spotdeploy.project import Project
 from spotdeploy.report.compare import Difference, compare
@@ -29,10 +29,7 @@ def command(
 
 def show_difference(difference: Difference, *, as_json: bool) -> None:
     """Print it."""
-    if as_json:
-        text = msgspec.json.format(msgspec.json.encode(difference)).decode()
-    else:
-        text = "\n".join(_lines(difference))
+    text = json_text(difference) if as_json else "\n".join(_lines(difference))
     sys.stdout.write(text + "\n")
 
 

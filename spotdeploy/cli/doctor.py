@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import typer
 
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers
+from spotdeploy.cli.tables import json_text
 from spotdeploy.errors import SpotdeployError
 from spotdeploy.model import Problem
 from spotdeploy.phases.plan import read_plan
@@ -51,7 +51,7 @@ def examine(project: Project) -> list[Findings]:
 def show_findings(findings: Sequence[Findings], *, as_json: bool) -> int:
     """Print what was found; return 0 when nothing would stop a run, else 3."""
     if as_json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(findings)).decode() + "\n")
+        sys.stdout.write(json_text(findings) + "\n")
     else:
         sys.stdout.write("\n".join(line for one in findings for line in _lines(one)) + "\n")
     return PROBLEM if any(p.fatal for one in findings for p in one.problems) else OK

@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json
-from spotdeploy.cli.tables import table
+from spotdeploy.cli.tables import json_text, table
 from spotdeploy.duration import spell
 from spotdeploy.project import Project
 from spotdeploy.report.run_store import RUNS, written_report
@@ -53,7 +53,7 @@ def show_history(state: Path, records: Sequence[RunRecord], *, as_json: bool) ->
     """Print the runs, newest first."""
     lines = [_line(state, record) for record in records]
     if as_json:
-        text = msgspec.json.format(msgspec.json.encode(lines)).decode()
+        text = json_text(lines)
     elif not lines:
         text = "no runs"
     else:

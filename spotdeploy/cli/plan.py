@@ -6,10 +6,8 @@ import asyncio
 import sys
 from typing import Final
 
-import msgspec
-
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers
-from spotdeploy.cli.tables import table
+from spotdeploy.cli.tables import json_text, table
 from spotdeploy.cycle.budget import expected_cost
 from spotdeploy.duration import spell
 from spotdeploy.events import Bus
@@ -47,7 +45,7 @@ def show_plan(run: Run, prospects: Prospects, *, as_json: bool) -> None:
             "checks": [check.name for check in plan.checks],
             "expected_cost": expected_cost(run, prospects),
         }
-        text = msgspec.json.format(msgspec.json.encode(data)).decode()
+        text = json_text(data)
     else:
         text = "\n".join(_lines(run, prospects))
     sys.stdout.write(text + "\n")

@@ -7,12 +7,11 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
 import typer
 
 from spotdeploy import labels
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers
-from spotdeploy.cli.tables import table
+from spotdeploy.cli.tables import json_text, table
 from spotdeploy.model import Resource, Verdict
 from spotdeploy.phases.reap import Expired, Search, reap, search
 from spotdeploy.project import Project
@@ -71,7 +70,7 @@ def show_expired(found: Sequence[Search], receipt: Receipt | None, *, as_json: b
             "errors": {str(one.location): one.error for one in found if one.error},
             "receipt": receipt,
         }
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(data)).decode() + "\n")
+        sys.stdout.write(json_text(data) + "\n")
     else:
         sys.stdout.write("\n".join(_lines(found, receipt)) + "\n")
     if receipt and not receipt.clean:

@@ -6,13 +6,12 @@ import asyncio
 import sys
 from typing import Final, NoReturn, TextIO
 
-import msgspec
 import typer
 
 from spotdeploy.cli import errors
 from spotdeploy.cli.file_watch import fingerprint, until_changed
 from spotdeploy.cli.run import RunOptions, perform
-from spotdeploy.cli.tables import table
+from spotdeploy.cli.tables import json_text, table
 from spotdeploy.duration import spell
 from spotdeploy.errors import ConfigError, SpotdeployError
 from spotdeploy.model import Verdict
@@ -94,7 +93,7 @@ async def _wait(options: RunOptions, seen: str) -> None:
 def show_repetition(repetition: Repetition, stream: TextIO, *, as_json: bool) -> None:
     """Print the table to the stream, or JSON to standard output."""
     if as_json:
-        text = msgspec.json.format(msgspec.json.encode(repetition)).decode()
+        text = json_text(repetition)
         sys.stdout.write(text + "\n")
         return
     rows = [("", "PASSED", "RATE", "FLAKE"), *map(_row, (repetition.cycles, *repetition.checks))]

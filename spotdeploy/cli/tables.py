@@ -1,4 +1,4 @@
-"""The table of `spotdeploy list`."""
+"""How commands print: tables, JSON, and the table of `spotdeploy list`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ HEADER = ("NODE", "PROVIDER", "PLACE", "SIZE", "MARKET", "STATE", "ADDRESS", "PA
 def show_nodes(nodes: Sequence[Node], *, as_json: bool, now: float | None = None) -> None:
     """Print the nodes as a plain table, or as JSON."""
     if as_json:
-        import msgspec
-
-        text = msgspec.json.format(msgspec.json.encode(nodes)).decode()
+        text = json_text(nodes)
     elif not nodes:
         text = "no nodes"
     else:
@@ -54,3 +52,10 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows)
     return "\n".join(lines)
+
+
+def json_text(data: object) -> str:
+    """Data as indented JSON."""
+    import msgspec
+
+    return msgspec.json.format(msgspec.json.encode(data)).decode()
