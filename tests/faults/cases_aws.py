@@ -8,10 +8,11 @@ from tests.cycles.project import Done
 from tests.faults import cases_clouds
 from tests.faults.case import Case, Family
 from tests.faults.cases_clouds import INFRASTRUCTURE, PASSED, Calls, tells
-from tests.faults.cloud_testbeds import REGION, AwsTestbed, open_aws
+from tests.faults.cloud_testbeds import AwsTestbed, open_aws
 from tests.faults.fault_script import cycle, destroy
 from tests.faults.lab_testbed import LabTestbed
 from tests.labs.aws.call import AwsError
+from tests.labs.clouds import AWS
 
 CALLS = Calls(
     open_aws,
@@ -106,17 +107,17 @@ def _orphan_volume(testbed: LabTestbed) -> None:
         "TagSpecification.1.Tag.1.Value": "faulty",
     }
     testbed.lab.ask(
-        REGION,
+        AWS.location,
         {
             "Action": "CreateVolume",
-            "AvailabilityZone": f"{REGION}a",
+            "AvailabilityZone": f"{AWS.location}a",
             "Size": "8",
             "TagSpecification.1.ResourceType": "volume",
             **tags,
         },
     )
-    assert any(one.startswith("vol-") for one in testbed.everything())
+    assert any(one.startswith("vol-") for one in testbed.lab.remains())
 
 
 def _has_no_volume(testbed: AwsTestbed, done: Done) -> Iterator[str]:
-    yield from (one for one in testbed.everything() if one.startswith("vol-"))
+    yield from (one for one in testbed.lab.remains() if one.startswith("vol-"))

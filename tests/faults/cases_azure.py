@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from tests.faults import cases_clouds
 from tests.faults.case import Case, Family
 from tests.faults.cases_clouds import INFRASTRUCTURE, LEAKED, Calls, tells
-from tests.faults.cloud_testbeds import GROUP, AzureTestbed, open_azure
+from tests.faults.cloud_testbeds import AzureTestbed, open_azure
 from tests.faults.fault_script import cycle
 from tests.faults.lab_testbed import LabTestbed
 from tests.labs.azure.faults import QUOTA, SKU
+from tests.labs.azure.handlers import GROUP
+from tests.labs.clouds import AZURE
 
 CALLS = Calls(
     open_azure,
@@ -18,7 +20,7 @@ CALLS = Calls(
     first="GET /subscriptions/{}/providers/microsoft.compute/skus",
     makes={
         "making the resource group": f"PUT {GROUP}",
-        "making nodes": AzureTestbed.create,
+        "making nodes": AZURE.create,
     },
     release=f"DELETE {GROUP}",
     things="GET /subscriptions/{}/resourcegroups",
@@ -46,13 +48,13 @@ def cases() -> Iterator[Case]:
         Family.CREDENTIALS,
         "the client secret expires when nodes are listed",
         LEAKED,
-        cycle(lambda one: one.once(one.listing, one.lab.revoke)),
+        cycle(lambda one: one.once(one.cloud.listing, one.lab.revoke)),
     )
     yield CALLS.case(
         Family.INTERRUPTION,
         "a node is deallocated by its schedule while it boots",
         INFRASTRUCTURE,
-        cycle(lambda one: one.once(one.listing, lambda: _power_off(one), 2)),
+        cycle(lambda one: one.once(one.cloud.listing, lambda: _power_off(one), 2)),
     )
 
 

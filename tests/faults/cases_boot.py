@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 import asyncssh
 
@@ -87,7 +86,7 @@ def _acting(testbed: NodeTestbed, *, act: Callable[[NodeTestbed], None]) -> Done
     return troubled(testbed, booting, hit)
 
 
-def _built(testbed: machine_testbeds.MachineTestbed[Any], *, files: Mapping[str, bytes]) -> Done:
+def _built(testbed: machine_testbeds.MachineTestbed, *, files: Mapping[str, bytes]) -> Done:
     testbed.lab.hypervisor.files = files
     return testbed.project.cycle()
 

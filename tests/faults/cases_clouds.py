@@ -26,6 +26,8 @@ from tests.faults.fault_script import (
 )
 from tests.faults.killing import When, killed_at
 from tests.faults.lab_testbed import LabTestbed
+from tests.labs.clouds import AZURE
+from tests.labs.fault_queue import ANY
 
 INFRASTRUCTURE, LEAKED, PASSED, STOPPED = (
     Verdict.INFRASTRUCTURE_FAILED,
@@ -58,7 +60,7 @@ class Calls:
     @property
     def where(self) -> str:
         """As the page names it."""
-        return f"{self.testbed.name} lab"
+        return f"{self.testbed.cloud.name} lab"
 
     @property
     def changes(self) -> dict[str, str]:
@@ -116,7 +118,7 @@ def _lost(calls: Calls) -> Iterator[Case]:
             yield calls.case(Family.REPLIES, fault, INFRASTRUCTURE, cycle(_lose(call, lost, 1)))
     for lost in ("request", "reply"):
         fault = f"every {lost} of making nodes is lost"
-        action = cycle(_lose(calls.testbed.create, lost))
+        action = cycle(_lose(calls.testbed.cloud.create, lost))
         yield calls.case(Family.REPLIES, fault, INFRASTRUCTURE, action)
     fault = "every request to end nodes is lost"
     action = cycle(impatient, _lose(calls.testbed.end, "request"))
@@ -128,7 +130,7 @@ def _lose(call: str, lost: str, times: int = 1_000_000) -> Trouble:
 
 
 def _throttled(calls: Calls) -> Iterator[Case]:
-    short = {**calls.reads, **calls.changes, "listing nodes": calls.testbed.listing}
+    short = {**calls.reads, **calls.changes, "listing nodes": calls.testbed.cloud.listing}
     for what, call in short.items():
         fault = f"a short storm of throttling on {what}"
         action = cycle(_refuse(call, "throttled", 2))
@@ -136,19 +138,19 @@ def _throttled(calls: Calls) -> Iterator[Case]:
     testbed = calls.testbed
     endless: list[tuple[str, str, Verdict]] = [
         ("the first call", calls.first, INFRASTRUCTURE),
-        ("making nodes", testbed.create, INFRASTRUCTURE),
+        ("making nodes", testbed.cloud.create, INFRASTRUCTURE),
         ("ending nodes", testbed.end, LEAKED),
         ("listing what is no node", calls.things, LEAKED),
     ]
     for what, call, expect in endless:
         if call == calls.things:
-            troubles = (impatient, _refuse_since(testbed.create, call, "throttled"))
+            troubles = (impatient, _refuse_since(testbed.cloud.create, call, "throttled"))
         else:
             troubles = (impatient, _refuse(call, "throttled"))
         yield calls.case(
             Family.THROTTLING, f"throttling without end on {what}", expect, cycle(*troubles)
         )
-    action = cycle(impatient, _refuse_since(testbed.create, "", "throttled", after=True))
+    action = cycle(impatient, _refuse_since(testbed.cloud.create, "", "throttled", after=True))
     fault = "throttling without end on every call once nodes are made"
     yield calls.case(Family.THROTTLING, fault, LEAKED, action, also=tells_every_machine)
 
@@ -169,18 +171,18 @@ def _refuse_since(start: str, call: str, how: str, *, after: bool = False) -> Tr
             first.append(one)
             return not (after and len(first) == 1) and call in ("", testbed.named(one))
 
-        testbed.fault(testbed.any, error=getattr(testbed, how), when=when)
+        testbed.fault(ANY, error=getattr(testbed, how), when=when)
 
     return trouble
 
 
 def _broken(calls: Calls) -> Iterator[Case]:
-    for what, call in {**calls.changes, "listing nodes": calls.testbed.listing}.items():
+    for what, call in {**calls.changes, "listing nodes": calls.testbed.cloud.listing}.items():
         fault = f"a server error on {what}, once"
         yield calls.case(
             Family.THROTTLING, fault, INFRASTRUCTURE, cycle(_refuse(call, "broken", 1))
         )
-    action = cycle(_refuse(calls.testbed.create, "broken"))
+    action = cycle(_refuse(calls.testbed.cloud.create, "broken"))
     fault = "nothing but server errors on making nodes"
     yield calls.case(Family.THROTTLING, fault, INFRASTRUCTURE, action)
     action = cycle(impatient, _refuse(calls.testbed.end, "broken"))
@@ -194,7 +196,7 @@ def _expired(calls: Calls) -> Iterator[Case]:
         Family.CREDENTIALS,
         "credentials end before the first call",
         INFRASTRUCTURE,
-        cycle(_refuse(testbed.any, "expired")),
+        cycle(_refuse(ANY, "expired")),
     )
     for what, call in calls.changes.items():
         yield calls.case(
@@ -207,14 +209,14 @@ def _expired(calls: Calls) -> Iterator[Case]:
         Family.CREDENTIALS,
         "credentials end between making nodes and the first listing",
         LEAKED,
-        cycle(_refuse_since(testbed.create, "", "expired", after=True)),
+        cycle(_refuse_since(testbed.cloud.create, "", "expired", after=True)),
         also=tells_every_machine,
     )
     yield calls.case(
         Family.CREDENTIALS,
         "a destroy without valid credentials",
         LEAKED,
-        destroy(_refuse(testbed.any, "expired")),
+        destroy(_refuse(ANY, "expired")),
         also=names_every_machine,
     )
 
@@ -263,7 +265,7 @@ def _lagging(testbed: LabTestbed) -> None:
 
 
 def _interrupted(calls: Calls) -> Iterator[Case]:
-    listing = calls.testbed.listing
+    listing = calls.testbed.cloud.listing
     yield calls.case(
         Family.INTERRUPTION,
         "a node is interrupted as soon as it is made",
@@ -275,7 +277,7 @@ def _interrupted(calls: Calls) -> Iterator[Case]:
         "a node is interrupted while it boots",
         INFRASTRUCTURE,
         cycle(long_boot, lambda testbed: _take_one(testbed, listing, "interrupt")),
-        also=None if calls.testbed.name == "azure" else tells("interrupted during boot"),
+        also=None if calls.testbed.cloud is AZURE else tells("interrupted during boot"),
     )
     yield calls.case(
         Family.INTERRUPTION,
@@ -296,7 +298,7 @@ def _take_one(testbed: LabTestbed, call: str, how: str, nth: int = 2) -> None:
 
 
 def _stopped(calls: Calls) -> Iterator[Case]:
-    create, end = calls.testbed.create, calls.testbed.end
+    create, end = calls.testbed.cloud.create, calls.testbed.end
     interrupt, terminate, hang_up = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
     yield calls.case(
         Family.STOPPED, "Ctrl-C at the first call", STOPPED, signalled(calls.first, interrupt)
@@ -311,7 +313,7 @@ def _stopped(calls: Calls) -> Iterator[Case]:
         Family.STOPPED,
         "SIGTERM while nodes boot",
         STOPPED,
-        signalled(calls.testbed.listing, terminate, nth=3),
+        signalled(calls.testbed.cloud.listing, terminate, nth=3),
     )
     yield calls.case(
         Family.STOPPED, "SIGHUP while nodes are being ended", STOPPED, signalled(end, hang_up)

@@ -44,7 +44,7 @@ def cases() -> Iterator[Case]:
         Family.CREDENTIALS,
         "every token is revoked when nodes are listed",
         LEAKED,
-        cycle(lambda one: one.once(one.listing, one.lab.revoke)),
+        cycle(lambda one: one.once(one.cloud.listing, one.lab.revoke)),
     )
     yield CALLS.case(
         Family.LISTINGS,
@@ -56,13 +56,15 @@ def cases() -> Iterator[Case]:
         Family.REPLIES,
         "making nodes begins, and its operation fails",
         INFRASTRUCTURE,
-        cycle(lambda one: one.lab.faults.operations.update({one.create: [FAILED]})),
+        cycle(lambda one: one.lab.faults.operations.update({one.cloud.create: [FAILED]})),
     )
     yield CALLS.case(
         Family.INTERRUPTION,
         "a node is stopped by somebody while it boots",
         INFRASTRUCTURE,
-        cycle(lambda one: one.once(one.listing, lambda: one.lab.stop(one.machines()[0]), 2)),
+        cycle(
+            lambda one: one.once(one.cloud.listing, lambda: one.lab.power_off(one.machines()[0]), 2)
+        ),
     )
 
 

@@ -12,7 +12,6 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
 
 import pytest
 from msgspec.structs import replace
@@ -54,12 +53,7 @@ class DiskTestbed(FakeTestbed):
         subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", self.state], check=True)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         subprocess.run(["umount", self.state], check=True)
 
     def remount(self, how: str) -> None:

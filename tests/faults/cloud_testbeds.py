@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 
@@ -13,43 +13,25 @@ from tests.labs.aws import AwsLab
 from tests.labs.aws.call import AwsError
 from tests.labs.azure import AzureLab
 from tests.labs.azure.call import ArmError
-from tests.labs.azure.lab import SECRET
+from tests.labs.azure.handlers import GROUP
 from tests.labs.azure.state import Group
+from tests.labs.clouds import AWS, AZURE, GCP
 from tests.labs.gcp import GcpLab
 from tests.labs.gcp.call import GoogleError
-
-REGION = "us-west-2"
-GROUP = "/subscriptions/{}/resourcegroups/{}"
 
 
 class AwsTestbed(LabTestbed):
     """moto behind a proxy that makes it behave like EC2."""
 
-    name = "aws"
-    create, listing, end, any = "RunInstances", "DescribeInstances", "TerminateInstances", "*"
+    cloud = AWS
+    end = "TerminateInstances"
     throttled = AwsError("RequestLimitExceeded", "Request limit exceeded.", 503)
     broken = AwsError("InternalError", "An internal error has occurred", 500)
     expired = AwsError("ExpiredToken", "The provided token has expired.", 400)
     lab: AwsLab
 
-    def table(self) -> dict[str, Any]:
-        return {**self.lab.table, "regions": [REGION], "sizes": ["t3.small"]}
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        return (self.canary, self.lab.environment["AWS_SECRET_ACCESS_KEY"])
-
-    def everything(self) -> list[str]:
-        return self.lab.remains(REGION)
-
-    def machines(self) -> list[str]:
-        return [one.id for one in self.lab.cloud.known.values() if not one.ended]
-
     def protect(self, id_: str) -> None:
         self.lab.faults.protect(id_)
-
-    def interrupt(self, id_: str) -> None:
-        self.lab.interrupt(id_)
 
     def vanish(self, id_: str) -> None:
         self.lab.forget(id_)
@@ -62,44 +44,23 @@ class AwsTestbed(LabTestbed):
             "MaxCount": "1",
             "InstanceType": "t3.small",
         }
-        self.lab.ask(REGION, question)
-        self.bystanders |= set(self.lab.instances(REGION)) - set(self.machines())
+        self.lab.ask(AWS.location, question)
+        self.bystanders |= set(self.lab.instances(AWS.location)) - set(self.machines())
 
 
 class GcpTestbed(LabTestbed):
     """A Compute Engine that is held to Google's discovery document."""
 
-    name = "gcp"
-    create, listing = "compute.instances.bulkInsert", "compute.instances.aggregatedList"
-    end, any = "compute.instances.delete", ""
+    cloud = GCP
+    end = "compute.instances.delete"
     throttled = GoogleError(403, "rateLimitExceeded", "Rate Limit Exceeded")
     broken = GoogleError(503, "backendError", "Backend Error")
     expired = GoogleError(401, "authError", "Invalid Credentials")
     constants: ClassVar[dict[str, float]] = {"spotdeploy_gcp.api:POLL_SECONDS": 0.1}
     lab: GcpLab
 
-    def table(self) -> dict[str, Any]:
-        return {**self.lab.table, "sizes": ["e2-small"]}
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        key = str(self.lab.tokens.key_file("")["private_key"])
-        return (self.canary, key.splitlines()[1], *self.lab.tokens.given)
-
-    def everything(self) -> list[str]:
-        with self.lab.cloud.lock:
-            self.lab.cloud.age()
-            disks = [f"disks/{name}" for _, name in self.lab.cloud.disks]
-            return [*self.lab.instances(), *disks, *self.lab.cloud.firewalls]
-
-    def machines(self) -> list[str]:
-        return [name for name in self.lab.instances() if name not in self.bystanders]
-
     def protect(self, id_: str) -> None:
         self.lab.faults.protected.add(id_)
-
-    def interrupt(self, id_: str) -> None:
-        self.lab.preempt(id_)
 
     def vanish(self, id_: str) -> None:
         self.lab.delete(id_)
@@ -121,10 +82,8 @@ class GcpTestbed(LabTestbed):
 class AzureTestbed(LabTestbed):
     """A Resource Manager that is held to the models Microsoft publishes."""
 
-    name = "azure"
-    create = f"PUT {GROUP}/providers/microsoft.resources/deployments/{{}}"
-    listing = f"GET {GROUP}/providers/microsoft.compute/virtualmachines"
-    end, any = f"DELETE {GROUP}", ""
+    cloud = AZURE
+    end = f"DELETE {GROUP}"
     throttled = ArmError(429, "TooManyRequests", "Slow down.", headers={"Retry-After": "1"})
     broken = ArmError(500, "InternalServerError", "Encountered an internal server error.")
     expired = ArmError(401, "ExpiredAuthenticationToken", "The access token is expired.")
@@ -134,30 +93,14 @@ class AzureTestbed(LabTestbed):
     }
     lab: AzureLab
 
-    def __init__(self, folder: Path, lab: AzureLab, network: Any) -> None:
-        super().__init__(folder, lab, network)
+    def __init__(self, folder: Path, lab: AzureLab) -> None:
+        super().__init__(folder, lab)
         timing = lab.timing
         timing.deploying, timing.allocating, timing.booting = 0.1, 0.1, 0.1
         timing.going, timing.group_going = 0.2, 0.4
 
-    def table(self) -> dict[str, Any]:
-        return {**self.lab.table, "sizes": ["Standard_D2as_v5"]}
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        return (self.canary, SECRET, *self.lab.logins.tokens)
-
-    def everything(self) -> list[str]:
-        return self.lab.remains()
-
-    def machines(self) -> list[str]:
-        return sorted(self.lab.ids())
-
     def protect(self, id_: str) -> None:
         self.lab.faults.locked.add(id_)
-
-    def interrupt(self, id_: str) -> None:
-        self.lab.evict(id_)
 
     def vanish(self, id_: str) -> None:
         self.lab.delete(id_)
@@ -174,16 +117,16 @@ class AzureTestbed(LabTestbed):
 def open_aws(folder: Path, request: pytest.FixtureRequest) -> AwsTestbed:
     """An empty AWS."""
     network, moto = request.getfixturevalue("nowhere"), request.getfixturevalue("moto")
-    return AwsTestbed(folder, AwsLab(folder, moto, network), network)
+    return AwsTestbed(folder, AwsLab(folder, moto, network))
 
 
 def open_gcp(folder: Path, request: pytest.FixtureRequest) -> GcpTestbed:
     """An empty project."""
     network = request.getfixturevalue("nowhere")
-    return GcpTestbed(folder, GcpLab(folder, network), network)
+    return GcpTestbed(folder, GcpLab(folder, network))
 
 
 def open_azure(folder: Path, request: pytest.FixtureRequest) -> AzureTestbed:
     """An empty subscription."""
     network = request.getfixturevalue("nowhere")
-    return AzureTestbed(folder, AzureLab(network=network), network)
+    return AzureTestbed(folder, AzureLab(network=network))

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 
 from tests.cycles.project import Done
 from tests.faults.lab_testbed import LabTestbed
+from tests.labs.fault_queue import ANY
 
 Trouble = Callable[[LabTestbed], object]
 Action = Callable[[LabTestbed], Done]
@@ -68,7 +69,7 @@ def signalled(
                     os.kill(pids[0], number)
                 return bool(lose)
 
-            testbed.fault(testbed.any, 1, lose=lose or "request", when=hit)
+            testbed.fault(ANY, 1, lose=lose or "request", when=hit)
             running = stack.enter_context(testbed.project.started(command))
             pids.append(running.pid)
             return running.end()

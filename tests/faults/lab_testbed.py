@@ -9,18 +9,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from spotdeploy.model import Verdict
-from tests.cycles.project import Project
 from tests.faults.launcher import How, launcher
 from tests.faults.testbed import Testbed
-from tests.labs.fault_queue import Fault
-from tests.labs.machine_network import client_environment
-from tests.labs.network import Network
+from tests.labs.clouds import Cloud
+from tests.labs.fault_queue import ANY, Fault
+from tests.labs.lab_project import LabProject
 
-COUNT = 2
 SETTLE = 1.0
 """Seconds that listings may lag, instead of up to 30."""
 PATIENCE = 6.0
@@ -41,39 +38,13 @@ def waits(name: str, more: Mapping[str, float]) -> dict[str, float]:
     }
 
 
-class LabProject(Project):
-    """A project whose commands reach the lab and nothing else."""
-
-    def __init__(
-        self, folder: Path, deployment: str, network: Network, settings: Mapping[str, str]
-    ) -> None:
-        """`settings` are what the environment must have to be let into the lab."""
-        super().__init__(folder, deployment)
-        self._network = network
-        self._settings = settings
-
-    @property
-    def enter(self) -> Sequence[str]:
-        """Into the lab's network."""
-        return self._network.enter
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """What lets a client in."""
-        return client_environment(self._settings)
-
-
 class LabTestbed(Testbed):
     """A cloud's lab and a project of two nodes on it."""
 
     healthy = Verdict.INFRASTRUCTURE_FAILED
-    name: ClassVar[str]
-    create: ClassVar[str]
-    """What makes the nodes, in the lab's word for a call."""
-    listing: ClassVar[str]
+    cloud: ClassVar[Cloud]
     end: ClassVar[str]
-    any: ClassVar[str]
-    """The lab's word for every call."""
+    """The call that ends nodes, as the lab's faults name it."""
     constants: ClassVar[Mapping[str, float]] = {}
     throttled: ClassVar[Any]
     """The cloud's answers when it is asked too often, is broken, or no longer knows us."""
@@ -81,61 +52,48 @@ class LabTestbed(Testbed):
     expired: ClassVar[Any]
     lab: Any
 
-    def __init__(self, folder: Path, lab: Any, network: Network) -> None:
+    def __init__(self, folder: Path, lab: Any) -> None:
         super().__init__()
-        self._folder, self._network = folder, network
+        self._folder = folder
         self.lab = lab
         self.bystanders: set[str] = set()
         """What is in the cloud and none of ours: it must be there in the end."""
-        self.how = How(constants=waits(self.name, self.constants))
+        self.how = How(constants=waits(self.cloud.name, self.constants))
 
     def __enter__(self) -> Self:
-        self.lab.__enter__()
+        self.lab.start()
         self.project = self.new_project("faulty")
         self.confide()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.lab.__exit__(kind, error, trace)
+    def __exit__(self, *_: object) -> None:
+        self.lab.stop()
 
     def new_project(self, deployment: str) -> LabProject:
         """A user's project that goes to this cloud."""
-        settings = self.lab.environment
-        project = LabProject(self._folder / deployment, deployment, self._network, settings)
+        tables = {self.cloud.name: self.cloud.table(self.lab)}
+        project = LabProject(self._folder / deployment, deployment, [self.lab], tables)
         project.command = launcher(self.how)
-        project.config |= {
-            "providers": [self.name],
-            "keep": "never",
-            "nodes": {"count": COUNT},
-            "timeouts": dict(PATIENT),
-            "provider": {self.name: self.table()},
-        }
+        project.config["timeouts"] = dict(PATIENT)
+        project.config["payload"]["reboot"] = False
         return project
 
-    @abstractmethod
-    def table(self) -> dict[str, Any]:
-        """`[provider.NAME]`."""
+    @property
+    def secrets(self) -> Sequence[str]:
+        """See `Testbed`; the cloud's credentials too."""
+        return (*super().secrets, *self.lab.credentials)
 
-    @abstractmethod
-    def everything(self) -> list[str]:
-        """The ids of all that is billed or named and not part of an empty account."""
-
-    @abstractmethod
     def machines(self) -> list[str]:
-        """The ids of the machines that exist."""
+        """The ids of the machines that exist and are not somebody else's."""
+        return [id_ for id_ in self.lab.ids() if id_ not in self.bystanders]
 
     @abstractmethod
     def protect(self, id_: str) -> None:
         """Let nobody end this machine."""
 
-    @abstractmethod
     def interrupt(self, id_: str) -> None:
         """Take a machine back."""
+        self.lab.interrupt(id_)
 
     @abstractmethod
     def vanish(self, id_: str) -> None:
@@ -158,12 +116,12 @@ class LabTestbed(Testbed):
 
     def remains(self) -> list[str]:
         """See `Testbed`."""
-        return sorted(set(self.everything()) - self.bystanders)
+        return sorted(set(self.lab.remains()) - self.bystanders)
 
     @property
     def wrong(self) -> Sequence[str]:
         """See `Testbed`."""
-        harmed = self.bystanders - set(self.everything())
+        harmed = self.bystanders - set(self.lab.remains())
         return [*self.lab.wrong, *(f"{one} was none of ours, and is gone" for one in harmed)]
 
     def fault(
@@ -181,7 +139,8 @@ class LabTestbed(Testbed):
 
     def named(self, call: Any) -> str:
         """The lab's name of a call."""
-        return str(getattr(call, "action", "") or getattr(call, "operation", "") or call.method)
+        name: str = self.lab.faults.name_of(call)
+        return name
 
     def since(self, call: str, nth: int = 1) -> When:
         """True from the `nth` call of that name on, for whatever calls."""
@@ -207,7 +166,7 @@ class LabTestbed(Testbed):
                     deed()
             return False
 
-        self.fault(self.any, when=watch)
+        self.fault(ANY, when=watch)
 
     def first_machine(self, deed: Callable[[str], None]) -> None:
         """Do something to the first machine as soon as there is one."""

@@ -10,7 +10,6 @@ import subprocess
 from abc import abstractmethod
 from copy import deepcopy
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from spotdeploy_local.engine import Machine
@@ -37,12 +36,7 @@ class NodeTestbed(Testbed):
         self._bench = Bench(self.engine, folder)
         self._mounts: list[Path] = []
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End what a case that failed has left."""
         self.engine.destroy([machine.id for machine in self.engine.machines()])
         for mounted in self._mounts:

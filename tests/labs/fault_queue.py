@@ -10,7 +10,8 @@ from typing import Any, Generic, TypeVar
 C = TypeVar("C")
 """A call, as the cloud's lab has it."""
 P = TypeVar("P", bound="Limit")
-ANY = ("", "*")
+ANY = ""
+"""The name of every call."""
 
 
 @dataclass
@@ -18,7 +19,7 @@ class Fault:
     """Something that happens to the next `times` matching calls."""
 
     call: str
-    """A call's name in the cloud's own words; "" or "*" is any."""
+    """A call's name in the cloud's own words, or `ANY`."""
     times: int
     error: Any = None
     """The cloud's error, which is answered."""
@@ -74,7 +75,7 @@ class FaultQueue(ABC, Generic[C, P]):
         """The fault that happens to this call."""
         name = self.name_of(call)
         for fault in self.queue:
-            if fault.times > 0 and fault.call in (*ANY, name) and fault.when(call):
+            if fault.times > 0 and fault.call in (ANY, name) and fault.when(call):
                 fault.times -= 1
                 return fault
         return None

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.cycles.project import PATIENCE, Project
-from tests.labs.machine_network import CloudLab, client_environment
+from tests.labs.clouds import AnyLab, AnyMachineLab
+from tests.labs.machine_network import client_environment
 
 
 class LabProject(Project):
@@ -19,7 +20,7 @@ class LabProject(Project):
         self,
         folder: Path,
         deployment: str,
-        labs: Sequence[CloudLab],
+        labs: Sequence[AnyLab],
         tables: Mapping[str, Mapping[str, Any]],
     ) -> None:
         """`tables` are what `[provider.NAME]` has; the labs must be in one network."""
@@ -40,7 +41,7 @@ class LabProject(Project):
         return client_environment(*(lab.environment for lab in self._labs))
 
 
-def assert_as_published(lab: CloudLab) -> None:
+def assert_as_published(lab: AnyMachineLab) -> None:
     """Every call was one that the cloud takes, and every machine could be made."""
     assert lab.wrong == []
     assert lab.hypervisor.failures == []

@@ -6,39 +6,30 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TypeVar
 
 from spotdeploy import labels
-from spotdeploy.model import Batch, Node, Offer
+from spotdeploy.model import Batch, Node
 from spotdeploy.node import keys
 from spotdeploy.node.user_data import UserData
-from spotdeploy.provider import Provider
-from tests.labs.machine_network import CloudLab
+from tests.labs.clouds import AnyMachineLab, Cloud
 
 T = TypeVar("T")
-P = TypeVar("P", bound=Provider[Any])
-L = TypeVar("L", bound=CloudLab)
 SCOPE = labels.scope("shop")
 PATIENCE = 90.0
 POLL = 0.1
 
 
-class LabUser(Generic[L, P]):
-    """Uses the provider as the core does: from one thread."""
+class LabUser:
+    """Uses a cloud's provider as the core does: from one thread."""
 
-    def __init__(
-        self,
-        lab: L,
-        folder: Path,
-        provider: P,
-        offer: Offer,
-        address_of: Callable[[Node], str | None] = lambda node: node.address,
-    ) -> None:
-        """Keys go to `folder`; `address_of` tells where a node is reached."""
+    def __init__(self, lab: AnyMachineLab, cloud: Cloud, folder: Path) -> None:
+        """Keys go to `folder`."""
         self.lab = lab
-        self.provider = provider
+        self.cloud = cloud
+        self.provider = cloud.open(lab)
         self.keys = keys.make(folder, "shop")
-        self._folder, self._offer, self._address_of = folder, offer, address_of
+        self._folder = folder
 
     def create(self, count: int, life: float = 3600.0) -> tuple[Node, ...]:
         """Ask for nodes."""
@@ -51,7 +42,7 @@ class LabUser(Generic[L, P]):
             user="deployer",
             time_to_live=life,
         )
-        return self.call(lambda: tuple(self.provider.create(self._offer, batch).nodes))
+        return self.call(lambda: tuple(self.provider.create(self.cloud.offer, batch).nodes))
 
     def nodes(self) -> list[Node]:
         """What is listed."""
@@ -72,7 +63,7 @@ class LabUser(Generic[L, P]):
         ]
         (self._folder / "known").write_text(f"* {self.keys.bootstrap_host.public}\n")
         given = [part for option in options for part in ("-o", option)]
-        key, where = str(keys.login_path(self._folder)), f"deployer@{self._address_of(node)}"
+        key, where = str(keys.login_path(self._folder)), f"deployer@{self.lab.address(node.id)}"
         return subprocess.run(
             [*self.lab.network.enter, "ssh", "-i", key, *given, where, command],
             capture_output=True,

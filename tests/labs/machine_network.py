@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
-from typing import Protocol
+from collections.abc import Mapping
 
-from spotdeploy_local.engine import Engine, Machine
+from spotdeploy_local.engine import Engine
 from tests.labs.hypervisor import GuestOwner, Hypervisor
 from tests.labs.metadata import ADDRESS, MetadataServer, MetadataService
-from tests.labs.network import Namespace, Network
+from tests.labs.network import Namespace
 
 TOOLS = ("AWS_", "AZURE_", "CLOUDSDK_", "GCE_", "GOOGLE_")
 """How the settings of the clouds' own tools begin."""
-
-
-class CloudLab(Protocol):
-    """What the clouds' labs with machines have in common."""
-
-    network: Network
-    hypervisor: Hypervisor
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """What a client's environment must have."""
-
-    @property
-    def wrong(self) -> Sequence[str]:
-        """What the cloud would not have taken, or is not as it publishes it."""
 
 
 class MachineNetwork:
@@ -53,44 +36,15 @@ class MachineNetwork:
         self._metadata.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._metadata.stop()
         self.network.close()
         self._engine.drop_network(self._name)
 
-    def attach(
-        self, owner: GuestOwner, service: MetadataService, on_change: list[Callable[[], None]]
-    ) -> Hypervisor:
-        """A cloud's machines, not yet started, and its metadata service for them. The cloud calls
-        what is in `on_change` when instances came or went."""
+    def attach(self, owner: GuestOwner, service: MetadataService) -> Hypervisor:
+        """A cloud's machines, not yet started, with its metadata service for them."""
         self._services.append(service)
-        hypervisor = Hypervisor(self._engine, self._name, owner)
-        on_change.append(hypervisor.wake)
-        return hypervisor
-
-
-class Housed:
-    """What is the same in each cloud's lab with machines: a base that goes before the lab."""
-
-    hypervisor: Hypervisor
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.hypervisor.stop()
-        super().__exit__(kind, error, trace)  # type: ignore[misc]  # the lab's, which comes after
-
-    def machines(self) -> list[Machine]:
-        """The machines behind the instances."""
-        return self.hypervisor.machines()
+        return Hypervisor(self._engine, self._name, owner)
 
 
 def client_environment(*settings: Mapping[str, str]) -> dict[str, str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,13 @@ import pytest
 from spotdeploy.report.html.matrix import matrix
 from spotdeploy.report.run_store import read_report
 from spotdeploy_local.engine import Engine
-from tests.labs import aws, azure, gcp
 from tests.labs.azure.faults import ALLOCATION
+from tests.labs.clouds import CLOUDS, AnyMachineLab
 from tests.labs.lab_project import LabProject, assert_as_published
-from tests.labs.machine_network import CloudLab, MachineNetwork
+from tests.labs.machine_network import MachineNetwork
 
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(600)]
-REGION = "us-west-2"
-CLOUDS = ("aws", "gcp", "azure")
-NOTHING: dict[str, list[object]] = {cloud: [] for cloud in CLOUDS}
+NOTHING: dict[str, list[str]] = {cloud: [] for cloud in CLOUDS}
 ASK_ALL_METADATA = """
 ask() { curl -s -o /dev/null -w "$1 %{http_code}\\n" "$2" -H "$3" -X "$4"; }
 base=http://169.254.169.254
@@ -42,41 +41,32 @@ EVERYWHERE = [word for cloud in CLOUDS for word in ("--provider", cloud)]
 class Clouds:
     """The three labs, in one network."""
 
-    aws: aws.MachineLab
-    gcp: gcp.MachineLab
-    azure: azure.MachineLab
+    labs: Mapping[str, AnyMachineLab]
 
-    def remains(self) -> dict[str, list[object]]:
+    def remains(self) -> dict[str, list[str]]:
         """What each cloud itself still has."""
-        google = self.gcp.cloud
-        return {
-            "aws": [*self.aws.remains(REGION)],
-            "gcp": [*self.gcp.instances(), *google.disks, *google.firewalls],
-            "azure": [*self.azure.remains()],
-        }
+        return {cloud: lab.remains() for cloud, lab in self.labs.items()}
 
     def made(self) -> dict[str, int]:
         """How many machines each cloud ever had."""
-        booted = {
-            "aws": [one.id for one in self.aws.cloud.known.values() if one.running],
-            "gcp": [one.name for one in self.gcp.cloud.instances.values() if one.running],
-            "azure": self.azure.hypervisor.started,
+        return {
+            cloud: len(lab.hypervisor.started) - len(lab.hypervisor.failures)
+            for cloud, lab in self.labs.items()
         }
-        return {cloud: len(ids) for cloud, ids in booted.items()}
 
 
 @pytest.fixture
 def clouds(tmp_path: Path, machine_network: MachineNetwork, engine: Engine) -> Iterator[Clouds]:
     """Three clouds, whose end proves that nothing is left in any of them."""
-    with (
-        aws.MachineLab(tmp_path, machine_network) as amazon,
-        gcp.MachineLab(tmp_path, machine_network) as google,
-        azure.MachineLab(machine_network) as microsoft,
-    ):
-        clouds = Clouds(amazon, google, microsoft)
+    with ExitStack() as open_ones:
+        labs = {
+            name: open_ones.enter_context(cloud.lab(tmp_path, machine_network))
+            for name, cloud in CLOUDS.items()
+        }
+        clouds = Clouds(labs)
         yield clouds
         assert clouds.remains() == NOTHING
-        for lab in (amazon, google, microsoft):
+        for lab in labs.values():
             assert_as_published(lab)
 
 
@@ -84,12 +74,8 @@ def clouds(tmp_path: Path, machine_network: MachineNetwork, engine: Engine) -> I
 def project(tmp_path: Path, clouds: Clouds) -> LabProject:
     """A project that goes to all three. What a cycle leaves is not cleaned up: it fails the
     test."""
-    tables = {
-        "aws": {**clouds.aws.table, "regions": [REGION], "sizes": ["t3.small"]},
-        "gcp": {**clouds.gcp.table, "sizes": ["e2-small"]},
-        "azure": {**clouds.azure.table, "sizes": ["Standard_D2as_v5"]},
-    }
-    labs: list[CloudLab] = [clouds.aws, clouds.gcp, clouds.azure]
+    tables = {name: CLOUDS[name].table(lab) for name, lab in clouds.labs.items()}
+    labs = list(clouds.labs.values())
     return LabProject(tmp_path / "project", f"t-{secrets.token_hex(4)}", labs, tables)
 
 
@@ -138,7 +124,7 @@ def test_a_cloud_without_capacity_fails_the_cycle_in_its_words_and_leaves_nothin
     project: LabProject, clouds: Clouds, engine: Engine
 ) -> None:
     project.config["nodes"]["count"] = 1
-    clouds.azure.faults.limit(0)
+    clouds.labs["azure"].faults.limit(0)
     done = project.cycle(*EVERYWHERE)
     assert done.code == 3, done
     assert ALLOCATION.words in done.out

@@ -78,6 +78,6 @@ class Contract(ProviderContract):
             interrupt=lambda node: aws.interrupt(node.id),
             vanish=lambda node: aws.forget(node.id),
             user_data_of=lambda node: base64.b64decode(aws.cloud.known[node.id].user_data),
-            remains=lambda _: aws.remains(REGION),
+            remains=lambda _: aws.remains(),
             heal=aws.faults.clear,
         )

@@ -73,7 +73,7 @@ class Contract(ProviderContract):
             expire_credentials=azure.revoke,
             protect=lambda node: azure.faults.locked.add(node.id.lower()),
             stop=lambda node: azure.power(node.id, "stopped"),
-            interrupt=lambda node: azure.evict(node.id),
+            interrupt=lambda node: azure.interrupt(node.id),
             vanish=lambda node: azure.delete(node.id),
             user_data_of=lambda node: azure.machine(node.id).user_data,
             remains=lambda _: azure.remains(),

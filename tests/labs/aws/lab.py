@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 from spotdeploy import labels
 from tests.labs.aws.call import Call, Reply, get, instances
@@ -13,55 +13,52 @@ from tests.labs.aws.cloud import INTERRUPTED, Cloud, Timing
 from tests.labs.aws.faults import Faults
 from tests.labs.aws.moto_server import MotoServer
 from tests.labs.aws.proxy import SECRETS, Proxy, Upstream
-from tests.labs.network import Loopback, Network
+from tests.labs.lab import Lab
+from tests.labs.network import Network
 
-HOST = "127.0.0.1"
+REGIONS = ("us-west-2", "eu-west-1")
+"""Where tests make things."""
 ACCESS_KEY = next(iter(SECRETS))
 ACCOUNT = "123456789012"
 """moto's."""
 
 
-class AwsLab:
-    """An AWS to test against, on 127.0.0.1. A context manager.
+class AwsLab(Lab[Call, Faults, Timing]):
+    """An AWS: `wrong` is what EC2 would not have taken."""
 
-    Clients find it by `environment`; everything else is for the test: `faults` says what goes
-    wrong, `timing` how slow it is, `calls` what arrived, `wrong` what EC2 would not have taken.
-    """
+    cloud: Cloud
 
     def __init__(
         self, folder: Path, moto: MotoServer | None = None, network: Network | None = None
     ) -> None:
         """`moto` may be shared by several labs, one after the other; without it, one is run."""
-        self.network = network or Loopback()
+        super().__init__(network)
         self._moto = moto or MotoServer(folder, self.network)
         self._own_moto = moto is None
+        self._upstream = Upstream(self._moto, self.network)
+        self.cloud = Cloud(self._upstream.forward)
 
-    def __enter__(self) -> AwsLab:
+    def start(self) -> None:
+        """See `Lab`; moto has nothing then."""
         if self._own_moto:
             self._moto.start()
         self._moto.reset()
-        self._upstream = Upstream(self._moto.address, self.network)
-        self.cloud = Cloud(self._upstream.forward)
-        listener = self.network.listener(HOST)
-        self.url = f"http://{HOST}:{listener.getsockname()[1]}"
-        self._proxy = Proxy(listener, self.cloud.handle)
-        self._proxy.start()
-        return self
+        super().start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._proxy.stop()
+    def stop(self) -> None:
+        """See `Lab`."""
+        super().stop()
         self._upstream.close()
         if self._own_moto:
             self._moto.stop()
 
+    def server(self, listener: socket.socket) -> Proxy:
+        """See `Lab`."""
+        return Proxy(listener, self.cloud.handle)
+
     @property
     def environment(self) -> dict[str, str]:
-        """What a client's environment must have to come here and nowhere else."""
+        """See `Lab`; with this, clients come here and nowhere else."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
@@ -73,36 +70,25 @@ class AwsLab:
 
     @property
     def table(self) -> dict[str, str]:
-        """What `[provider.aws]` must have beside that."""
+        """See `Lab`."""
         return {"address_service": self.url}
 
     @property
-    def faults(self) -> Faults:
-        """The script of what goes wrong."""
-        return self.cloud.faults
+    def credentials(self) -> Sequence[str]:
+        """See `Lab`."""
+        return (SECRETS[ACCESS_KEY],)
 
-    @property
-    def timing(self) -> Timing:
-        """How slow the cloud is."""
-        return self.cloud.timing
-
-    @property
-    def calls(self) -> list[Call]:
-        """Every call since the start, or since `forget_calls`."""
-        return self.cloud.calls
-
-    @property
-    def wrong(self) -> list[str]:
-        """What EC2 would not have taken."""
-        return self.cloud.wrong
-
-    def forget_calls(self) -> None:
-        """Count from here."""
-        self.cloud.calls.clear()
-
-    def actions(self) -> list[str]:
-        """The actions called, in order."""
+    def called(self) -> list[str]:
+        """See `Lab`."""
         return [call.action for call in self.calls]
+
+    def ids(self) -> list[str]:
+        """See `Lab`."""
+        return [one.id for one in self.cloud.known.values() if not one.ended]
+
+    def address(self, id_: str) -> str | None:
+        """See `Lab`."""
+        return self.cloud.known[id_].address or None
 
     def instances(self, region: str) -> dict[str, str]:
         """Id to state of every instance in a region that moto holds and is not terminated."""
@@ -111,8 +97,11 @@ class AwsLab:
         found = {get(i, "instanceId"): get(i, "instanceState/name") for _, i in instances(root)}
         return {id_: state for id_, state in found.items() if state != "terminated"}
 
-    def remains(self, region: str) -> list[str]:
-        """Everything in a region that carries a deployment's label and still exists in moto."""
+    def remains(self) -> list[str]:
+        """See `Lab`: what carries a deployment's label and still exists in moto."""
+        return [thing for region in REGIONS for thing in self._remains_in(region)]
+
+    def _remains_in(self, region: str) -> list[str]:
         mine = {"Filter.1.Name": "tag-key", "Filter.1.Value.1": labels.DEPLOYMENT}
         things = list(self.instances(region))
         for action, id_ in (
@@ -124,20 +113,20 @@ class AwsLab:
             things += [str(found.text) for found in root.iterfind(f"{{*}}{id_}")]
         return things
 
-    def forget(self, instance: str) -> None:
+    def forget(self, id_: str) -> None:
         """End an instance and keep no record of it."""
-        self.end([instance])
-        self.cloud.known[instance].forgotten = True
+        self.end([id_])
+        self.cloud.known[id_].forgotten = True
 
-    def notify(self, instance: str) -> None:
-        """Announce the interruption of a spot instance, as EC2 does two minutes before it."""
-        known = self.cloud.known[instance]
+    def notify(self, id_: str) -> None:
+        """See `Lab`: EC2 does it two minutes before."""
+        known = self.cloud.known[id_]
         known.noticed_at = known.noticed_at or self.timing.clock()
 
-    def interrupt(self, instance: str) -> None:
-        """Take a spot instance back, as EC2 does when the notice has run out."""
-        self.notify(instance)
-        self.end([instance], INTERRUPTED)
+    def interrupt(self, id_: str) -> None:
+        """See `Lab`: EC2 does it when the notice has run out."""
+        self.notify(id_)
+        self.end([id_], INTERRUPTED)
 
     def end(self, ids: Sequence[str], reason: str = "") -> None:
         """End instances of one region behind the client's back."""

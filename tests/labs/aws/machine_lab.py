@@ -6,33 +6,27 @@ import base64
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.labs.aws.cloud import POWERED_OFF, Instance
+from tests.labs.aws.call import Call
+from tests.labs.aws.cloud import POWERED_OFF, Instance, Timing
+from tests.labs.aws.faults import Faults
 from tests.labs.aws.lab import AwsLab
 from tests.labs.aws.metadata import Metadata
 from tests.labs.hypervisor import DesiredState, Guest
-from tests.labs.machine_network import Housed, MachineNetwork
+from tests.labs.machine_lab import MachineLab
+from tests.labs.machine_network import MachineNetwork
 
 NOTICE_SECONDS = 120.0
 
 
-class MachineLab(Housed, AwsLab):
-    """Like `AwsLab`, in a `MachineNetwork`: clients must be there too."""
+class AwsMachineLab(MachineLab[Call, Faults, Timing], AwsLab):
+    """See `MachineLab` and `AwsLab`."""
 
     def __init__(self, folder: Path, machine_network: MachineNetwork) -> None:
         """`folder` is for moto; the network may be shared with other clouds."""
         super().__init__(folder, network=machine_network.network)
-        self._machine_network = machine_network
-
-    def __enter__(self) -> MachineLab:
-        super().__enter__()
-        metadata = Metadata(self._who_is, NOTICE_SECONDS)
-        self.hypervisor = self._machine_network.attach(
-            GuestOwner(self), metadata, self.cloud.on_change
-        )
+        self.attach(machine_network, GuestOwner(self), Metadata(self._who_is, NOTICE_SECONDS))
         self.cloud.boots_later = True
         self.cloud.console = self.hypervisor.console
-        self.hypervisor.start()
-        return self
 
     def _who_is(self, address: str) -> Instance | None:
         for instance in list(self.cloud.known.values()):

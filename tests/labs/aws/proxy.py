@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from tests.labs.aws.call import DROPPED, MOTO_NAMESPACE, NAMESPACE, AwsError, Call, Reply
+from tests.labs.aws.moto_server import MotoServer
 from tests.labs.aws.signature import Signed, is_genuine
 from tests.labs.http_server import Handler, HttpServer
 from tests.labs.network import HttpConnection, Network
@@ -27,9 +28,9 @@ class Proxy(HttpServer):
 class Upstream:
     """Sends calls on to moto."""
 
-    def __init__(self, address: tuple[str, int], network: Network) -> None:
+    def __init__(self, moto: MotoServer, network: Network) -> None:
         """Connects when there is something to send."""
-        self._address = address
+        self._moto = moto
         self._network = network
         self._idle: list[HttpConnection] = []
 
@@ -42,7 +43,7 @@ class Upstream:
             "Host": f"{call.service}.{call.region}.amazonaws.com",
         }
         connection = (
-            self._idle.pop() if self._idle else HttpConnection(self._network, *self._address)
+            self._idle.pop() if self._idle else HttpConnection(self._network, *self._moto.address)
         )
         connection.request("POST", "/", urlencode(parameters), headers)
         answered = connection.getresponse()

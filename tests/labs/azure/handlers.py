@@ -14,7 +14,8 @@ from tests.labs.azure.state import Group
 PAGE = 20
 GROUP = "/subscriptions/{}/resourcegroups/{}"
 DEPLOYMENT = f"{GROUP}/providers/microsoft.resources/deployments/{{}}"
-MACHINE = f"{GROUP}/providers/microsoft.compute/virtualmachines/{{}}"
+MACHINES = f"{GROUP}/providers/microsoft.compute/virtualmachines"
+MACHINE = f"{MACHINES}/{{}}"
 Behaviours: TypeAlias = Mapping[str, Callable[[Call], Reply]]
 """Operation to what answers it."""
 

@@ -24,6 +24,8 @@ class Inventory:
     timing: Timing = field(default_factory=Timing)
     calls: list[Call] = field(default_factory=list)
     """Every call that arrived."""
+    wrong: list[str] = field(default_factory=list)
+    """What is not as Microsoft publishes it, in requests and in our own answers."""
     groups: dict[str, Group] = field(default_factory=dict)
     """By name in lower case; gone ones are not kept."""
     machines: dict[str, Machine] = field(default_factory=dict)

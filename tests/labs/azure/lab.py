@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from types import TracebackType
+import socket
+from collections.abc import Sequence
 
 from spotdeploy.testing.clock import Clock, SystemClock
 from tests.labs.azure import rendering
@@ -11,9 +12,9 @@ from tests.labs.azure.cloud import Cloud
 from tests.labs.azure.faults import Faults
 from tests.labs.azure.server import Logins, Server
 from tests.labs.azure.state import Machine, Timing
-from tests.labs.network import Loopback, Network
+from tests.labs.lab import Lab
+from tests.labs.network import Network
 
-HOST = "127.0.0.1"
 TENANT = "11111111-2222-3333-4444-555555555555"
 CLIENT = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
 SUBSCRIPTION = "99999999-8888-7777-6666-555555555555"
@@ -21,38 +22,24 @@ SECRET = "lab-client-secret"
 EVICTED = "Microsoft.Compute/virtualMachines/evictSpotVM/action"
 
 
-class AzureLab:
-    """An Azure to test against. A context manager.
+class AzureLab(Lab[Call, Faults, Timing]):
+    """An Azure: `calls` are without logins; `wrong` is what is not as Microsoft publishes it."""
 
-    Clients find it by `table` and `environment`; everything else is for the test: `faults` says
-    what goes wrong, `timing` how slow it is, `calls` what arrived, `wrong` what is not as
-    Microsoft publishes it.
-    """
+    cloud: Cloud
 
     def __init__(self, clock: Clock | None = None, network: Network | None = None) -> None:
-        """`clock` is the lab's time; `network` is where it listens, this host by default."""
-        self.network = network or Loopback()
+        """`clock` is the lab's time."""
+        super().__init__(network)
         self.cloud = Cloud(SUBSCRIPTION, clock or SystemClock())
         self.logins = Logins(TENANT, CLIENT, SECRET)
 
-    def __enter__(self) -> AzureLab:
-        listener = self.network.listener(HOST)
-        self.url = f"http://{HOST}:{listener.getsockname()[1]}"
-        self._server = Server(listener, self.cloud, self.logins)
-        self._server.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.stop()
+    def server(self, listener: socket.socket) -> Server:
+        """See `Lab`."""
+        return Server(listener, self.cloud, self.logins)
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a client's environment must have to be let in."""
+        """See `Lab`."""
         return {
             "AZURE_TENANT_ID": TENANT,
             "AZURE_CLIENT_ID": CLIENT,
@@ -62,7 +49,7 @@ class AzureLab:
 
     @property
     def table(self) -> dict[str, str]:
-        """What `[provider.azure]` must have to come here and nowhere else."""
+        """See `Lab`."""
         return {
             "endpoint": self.url,
             "login_endpoint": self.url,
@@ -70,53 +57,29 @@ class AzureLab:
         }
 
     @property
-    def faults(self) -> Faults:
-        """The script of what goes wrong."""
-        return self.cloud.faults
+    def credentials(self) -> Sequence[str]:
+        """See `Lab`."""
+        return (SECRET, *self.logins.tokens)
 
-    @property
-    def timing(self) -> Timing:
-        """How slow the cloud is."""
-        return self.cloud.timing
-
-    @property
-    def calls(self) -> list[Call]:
-        """Every call, without logins."""
-        return self.cloud.calls
-
-    @property
-    def wrong(self) -> list[str]:
-        """What is not as Microsoft publishes it."""
-        return self._server.wrong
-
-    @property
-    def checked(self) -> int:
-        """How many calls and answers were held to it."""
-        return self._server.checked
-
-    def operations(self) -> list[str]:
-        """The operations called, in order, each as verb and the end of its path."""
+    def called(self) -> list[str]:
+        """See `Lab`: each operation as verb and the end of its path."""
         return [
             f"{verb} {path.rstrip('/{}').rpartition('/')[2] or 'subscriptions'}"
             for verb, _, path in (call.operation.partition(" ") for call in self.calls)
         ]
 
-    def forget_calls(self) -> None:
-        """Count from here."""
-        self.cloud.calls.clear()
-
     def machine(self, id_: str) -> Machine:
         """The machine of that id."""
         return self.cloud.machines[id_.lower()]
 
-    def ids(self) -> set[str]:
-        """The ids, in lower case, of the machines that are there."""
+    def ids(self) -> list[str]:
+        """See `Lab`; in lower case."""
         with self.cloud.lock:
             self.cloud.sweep()
-            return set(self.cloud.machines)
+            return list(self.cloud.machines)
 
     def remains(self) -> list[str]:
-        """The ids of all that is billed or named and not gone."""
+        """See `Lab`."""
         with self.cloud.lock:
             self.cloud.sweep()
             groups = [group.name for group in self.cloud.groups.values()]
@@ -136,8 +99,16 @@ class AzureLab:
                 ]
             )
 
-    def evict(self, id_: str, *, logged: bool = True) -> None:
-        """Take a Spot machine back. The activity log may be late to tell."""
+    def address(self, id_: str) -> str | None:
+        """See `Lab`."""
+        return self.machine(id_).public_address
+
+    def notify(self, id_: str) -> None:
+        """See `Lab`."""
+        self.machine(id_).noticed = True
+
+    def interrupt(self, id_: str, *, logged: bool = True) -> None:
+        """See `Lab`. The activity log may be late to tell."""
         with self.cloud.lock:
             machine = self.machine(id_)
             assert machine.body["properties"]["evictionPolicy"] == "Delete"

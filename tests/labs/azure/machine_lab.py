@@ -4,39 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tests.labs.azure.call import Call
 from tests.labs.azure.cloud import Cloud
-from tests.labs.azure.faults import Trouble
+from tests.labs.azure.faults import Faults, Trouble
 from tests.labs.azure.lab import AzureLab
 from tests.labs.azure.metadata import Metadata
 from tests.labs.azure.state import Machine, Timing
 from tests.labs.hypervisor import DesiredState, Guest
-from tests.labs.machine_network import Housed, MachineNetwork
+from tests.labs.machine_lab import MachineLab
+from tests.labs.machine_network import MachineNetwork
 
 QUICK = Timing(deploying=0.2, allocating=0.2, booting=0.5, going=0.5, group_going=1.0)
 
 
-class MachineLab(Housed, AzureLab):
-    """Like `AzureLab`, in a `MachineNetwork`: clients must be there too."""
+class AzureMachineLab(MachineLab[Call, Faults, Timing], AzureLab):
+    """See `MachineLab` and `AzureLab`."""
 
     def __init__(self, machine_network: MachineNetwork) -> None:
         """The network may be shared with other clouds."""
         super().__init__(network=machine_network.network)
         self._owner = GuestOwner(self.cloud)
-        self.hypervisor = machine_network.attach(
-            self._owner, Metadata(self._who_is), self.cloud.on_change
-        )
+        self.attach(machine_network, self._owner, Metadata(self._who_is))
         self.cloud.timing = QUICK
         self.cloud.holding = True
         self.cloud.console = self._console
-
-    def __enter__(self) -> MachineLab:
-        super().__enter__()
-        self.hypervisor.start()
-        return self
-
-    def notify(self, id_: str) -> None:
-        """Announce the eviction of a Spot machine."""
-        self.machine(id_).noticed = True
 
     def _console(self, name: str) -> str | None:
         found = self._owner.guest_of(name)

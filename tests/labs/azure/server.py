@@ -73,11 +73,7 @@ class Server(HttpServer):
 
     def __init__(self, listener: socket.socket, cloud: Cloud, logins: Logins) -> None:
         """`listener` is bound already, in whichever network namespace it belongs to."""
-        self.wrong: list[str] = []
-        """What is not as Microsoft publishes it."""
-        self.checked = 0
-        """How many calls and answers were held to it."""
-        super().__init__(listener, _Handler, cloud=cloud, logins=logins, owner=self)
+        super().__init__(listener, _Handler, cloud=cloud, logins=logins)
 
 
 class _Handler(Handler):
@@ -107,15 +103,15 @@ class _Handler(Handler):
             return Reply(404) if text is None else Reply(200, text.encode())
         try:
             server.logins.check(self.headers.get("Authorization", ""))
-            return self._call(server.cloud, server.owner, body)
+            return self._call(server.cloud, body)
         except ArmError as error:
             return error.reply()
 
-    def _call(self, cloud: Cloud, owner: Server, body: bytes) -> Reply:
+    def _call(self, cloud: Cloud, body: bytes) -> Reply:
         url = urlsplit(self.path)
         found = route(self.command, url.path)
         if found is None:
-            owner.wrong.append(f"{self.command} {url.path}: the lab knows no such operation")
+            cloud.wrong.append(f"{self.command} {url.path}: the lab knows no such operation")
             raise ArmError(404, "InvalidResourceType", f"{self.command} {url.path}")
         operation, names = found
         if names["0"].lower() != cloud.subscription:
@@ -124,10 +120,9 @@ class _Handler(Handler):
         query = dict(parse_qsl(url.query, keep_blank_values=True))
         content = json.loads(body) if body else None
         call = Call(operation, {**names, "path": url.path}, query, content, self._url)
-        owner.wrong += wrong_in_call(call, cloud.subscription)
+        cloud.wrong += wrong_in_call(call, cloud.subscription)
         reply = cloud.handle(call)
-        owner.wrong += wrong_in_answer(call, reply)
-        owner.checked += 2
+        cloud.wrong += wrong_in_answer(call, reply)
         return reply
 
     @property

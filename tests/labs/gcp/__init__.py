@@ -1,6 +1,6 @@
-"""The GCP lab: `with GcpLab(folder) as lab: ...`, or `MachineLab` with machines behind it."""
+"""The GCP lab: `with GcpLab(folder) as lab: ...`, or `GcpMachineLab` with machines behind it."""
 
 from tests.labs.gcp.lab import GcpLab
-from tests.labs.gcp.machine_lab import MachineLab
+from tests.labs.gcp.machine_lab import GcpMachineLab
 
-__all__ = ["GcpLab", "MachineLab"]
+__all__ = ["GcpLab", "GcpMachineLab"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
+from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 from tests.labs.gcp.call import Call
 from tests.labs.gcp.cloud import Cloud
@@ -12,42 +13,28 @@ from tests.labs.gcp.faults import Faults
 from tests.labs.gcp.server import Server
 from tests.labs.gcp.state import Instance, Timing
 from tests.labs.gcp.tokens import Tokens
-from tests.labs.network import Loopback, Network
+from tests.labs.lab import Lab
+from tests.labs.network import Network
 
-HOST = "127.0.0.1"
 
+class GcpLab(Lab[Call, Faults, Timing]):
+    """A Compute Engine: `calls` are of methods, those within batches too; `wrong` is what is not
+    as Google documents it."""
 
-class GcpLab:
-    """A Compute Engine to test against. A context manager.
-
-    Clients find it by `endpoint` and `environment`; everything else is for the test: `faults`
-    says what goes wrong, `timing` how slow it is, `calls` what arrived, `wrong` what is not as
-    Google documents it.
-    """
+    cloud: Cloud
 
     def __init__(self, folder: Path, network: Network | None = None) -> None:
-        """`folder` is for credentials; `network` is where it listens, this host by default."""
-        self._folder = folder
-        self.network = network or Loopback()
+        """`folder` is for credentials."""
+        super().__init__(network)
         self.cloud = Cloud()
+        self.key_file = folder / "key.json"
 
-    def __enter__(self) -> GcpLab:
-        listener = self.network.listener(HOST)
-        self.url = f"http://{HOST}:{listener.getsockname()[1]}"
+    def server(self, listener: socket.socket) -> Server:
+        """See `Lab`."""
         self.tokens = Tokens(f"{self.url}/token")
-        self._server = Server(listener, self.cloud, self.tokens)
-        self._server.start()
-        self.key_file = self._folder / "key.json"
         self.key_file.write_text(json.dumps(self.tokens.key_file(self.project)), "utf-8")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.stop()
+        self._server = Server(listener, self.cloud, self.tokens)
+        return self._server
 
     @property
     def project(self) -> str:
@@ -56,67 +43,68 @@ class GcpLab:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a client's environment must have to be let in."""
+        """See `Lab`."""
         return {"GOOGLE_APPLICATION_CREDENTIALS": str(self.key_file), "NO_GCE_CHECK": "true"}
 
     @property
     def table(self) -> dict[str, str]:
-        """What `[provider.gcp]` must have to come here and nowhere else."""
+        """See `Lab`."""
         return {"endpoint": self.url, "address_service": f"{self.url}/my-address"}
 
     @property
-    def faults(self) -> Faults:
-        """The script of what goes wrong."""
-        return self.cloud.faults
-
-    @property
-    def timing(self) -> Timing:
-        """How slow the cloud is."""
-        return self.cloud.timing
-
-    @property
-    def calls(self) -> list[Call]:
-        """Every call of a method, those within batches too."""
-        return self.cloud.calls
+    def credentials(self) -> Sequence[str]:
+        """See `Lab`."""
+        key = str(self.tokens.key_file("")["private_key"])
+        return (key.splitlines()[1], *self.tokens.given)
 
     @property
     def requests(self) -> list[str]:
         """Every HTTP request to the API."""
         return self._server.requests
 
-    @property
-    def wrong(self) -> list[str]:
-        """What is not as Google documents it."""
-        return self.cloud.wrong
+    def forget_calls(self) -> None:
+        """See `Lab`."""
+        super().forget_calls()
+        self._server.requests.clear()
 
-    def methods(self) -> list[str]:
-        """The methods called, in order, without the API's name."""
+    def called(self) -> list[str]:
+        """See `Lab`; without the API's name."""
         return [call.method.removeprefix("compute.") for call in self.calls]
 
-    def forget_calls(self) -> None:
-        """Count from here."""
-        self.cloud.calls.clear()
-        self._server.requests.clear()
+    def ids(self) -> list[str]:
+        """See `Lab`; their names."""
+        return list(self.instances())
+
+    def remains(self) -> list[str]:
+        """See `Lab`."""
+        with self.cloud.lock:
+            disks = [f"disks/{name}" for _, name in self.cloud.disks]
+            return [*self.instances(), *disks, *self.cloud.firewalls]
 
     def instances(self) -> dict[str, str]:
         """Name to status of every instance that is not deleted."""
         with self.cloud.lock:
             return {one.name: one.status(self.cloud.now) for one in self.cloud.living()}
 
-    def instance(self, name: str) -> Instance:
-        """The instance of that name, gone or not."""
+    def instance(self, id_: str) -> Instance:
+        """The instance of that name or node, gone or not."""
+        name = id_.rpartition("/")[2]
         return next(one for one in self.cloud.instances.values() if one.name == name)
 
-    def notify(self, name: str) -> None:
-        """Announce the preemption of a spot instance, as Google does half a minute before it."""
-        self.instance(name).noticed = True
+    def address(self, id_: str) -> str | None:
+        """See `Lab`."""
+        return self.instance(id_).public
 
-    def preempt(self, name: str) -> None:
-        """Take a spot instance back; it ends as its scheduling says."""
+    def notify(self, id_: str) -> None:
+        """See `Lab`: Google does it half a minute before."""
+        self.instance(id_).noticed = True
+
+    def interrupt(self, id_: str) -> None:
+        """See `Lab`; the instance ends as its scheduling says."""
         with self.cloud.lock:
-            self.cloud.preempt(self.instance(name))
+            self.cloud.preempt(self.instance(id_))
 
-    def stop(self, name: str) -> None:
+    def power_off(self, name: str) -> None:
         """Stop an instance behind the client's back: it stays, TERMINATED."""
         with self.cloud.lock:
             self.cloud.stopped(self.instance(name), "stop", user="a@example.com")

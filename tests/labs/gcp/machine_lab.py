@@ -6,30 +6,26 @@ import base64
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.labs.gcp.call import Call
 from tests.labs.gcp.cloud import Cloud
+from tests.labs.gcp.faults import Faults
 from tests.labs.gcp.lab import GcpLab
 from tests.labs.gcp.metadata import Metadata
-from tests.labs.gcp.state import Instance
+from tests.labs.gcp.state import Instance, Timing
 from tests.labs.hypervisor import DesiredState, Guest
-from tests.labs.machine_network import Housed, MachineNetwork
+from tests.labs.machine_lab import MachineLab
+from tests.labs.machine_network import MachineNetwork
 
 
-class MachineLab(Housed, GcpLab):
-    """Like `GcpLab`, in a `MachineNetwork`: clients must be there too."""
+class GcpMachineLab(MachineLab[Call, Faults, Timing], GcpLab):
+    """See `MachineLab` and `GcpLab`."""
 
     def __init__(self, folder: Path, machine_network: MachineNetwork) -> None:
         """`folder` is for credentials; the network may be shared with other clouds."""
         super().__init__(folder, network=machine_network.network)
-        self.hypervisor = machine_network.attach(
-            GuestOwner(self.cloud), Metadata(self._who_is), self.cloud.on_change
-        )
+        self.attach(machine_network, GuestOwner(self.cloud), Metadata(self._who_is))
         self.cloud.boots_later = True
         self.cloud.console = self.hypervisor.console
-
-    def __enter__(self) -> MachineLab:
-        super().__enter__()
-        self.hypervisor.start()
-        return self
 
     def _who_is(self, address: str) -> Instance | None:
         with self.cloud.lock:

@@ -29,7 +29,7 @@ def calls_for(count: int, make: MakeProvider, lab: AwsLab) -> Counter[str]:
     provider.release(provider.leftovers(SCOPE))
     assert provider.nodes(SCOPE) == []
     assert lab.instances(REGION) == {}
-    return Counter(lab.actions())
+    return Counter(lab.called())
 
 
 @pytest.mark.timeout(120)

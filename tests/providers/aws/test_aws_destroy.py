@@ -91,7 +91,7 @@ def test_throttling_and_permissions_are_not_taken_for_a_bad_instance(
     lab.faults.refuse("TerminateInstances", code, "no")
     with pytest.raises(kind):
         provider.destroy(nodes)
-    assert lab.actions().count("TerminateInstances") == 1
+    assert lab.called().count("TerminateInstances") == 1
 
 
 def test_shutting_down_is_going_and_not_gone(provider: AwsProvider, lab: AwsLab) -> None:

@@ -14,7 +14,7 @@ def test_a_healthy_account_has_no_problems_and_nothing_is_made(
 ) -> None:
     assert provider.doctor() == []
     assert lab.instances(REGION) == {}
-    assert not {"CreateSecurityGroup", "TerminateInstances"} & set(lab.actions())
+    assert not {"CreateSecurityGroup", "TerminateInstances"} & set(lab.called())
 
 
 def test_the_account_is_the_credentials_own(provider: AwsProvider) -> None:

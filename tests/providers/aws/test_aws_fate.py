@@ -87,7 +87,7 @@ def test_an_older_instance_gives_its_older_console(
 ) -> None:
     lab.faults.refuse("GetConsoleOutput", "UnsupportedOperation", "not on this instance type")
     assert isinstance(provider.console(node), str)
-    assert lab.actions().count("GetConsoleOutput") == 2
+    assert lab.called().count("GetConsoleOutput") == 2
 
 
 def test_the_console_of_a_missing_node_is_empty(provider: AwsProvider, lab: AwsLab) -> None:

@@ -45,7 +45,7 @@ def test_the_second_market_comes_after_all_of_the_first(make: MakeProvider) -> N
 
 def test_on_demand_alone_asks_for_no_spot_prices(make: MakeProvider, lab: AwsLab) -> None:
     make().offers(Pool(1, MarketPolicy.ON_DEMAND))
-    assert "DescribeSpotPriceHistory" not in lab.actions()
+    assert "DescribeSpotPriceHistory" not in lab.called()
 
 
 def test_offers_above_the_limit_are_left_out(make: MakeProvider) -> None:
@@ -66,7 +66,7 @@ def test_a_size_that_is_sold_nowhere_has_no_offers(make: MakeProvider) -> None:
 
 def test_offers_create_nothing_and_need_few_calls(make: MakeProvider, lab: AwsLab) -> None:
     make(sizes=["t3.small", "t3a.small"]).offers(Pool(1, MarketPolicy.SPOT_THEN_ON_DEMAND))
-    assert sorted(lab.actions()) == [
+    assert sorted(lab.called()) == [
         "DescribeInstanceTypeOfferings",
         "DescribeSpotPriceHistory",
         "DescribeSubnets",
@@ -182,4 +182,4 @@ def test_regions_and_endpoints_do_not_share_what_is_remembered(
     Images(cloud.driver, provider._config, "https://one", cache).for_size("t3.small")
     lab.forget_calls()
     Images(cloud.driver, provider._config, "https://two", cache).for_size("t3.small")
-    assert "DescribeImages" in lab.actions()
+    assert "DescribeImages" in lab.called()

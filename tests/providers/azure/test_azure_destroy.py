@@ -34,8 +34,8 @@ def test_deleting_a_vm_leaves_nic_ip_and_disk_so_one_resource_group_per_run_is_d
     }
     lab.forget_calls()
     provider.destroy([*nodes, *provider.nodes(SCOPE)])
-    assert lab.operations().count("DELETE resourcegroups") == 1
-    assert "DELETE virtualmachines" not in lab.operations()
+    assert lab.called().count("DELETE resourcegroups") == 1
+    assert "DELETE virtualmachines" not in lab.called()
     clock.sleep(60)
     assert lab.remains() == []
 
@@ -67,7 +67,7 @@ def test_nodes_of_a_group_that_is_going_are_going_until_they_are_gone(
     assert group.detail == "Deleting"
     lab.forget_calls()
     provider.release([group])
-    assert lab.operations() == []
+    assert lab.called() == []
     clock.sleep(11)
     assert provider.leftovers(SCOPE) == []
 
@@ -78,7 +78,7 @@ def test_some_of_a_group_go_one_by_one_each_with_all_that_is_its_own(
     first, second, third = provider.create(offer(), batch(3)).nodes
     lab.forget_calls()
     provider.destroy([first, third])
-    assert lab.operations().count("DELETE virtualmachines") == 2
+    assert lab.called().count("DELETE virtualmachines") == 2
     clock.sleep(60)
     assert not any(name in str(lab.remains()) for name in (f"{first.name}-nic", third.name + "-ip"))
     assert {node.id for node in provider.nodes(SCOPE)} == {second.id}
@@ -103,7 +103,7 @@ def test_a_locked_node_is_named_after_all_others_were_ended(
         provider.destroy([first, stubborn, third])
     assert caught.value.hint == "remove the lock with 'az lock delete', then try again"
     clock.sleep(60)
-    assert lab.ids() == {stubborn.id.lower()}
+    assert lab.ids() == [stubborn.id.lower()]
 
 
 def test_one_throttled_node_does_not_keep_the_others(
@@ -163,7 +163,7 @@ def test_a_group_with_a_stopped_node_is_not_released(
     lab.power(node.id, "stopped")
     lab.forget_calls()
     provider.release(provider.leftovers(SCOPE))
-    assert "DELETE resourcegroups" not in lab.operations()
+    assert "DELETE resourcegroups" not in lab.called()
 
 
 def test_what_cannot_be_released_is_reported_after_the_others_were_tried(
@@ -177,7 +177,7 @@ def test_what_cannot_be_released_is_reported_after_the_others_were_tried(
             lab.delete(node.id)
     with pytest.raises(ProviderError, match="locked"):
         provider.release(provider.leftovers(SCOPE))
-    assert lab.operations().count("DELETE resourcegroups") == 2
+    assert lab.called().count("DELETE resourcegroups") == 2
 
 
 def test_a_group_is_deleted_by_force_for_speed(provider: AzureProvider, lab: AzureLab) -> None:

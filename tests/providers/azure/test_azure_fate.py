@@ -23,7 +23,7 @@ def test_an_eviction_is_read_from_the_activity_log(
     provider: AzureProvider, lab: AzureLab, clock: ManualClock
 ) -> None:
     node, _ = provider.create(offer(), batch(2)).nodes
-    lab.evict(node.id)
+    lab.interrupt(node.id)
     for _ in range(2):
         fate = provider.fate(node)
         assert fate.kind is FateKind.INTERRUPTED
@@ -35,7 +35,7 @@ def test_an_eviction_is_inferred_from_absence_while_the_log_is_late(
     provider: AzureProvider, lab: AzureLab, clock: ManualClock
 ) -> None:
     node, _ = provider.create(offer(), batch(2)).nodes
-    lab.evict(node.id, logged=False)
+    lab.interrupt(node.id, logged=False)
     clock.sleep(60)
     fate = provider.fate(node)
     assert fate.kind is FateKind.INTERRUPTED
@@ -86,7 +86,7 @@ def test_a_log_that_may_not_be_read_is_reported_and_stops_nothing(
     provider: AzureProvider, lab: AzureLab, clock: ManualClock
 ) -> None:
     node, _ = provider.create(offer(), batch(2)).nodes
-    lab.evict(node.id)
+    lab.interrupt(node.id)
     clock.sleep(60)
     lab.faults.refuse(EVENTS, 403, "AuthorizationFailed", "no log for you")
     fate = provider.fate(node)

@@ -41,7 +41,7 @@ def test_a_batch_is_one_bulk_insert_with_names_of_the_token(
 ) -> None:
     created = provider.create(offer(), batch(3))
     assert [node.name for node in created.nodes] == [f"sd-token-0-{n}" for n in range(3)]
-    assert lab.methods().count("instances.bulkInsert") == 1
+    assert lab.called().count("instances.bulkInsert") == 1
     assert (asked(lab)["count"], asked(lab)["minCount"]) == ("3", "1")
 
 
@@ -238,7 +238,7 @@ def test_a_wait_that_ends_early_is_repeated(provider: GcpProvider, lab: GcpLab) 
     lab.timing.longest_wait = 0.0
     lab.timing.operation = 0.5
     assert len(provider.create(offer(), batch(token="token-1")).nodes) == 1
-    assert lab.methods().count("zoneOperations.wait") >= 3
+    assert lab.called().count("zoneOperations.wait") >= 3
 
 
 def test_nodes_that_listings_still_lack_are_given_all_the_same(
@@ -280,4 +280,4 @@ def test_a_batch_of_more_than_a_thousand_is_several_calls(
 ) -> None:
     created = provider.create(offer(), batch(1001))
     assert len(created.nodes) == 1001
-    assert lab.methods().count("instances.bulkInsert") == 2
+    assert lab.called().count("instances.bulkInsert") == 2

@@ -19,7 +19,7 @@ def test_a_thousand_nodes_are_one_request(provider: GcpProvider, lab: GcpLab) ->
     lab.forget_calls()
     provider.destroy(nodes)
     assert len(lab.requests) == 1
-    assert lab.methods() == ["instances.delete"] * 1000
+    assert lab.called() == ["instances.delete"] * 1000
     assert lab.instances() == {}
 
 

@@ -17,7 +17,7 @@ def test_preemption_is_read_from_the_operations_when_the_instance_is_gone(
     provider: GcpProvider, lab: GcpLab
 ) -> None:
     (node,) = provider.create(offer(), batch()).nodes
-    lab.preempt(node.name)
+    lab.interrupt(node.name)
     assert node.name not in lab.instances()
     fate = provider.fate(node)
     assert fate.kind is FateKind.INTERRUPTED
@@ -31,7 +31,7 @@ def test_preemption_is_reported_while_the_instance_is_stopping(
 ) -> None:
     lab.timing.going = 3600.0
     (node,) = provider.create(offer(), batch()).nodes
-    lab.preempt(node.name)
+    lab.interrupt(node.name)
     assert provider.fate(node).kind is FateKind.INTERRUPTED
 
 
@@ -43,7 +43,7 @@ def test_a_host_error_is_an_interruption(provider: GcpProvider, lab: GcpLab) -> 
 
 def test_a_node_that_someone_stopped_says_who(provider: GcpProvider, lab: GcpLab) -> None:
     (node,) = provider.create(offer(), batch()).nodes
-    lab.stop(node.name)
+    lab.power_off(node.name)
     fate = provider.fate(node)
     assert (fate.kind, fate.message) == (FateKind.STOPPED, "TERMINATED: stop by a@example.com")
 
@@ -53,7 +53,7 @@ def test_the_preemption_of_a_namesake_elsewhere_is_not_ours(
 ) -> None:
     first, tenth = (provider.create(offer(), batch(11)).nodes[n] for n in (1, 2))
     assert (first.name, tenth.name) == ("sd-token-0-1", "sd-token-0-10")
-    lab.preempt(tenth.name)
+    lab.interrupt(tenth.name)
     lab.delete(first.name)
     assert provider.fate(first).kind is FateKind.VANISHED
 

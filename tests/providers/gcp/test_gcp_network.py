@@ -48,7 +48,7 @@ def test_each_version_of_addresses_has_a_rule_of_its_own() -> None:
 def test_the_rules_of_a_run_are_made_once(provider: GcpProvider, lab: GcpLab) -> None:
     provider.create(offer(), batch())
     provider.create(offer(), batch(token="token-1"))
-    assert lab.methods().count("firewalls.insert") == 2
+    assert lab.called().count("firewalls.insert") == 2
 
 
 def test_rules_that_another_process_made_are_used(make: MakeProvider, lab: GcpLab) -> None:

@@ -33,7 +33,7 @@ def test_a_listing_follows_every_page(provider: GcpProvider, lab: GcpLab) -> Non
     lab.cloud.page = 2
     lab.forget_calls()
     assert len(provider.nodes(SCOPE)) == 7
-    assert lab.methods() == ["instances.aggregatedList"] * 4
+    assert lab.called() == ["instances.aggregatedList"] * 4
 
 
 def test_five_hundred_nodes_are_one_call(provider: GcpProvider, lab: GcpLab) -> None:
@@ -82,7 +82,7 @@ def test_a_preempted_machine_that_stays_terminated_counts_as_existing_until_dele
 ) -> None:
     (node,) = provider.create(offer(), batch()).nodes
     lab.instance(node.name).scheduling["instanceTerminationAction"] = "STOP"
-    lab.preempt(node.name)
+    lab.interrupt(node.name)
     (left,) = provider.nodes(SCOPE)
     assert (left.state, left.cloud_state) == (NodeState.STOPPED, "TERMINATED")
     assert [thing.kind for thing in provider.leftovers(SCOPE)].count("disk") == 1

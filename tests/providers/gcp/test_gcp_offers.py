@@ -71,7 +71,7 @@ def test_zones_that_do_not_sell_a_size_are_left_out(make: MakeProvider) -> None:
 
 def test_offers_create_nothing_and_need_two_calls(provider: GcpProvider, lab: GcpLab) -> None:
     provider.offers(Pool(1, MarketPolicy.SPOT_THEN_ON_DEMAND))
-    assert sorted(lab.methods()) == ["machineTypes.aggregatedList", "regions.get"]
+    assert sorted(lab.called()) == ["machineTypes.aggregatedList", "regions.get"]
     assert lab.instances() == {}
 
 
@@ -125,7 +125,7 @@ def test_an_image_that_will_not_do_is_named_with_its_project(
 def test_the_image_is_remembered(make: MakeProvider, lab: GcpLab) -> None:
     make().create(offer(), batch())
     make().create(offer(), batch(token="token-1"))
-    assert lab.methods().count("images.list") == 1
+    assert lab.called().count("images.list") == 1
 
 
 def test_a_size_that_is_sold_nowhere_is_named(make: MakeProvider) -> None:
