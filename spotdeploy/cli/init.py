@@ -13,6 +13,7 @@ import tomli_w
 import typer
 
 from spotdeploy.config.keys import every_key
+from spotdeploy.config.load import put, toml_value
 from spotdeploy.config.schema import Config
 from spotdeploy.errors import ConfigError, RefusedError
 from spotdeploy.payload.manifest import IGNORED
@@ -77,7 +78,7 @@ def choose(
         key, equals, value = given.partition("=")
         if not equals or not key:
             raise ConfigError(f"--set: {given!r} is not KEY=VALUE", hint="such as nodes.count=3")
-        _put(data, key, value if key in text_keys else _value(value))
+        put(data, key, value if key in text_keys else _value(value), "--set")
     return data
 
 
@@ -153,18 +154,9 @@ def _place_key(provider: str) -> str:
     return key
 
 
-def _put(data: dict[str, Any], key: str, value: object) -> None:
-    *tables, last = key.split(".")
-    for table in tables:
-        data = data.setdefault(table, {})
-        if not isinstance(data, dict):
-            raise ConfigError(f"--set: {key}: {table} is not a table", hint="name it once")
-    data[last] = value
-
-
 def _value(text: str) -> object:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        return toml_value(text)
     except ValueError:
         return text
 

@@ -43,7 +43,7 @@ def load(
     for name, key, value in (*_variables(environment), *given):
         if value is None:
             continue
-        _put(data, key, value)
+        put(data, key, value, name)
         sources[key] = name
         config = decode(data, Config, name)
     _check_together(config, path.name, sources)
@@ -63,6 +63,24 @@ def decode(data: object, into: type[T], file: str, prefix: str = "") -> T:
 def variable(key: str) -> str:
     """The environment variable that stands for a key, given by its path."""
     return PREFIX + key.upper().replace(".", "_")
+
+
+def put(data: dict[str, Any], key: str, value: object, source: str) -> None:
+    """Set a key, given by its path, in TOML data; tables on the way are made.
+
+    Raises ConfigError, which names the `source` of the value, when one of them is no table.
+    """
+    *tables, last = key.split(".")
+    for table in tables:
+        data = data.setdefault(table, {})
+        if not isinstance(data, dict):
+            raise ConfigError(f"{source}: {key}: {table} is not a table", hint="name it once")
+    data[last] = value
+
+
+def toml_value(text: str) -> object:
+    """The value that a text is in TOML. Raises ValueError."""
+    return tomllib.loads(f"value = {text}")["value"]
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -113,18 +131,11 @@ def _variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str, objec
 
 def _toml(text: str, name: str) -> object:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        return toml_value(text)
     except ValueError as error:
         raise ConfigError(
             f"{name}: {text!r} is not a value as in TOML", hint='such as 3, true or ["a", "b"]'
         ) from error
-
-
-def _put(data: dict[str, Any], key: str, value: object) -> None:
-    *tables, last = key.split(".")
-    for table in tables:
-        data = data.setdefault(table, {})
-    data[last] = value
 
 
 def _check_together(config: Config, file: str, sources: Mapping[str, str]) -> None:
