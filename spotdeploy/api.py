@@ -78,12 +78,8 @@ class Project(_Project):
         Raises RefusedError for an unknown node or host key, UnreachableError.
         """
         found = await asyncio.to_thread(find, self, node)
-        connection = found.connection()
-        await connection.connect()
-        try:
+        async with found.connected() as connection:
             yield connection
-        finally:
-            await connection.close()
 
     async def _record(
         self,

@@ -8,7 +8,8 @@ import platform
 import shlex
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -35,11 +36,12 @@ class NodeAccess:
     node: Node
     host_key: str
 
-    def connection(self) -> NodeConnection:
-        """A connection, not yet connected."""
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[NodeConnection]:
+        """A connection while the block runs. Raises UnreachableError when ssh does not answer."""
         project = self.project
         login = keys.read(project.keys_folder, project.deployment).login
-        return NodeConnection(
+        connection = NodeConnection(
             self.node,
             Dialer(self.provider),
             project.config.nodes.user,
@@ -47,6 +49,11 @@ class NodeAccess:
             self.host_key,
             Manifest(()),
         )
+        await connection.connect()
+        try:
+            yield connection
+        finally:
+            await connection.close()
 
 
 def find(project: Project, name: str) -> NodeAccess:
@@ -63,14 +70,11 @@ def access(project: Project, node: Node, provider: Provider[Any]) -> NodeAccess:
 
 def inspect_node(project: Project, name: str) -> list[tuple[Diagnostic, CommandResult]]:
     """Run every diagnostic on a node. Raises UnreachableError when ssh does not answer."""
-    connection = find(project, name).connection()
+    found = find(project, name)
 
     async def inspect() -> list[tuple[Diagnostic, CommandResult]]:
-        await connection.connect()
-        try:
+        async with found.connected() as connection:
             results = await asyncio.gather(*(connection.run(one.command) for one in DIAGNOSTICS))
-        finally:
-            await connection.close()
         return list(zip(DIAGNOSTICS, results, strict=True))
 
     return asyncio.run(inspect())
@@ -84,7 +88,7 @@ def open_shell(project: Project, name: str, command: Sequence[str]) -> list[str]
     if shutil.which("ssh") is None:
         raise HostError("OpenSSH's client is not installed", hint="apt-get install openssh-client")
     found = find(project, name)
-    asyncio.run(_touch(found.connection()))
+    asyncio.run(_touch(found))
     known_hosts = project.keys_folder / KNOWN_HOSTS
     known_hosts.write_text(f"{found.node.id} {found.host_key}\n", encoding="utf-8")
     return ssh_line(found, known_hosts, command)
@@ -112,19 +116,16 @@ def ssh_line(found: NodeAccess, known_hosts: Path, command: Sequence[str]) -> li
     ]
 
 
-async def _touch(connection: NodeConnection) -> None:
+async def _touch(found: NodeAccess) -> None:
     who = f"{getpass.getuser()} on {platform.node()}"
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    await connection.connect()
-    try:
+    async with found.connected() as connection:
         result = await connection.run(
             ["tee", "-a", paths.TOUCHED], stdin=f"{when} {who}: spotdeploy ssh\n".encode()
         )
-    finally:
-        await connection.close()
     if result.exit_code != 0:
         raise UnreachableError(
-            f"{connection.node.name}: cannot mark it as touched: {result.stderr.strip()}",
+            f"{found.node.name}: cannot mark it as touched: {result.stderr.strip()}",
             phase="ssh",
         )
 

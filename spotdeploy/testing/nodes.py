@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from spotdeploy.api import Outcome, Project, Verdict
 from spotdeploy.check import CommandResult, Connection
 from spotdeploy.model import Node
+from spotdeploy.node.access import access
 
 T = TypeVar("T")
 
@@ -84,11 +85,12 @@ def verified_nodes(
 async def _connected(
     project: Project, stack: AsyncExitStack, loop: Loop
 ) -> tuple[VerifiedNode, ...]:
-    nodes = await asyncio.to_thread(project.nodes)
+    found = await asyncio.to_thread(project.nodes_with_providers)
+    known = [access(project, node, provider) for node, provider in found]
     return tuple(
         [
-            VerifiedNode(node, await stack.enter_async_context(project.connect(node.id)), loop)
-            for node in nodes
+            VerifiedNode(one.node, await stack.enter_async_context(one.connected()), loop)
+            for one in known
         ]
     )
 
