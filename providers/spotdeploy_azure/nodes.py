@@ -113,17 +113,11 @@ class Nodes:
 
     def machines(self, group: str) -> list[Raw] | None:
         """The virtual machines of a group, without what they are doing; None of a missing group."""
-        return none_if_missing(
-            lambda: self._driver.pages(Action.LIST_VMS, Raw, {"group": group}), MISSING
-        )
+        return self._in_group(Action.LIST_VMS, Raw, group)
 
     def machine(self, group: str, name: str) -> VirtualMachine | None:
         """One virtual machine with what it is doing, or None when there is none."""
-        at, query = {"group": group, "vm": name}, {"$expand": "instanceView"}
-        call = self._driver.call
-        return none_if_missing(
-            lambda: call(Action.GET_VM, VirtualMachine, at, query=query), MISSING
-        )
+        return self._one(VirtualMachine, group, name)
 
     def with_labels(self, labels: Mapping[str, str]) -> list[Node]:
         """Those with all these labels. One call, two more when there are any groups, and two for
@@ -144,18 +138,15 @@ class Nodes:
         if not machines:
             return {}
         statuses = self._statuses()
-        interfaces = self._in_group(Action.LIST_INTERFACES, Interface, group.name)
-        publics = self._in_group(Action.LIST_PUBLIC_ADDRESSES, PublicAddress, group.name)
+        interfaces = self._in_group(Action.LIST_INTERFACES, Interface, group.name) or []
+        publics = self._in_group(Action.LIST_PUBLIC_ADDRESSES, PublicAddress, group.name) or []
         known = addresses(interfaces, publics)
         seen = [self._snapshot(group, raw, known, statuses) for raw in machines]
         return {snapshot.node.name: snapshot for snapshot in seen}
 
     def snapshot(self, group: Group, name: str) -> Snapshot | None:
         """One virtual machine as it is now, without its addresses, or None when there is none."""
-        at, query = {"group": group.name, "vm": name}, {"$expand": "instanceView"}
-        raw = none_if_missing(
-            lambda: self._driver.call(Action.GET_VM, Raw, at, query=query), MISSING
-        )
+        raw = self._one(Raw, group.name, name)
         return None if raw is None else self._snapshot(group, raw, Addresses({}, {}), {})
 
     def _tagged(self, key: str, value: str) -> list[Group]:
@@ -188,9 +179,14 @@ class Nodes:
         )
         return {machine.id.lower(): machine.statuses for machine in found}
 
-    def _in_group(self, action: Action, item: type[T], group: str) -> list[T]:
+    def _one(self, kind: type[T], group: str, name: str) -> T | None:
+        at, query = {"group": group, "vm": name}, {"$expand": "instanceView"}
+        call = self._driver.call
+        return none_if_missing(lambda: call(Action.GET_VM, kind, at, query=query), MISSING)
+
+    def _in_group(self, action: Action, item: type[T], group: str) -> list[T] | None:
         pages = self._driver.pages
-        return none_if_missing(lambda: pages(action, item, {"group": group}), MISSING) or []
+        return none_if_missing(lambda: pages(action, item, {"group": group}), MISSING)
 
 
 def node_id(subscription: str, group: str, name: str) -> str:
