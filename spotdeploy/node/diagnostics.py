@@ -34,7 +34,7 @@ def _shell(line: str) -> tuple[str, ...]:
 DIAGNOSTICS: Final = (
     Diagnostic(
         "deployment.log",
-        "what the payload's entry said",
+        "the output of the payload's entry",
         ("tail", "-c", str(FILE_BYTES), "--", paths.DEPLOYMENT_LOG),
     ),
     Diagnostic(

@@ -58,7 +58,7 @@ class CheckContract:
     """The author supplies the first four fixtures."""
 
     at_once: ClassVar[float] = 3.0
-    """Seconds within which one question must be answered; more for a check that starts programs
+    """Seconds within which one evaluation must end; more for a check that starts programs
     on this computer."""
 
     @pytest.fixture

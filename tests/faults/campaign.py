@@ -27,7 +27,7 @@ HEAD = """# What goes wrong, and what comes of it
 Each line is a fault that was made to happen to a real command, against the fake cloud, against the
 labs of the clouds, or on real machines of this computer. After it, the way is cleared (credentials
 work again, the cloud recovers), `destroy` or `cycle` runs, and the cloud itself is asked what
-exists. A case is stood when
+exists. A case passes when
 
 - the troubled command ended with the right verdict: a leak (4) outranks infrastructure that failed
   (3), which outranks the payload (1);
@@ -58,7 +58,7 @@ class Line:
     after: str
     left: int
     trouble: str
-    """What was wrong; empty when the case was stood."""
+    """What was wrong; empty when the case passed."""
 
 
 def run(*arguments: str) -> list[Line]:
@@ -99,8 +99,8 @@ def rows(page: str) -> list[tuple[str, ...]]:
 
 def render(lines: Sequence[Line]) -> str:
     """The page."""
-    stood, left = sum(not line.trouble for line in lines), sum(line.left for line in lines)
-    total = f"**{len(lines)} cases, {stood} stood, {left} things leaked.**"
+    passed, left = sum(not line.trouble for line in lines), sum(line.left for line in lines)
+    total = f"**{len(lines)} cases, {passed} passed, {left} things leaked.**"
     order = {(case.where, case.fault): number for number, case in enumerate(CASES)}
     lines = sorted(lines, key=lambda line: order.get((line.where, line.fault), -1))
     tables = [text for family in Family for text in _table(family, lines)]
@@ -127,12 +127,12 @@ def _table(family: Family, lines: Sequence[Line]) -> Iterator[str]:
     yield "| where | fault | the command ended | the one after it | left |"
     yield "| --- | --- | --- | --- | --- |"
     for line in mine:
-        ended = f"{line.ended} **(not stood)**" if line.trouble else line.ended
+        ended = f"{line.ended} **(failed)**" if line.trouble else line.ended
         yield f"| {line.where} | {line.fault} | {ended} | {line.after} | {line.left} |"
 
 
 def main() -> int:
-    """Action, write, and give 1 when a case was not stood."""
+    """Action, write, and give 1 when a case did not pass."""
     some = sys.argv[1:]
     lines = run(*some)
     if not some:
@@ -140,7 +140,7 @@ def main() -> int:
         sys.stdout.write(f"wrote {PAGE.relative_to(REPOSITORY)}\n")
     bad = [line for line in lines if line.trouble]
     for line in bad:
-        sys.stdout.write(f"not stood: {line.where}: {line.fault}: {line.trouble[:300]}\n")
+        sys.stdout.write(f"failed: {line.where}: {line.fault}: {line.trouble[:300]}\n")
     return 1 if bad or not lines else 0
 
 

@@ -222,7 +222,7 @@ class Sample:
 
 EVIDENCE = {
     "deployment.log": (
-        "what the payload's entry said",
+        "the output of the payload's entry",
         "".join(f"16:00:{n % 60:02d} step {n}: configured unit {n}\n" for n in range(220))
         + "Traceback (most recent call last):\n  <b>not bold</b> & <script>alert(1)</script>\n",
     ),

@@ -144,7 +144,7 @@ def test_what_nodes_and_clouds_say_is_never_markup(tmp_path: Path) -> None:
 def test_the_evidence_that_tells_most_is_open_and_bounded(tmp_path: Path) -> None:
     text = page_of(samples.payload_failure(), tmp_path)
     opened = re.findall(r"<details open><summary>(.*?) <small>", text)
-    assert "what the payload&#39;s entry said" in opened
+    assert "the output of the payload&#39;s entry" in opened
     assert "step 219: configured unit 219" in text
     assert "step 3: configured unit 3\n" not in text
 

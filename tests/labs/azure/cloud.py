@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tests.labs.azure.call import DROPPED, ArmError, Call, Reply
-from tests.labs.azure.grouping import GroupDesk
+from tests.labs.azure.group_handlers import GroupHandlers
 from tests.labs.azure.handlers import Behaviours
 from tests.labs.azure.inventory import Inventory
 from tests.labs.azure.resource_handlers import ResourceHandlers
@@ -33,4 +33,4 @@ class Cloud(Inventory):
             return DROPPED if fault else reply
 
     def _handlers(self) -> Behaviours:
-        return {**GroupDesk(self).behaviours(), **ResourceHandlers(self).behaviours()}
+        return {**GroupHandlers(self).behaviours(), **ResourceHandlers(self).behaviours()}

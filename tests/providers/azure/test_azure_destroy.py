@@ -11,7 +11,7 @@ from spotdeploy.testing import ManualClock
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
 from tests.labs.azure.handlers import GROUP, MACHINE
-from tests.providers.azure import conftest as world
+from tests.providers.azure.conftest import GROUP as RUN_GROUP
 from tests.providers.azure.conftest import SCOPE, MakeProvider, batch, offer
 
 
@@ -21,7 +21,7 @@ def test_deleting_a_vm_leaves_nic_ip_and_disk_so_one_resource_group_per_run_is_d
     nodes = provider.create(offer(), batch(3)).nodes
     provider.create(offer(), batch(2, token="token-1"))
     (group,) = lab.cloud.groups
-    assert group == world.GROUP
+    assert group == RUN_GROUP
     kinds = {id_.lower().rpartition("/providers/")[2].split("/")[1] for id_ in lab.remains()[1:]}
     assert kinds == {
         "disks",
@@ -150,7 +150,7 @@ def test_a_group_without_machines_is_left_over_and_released(
     clock.sleep(60)
     assert provider.nodes(SCOPE) == []
     (group,) = provider.leftovers(SCOPE)
-    assert (group.kind, group.id) == ("resource group", world.GROUP)
+    assert (group.kind, group.id) == ("resource group", RUN_GROUP)
     provider.release([group])
     clock.sleep(60)
     assert lab.remains() == []

@@ -128,10 +128,12 @@ def test_a_server_that_fails_asks_for_patience(
 def test_an_answer_of_another_shape_is_never_an_empty_list(
     provider: AzureProvider, lab: AzureLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tests.labs.azure import grouping
+    from tests.labs.azure import group_handlers
     from tests.labs.azure.call import answer
 
-    monkeypatch.setattr(grouping.GroupDesk, "_list_groups", lambda *_: answer({"values": []}))
+    monkeypatch.setattr(
+        group_handlers.GroupHandlers, "_list_groups", lambda *_: answer({"values": []})
+    )
     with pytest.raises(ProviderError, match="not as documented"):
         provider.nodes(SCOPE)
     lab.wrong.clear()

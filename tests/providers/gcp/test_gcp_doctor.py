@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spotdeploy_gcp.provider import GcpProvider
-from tests.labs.gcp import GcpLab
-from tests.labs.gcp import catalogue as world
+from tests.labs.gcp import GcpLab, catalogue
 from tests.providers.gcp.conftest import MakeProvider
 
 
@@ -44,9 +43,9 @@ def test_a_size_that_is_missing_beside_others_is_a_warning(make: MakeProvider) -
 def test_a_used_up_quota_is_named_with_both_numbers(
     provider: GcpProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    full = world.regions(world.PROJECT)
+    full = catalogue.regions(catalogue.PROJECT)
     full["us-central1"]["quotas"][0] = {"metric": "CPUS", "limit": 8.0, "usage": 8.0}
-    monkeypatch.setattr(world, "regions", lambda project: full)
+    monkeypatch.setattr(catalogue, "regions", lambda project: full)
     (problem,) = provider.doctor()
     assert problem.what == "quota CPUS of us-central1 is used up: 8 of 8"
 

@@ -16,7 +16,7 @@ _TAG = re.compile(r"tagName eq '([^']+)'(?: and tagValue eq '([^']*)')?")
 SCHEDULES = "Microsoft.DevTestLab/schedules"
 
 
-class GroupDesk(Handlers):
+class GroupHandlers(Handlers):
     """https://learn.microsoft.com/en-us/rest/api/resources/"""
 
     def behaviours(self) -> Behaviours:
