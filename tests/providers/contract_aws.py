@@ -69,9 +69,9 @@ class Contract(ProviderContract):
             used_up_quota=lambda: aws.faults.limit(0, code="MaxSpotInstanceCountExceeded"),
             limit_to=aws.faults.limit,
             lose_reply=lambda: aws.faults.lose_reply("RunInstances"),
-            throttle=lambda: aws.faults.throttle("*", 100),
+            throttle=lambda: aws.faults.throttle("", 100),
             expire_credentials=lambda: aws.faults.refuse(
-                "*", "RequestExpired", "Request has expired.", times=100
+                "", "RequestExpired", "Request has expired.", times=100
             ),
             protect=lambda node: aws.faults.protect(node.id),
             stop=stop,
