@@ -53,6 +53,7 @@ def _upload(upload: Path, digests: Digests) -> Iterator[PayloadFile]:
     if upload.is_dir():
         yield from _tree(upload, UPLOADED, key, digests)
     elif upload.is_file():
+        _require_printable(upload, key)
         yield _entry(upload, upload, f"{UPLOADED}/{upload.name}", key, digests)
     else:
         raise ConfigError(f"{key}: {upload} does not exist", hint="correct the path or remove it")
@@ -67,6 +68,8 @@ def _tree(root: Path, prefix: str, key: str, digests: Digests) -> Iterator[Paylo
     for folder, names, files in os.walk(root, onerror=refuse):
         names[:] = sorted(set(names) - IGNORED)
         here = Path(folder)
+        for name in (*names, *sorted(set(files) - IGNORED)):
+            _require_printable(here / name, key)
         for name in names:
             if (here / name).is_symlink():
                 raise ConfigError(
@@ -85,6 +88,14 @@ def _tree(root: Path, prefix: str, key: str, digests: Digests) -> Iterator[Paylo
             yield _entry(source, target, str(relative), key, digests)
 
 
+def _require_printable(path: Path, key: str) -> None:
+    """Refuse what would break every line that names it. Raises ConfigError."""
+    if not path.name.isprintable():
+        raise ConfigError(
+            f"{key}: {str(path)!r} has characters that cannot be printed", hint="rename it"
+        )
+
+
 def _target(source: Path, key: str) -> Path:
     try:
         return source.resolve()
@@ -95,10 +106,6 @@ def _target(source: Path, key: str) -> Path:
 
 
 def _entry(source: Path, target: Path, path: str, key: str, digests: Digests) -> PayloadFile:
-    if not path.isprintable():
-        raise ConfigError(
-            f"{key}: {path!r} has characters that cannot be printed", hint="rename it"
-        )
     try:
         info = target.stat()
         if not stat.S_ISREG(info.st_mode):
