@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import ClassVar
 
 
@@ -18,6 +19,11 @@ class SpotdeployError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    @property
+    def explained(self) -> str:
+        """The message, and what to do next, in one line."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
 
 
 class ConfigError(SpotdeployError):
@@ -38,15 +44,49 @@ class HostError(SpotdeployError):
     exit_code = 2
 
 
+class Reach(StrEnum):
+    """How far a refused create reaches: which other offers would be refused for the same reason."""
+
+    OFFER = "offer"
+    """Just this one."""
+    SIZE = "size"
+    """This size, in every zone and market of the location."""
+    FAMILY = "family"
+    """The sizes that one quota counts together, in this market of the location."""
+    ZONE = "zone"
+    """Everything in the zone."""
+    MARKET = "market"
+    """Everything of this market in the location."""
+    IMAGE = "image"
+    """Whatever would boot the same image: the sizes of one architecture in the location."""
+    LOCATION = "location"
+    """Everything in the location."""
+    ACCOUNT = "account"
+    """Everything in the account."""
+    PROVIDER = "provider"
+    """Everything of the provider."""
+
+
 class ProviderError(SpotdeployError):
     """The cloud said no, or said something we don't understand; its own words are in `message`.
 
-    `code` is the cloud's own error code where it gave one.
+    `code` is the cloud's own error code where it gave one. `reach` says, of a refused create, how
+    far the refusal reaches; what is not said is as far as errors of this class usually do.
     """
 
-    def __init__(self, message: str, *, code: str | None = None, hint: str | None = None) -> None:
+    usual_reach: ClassVar[Reach] = Reach.OFFER
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+        reach: Reach | None = None,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.code = code
+        self.reach = reach or self.usual_reach
 
 
 class CapacityError(ProviderError):
@@ -54,19 +94,27 @@ class CapacityError(ProviderError):
 
 
 class QuotaError(ProviderError):
-    """The account may not have more of this here: try another location or ask for more."""
+    """The account may not have so many: ask for fewer, then elsewhere, or raise the quota."""
+
+    usual_reach = Reach.LOCATION
 
 
 class CredentialsError(ProviderError):
-    """Missing, expired or insufficient credentials: stop."""
+    """Missing, expired or insufficient credentials: no other place of the account will do."""
+
+    usual_reach = Reach.ACCOUNT
 
 
 class ThrottledError(ProviderError):
     """The cloud asks us to slow down: the same call may be repeated after a pause."""
 
+    usual_reach = Reach.LOCATION
+
 
 class LostReplyError(ProviderError):
     """The call may or may not have taken effect: only a listing can tell."""
+
+    usual_reach = Reach.PROVIDER
 
 
 class NodeError(SpotdeployError):

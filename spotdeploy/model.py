@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+
+from spotdeploy.errors import Reach
 
 
 class Market(StrEnum):
@@ -66,9 +68,29 @@ class Offer(msgspec.Struct, frozen=True):
     market: Market
     usd_per_hour: float | None = None
     """USD per hour for one node; None when unknown. 0.0 only where it truly costs nothing."""
+    family: str = ""
+    """The cloud's name for the sizes that one quota counts together; "" is the size alone."""
+    architecture: str = ""
+    """The processor's, as the image's; "" is not known."""
 
     def __str__(self) -> str:
         return f"{self.provider} {self.zone or self.location} {self.size} {self.market}"
+
+    def covered_by(self, refused: Offer, reach: Reach) -> bool:
+        """True when a refusal of `refused` that reaches so far is one of this offer too."""
+        shared: dict[Reach, Sequence[str]] = {
+            Reach.OFFER: ("location", "zone", "size", "market"),
+            Reach.SIZE: ("location", "size"),
+            Reach.FAMILY: ("location", "market", "family" if refused.family else "size"),
+            Reach.ZONE: ("location", "zone"),
+            Reach.MARKET: ("location", "market"),
+            Reach.IMAGE: ("location", "architecture"),
+            Reach.LOCATION: ("location",),
+            Reach.ACCOUNT: (),
+            Reach.PROVIDER: (),
+        }
+        alike = all(getattr(self, key) == getattr(refused, key) for key in shared[reach])
+        return self.provider == refused.provider and alike
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -183,6 +205,8 @@ _EXIT_CODES = {
 class FateKind(StrEnum):
     """What became of a node."""
 
+    UNKNOWN = "not known"
+    """The cloud could not be asked."""
     ALIVE = "alive"
     INTERRUPTED = "interrupted"
     STOPPED = "stopped"

@@ -64,6 +64,7 @@ class FakeProject:
         *,
         count: int = 3,
         locations: Sequence[str] = ("here",),
+        sizes: Sequence[str] = ("small", "large"),
         faults: Sequence[AnyFault] = (),
         settle: float = 0.0,
         patience: str = "10s",
@@ -71,7 +72,7 @@ class FakeProject:
         quorum: int | None = None,
     ) -> None:
         self.cloud = FakeCloud(script=faults)
-        self.config = FakeConfig(locations=tuple(locations), settle=settle)
+        self.config = FakeConfig(locations=tuple(locations), sizes=tuple(sizes), settle=settle)
         self.ears = _Ears()
         self.folder = folder
         self.settings = Settings(

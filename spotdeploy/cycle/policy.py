@@ -16,6 +16,8 @@ from spotdeploy.phases.destroy import destroy, destroy_nodes
 from spotdeploy.run.context import Run
 from spotdeploy.run.location import list_nodes
 from spotdeploy.run.verdict import NodeOutcome, Outcome, Receipt, Refusal, judge
+from spotdeploy.state.journal import Intent
+from spotdeploy.text import counted
 
 REPLACEMENT_TOKENS: Final = 1_000
 """From this number on, the tokens of create calls are those of replacements."""
@@ -32,6 +34,8 @@ class Progress:
     kept: list[Node] = field(default_factory=list)
     stopped: bool = False
     trouble: str = ""
+    unanswered: Sequence[Intent] = ()
+    """Create calls of the run of which nobody knows what came: machines may exist."""
 
     @property
     def changed(self) -> bool:
@@ -53,6 +57,9 @@ def conclude(run: Run, progress: Progress, *, desired: int | None = None) -> Out
         created=progress.created,
         stopped=progress.stopped,
     )
+    if verdict is Verdict.PASSED and progress.unanswered:
+        calls = counted(len(progress.unanswered), "create call")
+        verdict, message = Verdict.INFRASTRUCTURE_FAILED, f"{calls} got no answer"
     if verdict is Verdict.INFRASTRUCTURE_FAILED and progress.trouble:
         message = f"{message}; {progress.trouble}" if message else progress.trouble
     if not desired and verdict is Verdict.PASSED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 
 from spotdeploy.cycle.budget import check_budget, within_budget
@@ -10,7 +11,7 @@ from spotdeploy.cycle.policy import Progress, Replacer, conclude, end_by_policy
 from spotdeploy.cycle.runner import NodeRunner, Pipeline, allow_files
 from spotdeploy.errors import HostError, ProviderError, RefusedError
 from spotdeploy.events import NodeListed
-from spotdeploy.model import Phase
+from spotdeploy.model import Node, Phase
 from spotdeploy.node import keys
 from spotdeploy.node.connection import connect_until
 from spotdeploy.phases.boot import boot
@@ -93,7 +94,7 @@ async def _make(
     try:
         await within_budget(run, _create_and_run(run, prospects, pipeline, progress))
     except ProviderError as error:
-        progress.trouble = error.message
+        progress.trouble = error.explained
     except HostError as error:
         progress.trouble, refusal = error.message, error
     except asyncio.CancelledError:
@@ -116,9 +117,21 @@ async def _create_and_run(
     template = batch_template(run, pair)
     nodes, progress.refusals = await create(run, prospects.offers, template)
     progress.created = len(nodes)
+    progress.unanswered = [
+        one for one in run.journal.open_intents(run.deployment) if one.run == run.id
+    ]
     runner = NodeRunner(run, pair, pipeline, Replacer(run, prospects.offers, template))
+    if ready := _worth_running(run, nodes):
+        progress.nodes = await runner.run_nodes(ready)
+
+
+def _worth_running(run: Run, nodes: Sequence[Node]) -> Sequence[Node]:
+    """The nodes that are taken through the pipeline: all, when they make the quorum; else those of
+    the providers that did their part, so that one cloud's failure is its own."""
     if len(nodes) >= run.quorum:
-        progress.nodes = await runner.run_nodes(nodes)
+        return nodes
+    made = Counter(node.provider for node in nodes)
+    return [node for node in nodes if made[node.provider] >= run.quorum / len(run.providers)]
 
 
 async def _through_reboot(node_run: NodeRun, liveness: Liveness) -> None:

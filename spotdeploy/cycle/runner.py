@@ -12,14 +12,15 @@ from typing import Final
 
 import asyncssh
 
-from spotdeploy.errors import HostError, NodeError, PayloadError, ProviderError
-from spotdeploy.events import NodeEnded
+from spotdeploy.errors import HostError, NodeError, PayloadError, ProviderError, SpotdeployError
+from spotdeploy.events import NodeEnded, Note
 from spotdeploy.model import Fate, FateKind, Node, Verdict
 from spotdeploy.node.connection import HANDSHAKES, Dialer, NodeConnection
 from spotdeploy.node.keys import Keys
 from spotdeploy.phases.evidence import collect
+from spotdeploy.run.bug import record_bug
 from spotdeploy.run.context import Run
-from spotdeploy.run.liveness import AnnouncedError, Liveness, unless_lost
+from spotdeploy.run.liveness import Liveness, LostError, unless_lost
 from spotdeploy.run.location import Location
 from spotdeploy.run.node_run import NodeRun, one_line
 from spotdeploy.run.verdict import NodeOutcome
@@ -63,11 +64,26 @@ class NodeRunner:
         interrupted = outcome.fate is not None and outcome.fate.kind is FateKind.INTERRUPTED
         if not interrupted or self.on_interrupted is None:
             return (outcome,)
-        others = await self.on_interrupted(outcome)
+        others = await self._replacements(outcome, self.on_interrupted)
         if not others:
             return (outcome,)
         groups = await asyncio.gather(*(self._run_one(one, shared) for one in others))
         return tuple(outcome for group in groups for outcome in group)
+
+    async def _replacements(self, outcome: NodeOutcome, ask: OnInterrupted) -> Sequence[Node]:
+        """The nodes in place of an interrupted one; none when there can be none."""
+        node = outcome.node
+        try:
+            return await ask(outcome)
+        except ProviderError as error:
+            message = error.explained
+        except SpotdeployError:
+            raise
+        except Exception as error:  # noqa: BLE001  # of a plugin: the other nodes go on
+            message = record_bug(self.run, error, f"replacing {node.name}")
+        text = f"{node.name} is not replaced: {message}"
+        self.run.bus.emit(Note(text=text, node=node.id, warning=True))
+        return ()
 
     async def _outcome(self, node: Node, shared: _Shared) -> NodeOutcome:
         node_run = self._node_run(node, shared)
@@ -80,6 +96,11 @@ class NodeRunner:
                 raise
             except NodeError as error:
                 outcome = await self._failed(node_run, error)
+            except HostError:
+                raise
+            except Exception as error:  # noqa: BLE001  # of a plugin: the other nodes go on
+                message = record_bug(self.run, error, f"{node_run.phase} of {node.name}")
+                outcome = _outcome(node_run, Verdict.INFRASTRUCTURE_FAILED, message)
             else:
                 outcome = _outcome(node_run, Verdict.PASSED)
             if self.run.config.evidence.collect == "always" or not outcome.passed:
@@ -115,15 +136,19 @@ class NodeRunner:
         return {(n.provider, n.location, n.id): n.host_key for n in known if n.host_key}
 
     async def _failed(self, node_run: NodeRun, error: NodeError) -> NodeOutcome:
-        """Ask what became of the node before anything is blamed on the payload."""
-        fate = error.fate if isinstance(error, AnnouncedError) else await _fate(node_run)
-        message = one_line(error, node_run.node)
-        if fate.kind is not FateKind.ALIVE:
+        """Ask what became of the node before anything is blamed on the payload: only a cloud that
+        says that it lives, and announced no interruption, lets the blame stand."""
+        fate = error.fate if isinstance(error, LostError) else await node_run.fate()
+        message, verdict = one_line(error, node_run.node), Verdict.INFRASTRUCTURE_FAILED
+        if fate.kind is FateKind.UNKNOWN:
+            message = f"{message}; what became of the node is not known: {fate.message}"
+        elif fate.kind is not FateKind.ALIVE:
             message = f"{fate.kind} during {node_run.phase}: {fate.message or message}"
-            return _outcome(node_run, Verdict.INFRASTRUCTURE_FAILED, message, fate)
-        if isinstance(error, PayloadError):
-            return _outcome(node_run, Verdict.PAYLOAD_FAILED, message, fate)
-        return _outcome(node_run, Verdict.INFRASTRUCTURE_FAILED, message, fate)
+        elif node_run.announced:
+            message = f"{message}; an interruption was announced: {node_run.announced.message}"
+        elif isinstance(error, PayloadError):
+            verdict = Verdict.PAYLOAD_FAILED
+        return _outcome(node_run, verdict, message, fate)
 
     async def _collect(self, node_run: NodeRun) -> None:
         await collect(node_run, self.run.folder / "evidence")
@@ -167,13 +192,6 @@ def allow_files(nodes: int) -> None:
         )
     if soft != resource.RLIM_INFINITY and soft < needed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
-
-
-async def _fate(node_run: NodeRun) -> Fate:
-    try:
-        return await node_run.location.fate(node_run.node)
-    except ProviderError as error:
-        return Fate(FateKind.ALIVE, f"the provider could not say: {error.message}")
 
 
 def _outcome(

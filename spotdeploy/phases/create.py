@@ -11,12 +11,13 @@ from typing import Final
 import msgspec
 
 from spotdeploy import labels
-from spotdeploy.errors import CapacityError, LostReplyError, ProviderError, QuotaError
+from spotdeploy.errors import LostReplyError, ProviderError, QuotaError, Reach, SpotdeployError
 from spotdeploy.events import NodeCreated, Note, OfferTried, StepEnded, StepStarted
 from spotdeploy.model import Batch, Created, Market, Node, Offer
 from spotdeploy.node.keys import Keys
 from spotdeploy.node.user_data import UserData
 from spotdeploy.phases.account import record_accounts
+from spotdeploy.run.bug import record_bug
 from spotdeploy.run.context import Run
 from spotdeploy.run.location import Location
 from spotdeploy.run.verdict import Refusal
@@ -24,6 +25,7 @@ from spotdeploy.state import ids
 from spotdeploy.text import counted, plain
 
 LOST_REPLY_TRIES: Final = 3
+UNEXPLAINED: Final = "the cloud gave fewer and did not say why"
 
 
 def batch_template(run: Run, pair: Keys) -> Batch:
@@ -54,26 +56,22 @@ async def create(
     """Create the desired nodes of every provider, all providers at once.
 
     `offers` has each provider's candidates, best first. A shortfall is a result: what refused is
-    returned beside the nodes.
+    returned beside the nodes, and what one cloud refuses ends no other one's walk.
 
-    Raises:
-        ProviderError: a cloud refused in a way that no other place can mend.
+    Raises ConfigError and HostError for what no cloud is to blame for.
     """
     run.bus.emit(StepStarted(step="create", detail=counted(run.desired, "node")))
     await record_accounts(run)
     walks = [_Walk(run, name, offers[name], template) for name in run.providers]
     results = await asyncio.gather(*(walk.run() for walk in walks), return_exceptions=True)
     nodes = tuple(node for walk in walks for node in walk.nodes)
-    failed = [result for result in results if isinstance(result, BaseException)]
+    failed = next((result for result in results if isinstance(result, BaseException)), None)
+    detail = str(failed) if failed else f"{len(nodes)} of {counted(run.desired, 'node')}"
     run.bus.emit(
-        StepEnded(
-            step="create",
-            ok=not failed and len(nodes) >= run.quorum,
-            detail=str(failed[0]) if failed else f"{len(nodes)} of {counted(run.desired, 'node')}",
-        )
+        StepEnded(step="create", ok=not failed and len(nodes) >= run.quorum, detail=detail)
     )
     if failed:
-        raise failed[0]
+        raise failed
     return nodes, tuple(refusal for walk in walks for refusal in walk.refusals)
 
 
@@ -91,7 +89,8 @@ class _Walk:
 
     Within one market, what is missing is split evenly over the locations that still have an
     untried offer, and these are asked at the same time; what a location could not give goes to
-    the others in the next round. Only then comes the next market.
+    the others in the next round. Only then comes the next market. A refusal takes away the offers
+    that it reaches, and no others; one of a quota only when fewer nodes are refused too.
     """
 
     def __init__(  # private
@@ -137,20 +136,36 @@ class _Walk:
         """Walk one location's offers until it gave its share. An offer that filled what was
         asked stays for the next round."""
         offers = self._untried[market, location.name]
+        counts = _fewer_and_fewer(share)
         while share > 0 and offers:
-            offer = offers[0]
-            created, message, give_up = await self._ask(location, offer, share)
-            self._note(offer, share, created, message)
-            share -= len(created)
-            if give_up:
-                offers.clear()
-            elif share > 0:
-                offers.pop(0)
+            offer, count = offers[0], counts.pop(0)
+            nodes: Sequence[Node] = ()
+            try:
+                created = await self._ask(location, offer, count)
+                nodes, message, reach = created.nodes, created.shortfall, Reach.OFFER
+            except ProviderError as error:
+                if isinstance(error, QuotaError) and counts:
+                    continue
+                message, reach = _message(error), error.reach
+            except SpotdeployError:
+                raise
+            except Exception as error:  # noqa: BLE001  # of a plugin: the other clouds go on
+                message, reach = record_bug(self._run, error, f"creating {offer}"), Reach.PROVIDER
+            self._note(offer, count, nodes, message or UNEXPLAINED)
+            if len(nodes) < count:
+                self._drop(offer, reach)
+            share -= len(nodes)
+            counts = _fewer_and_fewer(min(share, 2 * count))
 
-    async def _ask(
-        self, location: Location, offer: Offer, count: int
-    ) -> tuple[Sequence[Node], str, bool]:
-        """The nodes, why not more, and whether the whole location is to be given up."""
+    def _drop(self, refused: Offer, reach: Reach) -> None:
+        for offers in self._untried.values():
+            offers[:] = [one for one in offers if not one.covered_by(refused, reach)]
+
+    async def _ask(self, location: Location, offer: Offer, count: int) -> Created:
+        """Ask for nodes, and keep in the journal that they may exist until it is known.
+
+        Raises ProviderError when there are none, or none are known of.
+        """
         run = self._run
         token = ids.batch_token(run.id, self._provider, next(self._numbers))
         batch = msgspec.structs.replace(
@@ -162,14 +177,14 @@ class _Walk:
         run.journal.record_intent(token, run.deployment, run.id, offer, count)
         try:
             created = await self._create(location, offer, batch)
-        except QuotaError as error:
-            run.journal.resolve_intent(token, run.deployment, run.id)
-            return (), _message(error), True
-        except CapacityError as error:
-            run.journal.resolve_intent(token, run.deployment, run.id)
-            return (), _message(error), False
+        except LostReplyError:
+            raise
+        except ProviderError as error:
+            if error.code is not None:  # else we did not understand the answer
+                run.journal.resolve_intent(token, run.deployment, run.id)
+            raise
         run.journal.resolve_intent(token, run.deployment, run.id, created.nodes)
-        return created.nodes, created.shortfall or "", False
+        return created
 
     async def _create(self, location: Location, offer: Offer, batch: Batch) -> Created:
         """Call, and after a lost reply call again with the same token: that never makes a second
@@ -191,8 +206,8 @@ class _Walk:
     def _note(self, offer: Offer, asked: int, nodes: Sequence[Node], message: str) -> None:
         self.nodes += nodes
         got = len(nodes)
-        if got < asked:
-            message = message or "the cloud gave fewer and did not say why"
+        refusal = message if got < asked else ""
+        if refusal:
             self.refusals.append(Refusal(str(offer), asked, got, message))
         emit = self._run.bus.emit
         emit(
@@ -204,7 +219,7 @@ class _Walk:
                 market=offer.market,
                 asked=asked,
                 got=got,
-                refusal=message,
+                refusal=refusal,
             )
         )
         for node in nodes:
@@ -230,6 +245,11 @@ def _split(count: int, places: Sequence[Location]) -> Iterator[tuple[Location, i
             yield place, share
 
 
+def _fewer_and_fewer(count: int) -> list[int]:
+    """How many to ask for, one after the other while a quota refuses: all, half of them, one."""
+    return list(dict.fromkeys((count, max(count // 2, 1), 1)))
+
+
 def _message(error: ProviderError) -> str:
-    output = error.code is None or error.code in error.message
-    return plain(error.message if output else f"{error.code}: {error.message}", limit=2000)
+    told = error.code is None or error.code in error.message
+    return plain(error.explained if told else f"{error.code}: {error.explained}", limit=2000)

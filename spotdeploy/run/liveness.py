@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Final
 
 from spotdeploy.errors import ProviderError, UnreachableError
 from spotdeploy.events import Note
-from spotdeploy.model import Fate, Node, NodeState
+from spotdeploy.model import Fate, FateKind, Node, NodeState
 from spotdeploy.provider import SupportsInterruptionNotice
 from spotdeploy.run.context import Run
 from spotdeploy.run.location import Location
@@ -52,9 +52,13 @@ class Liveness:
                 )
                 continue
             async with self._changed:
-                self._sight = {node.id: node for node in nodes}
                 self._changed.notify_all()
-            self._tell_lost()
+                self.listed(nodes)
+
+    def listed(self, nodes: Sequence[Node]) -> None:
+        """Take note of a listing."""
+        self._sight = {node.id: node for node in nodes}
+        self._tell_lost()
 
     async def _pause(self) -> None:
         for _ in range(SLOWER):
@@ -78,7 +82,12 @@ class Liveness:
         provider's `settle_seconds`."""
         loop = asyncio.get_running_loop()
         self._watched_from.setdefault(node.id, loop.time())
-        await self._lost.setdefault(node.id, loop.create_future())
+        await asyncio.shield(self._lost.setdefault(node.id, loop.create_future()))
+
+    def trust_again(self, node: Node) -> None:
+        """Forget why the node was taken for lost: the cloud says that it lives."""
+        self._lost.pop(node.id, None)
+        self._absences[node.id] = 0
 
     def _tell_lost(self) -> None:
         for id_, future in self._lost.items():
@@ -97,11 +106,10 @@ class Liveness:
 NOTICE_SECONDS: Final = 5.0
 """How often a node is asked whether an interruption was announced: as often as AWS recommends
 (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html)."""
-_LOST: Final = "the provider no longer shows it running"
 
 
-class AnnouncedError(UnreachableError):
-    """The cloud announced that it takes the node back. `fate` has its words."""
+class LostError(UnreachableError):
+    """The cloud says that the node is no more, or will not be. `fate` has its words."""
 
     def __init__(self, message: str, *, phase: str, fate: Fate) -> None:
         super().__init__(message, phase=phase)
@@ -115,31 +123,56 @@ async def unless_lost(
     *,
     every: float = NOTICE_SECONDS,
 ) -> None:
-    """Await the pipeline, but no longer than the provider shows the node running, and no longer
-    than until an interruption is announced on it. `every` is in seconds.
+    """Await the pipeline, but no longer than the node lives.
 
-    Raises what the pipeline raises, AnnouncedError, or UnreachableError.
+    A listing without it, or one that shows it stopped, and an interruption that the node read on
+    itself are only reasons to ask the cloud what became of it: its answer counts. `every` is in
+    seconds.
+
+    Raises what the pipeline raises, or LostError.
     """
     work = asyncio.ensure_future(pipeline)
-    lost = asyncio.ensure_future(liveness.until_lost(node_run.node))
-    announced = asyncio.ensure_future(_announced(node_run, every))
+    lost = asyncio.ensure_future(_lost(liveness, node_run, every))
     try:
-        await asyncio.wait({work, lost, announced}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({work, lost}, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             await work
-        elif announced.done():
-            fate = announced.result()
-            message = f"{node_run.node.name}: {fate.message}"
-            raise AnnouncedError(message, phase=node_run.phase, fate=fate)
         else:
-            raise UnreachableError(f"{node_run.node.name}: {_LOST}", phase=node_run.phase)
+            fate = lost.result()
+            message = f"{node_run.node.name}: {fate.message or fate.kind}"
+            raise LostError(message, phase=node_run.phase, fate=fate)
     finally:
-        for task in (work, lost, announced):
+        for task in (work, lost):
             task.cancel()
-        await asyncio.gather(work, lost, announced, return_exceptions=True)
+        await asyncio.gather(work, lost, return_exceptions=True)
 
 
-async def _announced(node_run: NodeRun, every: float) -> Fate:
+async def _lost(liveness: Liveness, node_run: NodeRun, every: float) -> Fate:
+    """Return once the cloud says that the node does not live."""
+    while True:
+        await _sign(liveness, node_run, every)
+        fate = await node_run.fate()
+        if fate.kind not in (FateKind.ALIVE, FateKind.UNKNOWN):
+            return fate
+        liveness.trust_again(node_run.node)
+        await asyncio.sleep(every)
+
+
+async def _sign(liveness: Liveness, node_run: NodeRun, every: float) -> None:
+    """Return once a listing or the node itself gives reason to ask."""
+    signs = [
+        asyncio.ensure_future(liveness.until_lost(node_run.node)),
+        asyncio.ensure_future(_announced(node_run, every)),
+    ]
+    try:
+        await asyncio.wait(signs, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in signs:
+            task.cancel()
+        await asyncio.gather(*signs, return_exceptions=True)
+
+
+async def _announced(node_run: NodeRun, every: float) -> None:
     """Return once the node reads an announcement; never where the provider has none."""
     provider = node_run.location.provider
     while True:
@@ -154,4 +187,8 @@ async def _announced(node_run: NodeRun, every: float) -> Fate:
         except UnreachableError:
             continue  # the pipeline finds out, or the connection comes back
         if fate := provider.notice(result.stdout):
-            return fate
+            if node_run.announced is None:
+                text = f"{node_run.node.name}: an interruption was announced: {fate.message}"
+                node_run.bus.emit(Note(text=text, node=node_run.node.id, warning=True))
+            node_run.announced = fate
+            return

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from spotdeploy.config.schema import Config
-from spotdeploy.errors import NodeError, PayloadError, SpotdeployError, UnreachableError
+from spotdeploy.errors import PayloadError, ProviderError, SpotdeployError, UnreachableError
 from spotdeploy.events import Bus, PhaseEnded, PhaseStarted
-from spotdeploy.model import Node, Phase
+from spotdeploy.model import Fate, FateKind, Node, Phase
 from spotdeploy.node.connection import NodeConnection
 from spotdeploy.node.exec import TIMED_OUT
+from spotdeploy.run.bug import record_bug
 from spotdeploy.run.context import Plan, Run
 from spotdeploy.run.location import Location
 from spotdeploy.run.verdict import CheckOutcome
@@ -34,6 +35,8 @@ class NodeRun:
     phase: Phase = Phase.CREATE
     seconds: dict[Phase, float] = field(default_factory=dict)
     checks: tuple[CheckOutcome, ...] = ()
+    announced: Fate | None = None
+    """What the node itself read of an interruption, whether or not the cloud confirms it."""
     _reconnecting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -67,7 +70,7 @@ class NodeRun:
             message = f"{self.node.name}: {phase} did not end within {limit:.0f}s"
             self._ended(phase, started, message)
             raise UnreachableError(message, phase=phase) from error
-        except (NodeError, asyncio.CancelledError) as error:
+        except (Exception, asyncio.CancelledError) as error:
             self._ended(phase, started, str(error) or "cancelled")
             raise
         self._ended(phase, started, "")
@@ -89,6 +92,16 @@ class NodeRun:
             return
         if result.exit_code == TIMED_OUT:
             await self.connection.connect(SIGN_SECONDS)
+
+    async def fate(self) -> Fate:
+        """What the cloud says became of the node; what it cannot be asked is not known."""
+        try:
+            return await self.location.fate(self.node)
+        except ProviderError as error:
+            return Fate(FateKind.UNKNOWN, error.explained)
+        except Exception as error:  # noqa: BLE001  # of a plugin: no answer is no verdict on the payload
+            what = f"asking {self.location} what became of {self.node.name}"
+            return Fate(FateKind.UNKNOWN, record_bug(self.run, error, what))
 
     def blame_payload(self, message: str) -> PayloadError:
         """An error that says the payload is at fault in the present phase."""

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from spotdeploy.errors import CredentialsError, LostReplyError
-from spotdeploy.model import Market, MarketPolicy
+from spotdeploy.errors import Reach
+from spotdeploy.model import Created, Market, MarketPolicy
 from spotdeploy.testing.fake import faults
+from spotdeploy.testing.fake.provider import FakeProvider
 from tests.fake_project import FakeProject
 
 FakeProjects = Callable[..., FakeProject]
@@ -79,6 +80,93 @@ async def test_a_quota_gives_up_the_location_and_not_the_run(fake_project: FakeP
     assert len([r for r in creation.refusals if r.got == 0]) == 1
 
 
+SIZES = ("m-small", "m-large", "c-small")
+REFUSED_AT_A = {
+    Reach.OFFER: 11,
+    Reach.SIZE: 8,
+    Reach.FAMILY: 8,
+    Reach.ZONE: 6,
+    Reach.MARKET: 6,
+    Reach.IMAGE: 0,
+    Reach.LOCATION: 0,
+    Reach.ACCOUNT: 0,
+    Reach.PROVIDER: 0,
+}
+"""How many of twelve offers (two zones, three sizes, two markets) are left after the first refusal
+of each reach."""
+
+
+@pytest.mark.parametrize("reach", list(Reach))
+async def test_a_refusal_takes_away_what_it_reaches_and_nothing_else(
+    fake_project: FakeProjects, reach: Reach
+) -> None:
+    first = faults.Refused(times=1, reach=reach)
+    here = fake_project(count=1, sizes=SIZES, policy=ON_DEMAND, faults=[first])
+    here.cloud.script(faults.NoCapacity())
+    creation = await here.create()
+    assert creation.nodes == ()
+    assert len(creation.refusals) == 1 + REFUSED_AT_A[reach]
+
+
+@pytest.mark.parametrize("reach", [Reach.FAMILY, Reach.SIZE, Reach.MARKET, Reach.LOCATION])
+async def test_a_refusal_reaches_into_no_other_location(
+    fake_project: FakeProjects, reach: Reach
+) -> None:
+    here = fake_project(
+        count=2, locations=("x", "y"), faults=[faults.Refused(location="x", reach=reach)]
+    )
+    creation = await here.create()
+    assert [node.location for node in creation.nodes].count("y") >= 1
+    assert len(creation.nodes) == 2
+
+
+async def test_a_refusal_that_nobody_knows_is_told_with_its_remedy_and_the_walk_goes_on(
+    fake_project: FakeProjects,
+) -> None:
+    no = faults.Refused(zone="a", code="NewRule", message="not on Sundays", hint="wait a day")
+    here = fake_project(count=2, faults=[no])
+    creation = await here.create()
+    assert {node.zone for node in creation.nodes} == {"b"}
+    assert creation.refusals[0].message == "NewRule: not on Sundays (wait a day)"
+    assert here.run.journal.open_intents("demo") == []
+
+
+@pytest.mark.parametrize(("quota", "count", "calls"), [(2, 3, 5), (5, 12, 9), (1, 9, 5), (0, 9, 3)])
+async def test_fewer_nodes_are_asked_for_before_a_quota_gives_up(
+    fake_project: FakeProjects, quota: int, count: int, calls: int
+) -> None:
+    here = fake_project(count=count, faults=[faults.Quota(limit=quota, whole=True)])
+    creation = await here.create()
+    assert len(creation.nodes) == quota
+    assert creation.refusals[-1].got == 0
+    assert here.cloud.count("create") == calls
+
+
+async def test_a_quota_of_one_family_leaves_the_others(fake_project: FakeProjects) -> None:
+    full = [
+        faults.Quota(size=size, limit=1, whole=True, reach=Reach.FAMILY)
+        for size in ("m-small", "m-large")
+    ]
+    here = fake_project(count=3, sizes=SIZES, faults=full)
+    creation = await here.create()
+    assert sorted(str(node.size) for node in creation.nodes) == ["c-small", "c-small", "m-small"]
+
+
+async def test_a_plugins_bug_is_a_refusal_whose_traceback_is_kept(
+    fake_project: FakeProjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Created:
+        raise KeyError("instanceId")
+
+    here = fake_project()
+    monkeypatch.setattr(FakeProvider, "create", broken)
+    creation = await here.create()
+    (refusal,) = creation.refusals
+    assert "creating fake a small spot: KeyError: 'instanceId' (see " in refusal.message
+    assert "Traceback" in (here.run.folder / "tracebacks.txt").read_text()
+    assert len(here.run.journal.open_intents("demo")) == 1
+
+
 async def test_a_lost_answer_never_makes_a_second_set(fake_project: FakeProjects) -> None:
     here = fake_project(faults=[faults.LostReply(call="create")])
     creation = await here.create()
@@ -98,8 +186,9 @@ async def test_a_create_whose_fate_is_unknown_leaves_its_intent_open(
 ) -> None:
     lost = faults.LostReply(call="create", times=0)
     here = fake_project(faults=[faults.LateCreate(seconds=60.0), lost])
-    with pytest.raises(LostReplyError):
-        await here.create()
+    creation = await here.create()
+    assert creation.nodes == ()
+    assert "no answer to create" in creation.refusals[0].message
     assert len(here.run.journal.open_intents("demo")) == 1
 
 
@@ -109,9 +198,12 @@ async def test_throttling_is_waited_out(fake_project: FakeProjects) -> None:
 
 
 async def test_expired_credentials_stop_the_walk(fake_project: FakeProjects) -> None:
-    here = fake_project(faults=[faults.ExpiredCredentials(call="create")])
-    with pytest.raises(CredentialsError):
-        await here.create()
+    here = fake_project(count=1, faults=[faults.ExpiredCredentials(call="create")])
+    creation = await here.create()
+    assert creation.nodes == ()
+    assert [refusal.message for refusal in creation.refusals] == [
+        "ExpiredToken: the token has expired"
+    ]
     assert here.cloud.count("create") == 1
 
 

@@ -25,7 +25,7 @@ class FakeConfig(ProviderConfig, frozen=True):
     zones: Names = ("a", "b")
     """The zones of each location, first choice first."""
     sizes: Names = ("small", "large")
-    """The sizes to try, best first."""
+    """The sizes to try, best first. Those that begin alike, up to a hyphen, are one family."""
     prices: dict[str, Annotated[float, msgspec.Meta(ge=0)]] = msgspec.field(
         default_factory=PRICES.copy
     )

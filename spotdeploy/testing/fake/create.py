@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from spotdeploy import labels
-from spotdeploy.errors import CapacityError, QuotaError
+from spotdeploy.errors import CapacityError, ProviderError, QuotaError
 from spotdeploy.model import Batch, Offer
 from spotdeploy.testing.fake import faults
 from spotdeploy.testing.fake.faults import PlaceFault, Script
@@ -32,7 +32,7 @@ def give_birth(
 ) -> CreateResult:
     """Make the machines of a batch, or find those that its token made before.
 
-    Raises CapacityError or QuotaError, and has changed nothing then.
+    Raises ProviderError and its kinds, and has changed nothing then.
     """
     made = tuple(m for m in state.machines.values() if m.token == batch.token)
     if made:
@@ -87,10 +87,13 @@ def _room(state: CloudState, place: _Place, now: float, asked: int) -> tuple[int
     for quota in place.hits(faults.Quota):
         here = (m for m in state.machines.values() if m.location == place.offer.location)
         left = quota.limit - sum(m.exists(now) for m in here)
-        if left <= 0:
-            raise QuotaError(f"the quota of {quota.limit} machines is used up", code="LimitReached")
+        if left <= 0 or (quota.whole and left < count):
+            words = f"the quota of {quota.limit} machines is used up"
+            raise QuotaError(words, code="LimitReached", reach=quota.reach)
         if left < count:
             count, why = left, f"LimitReached: the quota is {quota.limit} machines"
+    for no in place.hits(faults.Refused):
+        raise ProviderError(no.message, code=no.code, hint=no.hint, reach=no.reach)
     if place.hits(faults.NoCapacity):
         raise CapacityError(f"no capacity for {place.offer}", code="InsufficientCapacity")
     for fill in place.hits(faults.PartialFill):

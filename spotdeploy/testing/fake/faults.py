@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
+from spotdeploy.errors import Reach
 from spotdeploy.model import Market
 
 Call = Literal[
@@ -120,6 +121,19 @@ class Quota(PlaceFault, frozen=True):
 
     times: Count = 0
     limit: Count = 0
+    whole: bool = False
+    """A batch that does not fit is refused whole, instead of filled as far as the quota goes."""
+    reach: Reach = Reach.LOCATION
+
+
+class Refused(PlaceFault, frozen=True):
+    """The cloud refuses for a reason of its own: ProviderError; every time."""
+
+    times: Count = 0
+    reach: Reach = Reach.OFFER
+    code: str = "PolicyViolation"
+    message: str = "a rule of the account forbids this"
+    hint: str | None = None
 
 
 class PartialFill(PlaceFault, frozen=True):
@@ -205,6 +219,7 @@ AnyFault = (
     | InterruptionAt
     | NoCapacity
     | Quota
+    | Refused
     | PartialFill
     | LateCreate
     | Unlisted

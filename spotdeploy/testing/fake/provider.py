@@ -48,7 +48,15 @@ class FakeProvider(Provider[FakeConfig], SupportsAccount, SupportsConsole):
     def offers(self, pool: Pool) -> Sequence[Offer]:
         self.cloud.ping("offers", self.location)
         offers = [
-            Offer(self.name, self.location, zone, size, market, self._price(size, market))
+            Offer(
+                self.name,
+                self.location,
+                zone,
+                size,
+                market,
+                self._price(size, market),
+                family=size.partition("-")[0],
+            )
             for market in pool.policy.markets
             for zone in self.config.zones
             for size in self.config.sizes
