@@ -64,6 +64,9 @@ class CredentialsError(ProviderError):
 class ThrottledError(ProviderError):
     """The cloud asks us to slow down: the same call may be repeated after a pause."""
 
+    retry_after: float | None = None
+    """Seconds for which the cloud itself asks to be left alone, where it says so."""
+
 
 class LostReplyError(ProviderError):
     """The call may or may not have taken effect: only a listing can tell."""
