@@ -109,6 +109,8 @@ class ThrottledError(ProviderError):
     """The cloud asks us to slow down: the same call may be repeated after a pause."""
 
     usual_reach = Reach.LOCATION
+    retry_after: float | None = None
+    """Seconds for which the cloud itself asks to be left alone, where it says so."""
 
 
 class LostReplyError(ProviderError):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,6 +13,7 @@ from spotdeploy.config.load import decode, load
 from spotdeploy.config.schema import Config, Settings
 from spotdeploy.errors import RefusedError
 from spotdeploy.model import Node, NodeState
+from spotdeploy.patience import ask, ask_all
 from spotdeploy.plugins import Plugins
 from spotdeploy.provider import Provider, ProviderConfig, SupportsAllLocations
 
@@ -132,7 +134,7 @@ class Project:
     def open_all_locations(self) -> list[Opened]:
         """As `open_providers`, and an object for every other location that a provider can name.
 
-        Asks the clouds. Raises what `open_providers` raises, and ProviderError.
+        Asks the clouds, with patience. Raises what `open_providers` raises, and ProviderError.
         """
         opened: list[Opened] = []
         for name in self.providers:
@@ -140,21 +142,22 @@ class Project:
             places = list(cls.locations(config))
             first = cls(config, places[0])
             if isinstance(first, SupportsAllLocations):
-                places += [place for place in first.all_locations() if place not in places]
+                places += [place for place in ask(first.all_locations) if place not in places]
             opened += [(cls(config, place), place) for place in places]
         return opened
 
     def nodes(self) -> list[Node]:
         """The deployment's nodes that are not gone, of all locations, in the providers' order.
 
-        Asks the providers, needs no journal and begins no run. Raises ProviderError.
+        Asks the providers, with patience, needs no journal and begins no run. Raises
+        ProviderError.
         """
         return [node for node, _ in self.nodes_with_providers()]
 
     def nodes_with_providers(self) -> list[tuple[Node, Provider[Any]]]:
         """The same, each with the provider object that listed it."""
         opened = [provider for provider, _ in self.open_providers()]
-        lists = _listed(opened, self.scope)
+        lists = ask_all([partial(provider.nodes, self.scope) for provider in opened])
         return [
             (node, provider)
             for provider, nodes in zip(opened, lists, strict=True)
@@ -181,12 +184,3 @@ def pick(nodes: Sequence[Node], name: str) -> Node:
     there = ", ".join(node.name for node in nodes) or "none"
     what = "no node" if not found else "more than one node"
     raise RefusedError(f"{what} is named {name!r}; there are: {there}", hint="spotdeploy list")
-
-
-def _listed(opened: Sequence[Provider[Any]], scope: Mapping[str, str]) -> list[Sequence[Node]]:
-    if len(opened) == 1:
-        return [opened[0].nodes(scope)]
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(min(32, len(opened))) as threads:
-        return list(threads.map(lambda one: one.nodes(scope), opened))

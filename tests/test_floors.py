@@ -15,7 +15,7 @@ import pytest
 FLOORS = (
     ("model", "errors", "labels", "text", "duration", "events", "redact"),
     ("provider", "check", "hookspecs", "plugins"),
-    ("config", "payload", "state", "project"),
+    ("config", "payload", "state", "patience", "project"),
     ("node",),
     ("run",),
     ("phases", "report"),

@@ -12,7 +12,7 @@ FLOORS: Final = (
     (("phases",), "plan create boot ship deploy reboot verify evidence destroy reap"),
     (("run",), "one run: its locations, its nodes, its verdict"),
     (("node",), "connection, shells, keys, user-data, diagnostics"),
-    (("project", "config", "payload", "state"), "one deployment on this computer"),
+    (("project", "patience", "config", "payload", "state"), "one deployment on this computer"),
     (("provider", "check", "hookspecs", "plugins"), "the contracts"),
     (("model", "errors", "labels", "text", "duration", "events", "redact"), "the nouns"),
 )
@@ -40,6 +40,7 @@ TAIL: Final = """
 | a command, its options, what it prints | `cli/`, a file for each command |
 | the order of a cycle; what stays at its end | `cycle/runbook.py`, `cycle/policy.py` |
 | one phase | `phases/`, a file for each |
+| how often a refused call of a cloud is repeated | `patience.py` |
 | how commands run on a node | `node/connection.py`, `node/shells.py` |
 | what the config may say | `config/schema.py` |
 | what is kept between runs | `state/journal.py` |

@@ -1,16 +1,17 @@
 """libcloud's Azure driver with the gaps closed that would cost machines.
 
 Every listing followed to its last page, answers of an unknown shape refused instead of read as
-empty, errors typed with the innermost cause, requests to slow down obeyed, tokens renewed while it
-lives; a node is read without asking for its interfaces one by one.
+empty, errors typed with the innermost cause, tokens renewed while it lives; a node is read without
+asking for its interfaces one by one.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar, cast
+import time
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import msgspec
@@ -34,18 +35,21 @@ from spotdeploy.errors import (
 from spotdeploy_azure.actions import Action
 from spotdeploy_azure.auth import Chain
 from spotdeploy_azure.config import AzureConfig
-from spotdeploy_azure.errors import UNKNOWN_OUTCOME, RetryAfterError, login_hint, refusal
+from spotdeploy_azure.errors import UNKNOWN_OUTCOME, login_hint, refusal
 from spotdeploy_azure.schemas import LoginRefusal, Page, Token
 from spotdeploy_libcloud.paging import all_pages
-from spotdeploy_libcloud.transport import Transport, address_of, require_address
+from spotdeploy_libcloud.tokens import no_token
+from spotdeploy_libcloud.transport import Transport, address_of, require_address, told_when
 
 TIMEOUT: Final = 90.0
-RETRY_AFTER_LIMIT: Final = 60.0
-"""Seconds that a call is held back at most because Azure asked for it; then it is an error."""
 ENVIRONMENTS: Final = {"AzureCloud": "default"}
 """Azure's names for its clouds, where libcloud's are others."""
 LOGIN: Final = "login"
-MAX_RETRY_AFTER: Final = 3600.0
+LOGIN_BUSY: Final = frozenset({"server_error", "temporarily_unavailable"})
+"""Trouble of the login's own, whatever the HTTP status:
+https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes"""
+LOGIN_MARGIN: Final = 300.0
+"""Seconds before its end from which on a token is no longer used."""
 T = TypeVar("T")
 Query = Mapping[str, str]
 PathParameters = Mapping[str, str]
@@ -76,14 +80,11 @@ class Response(AzureJsonResponse):
         connection: Any = self.connection
         call = connection.context.get("call", "the call")
         error = refusal(str(self.body or ""), int(self.status), call)
-        pause = str(self.headers.get("retry-after", ""))
-        if isinstance(error, ThrottledError) and pause.isdigit():
-            raise RetryAfterError(error, min(float(pause), MAX_RETRY_AFTER))
-        raise error
+        raise told_when(error, self.headers)
 
 
 class Connection(AzureResourceManagementConnection):
-    """Takes host, port and scheme from the cloud environment, and logs in when it first must."""
+    """Takes host, port and scheme from the cloud environment. `log_in` comes before requests."""
 
     responseCls = Response  # noqa: N815  # libcloud's name
     # ARM's `request` takes no `retry_failed`; this one does not repeat a call that was lost
@@ -95,23 +96,37 @@ class Connection(AzureResourceManagementConnection):
         environment = kwargs["cloud_environment"]
         self._chain = chain
         self._login = environment["activeDirectoryEndpointUrl"].rstrip("/")
+        self._login_transport = Transport(self._login)
         address = require_address(environment["resourceManagerEndpointUrl"])
         self.host, self.port, self.secure = address.host, address.port, int(address.secure)
         self.access_token = ""
-        self.expires_on: int | str = 0
+        self.expires_on = 0
 
     def connect(
         self, host: Any = None, port: Any = None, base_url: Any = None, **kwargs: Any
     ) -> None:
-        """Without logging in: `request` does that."""
+        """Without logging in: `log_in` does that."""
         ConnectionUserAndKey.connect(self, host, port, base_url, **kwargs)
 
     def forget_token(self) -> None:
         """Log in again before the next request."""
         self.expires_on = 0
 
+    def log_in(self) -> None:
+        """Get a token, unless there is one that lasts.
+
+        Raises CredentialsError with the login's own message, ThrottledError when it cannot say now.
+        """
+        if self.expires_on > time.time() + LOGIN_MARGIN:
+            return
+        with self._login_transport.call(LOGIN, repeatable=True):
+            token = self._token()
+        self.access_token, self.expires_on = token.access_token, int(token.expires_on)
+
     def get_token_from_credentials(self) -> None:
-        """Log in. Raises CredentialsError with the login's own message."""
+        """libcloud calls this in the last minutes of a token. `log_in` was there before."""
+
+    def _token(self) -> Token:
         url = f"{self._login}/{self._chain.tenant}/oauth2/token"
         address = require_address(url)
         form = {
@@ -125,27 +140,31 @@ class Connection(AzureResourceManagementConnection):
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         login.request("POST", address.path, urlencode(form), headers)
         answer: Any = login.getresponse()
-        token = _token(int(answer.status_code), answer.content)
-        self.access_token, self.expires_on = token.access_token, token.expires_on
+        if int(answer.status_code) != 200:
+            error = login_refusal(int(answer.status_code), answer.content)
+            raise told_when(error, answer.headers)
+        return read_token(answer.content)
 
 
-def _token(status: int, body: bytes) -> Token:
-    if status == 200:
-        try:
-            return msgspec.json.decode(body, type=Token)
-        except msgspec.DecodeError as error:
-            raise ProviderError(f"{LOGIN}: the answer is not a token: {error}") from error
+def read_token(body: bytes) -> Token:
+    """The token in the login's answer. Raises what `no_token` says when there is none."""
+    try:
+        return msgspec.json.decode(body, type=Token)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise no_token("Azure's login", body) from error
+
+
+def login_refusal(status: int, body: bytes) -> ProviderError:
+    """The typed error for what the login answers instead of a token."""
     try:
         reported = msgspec.json.decode(body, type=LoginRefusal)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         reported = LoginRefusal(error=f"HTTP {status}")
-    message = (
-        reported.error_description.splitlines()[0] if reported.error_description else reported.error
-    )
-    if status == 429 or status >= 500:
-        raise ThrottledError(f"{LOGIN}: {message}", code=reported.error)
+    message = reported.error_description.partition("\n")[0].strip() or reported.error
+    if status in (408, 429) or status >= 500 or reported.error in LOGIN_BUSY:
+        return ThrottledError(f"{LOGIN}: {message}", code=reported.error)
     hint = login_hint(message) or "check AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"
-    raise CredentialsError(f"Azure refuses the login: {message}", code=reported.error, hint=hint)
+    return CredentialsError(f"Azure refuses the login: {message}", code=reported.error, hint=hint)
 
 
 class AzureDriver(AzureNodeDriver):
@@ -153,11 +172,10 @@ class AzureDriver(AzureNodeDriver):
 
     connectionCls: Any = Connection  # noqa: N815  # libcloud's name
 
-    def __init__(self, config: AzureConfig, chain: Chain, pause: Callable[[float], None]) -> None:
-        """Connects to nothing yet. `pause` waits for seconds."""
+    def __init__(self, config: AzureConfig, chain: Chain) -> None:
+        """Connects to nothing yet."""
         environment = environment_of(config)
         self._chain = chain
-        self._pause = pause
         self._transport = Transport(environment["resourceManagerEndpointUrl"], UNKNOWN_OUTCOME)
         super().__init__(  # type: ignore[no-untyped-call]  # libcloud
             chain.tenant,
@@ -180,8 +198,7 @@ class AzureDriver(AzureNodeDriver):
     ) -> T:
         """Call one operation; `at` fills its path. `repeatable` False is for calls that create.
 
-        Blocks while Azure asks to be left alone, for `OBEDIENCE` seconds at most. Raises
-        ProviderError and its kinds, with Azure's own message.
+        Raises ProviderError and its kinds, with Azure's own message.
         """
         operation = action.value
         path = self.path(action, at or {})
@@ -232,22 +249,15 @@ class AzureDriver(AzureNodeDriver):
     def _send(
         self, what: str, verb: str, path: str, params: Query, body: object, *, repeatable: bool
     ) -> object:
-        waited = 0.0
-        while True:
-            self.connection.set_context({"call": what})
-            try:
-                with self._transport.call(what, repeatable=repeatable):
-                    return self.connection.request(
-                        path, params=dict(params), data=body, method=verb
-                    ).object
-            except RetryAfterError as error:
-                waited += error.seconds
-                if waited > RETRY_AFTER_LIMIT or error.code in UNKNOWN_OUTCOME:
-                    raise
-                self._pause(error.seconds)
-            except CredentialsError:
-                cast("Connection", self.connection).forget_token()
-                raise
+        connection: Any = self.connection
+        connection.set_context({"call": what})
+        try:
+            connection.log_in()
+            with self._transport.call(what, repeatable=repeatable):
+                return connection.request(path, params=dict(params), data=body, method=verb).object
+        except CredentialsError:
+            connection.forget_token()
+            raise
 
     def _ex_connection_class_kwargs(self) -> dict[str, Any]:
         kwargs: dict[str, Any] = super()._ex_connection_class_kwargs()  # type: ignore[no-untyped-call]  # libcloud

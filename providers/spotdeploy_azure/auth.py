@@ -74,7 +74,7 @@ class Chain:
             reference = Secret("env:AZURE_CLIENT_SECRET")
         try:
             return reference.reveal()
-        except (KeyError, OSError) as error:
+        except (KeyError, OSError, ValueError) as error:  # the last for what is not UTF-8
             raise CredentialsError(
                 f"provider.azure.client_secret cannot be read: {type(error).__name__}: {error}",
                 hint=HOW,
@@ -86,7 +86,7 @@ class Chain:
             return assertion(_read(certificate), self.client, audience)
         federated = os.environ.get("AZURE_FEDERATED_TOKEN_FILE")
         if federated:
-            return _read(federated).decode().strip()
+            return _text(federated)
         raise CredentialsError(
             f"the Azure service principal {self.client} has no secret, certificate or token",
             hint=HOW,
@@ -153,6 +153,13 @@ def _read(path: str) -> bytes:
         return Path(path).expanduser().read_bytes()
     except OSError as error:
         raise CredentialsError(f"cannot read {path}: {error.strerror}", hint=HOW) from error
+
+
+def _text(path: str) -> str:
+    try:
+        return _read(path).decode().strip()
+    except UnicodeDecodeError as error:
+        raise CredentialsError(f"{path} is no token: {error}", hint=HOW) from error
 
 
 def _part(content: Mapping[str, Any]) -> str:

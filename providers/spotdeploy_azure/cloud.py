@@ -31,7 +31,7 @@ class Cloud:
     @cached_property
     def driver(self) -> AzureDriver:
         """The connection. Raises CredentialsError when there are no credentials."""
-        return AzureDriver(self._config, self.chain, self.pause)
+        return AzureDriver(self._config, self.chain)
 
     @cached_property
     def sizes(self) -> dict[str, Size]:

@@ -134,14 +134,6 @@ _LOGIN: Final = {
 """https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes"""
 
 
-class RetryAfterError(ThrottledError):
-    """Azure says how long it wants to be left alone, in seconds."""
-
-    def __init__(self, error: ThrottledError, seconds: float) -> None:
-        super().__init__(error.message, code=error.code, hint=error.hint)
-        self.seconds = seconds
-
-
 def refusal(body: str, status: int, call: str) -> ProviderError:
     """The typed error for the body of a refused call."""
     try:

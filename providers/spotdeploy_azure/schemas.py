@@ -72,8 +72,8 @@ class LoginRefusal(Schema, frozen=True, rename=None):
 class Token(Schema, frozen=True, rename=None):
     """An access token."""
 
-    access_token: str
-    expires_on: Annotated[str, msgspec.Meta(pattern=r"^\d+$")] | int
+    access_token: Annotated[str, msgspec.Meta(pattern=r"^[!-~]+$")]
+    expires_on: Annotated[str, msgspec.Meta(pattern=r"^\d{1,12}$")] | int
 
 
 class DeploymentState(State, frozen=True):

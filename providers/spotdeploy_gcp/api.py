@@ -27,7 +27,7 @@ from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.errors import UNKNOWN_OUTCOME, failed, refused
 from spotdeploy_gcp.schemas import AggregatedPage, Operation, Page, RefusalBody, last
 from spotdeploy_libcloud.paging import all_pages
-from spotdeploy_libcloud.transport import Transport, require_address
+from spotdeploy_libcloud.transport import Transport, require_address, told_when
 
 PAGE: Final = 500
 TIMEOUT: Final = 180.0
@@ -53,7 +53,8 @@ class Response(GCEResponse):
         connection: Any = self.connection
         body = str(self.body or "")
         if self.status >= 400:
-            raise refusal(body, self.status, connection.context.get("call", "the call"))
+            call = connection.context.get("call", "the call")
+            raise told_when(refusal(body, self.status, call), self.headers)
         if self.headers.get("content-type", "").startswith(MULTIPART):
             return body
         try:
@@ -89,17 +90,11 @@ class Connection(GCEConnection):
         return action
 
 
+@dataclass(slots=True)
 class Bearer:
     """What libcloud asks for a token."""
 
-    def __init__(self, token: Callable[[], str]) -> None:
-        """`token` is asked before every request."""
-        self._token = token
-
-    @property
-    def access_token(self) -> str:
-        """A valid one."""
-        return self._token()
+    access_token: str = ""
 
 
 def refusal(body: str, status: int, call: str) -> ProviderError:
@@ -130,7 +125,8 @@ class GceDriver(GCENodeDriver):
     def __init__(self, project: str, endpoint: str, token: Callable[[], str]) -> None:
         """Connects to nothing yet. `endpoint` is a URL; `token` is asked before every request."""
         address = require_address(endpoint)
-        self._bearer = Bearer(token)
+        self._token = token
+        self._bearer = Bearer()
         self._transport = Transport(endpoint, UNKNOWN_OUTCOME)
         where: dict[str, Any] = {
             "secure": address.secure,
@@ -198,7 +194,8 @@ class GceDriver(GCENodeDriver):
     def finish(self, operation: Operation, zone: str | None = None) -> Operation:
         """Wait until an operation is done, and return it as it is then, failed or not.
 
-        Blocks for `PATIENCE` seconds at most. Raises LostReplyError when it is not done by then.
+        Blocks for `OPERATION_TIMEOUT` seconds at most. Raises LostReplyError when it is not done
+        by then.
         """
         at = {"operation": operation.name} | ({"zone": zone} if zone else {})
         action = Action.WAIT_ZONE_OPERATION if zone else Action.WAIT_GLOBAL_OPERATION
@@ -254,6 +251,7 @@ class GceDriver(GCENodeDriver):
 
     def _send(self, what: str, request: Request, *, repeatable: bool) -> object:
         self.connection.set_context({"call": what})
+        self._bearer.access_token = self._token()
         with self._transport.call(what, repeatable=repeatable):
             return self.connection.request(
                 request.path,

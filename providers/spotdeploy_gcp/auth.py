@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from spotdeploy.errors import ConfigError, CredentialsError, ThrottledError
+from spotdeploy.errors import ConfigError, CredentialsError, ProviderError, ThrottledError
 from spotdeploy_gcp.errors import LOGIN
+from spotdeploy_libcloud.tokens import no_token
+from spotdeploy_libcloud.transport import told_when
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
 SCOPES: Final = ("https://www.googleapis.com/auth/compute",)
 INSTALL: Final = "pip install 'spotdeploy[gcp]'"
+SERVICE: Final = "Google's token service"
 PROJECT_VARIABLES: Final = ("GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT")
 
 
@@ -49,20 +53,28 @@ class Chain:
     def token(self) -> str:
         """A valid access token. Blocks for seconds when a new one is needed; may be repeated.
 
-        Raises CredentialsError when there are no credentials, or Google no longer takes them.
+        Raises CredentialsError when there are no credentials, or Google no longer takes them;
+        ThrottledError when Google's token service cannot say now.
         """
         credentials = self._found[0]
         if not credentials.valid:
             with self._typed():
                 credentials.refresh(self._transport)  # type: ignore[no-untyped-call]  # google-auth
+                if not _is_token(credentials.token):
+                    credentials.token = None
+                    raise ValueError("not a token")
         return str(credentials.token)
 
     def project(self) -> str:
-        """The project to work in. Raises ConfigError when nothing names one."""
+        """The project to work in. Raises ConfigError when nothing names one, ThrottledError when
+        the metadata server cannot say it now."""
         named = (os.environ.get(variable) for variable in PROJECT_VARIABLES)
         project = self._project or next(filter(None, named), None) or self._found[1]
         if project:
             return project
+        if _is_of_metadata_server(self._found[0]):
+            del self._found  # it is looked up again
+            raise ThrottledError("Google's metadata server does not say the project now")
         raise ConfigError(
             "no Google Cloud project is named",
             hint='set project = "..." under [provider.gcp], or GOOGLE_CLOUD_PROJECT',
@@ -77,7 +89,8 @@ class Chain:
 
         with self._typed(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # gcloud's own credentials serve us well
-            credentials, project = google.auth.default(scopes=SCOPES, request=self._transport)
+            ask: Any = self._transport
+            credentials, project = google.auth.default(scopes=SCOPES, request=ask)
         return credentials, project
 
     def _from_key(self, path: Path) -> tuple[Credentials, str | None]:
@@ -87,7 +100,7 @@ class Chain:
             credentials = Credentials.from_service_account_file(  # type: ignore[no-untyped-call]
                 str(path), scopes=SCOPES
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise CredentialsError(
                 f"provider.gcp.credentials: {path} is not a service account's key: {error}",
                 hint="for other kinds of credentials, set GOOGLE_APPLICATION_CREDENTIALS instead",
@@ -95,37 +108,89 @@ class Chain:
         return credentials, credentials.project_id
 
     @cached_property
-    def _transport(self):  # type: ignore[no-untyped-def]  # google-auth's requests part is untyped
-        from google.auth.transport.requests import Request
-
-        return Request()
+    def _transport(self) -> _Transport:
+        return _Transport()
 
     @contextmanager
     def _typed(self) -> Iterator[None]:
-        from google.auth.exceptions import (
-            DefaultCredentialsError,
-            GoogleAuthError,
-            TransportError,
-        )
-
+        """google-auth lets out whatever it trips over in an answer or a file, not its own errors
+        alone."""
+        self._transport.answer = None
         try:
             yield
-        except DefaultCredentialsError as error:
-            raise CredentialsError(
-                f"no Google Cloud credentials found: {_one_line(error)}",
-                hint=f"run '{LOGIN}', or set provider.gcp.credentials to a key file",
-            ) from error
-        except TransportError as error:
-            raise ThrottledError(
-                f"cannot reach Google's token service: {_one_line(error)}"
-            ) from error
-        except GoogleAuthError as error:
-            raise CredentialsError(
-                f"Google refuses the credentials: {_one_line(error)}",
-                hint=f"run '{LOGIN}', or get a new key for the service account",
-            ) from error
+        except Exception as error:
+            raise _typed(error, self._transport.answer) from error
 
 
-def _one_line(error: Exception) -> str:
+class _Transport:
+    """google-auth's way to ask. It keeps the last answer, which tells an outage from a refusal."""
+
+    def __init__(self) -> None:
+        from google.auth.transport.requests import Request
+
+        self._request: Any = Request()
+        self.answer: Any = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.answer = None
+        self.answer = self._request(*args, **kwargs)
+        return self.answer
+
+
+def _typed(error: Exception, answer: Any) -> ProviderError:
+    """What `error` is, by the last answer that came, if one did."""
+    from google.auth.exceptions import (
+        DefaultCredentialsError,
+        GoogleAuthError,
+        ReauthFailError,
+        TransportError,
+    )
+
+    status = answer.status if answer is not None else 0
+    headers = {key.lower(): value for key, value in answer.headers.items()} if status else {}
+    nothing_found = isinstance(error, DefaultCredentialsError)
+    if (_is_outage(status) or getattr(error, "retryable", False)) and (
+        not nothing_found or headers.get("metadata-flavor") == "Google"
+    ):
+        now = ThrottledError(f"{SERVICE} cannot answer now, HTTP {status}: {_one_line(error)}")
+        return told_when(now, headers)
+    if nothing_found:
+        return CredentialsError(
+            f"no Google Cloud credentials found: {_one_line(error)}",
+            hint=f"run '{LOGIN}', or set provider.gcp.credentials to a key file",
+        )
+    if not status and TransportError in (type(error), type(error.__cause__)):
+        return ThrottledError(f"cannot reach {SERVICE}: {_one_line(error)}")
+    if 200 <= status < 300 and not isinstance(error, ReauthFailError):
+        return no_token(SERVICE, answer.data)
+    refused = isinstance(error, GoogleAuthError)
+    what = "Google refuses the credentials" if refused else "the credentials cannot be read"
+    return CredentialsError(
+        f"{what}: {_one_line(error)}",
+        hint=f"run '{LOGIN}', or get a new key for the service account",
+    )
+
+
+def _is_outage(status: int) -> bool:
+    return status in (408, 429) or status >= 500
+
+
+def _is_token(token: object) -> bool:
+    """Whether it fits into a header."""
+    return isinstance(token, str) and re.fullmatch("[!-~]+", token) is not None
+
+
+def _is_of_metadata_server(credentials: Credentials) -> bool:
+    from google.auth.compute_engine import Credentials as Machine
+
+    return isinstance(credentials, Machine)
+
+
+def _one_line(error: BaseException) -> str:
+    """What an error says first: google-auth wraps its errors, and adds answers to their words."""
+    from google.auth.exceptions import GoogleAuthError
+
     message = error.args[0] if error.args else error
+    if isinstance(message, GoogleAuthError) and message is not error:
+        return _one_line(message)
     return " ".join(str(message).split())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from spotdeploy.errors import LostReplyError, ProviderError, ThrottledError
@@ -37,6 +39,16 @@ def require_address(url: str) -> Address:
     if address is None:
         raise ProviderError(f"the endpoint {url!r} is not an http(s) URL")
     return address
+
+
+def told_when(error: ProviderError, headers: Mapping[str, str]) -> ProviderError:
+    """The same error; when it asks to slow down, with the seconds that the answer's headers name.
+
+    `Retry-After` is a number of seconds or a date: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+    """
+    if isinstance(error, ThrottledError):
+        error.retry_after = _seconds(str(headers.get("retry-after", "")))
+    return error
 
 
 class Transport:
@@ -91,6 +103,16 @@ class Transport:
             return ProviderError(message, hint="check the network, the region and the endpoint")
         message = f"{what}: no answer from {self._endpoint}: {_innermost(error)}"
         return ThrottledError(message) if repeatable else LostReplyError(message)
+
+
+def _seconds(text: str) -> float | None:
+    """Seconds from now; None when it says nothing of use."""
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _never_sent(error: BaseException) -> bool:

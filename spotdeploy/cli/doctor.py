@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import typer
@@ -14,6 +14,7 @@ from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers
 from spotdeploy.cli.tables import json_text
 from spotdeploy.errors import SpotdeployError
 from spotdeploy.model import Problem
+from spotdeploy.patience import ask, ask_all
 from spotdeploy.phases.plan import read_plan
 from spotdeploy.project import Project
 from spotdeploy.provider import Provider, SupportsAccount
@@ -41,11 +42,10 @@ class Findings:
 
 
 def examine(project: Project) -> list[Findings]:
-    """Examine the payload and every location, locations in parallel. Changes nothing."""
+    """Examine the payload and every location, locations in parallel and with patience.
+    Changes nothing."""
     opened = project.open_providers()
-    with ThreadPoolExecutor(min(32, len(opened))) as threads:
-        locations = list(threads.map(lambda one: _location(*one), opened))
-    return [_config(project), *locations]
+    return [_config(project), *ask_all([partial(_location, *one) for one in opened])]
 
 
 def show_findings(findings: Sequence[Findings], *, as_json: bool) -> int:
@@ -79,8 +79,8 @@ def _config(project: Project) -> Findings:
 def _location(provider: Provider[Any], place: str) -> Findings:
     where = f"{provider.name} {place}"
     try:
-        problems = tuple(provider.doctor())
-        account = provider.account() if isinstance(provider, SupportsAccount) else ""
+        problems = tuple(ask(provider.doctor))
+        account = ask(provider.account) if isinstance(provider, SupportsAccount) else ""
     except SpotdeployError as error:
         return Findings(where, (_problem(error),))
     return Findings(where, problems, account)

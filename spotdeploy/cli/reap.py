@@ -17,7 +17,7 @@ from spotdeploy.phases.reap import Expired, Search, reap, search
 from spotdeploy.project import Project
 from spotdeploy.run.location import Location
 from spotdeploy.run.verdict import Receipt
-from spotdeploy.text import counted
+from spotdeploy.text import counted, plain
 
 
 def command(
@@ -36,13 +36,17 @@ def command(
         project = Project.without_config(config, "reap", provider)
     else:
         project = Project.open(config, providers=provider)
-    locations = [Location(*one) for one in project.open_all_locations()]
+    locations = [Location(*one, _tell) for one in project.open_all_locations()]
     try:
         found, receipt = asyncio.run(_search_and_reap(project, locations, reap_them=yes))
     finally:
         for location in locations:
             location.close()
     raise typer.Exit(show_expired(found, receipt, as_json=json))
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{plain(text)}\n")
 
 
 async def _search_and_reap(

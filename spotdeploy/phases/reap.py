@@ -108,10 +108,13 @@ async def _end(location: Location, mine: Sequence[Node | Resource], patience: fl
     started = time.monotonic()
     while proofs < PROOFS and time.monotonic() < started + patience:
         try:
-            there = await _go_on(location, desired)
+            async with asyncio.timeout(started + patience - time.monotonic()):
+                there = await _go_on(location, desired)
             message = ""
         except RefusedError:
             raise
+        except TimeoutError:
+            message = message or f" (not done within {spell(patience)})"
         except SpotdeployError as error:
             message = f" ({error.message})"
         proofs = 0 if there or message else proofs + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 from spotdeploy.check import Check
 from spotdeploy.config.schema import Config
-from spotdeploy.events import Bus
+from spotdeploy.events import Bus, Note
 from spotdeploy.model import Manifest, Node, Pool
 from spotdeploy.project import Project
 from spotdeploy.redact import Redactor
@@ -113,9 +113,13 @@ def open_run(
     Raises PluginError and ConfigError for providers that cannot be opened, HostError for a journal
     that cannot be written.
     """
-    locations = tuple(Location(provider, place) for provider, place in project.open_providers())
+
+    def tell(text: str) -> None:
+        bus.emit(Note(text=text))
+
+    locations = tuple(Location(*one, tell) for one in project.open_providers())
     journal = Journal(project.journal_path)
-    previous = _previous_locations(project, journal, locations)
+    previous = _previous_locations(project, journal, locations, tell)
     run = Run(
         project, new_run_id(), plan, locations, journal, bus, previous, redactor or Redactor()
     )
@@ -126,14 +130,17 @@ def open_run(
 
 
 def _previous_locations(
-    project: Project, journal: Journal, present: Iterable[Location]
+    project: Project,
+    journal: Journal,
+    present: Iterable[Location],
+    tell: Callable[[str], None],
 ) -> tuple[Location, ...]:
     """A location for each place where the journal knows of nodes and `present` has none."""
     known = {(node.provider, node.location) for node in journal.nodes(project.deployment)}
     known |= {(one.provider, one.location) for one in journal.open_intents(project.deployment)}
     known -= {location.key for location in present}
     return tuple(
-        Location(project.open_provider(name, place), place)
+        Location(project.open_provider(name, place), place, tell)
         for name, place in sorted(known)
         if name in project.providers
     )

@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-import stamina
-
+from spotdeploy.duration import spell
 from spotdeploy.errors import ProviderError, ThrottledError
 from spotdeploy.model import Batch, Created, Fate, Node, NodeState, Offer, Pool, Resource
+from spotdeploy.patience import LONGEST_PAUSE, LONGEST_WAIT, Patience
 from spotdeploy.provider import Provider, SupportsAccount, SupportsConsole, SupportsPrepare
 
 P = ParamSpec("P")
 R = TypeVar("R")
-ATTEMPTS: Final = 8
-PATIENCE: Final = 120.0
-logging.getLogger("stamina").addHandler(logging.NullHandler())
-# without a handler, Python prints a bare "stamina.retry_scheduled" on standard error
 
 
 class Location:
     """A location as the core uses it: the provider's methods, awaited.
 
-    All calls run in one thread of its own. A throttled call is repeated with exponential backoff
-    and jitter, at most `ATTEMPTS` times within `PATIENCE` seconds.
+    All calls run in one thread of its own. A throttled call is repeated; see `patience`. To cancel
+    one ends its pauses at once.
     """
 
-    def __init__(self, provider: Provider[Any], name: str) -> None:
+    def __init__(
+        self, provider: Provider[Any], name: str, tell: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """`tell` hears of the waits that a cloud asks for."""
         self.provider = provider
         self.name = name
+        self._tell = tell
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"{provider.name}-{name}")
 
     def __str__(self) -> str:
@@ -91,11 +90,15 @@ class Location:
 
     async def _call(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         loop = asyncio.get_running_loop()
-        retries = stamina.retry_context(ThrottledError, attempts=ATTEMPTS, timeout=PATIENCE)
-        async for attempt in retries:
-            with attempt:
+        patience = Patience(LONGEST_WAIT)
+        while True:
+            try:
                 return await loop.run_in_executor(self._thread, lambda: method(*args, **kwargs))
-        raise AssertionError("stamina always returns or raises")
+            except ThrottledError as error:
+                seconds = patience.pause(error)
+                if seconds > LONGEST_PAUSE:
+                    self._tell(f"{self}: asking again in {spell(seconds)}: {error.message}")
+            await asyncio.sleep(seconds)
 
 
 async def list_nodes(locations: Sequence[Location], labels: Mapping[str, str]) -> list[Node]:

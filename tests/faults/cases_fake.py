@@ -49,9 +49,7 @@ CALLS: tuple[Call, ...] = (
 BEFORE_CREATE = 5
 """Calls before create."""
 EVERY: tuple[Ending, ...] = get_args(Ending)
-HURRIED = How(
-    constants={"spotdeploy.run.location:PATIENCE": 4.0, "spotdeploy.phases.boot:GRACE": 1.0}
-)
+HURRIED = How(constants={"spotdeploy.patience:PATIENCE": 4.0, "spotdeploy.phases.boot:GRACE": 1.0})
 """Throttling is waited out for less than two minutes, and a late boot for less than 20 seconds."""
 PLACES: dict[str, Any] = {"locations": ["here", "there"]}
 

@@ -87,10 +87,7 @@ class AzureTestbed(LabTestbed):
     throttled = ArmError(429, "TooManyRequests", "Slow down.", headers={"Retry-After": "1"})
     broken = ArmError(500, "InternalServerError", "Encountered an internal server error.")
     expired = ArmError(401, "ExpiredAuthenticationToken", "The access token is expired.")
-    constants: ClassVar[dict[str, float]] = {
-        "spotdeploy_azure.create:POLL_SECONDS": 0.2,
-        "spotdeploy_azure.api:RETRY_AFTER_LIMIT": 3.0,
-    }
+    constants: ClassVar[dict[str, float]] = {"spotdeploy_azure.create:POLL_SECONDS": 0.2}
     lab: AzureLab
 
     def __init__(self, folder: Path, lab: AzureLab) -> None:

@@ -31,7 +31,7 @@ def waits(name: str, more: Mapping[str, float]) -> dict[str, float]:
     """The constants that say how long a command on this cloud waits, and `more` of them."""
     return {
         "spotdeploy.provider:Provider.poll_seconds": 0.25,
-        "spotdeploy.run.location:PATIENCE": PATIENCE,
+        "spotdeploy.patience:PATIENCE": PATIENCE,
         "spotdeploy.phases.boot:GRACE": 1.0,
         f"spotdeploy_{name}.provider:{name.title()}Provider.settle_seconds": SETTLE,
         **more,

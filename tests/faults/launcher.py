@@ -65,6 +65,7 @@ def main() -> None:
     how = msgspec.json.decode(sys.argv.pop(1), type=How)
     for path, value in how.constants.items():
         holder, _, name = path.replace(":", ".").rpartition(".")
+        pkgutil.resolve_name(path)  # it raises when there is no such constant any more
         setattr(pkgutil.resolve_name(holder), name, value)
     if how.kill_at:
         _at(how.kill_at, lambda: os.kill(os.getpid(), signal.SIGKILL))

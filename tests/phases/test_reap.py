@@ -134,6 +134,19 @@ async def test_a_deployment_at_work_on_this_computer_is_left_alone(
     assert here.cloud.count("destroy") == 0
 
 
+async def test_a_storm_without_end_lasts_no_longer_than_the_time_to_reap(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(count=1)
+    await make(here, NOW - GRACE - 60)
+    found = await search(here.run.locations[0])
+    here.cloud.script(faults.Throttled(times=0))
+    receipt = await reap([found], 1.0)
+    assert receipt.seconds < 5.0
+    assert len(receipt.left) == len(found.expired) > 0
+    assert "(not done within 1s); by hand: " in receipt.left[0]
+
+
 async def test_a_location_that_cannot_be_asked_says_so(fake_project: FakeProjects) -> None:
     here = fake_project(faults=[faults.Outage(call="nodes", times=0)])
     found = await search(here.run.locations[0])

@@ -36,11 +36,15 @@ class Logins:
     tokens: set[str] = field(default_factory=set)
     forms: list[dict[str, str]] = field(default_factory=list)
     """What was sent to the login."""
+    trouble: list[Reply] = field(default_factory=list)
+    """What the next logins are answered, whoever asks."""
 
     def login(self, tenant: str, body: bytes, now: float) -> Reply:
         """A token, or why not."""
         form = {key: values[0] for key, values in parse_qs(body.decode()).items()}
         self.forms.append(form)
+        if self.trouble:
+            return self.trouble.pop(0)
         if self.refused:
             return _refused(*self.refused)
         if tenant != self.tenant:

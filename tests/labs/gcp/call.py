@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.labs.gcp.discovery import Match
@@ -37,6 +37,7 @@ class Reply:
     status: int
     body: bytes
     type: str = "application/json; charset=UTF-8"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def json(self) -> Any:
@@ -56,6 +57,7 @@ class GoogleError(Exception):
     reason: str
     words: str
     details: list[Json] = field(default_factory=list)
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def reply(self) -> Reply:
         """The answer."""
@@ -63,7 +65,7 @@ class GoogleError(Exception):
         error = {"code": self.status, "message": self.words, "errors": [one]}
         if self.details:
             error["details"] = self.details
-        return answer({"error": error}, self.status)
+        return replace(answer({"error": error}, self.status), headers=self.headers)
 
 
 def answer(body: object, status: int = 200) -> Reply:

@@ -38,7 +38,7 @@ class _Handler(Handler):
         if reply is DROPPED:
             self.hang_up()
             return
-        headers = {"Content-Type": reply.type, "Metadata-Flavor": "Google"}
+        headers = {**reply.headers, "Content-Type": reply.type, "Metadata-Flavor": "Google"}
         self.send(reply.status, headers, reply.body)
 
     def _route(self, cloud: Cloud, tokens: Tokens, body: bytes) -> Reply:

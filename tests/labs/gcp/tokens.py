@@ -33,6 +33,10 @@ class Tokens:
     """Seconds."""
     refused: str = ""
     """When set, the words with which every request for a token is refused."""
+    trouble: list[Reply] = field(default_factory=list)
+    """What the next requests for a token are answered, whoever asks."""
+    silent: dict[str, Reply] = field(default_factory=dict)
+    """What the metadata server answers for a path, by its end, instead of what it should."""
     given: dict[str, float] = field(default_factory=dict)
     """Token to its end, Unix seconds."""
 
@@ -56,6 +60,8 @@ class Tokens:
     def exchange(self, form: bytes) -> Reply:
         """https://developers.google.com/identity/protocols/oauth2/service-account"""
         asked = {key: values[0] for key, values in parse_qs(form.decode()).items()}
+        if self.trouble:
+            return self.trouble.pop(0)
         if self.refused:
             return _refusal("invalid_grant", self.refused)
         if asked.get("grant_type") == "refresh_token":
@@ -76,7 +82,11 @@ class Tokens:
         https://cloud.google.com/compute/docs/access/authenticate-workloads"""
         if headers.get("metadata-flavor") != "Google":
             return answer({"error": "Metadata-Flavor is missing"}, 403)
+        for end, reply in self.silent.items():
+            if path.endswith(end):
+                return reply
         account = "/computeMetadata/v1/instance/service-accounts/default"
+        path = path.replace(f"/service-accounts/{EMAIL}/", "/service-accounts/default/")
         if path == "/computeMetadata/v1/project/project-id":
             return Reply(200, project.encode(), "application/text")
         if path == f"{account}/token":

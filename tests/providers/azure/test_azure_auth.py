@@ -16,10 +16,12 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
 from spotdeploy.errors import ConfigError, CredentialsError, ProviderError, ThrottledError
+from spotdeploy_azure.actions import Action
 from spotdeploy_azure.auth import assertion
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
+from tests.labs.azure.call import DROPPED, Reply
 from tests.labs.azure.lab import CLIENT, SECRET, SUBSCRIPTION
 from tests.providers.azure.conftest import SCOPE, MakeProvider
 
@@ -176,9 +178,106 @@ def test_a_file_that_is_no_certificate_is_reported() -> None:
 
 
 def test_a_login_that_cannot_be_reached_is_reported(make: MakeProvider) -> None:
-    with pytest.raises(ProviderError, match="cannot reach") as caught:
+    where = "login: cannot reach http://127.0.0.1:9:"
+    with pytest.raises(ProviderError, match=where) as caught:
         make(login_endpoint="http://127.0.0.1:9").nodes(SCOPE)
     assert not isinstance(caught.value, CredentialsError | ThrottledError)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        DROPPED,
+        Reply(503, b""),
+        Reply(502, b"<html><title>Bad Gateway</title></html>"),
+        Reply(408, b"null"),
+        Reply(429, b'{"error": "too_many_requests"}'),
+        Reply(500, b'{"error": "server_error", "error_description": "AADSTS90033: try again"}'),
+        Reply(400, b'{"error": "temporarily_unavailable", "error_description": "AADSTS90006: x"}'),
+    ],
+)
+def test_an_outage_of_the_login_is_no_refusal(
+    provider: AzureProvider, lab: AzureLab, reply: Reply
+) -> None:
+    provider.nodes(SCOPE)
+    connection: Any = provider._cloud.driver.connection
+    connection.forget_token()
+    lab.logins.trouble = [reply]
+    with pytest.raises(ThrottledError, match=r"^login: "):
+        provider.nodes(SCOPE)
+    assert provider.nodes(SCOPE) == []
+
+
+def test_a_login_that_says_when_to_come_back_is_left_alone_until_then(
+    provider: AzureProvider, lab: AzureLab
+) -> None:
+    lab.logins.trouble = [Reply(429, b"{}", {"Retry-After": "37"})]
+    with pytest.raises(ThrottledError) as caught:
+        provider.nodes(SCOPE)
+    assert caught.value.retry_after == 37.0
+
+
+def test_a_create_call_whose_login_failed_was_not_sent(
+    provider: AzureProvider, lab: AzureLab
+) -> None:
+    lab.logins.trouble = [DROPPED]
+    at = {"group": "g", "deployment": "d"}
+    with pytest.raises(ThrottledError, match=r"^login: no answer"):
+        provider._cloud.driver.call(Action.DEPLOY, object, at, body={}, repeatable=False)
+
+
+DAMAGED = [
+    b"",
+    b"null",
+    b"[]",
+    b'{"access_token": "eyJ0eXAi',
+    b'{"access_token": "a"}',
+    b'{"access_token": null, "expires_on": "1800003600"}',
+    b'{"access_token": "two\\nlines", "expires_on": "1800003600"}',
+    b'{"access_token": "a", "expires_on": "tomorrow"}',
+    b'{"access_token": "a", "expires_on": "' + b"9" * 5000 + b'"}',
+    b'{"access_token": "\xff\xfe", "expires_on": "1800003600"}',
+    b"\x80\x81",
+    b"[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("body", DAMAGED, ids=lambda body: repr(body[:30]))
+def test_a_damaged_token_is_asked_for_again(
+    provider: AzureProvider, lab: AzureLab, body: bytes
+) -> None:
+    lab.logins.trouble = [Reply(200, body)]
+    with pytest.raises(ThrottledError, match="Azure's login answered") as caught:
+        provider.nodes(SCOPE)
+    assert "eyJ0eXAi" not in caught.value.message
+    assert provider.nodes(SCOPE) == []
+
+
+@pytest.mark.parametrize("body", DAMAGED, ids=lambda body: repr(body[:30]))
+def test_a_refusal_that_cannot_be_read_is_a_refusal(
+    provider: AzureProvider, lab: AzureLab, body: bytes
+) -> None:
+    lab.logins.trouble = [Reply(401, body)]
+    with pytest.raises(CredentialsError, match="Azure refuses the login: HTTP 401"):
+        provider.nodes(SCOPE)
+
+
+def test_a_sign_in_page_is_named_for_what_it_is(provider: AzureProvider, lab: AzureLab) -> None:
+    lab.logins.trouble = [Reply(200, b"\n<!DOCTYPE html><title>Hotel Wi-Fi</title>")]
+    with pytest.raises(CredentialsError, match="a web page instead of a token") as caught:
+        provider.nodes(SCOPE)
+    assert "proxy" in str(caught.value.hint)
+
+
+def test_a_federated_token_that_is_no_text_is_reported(
+    provider: AzureProvider, tmp_path: Path
+) -> None:
+    del os.environ["AZURE_CLIENT_SECRET"]
+    token = tmp_path / "token"
+    token.write_bytes(b"\xff\xfe\x00")
+    os.environ["AZURE_FEDERATED_TOKEN_FILE"] = str(token)
+    with pytest.raises(CredentialsError, match="token is no token"):
+        provider.nodes(SCOPE)
 
 
 def test_the_authority_of_the_environment_is_used(make: MakeProvider, lab: AzureLab) -> None:

@@ -44,7 +44,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> AzureDriver:
         endpoint="http://127.0.0.1:9",
         login_endpoint="http://127.0.0.1:9",
     )
-    return AzureDriver(config, Chain(config), lambda _: None)
+    return AzureDriver(config, Chain(config))
 
 
 def answers(folder: Path, part: str) -> list[Any]:

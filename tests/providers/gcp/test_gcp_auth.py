@@ -8,14 +8,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from spotdeploy.config.load import decode
-from spotdeploy.errors import ConfigError, CredentialsError, ProviderError
+from spotdeploy.errors import ConfigError, CredentialsError, ProviderError, ThrottledError
+from spotdeploy.run.location import Location
 from spotdeploy_gcp.config import GcpConfig
 from spotdeploy_gcp.provider import GcpProvider
 from tests.labs.gcp import GcpLab
+from tests.labs.gcp.call import DROPPED, GoogleError, Reply, answer
 from tests.labs.gcp.tokens import EMAIL
 from tests.providers.gcp.conftest import SCOPE, MakeProvider
 
@@ -120,6 +123,174 @@ def test_an_unreachable_token_service_asks_for_patience(
     path.write_text(json.dumps(key), "utf-8")
     with pytest.raises(ProviderError, match="token service"):
         make(credentials=str(path)).nodes(SCOPE)
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """google-auth repeats without pauses what it repeats by itself."""
+    pauses = SimpleNamespace(sleep=lambda seconds: None)
+    monkeypatch.setattr("google.auth._exponential_backoff.time", pauses)
+
+
+OWN_TRIES = 3
+"""How often google-auth itself asks for a token."""
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        DROPPED,
+        answer({"error": "temporarily_unavailable"}, 503),
+        answer({"error": "internal_failure"}, 400),
+        Reply(502, b"<html><title>502 Server Error</title></html>", "text/html"),
+        Reply(408, b"null"),
+        Reply(500, b"\xff\xfe"),
+        Reply(429, b'{"error": "rate_limit'),
+    ],
+)
+def test_an_outage_of_the_token_service_is_no_refusal(
+    make: MakeProvider, lab: GcpLab, reply: Reply, *, first: bool
+) -> None:
+    provider = make()
+    if not first:
+        lab.tokens.life = 1.0
+        provider.nodes(SCOPE)
+    lab.tokens.trouble = [reply] * OWN_TRIES
+    with pytest.raises(ThrottledError, match="token service"):
+        provider.nodes(SCOPE)
+    lab.tokens.trouble.clear()
+    assert provider.nodes(SCOPE) == []
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_an_outage_in_the_middle_of_a_run_is_sat_out(make: MakeProvider, lab: GcpLab) -> None:
+    location = Location(make(), "us-central1")
+    lab.tokens.life = 1.0
+    assert await location.nodes(SCOPE) == []
+    lab.tokens.trouble = [answer({"error": "temporarily_unavailable"}, 503)] * (3 * OWN_TRIES)
+    assert await location.nodes(SCOPE) == []
+    assert lab.tokens.trouble == []
+    location.close()
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_token_service_that_says_when_to_come_back_is_left_alone_until_then(
+    make: MakeProvider, lab: GcpLab
+) -> None:
+    busy = Reply(503, b"{}", headers={"Retry-After": "41"})
+    lab.tokens.trouble = [busy] * OWN_TRIES
+    with pytest.raises(ThrottledError) as caught:
+        make().nodes(SCOPE)
+    assert caught.value.retry_after == 41.0
+
+
+DAMAGED = [
+    b"",
+    b"null",
+    b"[]",
+    b"3",
+    b'{"access_token": "ya29.secret',
+    b'{"expires_in": 3600}',
+    b'{"access_token": null, "expires_in": 3600}',
+    b'{"access_token": 5, "expires_in": 3600}',
+    b'{"access_token": "two\\nlines", "expires_in": 3600}',
+    b'{"access_token": "a", "expires_in": "soon"}',
+    b'{"access_token": "a", "expires_in": [1]}',
+    b'{"access_token": "a", "expires_in": 1e300}',
+    b'{"access_token": "\xff\xfe", "expires_in": 3600}',
+    b"\x80\x81",
+    b"[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("body", DAMAGED, ids=lambda body: repr(body[:30]))
+def test_a_damaged_token_is_asked_for_again(make: MakeProvider, lab: GcpLab, body: bytes) -> None:
+    provider = make()
+    lab.tokens.trouble = [Reply(200, body)]
+    with pytest.raises(ThrottledError, match="token service answered") as caught:
+        provider.nodes(SCOPE)
+    assert "ya29" not in caught.value.message
+    assert provider.nodes(SCOPE) == []
+
+
+@pytest.mark.parametrize("body", DAMAGED, ids=lambda body: repr(body[:30]))
+def test_a_refusal_that_cannot_be_read_is_a_refusal(
+    make: MakeProvider, lab: GcpLab, body: bytes
+) -> None:
+    lab.tokens.trouble = [Reply(401, body)]
+    with pytest.raises(CredentialsError):
+        make().nodes(SCOPE)
+
+
+def test_a_sign_in_page_is_named_for_what_it_is(make: MakeProvider, lab: GcpLab) -> None:
+    lab.tokens.trouble = [Reply(200, b"<!DOCTYPE html><title>Hotel Wi-Fi</title>", "text/html")]
+    with pytest.raises(CredentialsError, match="a web page instead of a token") as caught:
+        make().nodes(SCOPE)
+    assert "proxy" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("content", [b"null", b"[]", b"3", b"\xff\xfe", b'{"type": ["x"]}'])
+@pytest.mark.parametrize("named", ["config", "environment"])
+def test_a_damaged_file_of_credentials_is_named(
+    make: MakeProvider, tmp_path: Path, content: bytes, named: str
+) -> None:
+    path = tmp_path / "key.json"
+    path.write_bytes(content)
+    table = {"credentials": str(path)} if named == "config" else {}
+    os.environ["GOOGLE_APPLICATION_CREDENTIALS"] = str(path)
+    with pytest.raises(CredentialsError):
+        make(project="lab-project", **table).nodes(SCOPE)
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize(
+    ("end", "reply", "error"),
+    [
+        ("/token", Reply(503, b"unavailable", "text/plain"), ThrottledError),
+        ("/default/", Reply(500, b"", "text/plain"), ThrottledError),
+        ("/token", Reply(200, b'{"access_token": "ya29.cut'), ThrottledError),
+        ("/token", Reply(200, b"null"), ThrottledError),
+        ("/token", Reply(200, b"\xff\xfe"), ThrottledError),
+        ("/token", Reply(200, b'{"access_token": "a", "expires_in": "soon"}'), ThrottledError),
+        ("/default/", Reply(200, b"<html>email</html>", "text/html"), CredentialsError),
+        ("/token", Reply(404, b"no service account", "text/plain"), CredentialsError),
+        ("/project-id", Reply(503, b"", "text/plain"), ThrottledError),
+        ("/", Reply(503, b"", "text/plain"), ThrottledError),
+    ],
+)
+def test_trouble_of_the_metadata_server_is_what_it_is(
+    make: MakeProvider,
+    lab: GcpLab,
+    monkeypatch: pytest.MonkeyPatch,
+    end: str,
+    reply: Reply,
+    error: type[ProviderError],
+) -> None:
+    del os.environ["GOOGLE_APPLICATION_CREDENTIALS"]
+    host = lab.url.removeprefix("http://")
+    metadata = "google.auth.compute_engine._metadata"
+    monkeypatch.setattr(f"{metadata}._NO_GCE_CHECK", False)
+    for name in ("HOST", "ROOT", "IP"):
+        monkeypatch.setenv(f"GCE_METADATA_{name}", host)
+    monkeypatch.setattr(f"{metadata}._GCE_METADATA_HOST", host)
+    provider = make(project=None)
+    lab.tokens.silent = {end: reply}
+    with pytest.raises(error):
+        provider.nodes(SCOPE)
+    lab.tokens.silent.clear()
+    if error is ThrottledError:
+        assert provider.nodes(SCOPE) == []
+        assert provider.account() == lab.project
+
+
+def test_throttling_says_when_to_come_back(make: MakeProvider, lab: GcpLab) -> None:
+    busy = GoogleError(503, "backendError", "Backend Error", headers={"Retry-After": "23"})
+    lab.faults.answer(LIST, busy, 1)
+    with pytest.raises(ThrottledError, match="Backend Error") as caught:
+        make().nodes(SCOPE)
+    assert caught.value.retry_after == 23.0
 
 
 def test_a_project_that_is_not_there_is_named_with_the_key_to_check(make: MakeProvider) -> None:

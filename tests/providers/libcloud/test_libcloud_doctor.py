@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from spotdeploy.errors import ProviderError
+import pytest
+
+from spotdeploy.errors import ProviderError, ThrottledError
 from spotdeploy.model import Problem
 from spotdeploy_libcloud.doctor import problems_of
 
@@ -28,3 +30,12 @@ def test_a_problem_has_a_remedy_even_without_a_hint() -> None:
 
     (problem,) = problems_of(check)
     assert problem.remedy
+
+
+def test_a_cloud_that_asks_to_slow_down_is_no_problem_yet() -> None:
+    def check() -> Iterator[Problem]:
+        yield Problem("full", "make room")
+        raise ThrottledError("one moment")
+
+    with pytest.raises(ThrottledError):
+        problems_of(check)

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 import requests
 
 from spotdeploy.errors import LostReplyError, ProviderError, ThrottledError
-from spotdeploy_libcloud.transport import Address, Transport, address_of, require_address
+from spotdeploy_libcloud.transport import (
+    Address,
+    Transport,
+    address_of,
+    require_address,
+    told_when,
+)
 from tests.providers.libcloud.conftest import listening
 
 
@@ -92,3 +100,38 @@ def test_an_endpoint_is_an_http_url(url: str, address: Address | None) -> None:
 def test_an_endpoint_that_is_no_url_is_named() -> None:
     with pytest.raises(ProviderError, match="'localhost:5000' is not"):
         require_address("localhost:5000")
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("0", 0.0),
+        ("17", 17.0),
+        ("9" * 5000, 999_999_999.0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
+    ],
+)
+def test_an_answer_says_when_to_come_back(header: str, seconds: float) -> None:
+    error = told_when(ThrottledError("slow down"), {"retry-after": header})
+    assert isinstance(error, ThrottledError)
+    assert error.retry_after == seconds
+
+
+def test_an_answer_says_when_to_come_back_as_a_date() -> None:
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    error = told_when(ThrottledError("slow down"), {"retry-after": later})
+    assert isinstance(error, ThrottledError)
+    assert error.retry_after == pytest.approx(90.0, abs=5.0)
+
+
+@pytest.mark.parametrize("header", ["", "soon", "-5", "1.5", "nan", "\u00b2", "Thu, 99 Foo 2026"])
+def test_a_time_that_cannot_be_read_is_none(header: str) -> None:
+    error = told_when(ThrottledError("slow down"), {"retry-after": header} if header else {})
+    assert isinstance(error, ThrottledError)
+    assert error.retry_after is None
+
+
+def test_any_other_refusal_has_no_time() -> None:
+    refusal = ProviderError("no")
+    assert told_when(refusal, {"retry-after": "5"}) is refusal
+    assert not hasattr(refusal, "retry_after")
