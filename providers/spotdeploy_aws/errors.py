@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from spotdeploy.errors import Reach
 from spotdeploy_libcloud.errors import Codes
 
 CODES: Final = Codes(
     capacity=frozenset(
         {
+            "InsufficientAddressCapacity",
             "InsufficientCapacity",
             "InsufficientFreeAddressesInSubnet",
             "InsufficientHostCapacity",
@@ -80,6 +82,20 @@ CODES: Final = Codes(
         "RequestExpired": "set this computer's clock, or get new credentials",
         "UnauthorizedOperation": "the permissions needed are listed in docs/providers/aws.md",
         "VcpuLimitExceeded": "ask for more under 'Service Quotas', Amazon EC2, on-demand",
+    },
+    reach={
+        "AuthFailure": Reach.LOCATION,
+        "AuthFailure.ServiceLinkedRoleCreationNotPermitted": Reach.MARKET,
+        "InstanceLimitExceeded": Reach.SIZE,
+        "InsufficientAddressCapacity": Reach.LOCATION,
+        "InsufficientFreeAddressesInSubnet": Reach.ZONE,
+        "InvalidAMIID.NotFound": Reach.IMAGE,
+        "InvalidBlockDeviceMapping": Reach.IMAGE,
+        "InvalidParameterCombination": Reach.SIZE,
+        "MaxSpotInstanceCountExceeded": Reach.FAMILY,
+        "OptInRequired": Reach.LOCATION,
+        "UnauthorizedOperation": Reach.LOCATION,
+        "VcpuLimitExceeded": Reach.FAMILY,
     },
 )
 

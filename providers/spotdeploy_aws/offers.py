@@ -22,6 +22,9 @@ CANONICAL: Final = "099720109477"
 """https://documentation.ubuntu.com/aws/aws-how-to/instances/find-ubuntu-images/"""
 UBUNTU_LTS: Final = "ubuntu-lts"
 UBUNTU_NAMES: Final = "ubuntu/images/hvm-ssd*/ubuntu-*-??.04-*-server-*"
+STANDARD: Final = frozenset("acdhimrtz")
+APART: Final = frozenset({"dl", "hpc", "inf", "mac", "trn"})
+_LETTERS: Final = re.compile("[a-z]+")
 _RELEASE: Final = re.compile(r"/ubuntu-[a-z]+-(?P<year>\d\d)\.04-")
 
 
@@ -70,7 +73,21 @@ def _offer(driver: Ec2Driver, prices: Prices, market: Market, zone: str, size: s
         size=size,
         market=market,
         usd_per_hour=prices.of(market, zone, size),
+        family=family(size),
     )
+
+
+def family(size: str) -> str:
+    """Which sizes one quota of virtual CPUs counts together: "standard", "g" and so on.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-spot-limits.html: A, C, D, H, I, M,
+    R, T and Z share one, each other kind has its own, VT is with G.
+    """
+    letters = _LETTERS.match(size)
+    kind = letters[0] if letters else size
+    if kind in {"g", "gr", "vt"}:
+        return "g"
+    return "standard" if kind[:1] in STANDARD and kind not in APART else kind
 
 
 def _price_first(offer: Offer) -> float:

@@ -17,6 +17,7 @@ from spotdeploy.errors import (
     CredentialsError,
     ProviderError,
     QuotaError,
+    Reach,
     ThrottledError,
 )
 from spotdeploy_azure.schemas import ErrorDetail, RefusalBody
@@ -41,10 +42,12 @@ CODES: Final = Codes(
             "AllocationFailed",
             "AllocationFailure",
             "AllocationTimedOut",
+            "AzureSpotFeatureNotEnabledForSubscription",
             "AzureSpotIsNotSupportedForThisVMSize",
             "NotAvailableForSubscription",
             "OverconstrainedAllocationRequest",
             "OverconstrainedZonalAllocationRequest",
+            "RequestDisallowedByAzure",
             "SkuNotAvailable",
             "SpotPriceGreaterThanProvidedMaxPrice",
             "ZonalAllocationFailed",
@@ -107,6 +110,12 @@ CODES: Final = Codes(
         "SubscriptionNotFound": SUBSCRIPTION,
         "SubscriptionNotRegistered": REGISTER,
         "invalid_client": RENEW,
+        "RequestDisallowedByAzure": "choose another location, or ask Azure's support for this one",
+    },
+    reach={
+        "AzureSpotFeatureNotEnabledForSubscription": Reach.MARKET,
+        "NotAvailableForSubscription": Reach.SIZE,
+        "RequestDisallowedByAzure": Reach.LOCATION,
     },
 )
 
@@ -155,7 +164,9 @@ def most_telling(details: Sequence[ErrorDetail], status: int, call: str) -> Prov
     typed = [_typed(cause, status, call) for cause in causes]
     kinds = (CredentialsError, QuotaError, CapacityError, ThrottledError, ProviderError)
     best = next(error for kind in kinds for error in typed if isinstance(error, kind))
-    return type(best)(f"{call}: {message_of(causes)}", code=best.code, hint=best.hint)
+    return type(best)(
+        f"{call}: {message_of(causes)}", code=best.code, hint=best.hint, reach=best.reach
+    )
 
 
 def message_of(causes: Sequence[ErrorDetail]) -> str:
@@ -192,8 +203,21 @@ def _inside_message(message: str) -> list[ErrorDetail]:
 def _typed(cause: ErrorDetail, status: int, call: str) -> ProviderError:
     text = (cause.message or "").lower()
     if cause.code == "OperationNotAllowed" and any(word in text for word in _OVER_QUOTA):
-        return QuotaError(call, code=cause.code, hint=MORE_QUOTA)
-    return CODES.error(cause.code, cause.message or "no message", status, call)
+        error: ProviderError = QuotaError(call, code=cause.code, hint=MORE_QUOTA)
+    else:
+        error = CODES.error(cause.code, cause.message or "no message", status, call)
+    if isinstance(error, QuotaError):
+        error.reach = _reach_of_quota(text)
+    return error
+
+
+def _reach_of_quota(text: str) -> Reach:
+    """How far a quota's refusal reaches, by the quota that the message names:
+    https://learn.microsoft.com/en-us/azure/azure-resource-manager/troubleshooting/error-resource-quota
+    """
+    if "lowprioritycores" in text or "regional cores" in text:
+        return Reach.MARKET
+    return Reach.FAMILY if "family" in text else Reach.LOCATION
 
 
 def _one_message(cause: ErrorDetail) -> str:

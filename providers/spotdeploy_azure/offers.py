@@ -50,7 +50,16 @@ def candidates(
     prices.refresh(list(sold))
     zones: Sequence[str | None] = config.zones or (None,)
     every = (
-        Offer("azure", location, zone, size, market, prices.of(market, zone, size))
+        Offer(
+            provider="azure",
+            location=location,
+            zone=zone,
+            size=size,
+            market=market,
+            usd_per_hour=prices.of(market, zone, size),
+            family=sold[size].family,
+            architecture="arm64" if sold[size].arm64 else "x64",
+        )
         for market in pool.policy.markets
         for size in config.sizes
         for zone in zones
@@ -70,6 +79,8 @@ class Size:
     cpus: int
     zones: frozenset[str]
     """The availability zones in which it is sold."""
+    family: str
+    """Azure's name for the sizes that one quota counts together."""
 
     def sold_as(self, market: Market, zone: str | None) -> bool:
         """True when it can be had in this market and zone; None is anywhere in the location."""
@@ -117,6 +128,7 @@ def _size(sku: Sku, name: str) -> Size:
         spot=facts.get("LowPriorityCapable", "True") == "True",
         cpus=int(facts.get("vCPUs", "1")),
         zones=frozenset(zones - closed),
+        family=sku.family,
     )
 
 

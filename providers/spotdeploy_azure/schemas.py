@@ -211,6 +211,7 @@ class Sku(Schema, frozen=True):
 
     resource_type: str
     name: str
+    family: str = ""
     location_info: list[LocationInfo] | None = None
     capabilities: list[Capability] | None = None
     restrictions: list[Restriction] | None = None

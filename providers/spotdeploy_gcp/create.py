@@ -45,7 +45,7 @@ def _not_worth_repeating(error: ProviderError) -> ProviderError:
     """A bulk insert that failed stays failed: asking again under its token would only give the
     same answer, but another place may do better."""
     if isinstance(error, ThrottledError):
-        return CapacityError(error.message, code=error.code)
+        return CapacityError(error.message, code=error.code, hint=error.hint)
     return error
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from spotdeploy.errors import CapacityError, ProviderError, QuotaError
+from spotdeploy.errors import CapacityError, ProviderError, QuotaError, Reach
 from spotdeploy_gcp.schemas import OperationError
 from spotdeploy_libcloud.errors import Codes
 
@@ -23,6 +23,8 @@ CODES: Final = Codes(
     capacity=frozenset(
         {
             "CapacityExceeded",
+            "IP_SPACE_EXHAUSTED",
+            "IP_SPACE_EXHAUSTED_WITH_DETAILS",
             "REGION_RESOURCE_POOL_EXHAUSTED",
             "RESOURCE_POOL_EXHAUSTED",
             "STOCKOUT",
@@ -73,6 +75,13 @@ CODES: Final = Codes(
         "forbidden": PERMISSIONS,
         "quotaExceeded": MORE_QUOTA,
     },
+    reach={
+        "CONDITION_NOT_MET": Reach.LOCATION,
+        "IP_SPACE_EXHAUSTED": Reach.LOCATION,
+        "IP_SPACE_EXHAUSTED_WITH_DETAILS": Reach.LOCATION,
+        "REGION_RESOURCE_POOL_EXHAUSTED": Reach.LOCATION,
+        "conditionNotMet": Reach.LOCATION,
+    },
 )
 
 UNKNOWN_OUTCOME: Final = frozenset({"backendError", "internalError"})
@@ -92,12 +101,13 @@ IN_USE: Final = frozenset(
 """Still used by something that is going: left for the next try."""
 SUMMARY: Final = "VM_MIN_COUNT_NOT_REACHED"
 """Says that a bulk insert failed, and not why; the cause is in another error."""
+_METRIC: Final = re.compile(r"[Qq]uota '(\w+)' exceeded")
 _NO_PROJECT: Final = re.compile(r"'projects/[^/']+'")
 
 
 def refused(code: str, message: str, status: int, call: str) -> ProviderError:
     """The typed error for a refused call."""
-    error = CODES.error(code, message, status, call)
+    error = _typed(code, message, status, call)
     if code in MISSING and _NO_PROJECT.search(message):
         error.hint = "check provider.gcp.project, and that these credentials may see it"
     return error
@@ -112,9 +122,37 @@ def failed(errors: Sequence[OperationError], call: str) -> ProviderError:
     """
     if not errors:
         return ProviderError(f"{call}: nothing was made, and Google does not say why")
-    typed = [CODES.error(one.code, one.message, 0, call) for one in errors]
+    typed = [_typed(one.code, one.message, 0, call) for one in errors]
     best = min(typed, key=lambda error: (error.code == SUMMARY, _rank(error)))
-    return type(best)(f"{call}: {message_of(errors)}", code=best.code, hint=best.hint)
+    return type(best)(
+        f"{call}: {message_of(errors)}", code=best.code, hint=best.hint, reach=best.reach
+    )
+
+
+def family(size: str) -> str:
+    """Which sizes one quota counts together: those of a series, as in "n2"; the oldest and the
+    shared ones are together in "cpus". https://cloud.google.com/compute/resource-usage#cpu_quota
+    """
+    series = size.partition("-")[0]
+    return "cpus" if series in {"e2", "f1", "g1", "n1"} else series
+
+
+def _typed(code: str, message: str, status: int, call: str) -> ProviderError:
+    error = CODES.error(code, message, status, call)
+    metric = _METRIC.search(message)
+    if isinstance(error, QuotaError) and metric:
+        error.reach = _reach_of(metric[1])
+    return error
+
+
+def _reach_of(metric: str) -> Reach:
+    """How far a quota's refusal reaches; the names are those of `Quota.metric` in the discovery
+    document: https://www.googleapis.com/discovery/v1/apis/compute/v1/rest"""
+    if metric == "CPUS_ALL_REGIONS":
+        return Reach.ACCOUNT
+    if metric == "PREEMPTIBLE_CPUS":
+        return Reach.MARKET
+    return Reach.FAMILY if metric.endswith("CPUS") else Reach.LOCATION
 
 
 def message_of(errors: Sequence[OperationError]) -> str:

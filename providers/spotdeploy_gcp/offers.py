@@ -13,7 +13,7 @@ from spotdeploy.provider import within_price
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.api import GceDriver
 from spotdeploy_gcp.config import GcpConfig
-from spotdeploy_gcp.errors import MISSING
+from spotdeploy_gcp.errors import MISSING, family
 from spotdeploy_gcp.schemas import Image, MachineType, last
 from spotdeploy_libcloud.cache import Cache
 from spotdeploy_libcloud.errors import none_if_missing
@@ -42,7 +42,7 @@ def candidates(
     that exist at all.
     """
     every = (
-        Offer("gcp", region, zone, size, market, prices.of(market, zone, size))
+        Offer("gcp", region, zone, size, market, prices.of(market, zone, size), family(size))
         for market in pool.policy.markets
         for size in sizes
         for zone in zones

@@ -11,6 +11,7 @@ from spotdeploy.errors import (
     CredentialsError,
     ProviderError,
     QuotaError,
+    Reach,
     ThrottledError,
 )
 
@@ -27,6 +28,8 @@ class Codes:
     throttled: frozenset[str] = frozenset()
     hints: Mapping[str, str] = field(default_factory=dict)
     """Code to what a person does about it."""
+    reach: Mapping[str, Reach] = field(default_factory=dict)
+    """Code to how far it reaches as the refusal of a create, where that is not as usual."""
 
     def error(self, code: str, message: str, status: int, call: str) -> ProviderError:
         """The typed error for an answer: its code, its message and its HTTP status.
@@ -36,7 +39,8 @@ class Codes:
         """
         kind = self._kind(code, status)
         text = f"{code}: {message}" if code else message
-        return kind(f"{call}: {text}", code=code, hint=self.hints.get(code))
+        hint, reach = self.hints.get(code), self.reach.get(code)
+        return kind(f"{call}: {text}", code=code, hint=hint, reach=reach)
 
     def _kind(self, code: str, status: int) -> type[ProviderError]:
         known: tuple[tuple[frozenset[str], type[ProviderError]], ...] = (

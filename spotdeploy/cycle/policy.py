@@ -59,7 +59,10 @@ def conclude(run: Run, progress: Progress, *, desired: int | None = None) -> Out
     )
     if verdict is Verdict.PASSED and progress.unanswered:
         calls = counted(len(progress.unanswered), "create call")
-        verdict, message = Verdict.INFRASTRUCTURE_FAILED, f"{calls} got no answer"
+        verdict, message = (
+            Verdict.INFRASTRUCTURE_FAILED,
+            f"{calls} got no answer: machines may exist",
+        )
     if verdict is Verdict.INFRASTRUCTURE_FAILED and progress.trouble:
         message = f"{message}; {progress.trouble}" if message else progress.trouble
     if not desired and verdict is Verdict.PASSED:

@@ -121,11 +121,11 @@ async def _create_and_run(
         one for one in run.journal.open_intents(run.deployment) if one.run == run.id
     ]
     runner = NodeRunner(run, pair, pipeline, Replacer(run, prospects.offers, template))
-    if ready := _worth_running(run, nodes):
+    if ready := worth_running(run, nodes):
         progress.nodes = await runner.run_nodes(ready)
 
 
-def _worth_running(run: Run, nodes: Sequence[Node]) -> Sequence[Node]:
+def worth_running(run: Run, nodes: Sequence[Node]) -> Sequence[Node]:
     """The nodes that are taken through the pipeline: all, when they make the quorum; else those of
     the providers that did their part, so that one cloud's failure is its own."""
     if len(nodes) >= run.quorum:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.labs.azure.call import Json
 
 LOCATIONS = {"eastus": "East US", "westeurope": "West Europe"}
@@ -118,12 +120,18 @@ def _sku(name: str, location: str, spot: str, architecture: str) -> Json:
         "name": name,
         "tier": "Standard",
         "size": name.removeprefix("Standard_"),
-        "family": "standardDASv5Family",
+        "family": _family(name),
         "locations": [location],
         "locationInfo": [{"location": location, "zones": ["1", "2", "3"], "zoneDetails": []}],
         "capabilities": [{"name": key, "value": value} for key, value in facts.items()],
         "restrictions": [],
     }
+
+
+def _family(size: str) -> str:
+    """Standard_D2as_v5 is of standardDASv5Family."""
+    letters, _, version = re.sub(r"\d+", "", size.removeprefix("Standard_"), count=1).partition("_")
+    return f"standard{letters.upper()}{version}Family"
 
 
 def _price(location: str, size: str, words: str, product: str, usd: float) -> Json:
