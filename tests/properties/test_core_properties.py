@@ -23,7 +23,7 @@ from spotdeploy.run.node_run import NodeRun
 from spotdeploy.run.verdict import Outcome, Receipt
 from spotdeploy.testing.fake import faults
 from spotdeploy.testing.fake.faults import AnyFault
-from tests.properties.effort import MANY
+from tests.properties.effort import FEW, MANY
 from tests.properties.world_of_faults import SCRIPTS, SETTLE, KilledError, World
 
 STEPS = st.tuples(st.sampled_from([0.0, 3.0, 40.0]), st.sampled_from(["pass", "fail", "lose"]))
@@ -197,3 +197,32 @@ def test_whatever_goes_wrong_nothing_is_said_to_be_gone_that_is_billed_and_destr
     assert ending.clean, ending.left
     assert world.billed() == []
     assert world.bystanders() == 1, "what is not of this deployment was touched"
+
+
+BUGS = st.lists(
+    st.builds(
+        faults.Bug,
+        at=st.integers(1, 4),
+        times=st.integers(1, 3),
+        call=st.sampled_from(["destroy", "leftovers", "release"]),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+@FEW
+@given(options=WORLDS, bugs=BUGS, script=SCRIPTS)
+def test_a_call_that_breaks_off_in_a_destroy_never_breaks_off_the_cycle(
+    folders: Callable[[], Path],
+    options: dict[str, Any],
+    bugs: Sequence[AnyFault],
+    script: Sequence[AnyFault],
+) -> None:
+    STORY.clear()
+    world = World(folders(), **options)
+    world.cloud.script(*bugs, *script)
+    for work in (whole_cycle(None), destroy):
+        ending = world.run(work)
+        is_told(ending)
+        is_true(world, ending)

@@ -82,6 +82,11 @@ class Outage(CallFault, frozen=True):
     """The call is refused with ProviderError and has no effect."""
 
 
+class Bug(CallFault, frozen=True):
+    """The call raises RecursionError, as a library does with a deep answer or a plugin with a bug
+    in it, and has no effect."""
+
+
 class SlowCall(CallFault, frozen=True):
     """The call takes `seconds` before it has its effect."""
 
@@ -199,6 +204,7 @@ AnyFault = (
     Throttled
     | ExpiredCredentials
     | Outage
+    | Bug
     | SlowCall
     | LostReply
     | Crash
