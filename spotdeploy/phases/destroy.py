@@ -4,7 +4,8 @@ What to destroy is the union of what the cloud lists under our label and what th
 A node absent from one listing is not gone: absence counts once the provider's listings have had
 `settle_seconds` to catch up since the last create call, and must then be seen again; and a node
 that the journal knows is asked to end by its id before any listing may prove it gone. A create call
-whose answer is not known may have taken effect just before the destroy began.
+whose answer is not known may have taken effect just before the destroy began, and so may one that
+a journal which was just made does not know of.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ from spotdeploy.text import counted, plain
 
 PROOFS: Final = 2
 T = TypeVar("T")
-R = TypeVar("R", JournalNode, Intent)
 
 
 class BrokenCallError(ProviderError):
@@ -293,32 +293,41 @@ class Sweep:
         except HostError as error:
             self._say(error.message)
 
-    def _read(self, read: Callable[[str], list[R]]) -> list[R]:
-        """What the journal has of the deployment; nothing, and told, when it cannot be read: the
+    def _read(self, read: Callable[[str], T]) -> T | None:
+        """What the journal has of the deployment; None, and told, when it cannot be read: the
         labels say what is there."""
         try:
             return read(self._run.deployment)
         except HostError as error:
             self._say(error.message)
-            return []
+            return None
 
     def _trusted_from(self) -> float:
         """Until then (Unix seconds) the cloud may hide what was made, whatever our clock did."""
         made = [min(node.made_at, self._first_listed_at) for node in self._journalled()]
-        made += [self._first_listed_at] if self._open_intents() else []
+        if self._open_intents() or self._is_young():
+            made.append(self._first_listed_at)
         return max(made, default=0.0) + self._location.provider.settle_seconds
+
+    def _is_young(self) -> bool:
+        """True while the journal, lost and begun anew perhaps, is younger than a create call may
+        be that the cloud still hides: it cannot know of that one."""
+        began = self._read(self._run.journal.first_run_at)
+        return (
+            began is None or self._first_listed_at - began < self._location.provider.settle_seconds
+        )
 
     def _journalled(self) -> list[JournalNode]:
         return [
             node
-            for node in self._read(self._run.journal.nodes)
+            for node in self._read(self._run.journal.nodes) or ()
             if (node.provider, node.location) == self._location.key and self._desired(node.id)
         ]
 
     def _open_intents(self) -> list[Intent]:
         return [
             intent
-            for intent in self._read(self._run.journal.open_intents)
+            for intent in self._read(self._run.journal.open_intents) or ()
             if (intent.provider, intent.location) == self._location.key
         ]
 
@@ -349,7 +358,7 @@ class Sweep:
                 known.gone_at,
                 known.gone_by,
             )
-            for known in self._read(partial(self._run.journal.nodes, gone=True))
+            for known in self._read(partial(self._run.journal.nodes, gone=True)) or ()
             if (known.provider, known.location) == self._location.key
             and known.id in self._destroyed
             and known.gone_at is not None

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from spotdeploy.errors import HostError
 from spotdeploy.model import Node, Offer
@@ -111,6 +111,12 @@ class Journal:
             (deployment,),
         )
         return [RunRecord(*row) for row in rows]
+
+    def first_run_at(self, deployment: str) -> float | None:
+        """When the first run of a deployment began that this journal knows of (Unix seconds): it
+        knows every create call since then. None when it knows of no run."""
+        rows = self._read("SELECT min(started_at) FROM run WHERE deployment = ?", (deployment,))
+        return cast("float | None", rows[0][0])
 
     def record_intent(
         self, token: str, deployment: str, run: str, offer: Offer, count: int

@@ -477,3 +477,65 @@ async def test_a_journal_that_can_no_longer_be_read_keeps_no_node_alive(
     receipt = await here.destroy()
     assert here.existing() == 0
     assert receipt.clean
+
+
+UNLISTED = [faults.Unlisted(seconds=1.0, times=0), faults.UnlistedGroup(seconds=1.0, times=0)]
+
+
+def lose_journal(here: FakeProject) -> None:
+    """The folder is deleted while no process has it open."""
+    here.run.close()
+    for path in here.folder.glob("journal.db*"):
+        path.unlink()
+
+
+async def test_a_lost_journal_waits_for_listings_that_lag_behind(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(settle=1.2, count=2, faults=UNLISTED)
+    await here.create()
+    lose_journal(here)
+    receipt = await here.destroy()
+    assert receipt.clean
+    assert len(receipt.destroyed) == 2
+    assert here.existing() == 0
+
+
+async def test_a_second_destroy_after_a_lost_journal_waits_as_the_first_would_have(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(settle=1.2, count=2, faults=UNLISTED)
+    await here.create()
+    lose_journal(here)
+    killed = here.new_run("run-2")
+    killed.journal.begin_run("run-2", "demo", "destroy", "")
+    killed.close()
+    assert (await here.destroy()).clean
+    assert here.existing() == 0
+
+
+@pytest.mark.parametrize(("age", "waits"), [(600.0, False), (0.0, True), (-9e9, True)])
+async def test_only_a_young_journal_waits_where_nothing_is_known(
+    fake_project: FakeProjects, age: float, waits: bool
+) -> None:
+    here = fake_project(settle=1.0)
+    earlier = Journal(here.folder / "journal.db", now=lambda: time.time() - age)
+    earlier.begin_run("run-0", "demo", "cycle", "")
+    earlier.close()
+    other = Journal(here.folder / "journal.db", now=lambda: time.time() - 6000)
+    other.begin_run("run-a", "another", "cycle", "")
+    other.close()
+    receipt = await here.destroy()
+    assert receipt.clean
+    assert (receipt.seconds >= 1.0) is waits
+
+
+async def test_a_group_that_is_listed_late_is_found_after_its_machine(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(settle=1.2, count=1, faults=UNLISTED)
+    await here.create()
+    (group,) = (id_ for id_ in here.cloud.billed() if id_.startswith("group"))
+    receipt = await here.destroy()
+    assert [thing.id for thing in receipt.released] == [group]
+    assert here.existing() == 0

@@ -146,6 +146,12 @@ class Unlisted(PlaceFault, frozen=True):
     listings: Count = 0
 
 
+class UnlistedGroup(PlaceFault, frozen=True):
+    """The group of what is created is missing from listings for `seconds`."""
+
+    seconds: Seconds = 5.0
+
+
 class SlowBoot(PlaceFault, frozen=True):
     """What is created stays pending for `seconds`."""
 
@@ -214,6 +220,7 @@ AnyFault = (
     | PartialFill
     | LateCreate
     | Unlisted
+    | UnlistedGroup
     | SlowBoot
     | Unreachable
     | InterruptionAfter
