@@ -89,9 +89,9 @@ def join(receipts: Sequence[Receipt]) -> Receipt:
 
 
 def describe(receipt: Receipt) -> str:
-    """A receipt in one line."""
+    """A receipt in one line; what is left has a line each below it."""
     if not receipt.clean:
-        return f"not proven gone: {'; '.join(receipt.left)}"
+        return "\n".join(("not proven gone:", *receipt.left))
     if not receipt.destroyed and not receipt.released:
         return f"nothing was there ({receipt.listings} listings)"
     released = counted(len(receipt.released), "leftover")
