@@ -32,7 +32,7 @@ from spotdeploy.run.context import Run
 from spotdeploy.run.location import Location
 from spotdeploy.run.trace import keep_trace
 from spotdeploy.run.verdict import Proof, Receipt
-from spotdeploy.state.journal import Intent, JournalNode
+from spotdeploy.state.journal import Intent, JournalNode, Unproven
 from spotdeploy.text import counted, plain
 
 PROOFS: Final = 2
@@ -117,7 +117,8 @@ class Sweep:
         self._released: list[Resource] = []
         self._things: Sequence[Resource] = ()
         self._asked_leftovers = False
-        self._expected = bool(self._known) or bool(self._open_intents())
+        self._unproven = [(one.what, one.by_hand) for one in self._noted_unproven()]
+        self._expected = bool(self._known or self._open_intents() or self._unproven)
 
     async def run(self) -> Receipt:
         """Repeat list, destroy, release until `PROOFS` listings in a row show nothing.
@@ -133,6 +134,7 @@ class Sweep:
         limit = asyncio.timeout(self._run.config.timeouts.destroy)
         try:
             if self._expected:
+                self._expect()
                 await self._require_same_account()
             async with limit:
                 listings = await self._until_empty()
@@ -141,6 +143,8 @@ class Sweep:
                 raise
             if not limit.expired():
                 self._message = self._explain(error)
+        if listings < PROOFS:
+            self._expect(self._things if self._asked_leftovers else None)
         return Receipt(
             destroyed=tuple(self._destroyed.values()),
             proofs=tuple(self._proofs()),
@@ -162,6 +166,7 @@ class Sweep:
     def unproven(self, error: SpotdeployError) -> Receipt:
         """The receipt of a location that this error kept from being swept at all."""
         self._message = self._explain(error)
+        self._expect()
         return Receipt(left=tuple(self._left()))
 
     async def _require_same_account(self) -> None:
@@ -218,7 +223,8 @@ class Sweep:
         for id_ in here & self._destroyed.keys():
             del self._destroyed[id_]  # one listing only lacked it
         self._known |= {node.id: node for node in listed}
-        self._expected |= bool(listed)
+        if listed:
+            self._expect()
         gone = (self._known.keys() & self._tried) - here
         if gone and asked_at >= self._trusted_from():
             self._gone([self._known.pop(id_) for id_ in gone])
@@ -254,7 +260,8 @@ class Sweep:
         try:
             self._things = await self._call(self._location.leftovers(self._run.scope))
             self._asked_leftovers = True
-            self._expected |= bool(self._things)
+            if self._things:
+                self._expect(self._things)
             await self._call(self._location.release(self._things))
         except CredentialsError:
             raise
@@ -266,6 +273,18 @@ class Sweep:
         finally:
             self._released += [thing for thing in self._things if thing not in self._released]
         return not self._things
+
+    def _expect(self, things: Sequence[Resource] | None = None) -> None:
+        """From now on something may be here, and the journal is to know it whatever becomes of this
+        process: these things, and where they are not known what was noted before."""
+        self._expected = True
+        named = [(str(thing), self._by_hand(thing)) for thing in things or ()]
+        named = named or (self._unproven if things is None else [])
+        named = named or [(self._whatever(), self._by_hand())]
+        if self._only is None and named != self._unproven:
+            self._unproven = named
+            where = (self._run.deployment, *self._location.key)
+            self._note(lambda: self._run.journal.set_unproven(*where, named))
 
     def _gone(self, nodes: Sequence[Node]) -> None:
         self._destroyed |= {node.id: node for node in nodes}
@@ -285,6 +304,8 @@ class Sweep:
             trusted = asked_at - self._location.provider.settle_seconds
             where = (self._run.deployment, *self._location.key)
             self._note(lambda: self._run.journal.close_intents(*where, trusted))
+            if self._unproven:
+                self._note(lambda: self._run.journal.set_unproven(*where, ()))
 
     def _note(self, write: Callable[[], None]) -> None:
         """Write to the journal. A full disk is told, and keeps no node alive."""
@@ -331,6 +352,13 @@ class Sweep:
             if (intent.provider, intent.location) == self._location.key
         ]
 
+    def _noted_unproven(self) -> list[Unproven]:
+        return [
+            one
+            for one in self._read(self._run.journal.unproven) or ()
+            if (one.provider, one.location) == self._location.key and self._only is None
+        ]
+
     def _desired(self, id_: str) -> bool:
         return self._only is None or id_ in self._only
 
@@ -367,13 +395,15 @@ class Sweep:
 
     def _left(self) -> list[str]:
         """What could not be proven gone, one line each."""
-        things: list[Node | Resource] = [*self._known.values(), *self._things]
         because = f" ({' '.join(self._message.split())})" if self._message else ""
-        left = [f"{thing}{because}; by hand: {self._by_hand(thing)}" for thing in things]
+        left = [(str(node), self._by_hand(node)) for node in self._known.values()]
+        left += [pair for pair in self._unproven if pair[0] != self._whatever()]
         if not left or (self._only is None and not self._asked_leftovers):
-            what = f"whatever{' else' if left else ''} is in {self._location}{because}"
-            left.append(f"{what}; by hand: {self._by_hand()}")
-        return left
+            left.append((self._whatever(" else" if left else ""), self._by_hand()))
+        return [f"{what}{because}; by hand: {by_hand}" for what, by_hand in left]
+
+    def _whatever(self, but: str = "") -> str:
+        return f"whatever{but} is in {self._location}"
 
     def _by_hand(self, thing: Node | Resource | None = None) -> str:
         """How a person ends the thing, or finds what is there. Where the provider fails to say,

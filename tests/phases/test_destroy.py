@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -18,8 +19,11 @@ from spotdeploy.errors import (
     ProviderError,
     RefusedError,
 )
+from spotdeploy.events import Bus
 from spotdeploy.model import Market, Node, NodeState, Offer
 from spotdeploy.phases.destroy import destroy
+from spotdeploy.project import Project
+from spotdeploy.run.context import Plan, open_run
 from spotdeploy.run.trace import TRACES
 from spotdeploy.run.verdict import Receipt
 from spotdeploy.state.journal import Journal
@@ -27,6 +31,7 @@ from spotdeploy.testing.fake import faults
 from spotdeploy.testing.fake.faults import AnyFault
 from spotdeploy.testing.fake.provider import FakeProvider
 from tests.fake_project import FakeProject
+from tests.properties.world_of_faults import KilledError
 
 FakeProjects = Callable[..., FakeProject]
 OFFER = Offer("fake", "here", "a", "small", Market.SPOT)
@@ -539,3 +544,71 @@ async def test_a_group_that_is_listed_late_is_found_after_its_machine(
     receipt = await here.destroy()
     assert [thing.id for thing in receipt.released] == [group]
     assert here.existing() == 0
+
+
+async def test_what_was_told_as_left_is_expected_until_it_is_proven_gone(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(count=1, patience="700ms")
+    await here.create()
+    (group,) = (id_ for id_ in here.cloud.billed() if id_.startswith("group"))
+    here.cloud.script(faults.StuckResource())
+    assert f"group {group} (fake here); by hand: remove {group}" in (await here.destroy()).left[0]
+    assert here.run.journal.nodes("demo") == []
+    here.cloud.heal()
+    here.cloud.script(faults.ExpiredCredentials())
+    told, others = (await here.destroy()).left
+    assert told.startswith(f"group {group} (fake here) (the token has expired); by hand: remove ")
+    assert others.startswith("whatever else is in fake here (the token has expired); by hand: ")
+    here.cloud.heal()
+    assert (await here.destroy()).clean
+    assert here.existing() == 0
+    here.cloud.script(faults.ExpiredCredentials())
+    with pytest.raises(CredentialsError):
+        await here.destroy()
+
+
+async def test_what_could_not_be_looked_for_is_expected_by_the_next_destroy(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(count=1, patience="900ms")
+    await here.create()
+    here.cloud.script(faults.Outage(call="leftovers", times=0))
+    assert not (await here.destroy()).clean
+    assert here.run.journal.nodes("demo") == []
+    here.cloud.script(faults.Outage(call="nodes", times=0))
+    (what,) = (await here.destroy()).left
+    assert what.startswith("whatever is in fake here (listing fake here: internal error")
+
+
+async def test_a_destroy_that_was_killed_leaves_what_it_saw_to_the_next(
+    fake_project: FakeProjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = fake_project(count=1)
+    await here.create()
+    lose_journal(here)
+    (group,) = (id_ for id_ in here.cloud.billed() if id_.startswith("group"))
+
+    def killed(*_: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeProvider, "release", killed)
+        with pytest.raises(KilledError):
+            await here.destroy()
+    here.cloud.script(faults.Outage(call="nodes", times=2))
+    receipt = await here.destroy()
+    assert receipt.clean, "patient, since something is expected"
+    assert [thing.id for thing in receipt.released] == [group]
+
+
+async def test_what_is_left_in_a_place_that_left_the_config_is_looked_for_there(
+    tmp_path: Path,
+) -> None:
+    journal = Journal(tmp_path / ".spotdeploy" / "journal.db")
+    journal.set_unproven("demo", "fake", "gone", [("group g-1", "remove g-1")])
+    journal.close()
+    (tmp_path / "spotdeploy.toml").write_text('deployment = "demo"\nproviders = ["fake"]\n')
+    project = Project.open(tmp_path / "spotdeploy.toml")
+    with open_run(project, Plan(), Bus()) as run:
+        assert [location.name for location in run.previous_locations] == ["gone"]
