@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
+from spotdeploy.duration import spell
 from spotdeploy.errors import (
     CredentialsError,
     HostError,
@@ -121,7 +122,8 @@ class Sweep:
         self._expected = bool(self._known or self._open_intents() or self._unproven)
 
     async def run(self) -> Receipt:
-        """Repeat list, destroy, release until `PROOFS` listings in a row show nothing.
+        """Repeat list, destroy, release until `PROOFS` listings in a row show nothing, within
+        `timeouts.destroy`, whether the cloud answers or not.
 
         An exception that is none of ours, from a plugin or from this code, ends as what is left.
 
@@ -133,16 +135,18 @@ class Sweep:
         listings = 0
         limit = asyncio.timeout(self._run.config.timeouts.destroy)
         try:
-            if self._expected:
-                self._expect()
-                await self._require_same_account()
             async with limit:
+                if self._expected:
+                    self._expect()
+                    await self._require_same_account()
                 listings = await self._until_empty()
         except Exception as error:  # whatever it is, what is left must be told
             if self._is_refusal(error):
                 raise
             if not limit.expired():
                 self._message = self._explain(error)
+            elif not self._listings and not self._message:
+                self._say(f"no answer within {spell(self._run.config.timeouts.destroy)}")
         if listings < PROOFS:
             self._expect(self._things if self._asked_leftovers else None)
         return Receipt(

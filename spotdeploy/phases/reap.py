@@ -116,12 +116,16 @@ async def _end(location: Location, mine: Sequence[Node | Resource], patience: fl
     desired = {thing.id for thing in mine}
     there, message, proofs = desired, "", 0
     started = time.monotonic()
+    deadline = asyncio.get_running_loop().time() + patience
     while proofs < PROOFS and time.monotonic() < started + patience:
         try:
-            there = await _go_on(location, desired)
+            async with asyncio.timeout_at(deadline):
+                there = await _go_on(location, desired)
             message = ""
         except RefusedError:
             raise
+        except TimeoutError:
+            message = " (no answer in time)"
         except Exception as error:  # noqa: BLE001  # whatever it is, what is left must be told
             message = f" ({_message(error)})"
         proofs = 0 if there or message else proofs + 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, ParamSpec, TypeVar
 
 import stamina
@@ -13,6 +12,7 @@ import stamina
 from spotdeploy.errors import ProviderError, ThrottledError
 from spotdeploy.model import Batch, Created, Fate, Node, NodeState, Offer, Pool, Resource
 from spotdeploy.provider import Provider, SupportsAccount, SupportsConsole, SupportsPrepare
+from spotdeploy.run.worker import Worker
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,7 +32,7 @@ class Location:
     def __init__(self, provider: Provider[Any], name: str) -> None:
         self.provider = provider
         self.name = name
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"{provider.name}-{name}")
+        self._thread = Worker(f"{provider.name}-{name}")
 
     def __str__(self) -> str:
         return f"{self.provider.name} {self.name}"
@@ -43,7 +43,8 @@ class Location:
         return self.provider.name, self.name
 
     def close(self) -> None:
-        """End the thread once its current call is over."""
+        """End the thread once its current call is over. Neither this nor the process's exit waits
+        for that: a call may never be answered."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def offers(self, pool: Pool) -> Sequence[Offer]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from io import StringIO
 from pathlib import Path
 
@@ -100,3 +102,31 @@ def test_a_command_is_not_broken_by_the_width_of_the_terminal() -> None:
     )
     LiveScreen(stream).conclude(outcome)
     assert [line.strip() for line in stream.getvalue().splitlines()][2:-1] == list(left)
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize("call", ["account", "nodes", "destroy", "leftovers"])
+def test_calls_that_are_never_answered_do_not_keep_the_command_beyond_its_limit(
+    tmp_path: Path, call: str, stopped: bool
+) -> None:
+    (tmp_path / "instance").mkdir()
+    (tmp_path / "instance" / "e.sh").write_text("true\n")
+    config = tmp_path / "spotdeploy.toml"
+    kept = CONFIG.replace("never", "always").replace('{ kind = "stuck" }', "")
+    config.write_text(kept)
+    assert run(tmp_path, "cycle").returncode == 3, "no fake machine can be reached"
+    slow = f'{{ kind = "slow-call", call = "{call}", seconds = 300, times = 0 }}'
+    config.write_text(CONFIG.replace('{ kind = "stuck" }', slow))
+    began = time.monotonic()
+    arguments = [sys.executable, "-m", "spotdeploy", "destroy"]
+    process = subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    try:
+        if stopped:
+            time.sleep(1.5)
+            process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 4, out
+    assert "; by hand: " in out
+    assert time.monotonic() - began < 10

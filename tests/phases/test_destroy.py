@@ -612,3 +612,16 @@ async def test_what_is_left_in_a_place_that_left_the_config_is_looked_for_there(
     project = Project.open(tmp_path / "spotdeploy.toml")
     with open_run(project, Plan(), Bus()) as run:
         assert [location.name for location in run.previous_locations] == ["gone"]
+
+
+@pytest.mark.parametrize("call", ["account", "nodes"])
+async def test_the_limit_holds_for_calls_that_are_never_answered(
+    fake_project: FakeProjects, call: faults.Call
+) -> None:
+    here = fake_project(count=1, patience="800ms")
+    await here.create()
+    here.cloud.script(faults.SlowCall(call=call, seconds=300, times=0))
+    receipt = await here.destroy()
+    assert receipt.seconds < 3
+    node, _ = receipt.left
+    assert re.search(r"\(no answer within 0.8s\); by hand: remove m-", node)

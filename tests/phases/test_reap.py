@@ -195,3 +195,15 @@ async def test_a_refusal_in_one_location_lets_the_others_come_to_their_end(
     with pytest.raises(RefusedError, match="only 1 is allowed"):
         await reap(found, 5.0)
     assert here.machines() == 2, "those of the other location are gone"
+
+
+async def test_a_call_that_is_never_answered_does_not_keep_reap_beyond_its_patience(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(count=1)
+    await make(here, NOW - GRACE - 60)
+    found = [await search(here.run.locations[0])]
+    here.cloud.script(faults.SlowCall(call="nodes", seconds=300, times=0))
+    receipt = await reap(found, 1.0)
+    assert receipt.seconds < 5
+    assert any("by hand: remove m-" in what for what in receipt.left)
