@@ -68,7 +68,7 @@ class _Lines(Live):
         """Print what waits."""
         lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
         if lines:
-            self.console.print(Text("\n".join(lines)))
+            self.console.print(Text("\n".join(lines)), soft_wrap=True)  # no command is broken
 
 
 class LiveScreen(Screen):

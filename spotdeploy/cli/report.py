@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Run
-from spotdeploy.cli.tables import table
+from spotdeploy.cli.tables import table, verdict_text
 from spotdeploy.duration import spell
 from spotdeploy.errors import HostError
 from spotdeploy.project import Project
@@ -71,9 +71,8 @@ def _summary(report: RunReport) -> list[str]:
         lines += [_why(node) for node in report.failed]
     if len(report.providers) > 1 and report.checks:
         lines += ["", table(list(_by_provider(report)))]
-    message = f": {plain(report.message, limit=2000)}" if report.message else ""
     took = f"{spell(round(report.seconds, 1))}, cost: {report.cost}"
-    return [*lines, "", f"{report.verdict.upper()}{message}", took]
+    return [*lines, "", verdict_text(report.verdict, report.message, report.left), took]
 
 
 def _node(node: NodeReport) -> tuple[str, ...]:

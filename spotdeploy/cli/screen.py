@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from io import StringIO
 from typing import TextIO
 
-from spotdeploy.cli.tables import table
+from spotdeploy.cli.tables import table, verdict_text
 from spotdeploy.duration import spell
 from spotdeploy.events import (
+    LONGEST,
     CheckAnswered,
     Event,
     NodeCreated,
@@ -75,7 +76,7 @@ class Screen(ABC):
                 detail = f" {event.detail}" if event.detail else ""
                 return f"{_STEPS.get(event.step, event.step)}{detail}..."
             case StepEnded():
-                return f"  {'' if event.ok else 'FAILED: '}{below(event.detail, limit=4000)}"
+                return f"  {'' if event.ok else 'FAILED: '}{below(event.detail, limit=LONGEST)}"
             case OfferTried():
                 place = f"{event.provider} {event.zone or event.location} {event.size}"
                 why = f" ({below(event.refusal, limit=300)})" if event.refusal else ""
@@ -137,8 +138,8 @@ def summary(outcome: Outcome) -> str:
     if outcome.kept:
         names = ", ".join(node.name for node in outcome.kept)
         lines.append(f"running: {names}; end with 'spotdeploy destroy'")
-    message = f": {below(outcome.message, limit=2000)}" if outcome.message else ""
-    lines.append(f"{outcome.verdict.upper()}{message}")
+    left = [what for receipt in outcome.receipts for what in receipt.left]
+    lines.append(verdict_text(outcome.verdict, outcome.message, left))
     return "\n".join(lines)
 
 

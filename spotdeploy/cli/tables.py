@@ -7,8 +7,10 @@ import time
 from collections.abc import Sequence
 
 from spotdeploy.duration import spell
+from spotdeploy.events import LONGEST
 from spotdeploy.labels import expires_at
 from spotdeploy.model import Node
+from spotdeploy.text import below
 
 HEADER = ("NODE", "PROVIDER", "PLACE", "SIZE", "MARKET", "STATE", "ADDRESS", "PAYLOAD", "ENDS IN")
 
@@ -52,6 +54,15 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows)
     return "\n".join(lines)
+
+
+def verdict_text(verdict: str, message: str, left: Sequence[str]) -> str:
+    """The verdict and why. What could not be proven gone stands whole, one line each: a command
+    that is cut, or only named for some, ends nothing."""
+    if left:
+        lines = (f"  {below(what, limit=LONGEST)}" for what in left)
+        return "\n".join((f"{verdict.upper()}: not proven gone:", *lines))
+    return f"{verdict.upper()}{': ' if message else ''}{below(message, limit=LONGEST)}"
 
 
 def json_text(data: object) -> str:

@@ -18,11 +18,11 @@ from spotdeploy.model import Fate, FateKind, Node, Verdict
 from spotdeploy.node.connection import HANDSHAKES, Dialer, NodeConnection
 from spotdeploy.node.keys import Keys
 from spotdeploy.phases.evidence import collect
-from spotdeploy.run.bug import record_bug
 from spotdeploy.run.context import Run
 from spotdeploy.run.liveness import Liveness, LostError, unless_lost
 from spotdeploy.run.location import Location
 from spotdeploy.run.node_run import NodeRun, one_line
+from spotdeploy.run.trace import keep_trace
 from spotdeploy.run.verdict import NodeOutcome
 
 FILES_EACH: Final = 2
@@ -80,7 +80,7 @@ class NodeRunner:
         except SpotdeployError:
             raise
         except Exception as error:  # noqa: BLE001  # of a plugin: the other nodes go on
-            message = record_bug(self.run, error, f"replacing {node.name}")
+            message = keep_trace(self.run, error, f"replacing {node.name}")
         text = f"{node.name} is not replaced: {message}"
         self.run.bus.emit(Note(text=text, node=node.id, warning=True))
         return ()
@@ -99,7 +99,7 @@ class NodeRunner:
             except HostError:
                 raise
             except Exception as error:  # noqa: BLE001  # of a plugin: the other nodes go on
-                message = record_bug(self.run, error, f"{node_run.phase} of {node.name}")
+                message = keep_trace(self.run, error, f"{node_run.phase} of {node.name}")
                 outcome = _outcome(node_run, Verdict.INFRASTRUCTURE_FAILED, message)
             else:
                 outcome = _outcome(node_run, Verdict.PASSED)

@@ -17,9 +17,9 @@ from spotdeploy.model import Batch, Created, Market, Node, Offer
 from spotdeploy.node.keys import Keys
 from spotdeploy.node.user_data import UserData
 from spotdeploy.phases.account import record_accounts
-from spotdeploy.run.bug import record_bug
 from spotdeploy.run.context import Run
 from spotdeploy.run.location import Location
+from spotdeploy.run.trace import keep_trace
 from spotdeploy.run.verdict import Refusal
 from spotdeploy.state import ids
 from spotdeploy.text import counted, plain
@@ -150,7 +150,7 @@ class _Walk:
             except SpotdeployError:
                 raise
             except Exception as error:  # noqa: BLE001  # of a plugin: the other clouds go on
-                message, reach = record_bug(self._run, error, f"creating {offer}"), Reach.PROVIDER
+                message, reach = keep_trace(self._run, error, f"creating {offer}"), Reach.PROVIDER
             self._note(offer, count, nodes, message or UNEXPLAINED)
             if len(nodes) < count:
                 self._drop(offer, reach)

@@ -4,7 +4,8 @@ What to destroy is the union of what the cloud lists under our label and what th
 A node absent from one listing is not gone: absence counts once the provider's listings have had
 `settle_seconds` to catch up since the last create call, and must then be seen again; and a node
 that the journal knows is asked to end by its id before any listing may prove it gone. A create call
-whose answer is not known may have taken effect just before the destroy began.
+whose answer is not known may have taken effect just before the destroy began, and so may one that
+a journal which was just made does not know of.
 """
 
 from __future__ import annotations
@@ -12,38 +13,61 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
+from typing import Final, TypeVar
 
-from spotdeploy.errors import CredentialsError, HostError, ProviderError
+from spotdeploy.duration import spell
+from spotdeploy.errors import (
+    CredentialsError,
+    HostError,
+    ProviderError,
+    RefusedError,
+    SpotdeployError,
+)
 from spotdeploy.events import NodeDestroyed, Note, StepEnded, StepStarted
 from spotdeploy.model import Node, NodeState, Resource
 from spotdeploy.phases.account import require_same_account
+from spotdeploy.provider import Provider
 from spotdeploy.run.context import Run
 from spotdeploy.run.location import Location
+from spotdeploy.run.trace import keep_trace
 from spotdeploy.run.verdict import Proof, Receipt
-from spotdeploy.state.journal import Intent, JournalNode
+from spotdeploy.state.journal import Intent, JournalNode, Unproven
 from spotdeploy.text import counted, plain
 
 PROOFS: Final = 2
+T = TypeVar("T")
+
+
+class BrokenCallError(ProviderError):
+    """A call of a provider ended with an exception that is none of ours; the message says which,
+    and where its trace is."""
 
 
 async def destroy(run: Run) -> Receipt:
     """Destroy everything of the deployment in every location, in parallel.
 
-    What could not be proven gone is in the receipt.
+    Each location ends for itself. What could not be proven gone is in the receipt, and so is a
+    location that cannot be asked, once another one had something to tell.
 
     Raises:
-        ProviderError: a location cannot be asked, and nothing of ours is known to be there.
+        ProviderError: a location cannot be asked, nothing of ours is known to be there, and no
+            other location has or had anything.
+        RefusedError: a rule of the product forbids it, and no location has or had anything.
     """
     run.bus.emit(StepStarted(step="destroy"))
     sweeps = [Sweep(run, location) for location in run.all_locations]
     results = await asyncio.gather(*(sweep.run() for sweep in sweeps), return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
+    receipts = [result for result in results if isinstance(result, Receipt)]
+    changed = any(each.destroyed or each.released or each.left for each in receipts)
+    for sweep, result in zip(sweeps, results, strict=True):
+        if isinstance(result, SpotdeployError) and changed:
+            receipts.append(sweep.unproven(result))
+        elif isinstance(result, BaseException):
             run.bus.emit(StepEnded(step="destroy", ok=False, detail=str(result)))
             raise result
-    receipt = join([result for result in results if isinstance(result, Receipt)])
+    receipt = join(receipts)
     run.bus.emit(StepEnded(step="destroy", ok=receipt.clean, detail=describe(receipt)))
     return receipt
 
@@ -66,9 +90,9 @@ def join(receipts: Sequence[Receipt]) -> Receipt:
 
 
 def describe(receipt: Receipt) -> str:
-    """A receipt in one line."""
+    """A receipt in one line; what is left has a line each below it."""
     if not receipt.clean:
-        return f"not proven gone: {'; '.join(receipt.left)}"
+        return "\n".join(("not proven gone:", *receipt.left))
     if not receipt.destroyed and not receipt.released:
         return f"nothing was there ({receipt.listings} listings)"
     released = counted(len(receipt.released), "leftover")
@@ -84,6 +108,7 @@ class Sweep:
         self._run = run
         self._location = location
         self._only = only
+        self._message = ""
         self._known = {node.id: node for node in map(_as_node, self._journalled())}
         self._asked: set[str] = set()
         self._tried: set[str] = set()
@@ -93,27 +118,37 @@ class Sweep:
         self._released: list[Resource] = []
         self._things: Sequence[Resource] = ()
         self._asked_leftovers = False
-        self._expected = bool(self._known) or bool(self._open_intents())
-        self._message = ""
+        self._unproven = [(one.what, one.by_hand) for one in self._noted_unproven()]
+        self._expected = bool(self._known or self._open_intents() or self._unproven)
 
     async def run(self) -> Receipt:
-        """Repeat list, destroy, release until `PROOFS` listings in a row show nothing.
+        """Repeat list, destroy, release until `PROOFS` listings in a row show nothing, within
+        `timeouts.destroy`, whether the cloud answers or not.
 
-        Raises ProviderError when nothing was known and the cloud cannot be asked, RefusedError.
+        An exception that is none of ours, from a plugin or from this code, ends as what is left.
+
+        Raises:
+            SpotdeployError: nothing was known, and the cloud cannot be asked.
+            RefusedError: a rule of the product forbids it.
         """
         started = time.monotonic()
-        if self._expected:
-            await require_same_account(self._run, self._location)
         listings = 0
+        limit = asyncio.timeout(self._run.config.timeouts.destroy)
         try:
-            async with asyncio.timeout(self._run.config.timeouts.destroy):
+            async with limit:
+                if self._expected:
+                    self._expect()
+                    await self._require_same_account()
                 listings = await self._until_empty()
-        except TimeoutError:
-            pass  # what is still known is reported as left
-        except ProviderError as error:
-            if not self._expected:
+        except Exception as error:  # whatever it is, what is left must be told
+            if self._is_refusal(error):
                 raise
-            self._message = plain(error.message, limit=2000)
+            if not limit.expired():
+                self._message = self._explain(error)
+            elif not self._listings and not self._message:
+                self._say(f"no answer within {spell(self._run.config.timeouts.destroy)}")
+        if listings < PROOFS:
+            self._expect(self._things if self._asked_leftovers else None)
         return Receipt(
             destroyed=tuple(self._destroyed.values()),
             proofs=tuple(self._proofs()),
@@ -122,6 +157,38 @@ class Sweep:
             seconds=time.monotonic() - started,
             left=() if listings >= PROOFS else tuple(self._left()),
         )
+
+    def _is_refusal(self, error: Exception) -> bool:
+        """True when the error is a whole answer: nothing was done here, and nothing is known to be
+        left, or a rule forbids to ask."""
+        if isinstance(error, RefusedError):
+            made = any(node.run == self._run.id for node in self._journalled())
+            return not (made or self._destroyed)
+        ours = isinstance(error, SpotdeployError) and not isinstance(error, BrokenCallError)
+        return ours and not self._expected
+
+    def unproven(self, error: SpotdeployError) -> Receipt:
+        """The receipt of a location that this error kept from being swept at all."""
+        self._message = self._explain(error)
+        self._expect()
+        return Receipt(left=tuple(self._left()))
+
+    async def _require_same_account(self) -> None:
+        """Raises RefusedError for another account. One that cannot be told is no reason to stop."""
+        try:
+            await self._call(require_same_account(self._run, self._location))
+        except (BrokenCallError, HostError) as error:
+            self._say(error.message)
+
+    async def _call(self, answer: Awaitable[T]) -> T:
+        """What a call of the provider answers. What it raises is one of ours: BrokenCallError
+        where the provider, or a library below it, has a bug."""
+        try:
+            return await answer
+        except SpotdeployError:
+            raise
+        except Exception as error:
+            raise BrokenCallError(self._explain(error)) from error
 
     async def _until_empty(self) -> int:
         proofs = 0
@@ -151,7 +218,7 @@ class Sweep:
             await asyncio.sleep(min(provider.poll_seconds, provider.settle_seconds))
 
     async def _list(self, asked_at: float) -> list[Node]:
-        found = await self._location.nodes(self._run.scope)
+        found = await self._call(self._location.nodes(self._run.scope))
         self._listings += 1
         self._first_listed_at = min(self._first_listed_at, time.time())
         listed = [n for n in found if n.state is not NodeState.GONE and self._desired(n.id)]
@@ -160,7 +227,8 @@ class Sweep:
         for id_ in here & self._destroyed.keys():
             del self._destroyed[id_]  # one listing only lacked it
         self._known |= {node.id: node for node in listed}
-        self._expected |= bool(listed)
+        if listed:
+            self._expect()
         gone = (self._known.keys() & self._tried) - here
         if gone and asked_at >= self._trusted_from():
             self._gone([self._known.pop(id_) for id_ in gone])
@@ -179,7 +247,8 @@ class Sweep:
         desired |= self._known.keys() - {node.id for node in listed} - self._asked
         self._tried |= self._known.keys()
         try:
-            await self._location.destroy([n for n in self._known.values() if n.id in desired])
+            nodes = [node for node in self._known.values() if node.id in desired]
+            await self._call(self._location.destroy(nodes))
             self._asked |= desired
         except CredentialsError:
             raise
@@ -193,10 +262,11 @@ class Sweep:
             return not self._known
         self._asked_leftovers = False
         try:
-            self._things = await self._location.leftovers(self._run.scope)
+            self._things = await self._call(self._location.leftovers(self._run.scope))
             self._asked_leftovers = True
-            self._expected |= bool(self._things)
-            await self._location.release(self._things)
+            if self._things:
+                self._expect(self._things)
+            await self._call(self._location.release(self._things))
         except CredentialsError:
             raise
         except ProviderError as error:
@@ -207,6 +277,18 @@ class Sweep:
         finally:
             self._released += [thing for thing in self._things if thing not in self._released]
         return not self._things
+
+    def _expect(self, things: Sequence[Resource] | None = None) -> None:
+        """From now on something may be here, and the journal is to know it whatever becomes of this
+        process: these things, and where they are not known what was noted before."""
+        self._expected = True
+        named = [(str(thing), self._by_hand(thing)) for thing in things or ()]
+        named = named or (self._unproven if things is None else [])
+        named = named or [(self._whatever(), self._by_hand())]
+        if self._only is None and named != self._unproven:
+            self._unproven = named
+            where = (self._run.deployment, *self._location.key)
+            self._note(lambda: self._run.journal.set_unproven(*where, named))
 
     def _gone(self, nodes: Sequence[Node]) -> None:
         self._destroyed |= {node.id: node for node in nodes}
@@ -226,6 +308,8 @@ class Sweep:
             trusted = asked_at - self._location.provider.settle_seconds
             where = (self._run.deployment, *self._location.key)
             self._note(lambda: self._run.journal.close_intents(*where, trusted))
+            if self._unproven:
+                self._note(lambda: self._run.journal.set_unproven(*where, ()))
 
     def _note(self, write: Callable[[], None]) -> None:
         """Write to the journal. A full disk is told, and keeps no node alive."""
@@ -234,28 +318,59 @@ class Sweep:
         except HostError as error:
             self._say(error.message)
 
+    def _read(self, read: Callable[[str], T]) -> T | None:
+        """What the journal has of the deployment; None, and told, when it cannot be read: the
+        labels say what is there."""
+        try:
+            return read(self._run.deployment)
+        except HostError as error:
+            self._say(error.message)
+            return None
+
     def _trusted_from(self) -> float:
         """Until then (Unix seconds) the cloud may hide what was made, whatever our clock did."""
         made = [min(node.made_at, self._first_listed_at) for node in self._journalled()]
-        made += [self._first_listed_at] if self._open_intents() else []
+        if self._open_intents() or self._is_young():
+            made.append(self._first_listed_at)
         return max(made, default=0.0) + self._location.provider.settle_seconds
+
+    def _is_young(self) -> bool:
+        """True while the journal, lost and begun anew perhaps, is younger than a create call may
+        be that the cloud still hides: it cannot know of that one."""
+        began = self._read(self._run.journal.first_run_at)
+        return (
+            began is None or self._first_listed_at - began < self._location.provider.settle_seconds
+        )
 
     def _journalled(self) -> list[JournalNode]:
         return [
             node
-            for node in self._run.journal.nodes(self._run.deployment)
+            for node in self._read(self._run.journal.nodes) or ()
             if (node.provider, node.location) == self._location.key and self._desired(node.id)
         ]
 
     def _open_intents(self) -> list[Intent]:
         return [
             intent
-            for intent in self._run.journal.open_intents(self._run.deployment)
+            for intent in self._read(self._run.journal.open_intents) or ()
             if (intent.provider, intent.location) == self._location.key
+        ]
+
+    def _noted_unproven(self) -> list[Unproven]:
+        return [
+            one
+            for one in self._read(self._run.journal.unproven) or ()
+            if (one.provider, one.location) == self._location.key and self._only is None
         ]
 
     def _desired(self, id_: str) -> bool:
         return self._only is None or id_ in self._only
+
+    def _explain(self, error: Exception) -> str:
+        """The error in one line; the trace of one that is none of ours goes to a file."""
+        if isinstance(error, SpotdeployError):
+            return " ".join(plain(error.message, limit=2000).split())
+        return keep_trace(self._run, error, f"destroying in {self._location}")
 
     def _say(self, message: str) -> None:
         message = plain(message, limit=2000)
@@ -275,7 +390,7 @@ class Sweep:
                 known.gone_at,
                 known.gone_by,
             )
-            for known in self._run.journal.nodes(self._run.deployment, gone=True)
+            for known in self._read(partial(self._run.journal.nodes, gone=True)) or ()
             if (known.provider, known.location) == self._location.key
             and known.id in self._destroyed
             and known.gone_at is not None
@@ -283,17 +398,30 @@ class Sweep:
         ]
 
     def _left(self) -> list[str]:
-        provider = self._location.provider
-        things: list[Node | Resource] = [*self._known.values(), *self._things]
-        because = f" ({self._message})" if self._message else ""
-        left = [
-            f"{thing}{because}; by hand: {provider.manual_delete_command(thing)}"
-            for thing in things
-        ]
+        """What could not be proven gone, one line each."""
+        because = f" ({' '.join(self._message.split())})" if self._message else ""
+        left = [(str(node), self._by_hand(node)) for node in self._known.values()]
+        left += [pair for pair in self._unproven if pair[0] != self._whatever()]
         if not left or (self._only is None and not self._asked_leftovers):
-            what = f"whatever{' else' if left else ''} is in {self._location}{because}"
-            left.append(f"{what}; by hand: {provider.manual_list_command(self._run.scope)}")
-        return left
+            left.append((self._whatever(" else" if left else ""), self._by_hand()))
+        return [f"{what}{because}; by hand: {by_hand}" for what, by_hand in left]
+
+    def _whatever(self, but: str = "") -> str:
+        return f"whatever{but} is in {self._location}"
+
+    def _by_hand(self, thing: Node | Resource | None = None) -> str:
+        """How a person ends the thing, or finds what is there. Where the provider fails to say,
+        the words that every provider has."""
+        provider, scope = self._location.provider, self._run.scope
+        try:
+            if thing is None:
+                return provider.manual_list_command(scope)
+            return provider.manual_delete_command(thing)
+        except Exception as error:  # noqa: BLE001  # a bug there must not hide what is left
+            self._say(self._explain(error))
+        if thing is None:
+            return Provider.manual_list_command(provider, scope)
+        return Provider.manual_delete_command(provider, thing)
 
 
 def _as_node(record: JournalNode) -> Node:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +23,7 @@ from spotdeploy.run.location import Location
 from spotdeploy.run.verdict import Receipt
 from spotdeploy.state import ids
 from spotdeploy.state.lock import locked
+from spotdeploy.text import plain
 
 GRACE: Final = 600.0
 """Seconds past its end during which a node may still be ending itself, and clocks may differ."""
@@ -64,8 +65,8 @@ async def search(location: Location, now: float | None = None) -> Search:
     now = time.time() if now is None else now
     try:
         nodes, things = await _listed(location)
-    except SpotdeployError as error:
-        return Search(location, error=error.message)
+    except Exception as error:  # noqa: BLE001  # one location that breaks off hides no other
+        return Search(location, error=_message(error))
     late = [Expired(node, why) for node in nodes if (why := _node_expired(node, now))]
     late_ids = {find.thing.id for find in late}
     living = [node for node in nodes if node.id not in late_ids]
@@ -83,7 +84,16 @@ async def reap(found: Sequence[Search], patience: float) -> Receipt:
     """
     deployments = {find.deployment for one in found for find in one.expired}
     each = [_reap_deployment(found, deployment, patience) for deployment in sorted(deployments)]
-    return join(await asyncio.gather(*each))
+    return await _joined(each)
+
+
+async def _joined(each: Iterable[Coroutine[None, None, Receipt]]) -> Receipt:
+    """One receipt. What one of them is refused is raised once all have come to their end."""
+    results = await asyncio.gather(*each, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return join([result for result in results if isinstance(result, Receipt)])
 
 
 async def _reap_deployment(found: Sequence[Search], deployment: str, patience: float) -> Receipt:
@@ -98,7 +108,7 @@ async def _reap_deployment(found: Sequence[Search], deployment: str, patience: f
             left = (f"{thing} ({error.message})" for _, things in its for thing in things)
             return Receipt(left=tuple(left))
         ends = [_end(location, things, patience) for location, things in its if things]
-        return join(await asyncio.gather(*ends))
+        return await _joined(ends)
 
 
 async def _end(location: Location, mine: Sequence[Node | Resource], patience: float) -> Receipt:
@@ -106,17 +116,18 @@ async def _end(location: Location, mine: Sequence[Node | Resource], patience: fl
     desired = {thing.id for thing in mine}
     there, message, proofs = desired, "", 0
     started = time.monotonic()
+    deadline = asyncio.get_running_loop().time() + patience
     while proofs < PROOFS and time.monotonic() < started + patience:
         try:
-            async with asyncio.timeout(started + patience - time.monotonic()):
+            async with asyncio.timeout_at(deadline):
                 there = await _go_on(location, desired)
             message = ""
         except RefusedError:
             raise
         except TimeoutError:
             message = message or f" (not done within {spell(patience)})"
-        except SpotdeployError as error:
-            message = f" ({error.message})"
+        except Exception as error:  # noqa: BLE001  # whatever it is, what is left must be told
+            message = f" ({_message(error)})"
         proofs = 0 if there or message else proofs + 1
         if proofs < PROOFS:
             await asyncio.sleep(location.provider.poll_seconds)
@@ -150,6 +161,14 @@ async def _listed(location: Location) -> tuple[list[Node], list[Resource]]:
     things = await location.leftovers(scope)
     ours = [node for node in nodes if labels.matches(node.labels, scope)]
     return ours, [thing for thing in things if labels.matches(thing.labels, scope)]
+
+
+def _message(error: Exception) -> str:
+    """The error in one line, one that is none of ours with its class."""
+    what = (
+        error.message if isinstance(error, SpotdeployError) else f"{type(error).__name__}: {error}"
+    )
+    return " ".join(plain(what, limit=2000).split())
 
 
 def _node_expired(node: Node, now: float) -> str:

@@ -6,8 +6,9 @@ https://docs.github.com/actions/reference/workflow-commands-for-github-actions
 from __future__ import annotations
 
 import html
+import itertools
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TextIO
@@ -63,9 +64,13 @@ def tell(report: RunReport, folder: Path, stream: TextIO, environment: Mapping[s
 
 
 def annotate(report: RunReport, found: Iterable[Finding]) -> list[str]:
-    """One error for each kind of failure, or one for a run that failed as a whole."""
+    """One error for what is left and for each kind of failure, or one for a run that failed as a
+    whole."""
     errors = [_annotation("error", _title(finding), _message(finding)) for finding in found]
-    if report.verdict is not Verdict.PASSED and not errors:
+    if report.left:
+        text = _whole(("not proven gone:", *report.left), 2900)
+        errors = [_annotation("error", report.verdict, text), *errors]
+    elif report.verdict is not Verdict.PASSED and not errors:
         errors = [_annotation("error", report.verdict, report.message)]
     warnings = [_annotation("warning", "spotdeploy", m.text) for m in report.marks if m.warning]
     return errors[:ANNOTATIONS] + warnings[:ANNOTATIONS]
@@ -88,7 +93,13 @@ def summary(report: RunReport, found: Iterable[Finding]) -> str:
             f"<p>{_safe(names)}</p><pre>{_safe(_message(finding))}</pre></details>",
             "",
         ]
-    if not report.nodes and report.message:
+    if report.left:
+        lines += [
+            "<p>Not proven gone:</p>",
+            f"<pre>{_safe(_whole(report.left, SIZE // 2))}</pre>",
+            "",
+        ]
+    elif not report.nodes and report.message:
         lines += [f"<pre>{_safe(report.message)}</pre>", ""]
     return "\n".join(lines).encode()[:SIZE].decode(errors="ignore") + "\n"
 
@@ -111,6 +122,15 @@ def _cell(total: Total) -> str:
     if not total.asked:
         return "not asked"
     return f"{'✅' if total.good == total.asked else '❌'} {total.good}/{total.asked}"
+
+
+def _whole(lines: Sequence[str], limit: int) -> str:
+    """As many of the lines as fit within `limit` characters, and how many more there are: a line
+    that is cut may end in half a command."""
+    ends = itertools.accumulate(len(line) + 1 for line in lines)
+    fit = sum(end <= limit for end in ends)
+    more = [f"and {len(lines) - fit} more, in report.html"] if fit < len(lines) else []
+    return "\n".join([*lines[:fit], *more])
 
 
 def _title(finding: Finding) -> str:

@@ -175,6 +175,11 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
         return self.ended_at - self.started_at
 
     @property
+    def left(self) -> tuple[str, ...]:
+        """What could not be proven gone, each with how to end it by hand."""
+        return tuple(what for receipt in self.receipts for what in receipt.left)
+
+    @property
     def passed(self) -> int:
         """How many nodes passed."""
         return sum(node.passed for node in self.nodes)

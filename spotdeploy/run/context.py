@@ -38,7 +38,7 @@ class Run:
     journal: Journal
     bus: Bus
     previous_locations: tuple[Location, ...] = ()
-    """Locations the config no longer names, but where the journal knows of nodes."""
+    """Locations the config no longer names, but where the journal knows of something."""
     redactor: Redactor = field(default_factory=Redactor)
     """Takes the secrets in use out of what is kept."""
 
@@ -135,9 +135,10 @@ def _previous_locations(
     present: Iterable[Location],
     tell: Callable[[str], None],
 ) -> tuple[Location, ...]:
-    """A location for each place where the journal knows of nodes and `present` has none."""
+    """A location for each place where the journal knows of something and `present` has none."""
     known = {(node.provider, node.location) for node in journal.nodes(project.deployment)}
     known |= {(one.provider, one.location) for one in journal.open_intents(project.deployment)}
+    known |= {(one.provider, one.location) for one in journal.unproven(project.deployment)}
     known -= {location.key for location in present}
     return tuple(
         Location(project.open_provider(name, place), place, tell)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
 from spotdeploy.duration import spell
@@ -12,6 +11,7 @@ from spotdeploy.errors import ProviderError, ThrottledError
 from spotdeploy.model import Batch, Created, Fate, Node, NodeState, Offer, Pool, Resource
 from spotdeploy.patience import LONGEST_PAUSE, LONGEST_WAIT, Patience
 from spotdeploy.provider import Provider, SupportsAccount, SupportsConsole, SupportsPrepare
+from spotdeploy.run.worker import Worker
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,7 +31,7 @@ class Location:
         self.provider = provider
         self.name = name
         self._tell = tell
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"{provider.name}-{name}")
+        self._thread = Worker(f"{provider.name}-{name}")
 
     def __str__(self) -> str:
         return f"{self.provider.name} {self.name}"
@@ -42,7 +42,8 @@ class Location:
         return self.provider.name, self.name
 
     def close(self) -> None:
-        """End the thread once its current call is over."""
+        """End the thread once its current call is over. Neither this nor the process's exit waits
+        for that: a call may never be answered."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def offers(self, pool: Pool) -> Sequence[Offer]:

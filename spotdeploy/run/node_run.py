@@ -15,9 +15,9 @@ from spotdeploy.events import Bus, PhaseEnded, PhaseStarted
 from spotdeploy.model import Fate, FateKind, Node, Phase
 from spotdeploy.node.connection import NodeConnection
 from spotdeploy.node.exec import TIMED_OUT
-from spotdeploy.run.bug import record_bug
 from spotdeploy.run.context import Plan, Run
 from spotdeploy.run.location import Location
+from spotdeploy.run.trace import keep_trace
 from spotdeploy.run.verdict import CheckOutcome
 from spotdeploy.text import plain
 
@@ -101,7 +101,7 @@ class NodeRun:
             return Fate(FateKind.UNKNOWN, error.explained)
         except Exception as error:  # noqa: BLE001  # of a plugin: no answer is no verdict on the payload
             what = f"asking {self.location} what became of {self.node.name}"
-            return Fate(FateKind.UNKNOWN, record_bug(self.run, error, what))
+            return Fate(FateKind.UNKNOWN, keep_trace(self.run, error, what))
 
     def blame_payload(self, message: str) -> PayloadError:
         """An error that says the payload is at fault in the present phase."""

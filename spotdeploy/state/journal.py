@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from spotdeploy.errors import HostError
 from spotdeploy.model import Node, Offer
@@ -35,11 +35,15 @@ CREATE TABLE node (
 CREATE INDEX node_deployment ON node (deployment, gone_at);
 CREATE INDEX intent_deployment ON intent (deployment, settled_at);
 """
-_ACCOUNTS: Final = (
-    "CREATE TABLE IF NOT EXISTS account (deployment TEXT NOT NULL, provider TEXT NOT NULL,"
-    " id TEXT NOT NULL, PRIMARY KEY (deployment, provider))"
-)
-"""Came later; a spotdeploy that does not know it passes it over."""
+_LATER: Final = """
+CREATE TABLE IF NOT EXISTS account (
+    deployment TEXT NOT NULL, provider TEXT NOT NULL, id TEXT NOT NULL,
+    PRIMARY KEY (deployment, provider));
+CREATE TABLE IF NOT EXISTS unproven (
+    deployment TEXT NOT NULL, provider TEXT NOT NULL, location TEXT NOT NULL, what TEXT NOT NULL,
+    by_hand TEXT NOT NULL, PRIMARY KEY (deployment, provider, location, what));
+"""
+"""Came later; a spotdeploy that does not know them passes them over."""
 _TABLES: Final = {"run", "intent", "node"}
 _FAILURES: Final = (sqlite3.Error, UnicodeDecodeError)
 """Damaged text fails to be decoded, in an error's own message too."""
@@ -70,7 +74,7 @@ class Journal:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._migrate()
-            self._db.execute(_ACCOUNTS)
+            self._db.executescript(_LATER)
         except _FAILURES as error:
             raise self._trouble(error) from error
 
@@ -111,6 +115,12 @@ class Journal:
             (deployment,),
         )
         return [RunRecord(*row) for row in rows]
+
+    def first_run_at(self, deployment: str) -> float | None:
+        """When the first run of a deployment began that this journal knows of (Unix seconds): it
+        knows every create call since then. None when it knows of no run."""
+        rows = self._read("SELECT min(started_at) FROM run WHERE deployment = ?", (deployment,))
+        return cast("float | None", rows[0][0])
 
     def record_intent(
         self, token: str, deployment: str, run: str, offer: Offer, count: int
@@ -167,6 +177,30 @@ class Journal:
             " AND location = ? AND settled_at IS NULL AND at <= ?",
             (self._now(), deployment, provider, location, before),
         )
+
+    def set_unproven(
+        self, deployment: str, provider: str, location: str, things: Iterable[tuple[str, str]]
+    ) -> None:
+        """Note what else than nodes may be in a location until a listing proves it gone, in place
+        of what was noted before: each with how to end it by hand. Nothing when that is proven."""
+        place = (deployment, provider, location)
+        with self._transaction():
+            self._db.execute(
+                "DELETE FROM unproven WHERE deployment = ? AND provider = ? AND location = ?", place
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO unproven (deployment, provider, location, what, by_hand)"
+                " VALUES (?, ?, ?, ?, ?)",
+                [(*place, *thing) for thing in things],
+            )
+
+    def unproven(self, deployment: str) -> list[Unproven]:
+        """What else than nodes may be anywhere, as it was noted last."""
+        rows = self._read(
+            "SELECT provider, location, what, by_hand FROM unproven WHERE deployment = ?",
+            (deployment,),
+        )
+        return [Unproven(*row) for row in rows]
 
     def seen(self, nodes: Iterable[Node], deployment: str) -> None:
         """Note that a listing showed these nodes, known before or not; one that was said to be
@@ -293,6 +327,16 @@ class Intent:
     offer: str
     count: int
     at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unproven:
+    """What may be in a location and is no node."""
+
+    provider: str
+    location: str
+    what: str
+    by_hand: str
 
 
 @dataclass(frozen=True, slots=True)

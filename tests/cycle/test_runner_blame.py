@@ -73,7 +73,7 @@ async def test_a_bug_in_a_providers_fate_is_not_known_either(
     (outcome,) = await outcomes(here, failing)
     assert outcome.verdict is Verdict.INFRASTRUCTURE_FAILED
     assert "IndexError: no such instance" in outcome.message
-    assert "in broken" in (here.run.folder / "tracebacks.txt").read_text()
+    assert "in broken" in (here.run.folder / "traces.txt").read_text()
 
 
 async def test_a_bug_on_the_way_of_one_node_fails_that_node_alone(
@@ -88,7 +88,7 @@ async def test_a_bug_on_the_way_of_one_node_fails_that_node_alone(
     bad = [outcome for outcome in ended.values() if not outcome.passed]
     assert len(ended) == 3
     assert [outcome.verdict for outcome in bad] == [Verdict.INFRASTRUCTURE_FAILED]
-    assert "KeyError: 'answer' (see " in bad[0].message
+    assert "KeyError: 'answer'; its trace is in " in bad[0].message
 
 
 @pytest.mark.parametrize("error", [CapacityError("all is full", code="Full"), KeyError("token")])

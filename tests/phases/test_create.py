@@ -162,8 +162,8 @@ async def test_a_plugins_bug_is_a_refusal_whose_traceback_is_kept(
     monkeypatch.setattr(FakeProvider, "create", broken)
     creation = await here.create()
     (refusal,) = creation.refusals
-    assert "creating fake a small spot: KeyError: 'instanceId' (see " in refusal.message
-    assert "Traceback" in (here.run.folder / "tracebacks.txt").read_text()
+    assert "KeyError: 'instanceId'; its trace is in " in refusal.message
+    assert "Traceback" in (here.run.folder / "traces.txt").read_text()
     assert len(here.run.journal.open_intents("demo")) == 1
 
 

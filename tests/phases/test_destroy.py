@@ -6,19 +6,32 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 import pytest
 
-from spotdeploy.errors import CredentialsError, LostReplyError, ProviderError, RefusedError
+from spotdeploy.errors import (
+    CredentialsError,
+    HostError,
+    LostReplyError,
+    ProviderError,
+    RefusedError,
+)
+from spotdeploy.events import Bus
 from spotdeploy.model import Market, Node, NodeState, Offer
 from spotdeploy.phases.destroy import destroy
+from spotdeploy.project import Project
+from spotdeploy.run.context import Plan, open_run
+from spotdeploy.run.trace import TRACES
+from spotdeploy.run.verdict import Receipt
 from spotdeploy.state.journal import Journal
 from spotdeploy.testing.fake import faults
 from spotdeploy.testing.fake.faults import AnyFault
 from spotdeploy.testing.fake.provider import FakeProvider
 from tests.fake_project import FakeProject
+from tests.properties.world_of_faults import KilledError
 
 FakeProjects = Callable[..., FakeProject]
 OFFER = Offer("fake", "here", "a", "small", Market.SPOT)
@@ -335,3 +348,280 @@ async def test_a_journal_that_cannot_be_written_keeps_no_node_alive(
     receipt = await destroy(here.run)
     assert here.existing() == 0
     assert receipt.clean
+
+
+NOT_OURS = [
+    RecursionError("maximum recursion depth exceeded"),
+    KeyError("items"),
+    TimeoutError("timed out"),
+    UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+]
+
+
+async def destroy_with(here: FakeProject, place: str, call: str, error: Exception) -> Receipt:
+    """Destroy as another process would, while one call of one place always ends with the error."""
+    run = here.new_run("run-2")
+    provider = next(one.provider for one in run.locations if one.name == place)
+
+    def fail(*_: object) -> None:
+        raise type(error)(*error.args)  # a fresh one, with a trace of its own
+
+    setattr(provider, call, fail)
+    try:
+        return await destroy(run)
+    finally:
+        run.close()
+
+
+@pytest.mark.parametrize("error", NOT_OURS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("call", ["nodes", "destroy", "leftovers"])
+async def test_an_exception_that_is_none_of_ours_is_told_and_the_other_location_ends_well(
+    fake_project: FakeProjects, call: str, error: Exception
+) -> None:
+    here = fake_project(count=4, locations=("here", "there"), patience="700ms")
+    made = await here.create()
+    receipt = await destroy_with(here, "here", call, error)
+    there = {node.id for node in made.nodes if node.location == "there"}
+    assert {node.id for node in receipt.destroyed} >= there
+    assert {proof.id for proof in receipt.proofs} >= there
+    assert not receipt.clean
+    assert all("; by hand: " in what and "fake there" not in what for what in receipt.left)
+    traces = here.new_run("run-2").folder / TRACES
+    assert any(type(error).__name__ in what and str(traces) in what for what in receipt.left)
+    assert traces.read_text().count(type(error).__name__) == 1, "kept once, however often it came"
+    assert here.existing() > 0
+    assert (await here.destroy()).clean
+    assert here.existing() == 0
+
+
+@pytest.mark.parametrize("call", ["nodes", "destroy", "leftovers", "release", "account"])
+async def test_a_call_that_breaks_off_a_few_times_keeps_nothing_alive(
+    fake_project: FakeProjects, call: faults.Call
+) -> None:
+    here = fake_project(count=2, locations=("here", "there"))
+    await here.create()
+    here.cloud.script(faults.Bug(call=call, times=3))
+    receipt = await here.destroy()
+    assert receipt.clean, receipt.left
+    assert len(receipt.destroyed) == 2
+    assert here.existing() == 0
+
+
+async def test_a_bug_where_nothing_is_known_is_told_with_how_to_look_by_hand(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(faults=[faults.Bug(call="nodes", times=0)])
+    (what,) = (await here.destroy()).left
+    assert what.startswith("whatever is in fake here (RecursionError: maximum recursion depth")
+    assert "; by hand: look for what is labelled spotdeploy-deployment=demo" in what
+
+
+@pytest.mark.parametrize(
+    "error", [ProviderError("no route"), CredentialsError("no token"), RefusedError("not there")]
+)
+async def test_a_place_that_cannot_be_asked_is_told_beside_what_the_others_ended(
+    fake_project: FakeProjects, error: ProviderError | RefusedError
+) -> None:
+    here = fake_project(count=2, locations=("here", "there"))
+    here.config = msgspec.structs.replace(here.config, locations=("here",))
+    here.run = here.new_run("run-1")
+    await here.create()
+    here.config = msgspec.structs.replace(here.config, locations=("here", "there"))
+    receipt = await destroy_with(here, "there", "nodes", error)
+    assert len(receipt.destroyed) == len(receipt.proofs) == 2
+    (what,) = receipt.left
+    assert what.startswith(f"whatever is in fake there ({error.message}); by hand: look")
+    assert here.existing() == 0
+
+
+async def test_a_place_that_cannot_be_asked_is_an_error_where_no_place_has_anything(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(locations=("here", "there"))
+    with pytest.raises(ProviderError, match="no route"):
+        await destroy_with(here, "there", "nodes", ProviderError("no route"))
+
+
+async def test_credentials_that_are_refused_in_the_middle_of_a_run_leave_what_it_made(
+    fake_project: FakeProjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = fake_project(count=1)
+    await here.create()
+    monkeypatch.setattr(FakeProvider, "account", lambda _: "another")
+    node, _ = (await destroy(here.run)).left
+    assert "in account fake-account of fake" in node
+    assert "; by hand: remove m-" in node
+
+
+async def test_a_provider_that_cannot_name_the_command_is_told_in_the_contracts_own_words(
+    fake_project: FakeProjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = fake_project(count=1, patience="500ms", faults=[faults.Stuck()])
+    await here.create()
+
+    def fail(*_: object) -> str:
+        raise KeyError("zone")
+
+    monkeypatch.setattr(FakeProvider, "manual_delete_command", fail)
+    monkeypatch.setattr(FakeProvider, "manual_list_command", fail)
+    node, others = (await here.destroy()).left
+    assert re.search(r"; by hand: delete m-\d+ in the console of fake$", node)
+    assert "; by hand: look for what is labelled" in others
+
+
+async def test_a_journal_that_can_no_longer_be_read_keeps_no_node_alive(
+    fake_project: FakeProjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = fake_project()
+    await here.create()
+
+    def fail(*_: object, **__: object) -> None:
+        raise HostError("the journal is damaged")
+
+    monkeypatch.setattr(Journal, "_read", fail)
+    receipt = await here.destroy()
+    assert here.existing() == 0
+    assert receipt.clean
+
+
+UNLISTED = [faults.Unlisted(seconds=1.0, times=0), faults.UnlistedGroup(seconds=1.0, times=0)]
+
+
+def lose_journal(here: FakeProject) -> None:
+    """The folder is deleted while no process has it open."""
+    here.run.close()
+    for path in here.folder.glob("journal.db*"):
+        path.unlink()
+
+
+async def test_a_lost_journal_waits_for_listings_that_lag_behind(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(settle=1.2, count=2, faults=UNLISTED)
+    await here.create()
+    lose_journal(here)
+    receipt = await here.destroy()
+    assert receipt.clean
+    assert len(receipt.destroyed) == 2
+    assert here.existing() == 0
+
+
+async def test_a_second_destroy_after_a_lost_journal_waits_as_the_first_would_have(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(settle=1.2, count=2, faults=UNLISTED)
+    await here.create()
+    lose_journal(here)
+    killed = here.new_run("run-2")
+    killed.journal.begin_run("run-2", "demo", "destroy", "")
+    killed.close()
+    assert (await here.destroy()).clean
+    assert here.existing() == 0
+
+
+@pytest.mark.parametrize(("age", "waits"), [(600.0, False), (0.0, True), (-9e9, True)])
+async def test_only_a_young_journal_waits_where_nothing_is_known(
+    fake_project: FakeProjects, age: float, waits: bool
+) -> None:
+    here = fake_project(settle=1.0)
+    earlier = Journal(here.folder / "journal.db", now=lambda: time.time() - age)
+    earlier.begin_run("run-0", "demo", "cycle", "")
+    earlier.close()
+    other = Journal(here.folder / "journal.db", now=lambda: time.time() - 6000)
+    other.begin_run("run-a", "another", "cycle", "")
+    other.close()
+    receipt = await here.destroy()
+    assert receipt.clean
+    assert (receipt.seconds >= 1.0) is waits
+
+
+async def test_a_group_that_is_listed_late_is_found_after_its_machine(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(settle=1.2, count=1, faults=UNLISTED)
+    await here.create()
+    (group,) = (id_ for id_ in here.cloud.billed() if id_.startswith("group"))
+    receipt = await here.destroy()
+    assert [thing.id for thing in receipt.released] == [group]
+    assert here.existing() == 0
+
+
+async def test_what_was_told_as_left_is_expected_until_it_is_proven_gone(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(count=1, patience="700ms")
+    await here.create()
+    (group,) = (id_ for id_ in here.cloud.billed() if id_.startswith("group"))
+    here.cloud.script(faults.StuckResource())
+    assert f"group {group} (fake here); by hand: remove {group}" in (await here.destroy()).left[0]
+    assert here.run.journal.nodes("demo") == []
+    here.cloud.heal()
+    here.cloud.script(faults.ExpiredCredentials())
+    told, others = (await here.destroy()).left
+    assert told.startswith(f"group {group} (fake here) (the token has expired); by hand: remove ")
+    assert others.startswith("whatever else is in fake here (the token has expired); by hand: ")
+    here.cloud.heal()
+    assert (await here.destroy()).clean
+    assert here.existing() == 0
+    here.cloud.script(faults.ExpiredCredentials())
+    with pytest.raises(CredentialsError):
+        await here.destroy()
+
+
+async def test_what_could_not_be_looked_for_is_expected_by_the_next_destroy(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(count=1, patience="900ms")
+    await here.create()
+    here.cloud.script(faults.Outage(call="leftovers", times=0))
+    assert not (await here.destroy()).clean
+    assert here.run.journal.nodes("demo") == []
+    here.cloud.script(faults.Outage(call="nodes", times=0))
+    (what,) = (await here.destroy()).left
+    assert what.startswith("whatever is in fake here (listing fake here: internal error")
+
+
+async def test_a_destroy_that_was_killed_leaves_what_it_saw_to_the_next(
+    fake_project: FakeProjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = fake_project(count=1)
+    await here.create()
+    lose_journal(here)
+    (group,) = (id_ for id_ in here.cloud.billed() if id_.startswith("group"))
+
+    def killed(*_: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeProvider, "release", killed)
+        with pytest.raises(KilledError):
+            await here.destroy()
+    here.cloud.script(faults.Outage(call="nodes", times=2))
+    receipt = await here.destroy()
+    assert receipt.clean, "patient, since something is expected"
+    assert [thing.id for thing in receipt.released] == [group]
+
+
+async def test_what_is_left_in_a_place_that_left_the_config_is_looked_for_there(
+    tmp_path: Path,
+) -> None:
+    journal = Journal(tmp_path / ".spotdeploy" / "journal.db")
+    journal.set_unproven("demo", "fake", "gone", [("group g-1", "remove g-1")])
+    journal.close()
+    (tmp_path / "spotdeploy.toml").write_text('deployment = "demo"\nproviders = ["fake"]\n')
+    project = Project.open(tmp_path / "spotdeploy.toml")
+    with open_run(project, Plan(), Bus()) as run:
+        assert [location.name for location in run.previous_locations] == ["gone"]
+
+
+@pytest.mark.parametrize("call", ["account", "nodes"])
+async def test_the_limit_holds_for_calls_that_are_never_answered(
+    fake_project: FakeProjects, call: faults.Call
+) -> None:
+    here = fake_project(count=1, patience="800ms")
+    await here.create()
+    here.cloud.script(faults.SlowCall(call=call, seconds=300, times=0))
+    receipt = await here.destroy()
+    assert receipt.seconds < 3
+    node, _ = receipt.left
+    assert re.search(r"\(no answer within 0.8s\); by hand: remove m-", node)

@@ -168,3 +168,55 @@ async def test_an_account_guard_ends_the_reaping_before_anything_is_ended(
     with pytest.raises(RefusedError, match="only 1 is allowed"):
         await reap([await search(place)], 5.0)
     assert here.machines() == 2
+
+
+@pytest.mark.parametrize("call", ["nodes", "destroy", "leftovers", "release"])
+async def test_a_bug_in_one_location_is_told_and_the_others_are_reaped(
+    fake_project: FakeProjects, call: str
+) -> None:
+    here = fake_project(count=4, locations=("here", "there"))
+    await make(here, NOW - GRACE - 60)
+    found = [await search(place) for place in here.run.locations]
+
+    def fail(*_: object) -> None:
+        raise KeyError("items")
+
+    setattr(here.run.locations[0].provider, call, fail)
+    receipt = await reap(found, 3.0)
+    assert {node.location for node in receipt.destroyed} >= {"there"}
+    assert receipt.left
+    assert all("(KeyError: 'items'); by hand: remove " in what for what in receipt.left)
+
+
+async def test_a_location_whose_search_breaks_off_says_so(fake_project: FakeProjects) -> None:
+    here = fake_project(faults=[faults.Bug(call="leftovers", times=0)])
+    found = await search(here.run.locations[0])
+    assert found.error == "RecursionError: maximum recursion depth exceeded"
+
+
+async def test_a_refusal_in_one_location_lets_the_others_come_to_their_end(
+    fake_project: FakeProjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = fake_project(count=4, locations=("here", "there"))
+    await make(here, NOW - GRACE - 60)
+    found = [await search(place) for place in here.run.locations]
+
+    def guard(*_: object) -> None:
+        raise RefusedError("the credentials are of account 2, and only 1 is allowed")
+
+    monkeypatch.setattr(here.run.locations[0].provider, "destroy", guard)
+    with pytest.raises(RefusedError, match="only 1 is allowed"):
+        await reap(found, 5.0)
+    assert here.machines() == 2, "those of the other location are gone"
+
+
+async def test_a_call_that_is_never_answered_does_not_keep_reap_beyond_its_patience(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(count=1)
+    await make(here, NOW - GRACE - 60)
+    found = [await search(here.run.locations[0])]
+    here.cloud.script(faults.SlowCall(call="nodes", seconds=300, times=0))
+    receipt = await reap(found, 1.0)
+    assert receipt.seconds < 5
+    assert any("by hand: remove m-" in what for what in receipt.left)

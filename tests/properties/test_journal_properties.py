@@ -37,6 +37,7 @@ def state(journal: Journal) -> State:
     return {
         "intents": [one.token for one in journal.open_intents("demo")],
         "nodes": {one.id: (one.gone_by, one.host_key) for one in journal.nodes("demo", gone=True)},
+        "unproven": {(one.location, one.what) for one in journal.unproven("demo")},
         "runs": {one.id: one.verdict for one in journal.runs("demo")},
     }
 
@@ -51,7 +52,7 @@ class Recovery(RuleBasedStateMachine):
         self.path = self.folder / "journal.db"
         self.ticks = itertools.count(1.0)
         self.journal = self.opened(self.path)
-        self.model: State = {"intents": [], "nodes": {}, "runs": {}}
+        self.model: State = {"intents": [], "nodes": {}, "unproven": set(), "runs": {}}
         self.before = state(self.journal)
         self.length = self.wal_length()
         self.numbers = itertools.count()
@@ -107,6 +108,13 @@ class Recovery(RuleBasedStateMachine):
         self.journal.pin(node(id_), f"key of {id_}")
         if id_ in self.model["nodes"]:
             self.model["nodes"][id_] = (self.model["nodes"][id_][0], f"key of {id_}")
+
+    @rule(things=IDS, location=st.sampled_from(["here", "there"]))
+    def set_unproven(self, things: list[str], location: str) -> None:
+        self.begin()
+        self.journal.set_unproven("demo", "fake", location, [(one, "rm") for one in things])
+        others = {pair for pair in self.model["unproven"] if pair[0] != location}
+        self.model["unproven"] = others | {(location, one) for one in things}
 
     @rule(verdict=st.sampled_from(["", "passed", "leaked"]))
     def run(self, verdict: str) -> None:

@@ -54,6 +54,7 @@ ANY_FAULT: Final[st.SearchStrategy[AnyFault]] = st.one_of(
     st.builds(faults.PartialFill, **PLACE, give=st.integers(1, 3)),
     st.builds(faults.LateCreate, **PLACE, seconds=LATE),
     st.builds(faults.Unlisted, **PLACE, seconds=LATE),
+    st.builds(faults.UnlistedGroup, **PLACE, seconds=LATE),
     st.builds(faults.SlowBoot, **PLACE, seconds=LATE),
     st.builds(faults.Unreachable, **PLACE),
     st.builds(faults.InterruptionAfter, **PLACE, seconds=LATE, nodes=NODES, ending=ENDINGS),

@@ -17,6 +17,7 @@ from spotdeploy.report import github
 from spotdeploy.report.html.findings import findings
 from spotdeploy.report.model import build
 from spotdeploy.report.run_store import read_report
+from spotdeploy.run.verdict import Outcome, Receipt
 from tests.report import samples
 
 COMMAND = re.compile(r"::(error|warning) title=[^:,\n]*::[^\n]*")
@@ -146,3 +147,16 @@ def test_every_step_of_the_example_is_a_command_that_there_is(repository: Path) 
             assert [option for option in given if option not in shown] == []
             ours += 1
     assert ours == 1
+
+
+def test_what_is_left_is_told_in_whole_lines_however_much_it_is() -> None:
+    sample = samples.payload_failure(3)
+    left = tuple(f"disk d-{number}; by hand: delete disk number {number}" for number in range(9000))
+    outcome = Outcome("r", "demo", Verdict.LEAKED, receipts=(Receipt(left=left),))
+    report = build(sample.events, outcome)
+    for text in (github.annotate(report, ())[0], github.summary(report, ())):
+        lines = re.split("%0A|&#10;|<pre>|</pre>", text)
+        told = [line for line in lines if line.startswith("disk ")]
+        assert 20 < len(told) < 9000
+        assert set(told) <= set(left)
+        assert f"and {9000 - len(told)} more, in report.html" in lines

@@ -86,7 +86,7 @@ async def test_an_announcement_ends_the_pipeline_once_the_cloud_confirms_it(
     assert caught.value.fate.kind is FateKind.INTERRUPTED
     assert caught.value.phase == "deploy"
     assert node_run.announced == Fate(FateKind.INTERRUPTED, "spot termination at 12:00")
-    assert "KeyError: 'a bug'" in (node_run.run.folder / "tracebacks.txt").read_text()
+    assert "KeyError: 'a bug'" in (node_run.run.folder / "traces.txt").read_text()
 
 
 async def test_an_announcement_that_the_cloud_never_confirms_ends_nothing(

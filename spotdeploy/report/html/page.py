@@ -23,6 +23,7 @@ from spotdeploy.report.html.matrix import matrix
 from spotdeploy.report.html.timeline import picture, thin_picture, tone
 from spotdeploy.report.model import NodeReport, RunReport
 from spotdeploy.run.cost import HOUR, spell_usd
+from spotdeploy.text import counted
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 WORDS: Final = 320
@@ -100,6 +101,8 @@ def _sentence(report: RunReport) -> str:
     """The run's own words, or how many nodes did not pass when those would fill the page."""
     if len(report.message) <= WORDS and len(report.failed) <= 1:
         return report.message
+    if report.left:
+        return f"{counted(len(report.left), 'thing')} not proven gone, named under What is left"
     failed = len(report.failed)
     if not failed:
         return f"{report.message[:WORDS]}…"

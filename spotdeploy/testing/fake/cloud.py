@@ -87,9 +87,14 @@ class FakeCloud:
         """The resources there that carry all these labels."""
 
         def effect(state: CloudState, script: Script, now: float) -> list[Thing]:
-            del script, now
-            here = (thing for thing in state.things.values() if thing.location == location)
-            return [thing for thing in here if label_rules.matches(thing.labels, labels)]
+            del script
+            return [
+                thing
+                for thing in state.things.values()
+                if thing.location == location
+                and now >= thing.listed_at
+                and label_rules.matches(thing.labels, labels)
+            ]
 
         return self._dispatch.call("leftovers", location, effect)
 

@@ -41,12 +41,17 @@ def give_birth(
     place = _Place(script, offer)
     count, why = _room(state, place, now, batch.count)
     late = max((fault.seconds for fault in place.hits(faults.LateCreate)), default=None)
-    group = Thing(
-        kind="group", id=state.new_id("group"), location=offer.location, labels=dict(batch.labels)
-    )
-    state.things[group.id] = group
     at = now + (late or 0.0)
     traits = place.traits(at)
+    unlisted = max((fault.seconds for fault in place.hits(faults.UnlistedGroup)), default=0.0)
+    group = Thing(
+        kind="group",
+        id=state.new_id("group"),
+        location=offer.location,
+        labels=dict(batch.labels),
+        listed_at=at + unlisted,
+    )
+    state.things[group.id] = group
     machines = [
         _make(state, place.offer, at, batch, group=group.id, **traits) for _ in range(count)
     ]

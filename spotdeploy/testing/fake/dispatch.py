@@ -53,11 +53,14 @@ class Dispatch:
         with self._store.transaction() as state:
             script = self._scripted(state)
             crash = script.hits(faults.Crash, lambda c: c.before and c.call in ("any", name))
+            bug = script.on_call(faults.Bug, name)
             pause = sum(slow.seconds for slow in script.on_call(faults.SlowCall, name))
         if crash:
             self._crash()
         if pause:
             self._clock.sleep(pause)
+        if bug:
+            raise RecursionError("maximum recursion depth exceeded")
 
     def _scripted(self, state: CloudState) -> Script:
         return Script([*state.faults, *self._extra], state.matched)

@@ -83,6 +83,11 @@ class Outage(CallFault, frozen=True):
     """The call is refused with ProviderError and has no effect."""
 
 
+class Bug(CallFault, frozen=True):
+    """The call raises RecursionError, as a library does with a deep answer or a plugin with a bug
+    in it, and has no effect."""
+
+
 class SlowCall(CallFault, frozen=True):
     """The call takes `seconds` before it has its effect."""
 
@@ -155,6 +160,12 @@ class Unlisted(PlaceFault, frozen=True):
     listings: Count = 0
 
 
+class UnlistedGroup(PlaceFault, frozen=True):
+    """The group of what is created is missing from listings for `seconds`."""
+
+    seconds: Seconds = 5.0
+
+
 class SlowBoot(PlaceFault, frozen=True):
     """What is created stays pending for `seconds`."""
 
@@ -213,6 +224,7 @@ AnyFault = (
     Throttled
     | ExpiredCredentials
     | Outage
+    | Bug
     | SlowCall
     | LostReply
     | Crash
@@ -223,6 +235,7 @@ AnyFault = (
     | PartialFill
     | LateCreate
     | Unlisted
+    | UnlistedGroup
     | SlowBoot
     | Unreachable
     | InterruptionAfter

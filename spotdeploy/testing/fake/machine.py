@@ -90,13 +90,15 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return Fate(FateKind.ALIVE, self.state(now).value)
 
 
-class Thing(msgspec.Struct, frozen=True, kw_only=True):
+class Thing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A billed or named thing that is not a machine."""
 
     kind: str
     id: str
     location: str
     labels: dict[str, str]
+    listed_at: float = 0.0
+    """From then on listings show it (Unix seconds)."""
 
 
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,0 +1,32 @@
+"""The trace of an exception that is none of ours, kept in the run's folder."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Final
+
+from spotdeploy.run.context import Run
+from spotdeploy.text import plain
+
+TRACES: Final = "traces.txt"
+
+
+def keep_trace(run: Run, error: Exception, doing: str) -> str:
+    """Append the error's trace to the run's `TRACES`, once and without the secrets in use.
+
+    Gives one line for people: what failed at `doing`, and which file says more. Raises nothing:
+    where the file cannot be written, the line says why.
+    """
+    what = " ".join(traceback.format_exception_only(error)[-1].split())
+    path = run.folder / TRACES
+    trace = "".join(traceback.format_exception(error))
+    text = run.redactor.text(f"{doing}:\n{trace}\n")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+", encoding="utf-8", errors="replace") as file:
+            file.seek(0)
+            if text not in file.read():
+                file.write(text)
+    except OSError as trouble:
+        return plain(f"{what}; its trace could not be kept: {trouble.strerror}", limit=2000)
+    return plain(f"{what}; its trace is in {path}", limit=2000)
