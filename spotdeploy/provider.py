@@ -72,9 +72,12 @@ class Provider(ABC, Generic[C]):
         call. Does not wait for boot. Repeating it with the same token creates nothing more and
         returns the same nodes. A partial fill is a result, not an error.
 
+        A refusal says how far it reaches (`ProviderError.reach`); the core asks no more for what it
+        reaches.
+
         Raises:
             CapacityError: nothing was created; another candidate may work.
-            QuotaError: nothing was created; another location may work.
+            QuotaError: nothing was created; fewer may work, or another place.
             LostReplyError: nodes may exist; a listing by the batch label will tell.
         """
 

@@ -11,7 +11,15 @@ from typing import Final
 import msgspec
 
 from spotdeploy import labels
-from spotdeploy.errors import LostReplyError, ProviderError, QuotaError, Reach, SpotdeployError
+from spotdeploy.errors import (
+    CredentialsError,
+    LostReplyError,
+    ProviderError,
+    QuotaError,
+    Reach,
+    SpotdeployError,
+    ThrottledError,
+)
 from spotdeploy.events import NodeCreated, Note, OfferTried, StepEnded, StepStarted
 from spotdeploy.model import Batch, Created, Market, Node, Offer
 from spotdeploy.node.keys import Keys
@@ -177,8 +185,8 @@ class _Walk:
         run.journal.record_intent(token, run.deployment, run.id, offer, count)
         try:
             created = await self._create(location, offer, batch)
-        except LostReplyError:
-            raise
+        except (CredentialsError, LostReplyError, ThrottledError):
+            raise  # the provider may have made something else before, and cannot be asked now
         except ProviderError as error:
             if error.code is not None:  # else we did not understand the answer
                 run.journal.resolve_intent(token, run.deployment, run.id)
