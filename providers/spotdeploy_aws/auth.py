@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final
 
 from spotdeploy.errors import ConfigError, CredentialsError
+
+_ASKING: Final = Lock()
+"""Held while credentials are asked for, so that no two regions ask for an MFA code at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +46,14 @@ class Chain:
         return self._profile
 
     def keys(self) -> Keys:
-        """The present credentials. Raises CredentialsError when there are none."""
-        with self._typed():
+        """The present credentials. One thread at a time asks for them.
+
+        Raises:
+            CredentialsError: there are none, or they cannot be had; it names role, token file or
+                helper.
+            ThrottledError: the service that gives them does not answer now.
+        """
+        with _ASKING, self._typed():
             if self._credentials is not None:
                 frozen = self._credentials.get_frozen_credentials()
                 return Keys(frozen.access_key, frozen.secret_key, frozen.token)
@@ -80,6 +91,8 @@ class Chain:
 
     @cached_property
     def _credentials(self) -> Any:
+        roles = self._session.get_component("credential_provider").get_provider("assume-role")
+        roles.cache = _cli_cache()
         return self._session.get_credentials()
 
     def _configured_endpoint(self, service: str) -> str | None:
@@ -107,14 +120,37 @@ class Chain:
 
     @contextmanager
     def _typed(self) -> Iterator[None]:
-        from botocore.exceptions import BotoCoreError
-
         try:
             yield
-        except BotoCoreError as error:
-            login = f"aws sso login --profile {self._profile}" if self._profile else "aws sso login"
-            sso = "SSO" in type(error).__name__ or "Token" in type(error).__name__
-            raise CredentialsError(
-                f"AWS credentials{self._of_profile}: {error}",
-                hint=f"run '{login}'" if sso else "check ~/.aws/config and AWS_PROFILE",
-            ) from error
+        except Exception as error:  # what is configured may raise anything
+            from spotdeploy_aws.chain_errors import chain_error
+
+            about = f"{self._of_profile}{self._sources}"
+            raise chain_error(error, about, self._profile) from error
+
+    @property
+    def _sources(self) -> str:
+        """In brackets, where the credentials come from; empty when the files do not say."""
+        from botocore.exceptions import BotoCoreError
+
+        from spotdeploy_aws.chain_errors import sources
+
+        try:
+            profiles = self._session.full_config.get("profiles", {})
+            found = sources(profiles, self._session.profile or "default", os.environ)
+        except BotoCoreError:
+            return ""
+        return f" ({found})" if found else ""
+
+
+def _cli_cache() -> Any:
+    """The AWS CLI's own memory of assumed roles: an MFA code is asked for once, for all regions,
+    runs and the CLI. A folder that cannot be written costs another question, nothing else."""
+    from botocore.utils import JSONFileCache
+
+    class Cache(JSONFileCache):  # type: ignore[misc]  # botocore has no types
+        def __setitem__(self, key: str, value: Any) -> None:
+            with suppress(OSError):
+                super().__setitem__(key, value)
+
+    return Cache(str(Path("~/.aws/cli/cache").expanduser()))

@@ -128,7 +128,7 @@ class Cloud:
             try:
                 return self._answer(call)
             except AwsError as error:
-                return error.reply()
+                return error.reply(call.service)
 
     def _answer(self, call: Call) -> Reply:
         if call.service == "ec2" and (wrong := violations(call.parameters)):
