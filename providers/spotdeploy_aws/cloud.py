@@ -11,7 +11,6 @@ from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.network import Network
 from spotdeploy_aws.nodes import Nodes
 from spotdeploy_aws.offers import Images, Prices
-from spotdeploy_libcloud.cache import DAY, user_cache
 
 
 class Cloud:
@@ -52,7 +51,7 @@ class Cloud:
     @cached_property
     def images(self) -> Images:
         """The images."""
-        return Images(self.driver, self._config, self.endpoint, user_cache("aws-images", DAY))
+        return Images(self.driver, self._config)
 
     @cached_property
     def prices(self) -> Prices:

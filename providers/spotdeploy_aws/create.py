@@ -33,7 +33,7 @@ def create_batch(cloud: Cloud, config: AwsConfig, offer: Offer, batch: Batch) ->
             raise ThrottledError(error.message, code=code) from error
         if not code.startswith(NO_IMAGE):
             raise
-        cloud.images.forget(offer.size)
+        cloud.images.forget()
         fresh = Site(place, cloud.images.for_size(offer.size), site.group)
         if fresh == site:
             raise
