@@ -177,8 +177,7 @@ class Cloud:
             return reply
         if asked.get("DryRun") == "true":
             return self.forward(call, asked)
-        for group in _groups(call):
-            self._refuse_unseen_group(group)
+        self._refuse_unknown_groups(call)
         market = asked.get("InstanceMarketOptions.MarketType", "on-demand")
         count = int(asked["MaxCount"])
         granted = self.faults.grant(self._zone(call), asked["InstanceType"], market, count)
@@ -401,6 +400,16 @@ class Cloud:
         if unseen:
             words = f"The instance IDs '{', '.join(unseen)}' do not exist"
             raise AwsError("InvalidInstanceID.NotFound", words)
+
+    def _refuse_unknown_groups(self, call: Call) -> None:
+        """moto launches with groups that do not exist."""
+        for group in _groups(call):
+            self._refuse_unseen_group(group)
+            question = {"Action": "DescribeSecurityGroups", "GroupId.1": group}
+            found = self.forward(call, {**question, "Version": "2016-11-15"})
+            if not found.ok:
+                words = f"The security group '{group}' does not exist"
+                raise AwsError("InvalidGroup.NotFound", words)
 
     def _refuse_unseen_group(self, group: str) -> None:
         if self._unseen_group(group):
