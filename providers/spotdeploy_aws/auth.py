@@ -79,6 +79,22 @@ class Chain:
         """
         return self._configured_endpoint(service) or self._own_endpoint(service, region)
 
+    def ca_bundle(self) -> str | None:
+        """The file of certificates that AWS_CA_BUNDLE or the profile's `ca_bundle` names:
+        https://docs.aws.amazon.com/sdkref/latest/guide/feature-gen-config.html. Raises ConfigError
+        when it is not there."""
+        with self._typed():
+            bundle = self._session.get_config_variable("ca_bundle")
+        if bundle is None:
+            return None
+        path = Path(bundle).expanduser()
+        if path.is_file():
+            return str(path)
+        raise ConfigError(
+            f"there is no file of certificates {bundle}",
+            hint="check AWS_CA_BUNDLE, and ca_bundle in ~/.aws/config",
+        )
+
     @property
     def _of_profile(self) -> str:
         return f" for profile {self._profile!r}" if self._profile else ""
@@ -110,10 +126,23 @@ class Chain:
         )
 
     def _own_endpoint(self, service: str, region: str) -> str:
+        from botocore.exceptions import EndpointVariantError
         from botocore.regions import EndpointResolver
 
-        resolver = EndpointResolver(self._session.get_data("endpoints"))
-        found = resolver.construct_endpoint(service, region)
+        with self._typed():
+            fips = bool(self._session.get_config_variable("use_fips_endpoint"))
+            dual = bool(self._session.get_config_variable("use_dualstack_endpoint"))
+        resolver, found = EndpointResolver(self._session.get_data("endpoints")), None
+        with suppress(EndpointVariantError):
+            found = resolver.construct_endpoint(
+                service, region, use_dualstack_endpoint=dual, use_fips_endpoint=fips
+            )
+        if found is None and (dual or fips):
+            kind = " and ".join(["dual-stack"] * dual + ["FIPS"] * fips)
+            raise ConfigError(
+                f"AWS has no {kind} endpoint of {service} in {region}",
+                hint="check AWS_USE_DUALSTACK_ENDPOINT, AWS_USE_FIPS_ENDPOINT and the region",
+            )
         if found is None:
             raise ConfigError(f"AWS has no region {region!r}", hint="check provider.aws.regions")
         return f"https://{found['hostname']}"

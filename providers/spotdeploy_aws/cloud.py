@@ -35,7 +35,7 @@ class Cloud:
     def driver(self) -> Ec2Driver:
         """The connection. Raises CredentialsError when there are no credentials."""
         self.chain.keys()
-        return Ec2Driver(self._region, self.endpoint, self.chain.keys)
+        return Ec2Driver(self._region, self.endpoint, self.chain.keys, self.chain.ca_bundle())
 
     @cached_property
     def network(self) -> Network:
@@ -63,7 +63,8 @@ class Cloud:
         """The account's id and the identity's ARN."""
         self.chain.keys()
         endpoint = self.chain.endpoint("sts", self._region)
-        return StsDriver(self._region, endpoint, self.chain.keys).caller()
+        bundle = self.chain.ca_bundle()
+        return StsDriver(self._region, endpoint, self.chain.keys, bundle).caller()
 
     def check_account(self) -> None:
         """Raises RefusedError when `account` is set and the credentials are of another one."""

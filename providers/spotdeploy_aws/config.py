@@ -8,7 +8,7 @@ import msgspec
 
 from spotdeploy.provider import ProviderConfig
 
-Region = Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2,3}(-[a-z]+)+-\d+$")]
+Region = Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d+$")]
 Size = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")]
 SubnetId = Annotated[str, msgspec.Meta(pattern=r"^subnet-[0-9a-f]+$")]
 AccountId = Annotated[str, msgspec.Meta(pattern=r"^\d{12}$")]
