@@ -17,8 +17,9 @@ from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.schemas import Image, Parameters, items, text
 from spotdeploy_libcloud.prices import list_price
 
-CANONICAL: Final = "099720109477"
-"""https://documentation.ubuntu.com/aws/aws-how-to/instances/find-ubuntu-images/"""
+CANONICAL: Final = {"us-gov-": "513442679011", "cn-": "837727238323", "": "099720109477"}
+"""Beginning of a region's name to Canonical's account there, which differs by partition:
+https://documentation.ubuntu.com/aws/aws-how-to/instances/find-ubuntu-images/"""
 UBUNTU_LTS: Final = "ubuntu-lts"
 UBUNTU_NAMES: Final = "ubuntu/images/hvm-ssd*/ubuntu-*-??.04-*-server-*"
 _RELEASE: Final = re.compile(r"/ubuntu-[a-z]+-(?P<year>\d\d)\.04-")
@@ -172,7 +173,10 @@ class Images:
 
     @property
     def _owner(self) -> str:
-        return CANONICAL if self._config.image == UBUNTU_LTS else self._config.image_owner
+        if self._config.image != UBUNTU_LTS:
+            return self._config.image_owner
+        region = self._driver.region_name
+        return next(owner for start, owner in CANONICAL.items() if region.startswith(start))
 
     def _question(self, architecture: str) -> Parameters:
         criteria = {"architecture": [architecture], "state": ["available"]}

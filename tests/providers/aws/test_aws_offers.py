@@ -10,7 +10,7 @@ from spotdeploy_aws.offers import Prices
 from spotdeploy_aws.schemas import Image
 from spotdeploy_libcloud.prices import list_price
 from tests.labs.aws import AwsLab
-from tests.labs.aws.amis import NEWEST_LTS, OWN_IMAGE, STRANGER
+from tests.labs.aws.amis import LTS_ELSEWHERE, NEWEST_LTS, OWN_IMAGE, STRANGER
 from tests.providers.aws.conftest import REGION, SCOPE, MakeProvider, batch, offer
 
 ZONES = ("us-west-2a", "us-west-2b", "us-west-2c")
@@ -117,6 +117,13 @@ def _a_zero_in_the_table() -> tuple[str, str]:
 
 def test_an_interim_release_or_a_strangers_image_is_not_the_newest_lts(make: MakeProvider) -> None:
     assert make()._cloud.images.for_size("t3.small") == Image(NEWEST_LTS["x86_64"], "/dev/sda1")
+
+
+@pytest.mark.parametrize("region", ["us-gov-west-1", "cn-north-1"])
+def test_another_partition_has_canonicals_images_of_its_own(
+    make: MakeProvider, region: str
+) -> None:
+    assert make(region)._cloud.images.for_size("t3.small").id == LTS_ELSEWHERE[region]
 
 
 def test_an_arm_size_boots_an_arm_image(make: MakeProvider) -> None:
