@@ -83,7 +83,7 @@ class Timing:
 
     listing_delay: float = 0.0
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html: an instance that
-    was just made is not listed yet, and unknown by its id."""
+    was just made is not listed yet, and unknown by its id; nor is listed what was made with it."""
     group_delay: float = 0.0
     """The same page: a security group that was just made is not listed yet, and unknown by its
     id."""
@@ -154,6 +154,8 @@ class Cloud:
             "CreateSecurityGroup": self._create_group,
             "AuthorizeSecurityGroupIngress": self._authorize,
             "DescribeSecurityGroups": self._describe_groups,
+            "DescribeVolumes": self._describe_volumes,
+            "DescribeNetworkInterfaces": self._describe_interfaces,
             "DeleteSecurityGroup": self._delete_group,
         }.get(call.action)
         if self.only_tagged:
@@ -312,7 +314,7 @@ class Cloud:
         wanted = call.filters()
         keys = set(wanted.pop("tag-key", []))
         for known in self.known.values():
-            if known.market != "spot" or known.region != call.region:
+            if known.market != "spot" or known.region != call.region or self._unseen(known):
                 continue
             state, code = self._request_state(known)
             facts = {"instance-id": known.id, "state": state}
@@ -375,13 +377,35 @@ class Cloud:
         return self.forward(call, dict(call.parameters))
 
     def _describe_groups(self, call: Call) -> Reply:
+        def late(item: Element) -> bool:
+            return self._unseen_group(get(item, "groupId"))
+
+        return self._without(call, "securityGroupInfo", late)
+
+    def _describe_volumes(self, call: Call) -> Reply:
+        return self._without(
+            call, "volumeSet", lambda item: self._late(item, "attachmentSet/item/instanceId")
+        )
+
+    def _describe_interfaces(self, call: Call) -> Reply:
+        return self._without(
+            call, "networkInterfaceSet", lambda item: self._late(item, "attachment/instanceId")
+        )
+
+    def _late(self, item: Element, instance: str) -> bool:
+        """True for what is attached to an instance that is not visible yet."""
+        known = self.known.get(get(item, instance))
+        return known is not None and self._unseen(known)
+
+    def _without(self, call: Call, listing: str, hidden: Callable[[Element], bool]) -> Reply:
+        """moto's listing, without what is hidden."""
         reply = self.forward(call, dict(call.parameters))
         if not reply.ok:
             return reply
         root = reply.xml()
-        for holder in root.findall(named("securityGroupInfo")):
+        for holder in root.findall(named(listing)):
             for item in holder.findall(named("item")):
-                if self._unseen_group(get(item, "groupId")):
+                if hidden(item):
                     holder.remove(item)
         return answer(root)
 

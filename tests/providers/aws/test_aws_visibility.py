@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from pathlib import Path
+
 import msgspec
 import pytest
 
 from spotdeploy import labels
 from spotdeploy.errors import CredentialsError, ThrottledError
+from spotdeploy.events import Bus
 from spotdeploy.model import Node, NodeState
+from spotdeploy.phases.destroy import destroy
+from spotdeploy.project import Project
+from spotdeploy.run.context import Plan, Run
+from spotdeploy.run.location import Location
+from spotdeploy.state.journal import Journal
 from spotdeploy_aws.nodes import VISIBLE_SECONDS
 from spotdeploy_aws.provider import AwsProvider
 from tests.labs.aws import AwsLab
@@ -135,3 +144,24 @@ def test_another_batch_or_deployment_does_not_show_what_is_not_visible(
     provider.destroy([msgspec.structs.replace(node, id="i-0fff", created_at=clock.now)])
     assert [found.id for found in provider.nodes(BATCH)] == ["i-0fff"]
     assert node.id in [found.id for found in provider.nodes(SCOPE)]
+
+
+async def test_a_destroy_after_a_run_that_was_cut_off_passes_only_when_nothing_is_left(
+    provider: AwsProvider, lab: AwsLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AwsProvider, "poll_seconds", 0.05)
+    monkeypatch.setattr(AwsProvider, "settle_seconds", 0.2)
+    lab.timing.listing_delay = 1.0
+    project = Project.without_config(tmp_path / "spotdeploy.toml", "shop", ["aws"])
+    with closing(Journal(tmp_path / "journal.db")) as journal:
+        location = Location(provider, REGION)
+        run = Run(project, "run-2", Plan(), (location,), journal, Bus())
+        nodes = provider.create(offer(), batch(2)).nodes
+        lab.timing.group_delay = 1.0
+        journal.record_intent("token-0", "shop", "run-1", offer(), 2)
+        journal.resolve_intent("token-0", "shop", "run-1", nodes)
+        receipt = await destroy(run)
+        location.close()
+    assert receipt.clean
+    assert {node.id for node in receipt.destroyed} == {node.id for node in nodes}
+    assert lab.remains() == []
