@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
@@ -141,8 +142,10 @@ class AwsProvider(
         return self._cloud.identity[0]
 
     def all_locations(self) -> Sequence[str]:
-        """The regions that are enabled for the account. One call."""
-        return self._cloud.driver.regions()
+        """The regions that are enabled for the account, without `closed_regions`. One call."""
+        closed = self._config.closed_regions
+        regions = self._cloud.driver.regions()
+        return [one for one in regions if not any(fnmatch(one, pattern) for pattern in closed)]
 
     def notice_command(self) -> Sequence[str]:
         from spotdeploy_aws.fate import notice_command
