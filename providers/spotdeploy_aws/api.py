@@ -17,6 +17,7 @@ from libcloud.common.types import MalformedResponseError
 from libcloud.compute.base import Node as LibcloudNode
 from libcloud.compute.base import NodeDriver
 from libcloud.compute.drivers.ec2 import BaseEC2NodeDriver, EC2Response
+from requests import PreparedRequest
 
 from spotdeploy.errors import ProviderError
 from spotdeploy.labels import ANY
@@ -53,6 +54,14 @@ class Connection(SignedAWSConnection):
     service_name = "ec2"
     version = "2016-11-15"
 
+    def connect(self, *args: Any, **kwargs: Any) -> None:
+        """As libcloud, with the certificates that AWS tools trust. A ~/.netrc replaces no
+        signature, and its passwords are not sent: requests asks it only where there is no auth."""
+        super().connect(*args, **kwargs)  # type: ignore[no-untyped-call]  # libcloud
+        connection: Any = self.connection
+        connection.session.auth = _unchanged
+        connection.ca_cert = cast("QueryDriver", self.driver).ca_bundle or connection.ca_cert
+
     def add_default_headers(self, headers: dict[str, str]) -> dict[str, str]:
         """Put the present keys in place; called just before signing."""
         keys = cast("QueryDriver", self.driver).keys()
@@ -77,10 +86,14 @@ class QueryDriver(NodeDriver):
     signature_version = "4"
     namespace = NAMESPACE
 
-    def __init__(self, region: str, endpoint: str, keys: Callable[[], Keys]) -> None:
-        """Connects to nothing yet. `endpoint` is a URL; `keys` is asked before every request."""
+    def __init__(
+        self, region: str, endpoint: str, keys: Callable[[], Keys], ca_bundle: str | None = None
+    ) -> None:
+        """Connects to nothing yet. `endpoint` is a URL; `keys` is asked before every request;
+        `ca_bundle` is a file of certificates to trust instead of the usual ones."""
         address = require_address(endpoint)
         self.keys = keys
+        self.ca_bundle = ca_bundle
         self.region_name = region
         self.country = ""
         self.token = None
@@ -227,6 +240,11 @@ def tag_filters(labels: Mapping[str, str]) -> dict[str, Sequence[str]]:
     keys = [key for key, value in labels.items() if value == ANY]
     exact = {f"tag:{key}": [value] for key, value in labels.items() if value != ANY}
     return {**exact, **({"tag-key": keys} if keys else {})}
+
+
+def _unchanged(request: PreparedRequest) -> PreparedRequest:
+    """The request is signed already."""
+    return request
 
 
 def _parse(body: str) -> Element | None:

@@ -11,7 +11,6 @@ from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.network import Network
 from spotdeploy_aws.nodes import Nodes
 from spotdeploy_aws.offers import Images, Prices
-from spotdeploy_libcloud.cache import DAY, user_cache
 
 
 class Cloud:
@@ -36,7 +35,7 @@ class Cloud:
     def driver(self) -> Ec2Driver:
         """The connection. Raises CredentialsError when there are no credentials."""
         self.chain.keys()
-        return Ec2Driver(self._region, self.endpoint, self.chain.keys)
+        return Ec2Driver(self._region, self.endpoint, self.chain.keys, self.chain.ca_bundle())
 
     @cached_property
     def network(self) -> Network:
@@ -52,7 +51,7 @@ class Cloud:
     @cached_property
     def images(self) -> Images:
         """The images."""
-        return Images(self.driver, self._config, self.endpoint, user_cache("aws-images", DAY))
+        return Images(self.driver, self._config)
 
     @cached_property
     def prices(self) -> Prices:
@@ -64,7 +63,8 @@ class Cloud:
         """The account's id and the identity's ARN."""
         self.chain.keys()
         endpoint = self.chain.endpoint("sts", self._region)
-        return StsDriver(self._region, endpoint, self.chain.keys).caller()
+        bundle = self.chain.ca_bundle()
+        return StsDriver(self._region, endpoint, self.chain.keys, bundle).caller()
 
     def check_account(self) -> None:
         """Raises RefusedError when `account` is set and the credentials are of another one."""

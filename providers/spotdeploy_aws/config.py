@@ -8,7 +8,8 @@ import msgspec
 
 from spotdeploy.provider import ProviderConfig
 
-Region = Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2,3}(-[a-z]+)+-\d+$")]
+Region = Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d+$")]
+RegionPattern = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9*-]+$")]
 Size = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")]
 SubnetId = Annotated[str, msgspec.Meta(pattern=r"^subnet-[0-9a-f]+$")]
 AccountId = Annotated[str, msgspec.Meta(pattern=r"^\d{12}$")]
@@ -23,6 +24,8 @@ class AwsConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fields
     """The only account in which anything may be created or destroyed."""
     regions: tuple[Region, ...] = ()
     """First choice first; the profile's or environment's region when left out."""
+    closed_regions: tuple[RegionPattern, ...] = ()
+    """Regions that a policy closes to the account, such as `ap-*`: `reap` does not look there."""
     sizes: Annotated[tuple[Size, ...], msgspec.Meta(min_length=1)] = ("t3.small", "t3a.small")
     """Instance types, first choice first."""
     image: str = "ubuntu-lts"

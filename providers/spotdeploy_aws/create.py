@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from spotdeploy.errors import ProviderError, ThrottledError
+from spotdeploy.errors import ProviderError
 from spotdeploy.model import Batch, Created, Node, Offer
 from spotdeploy_aws.actions import Action
 from spotdeploy_aws.cloud import Cloud
 from spotdeploy_aws.config import AwsConfig
+from spotdeploy_aws.network import NO_GROUP, patiently
 from spotdeploy_aws.request import Site, check, run_instances
 
 NO_IMAGE: Final = ("InvalidAMIID.", "InvalidBlockDeviceMapping")
-NO_GROUP: Final = ("InvalidGroup.NotFound", "InvalidGroupId.")
 
 
 def create_batch(cloud: Cloud, config: AwsConfig, offer: Offer, batch: Batch) -> Created:
@@ -25,15 +25,14 @@ def create_batch(cloud: Cloud, config: AwsConfig, offer: Offer, batch: Batch) ->
     place = cloud.network.place(offer.zone)
     site = Site(place, cloud.images.for_size(offer.size), cloud.network.group(place, batch))
     try:
-        nodes = _run(cloud, config, offer, batch, site)
+        nodes = patiently(lambda: _run(cloud, config, offer, batch, site))
     except ProviderError as error:
         code = error.code or ""
         if code.startswith(NO_GROUP):
             cloud.network.forget_groups()
-            raise ThrottledError(error.message, code=code) from error
         if not code.startswith(NO_IMAGE):
             raise
-        cloud.images.forget(offer.size)
+        cloud.images.forget()
         fresh = Site(place, cloud.images.for_size(offer.size), site.group)
         if fresh == site:
             raise

@@ -6,9 +6,9 @@ One that cannot be ended never keeps the others.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from spotdeploy.errors import CredentialsError, ProviderError, ThrottledError
 from spotdeploy.labels import matches
@@ -17,7 +17,7 @@ from spotdeploy_aws.actions import Action
 from spotdeploy_aws.api import PAGE, Ec2Driver, filters, tag_filters
 from spotdeploy_aws.errors import MISSING
 from spotdeploy_aws.schemas import tags, text
-from spotdeploy_libcloud.errors import raise_first
+from spotdeploy_libcloud.errors import none_if_missing, raise_first
 
 MAX_PER_CALL: Final = 1000
 """Instances in one call, as
@@ -35,12 +35,20 @@ IN_USE: Final = frozenset(
 """Still used by something that is going: left for the next try."""
 
 
-def destroy_nodes(driver: Ec2Driver, ids: Sequence[str]) -> None:
+DENIED: Final = "UnauthorizedOperation"
+"""A policy forbids it. One that asks for a tag also forbids it for what is gone, which has none."""
+GONE: Final = ("shutting-down", "terminated")
+Ended: TypeAlias = Callable[[Collection[str]], None]
+"""Is told the ids of instances that EC2 ends."""
+
+
+def destroy_nodes(driver: Ec2Driver, ids: Sequence[str], ended: Ended) -> None:
     """Begin to end these instances: one call, more only when AWS refuses some of them.
 
-    TerminateInstances ends none of a call's instances when it does not know one of them. So those
-    that AWS names in its refusal are left out and the others are asked for again; where it names
-    none, each is asked for by itself.
+    TerminateInstances ends none of a call's instances when it does not know one of them, or may
+    not end it. So those that AWS names in its refusal are left out and the others are asked for
+    again; where it names none, each is asked for by itself. One that a policy forbids to end is
+    looked up by its id: what is gone has no tags that a policy could allow.
 
     Raises:
         ProviderError: AWS's error for an instance that exists and cannot be ended. All the
@@ -48,27 +56,43 @@ def destroy_nodes(driver: Ec2Driver, ids: Sequence[str]) -> None:
     """
     unique = list(dict.fromkeys(ids))
     groups = [unique[start : start + MAX_PER_CALL] for start in range(0, len(unique), MAX_PER_CALL)]
-    raise_first([error for group in groups for error in _refusals(driver, group)])
+    raise_first([error for group in groups for error in _refusals(driver, group, ended)])
 
 
-def _refusals(driver: Ec2Driver, ids: list[str]) -> list[ProviderError]:
-    if not ids:
-        return []
-    try:
-        driver.call(Action.TERMINATE_INSTANCES, {"InstanceId": ids})
-    except (CredentialsError, ThrottledError):
-        raise
-    except ProviderError as error:
-        blamed = _named(error, ids) if len(ids) > 1 else ids
-        if not blamed:
-            return [again for id_ in ids for again in _refusals(driver, [id_])]
-        own = [] if error.code in MISSING else [error]
-        return own + _refusals(driver, [id_ for id_ in ids if id_ not in blamed])
-    return []
+def _refusals(driver: Ec2Driver, ids: list[str], ended: Ended) -> list[ProviderError]:
+    refused: list[ProviderError] = []
+    while ids:
+        try:
+            driver.call(Action.TERMINATE_INSTANCES, {"InstanceId": ids})
+        except ProviderError as error:
+            if not _of_one(error):
+                raise
+            blamed = _named(error, ids) if len(ids) > 1 else set(ids)
+            if not blamed:
+                return refused + [no for id_ in ids for no in _refusals(driver, [id_], ended)]
+            refused += [error] if any(_stands(driver, error, id_) for id_ in blamed) else []
+            ids = [id_ for id_ in ids if id_ not in blamed]
+        else:
+            ended(ids)
+            return refused
+    return refused
+
+
+def _of_one(error: ProviderError) -> bool:
+    """True for a refusal that may be about one thing of a call, and not about all calls."""
+    return error.code == DENIED or not isinstance(error, CredentialsError | ThrottledError)
 
 
 def _named(error: ProviderError, ids: Sequence[str]) -> set[str]:
     return set(re.findall(r"[\w-]+", error.message)) & set(ids)
+
+
+def _stands(driver: Ec2Driver, error: ProviderError, id_: str) -> bool:
+    """True when the instance exists and is not going, so that the refusal counts."""
+    if error.code != DENIED:
+        return error.code not in MISSING
+    found = none_if_missing(lambda: driver.list_nodes(ex_node_ids=[id_]), MISSING) or []
+    return any(node.extra["status"] not in GONE for node in found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +103,8 @@ class Kind:
     listing: Action
     items: str
     id: str
+    filter: str
+    """The filter of the listing that selects by id."""
     delete: Action
     parameter: str
     noun: str
@@ -99,6 +125,7 @@ KINDS: Final = (
         Action.DESCRIBE_SPOT_INSTANCE_REQUESTS,
         "spotInstanceRequestSet",
         "spotInstanceRequestId",
+        "spot-instance-request-id",
         Action.CANCEL_SPOT_INSTANCE_REQUESTS,
         "SpotInstanceRequestId",
         "cancel-spot-instance-requests --spot-instance-request-ids",
@@ -110,6 +137,7 @@ KINDS: Final = (
         Action.DESCRIBE_NETWORK_INTERFACES,
         "networkInterfaceSet",
         "networkInterfaceId",
+        "network-interface-id",
         Action.DELETE_NETWORK_INTERFACE,
         "NetworkInterfaceId",
         "delete-network-interface --network-interface-id",
@@ -121,6 +149,7 @@ KINDS: Final = (
         Action.DESCRIBE_VOLUMES,
         "volumeSet",
         "volumeId",
+        "volume-id",
         Action.DELETE_VOLUME,
         "VolumeId",
         "delete-volume --volume-id",
@@ -132,6 +161,7 @@ KINDS: Final = (
         Action.DESCRIBE_SECURITY_GROUPS,
         "securityGroupInfo",
         "groupId",
+        "group-id",
         Action.DELETE_SECURITY_GROUP,
         "GroupId",
         "delete-security-group --group-id",
@@ -149,11 +179,12 @@ def leftovers(driver: Ec2Driver, labels: Mapping[str, str]) -> list[Resource]:
 
 
 def release(driver: Ec2Driver, resources: Sequence[Resource]) -> None:
-    """Delete these, in an order that works. A missing one is success; one in use stays.
+    """Delete these, in an order that works. A missing one is success; one in use stays. One that
+    a policy forbids to delete is looked up by its id, as instances are.
 
     Raises:
-        ProviderError: AWS's error for the first one it refused for another reason; the others
-            were tried.
+        ProviderError: AWS's error for the first one that exists and that it refused for another
+            reason; the others were tried.
     """
     refused: list[ProviderError] = []
     for kind in KINDS:
@@ -192,7 +223,12 @@ def _delete(driver: Ec2Driver, kind: Kind, id_: str) -> list[ProviderError]:
         code = error.code or ""
         if code.endswith(".NotFound") or code in IN_USE:
             return []
-        if type(error) is not ProviderError:
+        if not _of_one(error):
             raise
-        return [error]
+        return [] if code == DENIED and not _exists(driver, kind, id_) else [error]
     return []
+
+
+def _exists(driver: Ec2Driver, kind: Kind, id_: str) -> bool:
+    criteria = filters({kind.filter: [id_], **kind.only})
+    return bool(driver.pages(kind.listing, kind.items, {"Filter": criteria}))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from time import sleep
+from typing import Final, TypeVar
 
 from spotdeploy import labels as names
 from spotdeploy.errors import ConfigError, ProviderError, ThrottledError
@@ -14,6 +16,12 @@ from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.request import tag_specification
 from spotdeploy_aws.schemas import Parameters, Place, text
 from spotdeploy_libcloud.network import Ingress, OwnAddress
+
+T = TypeVar("T")
+NO_GROUP: Final = ("InvalidGroup.NotFound", "InvalidGroupId.")
+PAUSES: Final = (1.0, 2.0, 4.0, 8.0)
+"""Seconds before each further try with a security group that EC2 does not know. The core repeats
+the whole call after that, so that a run waits for minutes and no call blocks for long."""
 
 
 class Network:
@@ -98,19 +106,34 @@ def group_for(driver: Ec2Driver, vpc: str, labels: Mapping[str, str], ingress: I
     """The id of this run's security group in a VPC, made if it is not there. May be repeated.
 
     Raises:
-        ThrottledError: AWS says it exists but does not list it yet.
+        ThrottledError: it was made, and AWS does not list or know it yet.
     """
     scope = {key: labels[key] for key in (names.DEPLOYMENT, names.RUN)}
-    group = _find(driver, vpc, scope) or _make(driver, vpc, scope, labels)
+    group = patiently(lambda: _find(driver, vpc, scope) or _make(driver, vpc, scope, labels))
+    rules: Parameters = {"GroupId": group, "IpPermissions": permissions(ingress)}
     try:
-        driver.call(
-            Action.AUTHORIZE_SECURITY_GROUP_INGRESS,
-            {"GroupId": group, "IpPermissions": permissions(ingress)},
-        )
+        patiently(lambda: driver.call(Action.AUTHORIZE_SECURITY_GROUP_INGRESS, rules))
     except ProviderError as error:
         if error.code != "InvalidPermission.Duplicate":
             raise
     return group
+
+
+def patiently(use: Callable[[], T]) -> T:
+    """What `use` returns. It uses a security group that may have just been made, which EC2 need
+    not know yet: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html.
+
+    Blocks for the sum of `PAUSES` at most. Raises ThrottledError when EC2 does not know it then.
+    """
+    for pause in (0.0, *PAUSES):
+        sleep(pause)
+        try:
+            return use()
+        except ProviderError as error:
+            if not (error.code or "").startswith(NO_GROUP):
+                raise
+            unknown = error
+    raise ThrottledError(unknown.message, code=unknown.code) from unknown
 
 
 def _find(driver: Ec2Driver, vpc: str, scope: Mapping[str, str]) -> str | None:
@@ -135,5 +158,6 @@ def _make(driver: Ec2Driver, vpc: str, scope: Mapping[str, str], labels: Mapping
         if error.code != "InvalidGroup.Duplicate":
             raise
     if (found := _find(driver, vpc, scope)) is None:
-        raise ThrottledError(f"security group {name} exists, but is not listed yet")
+        message = f"security group {name} exists, but is not listed yet"
+        raise ProviderError(message, code="InvalidGroup.NotFound")
     return found

@@ -15,11 +15,11 @@ from spotdeploy_aws.actions import Action
 from spotdeploy_aws.api import PAGE, Ec2Driver, filters
 from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.schemas import Image, Parameters, items, text
-from spotdeploy_libcloud.cache import Cache
 from spotdeploy_libcloud.prices import list_price
 
-CANONICAL: Final = "099720109477"
-"""https://documentation.ubuntu.com/aws/aws-how-to/instances/find-ubuntu-images/"""
+CANONICAL: Final = {"us-gov-": "513442679011", "cn-": "837727238323", "": "099720109477"}
+"""Beginning of a region's name to Canonical's account there, which differs by partition:
+https://documentation.ubuntu.com/aws/aws-how-to/instances/find-ubuntu-images/"""
 UBUNTU_LTS: Final = "ubuntu-lts"
 UBUNTU_NAMES: Final = "ubuntu/images/hvm-ssd*/ubuntu-*-??.04-*-server-*"
 STANDARD: Final = frozenset("acdhimrtz")
@@ -132,32 +132,30 @@ class Prices:
 
 
 class Images:
-    """Finds images, and remembers them on disk for a day."""
+    """Finds images, once a run: "the newest" is another one tomorrow, and in another account."""
 
-    def __init__(self, driver: Ec2Driver, config: AwsConfig, endpoint: str, cache: Cache) -> None:
-        """Calls nothing. `endpoint` keeps the memories of different clouds apart."""
+    def __init__(self, driver: Ec2Driver, config: AwsConfig) -> None:
+        """Calls nothing."""
         self._driver = driver
         self._config = config
-        self._cache = cache
-        self._about = f"{endpoint} {driver.region_name} {config.image} {config.image_owner}"
+        self._architectures: dict[str, str] = {}
+        self._chosen: dict[str, Image] = {}
 
     def for_size(self, size: str) -> Image:
-        """The image for a size's architecture. May call twice; may be repeated.
+        """The image for a size's architecture. Calls once for each size and once for each
+        architecture.
 
         Raises ConfigError when there is no such size or no such image.
         """
-        return Image(**self._cache.remember(self._key(size), lambda: self._look_up(size)))
+        architecture = self._architectures.get(size) or self._architecture(size)
+        self._architectures[size] = architecture
+        if architecture not in self._chosen:
+            self._chosen[architecture] = self._choose(architecture)
+        return self._chosen[architecture]
 
-    def forget(self, size: str) -> None:
-        """Drop what is remembered for a size: the image is no longer there."""
-        self._cache.forget(self._key(size))
-
-    def _look_up(self, size: str) -> dict[str, str]:
-        image = self._choose(self._architecture(size))
-        return {"id": image.id, "root_device": image.root_device}
-
-    def _key(self, size: str) -> str:
-        return f"{self._about} {size}"
+    def forget(self) -> None:
+        """Look images up again when they are needed next: one is no longer there."""
+        self._chosen.clear()
 
     def _architecture(self, size: str) -> str:
         parameters: Parameters = {"Filter": filters({"instance-type": [size]})}
@@ -192,7 +190,10 @@ class Images:
 
     @property
     def _owner(self) -> str:
-        return CANONICAL if self._config.image == UBUNTU_LTS else self._config.image_owner
+        if self._config.image != UBUNTU_LTS:
+            return self._config.image_owner
+        region = self._driver.region_name
+        return next(owner for start, owner in CANONICAL.items() if region.startswith(start))
 
     def _question(self, architecture: str) -> Parameters:
         criteria = {"architecture": [architecture], "state": ["available"]}

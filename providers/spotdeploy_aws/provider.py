@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
@@ -35,9 +36,10 @@ class AwsProvider(
     name: ClassVar[str] = "aws"
     Config: ClassVar[type[ProviderConfig]] = AwsConfig
     user_data_limit: ClassVar[int] = USER_DATA_LIMIT
-    settle_seconds: ClassVar[float] = 30.0
-    """EC2 is eventually consistent, for some seconds as a rule:
-    https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
+    settle_seconds: ClassVar[float] = 120.0
+    """EC2 is eventually consistent, for some seconds as a rule and over a minute at times:
+    https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html. An instance whose id
+    is known is waited for longer: `nodes.VISIBLE_SECONDS`."""
 
     @classmethod
     def locations(cls, config: AwsConfig) -> Sequence[str]:
@@ -77,13 +79,19 @@ class AwsProvider(
         return self._cloud.nodes.with_labels(labels)
 
     def destroy(self, nodes: Sequence[Node]) -> None:
-        """One TerminateInstances for a thousand, more when AWS refuses some: `destroy_nodes`."""
+        """One TerminateInstances for a thousand, more when AWS refuses some: `destroy_nodes`.
+
+        A young one that EC2 does not know may still be running: `nodes` goes on to list it, so
+        that it is asked for again. See `Nodes.expect`.
+        """
         if not nodes:
             return
         from spotdeploy_aws.destroy import destroy_nodes
 
         self._cloud.check_account()
-        destroy_nodes(self._cloud.driver, [node.id for node in nodes])
+        self._cloud.nodes.expect(nodes)
+        ids = [node.id for node in nodes]
+        destroy_nodes(self._cloud.driver, ids, self._cloud.nodes.ended)
 
     def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
         """Security groups, volumes, network interfaces and spot requests, by label."""
@@ -134,8 +142,10 @@ class AwsProvider(
         return self._cloud.identity[0]
 
     def all_locations(self) -> Sequence[str]:
-        """The regions that are enabled for the account. One call."""
-        return self._cloud.driver.regions()
+        """The regions that are enabled for the account, without `closed_regions`. One call."""
+        closed = self._config.closed_regions
+        regions = self._cloud.driver.regions()
+        return [one for one in regions if not any(fnmatch(one, pattern) for pattern in closed)]
 
     def notice_command(self) -> Sequence[str]:
         from spotdeploy_aws.fate import notice_command

@@ -61,7 +61,7 @@ def conclude(run: Run, progress: Progress, *, desired: int | None = None) -> Out
         calls = counted(len(progress.unanswered), "create call")
         verdict, message = (
             Verdict.INFRASTRUCTURE_FAILED,
-            f"{calls} got no answer: machines may exist",
+            f"what came of {calls} is not known: machines may exist",
         )
     if verdict is Verdict.INFRASTRUCTURE_FAILED and progress.trouble:
         message = f"{message}; {progress.trouble}" if message else progress.trouble

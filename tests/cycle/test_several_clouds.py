@@ -108,4 +108,4 @@ async def test_a_create_call_that_was_never_answered_lets_no_run_pass(
         ),
     )
     assert outcome.verdict is Verdict.INFRASTRUCTURE_FAILED
-    assert outcome.message == "1 create call got no answer: machines may exist"
+    assert outcome.message == "what came of 1 create call is not known: machines may exist"

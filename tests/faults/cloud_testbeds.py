@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pytest
 
-from tests.faults.lab_testbed import LabTestbed
+from tests.faults.lab_testbed import SETTLE, LabTestbed
 from tests.labs.aws import AwsLab
 from tests.labs.aws.call import AwsError
 from tests.labs.azure import AzureLab
@@ -28,6 +28,7 @@ class AwsTestbed(LabTestbed):
     throttled = AwsError("RequestLimitExceeded", "Request limit exceeded.", 503)
     broken = AwsError("InternalError", "An internal error has occurred", 500)
     expired = AwsError("ExpiredToken", "The provided token has expired.", 400)
+    constants: ClassVar[dict[str, float]] = {"spotdeploy_aws.nodes:VISIBLE_SECONDS": SETTLE}
     lab: AwsLab
 
     def protect(self, id_: str) -> None:

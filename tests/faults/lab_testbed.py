@@ -19,7 +19,7 @@ from tests.labs.fault_queue import ANY, Fault
 from tests.labs.lab_project import LabProject
 
 SETTLE = 1.0
-"""Seconds that listings may lag, instead of up to 30."""
+"""Seconds that listings may lag, instead of up to 120."""
 PATIENCE = 6.0
 """Seconds for which a throttled call is repeated, instead of 120."""
 PATIENT = {"boot": "1s", "destroy": "30s"}

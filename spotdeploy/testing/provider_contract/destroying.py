@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from spotdeploy.errors import ProviderError
+from spotdeploy.model import Node
 from spotdeploy.testing.provider_contract.lab import Lab, LabFixtures, ids, need
 
 
@@ -44,7 +45,7 @@ class Destroying(LabFixtures):
 
     def test_destroying_a_node_that_never_was_is_success(self, lab: Lab) -> None:
         (node,) = lab.create()
-        stranger = replace(node, id=need(lab.facts.unknown_id, "Facts.unknown_id"))
+        stranger = never_was(lab, node)
         lab.provider.destroy([stranger])
         assert lab.living() == {node.id}
 
@@ -63,7 +64,7 @@ class Destroying(LabFixtures):
 
     def test_a_node_that_never_was_does_not_keep_the_others(self, lab: Lab) -> None:
         first, second = lab.create(2)
-        stranger = replace(first, id=need(lab.facts.unknown_id, "Facts.unknown_id"))
+        stranger = never_was(lab, first)
         lab.provider.destroy([first, stranger, second])
         lab.until_gone([first, second])
 
@@ -91,3 +92,9 @@ class Destroying(LabFixtures):
         need(lab.powers.stop, "Powers.stop")(node)
         lab.provider.destroy([node])
         lab.until_gone([node])
+
+
+def never_was(lab: Lab, node: Node) -> Node:
+    """One like `node` that does not exist. It is old: a cloud need not know a young one yet."""
+    unknown = need(lab.facts.unknown_id, "Facts.unknown_id")
+    return replace(node, id=unknown, created_at=0.0)

@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 
 CANONICAL = "099720109477"
+ELSEWHERE = {"us-gov-west-1": "513442679011", "cn-north-1": "837727238323"}
+"""Canonical's accounts in other partitions."""
+LTS_ELSEWHERE = {"us-gov-west-1": "ami-0000000000002604c", "cn-north-1": "ami-0000000000002604d"}
 STRANGER = "210987654321"
 NEWEST_LTS = {"x86_64": "ami-0000000000002604a", "arm64": "ami-0000000000002604b"}
 OWN_IMAGE = "ami-00000000000000e0e"
@@ -23,6 +26,10 @@ def _amis() -> list[dict[str, object]]:
         _ubuntu("ami-0000000000002604f", "hvm-ssd-gp3", "resolute-26.04", "x86_64", "20260901"),
         _ubuntu(NEWEST_LTS["x86_64"], "hvm-ssd-gp3", "resolute-26.04", "x86_64", "20261105"),
         _ubuntu(NEWEST_LTS["arm64"], "hvm-ssd-gp3", "resolute-26.04", "arm64", "20261105"),
+        *(
+            _ubuntu(id_, "hvm-ssd-gp3", "resolute-26.04", "x86_64", "20261104", ELSEWHERE[region])
+            for region, id_ in LTS_ELSEWHERE.items()
+        ),
         _ubuntu("ami-0000000000002704a", "hvm-ssd-gp3", "interim-27.04", "x86_64", "20261120"),
         _ubuntu(
             "ami-000000000000badbad",

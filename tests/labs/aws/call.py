@@ -79,9 +79,14 @@ class AwsError(Exception):
         super().__init__(words)
         self.code, self.words, self.status = code, words, status
 
-    def reply(self) -> Reply:
-        """As EC2 writes it."""
+    def reply(self, service: str = "ec2") -> Reply:
+        """As EC2 writes it, or another service:
+        https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html"""
         error = f"<Error><Code>{self.code}</Code><Message>{escape(self.words)}</Message></Error>"
+        if service != "ec2":
+            xmlns = "https://sts.amazonaws.com/doc/2011-06-15/"
+            text = f'<ErrorResponse xmlns="{xmlns}">{error}<RequestId>1</RequestId></ErrorResponse>'
+            return Reply(self.status, text.encode())
         body = f"<Response><Errors>{error}</Errors><RequestID>lab</RequestID></Response>"
         return Reply(self.status, body.encode())
 

@@ -29,7 +29,18 @@ from tests.labs.aws.wire_model import violations
 Forward = Callable[[Call, dict[str, str]], Reply]
 """Sends parameters to moto under the call's headers."""
 
-
+TAGGED = {
+    "TerminateInstances": ("InstanceId", "instance", "DescribeInstances", "instance-id"),
+    "DeleteNetworkInterface": (
+        "NetworkInterfaceId",
+        "network-interface",
+        "DescribeNetworkInterfaces",
+        "network-interface-id",
+    ),
+    "DeleteVolume": ("VolumeId", "volume", "DescribeVolumes", "volume-id"),
+    "DeleteSecurityGroup": ("GroupId", "security-group", "DescribeSecurityGroups", "group-id"),
+}
+"""What a policy may narrow by tag: the parameter, the noun in its name, how it is listed by id."""
 INTERRUPTED = "Server.SpotInstanceTermination: Spot instance termination"
 POWERED_OFF = "Client.InstanceInitiatedShutdown: Instance initiated shutdown"
 
@@ -72,7 +83,10 @@ class Timing:
 
     listing_delay: float = 0.0
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html: an instance that
-    was just made is not listed yet, and unknown by its id."""
+    was just made is not listed yet, and unknown by its id; nor is listed what was made with it."""
+    group_delay: float = 0.0
+    """The same page: a security group that was just made is not listed yet, and unknown by its
+    id."""
     going: float = 0.0
     """How long an instance is `shutting-down`, which moto skips:
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html"""
@@ -93,6 +107,11 @@ class Cloud:
     wrong: list[str] = field(default_factory=list)
     """Every breach of EC2's service model."""
     known: dict[str, Instance] = field(default_factory=dict)
+    groups: dict[str, float] = field(default_factory=dict)
+    """Id of each security group to when it was made."""
+    only_tagged: bool = False
+    """True where a policy allows to end only what has our tag, as docs/providers/aws.md proposes.
+    What is gone, or not visible yet, has no tags."""
     on_change: list[Callable[[], None]] = field(default_factory=list)
     """Called after instances came or went."""
     console: Callable[[str], str] | None = None
@@ -109,7 +128,7 @@ class Cloud:
             try:
                 return self._answer(call)
             except AwsError as error:
-                return error.reply()
+                return error.reply(call.service)
 
     def _answer(self, call: Call) -> Reply:
         if call.service == "ec2" and (wrong := violations(call.parameters)):
@@ -132,8 +151,15 @@ class Cloud:
             "CancelSpotInstanceRequests": self._cancel,
             "DescribeSpotPriceHistory": self._spot_prices,
             "GetConsoleOutput": self._console,
+            "CreateSecurityGroup": self._create_group,
+            "AuthorizeSecurityGroupIngress": self._authorize,
+            "DescribeSecurityGroups": self._describe_groups,
+            "DescribeVolumes": self._describe_volumes,
+            "DescribeNetworkInterfaces": self._describe_interfaces,
             "DeleteSecurityGroup": self._delete_group,
         }.get(call.action)
+        if self.only_tagged:
+            self._refuse_untagged(call)
         return behaviour(call) if behaviour else self.forward(call, dict(call.parameters))
 
     def _run(self, call: Call) -> Reply:
@@ -153,6 +179,7 @@ class Cloud:
             return reply
         if asked.get("DryRun") == "true":
             return self.forward(call, asked)
+        self._refuse_unknown_groups(call)
         market = asked.get("InstanceMarketOptions.MarketType", "on-demand")
         count = int(asked["MaxCount"])
         granted = self.faults.grant(self._zone(call), asked["InstanceType"], market, count)
@@ -172,13 +199,12 @@ class Cloud:
     def _remember(self, call: Call, item: Element, market: str) -> None:
         put(item, "instanceState/code", "0")
         put(item, "instanceState/name", "pending")
-        groups = [value for key, value in call.parameters.items() if "SecurityGroupId." in key]
         known = Instance(
             id=get(item, "instanceId"),
             region=call.region,
             market=market,
             launched_at=self.timing.clock(),
-            groups=groups,
+            groups=_groups(call),
             request_tags=call.tags_for("spot-instances-request"),
             user_data=call.parameters.get("UserData", ""),
             address=get(item, "ipAddress"),
@@ -288,7 +314,7 @@ class Cloud:
         wanted = call.filters()
         keys = set(wanted.pop("tag-key", []))
         for known in self.known.values():
-            if known.market != "spot" or known.region != call.region:
+            if known.market != "spot" or known.region != call.region or self._unseen(known):
                 continue
             state, code = self._request_state(known)
             facts = {"instance-id": known.id, "state": state}
@@ -340,10 +366,54 @@ class Cloud:
         put(root, "output", base64.b64encode(self.console(id_).encode()[-65536:]).decode())
         return answer(root)
 
+    def _create_group(self, call: Call) -> Reply:
+        reply = self.forward(call, dict(call.parameters))
+        if reply.ok:
+            self.groups[get(reply.xml(), "groupId")] = self.timing.clock()
+        return reply
+
+    def _authorize(self, call: Call) -> Reply:
+        self._refuse_unseen_group(call.parameters.get("GroupId", ""))
+        return self.forward(call, dict(call.parameters))
+
+    def _describe_groups(self, call: Call) -> Reply:
+        def late(item: Element) -> bool:
+            return self._unseen_group(get(item, "groupId"))
+
+        return self._without(call, "securityGroupInfo", late)
+
+    def _describe_volumes(self, call: Call) -> Reply:
+        return self._without(
+            call, "volumeSet", lambda item: self._late(item, "attachmentSet/item/instanceId")
+        )
+
+    def _describe_interfaces(self, call: Call) -> Reply:
+        return self._without(
+            call, "networkInterfaceSet", lambda item: self._late(item, "attachment/instanceId")
+        )
+
+    def _late(self, item: Element, instance: str) -> bool:
+        """True for what is attached to an instance that is not visible yet."""
+        known = self.known.get(get(item, instance))
+        return known is not None and self._unseen(known)
+
+    def _without(self, call: Call, listing: str, hidden: Callable[[Element], bool]) -> Reply:
+        """moto's listing, without what is hidden."""
+        reply = self.forward(call, dict(call.parameters))
+        if not reply.ok:
+            return reply
+        root = reply.xml()
+        for holder in root.findall(named(listing)):
+            for item in holder.findall(named("item")):
+                if hidden(item):
+                    holder.remove(item)
+        return answer(root)
+
     def _delete_group(self, call: Call) -> Reply:
         """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteSecurityGroup.html: a
         group that an instance still has cannot be deleted. moto forgets at once."""
         group = call.parameters.get("GroupId", "")
+        self._refuse_unseen_group(group)
         for known in self.known.values():
             if group in known.groups and (known.terminated_at is None or self._going(known)):
                 raise AwsError("DependencyViolation", f"resource {group} has a dependent object")
@@ -354,6 +424,47 @@ class Cloud:
         if unseen:
             words = f"The instance IDs '{', '.join(unseen)}' do not exist"
             raise AwsError("InvalidInstanceID.NotFound", words)
+
+    def _refuse_unknown_groups(self, call: Call) -> None:
+        """moto launches with groups that do not exist."""
+        for group in _groups(call):
+            self._refuse_unseen_group(group)
+            question = {"Action": "DescribeSecurityGroups", "GroupId.1": group}
+            found = self.forward(call, {**question, "Version": "2016-11-15"})
+            if not found.ok:
+                words = f"The security group '{group}' does not exist"
+                raise AwsError("InvalidGroup.NotFound", words)
+
+    def _refuse_unseen_group(self, group: str) -> None:
+        if self._unseen_group(group):
+            raise AwsError("InvalidGroup.NotFound", f"The security group '{group}' does not exist")
+
+    def _unseen_group(self, group: str) -> bool:
+        made_at = self.groups.get(group)
+        return made_at is not None and self.timing.clock() - made_at < self.timing.group_delay
+
+    def _refuse_untagged(self, call: Call) -> None:
+        """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ExamplePolicies_EC2.html: a policy
+        is asked before anything else, and refuses the whole call for one resource without tags."""
+        if call.action not in TAGGED:
+            return
+        parameter, noun, listing, name = TAGGED[call.action]
+        for id_ in call.listed(parameter) or [call.parameters[parameter]]:
+            known = self.known.get(id_)
+            unseen = self._unseen(known) if known else self._unseen_group(id_)
+            question = {"Filter.1.Name": name, "Filter.1.Value.1": id_, "Filter.2.Name": "tag-key"}
+            question |= {"Filter.2.Value.1": "spotdeploy-deployment", "Action": listing}
+            found = self.forward(call, {**question, "Version": "2016-11-15"})
+            if unseen or id_ not in found.body.decode():
+                what = f"ec2:{call.action} on resource: arn:aws:ec2:{call.region}:123456789012"
+                raise AwsError(
+                    "UnauthorizedOperation",
+                    "You are not authorized to perform this operation. User: arn:aws:iam::"
+                    f"123456789012:user/ci is not authorized to perform: {what}:{noun}/{id_} "
+                    f"because no identity-based policy allows the ec2:{call.action} action. "
+                    "Encoded authorization failure message: 6g8KJmcoYD09",
+                    403,
+                )
 
     def _unseen(self, known: Instance) -> bool:
         late = self.timing.clock() - known.launched_at < self.timing.listing_delay
@@ -366,6 +477,11 @@ class Cloud:
     def _changed(self) -> None:
         for tell in self.on_change:
             tell()
+
+
+def _groups(call: Call) -> list[str]:
+    """The security groups that a launch asks for."""
+    return [value for key, value in call.parameters.items() if "SecurityGroupId." in key]
 
 
 def _also_terminated(call: Call) -> dict[str, str]:

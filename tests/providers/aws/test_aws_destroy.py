@@ -5,25 +5,15 @@ from __future__ import annotations
 import pytest
 
 from spotdeploy.errors import CredentialsError, ProviderError, ThrottledError
-from spotdeploy.model import Node, NodeState
+from spotdeploy.model import Node, NodeState, Resource
 from spotdeploy_aws.provider import AwsProvider
 from tests.labs.aws import AwsLab
-from tests.providers.aws.conftest import REGION, SCOPE, batch, offer
+from tests.providers.aws.conftest import REGION, SCOPE, Clock, batch, offer
 
 
 def stale(id_: str) -> Node:
     """A node that AWS does not know."""
     return Node(id=id_, name=id_, provider="aws", location=REGION, state=NodeState.PENDING)
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_a_stale_id_in_the_batch_does_not_keep_the_others(
@@ -40,8 +30,8 @@ def test_only_a_fresh_listing_tells_that_a_stale_id_is_gone(
     clock = Clock()
     lab.timing.clock, lab.timing.listing_delay = clock, 10
     (node,) = provider.create(offer(), batch(1)).nodes
-    provider.destroy([node])
     assert provider.nodes(SCOPE) == []
+    provider.destroy([node])
     assert list(lab.instances(REGION)) == [node.id]
     clock.now += 10
     assert [found.id for found in provider.nodes(SCOPE)] == [node.id]
@@ -80,11 +70,55 @@ def test_a_refusal_that_names_no_instance_is_tried_one_by_one(
     assert lab.instances(REGION) == {}
 
 
+GONE = "i-0dddddddddddddddd"
+
+
+@pytest.mark.parametrize("stale_ids", [[GONE], [GONE, "i-0bbbbbbbbbbbbbbbb"]])
+def test_an_id_that_is_gone_does_not_keep_the_others_where_a_policy_asks_for_tags(
+    provider: AwsProvider, lab: AwsLab, stale_ids: list[str]
+) -> None:
+    lab.cloud.only_tagged = True
+    nodes = provider.create(offer(), batch(3)).nodes
+    provider.destroy([nodes[0], *map(stale, stale_ids), *nodes[1:]])
+    assert lab.instances(REGION) == {}
+    provider.destroy([*map(stale, stale_ids), *nodes])
+
+
+def test_a_denial_that_names_no_instance_is_tried_one_by_one(
+    provider: AwsProvider, lab: AwsLab
+) -> None:
+    nodes = provider.create(offer(), batch(3)).nodes
+    lab.faults.refuse("TerminateInstances", "UnauthorizedOperation", "not you", status=403)
+    provider.destroy(nodes)
+    assert lab.instances(REGION) == {}
+
+
+def test_a_living_instance_that_may_not_be_ended_is_named_and_keeps_no_other(
+    provider: AwsProvider, lab: AwsLab
+) -> None:
+    lab.cloud.only_tagged = True
+    nodes = provider.create(offer(), batch(3)).nodes
+    kept = nodes[1].id
+    tag = {"ResourceId.1": kept, "Tag.1.Key": "spotdeploy-deployment"}
+    lab.ask(REGION, {"Action": "DeleteTags", **tag})
+    with pytest.raises(CredentialsError, match=f"not authorized.*{kept}"):
+        provider.destroy([nodes[0], stale(GONE), *nodes[1:]])
+    assert list(lab.instances(REGION)) == [kept]
+
+
+def test_an_account_that_may_end_nothing_is_told_so(provider: AwsProvider, lab: AwsLab) -> None:
+    nodes = provider.create(offer(), batch(3)).nodes
+    lab.faults.refuse("TerminateInstances", "UnauthorizedOperation", "no", times=9, status=403)
+    with pytest.raises(CredentialsError, match="UnauthorizedOperation"):
+        provider.destroy(nodes)
+    assert len(lab.instances(REGION)) == 3
+
+
 @pytest.mark.parametrize(
     ("code", "kind"),
-    [("RequestLimitExceeded", ThrottledError), ("UnauthorizedOperation", CredentialsError)],
+    [("RequestLimitExceeded", ThrottledError), ("ExpiredToken", CredentialsError)],
 )
-def test_throttling_and_permissions_are_not_taken_for_a_bad_instance(
+def test_throttling_and_credentials_are_not_taken_for_a_bad_instance(
     provider: AwsProvider, lab: AwsLab, code: str, kind: type[ProviderError]
 ) -> None:
     nodes = provider.create(offer(), batch(3)).nodes
@@ -157,6 +191,30 @@ def test_a_refused_leftover_does_not_keep_the_others(provider: AwsProvider, lab:
     with pytest.raises(ProviderError, match="being modified"):
         provider.release(provider.leftovers(SCOPE))
     assert len(provider.leftovers(SCOPE)) == 1
+
+
+@pytest.mark.parametrize("kind", ["network interface", "volume", "security group"])
+def test_a_leftover_that_is_gone_does_not_keep_the_others_where_a_policy_asks_for_tags(
+    provider: AwsProvider, lab: AwsLab, kind: str
+) -> None:
+    provider.destroy(provider.create(offer(), batch(1)).nodes)
+    things = provider.leftovers(SCOPE)
+    lab.cloud.only_tagged = True
+    ids = {"network interface": "eni-0123456789abcdef0", "volume": "vol-0abc"}
+    gone = Resource(kind, ids.get(kind, "sg-0abc"), "aws", REGION)
+    provider.release([gone, *things])
+    assert provider.leftovers(SCOPE) == []
+
+
+def test_a_leftover_that_may_not_be_deleted_is_named(provider: AwsProvider, lab: AwsLab) -> None:
+    volume = {"AvailabilityZone": "us-west-2a", "Size": "1"}
+    made = lab.ask(REGION, {"Action": "CreateVolume", **volume}).xml()
+    strange = Resource("volume", str(made.findtext("{*}volumeId")), "aws", REGION)
+    provider.destroy(provider.create(offer(), batch(1)).nodes)
+    lab.cloud.only_tagged = True
+    with pytest.raises(CredentialsError, match=f"volume/{strange.id}"):
+        provider.release([strange, *provider.leftovers(SCOPE)])
+    assert provider.leftovers(SCOPE) == []
 
 
 def test_the_manual_delete_command_is_given_for_every_kind(provider: AwsProvider) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -9,11 +10,11 @@ import pytest
 from spotdeploy import labels
 from spotdeploy.errors import ConfigError, ProviderError, ThrottledError
 from spotdeploy_aws.api import flatten
-from spotdeploy_aws.network import permissions
+from spotdeploy_aws.network import PAUSES, permissions
 from spotdeploy_aws.provider import AwsProvider
 from spotdeploy_libcloud.network import Ingress
 from tests.labs.aws import AwsLab
-from tests.providers.aws.conftest import LABELS, REGION, MakeProvider, batch, offer
+from tests.providers.aws.conftest import LABELS, REGION, Clock, MakeProvider, batch, offer
 
 
 def rules(lab: AwsLab) -> dict[str, set[tuple[str, str]]]:
@@ -83,13 +84,55 @@ def test_a_group_whose_making_got_no_answer_is_found_again(make: MakeProvider, l
     assert len(rules(lab)) == 1
 
 
-def test_a_group_that_aws_does_not_know_yet_asks_for_patience(
-    provider: AwsProvider, lab: AwsLab
+@pytest.fixture
+def clock(lab: AwsLab, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The lab's clock, which goes on while the provider sleeps."""
+    clock = Clock()
+    lab.timing.clock = clock
+    monkeypatch.setattr("spotdeploy_aws.network.sleep", clock.sleep)
+    return clock
+
+
+@pytest.mark.parametrize(("late", "tries"), [(0.0, 1), (9.0, 1), (75.0, 8), (110.0, 8)])
+def test_a_group_that_ec2_knows_late_is_waited_for(
+    make: MakeProvider, lab: AwsLab, clock: Clock, late: float, tries: int
 ) -> None:
-    lab.faults.refuse("RunInstances", "InvalidGroup.NotFound", "The security group does not exist")
+    lab.timing.group_delay = late
+    provider, began = make(), clock.now
+    created = None
+    for _ in range(tries):  # as often as the core repeats a throttled call
+        before = clock.now
+        with suppress(ThrottledError):
+            created = provider.create(offer(), batch(1))
+            break
+        assert clock.now - before == sum(PAUSES) <= 15
+    assert created is not None
+    assert clock.now - began <= late + 15
+    ((_, allowed),) = rules(lab).items()
+    assert allowed == {("22", "127.0.0.1/32")}
+
+
+def test_a_group_that_someone_deleted_is_made_again(
+    provider: AwsProvider, lab: AwsLab, clock: Clock
+) -> None:
+    (first,) = provider.create(offer(), batch(1)).nodes
+    lab.end([first.id])
+    (group,) = rules(lab)
+    assert lab.ask(REGION, {"Action": "DeleteSecurityGroup", "GroupId": group}).ok
     with pytest.raises(ThrottledError):
+        provider.create(offer(), batch(1, token="token-1"))
+    assert len(provider.create(offer(), batch(1, token="token-1")).nodes) == 1
+    assert list(rules(lab)) != [group]
+
+
+def test_another_refusal_is_not_waited_for(
+    provider: AwsProvider, lab: AwsLab, clock: Clock
+) -> None:
+    lab.faults.refuse("AuthorizeSecurityGroupIngress", "InvalidParameterValue", "no such CIDR")
+    before = clock.now
+    with pytest.raises(ProviderError, match="no such CIDR"):
         provider.create(offer(), batch(1))
-    assert len(provider.create(offer(), batch(1)).nodes) == 1
+    assert clock.now == before
 
 
 def test_given_subnets_are_used_and_their_order_kept(make: MakeProvider, lab: AwsLab) -> None:

@@ -9,7 +9,7 @@ from spotdeploy.model import Market, NodeState
 from spotdeploy_aws.nodes import NOT_GONE, STATES
 from spotdeploy_aws.provider import AwsProvider
 from tests.labs.aws import AwsLab
-from tests.providers.aws.conftest import LABELS, REGION, SCOPE, SIZE, ZONE, batch, offer
+from tests.providers.aws.conftest import LABELS, REGION, SCOPE, SIZE, ZONE, Clock, batch, offer
 
 
 def test_reservations_beyond_the_clouds_own_page_are_listed(
@@ -38,11 +38,11 @@ def test_a_stopped_instance_is_listed_since_its_disk_is_billed(
 def test_a_just_made_instance_appears_when_the_cloud_has_caught_up(
     provider: AwsProvider, lab: AwsLab
 ) -> None:
-    moments = iter([0.0, *([1.0] * 2), *([9.0] * 4)])
-    lab.timing.clock, lab.timing.listing_delay = lambda: next(moments), 5
+    clock = Clock()
+    lab.timing.clock, lab.timing.listing_delay = clock, 5
     provider.create(offer(), batch(1))
     assert provider.nodes(SCOPE) == []
-    lab.timing.clock = lambda: 9.0
+    clock.now += 5
     assert len(provider.nodes(SCOPE)) == 1
     assert provider.settle_seconds >= 5
 

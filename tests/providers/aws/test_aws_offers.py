@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from spotdeploy.errors import ConfigError
 from spotdeploy.model import Market, MarketPolicy, Pool
-from spotdeploy_aws.offers import Images, Prices
+from spotdeploy_aws.offers import Prices
 from spotdeploy_aws.schemas import Image
-from spotdeploy_libcloud.cache import Cache
 from spotdeploy_libcloud.prices import list_price
 from tests.labs.aws import AwsLab
-from tests.labs.aws.amis import NEWEST_LTS, OWN_IMAGE, STRANGER
+from tests.labs.aws.amis import LTS_ELSEWHERE, NEWEST_LTS, OWN_IMAGE, STRANGER
 from tests.providers.aws.conftest import REGION, SCOPE, MakeProvider, batch, offer
 
 ZONES = ("us-west-2a", "us-west-2b", "us-west-2c")
@@ -118,17 +115,15 @@ def _a_zero_in_the_table() -> tuple[str, str]:
     )
 
 
-class Clock:
-    """A clock that is moved by hand."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def test_an_interim_release_or_a_strangers_image_is_not_the_newest_lts(make: MakeProvider) -> None:
     assert make()._cloud.images.for_size("t3.small") == Image(NEWEST_LTS["x86_64"], "/dev/sda1")
+
+
+@pytest.mark.parametrize("region", ["us-gov-west-1", "cn-north-1"])
+def test_another_partition_has_canonicals_images_of_its_own(
+    make: MakeProvider, region: str
+) -> None:
+    assert make(region)._cloud.images.for_size("t3.small").id == LTS_ELSEWHERE[region]
 
 
 def test_an_arm_size_boots_an_arm_image(make: MakeProvider) -> None:
@@ -157,29 +152,19 @@ def test_an_unknown_size_is_named(make: MakeProvider) -> None:
         make()._cloud.images.for_size("z9.huge")
 
 
-def test_an_image_is_looked_up_once_a_day(make: MakeProvider, lab: AwsLab, tmp_path: Path) -> None:
-    provider, clock = make(), Clock()
-    cloud = provider._cloud
-
-    def look_up() -> int:
-        lab.forget_calls()
-        cache = Cache(tmp_path, 86400, clock)
-        Images(cloud.driver, provider._config, cloud.endpoint, cache).for_size("t3.small")
-        return len(lab.calls)
-
-    assert look_up() == 2
-    clock.now = 86399
-    assert look_up() == 0
-    clock.now = 86400
-    assert look_up() == 2
-
-
-def test_regions_and_endpoints_do_not_share_what_is_remembered(
-    make: MakeProvider, lab: AwsLab, tmp_path: Path
-) -> None:
-    provider = make()
-    cloud, cache = provider._cloud, Cache(tmp_path, 86400)
-    Images(cloud.driver, provider._config, "https://one", cache).for_size("t3.small")
+def test_an_image_is_looked_up_once_a_run_and_architecture(make: MakeProvider, lab: AwsLab) -> None:
+    images = make()._cloud.images
     lab.forget_calls()
-    Images(cloud.driver, provider._config, "https://two", cache).for_size("t3.small")
-    assert "DescribeImages" in lab.called()
+    for size in ("t3.small", "t3a.small", "t3.small", "t4g.small", "t3a.small"):
+        images.for_size(size)
+    assert lab.called().count("DescribeImages") == 2
+    assert lab.called().count("DescribeInstanceTypes") == 3
+
+
+def test_the_next_run_boots_the_image_that_is_the_newest_then(
+    make: MakeProvider, lab: AwsLab
+) -> None:
+    assert make(image="golden-*")._cloud.images.for_size("t3.small").id == OWN_IMAGE
+    lab.ask(REGION, {"Action": "DeregisterImage", "ImageId": OWN_IMAGE})
+    found = make(image="golden-*")._cloud.images.for_size("t3.small")
+    assert found.id == "ami-00000000000000e0d"
