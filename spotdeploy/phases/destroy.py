@@ -336,11 +336,12 @@ class Sweep:
 
     def _is_young(self) -> bool:
         """True while the journal, lost and begun anew perhaps, is younger than a create call may
-        be that the cloud still hides: it cannot know of that one."""
+        be that the cloud still hides: it cannot know of that one. Nor can one with a row that
+        makes no sense."""
         began = self._read(self._run.journal.first_run_at)
-        return (
-            began is None or self._first_listed_at - began < self._location.provider.settle_seconds
-        )
+        if began is None or not self._run.journal.whole:
+            return True
+        return self._first_listed_at - began < self._location.provider.settle_seconds
 
     def _journalled(self) -> list[JournalNode]:
         return [

@@ -10,7 +10,7 @@ from typing import Any
 
 from spotdeploy.check import Check
 from spotdeploy.config.schema import Config
-from spotdeploy.events import Bus
+from spotdeploy.events import Bus, Note
 from spotdeploy.model import Manifest, Node, Pool
 from spotdeploy.project import Project
 from spotdeploy.redact import Redactor
@@ -114,7 +114,9 @@ def open_run(
     that cannot be written.
     """
     locations = tuple(Location(provider, place) for provider, place in project.open_providers())
-    journal = Journal(project.journal_path)
+    journal = Journal(
+        project.journal_path, tell=lambda text: bus.emit(Note(text=text, warning=True))
+    )
     previous = _previous_locations(project, journal, locations)
     run = Run(
         project, new_run_id(), plan, locations, journal, bus, previous, redactor or Redactor()
