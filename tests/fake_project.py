@@ -40,7 +40,9 @@ def configured(run: Run, **keys: object) -> Run:
     return replace(run, project=replace(run.project, settings=settings))
 
 
-class _Ears:
+class Ears:
+    """Remembers what it hears."""
+
     def __init__(self) -> None:
         self.received: list[Event] = []
 
@@ -73,7 +75,7 @@ class FakeProject:
     ) -> None:
         self.cloud = FakeCloud(script=faults)
         self.config = FakeConfig(locations=tuple(locations), sizes=tuple(sizes), settle=settle)
-        self.ears = _Ears()
+        self.ears = Ears()
         self.folder = folder
         self.settings = Settings(
             config=Config(

@@ -37,6 +37,9 @@ from spotdeploy.state.journal import Intent, JournalNode, Unproven
 from spotdeploy.text import counted, plain
 
 PROOFS: Final = 2
+YOUNG: Final = 30.0
+"""Seconds from its first listing that a destroy with a new journal waits at most for what the cloud
+may hide: a new journal is nearly always that of a new checkout, and seldom one that was lost."""
 T = TypeVar("T")
 
 
@@ -329,18 +332,26 @@ class Sweep:
 
     def _trusted_from(self) -> float:
         """Until then (Unix seconds) the cloud may hide what was made, whatever our clock did."""
-        made = [min(node.made_at, self._first_listed_at) for node in self._journalled()]
-        if self._open_intents() or self._is_young():
-            made.append(self._first_listed_at)
-        return max(made, default=0.0) + self._location.provider.settle_seconds
+        settle = self._location.provider.settle_seconds
+        hidden = [
+            min(node.made_at, self._first_listed_at) + settle
+            for node in self._journalled()
+            if node.seen_at <= node.made_at  # once it was listed, absence says that it went
+        ]
+        if self._open_intents():
+            hidden.append(self._first_listed_at + settle)
+        if self._is_young(young := min(settle, YOUNG)):
+            hidden.append(self._first_listed_at + young)
+        return max(hidden, default=0.0)
 
-    def _is_young(self) -> bool:
-        """True while the journal, lost and begun anew perhaps, is younger than a create call may
-        be that the cloud still hides: it cannot know of that one."""
+    def _is_young(self, seconds: float) -> bool:
+        """True while the journal, lost and begun anew perhaps, is younger than that: it cannot
+        know of a create call before it that the cloud still hides. Nor can one with a row that
+        makes no sense."""
         began = self._read(self._run.journal.first_run_at)
-        return (
-            began is None or self._first_listed_at - began < self._location.provider.settle_seconds
-        )
+        if began is None or not self._run.journal.whole:
+            return True
+        return self._first_listed_at - began < seconds
 
     def _journalled(self) -> list[JournalNode]:
         return [

@@ -117,8 +117,11 @@ def open_run(
     def tell(text: str) -> None:
         bus.emit(Note(text=text))
 
+    def warn(text: str) -> None:
+        bus.emit(Note(text=text, warning=True))
+
     locations = tuple(Location(*one, tell) for one in project.open_providers())
-    journal = Journal(project.journal_path)
+    journal = Journal(project.journal_path, tell=warn)
     previous = _previous_locations(project, journal, locations, tell)
     run = Run(
         project, new_run_id(), plan, locations, journal, bus, previous, redactor or Redactor()

@@ -7,12 +7,18 @@ machine. Every write is on disk (synchronous=FULL) before the call it announces 
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import functools
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, TypeVar, cast
+
+import msgspec
 
 from spotdeploy.errors import HostError
 from spotdeploy.model import Node, Offer
@@ -47,19 +53,43 @@ CREATE TABLE IF NOT EXISTS unproven (
 _TABLES: Final = {"run", "intent", "node"}
 _FAILURES: Final = (sqlite3.Error, UnicodeDecodeError)
 """Damaged text fails to be decoded, in an error's own message too."""
-_DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_DISK: Final = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_AUTH,
+)
+_BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+Moment = Annotated[float, msgspec.Meta(ge=0.0, le=1e13)]
+"""Unix seconds, such as a calendar can show."""
+Row = TypeVar("Row", "Intent", "JournalNode", "RunRecord", "Unproven")
 
 
 class Journal:
     """The journal of one `.spotdeploy` folder. Used from one thread."""
 
-    def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
-        """Open or create it. Raises HostError when it cannot be written, is damaged or not ours."""
+    def __init__(
+        self,
+        path: Path,
+        now: Callable[[], float] = time.time,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Open or create it. `tell` is given a line for each row that makes no sense, once.
+
+        Raises HostError when it cannot be written, is damaged or not ours.
+        """
         self._now = now
         self._path = path
+        self._tell = tell
+        self._set_aside: set[str] = set()
         try:
+            if path.is_dir():
+                raise self._unusable("is a folder")
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, isolation_level=None, timeout=30.0)
+            self._db.text_factory = _text
         except (OSError, *_FAILURES) as error:
             raise self._trouble(error) from error
         try:
@@ -75,6 +105,8 @@ class Journal:
             self._db.execute("PRAGMA synchronous=FULL")
             self._migrate()
             self._db.executescript(_LATER)
+            if not _columns(self._db) >= _known_columns():
+                raise self._unusable("is damaged: its tables are not those that spotdeploy makes")
         except _FAILURES as error:
             raise self._trouble(error) from error
 
@@ -88,6 +120,13 @@ class Journal:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if (tables or version) and not tables >= _TABLES:
             raise self._unusable("is no journal of spotdeploy's")
+        if tables and version < 1:
+            raise self._unusable(f"is damaged: its version is {version}")
+
+    @property
+    def whole(self) -> bool:
+        """False once a row was read that makes no sense: something that it told is not known."""
+        return not self._set_aside
 
     def close(self) -> None:
         """Close the file."""
@@ -109,17 +148,15 @@ class Journal:
 
     def runs(self, deployment: str) -> list[RunRecord]:
         """Every run of a deployment, newest first."""
-        columns = "id, deployment, command, digest, started_at, ended_at, verdict, exit_code"
-        rows = self._read(
-            f"SELECT {columns} FROM run WHERE deployment = ? ORDER BY id DESC",  # noqa: S608  # constants
-            (deployment,),
-        )
-        return [RunRecord(*row) for row in rows]
+        return self._rows(RunRecord, "run WHERE deployment = ? ORDER BY id DESC", deployment)
 
     def first_run_at(self, deployment: str) -> float | None:
         """When the first run of a deployment began that this journal knows of (Unix seconds): it
         knows every create call since then. None when it knows of no run."""
-        rows = self._read("SELECT min(started_at) FROM run WHERE deployment = ?", (deployment,))
+        rows = self._read(
+            "SELECT min(started_at) FROM run WHERE deployment = ? AND typeof(started_at) = 'real'",
+            (deployment,),
+        )
         return cast("float | None", rows[0][0])
 
     def record_intent(
@@ -148,12 +185,8 @@ class Journal:
 
     def open_intents(self, deployment: str) -> list[Intent]:
         """Create calls whose outcome is not known."""
-        rows = self._read(
-            "SELECT token, run, provider, location, offer, count, at FROM intent"
-            " WHERE deployment = ? AND settled_at IS NULL ORDER BY at",
-            (deployment,),
-        )
-        return [Intent(*row) for row in rows]
+        open_ones = "intent WHERE deployment = ? AND settled_at IS NULL ORDER BY at"
+        return self._rows(Intent, open_ones, deployment)
 
     def record_account(self, deployment: str, provider: str, account: str) -> None:
         """Note in whose account a provider is about to make nodes."""
@@ -167,7 +200,7 @@ class Journal:
         rows = self._read(
             "SELECT id FROM account WHERE deployment = ? AND provider = ?", (deployment, provider)
         )
-        return str(rows[0][0]) if rows else ""
+        return rows[0][0] if rows and isinstance(rows[0][0], str) else ""
 
     def close_intents(self, deployment: str, provider: str, location: str, before: float) -> None:
         """Close the intents older than `before` (Unix seconds): a proven-empty listing covers
@@ -196,11 +229,7 @@ class Journal:
 
     def unproven(self, deployment: str) -> list[Unproven]:
         """What else than nodes may be anywhere, as it was noted last."""
-        rows = self._read(
-            "SELECT provider, location, what, by_hand FROM unproven WHERE deployment = ?",
-            (deployment,),
-        )
-        return [Unproven(*row) for row in rows]
+        return self._rows(Unproven, "unproven WHERE deployment = ?", deployment)
 
     def seen(self, nodes: Iterable[Node], deployment: str) -> None:
         """Note that a listing showed these nodes, known before or not; one that was said to be
@@ -233,12 +262,8 @@ class Journal:
 
     def nodes(self, deployment: str, *, gone: bool = False) -> list[JournalNode]:
         """The nodes not yet seen gone, or with `gone` every node ever."""
-        rows = self._read(
-            "SELECT provider, location, id, run, token, name, made_at, seen_at, gone_at, gone_by,"
-            " host_key FROM node WHERE deployment = ? AND (? OR gone_at IS NULL) ORDER BY made_at",
-            (deployment, gone),
-        )
-        return [JournalNode(*row) for row in rows]
+        which = "node WHERE deployment = ? AND (? OR gone_at IS NULL) ORDER BY made_at"
+        return self._rows(JournalNode, which, deployment, gone)
 
     def _record(self, node: Node, deployment: str, run: str, token: str) -> None:
         now = self._now()
@@ -269,6 +294,24 @@ class Journal:
         except _FAILURES as error:
             raise self._trouble(error) from error
 
+    def _rows(self, kind: type[Row], source: str, *values: object) -> list[Row]:
+        """The rows of a table as `kind`, whose fields are named as the columns. One that is not of
+        these types is told, and passed over: one changed byte must not hide the rest."""
+        names = [field.name for field in dataclasses.fields(kind)]
+        table = source.partition(" ")[0]
+        rows = []
+        for id_, *row in self._read(f"SELECT rowid, {', '.join(names)} FROM {source}", values):  # noqa: S608  # constants
+            try:
+                rows.append(msgspec.convert(dict(zip(names, row, strict=True)), kind))
+            except msgspec.ValidationError as error:
+                self._pass_over(f"row {id_} of table {table} makes no sense ({error})")
+        return rows
+
+    def _pass_over(self, what: str) -> None:
+        if what not in self._set_aside:
+            self._set_aside.add(what)
+            self._tell(f"the journal {self._path}: {what} and is passed over; {self._begin_anew}")
+
     def _read(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         try:
             return self._db.execute(statement, values).fetchall()
@@ -280,20 +323,56 @@ class Journal:
 
     def _trouble(self, error: Exception) -> HostError:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in _DAMAGE or "decode" in str(error):
+        if code in _BUSY:
+            return HostError(
+                f"the journal {self._path} is in use by another program: {error}",
+                hint="wait for that one to end",
+            )
+        if (code and code not in _DISK) or isinstance(error, UnicodeDecodeError):
             return self._unusable(f"is damaged: {error}")
+        space = "free disk space or make the folder writable; nothing is created without it"
+        marked = code == sqlite3.SQLITE_READONLY and os.access(self._path, os.W_OK)
         return HostError(
             f"cannot write the journal {self._path}: {error}",
-            hint="free disk space or make the folder writable; nothing is created without it",
+            hint=self._begin_anew if marked else space,  # a damaged header forbids to write
         )
 
     def _unusable(self, why: str) -> HostError:
         message = plain(why, limit=300).replace("\n", " ")
-        return HostError(
-            f"the journal {self._path} {message}",
-            hint=f"mv {self._path} {self._path}.old, which loses history and no machine: "
-            "the clouds' labels say what is there",
+        return HostError(f"the journal {self._path} {message}", hint=self._begin_anew)
+
+    @property
+    def _begin_anew(self) -> str:
+        return (
+            f"mv {self._path} {self._path}.old, which loses history and no machine: "
+            "the clouds' labels say what is there"
         )
+
+
+def _text(data: bytes) -> str | bytes:
+    """Text as SQLite has it; bytes where it is damaged, so that only its own row is refused."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
+
+
+def _columns(db: sqlite3.Connection) -> set[tuple[str, str]]:
+    """Every table with each of its columns."""
+    return set(
+        db.execute(
+            "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c"
+            " WHERE m.type = 'table'"
+        )
+    )
+
+
+@functools.cache
+def _known_columns() -> set[tuple[str, str]]:
+    """Those of a journal that was just made."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(_SCHEMA + _LATER)
+        return _columns(db)
 
 
 class _Transaction:
@@ -326,7 +405,7 @@ class Intent:
     location: str
     offer: str
     count: int
-    at: float
+    at: Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,9 +428,9 @@ class JournalNode:
     run: str
     token: str
     name: str
-    made_at: float
-    seen_at: float
-    gone_at: float | None
+    made_at: Moment
+    seen_at: Moment
+    gone_at: Moment | None
     gone_by: str | None
     host_key: str | None
 
@@ -364,7 +443,7 @@ class RunRecord:
     deployment: str
     command: str
     digest: str
-    started_at: float
-    ended_at: float | None
+    started_at: Moment
+    ended_at: Moment | None
     verdict: str | None
     exit_code: int | None

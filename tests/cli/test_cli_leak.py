@@ -130,3 +130,20 @@ def test_calls_that_are_never_answered_do_not_keep_the_command_beyond_its_limit(
     assert process.returncode == 4, out
     assert "; by hand: " in out
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(("call", "at"), [("destroy", 1), ("leftovers", 3), ("release", 1)])
+def test_a_bug_in_a_provider_is_a_leak_that_names_its_trace_and_no_traceback(
+    tmp_path: Path, call: str, at: int
+) -> None:
+    (tmp_path / "instance").mkdir()
+    (tmp_path / "instance" / "e.sh").write_text("true\n")
+    bug = f'{{ kind = "bug", call = "{call}", at = {at}, times = 0 }}'
+    (tmp_path / "spotdeploy.toml").write_text(CONFIG.replace('{ kind = "stuck" }', bug))
+    done = run(tmp_path, "cycle")
+    assert done.returncode == 4, done
+    assert "Traceback" not in done.stderr
+    (trace,) = (tmp_path / ".spotdeploy" / "runs").glob("*/traces.txt")
+    assert "RecursionError: maximum recursion depth exceeded; its trace is in " in done.stdout
+    assert str(trace.relative_to(tmp_path)) in done.stdout
+    assert "in _delay" in trace.read_text()

@@ -19,7 +19,7 @@ from spotdeploy.errors import (
     ProviderError,
     RefusedError,
 )
-from spotdeploy.events import Bus
+from spotdeploy.events import Bus, Note
 from spotdeploy.model import Market, Node, NodeState, Offer
 from spotdeploy.phases.destroy import destroy
 from spotdeploy.project import Project
@@ -30,7 +30,7 @@ from spotdeploy.state.journal import Journal
 from spotdeploy.testing.fake import faults
 from spotdeploy.testing.fake.faults import AnyFault
 from spotdeploy.testing.fake.provider import FakeProvider
-from tests.fake_project import FakeProject
+from tests.fake_project import Ears, FakeProject
 from tests.properties.world_of_faults import KilledError
 
 FakeProjects = Callable[..., FakeProject]
@@ -625,3 +625,35 @@ async def test_the_limit_holds_for_calls_that_are_never_answered(
     assert receipt.seconds < 3
     node, _ = receipt.left
     assert re.search(r"\(no answer within 0.8s\); by hand: remove m-", node)
+
+
+async def test_a_row_that_makes_no_sense_keeps_nothing_alive_and_is_waited_for(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(settle=1.2, count=2, faults=UNLISTED)
+    earlier = Journal(here.folder / "journal.db", now=lambda: time.time() - 600)
+    earlier.begin_run("run-0", "demo", "cycle", "")
+    earlier.close()
+    await here.create()
+    here.run.journal._db.execute("UPDATE node SET name = x'00', made_at = 'then'")
+    receipt = await here.destroy()
+    assert receipt.clean
+    assert len(receipt.destroyed) == 2
+    assert here.existing() == 0
+
+
+def test_a_row_that_makes_no_sense_is_a_warning_of_the_run(tmp_path: Path) -> None:
+    (tmp_path / "spotdeploy.toml").write_text('deployment = "demo"\nproviders = ["fake"]\n')
+    project = Project.open(tmp_path / "spotdeploy.toml")
+    journal = Journal(project.journal_path)
+    journal.record_intent("t", "demo", "run-0", OFFER, 1)
+    journal._db.execute("UPDATE intent SET location = x'00'")
+    journal.close()
+    ears = Ears()
+    with open_run(project, Plan(), Bus(ears)) as run:
+        assert run.previous_locations == ()
+        assert run.journal.open_intents("demo") == []
+    (note,) = ears.received
+    assert isinstance(note, Note)
+    assert note.warning
+    assert "row 1 of table intent makes no sense" in note.text

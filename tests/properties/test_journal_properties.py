@@ -280,3 +280,28 @@ def test_times_from_a_clock_that_was_set_back_do_not_keep_destroy_from_ending(
     receipt = world.run(destroy)
     assert isinstance(receipt, Receipt)
     assert receipt.clean
+
+
+@USUAL
+@given(data=st.data())
+def test_a_destroy_with_one_changed_bit_in_the_journal_ends_well_or_says_how_to_go_on(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    world = World(tmp_path_factory.mktemp("world"), locations=("here",))
+    path = world.folder / "journal.db"
+    journal = Journal(path, now=world.clock.now)
+    journal.begin_run("r", "demo", "cycle", "d")
+    journal.record_intent("t", "demo", "r", OFFER, 3)
+    journal.resolve_intent("u", "demo", "r", map(node, "abc"))
+    journal.set_unproven("demo", "fake", "here", [("group g-1", "remove g-1")])
+    journal.close()
+    whole = bytearray(path.read_bytes())
+    at = data.draw(st.sampled_from([index for index, byte in enumerate(whole) if byte]))
+    whole[at] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(whole)
+    if "mv " in used(path):
+        return
+    path.write_bytes(whole)
+    receipt = world.run(destroy)
+    assert isinstance(receipt, Receipt), receipt
+    assert receipt.clean, receipt.left
