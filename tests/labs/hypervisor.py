@@ -89,8 +89,9 @@ class Hypervisor:
         return [machine for machine in there if machine.id in self.started]
 
     def console(self, guest: str) -> str:
-        """What a machine printed."""
-        return self._engine.console(guest)
+        """What a machine printed; nothing once it is gone."""
+        there = any(machine.id == guest for machine in self.machines())
+        return self._engine.console(guest) if there else ""
 
     def _work(self) -> None:
         while not self._stopping.is_set():
