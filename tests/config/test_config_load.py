@@ -42,6 +42,13 @@ def test_one_key_is_enough(tmp_path: Path) -> None:
         ('deployment = "a"\n[nodes]\ncount = 2\nquorum = 3', "nodes.quorum: 3 is more than"),
         ('deployment = "a"\n[payload]\nentry = "../x"', "payload.entry: ../x escapes the payload"),
         ("deployment = ", "not valid TOML"),
+        (
+            'deployment = "a"\n[nodes]\nallow_from = ["10.0.0.300/24"]',
+            """spotdeploy.toml: nodes.allow_from[0]: '10.0.0.300/24' is not a network; write it""",
+        ),
+        ('deployment = "a"\n[nodes]\nallow_from = ["::1", "office"]', "allow_from[1]: 'office' is"),
+        ('deployment = "a"\n[nodes]\nallow_from = ["10.0.0.0/33"]', "'10.0.0.0/33' is not a"),
+        ('deployment = "a"\n[nodes]\nallow_from = ["fe80::1%eth0"]', "'fe80::1%eth0' is not a"),
     ],
 )
 def test_a_mistake_is_named_with_the_keys_path(tmp_path: Path, text: str, message: str) -> None:
@@ -69,3 +76,22 @@ def test_a_missing_file_says_how_to_write_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / "spotdeploy.toml")
     assert "spotdeploy init" in (caught.value.hint or "")
+
+
+def test_networks_are_normalised_and_collapsed_once(tmp_path: Path) -> None:
+    written = [
+        "203.0.113.7/24",
+        "203.0.113.9",
+        "2001:DB8:0::/33",
+        "2001:db8:8000::/33",
+        "198.51.100.1",
+        "198.51.100.0/32",
+    ]
+    config = load(write(tmp_path, f'deployment = "a"\n[nodes]\nallow_from = {written}')).config
+    assert config.nodes.allow_from == ("198.51.100.0/31", "203.0.113.0/24", "2001:db8::/32")
+
+
+def test_a_network_in_a_variable_is_named_by_the_variable(tmp_path: Path) -> None:
+    variable = {"SPOTDEPLOY_NODES_ALLOW_FROM": '["10.1/16"]'}
+    with pytest.raises(ConfigError, match=r"^SPOTDEPLOY_NODES_ALLOW_FROM: nodes\.allow_from\[0\]"):
+        load(write(tmp_path, 'deployment = "a"'), environment=variable)
