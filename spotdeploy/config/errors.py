@@ -57,7 +57,7 @@ def explain(
 def _unknown(file: str, path: str, key: str, known: list[str]) -> ConfigError:
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     hint = f"did you mean {_join(path, near[0])}?" if near else f"known: {', '.join(known)}"
-    return ConfigError(f"{file}: {_join(path, _quoted(key))}: unknown key", hint=hint)
+    return ConfigError(f"{file}: {_join(path, quoted(key))}: unknown key", hint=hint)
 
 
 def _plain(what: str) -> str:
@@ -89,7 +89,7 @@ def _shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def _quoted(key: str) -> str:
+def quoted(key: str) -> str:
     """The key as a file would have it: quoted where it is not bare, so that it is one line."""
     key = key if len(key) <= _SHOWN else f"{key[:_SHOWN]}..."
     return key if _BARE.fullmatch(key) and key.isprintable() else json.dumps(key)
