@@ -10,9 +10,16 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 import stamina
 
-from spotdeploy.errors import ProviderError, ThrottledError
-from spotdeploy.model import Batch, Created, Fate, Node, NodeState, Offer, Pool, Resource
-from spotdeploy.provider import Provider, SupportsAccount, SupportsConsole, SupportsPrepare
+from spotdeploy.errors import ProviderError, SpotdeployError, ThrottledError
+from spotdeploy.model import Batch, Created, Fate, Node, NodeState, Offer, Pool, Problem, Resource
+from spotdeploy.provider import (
+    Provider,
+    SupportsAccount,
+    SupportsConsole,
+    SupportsPlan,
+    SupportsPrepare,
+    problem_of,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,6 +52,16 @@ class Location:
     def close(self) -> None:
         """End the thread once its current call is over."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def problems(self, pool: Pool, batch: Batch) -> tuple[Problem, ...]:
+        """See `Provider.doctor` and `SupportsPlan.objections`: each problem once."""
+        found = list(await self._call(self.provider.doctor))
+        if isinstance(self.provider, SupportsPlan):
+            try:
+                found += await self._call(self.provider.objections, pool, batch)
+            except SpotdeployError as error:
+                found.append(problem_of(error))
+        return tuple(dict.fromkeys(found))
 
     async def offers(self, pool: Pool) -> Sequence[Offer]:
         return await self._call(self.provider.offers, pool)

@@ -13,6 +13,7 @@ from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.provider import AwsProvider
 from tests.labs.aws import AwsLab
 from tests.labs.aws.moto_server import MotoServer
+from tests.labs.fault_queue import ANY
 
 REGION = "eu-west-1"
 
@@ -69,9 +70,9 @@ class Contract(ProviderContract):
             used_up_quota=lambda: aws.faults.limit(0, code="MaxSpotInstanceCountExceeded"),
             limit_to=aws.faults.limit,
             lose_reply=lambda: aws.faults.lose_reply("RunInstances"),
-            throttle=lambda: aws.faults.throttle("*", 100),
+            throttle=lambda: aws.faults.throttle(ANY, 100),
             expire_credentials=lambda: aws.faults.refuse(
-                "*", "RequestExpired", "Request has expired.", times=100
+                ANY, "RequestExpired", "Request has expired.", times=100
             ),
             protect=lambda node: aws.faults.protect(node.id),
             stop=stop,
