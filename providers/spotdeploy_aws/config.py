@@ -8,10 +8,12 @@ import msgspec
 
 from spotdeploy.provider import ProviderConfig
 
-Region = Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2,3}(-[a-z]+)+-\d+$")]
-Size = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")]
-SubnetId = Annotated[str, msgspec.Meta(pattern=r"^subnet-[0-9a-f]+$")]
-AccountId = Annotated[str, msgspec.Meta(pattern=r"^\d{12}$")]
+Region = Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2,3}(-[a-z]+)+-\d+$", examples=["us-west-2"])]
+Size = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$", examples=["t3.small"])]
+SubnetId = Annotated[
+    str, msgspec.Meta(pattern=r"^subnet-[0-9a-f]+$", examples=["subnet-0123456789abcdef0"])
+]
+AccountId = Annotated[str, msgspec.Meta(pattern=r"^\d{12}$", examples=["123456789012"])]
 
 
 class AwsConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -84,8 +84,10 @@ def toml_value(text: str) -> object:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    text = ""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return tomllib.loads(text)
     except FileNotFoundError as error:
         raise ConfigError(
             f"{path} does not exist", hint="run 'spotdeploy init' to write one, or use --config"
@@ -93,7 +95,9 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:  # of TOML, of UTF-8, or of Python: a number of 5,000 digits
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+        from spotdeploy.config.errors import explain_toml
+
+        raise explain_toml(error, path, text) from error
     except RecursionError as error:
         raise ConfigError(f"{path}: not valid TOML: nested too deeply") from error
 

@@ -165,3 +165,10 @@ def test_doctor_names_every_location_besides_a_config_that_will_not_do(shop: Sho
     assert done.code == 3, done
     assert "problem: spotdeploy.toml: nodes.time_to_live: 1s is shorter" in done.out
     assert "fake here (account fake-account): ok" in done.out
+
+
+def test_init_leaves_no_config_with_a_provider_that_is_not_there(shop: Shop) -> None:
+    done = shop.run("init", "new", "-p", "asw", "--set", "nodes.count=2")
+    assert done.code == 2, done
+    assert "did you mean aws?" in done.err
+    assert list((shop.folder / "new").iterdir()) == []
