@@ -272,3 +272,6 @@ class Problem(msgspec.Struct, frozen=True):
     remedy: str
     fatal: bool = True
     """False for a warning: the run may go on."""
+    exit_code: int = 3
+    """What a run that it stops ends with: 2 when the config or this computer is to blame, 3 when
+    the cloud is."""

@@ -44,6 +44,17 @@ class Plugins:
 
         return sorted(entry_points(group=GROUP), key=lambda point: point.name)
 
+    def is_installed(self, name: str) -> bool:
+        """Whether there is a plugin of that name; imports none."""
+        return name in _bundled() or any(point.name == name for point in self.known())
+
+    def nearest(self, name: str) -> str | None:
+        """The installed plugin whose name is most like this one, or None when none is."""
+        import difflib
+
+        names = [point.name for point in self.known()]
+        return next(iter(difflib.get_close_matches(name, names, n=1, cutoff=0.5)), None)
+
     def provider(self, name: str) -> type[Provider[Any]]:
         """The provider class of that name.
 
@@ -98,9 +109,10 @@ class Plugins:
         points = [point for point in self.known() if point.name == name]
         if not points:
             known = ", ".join(point.name for point in self.known())
+            near = self.nearest(name)
             raise PluginError(
                 f"no plugin named {name!r} is installed; known: {known}",
-                hint=f"pip install 'spotdeploy[{name}]'" if name in ("gcp", "azure") else None,
+                hint=f"did you mean {near}?" if near else "'spotdeploy plugins' lists them",
             )
         self._refuse_twins()
         self._register(name, points[0].value)

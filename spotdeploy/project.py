@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 from spotdeploy import labels
 from spotdeploy.config.load import decode, load
 from spotdeploy.config.schema import Config, Settings
-from spotdeploy.errors import RefusedError
-from spotdeploy.model import Node, NodeState
+from spotdeploy.errors import ConfigError, RefusedError
+from spotdeploy.model import Node, NodeState, Pool
 from spotdeploy.patience import ask, ask_all
 from spotdeploy.plugins import Plugins
 from spotdeploy.provider import Provider, ProviderConfig, SupportsAllLocations
@@ -53,7 +53,9 @@ class Project:
             "--evidence": ("evidence.collect", evidence),
         }
         settings = load(Path(path), options)
-        return cls(settings, Plugins(settings.folder), settings.config.providers)
+        plugins = Plugins(settings.folder)
+        _require_known_tables(settings, plugins)
+        return cls(settings, plugins, settings.config.providers)
 
     @classmethod
     def without_config(cls, path: Path, deployment: str, providers: Sequence[str]) -> Self:
@@ -77,6 +79,12 @@ class Project:
     def deployment(self) -> str:
         """The deployment's name."""
         return self.config.deployment
+
+    @property
+    def pool(self) -> Pool:
+        """What is asked of each provider."""
+        nodes = self.config.nodes
+        return Pool(nodes.count, nodes.market, nodes.max_price)
 
     @property
     def scope(self) -> dict[str, str]:
@@ -184,3 +192,22 @@ def pick(nodes: Sequence[Node], name: str) -> Node:
     there = ", ".join(node.name for node in nodes) or "none"
     what = "no node" if not found else "more than one node"
     raise RefusedError(f"{what} is named {name!r}; there are: {there}", hint="spotdeploy list")
+
+
+def _require_known_tables(settings: Settings, plugins: Plugins) -> None:
+    """Refuse `[provider.NAME]` of no plugin: what it guards against would be ignored.
+
+    Raises ConfigError with the nearest name.
+    """
+    for name in settings.config.provider:
+        if not plugins.is_installed(name):
+            from spotdeploy.config.errors import quoted
+
+            near = plugins.nearest(name)
+            where = f"{settings.path.name}: provider.{quoted(name)}"
+            raise ConfigError(
+                f"{where}: no provider of that name is installed",
+                hint=f"did you mean provider.{near}?"
+                if near
+                else "'spotdeploy plugins' lists them",
+            )

@@ -15,6 +15,7 @@ from typing import ClassVar, Generic, TypeVar
 
 import msgspec
 
+from spotdeploy.errors import SpotdeployError
 from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
 
 
@@ -127,6 +128,22 @@ class Provider(ABC, Generic[C]):
         return f"look for what is labelled {desired} in the console of {self.name}"
 
 
+class SupportsPlan(ABC):
+    """A provider that can tell, before anything is destroyed, what it would refuse of a request."""
+
+    @abstractmethod
+    def objections(self, pool: Pool, batch: Batch) -> Sequence[Problem]:
+        """What is known to stand against creating `batch.count` nodes with `offers(pool)`: the
+        part of `doctor` that depends on what is asked for, such as who may reach the nodes, the
+        size of the disk, labels, and quotas beside count and size.
+
+        `batch` is a draft: its count is what must be there for the run to pass, its user-data is
+        empty, and its labels name no run. What the nodes of
+        its deployment use counts as free, since they end first. Blocks for seconds at most, is
+        free of charge, changes nothing, may be repeated.
+        """
+
+
 class SupportsConsole(ABC):
     """A provider that can show what a node printed on its console."""
 
@@ -200,6 +217,11 @@ def require_labels(labels: Mapping[str, str]) -> None:
     name machines that are not ours. Raises ValueError."""
     if not labels:
         raise ValueError("a listing needs at least one label")
+
+
+def problem_of(error: SpotdeployError) -> Problem:
+    """An error as a finding that would stop a run."""
+    return Problem(error.message, error.hint or "see the message", exit_code=error.exit_code)
 
 
 def within_price(offers: Iterable[Offer], pool: Pool) -> list[Offer]:

@@ -10,7 +10,7 @@ from spotdeploy_aws.auth import Chain
 from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.network import Network
 from spotdeploy_aws.nodes import Nodes
-from spotdeploy_aws.offers import Images, Prices
+from spotdeploy_aws.offers import Images, Prices, sold
 
 
 class Cloud:
@@ -52,6 +52,11 @@ class Cloud:
     def images(self) -> Images:
         """The images."""
         return Images(self.driver, self._config)
+
+    @cached_property
+    def sold(self) -> set[tuple[str, str]]:
+        """The (zone, size) pairs in which the configured sizes exist at all. One call."""
+        return sold(self.driver, self._config.sizes)
 
     @cached_property
     def prices(self) -> Prices:

@@ -8,11 +8,13 @@ import msgspec
 
 from spotdeploy.provider import ProviderConfig
 
-Region = Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d+$")]
-RegionPattern = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9*-]+$")]
-Size = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")]
-SubnetId = Annotated[str, msgspec.Meta(pattern=r"^subnet-[0-9a-f]+$")]
-AccountId = Annotated[str, msgspec.Meta(pattern=r"^\d{12}$")]
+Region = Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d+$", examples=["us-west-2"])]
+RegionPattern = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9*-]+$", examples=["ap-*"])]
+Size = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$", examples=["t3.small"])]
+SubnetId = Annotated[
+    str, msgspec.Meta(pattern=r"^subnet-[0-9a-f]+$", examples=["subnet-0123456789abcdef0"])
+]
+AccountId = Annotated[str, msgspec.Meta(pattern=r"^\d{12}$", examples=["123456789012"])]
 
 
 class AwsConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from spotdeploy import labels as names
@@ -11,11 +11,14 @@ from spotdeploy.model import Batch, Market, Offer, Problem
 from spotdeploy_aws.actions import Action
 from spotdeploy_aws.cloud import Cloud
 from spotdeploy_aws.config import AwsConfig
-from spotdeploy_aws.offers import sold
+from spotdeploy_aws.offers import root_sizes
 from spotdeploy_aws.request import Site, run_instances
 from spotdeploy_libcloud.doctor import problems_of
 
 DRY_RUN_OK: Final = "DryRunOperation"
+MAX_TAGS: Final = 50
+MAX_TAG_KEY: Final = 128
+MAX_TAG_VALUE: Final = 256
 
 
 def examine(cloud: Cloud, config: AwsConfig) -> list[Problem]:
@@ -24,7 +27,18 @@ def examine(cloud: Cloud, config: AwsConfig) -> list[Problem]:
     if first:
         return first
     found = problems_of(lambda: _network(cloud)) + problems_of(lambda: _sizes(cloud, config.sizes))
-    return found or problems_of(lambda: _permission(cloud, config))
+    if any(problem.fatal for problem in found):
+        return found
+    return found + problems_of(lambda: _permission(cloud, config))
+
+
+def objections(cloud: Cloud, config: AwsConfig, batch: Batch) -> list[Problem]:
+    """What EC2 would refuse of a batch; see `SupportsPlan`."""
+    return [
+        *cloud.network.own_address.objections(batch),
+        *_tags(config.tags, len(batch.labels)),
+        *problems_of(lambda: _disk(cloud, config)),
+    ]
 
 
 def _identity(cloud: Cloud) -> list[Problem]:
@@ -39,21 +53,54 @@ def _network(cloud: Cloud) -> list[Problem]:
 
 
 def _sizes(cloud: Cloud, sizes: Sequence[str]) -> Iterator[Problem]:
-    exist = sold(cloud.driver, sizes)
-    zones = {place.zone for place in cloud.network.places}
-    usable = [size for size in sizes if any((zone, size) in exist for zone in zones)]
+    usable = _usable(cloud, sizes)
     for size in sizes:
         if size not in usable:
             what = f"{size} is not sold in the usable zones of {cloud.driver.region_name}"
-            yield Problem(what, "check provider.aws.sizes", fatal=not usable)
+            yield Problem(what, "check provider.aws.sizes", fatal=not usable, exit_code=2)
     for size in usable:
         cloud.images.for_size(size)
+
+
+def _usable(cloud: Cloud, sizes: Sequence[str]) -> list[str]:
+    zones = {place.zone for place in cloud.network.places}
+    return [size for size in sizes if any((zone, size) in cloud.sold for zone in zones)]
+
+
+def _disk(cloud: Cloud, config: AwsConfig) -> Iterator[Problem]:
+    """A volume may not be smaller than its snapshot:
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EbsBlockDevice.html"""
+    images = {cloud.images.for_size(size).id for size in _usable(cloud, config.sizes)}
+    given = config.root_volume_gb
+    for image, needed in root_sizes(cloud.driver, sorted(images)).items() if images else ():
+        if needed > given:
+            yield Problem(
+                f"provider.aws.root_volume_gb is {given}, and image {image} needs {needed}",
+                f"set root_volume_gb = {needed} under [provider.aws]",
+                exit_code=2,
+            )
+
+
+def _tags(tags: Mapping[str, str], ours: int) -> Iterator[Problem]:
+    """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions"""
+    most = MAX_TAGS - ours - 1  # with the name
+    if len(tags) > most:
+        what = f"provider.aws.tags has {len(tags)} tags; EC2 takes {most} besides ours"
+        yield Problem(what, "leave some out", exit_code=2)
+    for key, value in tags.items():
+        if key.lower().startswith("aws:"):
+            what = f"provider.aws.tags: {key!r} begins with aws:, which is AWS's own"
+            yield Problem(what, "choose another key", exit_code=2)
+        elif not 1 <= len(key) <= MAX_TAG_KEY or len(value) > MAX_TAG_VALUE:
+            what = f"provider.aws.tags: {key[:80]!r} or its value is too long"
+            remedy = f"EC2 takes {MAX_TAG_KEY} characters of a key, {MAX_TAG_VALUE} of a value"
+            yield Problem(what, remedy, exit_code=2)
 
 
 def _permission(cloud: Cloud, config: AwsConfig) -> list[Problem]:
     """Ask for the launch itself with DryRun, which checks the permission and makes nothing:
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html"""
-    place, size = cloud.network.places[0], config.sizes[0]
+    place, size = cloud.network.places[0], _usable(cloud, config.sizes)[0]
     offer = Offer("aws", cloud.driver.region_name, place.zone, size, Market.SPOT)
     labels = {names.DEPLOYMENT: "doctor", names.RUN: "doctor"}
     batch = Batch("spotdeploy-doctor", 1, labels, b"", "doctor")

@@ -31,7 +31,7 @@ class Network:
         """Calls nothing."""
         self._driver = driver
         self._config = config
-        self._own_address = OwnAddress("aws", config.address, config.address_service)
+        self.own_address = OwnAddress("aws", config.address, config.address_service)
         self._groups: dict[tuple[str, str], str] = {}
 
     @cached_property
@@ -51,7 +51,7 @@ class Network:
         key = (batch.labels[names.RUN], place.vpc)
         if key not in self._groups:
             labels = {**self._config.tags, **batch.labels}
-            ingress = self._own_address.ingress(batch)
+            ingress = self.own_address.ingress(batch)
             self._groups[key] = group_for(self._driver, place.vpc, labels, ingress)
         return self._groups[key]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 from xml.etree.ElementTree import Element
 
@@ -42,13 +42,18 @@ def sold(driver: Ec2Driver, sizes: Sequence[str]) -> set[tuple[str, str]]:
 
 
 def candidates(
-    driver: Ec2Driver, prices: Prices, zones: Iterable[str], sizes: Sequence[str], pool: Pool
+    driver: Ec2Driver,
+    prices: Prices,
+    zones: Iterable[str],
+    sizes: Sequence[str],
+    exist: Collection[tuple[str, str]],
+    pool: Pool,
 ) -> list[Offer]:
     """Market by market, size by size in the order given, the cheapest zone first.
 
-    Those that the pool's price limit excludes are left out.
+    Those that the pool's price limit excludes are left out. `exist` has the (zone, size) pairs
+    that are sold at all.
     """
-    exist = sold(driver, sizes)
     spot_sizes = sorted({size for _, size in exist})
     if Market.SPOT in pool.policy.markets and spot_sizes:
         prices.refresh(spot_sizes)
@@ -92,6 +97,19 @@ def family(size: str) -> str:
 
 def _price_first(offer: Offer) -> float:
     return float("inf") if offer.usd_per_hour is None else offer.usd_per_hour
+
+
+def root_sizes(driver: Ec2Driver, images: Sequence[str]) -> dict[str, int]:
+    """The GiB that the root volume of each image needs, by the image's id. One call; an image
+    that is gone is left out."""
+    parameters: Parameters = {"Filter": filters({"image-id": images})}
+    return {
+        text(image, "imageId"): int(text(device, "ebs/volumeSize"))
+        for image in driver.pages(Action.DESCRIBE_IMAGES, "imagesSet", parameters)
+        for device in items(image, "blockDeviceMapping")
+        if text(device, "deviceName") == text(image, "rootDeviceName")
+        and text(device, "ebs/volumeSize")
+    }
 
 
 class Prices:

@@ -15,6 +15,7 @@ from spotdeploy.provider import (
     SupportsAllLocations,
     SupportsConsole,
     SupportsInterruptionNotice,
+    SupportsPlan,
 )
 from spotdeploy_aws.auth import Chain
 from spotdeploy_aws.config import AwsConfig
@@ -30,6 +31,7 @@ class AwsProvider(
     SupportsAccount,
     SupportsAllLocations,
     SupportsInterruptionNotice,
+    SupportsPlan,
 ):
     """EC2 in one region. Every call is signed, typed and paginated; see `api`."""
 
@@ -60,13 +62,21 @@ class AwsProvider(
 
         return examine(self._cloud, self._config)
 
+    def objections(self, pool: Pool, batch: Batch) -> Sequence[Problem]:
+        """Who may reach the nodes, tags, and the size of the disk. One call."""
+        from spotdeploy_aws.doctor import objections
+
+        del pool
+        return objections(self._cloud, self._config, batch)
+
     def offers(self, pool: Pool) -> Sequence[Offer]:
         """Three calls at most, however many zones and sizes."""
         from spotdeploy_aws.offers import candidates
 
         cloud = self._cloud
         zones = [place.zone for place in cloud.network.places]
-        return candidates(cloud.driver, cloud.prices, zones, self._config.sizes, pool)
+        sizes = self._config.sizes
+        return candidates(cloud.driver, cloud.prices, zones, sizes, cloud.sold, pool)
 
     def create(self, offer: Offer, batch: Batch) -> Created:
         """One RunInstances for the batch; the run's security group is made before the first."""

@@ -9,9 +9,11 @@ import msgspec
 from spotdeploy.config.secret import Secret
 from spotdeploy.provider import ProviderConfig
 
-Location = Annotated[str, msgspec.Meta(pattern=r"^[a-z]+[a-z0-9]*$")]
-Size = Annotated[str, msgspec.Meta(pattern=r"^(Standard|Basic)_[A-Za-z0-9_-]+$")]
-Zone = Annotated[str, msgspec.Meta(pattern=r"^[1-9]$")]
+Location = Annotated[str, msgspec.Meta(pattern=r"^[a-z]+[a-z0-9]*$", examples=["eastus"])]
+Size = Annotated[
+    str, msgspec.Meta(pattern=r"^(Standard|Basic)_[A-Za-z0-9_-]+$", examples=["Standard_D2as_v5"])
+]
+Zone = Annotated[str, msgspec.Meta(pattern=r"^[1-9]$", examples=["1"])]
 Guid = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
 SubnetId = Annotated[
     str,

@@ -2,37 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
-from spotdeploy.model import Problem
+from spotdeploy import labels
+from spotdeploy.model import Batch, Market, Pool, Problem
 from spotdeploy_azure.actions import Action, permissions
 from spotdeploy_azure.cloud import Cloud
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.errors import MORE_QUOTA
 from spotdeploy_azure.schemas import Permission, ResourceProvider, Subscription, Usage
 from spotdeploy_libcloud.doctor import problems_of
+from spotdeploy_libcloud.quota import Need, share, shortages
 
 ENABLED: Final = ("Enabled", "Warned", "PastDue")
 NAMESPACES: Final = ("Microsoft.Compute", "Microsoft.Network")
 SCHEDULES: Final = "Microsoft.DevTestLab"
 SPOT_CORES: Final = "lowPriorityCores"
 REGULAR_CORES: Final = "cores"
+MAX_TAGS: Final = 50
+MAX_TAG_KEY: Final = 512
+MAX_TAG_VALUE: Final = 256
+FORBIDDEN: Final = frozenset("<>%&\\?/")
 
 
 def examine(cloud: Cloud, config: AzureConfig) -> list[Problem]:
-    """Credentials, subscription, registrations, permissions, quotas, sizes and images."""
+    """Credentials, subscription, registrations, permissions, sizes and images."""
     first = problems_of(lambda: _subscription(cloud))
     if first:
         return first
     checks: tuple[Callable[[], Iterable[Problem]], ...] = (
         lambda: _registrations(cloud, config),
         lambda: _permissions(cloud),
-        lambda: _quotas(cloud),
         lambda: _sizes(cloud, config.sizes),
     )
     return [problem for check in checks for problem in problems_of(check)]
+
+
+def objections(
+    cloud: Cloud, config: AzureConfig, locations: Sequence[str], pool: Pool, batch: Batch
+) -> list[Problem]:
+    """What Azure would refuse of a batch; see `SupportsPlan`."""
+    return [
+        *cloud.own_address.objections(batch),
+        *_tags(config.tags, len(batch.labels)),
+        *problems_of(lambda: _quotas(cloud, locations, pool, batch)),
+    ]
 
 
 def _subscription(cloud: Cloud) -> Iterator[Problem]:
@@ -79,16 +95,43 @@ def _covers(granted: Permission, action: str) -> bool:
     return allowed and not any(fnmatchcase(wanted, one.lower()) for one in granted.not_actions)
 
 
-def _quotas(cloud: Cloud) -> Iterator[Problem]:
-    found = cloud.driver.pages(Action.LIST_USAGES, Usage, {"location": cloud.location})
-    for usage in found:
-        spot = usage.name.value == SPOT_CORES
-        if (spot or usage.name.value == REGULAR_CORES) and usage.current_value >= usage.limit:
-            what = (
-                f"quota {usage.name.localized_value or usage.name.value} of {cloud.location} "
-                f"is used up: {usage.current_value} of {usage.limit}"
-            )
-            yield Problem(what, MORE_QUOTA, fatal=spot)
+def _quotas(cloud: Cloud, locations: Sequence[str], pool: Pool, batch: Batch) -> list[Problem]:
+    """Cores of the market that is tried first. A node takes as many as the smallest size has."""
+    count, fatal = share(pool, batch, locations)
+    metric = SPOT_CORES if pool.policy.markets[0] is Market.SPOT else REGULAR_CORES
+    scope = labels.scope(batch.labels[labels.DEPLOYMENT])
+    least = min((size.cpus for size in cloud.sizes.values()), default=1)
+
+    def by_node(size: str) -> float | None:
+        return cloud.sizes[size].cpus if size in cloud.sizes else None
+
+    def own_sizes() -> list[str]:
+        return [node.size or "" for node in cloud.nodes.with_labels(scope)]
+
+    needs = [
+        Need(
+            f"{usage.name.localized_value or metric} of {cloud.location}",
+            usage.limit,
+            usage.current_value,
+            count * least,
+            by_node,
+        )
+        for usage in cloud.driver.pages(Action.LIST_USAGES, Usage, {"location": cloud.location})
+        if usage.name.value == metric
+    ]
+    return shortages(needs, own_sizes, MORE_QUOTA, fatal=fatal)
+
+
+def _tags(tags: Mapping[str, str], ours: int) -> Iterator[Problem]:
+    """https://learn.microsoft.com/en-us/azure/azure-resource-manager/management/tag-resources"""
+    if len(tags) > MAX_TAGS - ours:
+        what = f"provider.azure.tags has {len(tags)} tags"
+        yield Problem(what, f"Azure takes {MAX_TAGS - ours} besides ours", exit_code=2)
+    for key, value in tags.items():
+        if not 1 <= len(key) <= MAX_TAG_KEY or set(key) & FORBIDDEN or len(value) > MAX_TAG_VALUE:
+            what = f"provider.azure.tags: Azure does not take {key[:80]!r} = {value[:80]!r}"
+            remedy = f"leave out <>%&\\?/; a name has {MAX_TAG_KEY} characters, a value "
+            yield Problem(what, f"{remedy}{MAX_TAG_VALUE} at most", exit_code=2)
 
 
 def _sizes(cloud: Cloud, names: Sequence[str]) -> Iterator[Problem]:
@@ -96,7 +139,7 @@ def _sizes(cloud: Cloud, names: Sequence[str]) -> Iterator[Problem]:
         size = cloud.sizes.get(name)
         if size is None:
             what = f"Azure does not sell {name} to this subscription in {cloud.location}"
-            yield Problem(what, "check provider.azure.sizes", fatal=not cloud.sizes)
+            yield Problem(what, "check provider.azure.sizes", fatal=not cloud.sizes, exit_code=2)
         elif not size.spot:
             yield Problem(f"{name} cannot be had as Spot", "choose another size", fatal=False)
     for arm64 in {size.arm64 for size in cloud.sizes.values()}:

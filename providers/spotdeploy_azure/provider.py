@@ -16,6 +16,7 @@ from spotdeploy.provider import (
     SupportsAllLocations,
     SupportsConsole,
     SupportsInterruptionNotice,
+    SupportsPlan,
 )
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.request import USER_DATA_LIMIT
@@ -32,6 +33,7 @@ class AzureProvider(
     SupportsAccount,
     SupportsAllLocations,
     SupportsInterruptionNotice,
+    SupportsPlan,
 ):
     """Virtual machines in one location. Every call is typed and paginated; see `api`."""
 
@@ -59,10 +61,17 @@ class AzureProvider(
         self._pause = pause
 
     def doctor(self) -> Sequence[Problem]:
-        """Credentials, subscription, registrations, permissions, quotas, sizes and images."""
+        """Credentials, subscription, registrations, permissions, sizes and images."""
         from spotdeploy_azure.doctor import examine
 
         return examine(self._cloud, self._config)
+
+    def objections(self, pool: Pool, batch: Batch) -> Sequence[Problem]:
+        """Who may reach the nodes, tags, and quotas. One call, and a listing of the deployment's
+        own nodes when a quota is short."""
+        from spotdeploy_azure.doctor import objections
+
+        return objections(self._cloud, self._config, self.locations(self._config), pool, batch)
 
     def offers(self, pool: Pool) -> Sequence[Offer]:
         """One call for the sizes; one more for prices when the config names a service."""

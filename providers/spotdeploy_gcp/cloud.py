@@ -12,7 +12,7 @@ from spotdeploy_gcp.config import GcpConfig
 from spotdeploy_gcp.network import Firewall
 from spotdeploy_gcp.nodes import Nodes
 from spotdeploy_gcp.offers import Images, Prices, Sizes
-from spotdeploy_gcp.schemas import Region, last
+from spotdeploy_gcp.schemas import Project, Region, last
 from spotdeploy_libcloud.cache import DAY, user_cache
 
 
@@ -33,6 +33,11 @@ class Cloud:
     def driver(self) -> GceDriver:
         """The connection. Raises CredentialsError when there are no credentials."""
         return GceDriver(self.chain.project(), self._config.endpoint, self.chain.token)
+
+    @cached_property
+    def project(self) -> Project:
+        """The project as the API gives it."""
+        return self.driver.call(Action.GET_PROJECT, Project)
 
     @cached_property
     def about(self) -> Region:

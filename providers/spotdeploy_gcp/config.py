@@ -8,9 +8,9 @@ import msgspec
 
 from spotdeploy.provider import ProviderConfig
 
-Region = Annotated[str, msgspec.Meta(pattern=r"^[a-z]+-[a-z]+\d+$")]
-Zone = Annotated[str, msgspec.Meta(pattern=r"^[a-z]+-[a-z]+\d+-[a-z]$")]
-Size = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{1,62}$")]
+Region = Annotated[str, msgspec.Meta(pattern=r"^[a-z]+-[a-z]+\d+$", examples=["us-central1"])]
+Zone = Annotated[str, msgspec.Meta(pattern=r"^[a-z]+-[a-z]+\d+-[a-z]$", examples=["us-central1-a"])]
+Size = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{1,62}$", examples=["e2-small"])]
 Project = Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$")]
 ResourceName = Annotated[str, msgspec.Meta(pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")]
 

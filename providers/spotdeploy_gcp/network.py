@@ -38,14 +38,14 @@ class Firewall:
         """Calls nothing."""
         self._driver = driver
         self._place = Place(config.network, region)
-        self._own_address = OwnAddress("gcp", config.address, config.address_service)
+        self.own_address = OwnAddress("gcp", config.address, config.address_service)
         self._tags: dict[tuple[str, str], str] = {}
 
     def tag(self, batch: Batch) -> str:
         """The network tag of a batch's run; its rules are made on first use."""
         run = (batch.labels[names.DEPLOYMENT], batch.labels[names.RUN])
         if run not in self._tags:
-            ingress = self._own_address.ingress(batch)
+            ingress = self.own_address.ingress(batch)
             self._tags[run] = open_firewall(self._driver, batch.labels, ingress, self._place)
         return self._tags[run]
 

@@ -51,6 +51,13 @@ def candidates(
     return within_price(every, pool)
 
 
+def image_gb(driver: GceDriver, url: str) -> int:
+    """The GiB that an image needs, by the image's URL. One call."""
+    *_, project, _, _, name = url.split("/")  # .../projects/PROJECT/global/images/NAME
+    image = driver.call(Action.GET_IMAGE, Image, {"image": name}, project=project)
+    return int(image.disk_size_gb)
+
+
 class Sizes:
     """The configured machine types of one region. Asked for once."""
 

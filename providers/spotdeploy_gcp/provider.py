@@ -15,6 +15,7 @@ from spotdeploy.provider import (
     SupportsAllLocations,
     SupportsConsole,
     SupportsInterruptionNotice,
+    SupportsPlan,
 )
 from spotdeploy_gcp.auth import require_extra
 from spotdeploy_gcp.config import GcpConfig
@@ -32,6 +33,7 @@ class GcpProvider(
     SupportsAccount,
     SupportsAllLocations,
     SupportsInterruptionNotice,
+    SupportsPlan,
 ):
     """Compute Engine in one region. Every call is typed, paginated and awaited; see `api`."""
 
@@ -57,10 +59,17 @@ class GcpProvider(
         self._location = location
 
     def doctor(self) -> Sequence[Problem]:
-        """Credentials, project, quotas, network, sizes and images."""
+        """Credentials, project, region, network, sizes and images."""
         from spotdeploy_gcp.doctor import examine
 
         return examine(self._cloud, self._config)
+
+    def objections(self, pool: Pool, batch: Batch) -> Sequence[Problem]:
+        """Who may reach the nodes, labels, the size of the disk, and quotas. A call for each
+        architecture, and one for the deployment's own nodes when a quota is short."""
+        from spotdeploy_gcp.doctor import objections
+
+        return objections(self._cloud, self._config, self.locations(self._config), pool, batch)
 
     def offers(self, pool: Pool) -> Sequence[Offer]:
         """Two calls, however many zones and sizes."""

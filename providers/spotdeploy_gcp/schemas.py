@@ -151,6 +151,7 @@ class Image(Schema, frozen=True):
     architecture: str = "X86_64"
     creation_timestamp: str = ""
     status: str = "READY"
+    disk_size_gb: str = "0"
     deprecated: Deprecated | None = None
 
 

@@ -6,16 +6,15 @@ from collections.abc import Callable, Iterable
 
 from spotdeploy.errors import SpotdeployError, ThrottledError
 from spotdeploy.model import Problem
+from spotdeploy.provider import problem_of
 
 
 def problems_of(check: Callable[[], Iterable[Problem]]) -> list[Problem]:
-    """What a check finds; one that raises has found a problem too.
-
-    Raises ThrottledError when the cloud asks to slow down: the core then examines again.
-    """
+    """What a check finds; one that raises has found a problem too. Raises ThrottledError, on
+    which the core asks again."""
     try:
         return list(check())
     except ThrottledError:
         raise
     except SpotdeployError as error:
-        return [Problem(error.message, error.hint or "see the message")]
+        return [problem_of(error)]

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from spotdeploy.errors import ConfigError, ProviderError
-from spotdeploy.model import Batch
+from spotdeploy.model import Batch, Problem
+from spotdeploy_libcloud.doctor import problems_of
 
 SSH: Final = 22
 TIMEOUT: Final = 10.0
@@ -64,6 +65,15 @@ class OwnAddress:
                 hint="give the CIDRs from which you reach the nodes' private addresses",
             )
         return Ingress(batch.open_ports, (self._cidr,))
+
+    def objections(self, batch: Batch) -> list[Problem]:
+        """What keeps anybody from being let in. Asks as `ingress` does."""
+
+        def check() -> tuple[Problem, ...]:
+            self.ingress(batch)
+            return ()
+
+        return problems_of(check)
 
     @cached_property
     def _cidr(self) -> str:

@@ -6,8 +6,10 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
+from msgspec.structs import replace
+
 from spotdeploy import labels as label
-from spotdeploy.errors import CapacityError
+from spotdeploy.errors import CapacityError, HostError
 from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
 from spotdeploy.provider import Provider, SupportsConsole, SupportsDial, SupportsPrepare
 from spotdeploy_local import convert
@@ -37,7 +39,9 @@ class LocalProvider(Provider[LocalConfig], SupportsConsole, SupportsDial, Suppor
         self.engine = engine or default_engine()
 
     def doctor(self) -> Sequence[Problem]:
-        return self.engine.problems()
+        return [
+            replace(problem, exit_code=HostError.exit_code) for problem in self.engine.problems()
+        ]
 
     def offers(self, pool: Pool) -> Sequence[Offer]:
         return [

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import typer
 
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers
 from spotdeploy.cli.tables import json_text
-from spotdeploy.errors import SpotdeployError
-from spotdeploy.model import Problem
-from spotdeploy.patience import ask, ask_all
-from spotdeploy.phases.plan import read_plan
+from spotdeploy.phases.findings import Findings, examine_locations
+from spotdeploy.phases.plan import examine_config
 from spotdeploy.project import Project
-from spotdeploy.provider import Provider, SupportsAccount
+from spotdeploy.run.location import Location
 
 OK, PROBLEM = 0, 3
 """Exit codes."""
@@ -31,21 +27,17 @@ def command(
     raise typer.Exit(show_findings(findings, as_json=json))
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """What was found in one place."""
-
-    where: str
-    problems: tuple[Problem, ...]
-    account: str = ""
-    """Whose account it acts in, where the provider knows."""
-
-
 def examine(project: Project) -> list[Findings]:
-    """Examine the payload and every location, locations in parallel and with patience.
-    Changes nothing."""
-    opened = project.open_providers()
-    return [_config(project), *ask_all([partial(_location, *one) for one in opened])]
+    """Examine the payload and every location, all locations at once. Changes nothing."""
+    locations = [Location(provider, place) for provider, place in project.open_providers()]
+    try:
+        return [
+            examine_config(project),
+            *asyncio.run(examine_locations(project, locations, account=True)),
+        ]
+    finally:
+        for location in locations:
+            location.close()
 
 
 def show_findings(findings: Sequence[Findings], *, as_json: bool) -> int:
@@ -66,25 +58,3 @@ def _lines(findings: Findings) -> list[str]:
         kind = "problem" if problem.fatal else "warning"
         lines += [f"  {kind}: {problem.what}", f"  try: {problem.remedy}"]
     return lines
-
-
-def _config(project: Project) -> Findings:
-    try:
-        read_plan(project)
-    except SpotdeployError as error:
-        return Findings(project.path.name, (_problem(error),))
-    return Findings(project.path.name, ())
-
-
-def _location(provider: Provider[Any], place: str) -> Findings:
-    where = f"{provider.name} {place}"
-    try:
-        problems = tuple(ask(provider.doctor))
-        account = ask(provider.account) if isinstance(provider, SupportsAccount) else ""
-    except SpotdeployError as error:
-        return Findings(where, (_problem(error),))
-    return Findings(where, problems, account)
-
-
-def _problem(error: SpotdeployError) -> Problem:
-    return Problem(error.message, error.hint or "see the message")

@@ -15,7 +15,7 @@ import typer
 from spotdeploy.config.keys import every_key
 from spotdeploy.config.load import put, toml_value
 from spotdeploy.config.schema import Config
-from spotdeploy.errors import ConfigError, RefusedError
+from spotdeploy.errors import ConfigError, RefusedError, SpotdeployError
 from spotdeploy.payload.manifest import IGNORED
 from spotdeploy.plugins import Plugins
 from spotdeploy.project import Project
@@ -136,12 +136,13 @@ def _merged(data: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _require_valid(config: Path) -> None:
-    """Take the file away again when it cannot be used. Raises ConfigError."""
+    """Take the file away again when it cannot be used. Raises ConfigError, or PluginError for an
+    unknown provider."""
     try:
         project = Project.open(config)
         for name in project.providers:
             project.provider_config(name)
-    except ConfigError:
+    except SpotdeployError:
         config.unlink()
         raise
 

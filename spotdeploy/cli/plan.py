@@ -15,7 +15,7 @@ from spotdeploy.model import Offer
 from spotdeploy.phases.plan import Prospects, ask_offers, read_plan
 from spotdeploy.project import Project
 from spotdeploy.run.context import Run, open_run
-from spotdeploy.text import counted
+from spotdeploy.text import counted, plain
 
 HEADER: Final = ("PROVIDER", "PLACE", "SIZE", "MARKET", "USD/HOUR", "AUTO-SHUTDOWN")
 SHOWN: Final = 40
@@ -44,6 +44,7 @@ def show_plan(run: Run, prospects: Prospects, *, as_json: bool) -> None:
             "protection": prospects.auto_shutdown,
             "checks": [check.name for check in plan.checks],
             "expected_cost": expected_cost(run, prospects),
+            "warnings": prospects.warnings,
         }
         text = json_text(data)
     else:
@@ -63,6 +64,7 @@ def _lines(run: Run, prospects: Prospects) -> list[str]:
         f"digest {plan.manifest.digest[:12]}",
         f"time to live: {spell(nodes.time_to_live)}",
         f"expected cost: {expected_cost(run, prospects) or 'unknown'}",
+        *(f"warning: {plain(text)}" for text in prospects.warnings),
         "",
         "candidates, tried from the top:",
         table([HEADER, *rows]),

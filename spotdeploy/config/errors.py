@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -30,6 +32,10 @@ _WORDS: Final = {
     "null": "nothing",
 }
 _SIGNS: Final = {"<=": "at most", ">=": "at least", "<": "less than", ">": "more than"}
+_AT: Final = re.compile(r"\(at line (?P<line>\d+), column \d+\)")
+_ZONE: Final = re.compile(r"(?P<region>.+?)-?[a-z]")
+"""A region and the letter of a zone, as AWS and GCP name zones."""
+_NAME: Final = re.compile(r"\^\[a-z\]\(\[a-z0-9-\]\{0,(?P<inner>\d+)\}\[a-z0-9\]\)\?\$")
 _NAME_RULE: Final = "should be lower case letters, digits and -, beginning with a letter"
 
 
@@ -46,6 +52,10 @@ def explain(
     if missing := _MISSING.match(what):
         return ConfigError(f"{file}: {_join(path, missing['key'])}: missing, and it has no default")
     value = _at(data, where)
+    if where.endswith("[...]") and isinstance(value, dict):  # msgspec names no key of a free table
+        return _entry(file, path.removesuffix("[...]"), value, what)
+    if what.startswith("Expected `str` matching regex"):
+        return _shape(file, path, value, _text_at(into, where))
     if what.startswith("Invalid enum value"):
         choices = ", ".join(map(str, _choices(into, where)))
         return ConfigError(
@@ -54,10 +64,50 @@ def explain(
     return ConfigError(f"{file}: {path}: {_plain(what)}{_but(value, what)}")
 
 
+def explain_toml(error: ValueError, path: Path, text: str) -> ConfigError:
+    """A parser's complaint about a file, with the line that it is about."""
+    found = _AT.search(str(error))
+    if found is None:
+        return ConfigError(f"{path}: not valid TOML: {error}")
+    key, _, _ = text.split("\n")[int(found["line"]) - 1].partition("=")  # the rest may be secret
+    return ConfigError(
+        f"{path}: not valid TOML in line {found['line']}, at {_shown(key.strip())}: "
+        f"{str(error)[: found.start()].strip()}",
+        hint='write text as name = "value" and a list as names = ["a", "b"]',
+    )
+
+
+def _entry(file: str, path: str, table: dict[str, object], what: str) -> ConfigError:
+    """The first entry of a table of texts that is none."""
+    key = next(key for key, value in table.items() if not isinstance(value, str))
+    where = f"{file}: {_join(path, quoted(key))}"
+    return ConfigError(f"{where}: {_plain(what)}", hint="write it in quotes")
+
+
+def _shape(file: str, path: str, value: object, text: _Text) -> ConfigError:
+    """Text that does not have the form it should, with one that has, or one like it."""
+    if text.example is None:
+        rule = _name_rule(text.pattern) or f"should match {text.pattern}"
+        return ConfigError(f"{file}: {path}: {rule}{_but(value, rule)}")
+    zone = _ZONE.fullmatch(str(value))
+    region = zone["region"] if zone and re.search(text.pattern, zone["region"]) else None
+    return ConfigError(
+        f'{file}: {path}: should be like "{text.example}"{_but(value, "")}',
+        hint=f"did you mean {region}?" if region else None,
+    )
+
+
+def _name_rule(pattern: str) -> str | None:
+    longest = _NAME.fullmatch(pattern)
+    if longest is None:
+        return None
+    return f"{_NAME_RULE}, at most {int(longest['inner']) + 2} characters"
+
+
 def _unknown(file: str, path: str, key: str, known: list[str]) -> ConfigError:
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     hint = f"did you mean {_join(path, near[0])}?" if near else f"known: {', '.join(known)}"
-    return ConfigError(f"{file}: {_join(path, _quoted(key))}: unknown key", hint=hint)
+    return ConfigError(f"{file}: {_join(path, quoted(key))}: unknown key", hint=hint)
 
 
 def _plain(what: str) -> str:
@@ -70,9 +120,6 @@ def _plain(what: str) -> str:
         return f"should be {expected.removesuffix(' or nothing')}, not {got}"
     if match := _BOUND.match(what):
         return f"should be {_SIGNS[match['sign']]} {match['bound'].removesuffix('.0')}"
-    if what.startswith("Expected `str` matching regex"):
-        regex = what.partition("regex ")[2].strip("'\"")
-        return _NAME_RULE if regex.startswith("^[a-z](") else f"should match {regex}"
     return what[0].lower() + what[1:] if what.startswith("Expected") else what
 
 
@@ -89,7 +136,7 @@ def _shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def _quoted(key: str) -> str:
+def quoted(key: str) -> str:
     """The key as a file would have it: quoted where it is not bare, so that it is one line."""
     key = key if len(key) <= _SHOWN else f"{key[:_SHOWN]}..."
     return key if _BARE.fullmatch(key) and key.isprintable() else json.dumps(key)
@@ -135,6 +182,24 @@ def _type_at(into: type[msgspec.Struct], where: str) -> msgspec.inspect.Type | N
     for step in _steps(where):
         kind = _step(kind, step)
     return kind
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """The form of a text."""
+
+    pattern: str
+    example: str | None
+
+
+def _text_at(into: type[msgspec.Struct], where: str) -> _Text:
+    """The form of the text at that path."""
+    kind, example = _type_at(into, where), None
+    if isinstance(kind, msgspec.inspect.Metadata):
+        example = (kind.extra_json_schema or {}).get("examples", [None])[0]
+        kind = kind.type
+    pattern = getattr(kind, "pattern", None)
+    return _Text(pattern or "", example)
 
 
 def _step(kind: msgspec.inspect.Type | None, step: str) -> msgspec.inspect.Type | None:

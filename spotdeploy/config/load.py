@@ -37,7 +37,7 @@ def load(
             the file, variable or option and the key's path.
     """
     data = _read(path)
-    config = decode(data, Config, path.name)
+    config = _decode_config(data, path.name)
     sources = dict.fromkeys(_keys(data), path.name)
     given = [(name, key, value) for name, (key, value) in (options or {}).items()]
     for name, key, value in (*_variables(environment), *given):
@@ -45,7 +45,7 @@ def load(
             continue
         put(data, key, value, name)
         sources[key] = name
-        config = decode(data, Config, name)
+        config = _decode_config(data, name)
     _check_together(config, path.name, sources)
     return Settings(config=config, path=path.absolute(), sources=sources)
 
@@ -84,8 +84,10 @@ def toml_value(text: str) -> object:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    text = ""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return tomllib.loads(text)
     except FileNotFoundError as error:
         raise ConfigError(
             f"{path} does not exist", hint="run 'spotdeploy init' to write one, or use --config"
@@ -93,9 +95,27 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:  # of TOML, of UTF-8, or of Python: a number of 5,000 digits
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+        from spotdeploy.config.errors import explain_toml
+
+        raise explain_toml(error, path, text) from error
     except RecursionError as error:
         raise ConfigError(f"{path}: not valid TOML: nested too deeply") from error
+
+
+def _decode_config(data: dict[str, Any], source: str) -> Config:
+    """The config, with `nodes.allow_from` normalised and collapsed once for all providers."""
+    config = decode(data, Config, source)
+    if not config.nodes.allow_from:
+        return config
+    from spotdeploy.config.cidr import collapse, network
+
+    for index, text in enumerate(config.nodes.allow_from):
+        try:
+            network(text)
+        except ValueError as error:
+            raise ConfigError(f"{source}: nodes.allow_from[{index}]: {error}") from error
+    nodes = msgspec.structs.replace(config.nodes, allow_from=collapse(config.nodes.allow_from))
+    return msgspec.structs.replace(config, nodes=nodes)
 
 
 def _custom(kind: type, value: object) -> object:

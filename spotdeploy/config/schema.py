@@ -43,7 +43,8 @@ class Nodes(_Section, frozen=True):
     open_ports: tuple[Port, ...] = ()
     """TCP ports to open besides ssh."""
     allow_from: tuple[str, ...] = ()
-    """Who may reach the open ports, as CIDRs; this computer's own address when empty."""
+    """Who may reach ssh and the open ports, as CIDRs or addresses; this computer's own address when
+    empty. Bits behind a prefix are dropped, and networks that lie in others left out."""
     on_interruption: Literal["replace", "fail"] = "fail"
     """What to do when the cloud takes a spot node back."""
     replacements: Annotated[int, msgspec.Meta(ge=0, le=100)] = 3

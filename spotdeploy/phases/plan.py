@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,22 @@ from typing import Any
 from spotdeploy.check import Check, CheckSettings, Mandatory
 from spotdeploy.config.load import decode
 from spotdeploy.config.schema import Table
-from spotdeploy.errors import CapacityError, ConfigError
+from spotdeploy.errors import CapacityError, ConfigError, SpotdeployError
 from spotdeploy.events import Note, StepEnded, StepStarted
 from spotdeploy.model import Offer
 from spotdeploy.payload import hashes
 from spotdeploy.payload.hashes import Digests
 from spotdeploy.payload.manifest import build_manifest
+from spotdeploy.phases.findings import (
+    Findings,
+    examine_locations,
+    of_life,
+    require_life,
+    require_none_fatal,
+    warnings,
+)
 from spotdeploy.project import Project
+from spotdeploy.provider import problem_of
 from spotdeploy.run.context import Plan, Run
 from spotdeploy.run.location import Location
 from spotdeploy.text import counted
@@ -30,6 +40,8 @@ class Prospects:
     """Provider to candidates, best first."""
     auto_shutdown: dict[str, str]
     """Location to what ends a node there if nobody comes back."""
+    warnings: tuple[str, ...] = ()
+    """What was found that does not stop the run."""
 
 
 def read_plan(project: Project) -> Plan:
@@ -46,7 +58,20 @@ def read_plan(project: Project) -> Plan:
     for check in checks:
         if objection := check.objection(manifest):
             raise ConfigError(f"{project.path.name}: check {check.name!r}: {objection}")
+    require_life(project, checks)
+    for name in project.config.provider:
+        project.provider_config(name)  # those that are not in use too
     return Plan(manifest, checks)
+
+
+def examine_config(project: Project) -> Findings:
+    """What stands against the config and the payload."""
+    where = project.path.name
+    try:
+        plan = read_plan(project)
+    except SpotdeployError as error:
+        return Findings(where, (problem_of(error),))
+    return Findings(where, tuple(of_life(project, plan.checks)))
 
 
 def read_checks(project: Project) -> tuple[Check[Any], ...]:
@@ -72,22 +97,29 @@ def read_checks(project: Project) -> tuple[Check[Any], ...]:
 
 
 async def ask_offers(run: Run) -> Prospects:
-    """Ask every location for its candidates, all at once. Makes nothing, prepares nothing."""
-    found = await asyncio.gather(*(_ask(run, place) for place in run.locations))
-    return _join(run, found)
-
-
-async def find_offers(run: Run) -> Prospects:
-    """Ask every location for its candidates, all at once, and have it made ready.
+    """Ask every location what stands against a cycle and for its candidates, all locations at
+    once. Makes nothing, prepares nothing.
 
     Raises:
         CapacityError: a provider has no candidate at all within the limits.
-        ConfigError: user-data would not fit.
+        ConfigError: the config cannot work.
+        ProviderError: a cloud would refuse.
     """
+    life = Findings(run.project.path.name, tuple(of_life(run.project, run.plan.checks)))
+    findings = [life, *await examine_locations(run.project, run.locations)]
+    require_none_fatal(findings)
+    found = await asyncio.gather(*(_ask(run, place) for place in run.locations))
+    return _join(run, found, warnings(findings))
+
+
+async def find_offers(run: Run) -> Prospects:
+    """As `ask_offers`, and have every location made ready. Raises what it raises."""
     run.bus.emit(StepStarted(step="plan"))
     try:
-        found = await asyncio.gather(*(_offers(run, place) for place in run.locations))
-        prospects = _join(run, found)
+        prospects = await ask_offers(run)
+        for text in prospects.warnings:
+            run.bus.emit(Note(text=text, warning=True))
+        await asyncio.gather(*(_prepare(run, place) for place in run.locations))
     except Exception as error:
         run.bus.emit(StepEnded(step="plan", ok=False, detail=str(error)))
         raise
@@ -117,17 +149,15 @@ def _check(known: dict[str, type[Check[Any]]], table: Table, path: Path, index: 
     return known[kind](settings, path.parent)
 
 
-async def _offers(run: Run, location: Location) -> tuple[Location, list[Offer]]:
-    found = await _ask(run, location)
+async def _prepare(run: Run, location: Location) -> None:
     await location.prepare(lambda text: run.bus.emit(Note(text=text)))
-    return found
 
 
 async def _ask(run: Run, location: Location) -> tuple[Location, list[Offer]]:
     return location, list(await location.offers(run.pool))
 
 
-def _join(run: Run, found: list[tuple[Location, list[Offer]]]) -> Prospects:
+def _join(run: Run, found: list[tuple[Location, list[Offer]]], warned: Sequence[str]) -> Prospects:
     offers: dict[str, list[Offer]] = {name: [] for name in run.providers}
     for location, more in found:
         if location.provider.name in offers:
@@ -140,4 +170,5 @@ def _join(run: Run, found: list[tuple[Location, list[Offer]]]) -> Prospects:
                 f"{name} has no {run.pool.policy} candidate{within}",
                 hint="raise nodes.max_price, or allow more sizes or locations",
             )
-    return Prospects(offers, {str(place): place.provider.auto_shutdown() for place, _ in found})
+    auto_shutdown = {str(place): place.provider.auto_shutdown() for place, _ in found}
+    return Prospects(offers, auto_shutdown, tuple(warned))

@@ -75,8 +75,7 @@ class Run:
     @property
     def pool(self) -> Pool:
         """What is asked of each provider."""
-        nodes = self.config.nodes
-        return Pool(nodes.count, nodes.market, nodes.max_price)
+        return self.project.pool
 
     @property
     def desired(self) -> int:

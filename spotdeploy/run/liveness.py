@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Final
 
-from spotdeploy.errors import ProviderError, UnreachableError
+from spotdeploy.errors import HostError, ProviderError, UnreachableError
 from spotdeploy.events import Note
 from spotdeploy.model import Fate, FateKind, Node, NodeState
 from spotdeploy.provider import SupportsInterruptionNotice
@@ -51,9 +51,20 @@ class Liveness:
                     Note(text=f"cannot list {self._location}: {error.message}", warning=True)
                 )
                 continue
+            self._record(nodes)
             async with self._changed:
                 self._changed.notify_all()
                 self.listed(nodes)
+
+    def _record(self, nodes: Sequence[Node]) -> None:
+        """Write into the journal which nodes were listed for the first time: a destroy need not
+        wait for listings to catch up with them."""
+        fresh = [node for node in nodes if node.id not in self._seen]
+        try:
+            if fresh:
+                self._run.journal.seen(fresh, self._run.deployment)
+        except HostError as error:
+            self._run.bus.emit(Note(text=error.message, warning=True))
 
     def listed(self, nodes: Sequence[Node]) -> None:
         """Take note of a listing."""

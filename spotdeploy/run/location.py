@@ -7,10 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 from spotdeploy.duration import spell
-from spotdeploy.errors import ProviderError, ThrottledError
-from spotdeploy.model import Batch, Created, Fate, Node, NodeState, Offer, Pool, Resource
+from spotdeploy.errors import ProviderError, SpotdeployError, ThrottledError
+from spotdeploy.model import Batch, Created, Fate, Node, NodeState, Offer, Pool, Problem, Resource
 from spotdeploy.patience import LONGEST_PAUSE, LONGEST_WAIT, Patience
-from spotdeploy.provider import Provider, SupportsAccount, SupportsConsole, SupportsPrepare
+from spotdeploy.provider import (
+    Provider,
+    SupportsAccount,
+    SupportsConsole,
+    SupportsPlan,
+    SupportsPrepare,
+    problem_of,
+)
 from spotdeploy.run.worker import Worker
 
 P = ParamSpec("P")
@@ -45,6 +52,16 @@ class Location:
         """End the thread once its current call is over. Neither this nor the process's exit waits
         for that: a call may never be answered."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def problems(self, pool: Pool, batch: Batch) -> tuple[Problem, ...]:
+        """See `Provider.doctor` and `SupportsPlan.objections`: each problem once."""
+        found = list(await self._call(self.provider.doctor))
+        if isinstance(self.provider, SupportsPlan):
+            try:
+                found += await self._call(self.provider.objections, pool, batch)
+            except SpotdeployError as error:
+                found.append(problem_of(error))
+        return tuple(dict.fromkeys(found))
 
     async def offers(self, pool: Pool) -> Sequence[Offer]:
         return await self._call(self.provider.offers, pool)

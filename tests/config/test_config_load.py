@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from spotdeploy.config.load import load
+from spotdeploy.config.load import decode, load
 from spotdeploy.errors import ConfigError
+from spotdeploy.provider import ProviderConfig
+from spotdeploy_aws.config import AwsConfig
+from spotdeploy_azure.config import AzureConfig
+from spotdeploy_gcp.config import GcpConfig
 
 
 def write(folder: Path, text: str) -> Path:
@@ -42,6 +46,19 @@ def test_one_key_is_enough(tmp_path: Path) -> None:
         ('deployment = "a"\n[nodes]\ncount = 2\nquorum = 3', "nodes.quorum: 3 is more than"),
         ('deployment = "a"\n[payload]\nentry = "../x"', "payload.entry: ../x escapes the payload"),
         ("deployment = ", "not valid TOML"),
+        ('deployment = "a"\n\n  keep = passing', "TOML in line 3, at 'keep': Invalid value"),
+        (f'deployment = "{"a" * 41}"', "beginning with a letter, at most 40 characters (it is"),
+        (
+            'deployment = "a"\n[payload.environment]\nA = "b"\nLOG_LEVEL = 3',
+            "payload.environment.LOG_LEVEL: should be text, not a whole number",
+        ),
+        (
+            'deployment = "a"\n[nodes]\nallow_from = ["10.0.0.300/24"]',
+            """spotdeploy.toml: nodes.allow_from[0]: '10.0.0.300/24' is not a network; write it""",
+        ),
+        ('deployment = "a"\n[nodes]\nallow_from = ["::1", "office"]', "allow_from[1]: 'office' is"),
+        ('deployment = "a"\n[nodes]\nallow_from = ["10.0.0.0/33"]', "'10.0.0.0/33' is not a"),
+        ('deployment = "a"\n[nodes]\nallow_from = ["fe80::1%eth0"]', "'fe80::1%eth0' is not a"),
     ],
 )
 def test_a_mistake_is_named_with_the_keys_path(tmp_path: Path, text: str, message: str) -> None:
@@ -69,3 +86,64 @@ def test_a_missing_file_says_how_to_write_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / "spotdeploy.toml")
     assert "spotdeploy init" in (caught.value.hint or "")
+
+
+def test_networks_are_normalised_and_collapsed_once(tmp_path: Path) -> None:
+    written = [
+        "203.0.113.7/24",
+        "203.0.113.9",
+        "2001:DB8:0::/33",
+        "2001:db8:8000::/33",
+        "198.51.100.1",
+        "198.51.100.0/32",
+    ]
+    config = load(write(tmp_path, f'deployment = "a"\n[nodes]\nallow_from = {written}')).config
+    assert config.nodes.allow_from == ("198.51.100.0/31", "203.0.113.0/24", "2001:db8::/32")
+
+
+def test_a_network_in_a_variable_is_named_by_the_variable(tmp_path: Path) -> None:
+    variable = {"SPOTDEPLOY_NODES_ALLOW_FROM": '["10.1/16"]'}
+    with pytest.raises(ConfigError, match=r"^SPOTDEPLOY_NODES_ALLOW_FROM: nodes\.allow_from\[0\]"):
+        load(write(tmp_path, 'deployment = "a"'), environment=variable)
+
+
+@pytest.mark.parametrize(
+    ("config", "key", "written", "message", "hint"),
+    [
+        (AwsConfig, "regions", "us-west-2a", 'regions[0]: should be like "us-west-2"', "us-west-2"),
+        (
+            GcpConfig,
+            "regions",
+            "us-east4-b",
+            'regions[0]: should be like "us-central1"',
+            "us-east4",
+        ),
+        (AwsConfig, "sizes", "t3", "sizes[0]: should be like \"t3.small\" (it is 't3')", None),
+        (AzureConfig, "locations", "East US", 'locations[0]: should be like "eastus"', None),
+    ],
+)
+def test_a_place_in_the_wrong_form_is_answered_by_one_in_the_right_form(
+    config: type[ProviderConfig], key: str, written: str, message: str, hint: str | None
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        decode({key: [written]}, config, "spotdeploy.toml", "provider.x")
+    assert f"provider.x.{message}" in caught.value.message
+    assert caught.value.hint == (f"did you mean {hint}?" if hint else None)
+
+
+def test_an_account_is_never_guessed() -> None:
+    with pytest.raises(ConfigError) as caught:
+        decode({"account": "1234567890123"}, AwsConfig, "spotdeploy.toml", "provider.aws")
+    assert 'provider.aws.account: should be like "123456789012"' in caught.value.message
+    assert caught.value.hint is None
+
+
+def test_a_number_among_variables_says_how_to_write_it(tmp_path: Path) -> None:
+    error = refusal(tmp_path, 'deployment = "a"\n[payload.environment]\nLOG_LEVEL = 3')
+    assert error.hint == "write it in quotes"
+
+
+def test_a_value_that_is_no_toml_is_not_shown(tmp_path: Path) -> None:
+    error = refusal(tmp_path, 'deployment = "a"\n[payload.environment]\nPASSWORD = hunter2')
+    assert "line 3, at 'PASSWORD'" in error.message
+    assert "hunter2" not in f"{error.message}{error.hint}"

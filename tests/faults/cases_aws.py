@@ -17,7 +17,7 @@ from tests.labs.clouds import AWS
 CALLS = Calls(
     open_aws,
     AwsTestbed,
-    first="DescribeSubnets",
+    first="GetCallerIdentity",
     makes={
         "making the security group": "CreateSecurityGroup",
         "opening ports": "AuthorizeSecurityGroupIngress",

@@ -17,7 +17,7 @@ from tests.labs.clouds import AZURE
 CALLS = Calls(
     open_azure,
     AzureTestbed,
-    first="GET /subscriptions/{}/providers/microsoft.compute/skus",
+    first="GET /subscriptions/{}",
     makes={
         "making the resource group": f"PUT {GROUP}",
         "making nodes": AZURE.create,

@@ -1,10 +1,10 @@
 """Faults of the fake cloud, scripted in its state.
 
-Its calls in a cycle of two nodes: offers; twice nodes and leftovers; create; while nodes boot
-nodes, fate and console; nodes, destroy, nodes and so on until they are gone, leftovers, release,
-and twice nodes and leftovers. What goes wrong before create is an infrastructure that failed. Once
-create was called, whatever cannot be proven gone is a leak, also when the call was refused: the
-cloud can no longer be asked whether that is true.
+Its calls in a cycle of two nodes: account and offers; twice nodes and leftovers; account and
+create; while nodes boot nodes, fate and console; nodes, destroy, nodes and so on until they are
+gone, leftovers, release, and twice nodes and leftovers. What goes wrong before create is an
+infrastructure that failed. Once create was called, whatever cannot be proven gone is a leak, also
+when the call was refused: the cloud can no longer be asked whether that is true.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CALLS: tuple[Call, ...] = (
     "destroy",
     "release",
 )
-BEFORE_CREATE = 5
+BEFORE_CREATE = 6
 """Calls before create."""
 EVERY: tuple[Ending, ...] = get_args(Ending)
 HURRIED = How(constants={"spotdeploy.patience:PATIENCE": 4.0, "spotdeploy.phases.boot:GRACE": 1.0})

@@ -15,7 +15,7 @@ from tests.labs.gcp.faults import QUOTA, Trouble
 CALLS = Calls(
     open_gcp,
     GcpTestbed,
-    first="compute.regions.get",
+    first="compute.projects.get",
     makes={
         "making firewall rules": "compute.firewalls.insert",
         "making nodes": "compute.instances.bulkInsert",

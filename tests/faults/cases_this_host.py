@@ -49,7 +49,7 @@ def cases() -> Iterator[Case]:
             quick=moment is deploying,
         )
     yield _case("the screen is a full disk", Verdict.PASSED, _full_screen)
-    yield _case("the time to live of 20 s ends during the deploy", INFRASTRUCTURE, _expired)
+    yield _case("the time to live of a minute ends during the deploy", INFRASTRUCTURE, _expired)
     yield _case("a second cycle at the same time", REFUSED, _second)
 
 
@@ -80,8 +80,8 @@ def _full_screen(testbed: LocalTestbed) -> Done:
 
 
 def _expired(testbed: LocalTestbed) -> Done:
-    testbed.project.config["nodes"]["time_to_live"] = "20s"
-    testbed.entry("sleep 50")
+    testbed.project.config["nodes"]["time_to_live"] = "1m"
+    testbed.entry("sleep 90")
     done = testbed.project.cycle()
     assert "time to live" in done.out, done
     return done

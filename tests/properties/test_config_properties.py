@@ -6,6 +6,7 @@ import copy
 import string
 import tomllib
 from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
 TIMES = st.builds(
     "{}{}".format, st.integers(0, 719), st.sampled_from(["ms", "s", "m", "h"])
 ) | st.sampled_from(["1h30m", "1.5h", "2m3s", "30d"])
+NETWORKS = st.ip_addresses().map(ip_network).map(str)
 MONEY = st.floats(0.001, 1e6, allow_nan=False)
 SCALARS = st.integers(-5, 5) | st.booleans() | TEXTS | st.floats(allow_nan=False)
 TABLES = st.dictionaries(TEXTS, SCALARS | st.lists(TEXTS, max_size=2), max_size=3)
@@ -38,7 +40,7 @@ SECTIONS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "user": USERS,
         "time_to_live": TIMES,
         "open_ports": st.lists(st.integers(1, 65535), max_size=4),
-        "allow_from": st.lists(TEXTS, max_size=2),
+        "allow_from": st.lists(NETWORKS, max_size=1),
         "on_interruption": st.sampled_from(["replace", "fail"]),
         "replacements": st.integers(0, 100),
     },

@@ -42,3 +42,15 @@ async def test_a_node_that_is_not_listed_yet_is_not_lost(fake_project: FakeProje
 async def test_a_node_missing_from_one_listing_is_not_lost(fake_project: FakeProjects) -> None:
     here = fake_project(count=1, faults=[faults.Blink(at=2)])
     assert not await lost_within(here, 0, 3)
+
+
+async def test_the_journal_knows_which_nodes_a_listing_showed(fake_project: FakeProjects) -> None:
+    here = fake_project(count=2)
+    (first, _) = (await here.create()).nodes
+    assert all(known.seen_at <= known.made_at for known in here.run.journal.nodes("demo"))
+    watch = Liveness(here.run, here.run.locations[0], here.run.scope)
+    task = asyncio.create_task(watch.run())
+    await watch.next_sight(first)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert all(known.seen_at > known.made_at for known in here.run.journal.nodes("demo"))

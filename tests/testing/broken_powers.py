@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from spotdeploy.model import Node, Resource
-from spotdeploy.provider import SupportsAllLocations, SupportsDial, SupportsPrepare
+from spotdeploy.model import Batch, Node, Pool, Problem, Resource
+from spotdeploy.provider import SupportsAllLocations, SupportsDial, SupportsPlan, SupportsPrepare
 from spotdeploy.testing import FakeConfig, FakeProvider
 from tests.testing.teeth import caught_by
 
@@ -53,6 +53,19 @@ class GivesNoProxyCommand(Dialled):
 class NamesAPlaceTwice(FakeProvider, SupportsAllLocations):
     def all_locations(self) -> Sequence[str]:
         return (*self.config.locations, self.location)
+
+
+@caught_by("test_a_request_that_the_cloud_takes_meets_no_objection")
+class ObjectsToEverything(FakeProvider, SupportsPlan):
+    def objections(self, pool: Pool, batch: Batch) -> Sequence[Problem]:
+        return [Problem("it is Friday", "wait")]
+
+
+@caught_by("test_objections_change_nothing_and_may_be_repeated", among_others=True)
+class TriesItOut(FakeProvider, SupportsPlan):
+    def objections(self, pool: Pool, batch: Batch) -> Sequence[Problem]:
+        self.create(self.offers(pool)[0], batch)
+        return ()
 
 
 @caught_by("test_preparing_again_returns_at_once")

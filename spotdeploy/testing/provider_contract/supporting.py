@@ -6,14 +6,16 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import pytest
+from msgspec.structs import replace
 
-from spotdeploy.model import Node, NodeState
+from spotdeploy.model import Node, NodeState, Pool
 from spotdeploy.provider import (
     Provider,
     SupportsAccount,
     SupportsAllLocations,
     SupportsConsole,
     SupportsDial,
+    SupportsPlan,
     SupportsPrepare,
 )
 from spotdeploy.testing.provider_contract.lab import Lab, LabFixtures
@@ -22,8 +24,8 @@ T = TypeVar("T")
 
 
 class Supporting(LabFixtures):
-    """`SupportsConsole`, `SupportsDial`, `SupportsAccount`, `SupportsEverywhere`,
-    `SupportsPrepare`."""
+    """`SupportsConsole`, `SupportsDial`, `SupportsAccount`, `SupportsAllLocations`,
+    `SupportsPlan`, `SupportsPrepare`."""
 
     def test_the_console_is_text_and_may_be_read_again(self, lab: Lab) -> None:
         provider = _supports(lab, SupportsConsole)
@@ -79,6 +81,20 @@ class Supporting(LabFixtures):
         places = list(provider.all_locations())
         assert node.location in places
         assert len(set(places)) == len(places)
+
+    def test_a_request_that_the_cloud_takes_meets_no_objection(self, lab: Lab, pool: Pool) -> None:
+        provider = _supports(lab, SupportsPlan)
+        draft = replace(lab.batch(), user_data=b"")
+        assert [one for one in provider.objections(pool, draft) if one.fatal] == []
+        assert lab.request(lab.batch()).nodes
+
+    def test_objections_change_nothing_and_may_be_repeated(self, lab: Lab, pool: Pool) -> None:
+        provider = _supports(lab, SupportsPlan)
+        lab.create()
+        before = lab.listed().keys(), list(lab.provider.leftovers(lab.scope))
+        draft = replace(lab.batch(), user_data=b"")
+        assert list(provider.objections(pool, draft)) == list(provider.objections(pool, draft))
+        assert before == (lab.listed().keys(), list(lab.provider.leftovers(lab.scope)))
 
     def test_preparing_again_returns_at_once(self, lab: Lab) -> None:
         provider = _supports(lab, SupportsPrepare)

@@ -42,6 +42,8 @@ TAGGED = {
 }
 """What a policy may narrow by tag: the parameter, the noun in its name, how it is listed by id."""
 INTERRUPTED = "Server.SpotInstanceTermination: Spot instance termination"
+MOTO_VOLUME = 15
+"""GiB of each image's snapshot."""
 POWERED_OFF = "Client.InstanceInitiatedShutdown: Instance initiated shutdown"
 
 
@@ -114,6 +116,8 @@ class Cloud:
     What is gone, or not visible yet, has no tags."""
     on_change: list[Callable[[], None]] = field(default_factory=list)
     """Called after instances came or went."""
+    image_sizes: dict[str, int] = field(default_factory=dict)
+    """Image to GiB of its snapshot; others are moto's."""
     console: Callable[[str], str] | None = None
     """What the machine behind an instance printed."""
     boots_later: bool = False
@@ -145,6 +149,7 @@ class Cloud:
     def _behave(self, call: Call) -> Reply:
         behaviour = {
             "RunInstances": self._run,
+            "DescribeImages": self._images,
             "TerminateInstances": self._terminate,
             "DescribeInstances": self._describe,
             "DescribeSpotInstanceRequests": self._requests,
@@ -180,6 +185,7 @@ class Cloud:
         if asked.get("DryRun") == "true":
             return self.forward(call, asked)
         self._refuse_unknown_groups(call)
+        self._require_volume(asked)
         market = asked.get("InstanceMarketOptions.MarketType", "on-demand")
         count = int(asked["MaxCount"])
         granted = self.faults.grant(self._zone(call), asked["InstanceType"], market, count)
@@ -195,6 +201,26 @@ class Cloud:
         self._tokens[token] = asked, reply
         self._changed()
         return reply
+
+    def _require_volume(self, asked: dict[str, str]) -> None:
+        """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EbsBlockDevice.html: not
+        smaller than the snapshot. moto takes any."""
+        given = int(asked.get("BlockDeviceMapping.1.Ebs.VolumeSize", MOTO_VOLUME))
+        needed = self.image_sizes.get(asked["ImageId"], MOTO_VOLUME)
+        if given < needed:
+            words = f"Volume of size {given}GB is smaller than snapshot 'snap-0123456789abcdef0'"
+            raise AwsError("InvalidBlockDeviceMapping", f"{words}, expect size >= {needed}GB")
+
+    def _images(self, call: Call) -> Reply:
+        """moto gives every image the same size."""
+        reply = self.forward(call, dict(call.parameters))
+        if not reply.ok:
+            return reply
+        root = reply.xml()
+        for item in root.iterfind(named("imagesSet/item")):
+            size = self.image_sizes.get(get(item, "imageId"), MOTO_VOLUME)
+            put(item, "blockDeviceMapping/item/ebs/volumeSize", str(size))
+        return answer(root)
 
     def _remember(self, call: Call, item: Element, market: str) -> None:
         put(item, "instanceState/code", "0")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from tests.labs.aws.call import AwsError, Call
 from tests.labs.fault_queue import Fault, FaultQueue, Limit
 
+DRY = " (dry run)"
+
 
 @dataclass
 class Capacity(Limit):
@@ -24,10 +26,10 @@ NO_CAPACITY = (
 
 @dataclass
 class Faults(FaultQueue[Call, Capacity]):
-    """The script; calls are named by their action."""
+    """The script; calls are named by their action, and dry runs with `DRY` behind it."""
 
     def name_of(self, call: Call) -> str:
-        return call.action
+        return call.action + (DRY if call.parameters.get("DryRun") == "true" else "")
 
     def throttle(self, action: str, times: int = 1) -> None:
         """Answer the next calls with RequestLimitExceeded:

@@ -20,6 +20,8 @@ SIZES: dict[str, tuple[int, int, bool, str]] = {
 }
 """Name to CPUs, memory in MiB, whether the CPUs are shared, and architecture."""
 NOT_SOLD = {("us-central1-c", "t2a-standard-1"), ("europe-west4-c", "n2-standard-2")}
+BIG = "big-v1"
+"""An image of 40 GB; others have 10."""
 IMAGES = {
     "ubuntu-os-cloud": (
         ("ubuntu-2204-jammy-v20260310", "ubuntu-2204-lts", "X86_64", ""),
@@ -32,6 +34,7 @@ IMAGES = {
     PROJECT: (
         ("mine-v1", "mine", "X86_64", ""),
         ("mine-v2", "mine", "X86_64", ""),
+        (BIG, "big", "X86_64", ""),
     ),
 }
 """Project to name, family, architecture and deprecation."""
@@ -120,7 +123,7 @@ def _image(
         "architecture": architecture,
         "creationTimestamp": f"2026-03-{number:02d}T00:00:00.000-08:00",
         "status": "READY",
-        "diskSizeGb": "10",
+        "diskSizeGb": "40" if name == BIG else "10",
         "selfLink": f"{ROOT}/projects/{project}/global/images/{name}",
     }
     if deprecated:

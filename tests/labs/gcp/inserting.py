@@ -134,13 +134,18 @@ def _require(cloud: Cloud, zone: str, asked: dict[str, Any], properties: dict[st
 def _require_image(cloud: Cloud, properties: dict[str, Any]) -> None:
     image = properties["disks"][0]["initializeParams"]["sourceImage"]
     known = {
-        one["selfLink"]
+        one["selfLink"]: int(one["diskSizeGb"])
         for project in catalogue.IMAGES
         for one in catalogue.images(project).values()
     }
     if image not in known:
         path = image.removeprefix(f"{catalogue.ROOT}/")
         raise GoogleError(404, "notFound", f"The resource '{path}' was not found")
+    given = int(properties["disks"][0]["initializeParams"]["diskSizeGb"])
+    if given < known[image]:
+        where = "resource.instanceProperties.disks[0].initializeParams.diskSizeGb"
+        words = f"Requested disk size cannot be smaller than the image size ({known[image]} GB)"
+        raise GoogleError(400, "invalid", f"Invalid value for field '{where}': '{given}'. {words}")
     network = properties["networkInterfaces"][0]["network"].rpartition("/")[2]
     if network not in cloud.networks:
         path = f"projects/{cloud.project}/global/networks/{network}"

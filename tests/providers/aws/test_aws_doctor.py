@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
+from spotdeploy.errors import ProviderError, ThrottledError
+from spotdeploy.model import Pool
 from spotdeploy_aws.provider import AwsProvider
 from tests.labs.aws import AwsLab
-from tests.providers.aws.conftest import REGION, MakeProvider
+from tests.labs.aws.amis import OWN_IMAGE
+from tests.labs.aws.faults import DRY
+from tests.providers.aws.conftest import REGION, MakeProvider, batch, offer
 
 
 def test_a_healthy_account_has_no_problems_and_nothing_is_made(
@@ -39,7 +45,7 @@ def test_a_missing_permission_to_launch_is_found_by_a_dry_run(
     provider: AwsProvider, lab: AwsLab
 ) -> None:
     lab.faults.refuse(
-        "RunInstances",
+        f"RunInstances{DRY}",
         "UnauthorizedOperation",
         "You are not authorized to perform this operation",
         status=403,
@@ -81,3 +87,62 @@ def test_a_region_that_is_switched_off_is_a_problem(provider: AwsProvider, lab: 
     problem = provider.doctor()[0]
     assert message in problem.what
     assert "enabled" in problem.remedy
+
+
+def test_a_warning_hides_no_missing_permission(make: MakeProvider, lab: AwsLab) -> None:
+    words = "You are not authorized to perform this operation"
+    lab.faults.refuse(f"RunInstances{DRY}", "UnauthorizedOperation", words, status=403)
+    warning, problem = make(sizes=["z9.huge", "t3.small"]).doctor()
+    assert not warning.fatal
+    assert problem.fatal
+    assert "not authorized" in problem.what
+
+
+def test_every_size_must_have_an_image_of_its_architecture(make: MakeProvider) -> None:
+    (problem,) = make(sizes=["t3.small", "t4g.small"], image=OWN_IMAGE).doctor()
+    assert f"no arm64 image '{OWN_IMAGE}'" in problem.what
+    assert problem.exit_code == 2
+
+
+def test_an_overloaded_cloud_is_asked_again_and_not_called_a_problem(
+    provider: AwsProvider, lab: AwsLab
+) -> None:
+    lab.faults.throttle("DescribeSubnets")
+    with pytest.raises(ThrottledError):
+        provider.doctor()
+    assert provider.doctor() == []
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (
+            {"root_volume_gb": 29},
+            f"provider.aws.root_volume_gb is 29, and image {OWN_IMAGE} needs 30",
+        ),
+        ({"tags": {"AWS:x": "1"}}, "'AWS:x' begins with aws:"),
+        ({"tags": {"k" * 129: ""}}, "too long"),
+        ({"tags": {"k": "v" * 257}}, "too long"),
+        ({"tags": {f"k{n}": "" for n in range(50)}}, "has 50 tags"),
+        ({"address": "private"}, 'allow_from is needed when provider.aws.address is "private"'),
+        ({"address_service": "http://127.0.0.1:9"}, "cannot ask http://127.0.0.1:9"),
+    ],
+)
+def test_what_ec2_would_refuse_of_a_batch_is_known_before(
+    make: MakeProvider, lab: AwsLab, table: dict[str, object], message: str
+) -> None:
+    lab.cloud.image_sizes[OWN_IMAGE] = 30
+    fits = {"image": OWN_IMAGE, "root_volume_gb": 30}
+    assert make(**fits).objections(Pool(1), batch()) == []
+    (problem,) = make(**{**fits, **table}).objections(Pool(1), batch())
+    assert problem.fatal
+    assert message in problem.what
+    assert {call.action.partition("e")[0] for call in lab.calls} == {"D"}  # Describe
+
+
+def test_a_volume_that_is_too_small_is_refused_by_ec2_itself(
+    make: MakeProvider, lab: AwsLab
+) -> None:
+    lab.cloud.image_sizes[OWN_IMAGE] = 30
+    with pytest.raises(ProviderError, match="expect size >= 30GB"):
+        make(image=OWN_IMAGE).create(offer(), batch())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from spotdeploy.model import MarketPolicy, Pool
 from spotdeploy_azure.actions import permissions
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
-from tests.providers.azure.conftest import MakeProvider
+from tests.providers.azure.conftest import MakeProvider, batch, offer
 
 TWO = ["Standard_D2as_v5", "Standard_D2s_v5"]
 
@@ -65,11 +66,42 @@ def test_the_documented_permissions_suffice(provider: AzureProvider, lab: AzureL
     assert provider.doctor() == []
 
 
-def test_a_used_up_spot_quota_is_fatal(provider: AzureProvider, lab: AzureLab) -> None:
-    lab.cloud.spot_limit = 2
-    (problem,) = provider.doctor()
+def test_a_spot_quota_is_held_against_count_and_size(
+    provider: AzureProvider, lab: AzureLab
+) -> None:
+    lab.cloud.spot_limit = 5
+    (problem,) = provider.objections(Pool(2), batch(2))
+    words = "Total Regional Spot vCPUs of eastus has room for 3 of 5, and this run needs 4"
+    assert (problem.what, problem.fatal) == (f"quota {words}", True)
+    assert provider.objections(Pool(1), batch()) == []
+    regular = Pool(2, MarketPolicy.ON_DEMAND)
+    assert provider.objections(regular, batch(2)) == []
+
+
+def test_what_our_own_nodes_use_counts_as_free(provider: AzureProvider, lab: AzureLab) -> None:
+    provider.create(offer(), batch())
+    lab.cloud.spot_limit = 5  # of which the lab says that 2 are used
+    assert provider.objections(Pool(2), batch(2)) == []
+    (problem,) = provider.objections(Pool(3), batch(3))
+    assert "has room for 5 of 5, and this run needs 6" in problem.what
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"tags": {"cost/center": "7"}}, "does not take 'cost/center' = '7'"),
+        ({"tags": {"team": "x" * 257}}, "does not take 'team'"),
+        ({"tags": {f"k{n}": "" for n in range(50)}}, "has 50 tags"),
+        ({"address": "private"}, 'allow_from is needed when provider.azure.address is "private"'),
+    ],
+)
+def test_what_azure_would_refuse_of_a_batch_is_known_before(
+    make: MakeProvider, lab: AzureLab, table: dict[str, object], message: str
+) -> None:
+    (problem,) = make(**table).objections(Pool(1), batch())
     assert problem.fatal
-    assert "Total Regional Spot vCPUs of eastus is used up: 2 of 2" in problem.what
+    assert message in problem.what
+    assert {call.operation.partition(" ")[0] for call in lab.calls} == {"GET"}
 
 
 def test_sizes_that_will_not_do_are_named(make: MakeProvider) -> None:

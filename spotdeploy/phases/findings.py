@@ -1,0 +1,134 @@
+"""Findings: what would stop a run, asked before anything is made or destroyed.
+
+`doctor` shows them; `plan`, `cycle` and `create` refuse to go on when one is fatal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spotdeploy import labels
+from spotdeploy.check import Check
+from spotdeploy.duration import spell
+from spotdeploy.errors import ConfigError, ProviderError, SpotdeployError
+from spotdeploy.model import Batch, Problem
+from spotdeploy.node.user_data import SHORTEST_LIFE
+from spotdeploy.project import Project
+from spotdeploy.provider import problem_of
+from spotdeploy.run.location import Location
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was found in one place."""
+
+    where: str
+    problems: tuple[Problem, ...]
+    account: str = ""
+    """Whose account it acts in, where the provider knows."""
+
+    @property
+    def fatal(self) -> list[Problem]:
+        """Those that would stop a run."""
+        return [problem for problem in self.problems if problem.fatal]
+
+
+def draft(project: Project) -> Batch:
+    """What the create calls of a cycle will carry, for those who are asked beforehand: of no run,
+    for as many nodes as must pass, and without user-data, which needs keys."""
+    nodes = project.config.nodes
+    life = float(nodes.time_to_live)
+    return Batch(
+        token="plan",  # noqa: S106  # of a create call
+        count=nodes.quorum or nodes.count,
+        labels=labels.for_batch(project.deployment, "plan", "plan", "", time.time() + life),
+        user_data=b"",
+        user=nodes.user,
+        open_ports=nodes.open_ports,
+        allow_from=nodes.allow_from,
+        time_to_live=life,
+        max_usd_per_hour=nodes.max_price,
+    )
+
+
+async def examine_locations(
+    project: Project, locations: Sequence[Location], *, account: bool = False
+) -> list[Findings]:
+    """What is found in each location, all asked at once; with `account`, whose it is too. Changes
+    nothing."""
+    batch = draft(project)
+    return await asyncio.gather(*(_examine(project, one, batch, account) for one in locations))
+
+
+def require_none_fatal(findings: Iterable[Findings]) -> None:
+    """Refuse to go on when something would stop the run.
+
+    Raises ConfigError when the config is to blame, else ProviderError: for the first problem,
+    with the number of further ones.
+    """
+    found = [(one.where, problem) for one in findings for problem in one.fatal]
+    if not found:
+        return
+    where, first = min(found, key=lambda one: one[1].exit_code)
+    more = f"; 'spotdeploy doctor' shows {len(found) - 1} more" if found[1:] else ""
+    kind = ConfigError if first.exit_code == ConfigError.exit_code else ProviderError
+    raise kind(f"{where}: {first.what}", hint=f"{first.remedy}{more}")
+
+
+def warnings(findings: Iterable[Findings]) -> list[str]:
+    """What would not stop the run, each in a line with its remedy."""
+    return [
+        f"{one.where}: {problem.what}; {problem.remedy}"
+        for one in findings
+        for problem in one.problems
+        if not problem.fatal
+    ]
+
+
+def require_life(project: Project, checks: Iterable[Check[Any]]) -> None:
+    """Refuse a time to live that ends before any run could. Raises ConfigError."""
+    life = project.config.nodes.time_to_live
+    held = max((float(check.settings.stable_for) for check in checks), default=0.0)
+    least = SHORTEST_LIFE + held
+    if life < least:
+        stable = f" and a stable_for of {spell(held)}" if held else ""
+        raise ConfigError(
+            f"{project.path.name}: nodes.time_to_live: {life} is shorter than any run: "
+            f"{spell(SHORTEST_LIFE)} until the node is there{stable}",
+            hint=f"give at least {spell(least)}; the timeouts together allow "
+            f"{spell(_longest(project, checks))}",
+        )
+
+
+def of_life(project: Project, checks: Sequence[Check[Any]]) -> Iterator[Problem]:
+    """Warn when a node may end itself within a run that is still within its timeouts."""
+    life, longest = project.config.nodes.time_to_live, _longest(project, checks)
+    if life < longest:
+        yield Problem(
+            f"nodes.time_to_live is {life}, and the timeouts allow a run of {spell(longest)}: a "
+            "node may end itself before its verdict",
+            "raise nodes.time_to_live, or lower timeouts",
+            fatal=False,
+        )
+
+
+def _longest(project: Project, checks: Iterable[Check[Any]]) -> float:
+    """Seconds from a node's creation to its verdict, at most."""
+    timeouts = project.config.timeouts
+    phases = timeouts.boot + timeouts.ship + timeouts.deploy
+    rebooting = timeouts.reboot if project.config.payload.reboot else 0.0
+    settings = [check.settings for check in checks]
+    checking = max((one.within + one.stable_for for one in settings), default=0.0)
+    return phases + rebooting + checking
+
+
+async def _examine(project: Project, location: Location, batch: Batch, account: bool) -> Findings:
+    try:
+        problems = await location.problems(project.pool, batch)
+    except SpotdeployError as error:
+        return Findings(str(location), (problem_of(error),))
+    return Findings(str(location), problems, await location.account() if account else "")

@@ -1,0 +1,174 @@
+"""What plan knows, `cycle` knows before it destroys: the old nodes still run after a refusal."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from spotdeploy import labels
+from spotdeploy.model import Batch, Market, Offer
+from spotdeploy.testing import FakeCloud
+from spotdeploy.testing.fake import faults
+from spotdeploy.testing.fake.store import FileStore
+from tests.cycles.project import Done
+
+CONFIG = """\
+deployment = "shop"
+{top}
+[payload]
+path = "instance"
+entry = "e.sh"
+{more}
+"""
+CHECK = '[[checks]]\ntype = "tcp"\nport = 81\nstable_for = "40s"\n'
+
+
+class Shop:
+    """A project in a folder, and a fake cloud that has two nodes of it from an earlier run and
+    makes no others."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "instance").mkdir()
+        (folder / "instance" / "e.sh").write_text("true\n")
+        (folder / ".spotdeploy").mkdir()
+        self.cloud = FakeCloud(FileStore(folder / ".spotdeploy" / "fake-cloud.json"))
+        marks = labels.for_batch("shop", "20260101-120000-abc123", "old", "d" * 40, 9e9)
+        batch = Batch("old", 2, marks, b"", "spotdeploy", time_to_live=9e8)
+        self.cloud.create(Offer("fake", "here", "a", "small", Market.SPOT), batch)
+        self.cloud.script(faults.NoCapacity())
+
+    def configure(self, more: str = "", top: str = 'providers = ["fake"]') -> None:
+        text = CONFIG.format(top=top, more=more)
+        (self.folder / "spotdeploy.toml").write_text(text)
+
+    def run(self, *arguments: str) -> Done:
+        done = subprocess.run(
+            [sys.executable, "-m", "spotdeploy", *arguments],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def old_nodes(self) -> int:
+        return len([id_ for id_ in self.cloud.billed() if id_.startswith("m-")])
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path)
+
+
+def test_a_cycle_that_is_not_refused_destroys_the_old_nodes(shop: Shop) -> None:
+    shop.configure()
+    done = shop.run("cycle")
+    assert done.code == 3, done
+    assert "InsufficientCapacity" in done.out
+    assert shop.old_nodes() == 0
+
+
+TTL = "nodes.time_to_live: "
+
+
+@pytest.mark.parametrize("command", ["plan", "cycle"])
+@pytest.mark.parametrize(
+    ("more", "message", "cure"),
+    [
+        (
+            '[nodes]\nallow_from = ["10.0.0.300/24"]',
+            "nodes.allow_from[0]: '10.0.0.300/24' is not a network",
+            "write it like",
+        ),
+        (
+            '[nodes]\nallow_from = ["::/0", "10.0.0.1/8/8"]',
+            "nodes.allow_from[1]: '10.0.0.1/8/8'",
+            "",
+        ),
+        ('[nodes]\ntime_to_live = "0s"', f"{TTL}0s is shorter than any run", "at least 1m"),
+        ('[nodes]\ntime_to_live = "59s"', f"{TTL}59s is shorter than any run", "at least 1m"),
+        ('[nodes]\ntime_to_live = "-5m"', f"{TTL}'-5m' is not a duration", ""),
+        (f'[nodes]\ntime_to_live = "99s"\n{CHECK}', f"{TTL}1m39s is shorter", "at least 1m40s"),
+        (
+            '[provider.fkae]\naccount = "x"',
+            "provider.fkae: no provider",
+            "did you mean provider.fake",
+        ),
+        ('[provider.asw]\naccount = "123456789012"', "provider.asw: no", "provider.aws?"),
+        ('[provider.aws]\nacount = "123456789012"', "provider.aws.acount: unknown key", "account?"),
+        ("[provider.gcp]\nroot_volume_gb = 9", "provider.gcp.root_volume_gb: should be at", ""),
+        ("[provider.checks]\nx = 1", "'checks' registers no provider", ""),
+    ],
+)
+def test_bad_input_is_refused_with_key_value_and_cure_and_destroys_nothing(
+    shop: Shop, command: str, more: str, message: str, cure: str
+) -> None:
+    shop.configure(more)
+    done = shop.run(command)
+    assert done.code == 2, done
+    assert message in done.err.splitlines()[0]
+    assert cure in done.err
+    assert "Traceback" not in done.err
+    assert shop.old_nodes() == 2
+
+
+@pytest.mark.parametrize("command", ["plan", "cycle", "doctor"])
+def test_an_unknown_provider_on_the_command_line_names_the_nearest(
+    shop: Shop, command: str
+) -> None:
+    shop.configure()
+    done = shop.run(command, "-p", "asw")
+    assert done.code == 2, done
+    assert "no plugin named 'asw' is installed; known: aws, " in done.err
+    assert "try: did you mean aws?" in done.err
+    assert shop.old_nodes() == 2
+
+
+def test_a_misspelt_table_keeps_destroy_from_acting_without_its_guard(shop: Shop) -> None:
+    shop.configure('[provider.fkae]\naccount = "another"')
+    done = shop.run("destroy")
+    assert done.code == 2, done
+    assert "did you mean provider.fake?" in done.err
+    assert shop.old_nodes() == 2
+
+
+def test_what_doctor_finds_fatal_stops_a_cycle_before_it_destroys(shop: Shop) -> None:
+    shop.configure()
+    shop.cloud.script(faults.ExpiredCredentials(call="account"))
+    done = shop.run("cycle")
+    assert done.code == 3, done
+    assert "error: fake here: the fake cloud refuses: the token has expired" in done.err
+    assert "try: heal the fake cloud" in done.err
+    assert shop.old_nodes() == 2
+
+
+def test_a_time_to_live_below_the_timeouts_is_a_warning_for_plan_and_doctor(shop: Shop) -> None:
+    shop.configure(f'[nodes]\ntime_to_live = "24m"\n{CHECK}')
+    words = "nodes.time_to_live is 24m, and the timeouts allow a run of 27m40s"
+    planned, examined = shop.run("plan"), shop.run("doctor")
+    assert (planned.code, examined.code) == (0, 0), (planned, examined)
+    assert f"warning: spotdeploy.toml: {words}" in planned.out
+    assert f"warning: {words}" in examined.out
+    (found,) = json.loads(shop.run("plan", "--json").out)["warnings"]
+    assert words in found
+
+
+def test_doctor_names_every_location_besides_a_config_that_will_not_do(shop: Shop) -> None:
+    shop.configure('[nodes]\ntime_to_live = "1s"')
+    done = shop.run("doctor")
+    assert done.code == 3, done
+    assert "problem: spotdeploy.toml: nodes.time_to_live: 1s is shorter" in done.out
+    assert "fake here (account fake-account): ok" in done.out
+
+
+def test_init_leaves_no_config_with_a_provider_that_is_not_there(shop: Shop) -> None:
+    done = shop.run("init", "new", "-p", "asw", "--set", "nodes.count=2")
+    assert done.code == 2, done
+    assert "did you mean aws?" in done.err
+    assert list((shop.folder / "new").iterdir()) == []

@@ -1,0 +1,156 @@
+"""What plan can ask a cloud is asked before anything is destroyed: the old nodes still run.
+
+On the labs of the three clouds without machines: nothing is booted.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spotdeploy import labels
+from spotdeploy.model import Batch
+from tests.cycles.project import Done
+from tests.labs.aws import AwsLab
+from tests.labs.aws.amis import OWN_IMAGE
+from tests.labs.azure import AzureLab
+from tests.labs.clouds import CLOUDS, AnyLab
+from tests.labs.gcp import GcpLab, catalogue
+from tests.labs.lab_project import LabProject
+
+LABS: Mapping[str, Callable[[Path], AnyLab]] = {
+    "aws": AwsLab,
+    "gcp": GcpLab,
+    "azure": lambda _: AzureLab(),
+}
+
+
+class Shop(LabProject):
+    """A project that has a node in a lab, from an earlier run."""
+
+    cloud: str
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """Its `[provider.NAME]`."""
+        table: dict[str, Any] = self.config["provider"][self.cloud]
+        return table
+
+    def refused(self, *words: str, code: int = 2) -> Done:
+        """A cycle that is refused in plan, with these words, while the old node goes on."""
+        lab = self._labs[0]
+        before = lab.ids()
+        assert len(before) == 1
+        self.write()
+        assert self.run("plan").code == code
+        done = self.run("cycle")
+        assert done.code == code, done
+        assert all(word in done.err for word in words), done
+        assert "Destroying" not in done.out
+        assert lab.ids() == before
+        return done
+
+
+@pytest.fixture
+def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
+    """One on each cloud."""
+    cloud = CLOUDS[request.param]
+    with LABS[cloud.name](tmp_path) as lab:
+        os.environ.update(lab.environment)
+        shop = Shop(tmp_path / "project", "shop", [lab], {cloud.name: cloud.table(lab)})
+        shop.cloud = cloud.name
+        marks = labels.for_batch("shop", "20260101-120000-abc123", "old", "d" * 40, 9e9)
+        cloud.open(lab).create(cloud.offer, Batch("old", 1, marks, b"true\n", "spotdeploy"))
+        lab.forget_calls()
+        yield shop
+        assert lab.wrong == []
+
+
+def on(*clouds: str) -> pytest.MarkDecorator:
+    """Only there."""
+    return pytest.mark.parametrize("shop", clouds, indirect=True)
+
+
+@on("aws", "gcp", "azure")
+def test_private_addresses_without_allow_from(shop: Shop) -> None:
+    shop.table["address"] = "private"
+    shop.refused(f'provider.{shop.cloud}.address is "private"', "try: give the CIDRs")
+
+
+@on("aws", "gcp")
+def test_an_image_that_is_not_there(shop: Shop) -> None:
+    name = "ami-0123456789abcdef0" if shop.cloud == "aws" else "never-made"
+    shop.table["image"] = name
+    shop.refused(f"image '{name}'", f"try: check provider.{shop.cloud}.image")
+
+
+@on("azure")
+def test_an_image_that_is_no_image(shop: Shop) -> None:
+    shop.table["image"] = "Canonical:ubuntu"
+    shop.refused("provider.azure.image: 'Canonical:ubuntu'", "publisher:offer:sku:version")
+
+
+@on("aws")
+def test_an_image_of_another_architecture_than_one_of_the_sizes(shop: Shop) -> None:
+    shop.table.update(image=OWN_IMAGE, sizes=["t3.small", "t4g.small"])
+    shop.refused(f"no arm64 image '{OWN_IMAGE}'", "try: check provider.aws.image")
+
+
+@on("aws")
+def test_a_disk_smaller_than_the_image_on_aws(shop: Shop) -> None:
+    shop._labs[0].cloud.image_sizes[OWN_IMAGE] = 31  # type: ignore[attr-defined]  # of AWS
+    shop.table["image"] = OWN_IMAGE
+    shop.refused("root_volume_gb is 16, and image", "try: set root_volume_gb = 31 under")
+
+
+@on("gcp")
+def test_a_disk_smaller_than_the_image_on_gcp(shop: Shop) -> None:
+    shop.table.update(image=catalogue.BIG, root_volume_gb=39)
+    shop.refused("root_volume_gb is 39, and image big-v1 needs 40", "set root_volume_gb = 40")
+
+
+@on("aws", "gcp", "azure")
+def test_a_size_that_is_not_sold(shop: Shop) -> None:
+    wrong = {"aws": "t3.smal", "gcp": "e2-smal", "azure": "Standard_D2as_v55"}[shop.cloud]
+    shop.table["sizes"] = [wrong]
+    shop.refused(wrong, f"try: check provider.{shop.cloud}.sizes")
+
+
+@on("aws", "gcp", "azure")
+def test_a_tag_that_the_cloud_refuses(shop: Shop) -> None:
+    key, tags = ("labels", {"Team": "x"}) if shop.cloud == "gcp" else ("tags", {"aws:/": "x"})
+    shop.table[key] = tags
+    shop.refused(f"provider.{shop.cloud}.{key}", next(iter(tags)))
+
+
+@on("azure")
+def test_a_quota_that_is_too_small_even_without_the_old_node(shop: Shop) -> None:
+    shop._labs[0].cloud.spot_limit = 3  # type: ignore[attr-defined]  # of Azure
+    shop.refused("has room for 3 of 3, and this run needs 4", code=3)
+
+
+@on("aws")
+def test_a_permission_that_is_missing(shop: Shop) -> None:
+    lab = shop._labs[0]
+    words = "You are not authorized to perform this operation"
+    lab.faults.refuse("RunInstances (dry run)", "UnauthorizedOperation", words, times=9, status=403)
+    shop.refused("not authorized", code=3)
+
+
+@on("aws")
+def test_the_calls_of_plan_are_few(shop: Shop) -> None:
+    """The image was remembered by the earlier run; looking it up takes two calls more."""
+    shop.write()
+    assert shop.run("plan").code == 0
+    assert sorted(shop._labs[0].called()) == [
+        "DescribeImages",
+        "DescribeInstanceTypeOfferings",
+        "DescribeSpotPriceHistory",
+        "DescribeSubnets",
+        "GetCallerIdentity",
+        "RunInstances",
+    ]
