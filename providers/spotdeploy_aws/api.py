@@ -17,7 +17,6 @@ from libcloud.common.types import MalformedResponseError
 from libcloud.compute.base import Node as LibcloudNode
 from libcloud.compute.base import NodeDriver
 from libcloud.compute.drivers.ec2 import BaseEC2NodeDriver, EC2Response
-from requests import PreparedRequest
 
 from spotdeploy.errors import ProviderError
 from spotdeploy.labels import ANY
@@ -27,7 +26,7 @@ from spotdeploy_aws.auth import Keys
 from spotdeploy_aws.errors import CODES, UNKNOWN_OUTCOME
 from spotdeploy_aws.schemas import NAMESPACE, Parameters, Value, items, text
 from spotdeploy_libcloud.paging import all_pages
-from spotdeploy_libcloud.transport import Transport, require_address
+from spotdeploy_libcloud.transport import Transport, keep_authorization, require_address
 
 PAGE: Final = 1000
 TIMEOUT: Final = 60.0
@@ -55,11 +54,10 @@ class Connection(SignedAWSConnection):
     version = "2016-11-15"
 
     def connect(self, *args: Any, **kwargs: Any) -> None:
-        """As libcloud, with the certificates that AWS tools trust. A ~/.netrc replaces no
-        signature, and its passwords are not sent: requests asks it only where there is no auth."""
+        """As libcloud, with the certificates that AWS tools trust, and the signature kept."""
         super().connect(*args, **kwargs)  # type: ignore[no-untyped-call]  # libcloud
         connection: Any = self.connection
-        connection.session.auth = _unchanged
+        keep_authorization(connection)
         connection.ca_cert = cast("QueryDriver", self.driver).ca_bundle or connection.ca_cert
 
     def add_default_headers(self, headers: dict[str, str]) -> dict[str, str]:
@@ -240,11 +238,6 @@ def tag_filters(labels: Mapping[str, str]) -> dict[str, Sequence[str]]:
     keys = [key for key, value in labels.items() if value == ANY]
     exact = {f"tag:{key}": [value] for key, value in labels.items() if value != ANY}
     return {**exact, **({"tag-key": keys} if keys else {})}
-
-
-def _unchanged(request: PreparedRequest) -> PreparedRequest:
-    """The request is signed already."""
-    return request
 
 
 def _parse(body: str) -> Element | None:

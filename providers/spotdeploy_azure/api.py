@@ -39,7 +39,13 @@ from spotdeploy_azure.errors import UNKNOWN_OUTCOME, login_hint, refusal
 from spotdeploy_azure.schemas import LoginRefusal, Page, Token
 from spotdeploy_libcloud.paging import all_pages
 from spotdeploy_libcloud.tokens import no_token
-from spotdeploy_libcloud.transport import Transport, address_of, require_address, told_when
+from spotdeploy_libcloud.transport import (
+    Transport,
+    address_of,
+    keep_authorization,
+    require_address,
+    told_when,
+)
 
 TIMEOUT: Final = 90.0
 ENVIRONMENTS: Final = {"AzureCloud": "default"}
@@ -107,6 +113,7 @@ class Connection(AzureResourceManagementConnection):
     ) -> None:
         """Without logging in: `log_in` does that."""
         ConnectionUserAndKey.connect(self, host, port, base_url, **kwargs)
+        keep_authorization(self.connection)
 
     def forget_token(self) -> None:
         """Log in again before the next request."""
@@ -137,6 +144,7 @@ class Connection(AzureResourceManagementConnection):
         }
         at = {"host": address.host, "port": address.port, "secure": address.secure}
         login: Any = self.conn_class(**at, timeout=self.timeout)  # type: ignore[no-untyped-call]  # libcloud
+        keep_authorization(login)
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         login.request("POST", address.path, urlencode(form), headers)
         answer: Any = login.getresponse()

@@ -27,7 +27,12 @@ from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.errors import UNKNOWN_OUTCOME, failed, refused
 from spotdeploy_gcp.schemas import AggregatedPage, Operation, Page, RefusalBody, last
 from spotdeploy_libcloud.paging import all_pages
-from spotdeploy_libcloud.transport import Transport, require_address, told_when
+from spotdeploy_libcloud.transport import (
+    Transport,
+    keep_authorization,
+    require_address,
+    told_when,
+)
 
 PAGE: Final = 500
 TIMEOUT: Final = 180.0
@@ -76,6 +81,11 @@ class Connection(GCEConnection):
         self.request_path = f"/compute/v1/projects/{project}"
         self.gce_params = None
         self.oauth2_credential: Any = bearer
+
+    def connect(self, *args: Any, **kwargs: Any) -> None:
+        """As libcloud, with the token kept."""
+        super().connect(*args, **kwargs)  # type: ignore[no-untyped-call]  # libcloud
+        keep_authorization(self.connection)
 
     def add_default_headers(self, headers: dict[str, str]) -> dict[str, str]:
         """JSON, unless the request says otherwise."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from spotdeploy.errors import ConfigError, CredentialsError, ProviderError, ThrottledError
 from spotdeploy_gcp.errors import LOGIN
 from spotdeploy_libcloud.tokens import no_token
-from spotdeploy_libcloud.transport import told_when
+from spotdeploy_libcloud.transport import keep_authorization, told_when
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -129,6 +129,7 @@ class _Transport:
         from google.auth.transport.requests import Request
 
         self._request: Any = Request()
+        keep_authorization(self._request)
         self.answer: Any = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

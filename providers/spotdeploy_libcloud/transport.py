@@ -7,9 +7,12 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from spotdeploy.errors import LostReplyError, ProviderError, ThrottledError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,16 @@ def told_when(error: ProviderError, headers: Mapping[str, str]) -> ProviderError
     if isinstance(error, ThrottledError):
         error.retry_after = _seconds(str(headers.get("retry-after", "")))
     return error
+
+
+def keep_authorization(client: Any) -> None:
+    """Let what sends by a requests `session` send the Authorization that it is given: requests puts
+    what a ~/.netrc has for the host, or for any, in its place unless the session has an auth."""
+    client.session.auth = _unchanged
+
+
+def _unchanged(request: T) -> T:
+    return request
 
 
 class Transport:
