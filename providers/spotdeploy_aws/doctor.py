@@ -11,7 +11,6 @@ from spotdeploy.model import Batch, Market, Offer, Problem
 from spotdeploy_aws.actions import Action
 from spotdeploy_aws.cloud import Cloud
 from spotdeploy_aws.config import AwsConfig
-from spotdeploy_aws.offers import root_sizes
 from spotdeploy_aws.request import Site, run_instances
 from spotdeploy_libcloud.doctor import problems_of
 
@@ -70,13 +69,13 @@ def _usable(cloud: Cloud, sizes: Sequence[str]) -> list[str]:
 def _disk(cloud: Cloud, config: AwsConfig) -> Iterator[Problem]:
     """A volume may not be smaller than its snapshot:
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EbsBlockDevice.html"""
-    images = {cloud.images.for_size(size).id for size in _usable(cloud, config.sizes)}
     given = config.root_volume_gb
-    for image, needed in root_sizes(cloud.driver, sorted(images)).items() if images else ():
-        if needed > given:
+    for image in {cloud.images.for_size(size) for size in _usable(cloud, config.sizes)}:
+        if image.root_gb > given:
             yield Problem(
-                f"provider.aws.root_volume_gb is {given}, and image {image} needs {needed}",
-                f"set root_volume_gb = {needed} under [provider.aws]",
+                f"provider.aws.root_volume_gb is {given}, and image {image.id} needs "
+                f"{image.root_gb}",
+                f"set root_volume_gb = {image.root_gb} under [provider.aws]",
                 exit_code=2,
             )
 

@@ -99,19 +99,6 @@ def _price_first(offer: Offer) -> float:
     return float("inf") if offer.usd_per_hour is None else offer.usd_per_hour
 
 
-def root_sizes(driver: Ec2Driver, images: Sequence[str]) -> dict[str, int]:
-    """The GiB that the root volume of each image needs, by the image's id. One call; an image
-    that is gone is left out."""
-    parameters: Parameters = {"Filter": filters({"image-id": images})}
-    return {
-        text(image, "imageId"): int(text(device, "ebs/volumeSize"))
-        for image in driver.pages(Action.DESCRIBE_IMAGES, "imagesSet", parameters)
-        for device in items(image, "blockDeviceMapping")
-        if text(device, "deviceName") == text(image, "rootDeviceName")
-        and text(device, "ebs/volumeSize")
-    }
-
-
 class Prices:
     """The prices of one region, as far as they were asked for."""
 
@@ -204,7 +191,12 @@ class Images:
                 hint="check provider.aws.image and provider.aws.image_owner",
             )
         best = max(candidates, key=lambda item: self._rank(item) or ("", ""))
-        return Image(text(best, "imageId"), text(best, "rootDeviceName"))
+        root = text(best, "rootDeviceName")
+        sizes = {
+            text(device, "deviceName"): text(device, "ebs/volumeSize")
+            for device in items(best, "blockDeviceMapping")
+        }
+        return Image(text(best, "imageId"), root, int(sizes.get(root) or 0))
 
     @property
     def _owner(self) -> str:

@@ -27,6 +27,8 @@ class Image:
 
     id: str
     root_device: str
+    root_gb: int = 0
+    """GiB of the snapshot that its root volume is made of; 0 is not known."""
 
 
 def text(element: Element, path: str) -> str:

@@ -14,6 +14,8 @@ import pytest
 from spotdeploy.testing.fake.cloud import FakeCloud
 from spotdeploy.testing.fake.store import FileStore
 
+HEARS_CTRL_C = ("env", "--default-signal=INT")
+"""A shell lets what it starts in the background ignore Ctrl-C, and so a test's children."""
 CONFIG = """
 deployment = "patient"
 providers = ["fake"]
@@ -68,7 +70,11 @@ def test_a_short_storm_of_throttling_is_sat_out(
 def test_ctrl_c_ends_patience_at_once(tmp_path: Path, arguments: Sequence[str]) -> None:
     write(tmp_path, "any", 0, ["here", "there"])
     process = subprocess.Popen(
-        command(*arguments), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*HEARS_CTRL_C, *command(*arguments)],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         deadline = time.monotonic() + 30

@@ -11,6 +11,7 @@ from spotdeploy_aws.schemas import Image
 from spotdeploy_libcloud.prices import list_price
 from tests.labs.aws import AwsLab
 from tests.labs.aws.amis import LTS_ELSEWHERE, NEWEST_LTS, OWN_IMAGE, STRANGER
+from tests.labs.aws.cloud import MOTO_VOLUME
 from tests.providers.aws.conftest import REGION, SCOPE, MakeProvider, batch, offer
 
 ZONES = ("us-west-2a", "us-west-2b", "us-west-2c")
@@ -116,7 +117,9 @@ def _a_zero_in_the_table() -> tuple[str, str]:
 
 
 def test_an_interim_release_or_a_strangers_image_is_not_the_newest_lts(make: MakeProvider) -> None:
-    assert make()._cloud.images.for_size("t3.small") == Image(NEWEST_LTS["x86_64"], "/dev/sda1")
+    assert make()._cloud.images.for_size("t3.small") == Image(
+        NEWEST_LTS["x86_64"], "/dev/sda1", MOTO_VOLUME
+    )
 
 
 @pytest.mark.parametrize("region", ["us-gov-west-1", "cn-north-1"])
@@ -132,7 +135,7 @@ def test_an_arm_size_boots_an_arm_image(make: MakeProvider) -> None:
 
 def test_a_pattern_picks_the_newest_of_its_owner(make: MakeProvider) -> None:
     images = make(image="golden-*")._cloud.images
-    assert images.for_size("t3.small") == Image(OWN_IMAGE, "/dev/xvda")
+    assert images.for_size("t3.small") == Image(OWN_IMAGE, "/dev/xvda", MOTO_VOLUME)
     found = make(image="ubuntu/images/*", image_owner=STRANGER)._cloud.images
     assert found.for_size("t3.small").id == "ami-000000000000badbad"
 
