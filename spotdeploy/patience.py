@@ -7,15 +7,16 @@ grow and have jitter, so that many callers do not come back at the same moment
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future
 from functools import partial
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from spotdeploy.errors import ThrottledError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 PATIENCE: Final = 120.0
@@ -49,6 +50,8 @@ class Patience:
         asked = error.retry_after or 0.0
         if left <= 0 or asked > max(left, self._longest_wait):
             raise error
+        import random
+
         jitter = random.uniform(0.5, 1.0)  # noqa: S311  # no secret
         own, self._pause = self._pause * jitter, min(2 * self._pause, LONGEST_PAUSE)
         return min(asked + own, max(asked, left))
@@ -74,6 +77,10 @@ def ask_all(calls: Sequence[Callable[[], T]]) -> list[T]:
     Blocks; Ctrl-C ends that at once, whatever the calls are at. Raises what the first call that
     fails raises in the end; the others are left to themselves then.
     """
+    if len(calls) == 1:
+        return [ask(calls[0])]
+    from concurrent.futures import CancelledError
+
     over = threading.Event()
 
     def wait(seconds: float) -> None:
@@ -89,6 +96,8 @@ def ask_all(calls: Sequence[Callable[[], T]]) -> list[T]:
 
 def _in_thread(work: Callable[[], T]) -> Future[T]:
     """Do it in a thread that keeps no process alive."""
+    from concurrent.futures import Future
+
     answer: Future[T] = Future()
 
     def do() -> None:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 
 from spotdeploy.duration import spell
-from spotdeploy.events import LONGEST
 from spotdeploy.labels import expires_at
 from spotdeploy.model import Node
 from spotdeploy.text import below
@@ -59,6 +58,8 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 def verdict_text(verdict: str, message: str, left: Sequence[str]) -> str:
     """The verdict and why. What could not be proven gone stands whole, one line each: a command
     that is cut, or only named for some, ends nothing."""
+    from spotdeploy.events import LONGEST  # not for `list`: it takes a while to import
+
     if left:
         lines = (f"  {below(what, limit=LONGEST)}" for what in left)
         return "\n".join((f"{verdict.upper()}: not proven gone:", *lines))
