@@ -16,13 +16,13 @@ from tests.faults.cycle_points import (
     Moment,
     booting,
     collecting,
-    creating,
     deploying,
     destroying,
     troubled,
     uploading,
     verifying,
 )
+from tests.faults.launcher import How, Step, launcher
 from tests.faults.local_testbed import LocalTestbed, local_case
 
 INFRASTRUCTURE = Verdict.INFRASTRUCTURE_FAILED
@@ -34,7 +34,6 @@ _case = partial(local_case, Family.HOST)
 def cases() -> Iterator[Case]:
     """Every case."""
     for name, moment, expect in (
-        ("before create", creating, REFUSED),
         ("during boot", booting, INFRASTRUCTURE),
         ("during the upload", uploading, Verdict.PASSED),
         ("during the deploy", deploying, Verdict.PASSED),
@@ -48,6 +47,7 @@ def cases() -> Iterator[Case]:
             partial(_full, moment=moment),
             quick=moment is deploying,
         )
+    yield _case("the disk under the journal is full before create", REFUSED, _full_before_create)
     yield _case("the screen is a full disk", Verdict.PASSED, _full_screen)
     yield _case("the time to live of a minute ends during the deploy", INFRASTRUCTURE, _expired)
     yield _case("a second cycle at the same time", REFUSED, _second)
@@ -62,6 +62,17 @@ def _full(testbed: LocalTestbed, *, moment: Moment) -> Done:
     if moment is uploading:
         testbed.upload_much()
     done = troubled(testbed, moment, partial(_fill, state))
+    assert not testbed.engine.machines(), done
+    (state / FILLER).unlink()
+    return done
+
+
+def _full_before_create(testbed: LocalTestbed) -> Done:
+    state = testbed.project.folder / ".spotdeploy"
+    testbed.small(state, "2m")
+    testbed.project.write()
+    how = How(fill_at=Step("record_intent", 1, "before"), disk=str(state / FILLER))
+    done = testbed.project.run("cycle", command=launcher(how))
     assert not testbed.engine.machines(), done
     (state / FILLER).unlink()
     return done
