@@ -159,11 +159,12 @@ class _Walk:
                 raise
             except Exception as error:  # noqa: BLE001  # of a plugin: the other clouds go on
                 message, reach = keep_trace(self._run, error, f"creating {offer}"), Reach.PROVIDER
-            self._note(offer, count, nodes, message or UNEXPLAINED)
-            if len(nodes) < count:
-                self._drop(offer, reach)
+            full = len(nodes) == count
+            self._note(offer, count if nodes else share, nodes, message or UNEXPLAINED)
             share -= len(nodes)
-            counts = _fewer_and_fewer(min(share, 2 * count))
+            if not full:
+                self._drop(offer, reach)
+            counts = _fewer_and_fewer(min(share, 2 * count) if full else share)
 
     def _drop(self, refused: Offer, reach: Reach) -> None:
         for offers in self._untried.values():

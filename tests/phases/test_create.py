@@ -142,6 +142,17 @@ async def test_fewer_nodes_are_asked_for_before_a_quota_gives_up(
     assert here.cloud.count("create") == calls
 
 
+async def test_the_next_place_is_asked_for_all_that_a_quota_left_to_make(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(count=6, faults=[faults.Quota(zone="a", limit=0, reach=Reach.ZONE)])
+    creation = await here.create()
+    assert len(creation.nodes) == 6
+    assert [(refusal.asked, refusal.got) for refusal in creation.refusals] == [(6, 0)]
+    asked = [call.detail.split()[0] for call in here.cloud.calls() if call.name == "create"]
+    assert asked == ["6", "3", "1", "6"]
+
+
 async def test_a_quota_of_one_family_leaves_the_others(fake_project: FakeProjects) -> None:
     full = [
         faults.Quota(size=size, limit=1, whole=True, reach=Reach.FAMILY)
