@@ -34,6 +34,8 @@ class Progress:
     kept: list[Node] = field(default_factory=list)
     stopped: bool = False
     trouble: str = ""
+    not_gone: list[Node] = field(default_factory=list)
+    """Interrupted nodes that were replaced and could not be proven gone then."""
     unanswered: Sequence[Intent] = ()
     """Create calls of the run of which nobody knows what came: machines may exist."""
 
@@ -93,8 +95,9 @@ async def end_by_policy(run: Run, progress: Progress) -> None:
 
 
 async def _end_failed(run: Run, progress: Progress) -> None:
-    """End the nodes that did not pass when the others make the quorum."""
+    """End the nodes that did not pass when the others make the quorum, and what was replaced."""
     failed = [outcome.node for outcome in progress.nodes if not outcome.passed]
+    failed += progress.not_gone
     for location in run.all_locations:
         here = [node for node in failed if run.location_of(node) is location]
         if here:
@@ -109,8 +112,16 @@ async def _note_kept(run: Run, progress: Progress) -> None:
 class Replacer:
     """Replaces interrupted nodes while the config allows it."""
 
-    def __init__(self, run: Run, offers: Mapping[str, Sequence[Offer]], template: Batch) -> None:
-        """`offers` are each provider's candidates, best first."""
+    def __init__(
+        self,
+        run: Run,
+        offers: Mapping[str, Sequence[Offer]],
+        template: Batch,
+        not_gone: list[Node],
+    ) -> None:
+        """`offers` are each provider's candidates, best first; `not_gone` is given the nodes that
+        could not be proven gone when they were replaced."""
+        self._not_gone = not_gone
         nodes = run.config.nodes
         self._left = nodes.replacements if nodes.on_interruption == "replace" else 0
         self._run = run
@@ -125,7 +136,9 @@ class Replacer:
         self._left -= 1
         run, node = self._run, outcome.node
         run.bus.emit(Note(text=f"replacing {node.name}: {outcome.message}", node=node.id))
-        await destroy_nodes(run, run.location_of(node), [node])
+        receipt = await destroy_nodes(run, run.location_of(node), [node])
+        if not receipt.clean:
+            self._not_gone.append(node)
         return await replace_node(
             run, node.provider, self._offers[node.provider], self._template, next(self._tokens)
         )

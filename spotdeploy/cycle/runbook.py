@@ -120,7 +120,8 @@ async def _create_and_run(
     progress.unanswered = [
         one for one in run.journal.open_intents(run.deployment) if one.run == run.id
     ]
-    runner = NodeRunner(run, pair, pipeline, Replacer(run, prospects.offers, template))
+    replacer = Replacer(run, prospects.offers, template, progress.not_gone)
+    runner = NodeRunner(run, pair, pipeline, replacer)
     if ready := worth_running(run, nodes):
         progress.nodes = await runner.run_nodes(ready)
 
