@@ -25,6 +25,7 @@ from spotdeploy.model import Batch, Created, Market, Node, Offer
 from spotdeploy.node.keys import Keys
 from spotdeploy.node.user_data import UserData
 from spotdeploy.phases.account import record_accounts
+from spotdeploy.phases.findings import draft
 from spotdeploy.run.context import Run
 from spotdeploy.run.location import Location
 from spotdeploy.run.trace import keep_trace
@@ -43,18 +44,13 @@ def batch_template(run: Run, pair: Keys) -> Batch:
     """
     nodes = run.config.nodes
     limit = min(location.provider.user_data_limit for location in run.locations)
-    life = float(nodes.time_to_live)  # what providers encode is a plain number
-    expires_at = time.time() + life  # for the label; the node counts from its own boot
-    return Batch(
+    expires_at = time.time() + nodes.time_to_live  # for the label; the node counts from its boot
+    return msgspec.structs.replace(
+        draft(run.project),
         token="",
         count=0,
         labels=labels.for_batch(run.deployment, run.id, "", run.plan.manifest.digest, expires_at),
         user_data=UserData(nodes.user, pair, nodes.time_to_live).encode(limit),
-        user=nodes.user,
-        open_ports=nodes.open_ports,
-        allow_from=nodes.allow_from,
-        time_to_live=life,
-        max_usd_per_hour=nodes.max_price,
     )
 
 

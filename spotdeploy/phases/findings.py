@@ -41,7 +41,7 @@ def draft(project: Project) -> Batch:
     """What the create calls of a cycle will carry, for those who are asked beforehand: of no run,
     for as many nodes as must pass, and without user-data, which needs keys."""
     nodes = project.config.nodes
-    life = float(nodes.time_to_live)
+    life = float(nodes.time_to_live)  # what providers encode is a plain number
     return Batch(
         token="plan",  # noqa: S106  # of a create call
         count=nodes.quorum or nodes.count,

@@ -115,9 +115,10 @@ async def _end(location: Location, mine: Sequence[Node | Resource], patience: fl
     """Destroy and release until `PROOFS` listings in a row lack them all."""
     desired = {thing.id for thing in mine}
     there, message, proofs = desired, "", 0
-    started = time.monotonic()
-    deadline = asyncio.get_running_loop().time() + patience
-    while proofs < PROOFS and time.monotonic() < started + patience:
+    clock = asyncio.get_running_loop().time
+    started = clock()
+    deadline = started + patience
+    while proofs < PROOFS and clock() < deadline:
         try:
             async with asyncio.timeout_at(deadline):
                 there = await _go_on(location, desired)
@@ -139,7 +140,7 @@ async def _end(location: Location, mine: Sequence[Node | Resource], patience: fl
         destroyed=tuple(thing for thing in gone if isinstance(thing, Node)),
         released=tuple(thing for thing in gone if isinstance(thing, Resource)),
         listings=proofs,
-        seconds=time.monotonic() - started,
+        seconds=clock() - started,
         left=tuple(f"{thing}{message}; by hand: {manual_delete_command(thing)}" for thing in left),
     )
 
