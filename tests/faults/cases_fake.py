@@ -2,7 +2,8 @@
 
 Its calls in a cycle of two nodes: account and offers; claim; twice nodes and leftovers; account and
 create; while nodes boot nodes, fate and console; nodes, destroy, nodes and so on until they are
-gone, leftovers, release, and twice nodes and leftovers; release of the claim. What goes wrong before create is an
+gone, leftovers, release, twice nodes and leftovers; release of the claim. What goes wrong before
+create is an
 infrastructure that failed. Once create was called, whatever cannot be proven gone is a leak, also
 when the call was refused: the cloud can no longer be asked whether that is true.
 """
