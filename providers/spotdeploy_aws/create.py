@@ -44,8 +44,8 @@ def _run(
     cloud: Cloud, config: AwsConfig, offer: Offer, batch: Batch, site: Site
 ) -> tuple[Node, ...]:
     parameters = run_instances(offer, batch, site, config)
-    answer = cloud.driver.call(Action.RUN_INSTANCES, parameters, repeatable=False)
-    return tuple(cloud.nodes.of(found) for found in cloud.driver.instances_in(answer))
+    answer = cloud.api.call(Action.RUN_INSTANCES, parameters, repeatable=False)
+    return tuple(cloud.nodes.of(found) for found in answer.get("Instances", ()))
 
 
 def _shortfall(got: int, asked: int) -> str | None:

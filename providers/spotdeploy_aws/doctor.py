@@ -55,7 +55,7 @@ def _sizes(cloud: Cloud, sizes: Sequence[str]) -> Iterator[Problem]:
     usable = _usable(cloud, sizes)
     for size in sizes:
         if size not in usable:
-            what = f"{size} is not sold in the usable zones of {cloud.driver.region_name}"
+            what = f"{size} is not sold in the usable zones of {cloud.api.region}"
             yield Problem(what, "check provider.aws.sizes", fatal=not usable, exit_code=2)
     for size in usable:
         cloud.images.for_size(size)
@@ -100,13 +100,13 @@ def _permission(cloud: Cloud, config: AwsConfig) -> list[Problem]:
     """Ask for the launch itself with DryRun, which checks the permission and makes nothing:
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html"""
     place, size = cloud.network.places[0], _usable(cloud, config.sizes)[0]
-    offer = Offer("aws", cloud.driver.region_name, place.zone, size, Market.SPOT)
+    offer = Offer("aws", cloud.api.region, place.zone, size, Market.SPOT)
     labels = {names.DEPLOYMENT: "doctor", names.RUN: "doctor"}
     batch = Batch("spotdeploy-doctor", 1, labels, b"", "doctor")
     site = Site(place, cloud.images.for_size(size), None)
     request = {**run_instances(offer, batch, site, config), "DryRun": True}
     try:
-        cloud.driver.call(Action.RUN_INSTANCES, request)
+        cloud.api.call(Action.RUN_INSTANCES, request)
     except ProviderError as error:
         if error.code != DRY_RUN_OK:
             raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from spotdeploy.errors import Reach
+from spotdeploy.errors import ProviderError, Reach, ThrottledError
 from spotdeploy_libcloud.errors import Codes
 
 CODES: Final = Codes(
@@ -101,5 +101,14 @@ CODES: Final = Codes(
 
 UNKNOWN_OUTCOME: Final = frozenset({"InternalError", "InternalFailure", "Unavailable"})
 """After these a create call may have taken effect all the same."""
+
+
+def leaves_open(refused: ProviderError, status: int) -> bool:
+    """True when a create call that was refused so may have taken effect all the same: the server
+    failed, and said no code that we know, or one that says just that."""
+    known = refused.code in CODES.throttled - UNKNOWN_OUTCOME
+    return isinstance(refused, ThrottledError) and status >= 500 and not known
+
+
 MISSING: Final = frozenset({"InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed"})
 """No such instance. Malformed is what an id from somewhere else gets."""

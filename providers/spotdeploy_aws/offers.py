@@ -6,15 +6,14 @@ import re
 import time
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
-from xml.etree.ElementTree import Element
 
 from spotdeploy.errors import ConfigError
 from spotdeploy.model import Market, Offer, Pool
 from spotdeploy.provider import within_price
 from spotdeploy_aws.actions import Action
-from spotdeploy_aws.api import PAGE, Ec2Driver, filters
+from spotdeploy_aws.api import PAGE, Api
 from spotdeploy_aws.config import AwsConfig
-from spotdeploy_aws.schemas import Image, Parameters, items, text
+from spotdeploy_aws.schemas import Image, Parameters, Record, filters, text
 from spotdeploy_libcloud.prices import list_price
 
 CANONICAL: Final = {"us-gov-": "513442679011", "cn-": "837727238323", "": "099720109477"}
@@ -28,21 +27,19 @@ _LETTERS: Final = re.compile("[a-z]+")
 _RELEASE: Final = re.compile(r"/ubuntu-[a-z]+-(?P<year>\d\d)\.04-")
 
 
-def sold(driver: Ec2Driver, sizes: Sequence[str]) -> set[tuple[str, str]]:
+def sold(api: Api, sizes: Sequence[str]) -> set[tuple[str, str]]:
     """The (zone, size) pairs in which these sizes exist at all. One paginated call."""
     parameters: Parameters = {
         "LocationType": "availability-zone",
-        "Filter": filters({"instance-type": sizes}),
+        "Filters": filters({"instance-type": sizes}),
         "MaxResults": PAGE,
     }
-    found = driver.pages(
-        Action.DESCRIBE_INSTANCE_TYPE_OFFERINGS, "instanceTypeOfferingSet", parameters
-    )
-    return {(text(item, "location"), text(item, "instanceType")) for item in found}
+    found = api.pages(Action.DESCRIBE_INSTANCE_TYPE_OFFERINGS, parameters)
+    return {(text(item, "Location"), text(item, "InstanceType")) for item in found}
 
 
 def candidates(
-    driver: Ec2Driver,
+    api: Api,
     prices: Prices,
     zones: Iterable[str],
     sizes: Sequence[str],
@@ -63,17 +60,17 @@ def candidates(
         for market in pool.policy.markets
         for size in sizes
         for offer in sorted(
-            (_offer(driver, prices, market, zone, size) for zone in zones if (zone, size) in exist),
+            (_offer(api, prices, market, zone, size) for zone in zones if (zone, size) in exist),
             key=_price_first,
         )
     ]
     return within_price(every, pool)
 
 
-def _offer(driver: Ec2Driver, prices: Prices, market: Market, zone: str, size: str) -> Offer:
+def _offer(api: Api, prices: Prices, market: Market, zone: str, size: str) -> Offer:
     return Offer(
         provider="aws",
-        location=driver.region_name,
+        location=api.region,
         zone=zone,
         size=size,
         market=market,
@@ -102,9 +99,9 @@ def _price_first(offer: Offer) -> float:
 class Prices:
     """The prices of one region, as far as they were asked for."""
 
-    def __init__(self, driver: Ec2Driver) -> None:
+    def __init__(self, api: Api) -> None:
         """Calls nothing."""
-        self._driver = driver
+        self._api = api
         self._spot: dict[tuple[str, str], float] = {}
 
     def refresh(self, sizes: Sequence[str]) -> None:
@@ -115,17 +112,15 @@ class Prices:
         """
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         parameters: Parameters = {
-            "InstanceType": list(sizes),
-            "ProductDescription": ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"],
+            "InstanceTypes": list(sizes),
+            "ProductDescriptions": ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"],
             "StartTime": now,
             "MaxResults": PAGE,
         }
-        found = self._driver.pages(
-            Action.DESCRIBE_SPOT_PRICE_HISTORY, "spotPriceHistorySet", parameters
-        )
-        for item in sorted(found, key=lambda item: text(item, "timestamp")):
-            place = text(item, "availabilityZone"), text(item, "instanceType")
-            self._spot[place] = float(text(item, "spotPrice"))
+        found = self._api.pages(Action.DESCRIBE_SPOT_PRICE_HISTORY, parameters)
+        for item in sorted(found, key=lambda item: text(item, "Timestamp")):
+            place = text(item, "AvailabilityZone"), text(item, "InstanceType")
+            self._spot[place] = float(item["SpotPrice"])
 
     def of(self, market: Market, zone: str | None, size: str | None) -> float | None:
         """USD per hour for one node, or None when unknown. Calls nothing."""
@@ -133,15 +128,15 @@ class Prices:
             return None
         if market is Market.SPOT:
             return self._spot.get((zone, size)) or None
-        return list_price("ec2_linux", size, self._driver.region_name)
+        return list_price("ec2_linux", size, self._api.region)
 
 
 class Images:
     """Finds images, once a run: "the newest" is another one tomorrow, and in another account."""
 
-    def __init__(self, driver: Ec2Driver, config: AwsConfig) -> None:
+    def __init__(self, api: Api, config: AwsConfig) -> None:
         """Calls nothing."""
-        self._driver = driver
+        self._api = api
         self._config = config
         self._architectures: dict[str, str] = {}
         self._chosen: dict[str, Image] = {}
@@ -163,67 +158,62 @@ class Images:
         self._chosen.clear()
 
     def _architecture(self, size: str) -> str:
-        parameters: Parameters = {"Filter": filters({"instance-type": [size]})}
-        found = self._driver.pages(Action.DESCRIBE_INSTANCE_TYPES, "instanceTypeSet", parameters)
+        parameters: Parameters = {"Filters": filters({"instance-type": [size]})}
+        found = self._api.pages(Action.DESCRIBE_INSTANCE_TYPES, parameters)
         if not found:
             raise ConfigError(
-                f"EC2 has no instance type {size!r} in {self._driver.region_name}",
+                f"EC2 has no instance type {size!r} in {self._api.region}",
                 hint="check provider.aws.sizes",
             )
-        known = {
-            (item.text or "").strip()
-            for item in items(found[0], "processorInfo/supportedArchitectures")
-        }
+        known = found[0]["ProcessorInfo"]["SupportedArchitectures"]
         return "arm64" if "arm64" in known else "x86_64"
 
     def _choose(self, architecture: str) -> Image:
         candidates = [
             item
-            for item in self._driver.pages(
-                Action.DESCRIBE_IMAGES, "imagesSet", self._question(architecture)
-            )
-            if text(item, "rootDeviceType") == "ebs" and self._rank(item) is not None
+            for item in self._api.pages(Action.DESCRIBE_IMAGES, self._question(architecture))
+            if text(item, "RootDeviceType") == "ebs" and self._rank(item) is not None
         ]
         if not candidates:
             raise ConfigError(
                 f"no {architecture} image {self._config.image!r} of owner {self._owner} "
-                f"in {self._driver.region_name}",
+                f"in {self._api.region}",
                 hint="check provider.aws.image and provider.aws.image_owner",
             )
         best = max(candidates, key=lambda item: self._rank(item) or ("", ""))
-        root = text(best, "rootDeviceName")
+        root = text(best, "RootDeviceName")
         sizes = {
-            text(device, "deviceName"): text(device, "ebs/volumeSize")
-            for device in items(best, "blockDeviceMapping")
+            text(device, "DeviceName"): text(device, "Ebs.VolumeSize")
+            for device in best.get("BlockDeviceMappings", ())
         }
-        return Image(text(best, "imageId"), root, int(sizes.get(root) or 0))
+        return Image(best["ImageId"], root, int(sizes.get(root) or 0))
 
     @property
     def _owner(self) -> str:
         if self._config.image != UBUNTU_LTS:
             return self._config.image_owner
-        region = self._driver.region_name
+        region = self._api.region
         return next(owner for start, owner in CANONICAL.items() if region.startswith(start))
 
     def _question(self, architecture: str) -> Parameters:
         criteria = {"architecture": [architecture], "state": ["available"]}
         if self._config.image.startswith("ami-"):
-            return {"Filter": filters({**criteria, "image-id": [self._config.image]})}
+            return {"Filters": filters({**criteria, "image-id": [self._config.image]})}
         ubuntu = self._config.image == UBUNTU_LTS
         name = UBUNTU_NAMES if ubuntu else self._config.image
         return {
-            "Owner": [self._owner],
-            "Filter": filters({**criteria, "name": [name]}),
+            "Owners": [self._owner],
+            "Filters": filters({**criteria, "name": [name]}),
             "MaxResults": PAGE,
         }
 
-    def _rank(self, item: Element) -> tuple[str, str] | None:
+    def _rank(self, item: Record) -> tuple[str, str] | None:
         """What to order images by; None for one that will not do. An Ubuntu release is supported
         for long when its year is even: https://ubuntu.com/about/release-cycle"""
-        created = text(item, "creationDate")
+        created = text(item, "CreationDate")
         if self._config.image != UBUNTU_LTS:
             return "", created
-        release = _RELEASE.search(text(item, "name"))
+        release = _RELEASE.search(text(item, "Name"))
         if release is None or int(release["year"]) % 2:
             return None
         return release["year"], created

@@ -21,7 +21,7 @@ from spotdeploy_aws.auth import Chain
 from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.request import USER_DATA_LIMIT
 
-if TYPE_CHECKING:  # these load libcloud, which takes a third of a second
+if TYPE_CHECKING:  # what only a call needs
     from spotdeploy_aws.cloud import Cloud
 
 
@@ -76,7 +76,7 @@ class AwsProvider(
         cloud = self._cloud
         zones = [place.zone for place in cloud.network.places]
         sizes = self._config.sizes
-        return candidates(cloud.driver, cloud.prices, zones, sizes, cloud.sold, pool)
+        return candidates(cloud.api, cloud.prices, zones, sizes, cloud.sold, pool)
 
     def create(self, offer: Offer, batch: Batch) -> Created:
         """One RunInstances for the batch; the run's security group is made before the first."""
@@ -101,13 +101,13 @@ class AwsProvider(
         self._cloud.check_account()
         self._cloud.nodes.expect(nodes)
         ids = [node.id for node in nodes]
-        destroy_nodes(self._cloud.driver, ids, self._cloud.nodes.ended)
+        destroy_nodes(self._cloud.api, ids, self._cloud.nodes.ended)
 
     def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
         """Security groups, volumes, network interfaces and spot requests, by label."""
         from spotdeploy_aws.destroy import leftovers
 
-        return leftovers(self._cloud.driver, labels)
+        return leftovers(self._cloud.api, labels)
 
     def release(self, resources: Sequence[Resource]) -> None:
         """Delete these; what something still uses stays for the next try."""
@@ -117,13 +117,13 @@ class AwsProvider(
 
         self._cloud.check_account()
         self._cloud.network.forget_groups()
-        release(self._cloud.driver, resources)
+        release(self._cloud.api, resources)
 
     def fate(self, node: Node) -> Fate:
         """From the instance's state reason and its spot request. Two calls."""
         from spotdeploy_aws.fate import fate
 
-        return fate(self._cloud.driver, node)
+        return fate(self._cloud.api, node)
 
     def auto_shutdown(self) -> str:
         """The timer in user-data, and EC2's own shutdown behaviour."""
@@ -145,7 +145,7 @@ class AwsProvider(
     def console(self, node: Node) -> str:
         from spotdeploy_aws.fate import console
 
-        return console(self._cloud.driver, node.id)
+        return console(self._cloud.api, node.id)
 
     def account(self) -> str:
         """The account's id, from STS."""
@@ -154,7 +154,7 @@ class AwsProvider(
     def all_locations(self) -> Sequence[str]:
         """The regions that are enabled for the account, without `closed_regions`. One call."""
         closed = self._config.closed_regions
-        regions = self._cloud.driver.regions()
+        regions = self._cloud.api.regions()
         return [one for one in regions if not any(fnmatch(one, pattern) for pattern in closed)]
 
     def notice_command(self) -> Sequence[str]:

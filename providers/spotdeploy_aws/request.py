@@ -5,7 +5,6 @@ https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -42,12 +41,12 @@ def run_instances(offer: Offer, batch: Batch, site: Site, config: AwsConfig) -> 
         "ClientToken": batch.token,
         "ImageId": site.image.id,
         "InstanceType": offer.size,
-        "UserData": base64.b64encode(batch.user_data).decode("ascii"),
+        "UserData": batch.user_data,  # which botocore encodes
         "InstanceInitiatedShutdownBehavior": "terminate",
         "MetadataOptions": {"HttpTokens": "required", "HttpEndpoint": "enabled"},
-        "BlockDeviceMapping": [_root_volume(site.image, config)],
-        "NetworkInterface": [_interface(site, config)],
-        "TagSpecification": _tags(offer.market, {**config.tags, **batch.labels}),
+        "BlockDeviceMappings": [_root_volume(site.image, config)],
+        "NetworkInterfaces": [_interface(site, config)],
+        "TagSpecifications": _tags(offer.market, {**config.tags, **batch.labels}),
         **_market(offer.market, batch.max_usd_per_hour),
     }
 
@@ -60,7 +59,7 @@ def check(batch: Batch) -> None:
 def tag_specification(kind: str, labels: Mapping[str, str]) -> Parameters:
     """One kind of resource and the tags it is created with."""
     tags: list[Value] = [{"Key": key, "Value": value} for key, value in labels.items()]
-    return {"ResourceType": kind, "Tag": tags}
+    return {"ResourceType": kind, "Tags": tags}
 
 
 def _root_volume(image: Image, config: AwsConfig) -> Parameters:
@@ -80,7 +79,7 @@ def _interface(site: Site, config: AwsConfig) -> Parameters:
         "SubnetId": site.place.subnet,
         "AssociatePublicIpAddress": config.address == "public",
         "DeleteOnTermination": True,
-        "SecurityGroupId": [site.group] if site.group else [],
+        "Groups": [site.group] if site.group else [],
     }
 
 

@@ -74,7 +74,7 @@ def test_offers_create_nothing_and_need_few_calls(make: MakeProvider, lab: AwsLa
 
 def test_the_newest_of_several_prices_counts(make: MakeProvider) -> None:
     provider = make()
-    prices = Prices(provider._cloud.driver)
+    prices = Prices(provider._cloud.api)
     prices.refresh(["t3.small"])
     assert prices.of(Market.SPOT, ZONES[0], "t3.small") == pytest.approx(0.008)
     assert prices.of(Market.SPOT, "us-west-2z", "t3.small") is None
@@ -98,7 +98,7 @@ def test_a_price_of_zero_in_the_table_is_unknown() -> None:
 
 def test_an_unknown_price_does_not_pass_a_limit(make: MakeProvider, lab: AwsLab) -> None:
     size, region = _a_zero_in_the_table()
-    prices = Prices(make(region)._cloud.driver)
+    prices = Prices(make(region)._cloud.api)
     assert prices.of(Market.ON_DEMAND, f"{region}a", size) is None
     offers = make(region, sizes=[size]).offers(Pool(1, MarketPolicy.ON_DEMAND, 1000.0))
     assert offers == []

@@ -11,11 +11,10 @@ import pytest
 from spotdeploy import labels
 from spotdeploy.errors import ConfigError
 from spotdeploy.model import Market
-from spotdeploy_aws.api import flatten
 from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.request import Site, run_instances
 from spotdeploy_aws.schemas import Image, Place
-from tests.providers.aws.conftest import LABELS, batch, offer
+from tests.providers.aws.conftest import LABELS, batch, offer, on_the_wire
 
 SITE = Site(Place("us-west-2a", "subnet-1", "vpc-1"), Image("ami-1", "/dev/sda1"), "sg-1")
 
@@ -24,7 +23,9 @@ def flat(
     market: Market = Market.SPOT, config: AwsConfig | None = None, **changes: Any
 ) -> dict[str, str]:
     request = batch(**{"count": 3, **changes})
-    return flatten(run_instances(offer(market=market), request, SITE, config or AwsConfig()))
+    return on_the_wire(
+        "RunInstances", run_instances(offer(market=market), request, SITE, config or AwsConfig())
+    )
 
 
 def tagged(parameters: dict[str, str]) -> dict[str, dict[str, str]]:
