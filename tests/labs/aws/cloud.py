@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from xml.etree.ElementTree import Element
 
 from tests.labs.aws.call import (
+    ACCOUNT,
     DROPPED,
     AwsError,
     Call,
@@ -23,8 +24,11 @@ from tests.labs.aws.call import (
     put,
     tag_set,
 )
-from tests.labs.aws.faults import Faults
-from tests.labs.aws.wire_model import violations
+from tests.labs.aws.faults import Faults, denied
+from tests.labs.aws.price_list import ENDPOINTS, PriceList
+from tests.labs.aws.quotas import Quotas
+from tests.labs.aws.roles import Roles
+from tests.labs.aws.wire_model import document_violations, violations
 
 Forward = Callable[[Call, dict[str, str]], Reply]
 """Sends parameters to moto under the call's headers."""
@@ -41,6 +45,8 @@ TAGGED = {
     "DeleteSecurityGroup": ("GroupId", "security-group", "DescribeSecurityGroups", "group-id"),
 }
 """What a policy may narrow by tag: the parameter, the noun in its name, how it is listed by id."""
+SERVICES = {"servicequotas": "service-quotas"}
+"""What a signature calls a service to what botocore calls it, where these differ."""
 INTERRUPTED = "Server.SpotInstanceTermination: Spot instance termination"
 MOTO_VOLUME = 15
 """GiB of each image's snapshot."""
@@ -104,10 +110,13 @@ class Cloud:
     timing: Timing = field(default_factory=Timing)
     prices: dict[tuple[str, str], float] = field(default_factory=dict)
     """(zone, size) to USD per hour on the spot market; others are moto's."""
+    quotas: Quotas = field(default_factory=Quotas)
+    price_list: PriceList = field(default_factory=PriceList)
+    roles: Roles = field(default_factory=Roles)
     calls: list[Call] = field(default_factory=list)
     """Every call that arrived."""
     wrong: list[str] = field(default_factory=list)
-    """Every breach of EC2's service model."""
+    """Every breach of the services' models."""
     known: dict[str, Instance] = field(default_factory=dict)
     groups: dict[str, float] = field(default_factory=dict)
     """Id of each security group to when it was made."""
@@ -135,9 +144,12 @@ class Cloud:
                 return error.reply(call.service)
 
     def _answer(self, call: Call) -> Reply:
-        if call.service == "ec2" and (wrong := violations(call.parameters)):
+        if wrong := _breaches(call):
             self.wrong += wrong
             raise AwsError("UnknownParameter", "; ".join(wrong))
+        if call.service == "pricing" and call.region not in ENDPOINTS:
+            self.wrong.append(f"no endpoint of the Price List API in {call.region}")
+            return DROPPED
         fault = self.faults.take(call)
         if fault and fault.error:
             raise fault.error
@@ -162,6 +174,11 @@ class Cloud:
             "DescribeVolumes": self._describe_volumes,
             "DescribeNetworkInterfaces": self._describe_interfaces,
             "DeleteSecurityGroup": self._delete_group,
+            "GetServiceQuota": self.quotas.get,
+            "GetAWSDefaultServiceQuota": self.quotas.get_default,
+            "ListServiceQuotas": self.quotas.list,
+            "GetProducts": self.price_list.get_products,
+            "GetRole": self.roles.get,
         }.get(call.action)
         if self.only_tagged:
             self._refuse_untagged(call)
@@ -186,6 +203,7 @@ class Cloud:
             return self.forward(call, asked)
         self._refuse_unknown_groups(call)
         self._require_volume(asked)
+        self.roles.require(asked.get("InstanceMarketOptions.MarketType", "on-demand"))
         market = asked.get("InstanceMarketOptions.MarketType", "on-demand")
         count = int(asked["MaxCount"])
         granted = self.faults.grant(self._zone(call), asked["InstanceType"], market, count)
@@ -482,15 +500,8 @@ class Cloud:
             question |= {"Filter.2.Value.1": "spotdeploy-deployment", "Action": listing}
             found = self.forward(call, {**question, "Version": "2016-11-15"})
             if unseen or id_ not in found.body.decode():
-                what = f"ec2:{call.action} on resource: arn:aws:ec2:{call.region}:123456789012"
-                raise AwsError(
-                    "UnauthorizedOperation",
-                    "You are not authorized to perform this operation. User: arn:aws:iam::"
-                    f"123456789012:user/ci is not authorized to perform: {what}:{noun}/{id_} "
-                    f"because no identity-based policy allows the ec2:{call.action} action. "
-                    "Encoded authorization failure message: 6g8KJmcoYD09",
-                    403,
-                )
+                arn = f"arn:aws:ec2:{call.region}:{ACCOUNT}:{noun}/{id_}"
+                raise denied("ec2", call.action, arn)
 
     def _unseen(self, known: Instance) -> bool:
         late = self.timing.clock() - known.launched_at < self.timing.listing_delay
@@ -503,6 +514,16 @@ class Cloud:
     def _changed(self) -> None:
         for tell in self.on_change:
             tell()
+
+
+def _breaches(call: Call) -> list[str]:
+    """What the service would not take of a call. What STS takes is left to moto."""
+    if call.service == "sts":
+        return []
+    service = SERVICES.get(call.service, call.service)
+    if target := call.headers.get("X-Amz-Target"):
+        return document_violations(target, call.document, service)
+    return violations(call.parameters, service)
 
 
 def _groups(call: Call) -> list[str]:
