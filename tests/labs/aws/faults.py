@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tests.labs.aws.call import ACCOUNT, NAMESPACES, AwsError, Call
-from tests.labs.fault_queue import Fault, FaultQueue, Limit
+from tests.labs.fault_queue import ANY, Fault, FaultQueue, Limit
 
 DRY = " (dry run)"
 
@@ -63,8 +63,12 @@ class Faults(FaultQueue[Call, Capacity]):
 
     def deny(self, service: str, action: str) -> None:
         """Refuse all calls of an action of a service, named as in a policy, because no policy
-        allows it, in the words of the service."""
-        self.answer(action, denied(service, action), 1_000_000)
+        allows it, in the words of the service; dry runs too."""
+
+        def asks(call: Call) -> bool:
+            return call.action == action and call.service == service
+
+        self.queue.append(Fault(ANY, 1_000_000, denied(service, action), when=asks))
 
     def protect(self, instance: str) -> None:
         """Refuse to end this instance, as with termination protection:
