@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -72,8 +73,9 @@ def test_a_policy_by_tag_refuses_a_whole_batch_for_one_instance_without_it(
     lab.cloud.only_tagged = True
     mine, (other,) = tagged(ec2), launch(ec2)
     for stranger in (other, UNKNOWN):
-        ask = [mine, stranger]
-        code, status, words = refusal(lambda ask=ask: ec2.terminate_instances(InstanceIds=ask))
+        code, status, words = refusal(
+            partial(ec2.terminate_instances, InstanceIds=[mine, stranger])
+        )
         assert (code, status) == ("UnauthorizedOperation", 403)
         assert stranger in words
     assert set(lab.instances(REGION)) == {mine, other}
@@ -89,7 +91,7 @@ def test_an_id_is_not_found_for_minutes_and_the_instance_runs(
     for _ in range(3):
         assert ec2.describe_instances()["Reservations"] == []
         for ask in (ec2.describe_instances, ec2.terminate_instances):
-            code, _, words = refusal(lambda ask=ask: ask(InstanceIds=[id_]))
+            code, _, words = refusal(partial(ask, InstanceIds=[id_]))
             assert (code, words) == (
                 "InvalidInstanceID.NotFound",
                 f"The instance ID '{id_}' does not exist",
@@ -192,8 +194,7 @@ def test_instances_have_a_bucket_beside_that_of_requests(
     from tests.labs.aws.throttling import RESOURCES, Size
 
     assert RESOURCES["RunInstances"] == Size(1000, 2)
-    spent = {(REGION, "RunInstances", "resources"): (4.0, clock.now)}
-    lab.cloud.throttling._buckets |= spent
+    lab.cloud.throttling._buckets[REGION, "RunInstances", "resources"] = (4.0, clock.now)
     assert refusal(lambda: launch(ec2, 5))[0] == "RequestLimitExceeded"
     assert lab.instances(REGION) == {}
     launch(ec2, 4)
