@@ -11,7 +11,7 @@ from spotdeploy_aws.schemas import Image
 from spotdeploy_libcloud.prices import list_price
 from tests.labs.aws import AwsLab
 from tests.labs.aws.amis import LTS_ELSEWHERE, NEWEST_LTS, OWN_IMAGE, STRANGER
-from tests.labs.aws.cloud import MOTO_VOLUME
+from tests.labs.aws.launching import MOTO_VOLUME
 from tests.providers.aws.conftest import REGION, SCOPE, MakeProvider, batch, offer
 
 ZONES = ("us-west-2a", "us-west-2b", "us-west-2c")
