@@ -19,7 +19,7 @@ from spotdeploy.errors import (
     ThrottledError,
 )
 from spotdeploy_aws.chain_errors import causes
-from spotdeploy_aws.errors import CODES, leaves_open
+from spotdeploy_aws.errors import CODES, leaves_open, refusal
 from spotdeploy_libcloud.transport import told_when
 
 SHOWN: Final = 200
@@ -136,10 +136,12 @@ def _refusal(what: str, error: Any, *, repeatable: bool) -> ProviderError:
     status, code = int(metadata["HTTPStatusCode"]), str(told.get("Code") or "")
     if code in ("", str(status)):
         code = f"HTTP {status}"
-    refused = CODES.error(code, str(told.get("Message") or "no message"), status, what)
+    headers = metadata.get("HTTPHeaders", {})
+    message, date = str(told.get("Message") or "no message"), str(headers.get("date", ""))
+    refused = refusal(code, message, status, what, date)
     if not repeatable and leaves_open(refused, status):
         return LostReplyError(refused.message, code=code)
-    return told_when(refused, metadata.get("HTTPHeaders", {}))
+    return told_when(refused, headers)
 
 
 def _root(body: bytes) -> str | None:
