@@ -27,13 +27,17 @@ class Action(StrEnum):
     DESCRIBE_VOLUMES = "ec2:DescribeVolumes"
     GET_CALLER_IDENTITY = "sts:GetCallerIdentity"
     GET_CONSOLE_OUTPUT = "ec2:GetConsoleOutput"
+    GET_PRODUCTS = "pricing:GetProducts"
+    GET_ROLE = "iam:GetRole"
+    GET_SERVICE_QUOTA = "servicequotas:GetServiceQuota"
     RUN_INSTANCES = "ec2:RunInstances"
     TERMINATE_INSTANCES = "ec2:TerminateInstances"
 
     @property
     def service(self) -> str:
-        """The API's name in the permission."""
-        return self.value.partition(":")[0]
+        """botocore's name for the API; the permission's may be another."""
+        name = self.value.partition(":")[0]
+        return {"servicequotas": "service-quotas"}.get(name, name)
 
     @property
     def operation(self) -> str:

@@ -45,7 +45,7 @@ class Api:
             answer: Record = call(**(parameters or {}))
         return answer
 
-    def pages(self, action: Action, parameters: Parameters) -> list[Record]:
+    def pages(self, action: Action, parameters: Parameters) -> list[Any]:
         """The items of all pages of a listing.
 
         Raises as `call`, and ProviderError when the listing does not end.
@@ -53,7 +53,7 @@ class Api:
         client, transport = self._client(action.service)
         paginator = client.get_paginator(_method(action))
         items = paginator.result_keys[0].expression
-        found: list[Record] = []
+        found: list[Any] = []
         with transport.call(self._what(action), repeatable=True):
             for number, page in enumerate(paginator.paginate(**parameters)):
                 if number == MAX_PAGES:

@@ -10,7 +10,8 @@ from spotdeploy_aws.auth import Chain, shared_chain
 from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.network import Network
 from spotdeploy_aws.nodes import Nodes
-from spotdeploy_aws.offers import Images, Prices, sold
+from spotdeploy_aws.offers import Images, sold
+from spotdeploy_aws.prices import Prices, price_list_region
 
 
 class Cloud:
@@ -56,7 +57,8 @@ class Cloud:
     @cached_property
     def prices(self) -> Prices:
         """The prices."""
-        return Prices(self.api)
+        near = price_list_region(self._region)
+        return Prices(self.api, Api(self.chain, near) if near else None, self._config)
 
     @cached_property
     def identity(self) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, TypeAlias
 
 from spotdeploy.errors import CredentialsError, ProviderError, ThrottledError
@@ -17,6 +18,7 @@ from spotdeploy_aws.actions import Action
 from spotdeploy_aws.api import PAGE, Api, tag_filters
 from spotdeploy_aws.errors import MISSING
 from spotdeploy_aws.nodes import find
+from spotdeploy_aws.parallel import together
 from spotdeploy_aws.schemas import filters, tags, text
 from spotdeploy_libcloud.errors import none_if_missing, raise_first
 
@@ -168,9 +170,10 @@ KINDS: Final = (
 
 
 def leftovers(api: Api, labels: Mapping[str, str]) -> list[Resource]:
-    """Everything here that carries these labels and is not an instance. One listing a kind."""
-    found = (thing for kind in KINDS for thing in _list(api, kind, labels))
-    return [thing for thing in found if matches(thing.labels, labels)]
+    """Everything here that carries these labels and is not an instance. One listing a kind, all at
+    the same time."""
+    listings = together([partial(_list, api, kind, labels) for kind in KINDS])
+    return [thing for found in listings for thing in found if matches(thing.labels, labels)]
 
 
 def release(api: Api, resources: Sequence[Resource]) -> None:

@@ -7,36 +7,52 @@ from typing import Final
 
 from spotdeploy import labels as names
 from spotdeploy.errors import ProviderError
-from spotdeploy.model import Batch, Market, Offer, Problem
+from spotdeploy.model import Batch, Market, Offer, Pool, Problem
 from spotdeploy_aws.actions import Action
 from spotdeploy_aws.cloud import Cloud
 from spotdeploy_aws.config import AwsConfig
+from spotdeploy_aws.errors import CODES, MISSING
+from spotdeploy_aws.nodes import find
+from spotdeploy_aws.quotas import shortages
 from spotdeploy_aws.request import Site, run_instances
 from spotdeploy_libcloud.doctor import problems_of
+from spotdeploy_libcloud.quota import share
 
 DRY_RUN_OK: Final = "DryRunOperation"
+NOBODY: Final = "i-00000000000000000"
+"""The id of no instance."""
+SPOT_ROLE: Final = "AWSServiceRoleForEC2Spot"
+NO_SPOT_ROLE: Final = "AuthFailure.ServiceLinkedRoleCreationNotPermitted"
 MAX_TAGS: Final = 50
 MAX_TAG_KEY: Final = 128
 MAX_TAG_VALUE: Final = 256
 
 
 def examine(cloud: Cloud, config: AwsConfig) -> list[Problem]:
-    """Identity, account, network, sizes, images and the permission to launch."""
+    """Identity, account, network, sizes, images, the permissions to launch and to end, the role for
+    spot, and room for a node. A warning hides nothing."""
     first = problems_of(lambda: _identity(cloud))
     if first:
         return first
     found = problems_of(lambda: _network(cloud)) + problems_of(lambda: _sizes(cloud, config.sizes))
     if any(problem.fatal for problem in found):
         return found
-    return found + problems_of(lambda: _permission(cloud, config))
+    return [
+        *found,
+        *problems_of(lambda: _permission(cloud, config)),
+        *problems_of(lambda: _right_to_end(cloud)),
+        *problems_of(lambda: _spot_role(cloud)),
+        *problems_of(lambda: _room(cloud, config)),
+    ]
 
 
-def objections(cloud: Cloud, config: AwsConfig, batch: Batch) -> list[Problem]:
+def objections(cloud: Cloud, config: AwsConfig, pool: Pool, batch: Batch) -> list[Problem]:
     """What EC2 would refuse of a batch; see `SupportsPlan`."""
     return [
         *cloud.network.own_address.objections(batch),
         *_tags(config.tags, len(batch.labels)),
         *problems_of(lambda: _disk(cloud, config)),
+        *problems_of(lambda: _quotas(cloud, config, pool, batch)),
     ]
 
 
@@ -80,6 +96,19 @@ def _disk(cloud: Cloud, config: AwsConfig) -> Iterator[Problem]:
             )
 
 
+def _quotas(cloud: Cloud, config: AwsConfig, pool: Pool, batch: Batch) -> list[Problem]:
+    count, fatal = share(pool, batch, config.regions)
+    deployment = batch.labels[names.DEPLOYMENT]
+    markets = pool.policy.markets
+    return shortages(cloud, config.sizes, markets, count, deployment, fatal=fatal)
+
+
+def _room(cloud: Cloud, config: AwsConfig) -> list[Problem]:
+    """Whether there is room for one spot node, beside all that runs: a warning, since what runs may
+    be this deployment's."""
+    return shortages(cloud, config.sizes, (Market.SPOT,), 1, None, fatal=False)
+
+
 def _tags(tags: Mapping[str, str], ours: int) -> Iterator[Problem]:
     """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions"""
     most = MAX_TAGS - ours - 1  # with the name
@@ -111,3 +140,32 @@ def _permission(cloud: Cloud, config: AwsConfig) -> list[Problem]:
         if error.code != DRY_RUN_OK:
             raise
     return []
+
+
+def _right_to_end(cloud: Cloud) -> Iterator[Problem]:
+    """Ask to end an instance of ours with DryRun. Where there is none, ask for one that does not
+    exist: a policy that asks for tags refuses that, so that the answer is no proof."""
+    ours = find(cloud.api, criteria={"tag-key": [names.DEPLOYMENT]})
+    id_ = ours[0]["InstanceId"] if ours else NOBODY
+    try:
+        cloud.api.call(Action.TERMINATE_INSTANCES, {"InstanceIds": [id_], "DryRun": True})
+    except ProviderError as error:
+        if error.code in (DRY_RUN_OK, *MISSING):
+            return
+        if error.code != "UnauthorizedOperation":
+            raise
+        sure = bool(ours) or "explicit deny" in error.message
+        doubt = "" if sure else "; a policy that lets end what has our tags is well all the same"
+        yield Problem(error.message, f"{error.hint}{doubt}", fatal=sure)
+
+
+def _spot_role(cloud: Cloud) -> Iterator[Problem]:
+    """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/service-linked-roles-spot-instance-requests.html:
+    the first spot request makes it where that is permitted, so its absence is a warning. Silent
+    where it may not be looked for."""
+    try:
+        cloud.api.call(Action.GET_ROLE, {"RoleName": SPOT_ROLE})
+    except ProviderError as error:
+        if error.code == "NoSuchEntity":
+            what = f"the account has no role {SPOT_ROLE}, which EC2 needs for spot"
+            yield Problem(what, CODES.hints[NO_SPOT_ROLE], fatal=False)

@@ -11,6 +11,7 @@ from spotdeploy_aws.actions import Action
 from spotdeploy_aws.api import Api
 from spotdeploy_aws.errors import MISSING
 from spotdeploy_aws.nodes import find
+from spotdeploy_aws.parallel import together
 from spotdeploy_aws.schemas import Record, filters, text
 from spotdeploy_libcloud.errors import none_if_missing
 
@@ -32,23 +33,32 @@ INTERRUPTED_STATUSES: Final = (
 )
 """Beginnings of https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html:
 those by which AWS, and not the user, ends an instance."""
+UNUSABLE_VOLUME: Final = ("Client.InternalError", "Client.InvalidKMSKey")
+"""Beginnings of the reasons with which EC2 ends an instance at once whose encrypted volume it may
+not use: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshooting-launch.html"""
+KMS: Final = (
+    "so ends an instance whose volume is encrypted with a KMS key that may not be used: where "
+    "volumes are encrypted by default, docs/providers/aws.md lists the kms rights"
+)
 METADATA: Final = "http://169.254.169.254/latest"
 
 
 def fate(api: Api, node: Node) -> Fate:
-    """Ask for the instance, then for its spot request. Two calls; may be repeated."""
-    instance = _instance(api, node.id)
+    """Ask for the instance and for its spot request, at the same time. May be repeated."""
+    (instance, request) = together([lambda: _instance(api, node.id), lambda: _request(api, node)])
     if instance is None:
         return Fate(FateKind.VANISHED, f"AWS no longer knows {node.id}")
     state, reason = text(instance, "State.Name"), text(instance, "StateReason.Code")
     message = text(instance, "StateReason.Message") or reason or state
     if reason in INTERRUPTED_REASONS:
         return Fate(FateKind.INTERRUPTED, message)
-    request = _spot_request(api, node.id)
-    if request.startswith(INTERRUPTED_STATUSES):
-        return Fate(FateKind.INTERRUPTED, request)
+    status = text(request or {}, "Status.Code")
+    if status.startswith(INTERRUPTED_STATUSES):
+        return Fate(FateKind.INTERRUPTED, status)
     if state in ("pending", "running"):
         return Fate(FateKind.ALIVE, state)
+    if reason.startswith(UNUSABLE_VOLUME):
+        message = f"{message} ({KMS})"
     return Fate(FateKind.STOPPED, f"{state}: {message}")
 
 
@@ -57,11 +67,11 @@ def _instance(api: Api, id_: str) -> Record | None:
     return found[0] if found else None
 
 
-def _spot_request(api: Api, id_: str) -> str:
-    """The status code of an instance's spot request; "" when there is none."""
-    criteria = filters({"instance-id": [id_]})
+def _request(api: Api, node: Node) -> Record | None:
+    """Its spot request; None when there is none."""
+    criteria = filters({"instance-id": [node.id]})
     found = api.pages(Action.DESCRIBE_SPOT_INSTANCE_REQUESTS, {"Filters": criteria})
-    return text(found[0], "Status.Code") if found else ""
+    return found[0] if found else None
 
 
 def console(api: Api, id_: str) -> str:

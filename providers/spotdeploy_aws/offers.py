@@ -1,9 +1,8 @@
-"""What an instance can be had as: zones, sizes, markets and their prices, and images."""
+"""What an instance can be had as: zones, sizes and markets, and images."""
 
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
@@ -13,8 +12,8 @@ from spotdeploy.provider import within_price
 from spotdeploy_aws.actions import Action
 from spotdeploy_aws.api import PAGE, Api
 from spotdeploy_aws.config import AwsConfig
+from spotdeploy_aws.prices import Prices
 from spotdeploy_aws.schemas import Image, Parameters, Record, filters, text
-from spotdeploy_libcloud.prices import list_price
 
 CANONICAL: Final = {"us-gov-": "513442679011", "cn-": "837727238323", "": "099720109477"}
 """Beginning of a region's name to Canonical's account there, which differs by partition:
@@ -51,9 +50,8 @@ def candidates(
     Those that the pool's price limit excludes are left out. `exist` has the (zone, size) pairs
     that are sold at all.
     """
-    spot_sizes = sorted({size for _, size in exist})
-    if Market.SPOT in pool.policy.markets and spot_sizes:
-        prices.refresh(spot_sizes)
+    if exist:
+        prices.refresh(sorted({size for _, size in exist}), pool.policy.markets)
     zones = list(dict.fromkeys(zones))
     every = [
         offer
@@ -94,41 +92,6 @@ def family(size: str) -> str:
 
 def _price_first(offer: Offer) -> float:
     return float("inf") if offer.usd_per_hour is None else offer.usd_per_hour
-
-
-class Prices:
-    """The prices of one region, as far as they were asked for."""
-
-    def __init__(self, api: Api) -> None:
-        """Calls nothing."""
-        self._api = api
-        self._spot: dict[tuple[str, str], float] = {}
-
-    def refresh(self, sizes: Sequence[str]) -> None:
-        """Ask for the spot prices of these sizes in every zone: one paginated call.
-
-        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html:
-        a StartTime of now gives the prices in force.
-        """
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        parameters: Parameters = {
-            "InstanceTypes": list(sizes),
-            "ProductDescriptions": ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"],
-            "StartTime": now,
-            "MaxResults": PAGE,
-        }
-        found = self._api.pages(Action.DESCRIBE_SPOT_PRICE_HISTORY, parameters)
-        for item in sorted(found, key=lambda item: text(item, "Timestamp")):
-            place = text(item, "AvailabilityZone"), text(item, "InstanceType")
-            self._spot[place] = float(item["SpotPrice"])
-
-    def of(self, market: Market, zone: str | None, size: str | None) -> float | None:
-        """USD per hour for one node, or None when unknown. Calls nothing."""
-        if zone is None or size is None:
-            return None
-        if market is Market.SPOT:
-            return self._spot.get((zone, size)) or None
-        return list_price("ec2_linux", size, self._api.region)
 
 
 class Images:

@@ -57,23 +57,26 @@ class AwsProvider(
         self._location = location
 
     def doctor(self) -> Sequence[Problem]:
-        """Identity, account, network, sizes, images, and the permission to launch (a dry run)."""
+        """Identity, account, network, sizes, images, the permissions to launch and to end (dry
+        runs), the role for spot, and quotas."""
         from spotdeploy_aws.doctor import examine
 
         return examine(self._cloud, self._config)
 
     def objections(self, pool: Pool, batch: Batch) -> Sequence[Problem]:
-        """Who may reach the nodes, tags, and the size of the disk. One call."""
+        """Who may reach the nodes, tags, the size of the disk, and quotas."""
         from spotdeploy_aws.doctor import objections
 
-        del pool
-        return objections(self._cloud, self._config, batch)
+        return objections(self._cloud, self._config, pool, batch)
 
     def offers(self, pool: Pool) -> Sequence[Offer]:
-        """Three calls at most, however many zones and sizes."""
+        """A paginated call each for subnets, for what is sold and for each kind of price, however
+        many zones and sizes."""
         from spotdeploy_aws.offers import candidates
+        from spotdeploy_aws.parallel import together
 
         cloud = self._cloud
+        together([lambda: cloud.network.places, lambda: cloud.sold])
         zones = [place.zone for place in cloud.network.places]
         sizes = self._config.sizes
         return candidates(cloud.api, cloud.prices, zones, sizes, cloud.sold, pool)
@@ -120,7 +123,7 @@ class AwsProvider(
         release(self._cloud.api, resources)
 
     def fate(self, node: Node) -> Fate:
-        """From the instance's state reason and its spot request. Two calls."""
+        """From the instance's state reason and its spot request. Two calls, at the same time."""
         from spotdeploy_aws.fate import fate
 
         return fate(self._cloud.api, node)
