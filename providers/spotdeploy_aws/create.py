@@ -7,7 +7,6 @@ from typing import Final
 
 from spotdeploy.errors import ProviderError, ThrottledError
 from spotdeploy.model import Batch, Created, Node, Offer
-from spotdeploy.patience import PATIENCE
 from spotdeploy_aws.actions import Action
 from spotdeploy_aws.cloud import Cloud
 from spotdeploy_aws.config import AwsConfig
@@ -17,8 +16,9 @@ from spotdeploy_aws.request import MAX_LAUNCH, Site, check, run_instances
 REFILL: Final = 2.0
 """Instances a second that an account may launch once its bucket of `MAX_LAUNCH` is empty:
 https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html"""
-SERVED: Final = int(PATIENCE * REFILL)
-"""Instances for which the bucket is full enough before the core's patience ends."""
+SERVED: Final = 240
+"""Instances for which the bucket is full enough before the two minutes end for which a throttled
+call is repeated anyway."""
 NO_IMAGE: Final = ("InvalidAMIID.", "InvalidBlockDeviceMapping")
 
 
