@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from spotdeploy.errors import ConfigError
-from spotdeploy.model import Market, Offer, Pool
+from spotdeploy.model import Offer, Pool
 from spotdeploy.provider import within_price
 from spotdeploy_aws.actions import Action
 from spotdeploy_aws.api import PAGE, Api
@@ -43,6 +43,7 @@ def candidates(
     zones: Iterable[str],
     sizes: Sequence[str],
     exist: Collection[tuple[str, str]],
+    architecture_of: Callable[[str], str],
     pool: Pool,
 ) -> list[Offer]:
     """Market by market, size by size in the order given, the cheapest zone first.
@@ -58,23 +59,24 @@ def candidates(
         for market in pool.policy.markets
         for size in sizes
         for offer in sorted(
-            (_offer(api, prices, market, zone, size) for zone in zones if (zone, size) in exist),
+            (
+                Offer(
+                    provider="aws",
+                    location=api.region,
+                    zone=zone,
+                    size=size,
+                    market=market,
+                    usd_per_hour=prices.of(market, zone, size),
+                    family=family(size),
+                    architecture=architecture_of(size),
+                )
+                for zone in zones
+                if (zone, size) in exist
+            ),
             key=_price_first,
         )
     ]
     return within_price(every, pool)
-
-
-def _offer(api: Api, prices: Prices, market: Market, zone: str, size: str) -> Offer:
-    return Offer(
-        provider="aws",
-        location=api.region,
-        zone=zone,
-        size=size,
-        market=market,
-        usd_per_hour=prices.of(market, zone, size),
-        family=family(size),
-    )
 
 
 def family(size: str) -> str:
@@ -105,31 +107,40 @@ class Images:
         self._chosen: dict[str, Image] = {}
 
     def for_size(self, size: str) -> Image:
-        """The image for a size's architecture. Calls once for each size and once for each
-        architecture.
+        """The image for a size's architecture. Calls once for each architecture, and for the sizes
+        as `architecture` does.
 
         Raises ConfigError when there is no such size or no such image.
         """
-        architecture = self._architectures.get(size) or self._architecture(size)
-        self._architectures[size] = architecture
+        architecture = self.architecture(size)
+        if not architecture:
+            raise ConfigError(
+                f"EC2 has no instance type {size!r} in {self._api.region}",
+                hint="check provider.aws.sizes",
+            )
         if architecture not in self._chosen:
             self._chosen[architecture] = self._choose(architecture)
         return self._chosen[architecture]
+
+    def architecture(self, size: str) -> str:
+        """The processor's, as images have it; "" when there is no such size here. One call for all
+        sizes of the config."""
+        if size not in self._architectures:
+            sizes = {*self._config.sizes, size}
+            self._architectures |= dict.fromkeys(sizes, "") | self._look_up(sizes)
+        return self._architectures[size]
 
     def forget(self) -> None:
         """Look images up again when they are needed next: one is no longer there."""
         self._chosen.clear()
 
-    def _architecture(self, size: str) -> str:
-        parameters: Parameters = {"Filters": filters({"instance-type": [size]})}
+    def _look_up(self, sizes: Collection[str]) -> dict[str, str]:
+        parameters: Parameters = {"Filters": filters({"instance-type": sorted(sizes)})}
         found = self._api.pages(Action.DESCRIBE_INSTANCE_TYPES, parameters)
-        if not found:
-            raise ConfigError(
-                f"EC2 has no instance type {size!r} in {self._api.region}",
-                hint="check provider.aws.sizes",
-            )
-        known = found[0]["ProcessorInfo"]["SupportedArchitectures"]
-        return "arm64" if "arm64" in known else "x86_64"
+        known = {
+            one["InstanceType"]: one["ProcessorInfo"]["SupportedArchitectures"] for one in found
+        }
+        return {size: "arm64" if "arm64" in its else "x86_64" for size, its in known.items()}
 
     def _choose(self, architecture: str) -> Image:
         candidates = [

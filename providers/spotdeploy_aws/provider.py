@@ -70,16 +70,24 @@ class AwsProvider(
         return objections(self._cloud, self._config, pool, batch)
 
     def offers(self, pool: Pool) -> Sequence[Offer]:
-        """A paginated call each for subnets, for what is sold and for each kind of price, however
+        """A paginated call each for subnets, sizes, what is sold and each kind of price, however
         many zones and sizes."""
         from spotdeploy_aws.offers import candidates
         from spotdeploy_aws.parallel import together
 
         cloud = self._cloud
-        together([lambda: cloud.network.places, lambda: cloud.sold])
+        first = self._config.sizes[0]
+        together(
+            [
+                lambda: cloud.network.places,
+                lambda: cloud.sold,
+                lambda: cloud.images.architecture(first),
+            ]
+        )
         zones = [place.zone for place in cloud.network.places]
         sizes = self._config.sizes
-        return candidates(cloud.api, cloud.prices, zones, sizes, cloud.sold, pool)
+        architecture_of = cloud.images.architecture
+        return candidates(cloud.api, cloud.prices, zones, sizes, cloud.sold, architecture_of, pool)
 
     def create(self, offer: Offer, batch: Batch) -> Created:
         """One RunInstances for the batch; the run's security group is made before the first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spotdeploy.errors import ConfigError
+from spotdeploy.errors import ConfigError, Reach
 from spotdeploy.model import Market, MarketPolicy, Pool
 from spotdeploy_aws.schemas import Image
 from tests.labs.aws import AwsLab
@@ -35,6 +35,13 @@ def test_sizes_keep_their_order_and_the_cheapest_zone_comes_first(make: MakeProv
     assert [o.usd_per_hour for o in offers[:3]] == pytest.approx(
         [usd + BESIDES for usd in (0.002, 0.004, 0.008)]
     )
+
+
+def test_a_refused_image_reaches_the_sizes_of_its_architecture_alone(make: MakeProvider) -> None:
+    offers = make(sizes=["t3.small", "t4g.small"]).offers(Pool(1))
+    small, arm = (next(o for o in offers if o.size == size) for size in ("t3.small", "t4g.small"))
+    assert (small.architecture, arm.architecture) == ("x86_64", "arm64")
+    assert not arm.covered_by(small, Reach.IMAGE)
 
 
 def test_the_second_market_comes_after_all_of_the_first(make: MakeProvider) -> None:
@@ -70,6 +77,7 @@ def test_offers_create_nothing_and_need_few_calls(make: MakeProvider, lab: AwsLa
     make(sizes=["t3.small", "t3a.small"]).offers(Pool(1, MarketPolicy.SPOT_THEN_ON_DEMAND))
     assert sorted(lab.called()) == [
         "DescribeInstanceTypeOfferings",
+        "DescribeInstanceTypes",
         "DescribeSpotPriceHistory",
         "DescribeSubnets",
         "GetProducts",
