@@ -12,6 +12,7 @@ from spotdeploy_aws.network import Network
 from spotdeploy_aws.nodes import Nodes
 from spotdeploy_aws.offers import Images, sold
 from spotdeploy_aws.prices import Prices, price_list_region
+from spotdeploy_aws.quotas import Quotas
 
 
 class Cloud:
@@ -48,6 +49,11 @@ class Cloud:
     def images(self) -> Images:
         """The images."""
         return Images(self.api, self._config)
+
+    @cached_property
+    def quotas(self) -> Quotas:
+        """The quotas of virtual CPUs."""
+        return Quotas(self.api, self.images)
 
     @cached_property
     def sold(self) -> set[tuple[str, str]]:

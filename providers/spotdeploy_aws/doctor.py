@@ -9,12 +9,13 @@ from spotdeploy import labels as names
 from spotdeploy.errors import ProviderError
 from spotdeploy.model import Batch, Market, Offer, Pool, Problem
 from spotdeploy_aws.actions import Action
+from spotdeploy_aws.api import Api
 from spotdeploy_aws.cloud import Cloud
 from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.errors import CODES, MISSING
-from spotdeploy_aws.nodes import find
-from spotdeploy_aws.quotas import shortages
+from spotdeploy_aws.quotas import running
 from spotdeploy_aws.request import Site, run_instances
+from spotdeploy_aws.schemas import tags
 from spotdeploy_libcloud.doctor import problems_of
 from spotdeploy_libcloud.quota import share
 
@@ -40,9 +41,8 @@ def examine(cloud: Cloud, config: AwsConfig) -> list[Problem]:
     return [
         *found,
         *problems_of(lambda: _permission(cloud, config)),
-        *problems_of(lambda: _right_to_end(cloud)),
+        *problems_of(lambda: _beside_what_runs(cloud, config)),
         *problems_of(lambda: _spot_role(cloud)),
-        *problems_of(lambda: _room(cloud, config)),
     ]
 
 
@@ -98,15 +98,14 @@ def _disk(cloud: Cloud, config: AwsConfig) -> Iterator[Problem]:
 
 def _quotas(cloud: Cloud, config: AwsConfig, pool: Pool, batch: Batch) -> list[Problem]:
     count, fatal = share(pool, batch, config.regions)
-    deployment = batch.labels[names.DEPLOYMENT]
-    markets = pool.policy.markets
-    return shortages(cloud, config.sizes, markets, count, deployment, fatal=fatal)
-
-
-def _room(cloud: Cloud, config: AwsConfig) -> list[Problem]:
-    """Whether there is room for one spot node, beside all that runs: a warning, since what runs may
-    be this deployment's."""
-    return shortages(cloud, config.sizes, (Market.SPOT,), 1, None, fatal=False)
+    own = batch.labels[names.DEPLOYMENT]
+    return cloud.quotas.shortages(
+        config.sizes,
+        pool.policy.markets,
+        count,
+        lambda: running(cloud.api, without=own),
+        fatal=fatal,
+    )
 
 
 def _tags(tags: Mapping[str, str], ours: int) -> Iterator[Problem]:
@@ -142,13 +141,22 @@ def _permission(cloud: Cloud, config: AwsConfig) -> list[Problem]:
     return []
 
 
-def _right_to_end(cloud: Cloud) -> Iterator[Problem]:
+def _beside_what_runs(cloud: Cloud, config: AwsConfig) -> Iterator[Problem]:
+    """The right to end, and room for one spot node: a warning, since what runs may be this
+    deployment's."""
+    found = running(cloud.api)
+    ours = [one["InstanceId"] for one in found if names.DEPLOYMENT in tags(one)]
+    yield from _right_to_end(cloud.api, ours)
+    spot = (Market.SPOT,)
+    yield from cloud.quotas.shortages(config.sizes, spot, 1, lambda: found, fatal=False)
+
+
+def _right_to_end(api: Api, ours: Sequence[str]) -> Iterator[Problem]:
     """Ask to end an instance of ours with DryRun. Where there is none, ask for one that does not
     exist: a policy that asks for tags refuses that, so that the answer is no proof."""
-    ours = find(cloud.api, criteria={"tag-key": [names.DEPLOYMENT]})
-    id_ = ours[0]["InstanceId"] if ours else NOBODY
     try:
-        cloud.api.call(Action.TERMINATE_INSTANCES, {"InstanceIds": [id_], "DryRun": True})
+        ids = [*ours, NOBODY][:1]
+        api.call(Action.TERMINATE_INSTANCES, {"InstanceIds": ids, "DryRun": True})
     except ProviderError as error:
         if error.code in (DRY_RUN_OK, *MISSING):
             return

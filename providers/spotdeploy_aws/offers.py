@@ -97,13 +97,14 @@ def _price_first(offer: Offer) -> float:
 
 
 class Images:
-    """Finds images, once a run: "the newest" is another one tomorrow, and in another account."""
+    """Finds images, and what the sizes are that they are for. Once a run: "the newest" is another
+    one tomorrow, and in another account."""
 
     def __init__(self, api: Api, config: AwsConfig) -> None:
         """Calls nothing."""
         self._api = api
         self._config = config
-        self._architectures: dict[str, str] = {}
+        self._sizes: dict[str, Record] = {}
         self._chosen: dict[str, Image] = {}
 
     def for_size(self, size: str) -> Image:
@@ -125,22 +126,37 @@ class Images:
     def architecture(self, size: str) -> str:
         """The processor's, as images have it; "" when there is no such size here. One call for all
         sizes of the config."""
-        if size not in self._architectures:
-            sizes = {*self._config.sizes, size}
-            self._architectures |= dict.fromkeys(sizes, "") | self._look_up(sizes)
-        return self._architectures[size]
+        known = self._size(size)
+        if not known:
+            return ""
+        return "arm64" if "arm64" in known["ProcessorInfo"]["SupportedArchitectures"] else "x86_64"
+
+    def vcpus(self, size: str) -> int:
+        """How many virtual CPUs it has; 0 when there is no such size."""
+        known = self._size(size)
+        return int(known["VCpuInfo"]["DefaultVCpus"]) if known else 0
 
     def forget(self) -> None:
         """Look images up again when they are needed next: one is no longer there."""
         self._chosen.clear()
 
-    def _look_up(self, sizes: Collection[str]) -> dict[str, str]:
-        parameters: Parameters = {"Filters": filters({"instance-type": sorted(sizes)})}
+    def learn(self, sizes: Iterable[str]) -> None:
+        """Look up those of these sizes that are not known yet, and those of the config: one call.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceTypeInfo.html
+        """
+        if not (new := set(sizes) - self._sizes.keys()):
+            return
+        asked = sorted(new | set(self._config.sizes))
+        parameters: Parameters = {"Filters": filters({"instance-type": asked})}
         found = self._api.pages(Action.DESCRIBE_INSTANCE_TYPES, parameters)
-        known = {
-            one["InstanceType"]: one["ProcessorInfo"]["SupportedArchitectures"] for one in found
-        }
-        return {size: "arm64" if "arm64" in its else "x86_64" for size, its in known.items()}
+        known = {one["InstanceType"]: one for one in found}
+        self._sizes |= {size: known.get(size, {}) for size in asked}
+
+    def _size(self, size: str) -> Record:
+        """Empty when there is no such size."""
+        self.learn([size])
+        return self._sizes[size]
 
     def _choose(self, architecture: str) -> Image:
         candidates = [

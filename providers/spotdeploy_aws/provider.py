@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatch
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -76,16 +76,14 @@ class AwsProvider(
         from spotdeploy_aws.parallel import together
 
         cloud = self._cloud
-        first = self._config.sizes[0]
-        together(
-            [
-                lambda: cloud.network.places,
-                lambda: cloud.sold,
-                lambda: cloud.images.architecture(first),
-            ]
-        )
-        zones = [place.zone for place in cloud.network.places]
         sizes = self._config.sizes
+        asks: list[Callable[[], object]] = [
+            lambda: cloud.network.places,
+            lambda: cloud.sold,
+            lambda: cloud.images.learn(sizes),
+        ]
+        together(asks)
+        zones = [place.zone for place in cloud.network.places]
         architecture_of = cloud.images.architecture
         return candidates(cloud.api, cloud.prices, zones, sizes, cloud.sold, architecture_of, pool)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -12,11 +12,10 @@ from spotdeploy.errors import ProviderError
 from spotdeploy.model import Market, Problem
 from spotdeploy_aws.actions import Action
 from spotdeploy_aws.api import Api
-from spotdeploy_aws.cloud import Cloud
 from spotdeploy_aws.nodes import find
-from spotdeploy_aws.offers import family
+from spotdeploy_aws.offers import Images, family
 from spotdeploy_aws.parallel import together
-from spotdeploy_aws.schemas import Record, filters, tags, text
+from spotdeploy_aws.schemas import Record, tags, text
 
 QUOTAS: Final = {
     (Market.SPOT, "standard"): "L-34B43A08",
@@ -41,53 +40,62 @@ COUNTED: Final = ("pending", "running")
 _OLD_P: Final = re.compile(r"p[234]")
 
 
-def shortages(
-    cloud: Cloud,
-    sizes: Sequence[str],
-    markets: Sequence[Market],
-    count: int,
-    deployment: str | None,
-    *,
-    fatal: bool,
-) -> list[Problem]:
-    """A problem for each quota without room for `count` nodes, when there is room in none: the walk
-    goes on to another size or market while there is some.
+class Quotas:
+    """The quotas of one region. Each is asked for once."""
 
-    What the nodes of `deployment` use counts as free. Silent where the quotas may not be asked.
-    """
-    api, codes = cloud.api, _codes(sizes, markets)
-    limits = _limits(api, sorted(set(codes.values())))
-    if not codes or set(limits) != set(codes.values()):
-        return []
-    others = [
-        one
-        for one in find(api, criteria={"instance-state-name": COUNTED})
-        if deployment is None or tags(one).get(names.DEPLOYMENT) != deployment
-    ]
-    vcpus = _vcpus(api, {*sizes, *(one["InstanceType"] for one in others)})
-    short = []
-    for code, (limit, name) in limits.items():
-        counted = [one for one in others if _quota(_market(one), one["InstanceType"]) == code]
-        used = sum(vcpus.get(one["InstanceType"], 0) for one in counted)
-        least = min(vcpus.get(size, 0) for (_, size), its in codes.items() if its == code)
-        free = max(0.0, limit - used)
-        if count * least <= free:
+    def __init__(self, api: Api, images: Images) -> None:
+        """Calls nothing. `images` knows the sizes."""
+        self._api = api
+        self._images = images
+        self._limits: dict[str, tuple[float, str] | None] = {}
+
+    def shortages(
+        self,
+        sizes: Sequence[str],
+        markets: Sequence[Market],
+        count: int,
+        others: Callable[[], Sequence[Record]],
+        *,
+        fatal: bool,
+    ) -> list[Problem]:
+        """A problem for each quota without room for `count` nodes, when there is room in none: the
+        walk goes on to another size or market while there is some.
+
+        `others` lists the instances that go on to run meanwhile; it is called when the quotas are
+        known. Silent where they may not be asked.
+        """
+        codes = {(market, size): _quota(market, size) for market in markets for size in sizes}
+        limits = self._ask(sorted({code for code in codes.values() if code}))
+        if set(limits) != set(codes.values()):
             return []
-        what = f"quota {name!r} in {api.region} has room for {free:g} of {limit:g} vCPUs"
-        what += f", and this run needs {count * least:g}"
-        remedy = (
-            f"ask for more of {code} under 'Service Quotas', Amazon EC2; or fewer, smaller nodes"
-        )
-        short.append(Problem(what, remedy, fatal=fatal))
-    return short
+        running = others()
+        self._images.learn(one["InstanceType"] for one in running)
+        short = []
+        for code, (limit, name) in limits.items():
+            counted = [size for (_, size), its in codes.items() if its == code]
+            needed = count * min(self._images.vcpus(size) for size in counted)
+            used = sum(self._images.vcpus(size) for size in _sizes_of(running, code))
+            free = max(0.0, limit - used)
+            if needed <= free:
+                return []
+            what = f"quota {name!r} in {self._api.region} has room for {free:g} of {limit:g} vCPUs"
+            remedy = f"ask for more of {code} under 'Service Quotas', Amazon EC2; or smaller nodes"
+            short.append(Problem(f"{what}, and this run needs {needed:g}", remedy, fatal=fatal))
+        return short
+
+    def _ask(self, codes: Sequence[str]) -> dict[str, tuple[float, str]]:
+        """Quota to its vCPUs and its name, of those that are told."""
+        new = [code for code in codes if code not in self._limits]
+        found = together([partial(_limit, self._api, code) for code in new])
+        self._limits |= dict(zip(new, found, strict=True))
+        return {code: told for code in codes if (told := self._limits[code])}
 
 
-def _codes(sizes: Sequence[str], markets: Sequence[Market]) -> dict[tuple[Market, str], str]:
-    """Market and size to the quota. Empty when one has a quota that is not known: there may be
-    room."""
-    found = {(market, size): _quota(market, size) for market in markets for size in sizes}
-    known = {key: code for key, code in found.items() if code}
-    return known if len(known) == len(found) else {}
+def running(api: Api, *, without: str | None = None) -> list[Record]:
+    """The instances of the region that quotas count; not those of the deployment `without`, which
+    end before a run begins."""
+    found = find(api, criteria={"instance-state-name": COUNTED})
+    return [one for one in found if not without or tags(one).get(names.DEPLOYMENT) != without]
 
 
 def _quota(market: Market, size: str) -> str | None:
@@ -97,17 +105,11 @@ def _quota(market: Market, size: str) -> str | None:
     return QUOTAS.get((market, kind))
 
 
-def _vcpus(api: Api, sizes: Collection[str]) -> dict[str, int]:
-    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_VCpuInfo.html"""
-    criteria = filters({"instance-type": sorted(sizes)})
-    found = api.pages(Action.DESCRIBE_INSTANCE_TYPES, {"Filters": criteria})
-    return {one["InstanceType"]: one["VCpuInfo"]["DefaultVCpus"] for one in found}
-
-
-def _limits(api: Api, codes: Sequence[str]) -> dict[str, tuple[float, str]]:
-    """Quota to its vCPUs and its name, of those that are told."""
-    found = together([partial(_limit, api, code) for code in codes])
-    return {code: told for code, told in zip(codes, found, strict=True) if told}
+def _sizes_of(instances: Iterable[Record], code: str) -> Iterator[str]:
+    """The sizes of those that a quota counts."""
+    for one in instances:
+        if _quota(_market(one), one["InstanceType"]) == code:
+            yield one["InstanceType"]
 
 
 def _limit(api: Api, code: str) -> tuple[float, str] | None:
