@@ -10,11 +10,18 @@ from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
-from spotdeploy.errors import ConfigError, CredentialsError
+from spotdeploy.errors import ConfigError, CredentialsError, SpotdeployError
+from spotdeploy_libcloud.transport import address_of
 
+TIMEOUT: Final = 60.0
+"""Seconds to connect within, and to wait for each part of an answer."""
+HINT: Final = "check provider.aws.endpoint, AWS_ENDPOINT_URL and ~/.aws/config"
 _ASKING: Final = Lock()
-"""Held while credentials are asked for, so that no two regions ask for an MFA code at once."""
+"""Held while credentials are asked for, so that no two regions ask for an MFA code at once, and
+while clients are made, which botocore does in one thread at a time."""
+_CHAINS: Final[WeakValueDictionary[tuple[object, ...], Chain]] = WeakValueDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +46,6 @@ class Chain:
     def __init__(self, profile: str | None) -> None:
         """Reads nothing yet. `profile` None is the usual choice of the AWS tools."""
         self._profile = profile
-
-    @property
-    def profile(self) -> str | None:
-        """The profile that was asked for."""
-        return self._profile
 
     def keys(self) -> Keys:
         """The present credentials. One thread at a time asks for them.
@@ -73,11 +75,21 @@ class Chain:
             hint='set regions = ["us-east-1"] under [provider.aws], or AWS_REGION',
         )
 
-    def endpoint(self, service: str, region: str) -> str:
-        """The URL of a service's API, with the user's own endpoints taken into account:
-        https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+    def client(self, service: str, region: str, endpoint: str | None = None) -> Any:
+        """botocore's client of a service, whose own endpoint rules hold unless `endpoint` is a
+        URL: https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html.
+
+        Each request is signed with what `keys` gives then. The first client of a service reads
+        its model, which takes tenths of a second; one for another region takes 10 ms.
+
+        Raises:
+            ConfigError: there is no such region, endpoint or file of certificates.
         """
-        return self._configured_endpoint(service) or self._own_endpoint(service, region)
+        bundle = self.ca_bundle()
+        with _ASKING, self._typed():
+            client = self._client(service, region, endpoint, bundle)
+        client.meta.events.register("before-sign", self._put_keys)
+        return client
 
     def ca_bundle(self) -> str | None:
         """The file of certificates that AWS_CA_BUNDLE or the profile's `ca_bundle` names:
@@ -101,9 +113,18 @@ class Chain:
 
     @cached_property
     def _session(self) -> Any:
+        from botocore.config import Config
         from botocore.session import Session
 
-        return Session(profile=self._profile)
+        session = Session(profile=self._profile)
+        session.set_default_client_config(
+            Config(
+                connect_timeout=TIMEOUT,
+                read_timeout=TIMEOUT,
+                retries={"mode": "standard", "total_max_attempts": 1},
+            )
+        )
+        return session
 
     @cached_property
     def _credentials(self) -> Any:
@@ -111,46 +132,39 @@ class Chain:
         roles.cache = _cli_cache()
         return self._session.get_credentials()
 
-    def _configured_endpoint(self, service: str) -> str | None:
-        with self._typed():
-            if self._session.get_config_variable("ignore_configured_endpoint_urls"):
-                return None
-            profile = self._session.get_scoped_config()
-            services = self._session.full_config.get("services", {})
-        own = services.get(profile.get("services"), {}).get(service, {})
-        return (
-            os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}")
-            or os.environ.get("AWS_ENDPOINT_URL")
-            or own.get("endpoint_url")
-            or profile.get("endpoint_url")
-        )
+    def _client(self, service: str, region: str, endpoint: str | None, bundle: str | None) -> Any:
+        from botocore.exceptions import EndpointVariantError, UnknownRegionError
 
-    def _own_endpoint(self, service: str, region: str) -> str:
-        from botocore.exceptions import EndpointVariantError
-        from botocore.regions import EndpointResolver
+        try:
+            client = self._session.create_client(
+                service, region, endpoint_url=endpoint, verify=bundle
+            )
+            url = client.meta.endpoint_url
+            if f".{region}." in url:
+                self._session.get_partition_for_region(region)
+        except UnknownRegionError as error:
+            hint = "check provider.aws.regions"
+            raise ConfigError(f"AWS has no region {region!r}", hint=hint) from error
+        except (EndpointVariantError, ValueError) as error:
+            raise ConfigError(f"there is no endpoint of {service}: {error}", hint=HINT) from error
+        if address_of(url) is None:
+            raise ConfigError(f"the endpoint {url!r} is not an http(s) URL", hint=HINT)
+        return client
 
-        with self._typed():
-            fips = bool(self._session.get_config_variable("use_fips_endpoint"))
-            dual = bool(self._session.get_config_variable("use_dualstack_endpoint"))
-        resolver, found = EndpointResolver(self._session.get_data("endpoints")), None
-        with suppress(EndpointVariantError):
-            found = resolver.construct_endpoint(
-                service, region, use_dualstack_endpoint=dual, use_fips_endpoint=fips
-            )
-        if found is None and (dual or fips):
-            kind = " and ".join(["dual-stack"] * dual + ["FIPS"] * fips)
-            raise ConfigError(
-                f"AWS has no {kind} endpoint of {service} in {region}",
-                hint="check AWS_USE_DUALSTACK_ENDPOINT, AWS_USE_FIPS_ENDPOINT and the region",
-            )
-        if found is None:
-            raise ConfigError(f"AWS has no region {region!r}", hint="check provider.aws.regions")
-        return f"https://{found['hostname']}"
+    def _put_keys(self, request: Any, **_: object) -> None:
+        """Sign this request with the present keys; botocore calls it just before it signs."""
+        from botocore.credentials import Credentials
+
+        keys = self.keys()
+        present = Credentials(keys.access, keys.secret, keys.token)
+        request.context.setdefault("signing", {})["request_credentials"] = present
 
     @contextmanager
     def _typed(self) -> Iterator[None]:
         try:
             yield
+        except SpotdeployError:
+            raise
         except Exception as error:  # what is configured may raise anything
             from spotdeploy_aws.chain_errors import chain_error
 
@@ -170,6 +184,15 @@ class Chain:
         except BotoCoreError:
             return ""
         return f" ({found})" if found else ""
+
+
+def shared_chain(profile: str | None) -> Chain:
+    """The chain that all regions share while one of them lives: credentials are asked for once,
+    and the models of services are read once. Another environment is another chain."""
+    settings = ((k, v) for k, v in os.environ.items() if k.startswith("AWS_") or k == "HOME")
+    key = (profile, *sorted(settings))
+    with _ASKING:
+        return _CHAINS.setdefault(key, Chain(profile))
 
 
 def _cli_cache() -> Any:

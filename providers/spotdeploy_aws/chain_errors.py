@@ -39,7 +39,7 @@ def chain_error(error: Exception, about: str, profile: str | None) -> ProviderEr
     CredentialsError for all else.
     """
     message = f"AWS credentials{about}: {_words(error)}"
-    if any(map(_passes, _causes(error))):
+    if any(map(_passes, causes(error))):
         return ThrottledError(message)
     option = f" --profile {profile}" if profile else ""
     name = type(error).__name__
@@ -68,6 +68,13 @@ def sources(
             if value:
                 found.append(f"{noun} {value.split()[0] if key == 'credential_process' else value}")
     return ", ".join(dict.fromkeys(found))
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what led to it, the first cause last."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _with_its_sources(profiles: Mapping[str, Mapping[str, Any]], profile: str) -> list[str]:
@@ -106,9 +113,3 @@ def _passes(error: BaseException) -> bool:
         return status >= 500 or status == 429 or code in CODES.throttled
     network = HTTPClientError | ConnectTimeoutError | EndpointConnectionError | ProxyConnectionError
     return isinstance(error, network) or bool(_PASSING.search(str(error)))
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

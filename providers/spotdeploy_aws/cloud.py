@@ -5,12 +5,14 @@ from __future__ import annotations
 from functools import cached_property
 
 from spotdeploy.errors import RefusedError
-from spotdeploy_aws.api import Ec2Driver, StsDriver
-from spotdeploy_aws.auth import Chain
+from spotdeploy_aws.api import Api
+from spotdeploy_aws.auth import Chain, shared_chain
 from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.network import Network
 from spotdeploy_aws.nodes import Nodes
-from spotdeploy_aws.offers import Images, Prices, sold
+from spotdeploy_aws.offers import Images, sold
+from spotdeploy_aws.prices import Prices, price_list_region
+from spotdeploy_aws.quotas import Quotas
 
 
 class Cloud:
@@ -23,53 +25,51 @@ class Cloud:
 
     @cached_property
     def chain(self) -> Chain:
-        """Credentials and endpoints."""
-        return Chain(self._config.profile)
+        """Credentials and endpoints, shared by all regions."""
+        return shared_chain(self._config.profile)
 
     @cached_property
-    def endpoint(self) -> str:
-        """The URL of the EC2 API."""
-        return self._config.endpoint or self.chain.endpoint("ec2", self._region)
-
-    @cached_property
-    def driver(self) -> Ec2Driver:
-        """The connection. Raises CredentialsError when there are no credentials."""
+    def api(self) -> Api:
+        """AWS's APIs. Raises CredentialsError when there are no credentials."""
         self.chain.keys()
-        return Ec2Driver(self._region, self.endpoint, self.chain.keys, self.chain.ca_bundle())
+        return Api(self.chain, self._region, self._config.endpoint)
 
     @cached_property
     def network(self) -> Network:
         """Zones, subnets and security groups."""
-        return Network(self.driver, self._config)
+        return Network(self.api, self._config)
 
     @cached_property
     def nodes(self) -> Nodes:
         """The instances."""
         public = self._config.address == "public"
-        return Nodes(self.driver, self._region, self.prices.of, public=public)
+        return Nodes(self.api, self.prices.of, public=public)
 
     @cached_property
     def images(self) -> Images:
         """The images."""
-        return Images(self.driver, self._config)
+        return Images(self.api, self._config)
+
+    @cached_property
+    def quotas(self) -> Quotas:
+        """The quotas of virtual CPUs."""
+        return Quotas(self.api, self.images)
 
     @cached_property
     def sold(self) -> set[tuple[str, str]]:
         """The (zone, size) pairs in which the configured sizes exist at all. One call."""
-        return sold(self.driver, self._config.sizes)
+        return sold(self.api, self._config.sizes)
 
     @cached_property
     def prices(self) -> Prices:
         """The prices."""
-        return Prices(self.driver)
+        near = price_list_region(self._region)
+        return Prices(self.api, Api(self.chain, near) if near else None, self._config)
 
     @cached_property
     def identity(self) -> tuple[str, str]:
         """The account's id and the identity's ARN."""
-        self.chain.keys()
-        endpoint = self.chain.endpoint("sts", self._region)
-        bundle = self.chain.ca_bundle()
-        return StsDriver(self._region, endpoint, self.chain.keys, bundle).caller()
+        return self.api.caller()
 
     def check_account(self) -> None:
         """Raises RefusedError when `account` is set and the credentials are of another one."""

@@ -40,6 +40,8 @@ class AwsConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fields
     """Which address of a node ssh dials; with `private`, nodes get no public one."""
     root_volume_gb: Annotated[int, msgspec.Meta(ge=1, le=16384)] = 16
     """Size of the gp3 root volume in GiB."""
+    cpu_credits: Literal["standard", "unlimited"] = "standard"
+    """How burstable sizes (T) go on when their credits are used up: slower, or at a charge."""
     tags: dict[str, str] = msgspec.field(default_factory=dict)
     """More tags for everything that is created, such as a cost centre."""
     endpoint: str | None = None

@@ -8,15 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, TypeAlias
 
 from spotdeploy.errors import CredentialsError, ProviderError, ThrottledError
 from spotdeploy.labels import matches
 from spotdeploy.model import Resource
 from spotdeploy_aws.actions import Action
-from spotdeploy_aws.api import PAGE, Ec2Driver, filters, tag_filters
+from spotdeploy_aws.api import PAGE, Api, tag_filters
 from spotdeploy_aws.errors import MISSING
-from spotdeploy_aws.schemas import tags, text
+from spotdeploy_aws.nodes import find
+from spotdeploy_aws.parallel import together
+from spotdeploy_aws.schemas import Record, filters, tags, text
 from spotdeploy_libcloud.errors import none_if_missing, raise_first
 
 MAX_PER_CALL: Final = 1000
@@ -42,7 +45,7 @@ Ended: TypeAlias = Callable[[Collection[str]], None]
 """Is told the ids of instances that EC2 ends."""
 
 
-def destroy_nodes(driver: Ec2Driver, ids: Sequence[str], ended: Ended) -> None:
+def destroy_nodes(api: Api, ids: Sequence[str], ended: Ended) -> None:
     """Begin to end these instances: one call, more only when AWS refuses some of them.
 
     TerminateInstances ends none of a call's instances when it does not know one of them, or may
@@ -56,21 +59,21 @@ def destroy_nodes(driver: Ec2Driver, ids: Sequence[str], ended: Ended) -> None:
     """
     unique = list(dict.fromkeys(ids))
     groups = [unique[start : start + MAX_PER_CALL] for start in range(0, len(unique), MAX_PER_CALL)]
-    raise_first([error for group in groups for error in _refusals(driver, group, ended)])
+    raise_first([error for group in groups for error in _refusals(api, group, ended)])
 
 
-def _refusals(driver: Ec2Driver, ids: list[str], ended: Ended) -> list[ProviderError]:
+def _refusals(api: Api, ids: list[str], ended: Ended) -> list[ProviderError]:
     refused: list[ProviderError] = []
     while ids:
         try:
-            driver.call(Action.TERMINATE_INSTANCES, {"InstanceId": ids})
+            api.call(Action.TERMINATE_INSTANCES, {"InstanceIds": ids})
         except ProviderError as error:
             if not _of_one(error):
                 raise
             blamed = _named(error, ids) if len(ids) > 1 else set(ids)
             if not blamed:
-                return refused + [no for id_ in ids for no in _refusals(driver, [id_], ended)]
-            refused += [error] if any(_stands(driver, error, id_) for id_ in blamed) else []
+                return refused + [no for id_ in ids for no in _refusals(api, [id_], ended)]
+            refused += [error] if any(_stands(api, error, id_) for id_ in blamed) else []
             ids = [id_ for id_ in ids if id_ not in blamed]
         else:
             ended(ids)
@@ -87,12 +90,12 @@ def _named(error: ProviderError, ids: Sequence[str]) -> set[str]:
     return set(re.findall(r"[\w-]+", error.message)) & set(ids)
 
 
-def _stands(driver: Ec2Driver, error: ProviderError, id_: str) -> bool:
+def _stands(api: Api, error: ProviderError, id_: str) -> bool:
     """True when the instance exists and is not going, so that the refusal counts."""
     if error.code != DENIED:
         return error.code not in MISSING
-    found = none_if_missing(lambda: driver.list_nodes(ex_node_ids=[id_]), MISSING) or []
-    return any(node.extra["status"] not in GONE for node in found)
+    found = none_if_missing(lambda: find(api, ids=[id_]), MISSING) or []
+    return any(text(one, "State.Name") not in GONE for one in found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,6 @@ class Kind:
 
     name: str
     listing: Action
-    items: str
     id: str
     filter: str
     """The filter of the listing that selects by id."""
@@ -115,70 +117,67 @@ class Kind:
 
     def delete_parameters(self, id_: str) -> dict[str, str | list[str]]:
         """The parameters of the deleting call."""
-        plural = self.delete is Action.CANCEL_SPOT_INSTANCE_REQUESTS
-        return {self.parameter: [id_] if plural else id_}
+        return {self.parameter: [id_] if self.parameter.endswith("s") else id_}
 
 
+GROUPS: Final = Kind(
+    "security group",
+    Action.DESCRIBE_SECURITY_GROUPS,
+    "GroupId",
+    "group-id",
+    Action.DELETE_SECURITY_GROUP,
+    "GroupId",
+    "delete-security-group --group-id",
+    {},
+    "GroupName",
+)
 KINDS: Final = (
     Kind(
         "spot request",
         Action.DESCRIBE_SPOT_INSTANCE_REQUESTS,
-        "spotInstanceRequestSet",
-        "spotInstanceRequestId",
+        "SpotInstanceRequestId",
         "spot-instance-request-id",
         Action.CANCEL_SPOT_INSTANCE_REQUESTS,
-        "SpotInstanceRequestId",
+        "SpotInstanceRequestIds",
         "cancel-spot-instance-requests --spot-instance-request-ids",
         {"state": ["open", "active", "disabled"]},
-        "status/code",
+        "Status.Code",
     ),
     Kind(
         "network interface",
         Action.DESCRIBE_NETWORK_INTERFACES,
-        "networkInterfaceSet",
-        "networkInterfaceId",
+        "NetworkInterfaceId",
         "network-interface-id",
         Action.DELETE_NETWORK_INTERFACE,
         "NetworkInterfaceId",
         "delete-network-interface --network-interface-id",
         {},
-        "status",
+        "Status",
     ),
     Kind(
         "volume",
         Action.DESCRIBE_VOLUMES,
-        "volumeSet",
-        "volumeId",
+        "VolumeId",
         "volume-id",
         Action.DELETE_VOLUME,
         "VolumeId",
         "delete-volume --volume-id",
         {"status": ["creating", "available", "in-use", "error"]},
-        "status",
+        "State",
     ),
-    Kind(
-        "security group",
-        Action.DESCRIBE_SECURITY_GROUPS,
-        "securityGroupInfo",
-        "groupId",
-        "group-id",
-        Action.DELETE_SECURITY_GROUP,
-        "GroupId",
-        "delete-security-group --group-id",
-        {},
-        "groupName",
-    ),
+    GROUPS,
 )
 """In the order of deletion: a group cannot go while an interface uses it."""
 
 
-def leftovers(driver: Ec2Driver, labels: Mapping[str, str]) -> list[Resource]:
-    """Everything here that carries these labels and is not an instance. One listing a kind."""
-    found = (thing for kind in KINDS for thing in _list(driver, kind, labels))
-    return [thing for thing in found if matches(thing.labels, labels)]
+def leftovers(api: Api, labels: Mapping[str, str]) -> list[Resource]:
+    """Everything here that carries these labels and is not an instance. One listing a kind, all at
+    the same time."""
+    listings = together([partial(_list, api, kind, labels) for kind in KINDS])
+    return [thing for found in listings for thing in found if matches(thing.labels, labels)]
 
 
-def release(driver: Ec2Driver, resources: Sequence[Resource]) -> None:
+def release(api: Api, resources: Sequence[Resource]) -> None:
     """Delete these, in an order that works. A missing one is success; one in use stays. One that
     a policy forbids to delete is looked up by its id, as instances are.
 
@@ -190,7 +189,7 @@ def release(driver: Ec2Driver, resources: Sequence[Resource]) -> None:
     for kind in KINDS:
         for thing in resources:
             if thing.kind == kind.name:
-                refused += _delete(driver, kind, thing.id)
+                refused += _delete(api, kind, thing.id)
     raise_first(refused)
 
 
@@ -200,35 +199,37 @@ def manual_delete_command(thing: Resource) -> str:
     return f"{noun} {thing.id}"
 
 
-def _list(driver: Ec2Driver, kind: Kind, labels: Mapping[str, str]) -> list[Resource]:
+def _list(api: Api, kind: Kind, labels: Mapping[str, str]) -> list[Resource]:
     criteria = filters({**tag_filters(labels), **kind.only})
-    found = driver.pages(kind.listing, kind.items, {"Filter": criteria, "MaxResults": PAGE})
-    return [
-        Resource(
-            kind=kind.name,
-            id=text(item, kind.id),
-            provider="aws",
-            location=driver.region_name,
-            labels=tags(item),
-            detail=text(item, kind.detail),
-        )
-        for item in found
-    ]
+    found = api.pages(kind.listing, {"Filters": criteria, "MaxResults": PAGE})
+    return [resource(api, kind, item) for item in found]
 
 
-def _delete(driver: Ec2Driver, kind: Kind, id_: str) -> list[ProviderError]:
+def resource(api: Api, kind: Kind, item: Record) -> Resource:
+    """A thing of a listing as the core knows it."""
+    return Resource(
+        kind=kind.name,
+        id=text(item, kind.id),
+        provider="aws",
+        location=api.region,
+        labels=tags(item),
+        detail=text(item, kind.detail),
+    )
+
+
+def _delete(api: Api, kind: Kind, id_: str) -> list[ProviderError]:
     try:
-        driver.call(kind.delete, kind.delete_parameters(id_))
+        api.call(kind.delete, kind.delete_parameters(id_))
     except ProviderError as error:
         code = error.code or ""
         if code.endswith(".NotFound") or code in IN_USE:
             return []
         if not _of_one(error):
             raise
-        return [] if code == DENIED and not _exists(driver, kind, id_) else [error]
+        return [] if code == DENIED and not _exists(api, kind, id_) else [error]
     return []
 
 
-def _exists(driver: Ec2Driver, kind: Kind, id_: str) -> bool:
+def _exists(api: Api, kind: Kind, id_: str) -> bool:
     criteria = filters({kind.filter: [id_], **kind.only})
-    return bool(driver.pages(kind.listing, kind.items, {"Filter": criteria}))
+    return bool(api.pages(kind.listing, {"Filters": criteria}))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from typing import Any, Final
+from typing import Final
 
 from spotdeploy.errors import ProviderError
 from spotdeploy.model import Fate, FateKind, Node
 from spotdeploy_aws.actions import Action
-from spotdeploy_aws.api import Ec2Driver, filters
+from spotdeploy_aws.api import Api
 from spotdeploy_aws.errors import MISSING
-from spotdeploy_aws.schemas import items, text
+from spotdeploy_aws.nodes import find
+from spotdeploy_aws.parallel import together
+from spotdeploy_aws.schemas import Record, filters, text
 from spotdeploy_libcloud.errors import none_if_missing
 
 INTERRUPTED_REASONS: Final = frozenset(
@@ -32,55 +33,62 @@ INTERRUPTED_STATUSES: Final = (
 )
 """Beginnings of https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-request-status.html:
 those by which AWS, and not the user, ends an instance."""
+UNUSABLE_VOLUME: Final = ("Client.InternalError", "Client.InvalidKMSKey")
+"""Beginnings of the reasons with which EC2 ends an instance at once whose encrypted volume it may
+not use: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/troubleshooting-launch.html"""
+KMS: Final = (
+    "so ends an instance whose volume is encrypted with a KMS key that may not be used: where "
+    "volumes are encrypted by default, docs/providers/aws.md lists the kms rights"
+)
 METADATA: Final = "http://169.254.169.254/latest"
 
 
-def fate(driver: Ec2Driver, node: Node) -> Fate:
-    """Ask for the instance, then for its spot request. Two calls; may be repeated."""
-    instance = _instance(driver, node.id)
+def fate(api: Api, node: Node) -> Fate:
+    """Ask for the instance and for its spot request, at the same time. May be repeated."""
+    (instance, request) = together([lambda: _instance(api, node.id), lambda: _request(api, node)])
     if instance is None:
         return Fate(FateKind.VANISHED, f"AWS no longer knows {node.id}")
-    state, reason = instance.extra["status"], instance.extra["reason_code"]
-    message = instance.extra["reason_message"] or reason or state
+    state, reason = text(instance, "State.Name"), text(instance, "StateReason.Code")
+    message = text(instance, "StateReason.Message") or reason or state
     if reason in INTERRUPTED_REASONS:
         return Fate(FateKind.INTERRUPTED, message)
-    request = _spot_request(driver, node.id)
-    if request.startswith(INTERRUPTED_STATUSES):
-        return Fate(FateKind.INTERRUPTED, request)
+    status = text(request or {}, "Status.Code")
+    if status.startswith(INTERRUPTED_STATUSES):
+        return Fate(FateKind.INTERRUPTED, status)
     if state in ("pending", "running"):
         return Fate(FateKind.ALIVE, state)
+    if reason.startswith(UNUSABLE_VOLUME):
+        message = f"{message} ({KMS})"
     return Fate(FateKind.STOPPED, f"{state}: {message}")
 
 
-def _instance(driver: Ec2Driver, id_: str) -> Any:
-    found = none_if_missing(lambda: driver.list_nodes(ex_node_ids=[id_]), MISSING)
+def _instance(api: Api, id_: str) -> Record | None:
+    found = none_if_missing(lambda: find(api, ids=[id_]), MISSING)
     return found[0] if found else None
 
 
-def _spot_request(driver: Ec2Driver, id_: str) -> str:
-    """The status code of an instance's spot request; "" when there is none."""
-    answer = driver.call(
-        Action.DESCRIBE_SPOT_INSTANCE_REQUESTS, {"Filter": filters({"instance-id": [id_]})}
-    )
-    found = items(answer, "spotInstanceRequestSet")
-    return text(found[0], "status/code") if found else ""
+def _request(api: Api, node: Node) -> Record | None:
+    """Its spot request; None when there is none."""
+    criteria = filters({"instance-id": [node.id]})
+    found = api.pages(Action.DESCRIBE_SPOT_INSTANCE_REQUESTS, {"Filters": criteria})
+    return found[0] if found else None
 
 
-def console(driver: Ec2Driver, id_: str) -> str:
+def console(api: Api, id_: str) -> str:
     """The console's text, at most 64 KB; empty when there is none or the instance is unknown.
 
     Nitro instances give the latest output, older ones what was posted after boot:
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_GetConsoleOutput.html
     """
     try:
-        answer = driver.call(Action.GET_CONSOLE_OUTPUT, {"InstanceId": id_, "Latest": True})
+        answer = api.call(Action.GET_CONSOLE_OUTPUT, {"InstanceId": id_, "Latest": True})
     except ProviderError as error:
         if error.code in MISSING:
             return ""
         if error.code != "UnsupportedOperation":
             raise
-        answer = driver.call(Action.GET_CONSOLE_OUTPUT, {"InstanceId": id_})
-    return base64.b64decode(text(answer, "output")).decode("utf-8", "replace")
+        answer = api.call(Action.GET_CONSOLE_OUTPUT, {"InstanceId": id_})
+    return text(answer, "Output")
 
 
 def notice_command() -> list[str]:

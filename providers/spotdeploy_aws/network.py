@@ -11,10 +11,10 @@ from spotdeploy import labels as names
 from spotdeploy.errors import ConfigError, ProviderError, ThrottledError
 from spotdeploy.model import Batch
 from spotdeploy_aws.actions import Action
-from spotdeploy_aws.api import PAGE, Ec2Driver, filters, tag_filters
+from spotdeploy_aws.api import PAGE, Api, tag_filters
 from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.request import tag_specification
-from spotdeploy_aws.schemas import Parameters, Place, text
+from spotdeploy_aws.schemas import Parameters, Place, filters
 from spotdeploy_libcloud.network import Ingress, OwnAddress
 
 T = TypeVar("T")
@@ -27,9 +27,9 @@ the whole call after that, so that a run waits for minutes and no call blocks fo
 class Network:
     """Zones, subnets and security groups under one config. Each is asked for once."""
 
-    def __init__(self, driver: Ec2Driver, config: AwsConfig) -> None:
+    def __init__(self, api: Api, config: AwsConfig) -> None:
         """Calls nothing."""
-        self._driver = driver
+        self._api = api
         self._config = config
         self.own_address = OwnAddress("aws", config.address, config.address_service)
         self._groups: dict[tuple[str, str], str] = {}
@@ -37,7 +37,7 @@ class Network:
     @cached_property
     def places(self) -> list[Place]:
         """Zones and subnets, first choice first."""
-        return places(self._driver, self._config.subnets)
+        return places(self._api, self._config.subnets)
 
     def place(self, zone: str | None) -> Place:
         """The first subnet of a zone. Raises ProviderError when nodes can't be put there."""
@@ -52,7 +52,7 @@ class Network:
         if key not in self._groups:
             labels = {**self._config.tags, **batch.labels}
             ingress = self.own_address.ingress(batch)
-            self._groups[key] = group_for(self._driver, place.vpc, labels, ingress)
+            self._groups[key] = group_for(self._api, place.vpc, labels, ingress)
         return self._groups[key]
 
     def forget_groups(self) -> None:
@@ -60,7 +60,7 @@ class Network:
         self._groups.clear()
 
 
-def places(driver: Ec2Driver, subnets: Sequence[str]) -> list[Place]:
+def places(api: Api, subnets: Sequence[str]) -> list[Place]:
     """The zones nodes can be put in, each with its subnet, in the order of `subnets`; without
     `subnets`, the default subnets. One call.
 
@@ -68,12 +68,12 @@ def places(driver: Ec2Driver, subnets: Sequence[str]) -> list[Place]:
     """
     criteria = {"subnet-id": subnets} if subnets else {"default-for-az": ["true"]}
     parameters: Parameters = {
-        "Filter": filters({**criteria, "state": ["available"]}),
+        "Filters": filters({**criteria, "state": ["available"]}),
         "MaxResults": PAGE,
     }
     found = [
-        Place(text(item, "availabilityZone"), text(item, "subnetId"), text(item, "vpcId"))
-        for item in driver.pages(Action.DESCRIBE_SUBNETS, "subnetSet", parameters)
+        Place(item["AvailabilityZone"], item["SubnetId"], item["VpcId"])
+        for item in api.pages(Action.DESCRIBE_SUBNETS, parameters)
     ]
     if subnets:
         found.sort(key=lambda place: subnets.index(place.subnet))
@@ -81,7 +81,7 @@ def places(driver: Ec2Driver, subnets: Sequence[str]) -> list[Place]:
         found.sort(key=lambda place: place.zone)
     if found:
         return found
-    region = driver.region_name
+    region = api.region
     if subnets:
         raise ConfigError(f"none of the subnets {', '.join(subnets)} is in {region}")
     raise ConfigError(
@@ -102,17 +102,17 @@ def permissions(ingress: Ingress) -> list[Parameters]:
     ]
 
 
-def group_for(driver: Ec2Driver, vpc: str, labels: Mapping[str, str], ingress: Ingress) -> str:
+def group_for(api: Api, vpc: str, labels: Mapping[str, str], ingress: Ingress) -> str:
     """The id of this run's security group in a VPC, made if it is not there. May be repeated.
 
     Raises:
         ThrottledError: it was made, and AWS does not list or know it yet.
     """
-    scope = {key: labels[key] for key in (names.DEPLOYMENT, names.RUN)}
-    group = patiently(lambda: _find(driver, vpc, scope) or _make(driver, vpc, scope, labels))
+    name = f"spotdeploy-{labels[names.DEPLOYMENT]}-{labels[names.RUN]}"
+    group = patiently(lambda: _find(api, vpc, name, labels) or _make(api, vpc, name, labels))
     rules: Parameters = {"GroupId": group, "IpPermissions": permissions(ingress)}
     try:
-        patiently(lambda: driver.call(Action.AUTHORIZE_SECURITY_GROUP_INGRESS, rules))
+        patiently(lambda: api.call(Action.AUTHORIZE_SECURITY_GROUP_INGRESS, rules))
     except ProviderError as error:
         if error.code != "InvalidPermission.Duplicate":
             raise
@@ -136,28 +136,28 @@ def patiently(use: Callable[[], T]) -> T:
     raise ThrottledError(unknown.message, code=unknown.code) from unknown
 
 
-def _find(driver: Ec2Driver, vpc: str, scope: Mapping[str, str]) -> str | None:
-    criteria = filters({**tag_filters(scope), "vpc-id": [vpc]})
-    parameters: Parameters = {"Filter": criteria, "MaxResults": PAGE}
-    found = driver.pages(Action.DESCRIBE_SECURITY_GROUPS, "securityGroupInfo", parameters)
-    return text(found[0], "groupId") if found else None
+def _find(api: Api, vpc: str, name: str, labels: Mapping[str, str]) -> str | None:
+    scope = tag_filters({key: labels[key] for key in (names.DEPLOYMENT, names.RUN)})
+    criteria = filters({**scope, "group-name": [name], "vpc-id": [vpc]})
+    parameters: Parameters = {"Filters": criteria, "MaxResults": PAGE}
+    found = api.pages(Action.DESCRIBE_SECURITY_GROUPS, parameters)
+    return str(found[0]["GroupId"]) if found else None
 
 
-def _make(driver: Ec2Driver, vpc: str, scope: Mapping[str, str], labels: Mapping[str, str]) -> str:
-    name = f"spotdeploy-{scope[names.DEPLOYMENT]}-{scope[names.RUN]}"
+def _make(api: Api, vpc: str, name: str, labels: Mapping[str, str]) -> str:
     kept = {key: value for key, value in labels.items() if key != names.BATCH}
     parameters: Parameters = {
         "GroupName": name,
-        "GroupDescription": "made by spotdeploy, removed with its nodes",
+        "Description": "made by spotdeploy, removed with its nodes",
         "VpcId": vpc,
-        "TagSpecification": [tag_specification("security-group", kept)],
+        "TagSpecifications": [tag_specification("security-group", kept)],
     }
     try:
-        return text(driver.call(Action.CREATE_SECURITY_GROUP, parameters), "groupId")
+        return str(api.call(Action.CREATE_SECURITY_GROUP, parameters)["GroupId"])
     except ProviderError as error:
         if error.code != "InvalidGroup.Duplicate":
             raise
-    if (found := _find(driver, vpc, scope)) is None:
+    if (found := _find(api, vpc, name, labels)) is None:
         message = f"security group {name} exists, but is not listed yet"
         raise ProviderError(message, code="InvalidGroup.NotFound")
     return found

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeAlias
 
 import msgspec
-from libcloud.compute.base import Node as LibcloudNode
 
 from spotdeploy import labels as names
 from spotdeploy.labels import matches
 from spotdeploy.model import Market, Node, NodeState
-from spotdeploy_aws.api import Ec2Driver, tag_filters
-from spotdeploy_libcloud.nodes import PriceOf, to_node
+from spotdeploy_aws.actions import Action
+from spotdeploy_aws.api import PAGE, Api, tag_filters
+from spotdeploy_aws.schemas import Parameters, Record, filters, tags, text
 
 STATES: Final = {
     "pending": NodeState.PENDING,
@@ -23,13 +23,15 @@ STATES: Final = {
     "shutting-down": NodeState.GOING,
     "terminated": NodeState.GONE,
 }
-"""https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html, read raw:
-libcloud knows neither `shutting-down` nor `stopping`."""
+"""https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html"""
 VISIBLE_SECONDS: Final = 300.0
 """How long after its making EC2 may not know an instance, by its id or by its tags: "up to five
 minutes", and "your instance may still be running" after InvalidInstanceID.NotFound
 (https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html)."""
 NOT_GONE: Final = [name for name, state in STATES.items() if state is not NodeState.GONE]
+
+PriceOf: TypeAlias = Callable[[Market, str | None, str | None], float | None]
+"""USD per hour in a market, a zone and a size, or None when unknown."""
 
 
 class Nodes:
@@ -37,16 +39,14 @@ class Nodes:
 
     def __init__(
         self,
-        driver: Ec2Driver,
-        region: str,
+        api: Api,
         price_of: PriceOf,
         *,
         public: bool,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Calls nothing. `public` chooses which address ssh dials; `clock` is in Unix seconds."""
-        self._driver = driver
-        self._region = region
+        self._api = api
         self._price_of = price_of
         self._public = public
         self._clock = clock
@@ -59,7 +59,7 @@ class Nodes:
         Raises ValueError for empty labels.
         """
         criteria = {**tag_filters(labels), "instance-state-name": NOT_GONE}
-        nodes = map(self.of, self._driver.list_nodes(ex_filters=criteria))
+        nodes = map(self.of, find(self._api, criteria=criteria))
         listed = [node for node in nodes if matches(node.labels, labels)]
         ids = {node.id for node in listed}
         return [*listed, *(node for node in self._unlisted(labels) if node.id not in ids)]
@@ -87,9 +87,23 @@ class Nodes:
         self._expected = {id_: kept for id_, kept in self._expected.items() if now < kept[1]}
         return [node for node, _ in self._expected.values() if _may_carry(node, labels)]
 
-    def of(self, found: LibcloudNode) -> Node:
-        """Our node for one of libcloud's."""
-        return from_ec2(found, self._region, self._price_of, public=self._public)
+    def of(self, found: Record) -> Node:
+        """Our node for one of EC2's instances."""
+        return from_ec2(found, self._api.region, self._price_of, public=self._public)
+
+
+def find(
+    api: Api,
+    *,
+    ids: Sequence[str] | None = None,
+    criteria: Mapping[str, Sequence[str]] | None = None,
+) -> list[Record]:
+    """The instances with these ids, or those that match the filters, from all pages."""
+    parameters: Parameters = {"Filters": filters(criteria or {}), "MaxResults": PAGE}
+    if ids is not None:
+        parameters = {"InstanceIds": list(ids)}
+    reservations = api.pages(Action.DESCRIBE_INSTANCES, parameters)
+    return [found for reservation in reservations for found in reservation.get("Instances", ())]
 
 
 def _may_carry(node: Node, labels: Mapping[str, str]) -> bool:
@@ -98,22 +112,27 @@ def _may_carry(node: Node, labels: Mapping[str, str]) -> bool:
     return matches(node.labels, labels) if node.labels else names.BATCH not in labels
 
 
-def from_ec2(found: Any, location: str, price_of: PriceOf, *, public: bool) -> Node:
-    """Our node for one of libcloud's. An instance has no name of its own that is unique: its id
-    is what AWS's users look for."""
-    extra = found.extra
-    market = Market.SPOT if extra["instance_lifecycle"] == "spot" else Market.ON_DEMAND
-    found.name = found.id
-    return to_node(
-        found,
+def from_ec2(found: Record, location: str, price_of: PriceOf, *, public: bool) -> Node:
+    """Our node for one of EC2's instances. An instance has no name of its own that is unique: its
+    id is what AWS's users look for. A state that nobody knows is taken as RUNNING, since a machine
+    whose state we cannot read may well be billed."""
+    state = text(found, "State.Name")
+    zone, size = text(found, "Placement.AvailabilityZone"), text(found, "InstanceType")
+    market = Market.SPOT if found.get("InstanceLifecycle") == "spot" else Market.ON_DEMAND
+    private = found.get("PrivateIpAddress")
+    return Node(
+        id=found["InstanceId"],
+        name=found["InstanceId"],
         provider="aws",
         location=location,
-        states=STATES,
-        cloud_state=extra["status"],
-        labels=extra["tags"],
-        zone=extra["availability"],
-        size=extra["instance_type"],
+        state=STATES.get(state, NodeState.RUNNING),
+        labels=tags(found),
+        zone=zone or None,
+        size=size or None,
         market=market,
-        public=public,
-        usd_per_hour=price_of(market, extra["availability"], extra["instance_type"]),
+        address=found.get("PublicIpAddress") if public else private,
+        private_address=private,
+        created_at=found["LaunchTime"].timestamp() if "LaunchTime" in found else None,
+        usd_per_hour=price_of(market, zone or None, size or None),
+        cloud_state=state,
     )

@@ -1,21 +1,19 @@
-"""What an instance can be had as: zones, sizes, markets and their prices, and images."""
+"""What an instance can be had as: zones, sizes and markets, and images."""
 
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
-from xml.etree.ElementTree import Element
 
 from spotdeploy.errors import ConfigError
-from spotdeploy.model import Market, Offer, Pool
+from spotdeploy.model import Offer, Pool
 from spotdeploy.provider import within_price
 from spotdeploy_aws.actions import Action
-from spotdeploy_aws.api import PAGE, Ec2Driver, filters
+from spotdeploy_aws.api import PAGE, Api
 from spotdeploy_aws.config import AwsConfig
-from spotdeploy_aws.schemas import Image, Parameters, items, text
-from spotdeploy_libcloud.prices import list_price
+from spotdeploy_aws.prices import Prices
+from spotdeploy_aws.schemas import Image, Parameters, Record, filters, text
 
 CANONICAL: Final = {"us-gov-": "513442679011", "cn-": "837727238323", "": "099720109477"}
 """Beginning of a region's name to Canonical's account there, which differs by partition:
@@ -28,25 +26,24 @@ _LETTERS: Final = re.compile("[a-z]+")
 _RELEASE: Final = re.compile(r"/ubuntu-[a-z]+-(?P<year>\d\d)\.04-")
 
 
-def sold(driver: Ec2Driver, sizes: Sequence[str]) -> set[tuple[str, str]]:
+def sold(api: Api, sizes: Sequence[str]) -> set[tuple[str, str]]:
     """The (zone, size) pairs in which these sizes exist at all. One paginated call."""
     parameters: Parameters = {
         "LocationType": "availability-zone",
-        "Filter": filters({"instance-type": sizes}),
+        "Filters": filters({"instance-type": sizes}),
         "MaxResults": PAGE,
     }
-    found = driver.pages(
-        Action.DESCRIBE_INSTANCE_TYPE_OFFERINGS, "instanceTypeOfferingSet", parameters
-    )
-    return {(text(item, "location"), text(item, "instanceType")) for item in found}
+    found = api.pages(Action.DESCRIBE_INSTANCE_TYPE_OFFERINGS, parameters)
+    return {(text(item, "Location"), text(item, "InstanceType")) for item in found}
 
 
 def candidates(
-    driver: Ec2Driver,
+    api: Api,
     prices: Prices,
     zones: Iterable[str],
     sizes: Sequence[str],
     exist: Collection[tuple[str, str]],
+    architecture_of: Callable[[str], str],
     pool: Pool,
 ) -> list[Offer]:
     """Market by market, size by size in the order given, the cheapest zone first.
@@ -54,32 +51,32 @@ def candidates(
     Those that the pool's price limit excludes are left out. `exist` has the (zone, size) pairs
     that are sold at all.
     """
-    spot_sizes = sorted({size for _, size in exist})
-    if Market.SPOT in pool.policy.markets and spot_sizes:
-        prices.refresh(spot_sizes)
+    if exist:
+        prices.refresh(sorted({size for _, size in exist}), pool.policy.markets)
     zones = list(dict.fromkeys(zones))
     every = [
         offer
         for market in pool.policy.markets
         for size in sizes
         for offer in sorted(
-            (_offer(driver, prices, market, zone, size) for zone in zones if (zone, size) in exist),
+            (
+                Offer(
+                    provider="aws",
+                    location=api.region,
+                    zone=zone,
+                    size=size,
+                    market=market,
+                    usd_per_hour=prices.of(market, zone, size),
+                    family=family(size),
+                    architecture=architecture_of(size),
+                )
+                for zone in zones
+                if (zone, size) in exist
+            ),
             key=_price_first,
         )
     ]
     return within_price(every, pool)
-
-
-def _offer(driver: Ec2Driver, prices: Prices, market: Market, zone: str, size: str) -> Offer:
-    return Offer(
-        provider="aws",
-        location=driver.region_name,
-        zone=zone,
-        size=size,
-        market=market,
-        usd_per_hour=prices.of(market, zone, size),
-        family=family(size),
-    )
 
 
 def family(size: str) -> str:
@@ -99,131 +96,114 @@ def _price_first(offer: Offer) -> float:
     return float("inf") if offer.usd_per_hour is None else offer.usd_per_hour
 
 
-class Prices:
-    """The prices of one region, as far as they were asked for."""
-
-    def __init__(self, driver: Ec2Driver) -> None:
-        """Calls nothing."""
-        self._driver = driver
-        self._spot: dict[tuple[str, str], float] = {}
-
-    def refresh(self, sizes: Sequence[str]) -> None:
-        """Ask for the spot prices of these sizes in every zone: one paginated call.
-
-        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSpotPriceHistory.html:
-        a StartTime of now gives the prices in force.
-        """
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        parameters: Parameters = {
-            "InstanceType": list(sizes),
-            "ProductDescription": ["Linux/UNIX", "Linux/UNIX (Amazon VPC)"],
-            "StartTime": now,
-            "MaxResults": PAGE,
-        }
-        found = self._driver.pages(
-            Action.DESCRIBE_SPOT_PRICE_HISTORY, "spotPriceHistorySet", parameters
-        )
-        for item in sorted(found, key=lambda item: text(item, "timestamp")):
-            place = text(item, "availabilityZone"), text(item, "instanceType")
-            self._spot[place] = float(text(item, "spotPrice"))
-
-    def of(self, market: Market, zone: str | None, size: str | None) -> float | None:
-        """USD per hour for one node, or None when unknown. Calls nothing."""
-        if zone is None or size is None:
-            return None
-        if market is Market.SPOT:
-            return self._spot.get((zone, size)) or None
-        return list_price("ec2_linux", size, self._driver.region_name)
-
-
 class Images:
-    """Finds images, once a run: "the newest" is another one tomorrow, and in another account."""
+    """Finds images, and what the sizes are that they are for. Once a run: "the newest" is another
+    one tomorrow, and in another account."""
 
-    def __init__(self, driver: Ec2Driver, config: AwsConfig) -> None:
+    def __init__(self, api: Api, config: AwsConfig) -> None:
         """Calls nothing."""
-        self._driver = driver
+        self._api = api
         self._config = config
-        self._architectures: dict[str, str] = {}
+        self._sizes: dict[str, Record] = {}
         self._chosen: dict[str, Image] = {}
 
     def for_size(self, size: str) -> Image:
-        """The image for a size's architecture. Calls once for each size and once for each
-        architecture.
+        """The image for a size's architecture. Calls once for each architecture, and for the sizes
+        as `architecture` does.
 
         Raises ConfigError when there is no such size or no such image.
         """
-        architecture = self._architectures.get(size) or self._architecture(size)
-        self._architectures[size] = architecture
+        architecture = self.architecture(size)
+        if not architecture:
+            raise ConfigError(
+                f"EC2 has no instance type {size!r} in {self._api.region}",
+                hint="check provider.aws.sizes",
+            )
         if architecture not in self._chosen:
             self._chosen[architecture] = self._choose(architecture)
         return self._chosen[architecture]
+
+    def architecture(self, size: str) -> str:
+        """The processor's, as images have it; "" when there is no such size here. One call for all
+        sizes of the config."""
+        known = self._size(size)
+        if not known:
+            return ""
+        return "arm64" if "arm64" in known["ProcessorInfo"]["SupportedArchitectures"] else "x86_64"
+
+    def vcpus(self, size: str) -> int:
+        """How many virtual CPUs it has; 0 when there is no such size."""
+        known = self._size(size)
+        return int(known["VCpuInfo"]["DefaultVCpus"]) if known else 0
 
     def forget(self) -> None:
         """Look images up again when they are needed next: one is no longer there."""
         self._chosen.clear()
 
-    def _architecture(self, size: str) -> str:
-        parameters: Parameters = {"Filter": filters({"instance-type": [size]})}
-        found = self._driver.pages(Action.DESCRIBE_INSTANCE_TYPES, "instanceTypeSet", parameters)
-        if not found:
-            raise ConfigError(
-                f"EC2 has no instance type {size!r} in {self._driver.region_name}",
-                hint="check provider.aws.sizes",
-            )
-        known = {
-            (item.text or "").strip()
-            for item in items(found[0], "processorInfo/supportedArchitectures")
-        }
-        return "arm64" if "arm64" in known else "x86_64"
+    def learn(self, sizes: Iterable[str]) -> None:
+        """Look up those of these sizes that are not known yet, and those of the config: one call.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceTypeInfo.html
+        """
+        if not (new := set(sizes) - self._sizes.keys()):
+            return
+        asked = sorted(new | set(self._config.sizes))
+        parameters: Parameters = {"Filters": filters({"instance-type": asked})}
+        found = self._api.pages(Action.DESCRIBE_INSTANCE_TYPES, parameters)
+        known = {one["InstanceType"]: one for one in found}
+        self._sizes |= {size: known.get(size, {}) for size in asked}
+
+    def _size(self, size: str) -> Record:
+        """Empty when there is no such size."""
+        self.learn([size])
+        return self._sizes[size]
 
     def _choose(self, architecture: str) -> Image:
         candidates = [
             item
-            for item in self._driver.pages(
-                Action.DESCRIBE_IMAGES, "imagesSet", self._question(architecture)
-            )
-            if text(item, "rootDeviceType") == "ebs" and self._rank(item) is not None
+            for item in self._api.pages(Action.DESCRIBE_IMAGES, self._question(architecture))
+            if text(item, "RootDeviceType") == "ebs" and self._rank(item) is not None
         ]
         if not candidates:
             raise ConfigError(
                 f"no {architecture} image {self._config.image!r} of owner {self._owner} "
-                f"in {self._driver.region_name}",
+                f"in {self._api.region}",
                 hint="check provider.aws.image and provider.aws.image_owner",
             )
         best = max(candidates, key=lambda item: self._rank(item) or ("", ""))
-        root = text(best, "rootDeviceName")
+        root = text(best, "RootDeviceName")
         sizes = {
-            text(device, "deviceName"): text(device, "ebs/volumeSize")
-            for device in items(best, "blockDeviceMapping")
+            text(device, "DeviceName"): text(device, "Ebs.VolumeSize")
+            for device in best.get("BlockDeviceMappings", ())
         }
-        return Image(text(best, "imageId"), root, int(sizes.get(root) or 0))
+        return Image(best["ImageId"], root, int(sizes.get(root) or 0))
 
     @property
     def _owner(self) -> str:
         if self._config.image != UBUNTU_LTS:
             return self._config.image_owner
-        region = self._driver.region_name
+        region = self._api.region
         return next(owner for start, owner in CANONICAL.items() if region.startswith(start))
 
     def _question(self, architecture: str) -> Parameters:
         criteria = {"architecture": [architecture], "state": ["available"]}
         if self._config.image.startswith("ami-"):
-            return {"Filter": filters({**criteria, "image-id": [self._config.image]})}
+            return {"Filters": filters({**criteria, "image-id": [self._config.image]})}
         ubuntu = self._config.image == UBUNTU_LTS
         name = UBUNTU_NAMES if ubuntu else self._config.image
         return {
-            "Owner": [self._owner],
-            "Filter": filters({**criteria, "name": [name]}),
+            "Owners": [self._owner],
+            "Filters": filters({**criteria, "name": [name]}),
             "MaxResults": PAGE,
         }
 
-    def _rank(self, item: Element) -> tuple[str, str] | None:
+    def _rank(self, item: Record) -> tuple[str, str] | None:
         """What to order images by; None for one that will not do. An Ubuntu release is supported
         for long when its year is even: https://ubuntu.com/about/release-cycle"""
-        created = text(item, "creationDate")
+        created = text(item, "CreationDate")
         if self._config.image != UBUNTU_LTS:
             return "", created
-        release = _RELEASE.search(text(item, "name"))
+        release = _RELEASE.search(text(item, "Name"))
         if release is None or int(release["year"]) % 2:
             return None
         return release["year"], created

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatch
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -13,6 +13,7 @@ from spotdeploy.provider import (
     ProviderConfig,
     SupportsAccount,
     SupportsAllLocations,
+    SupportsClaims,
     SupportsConsole,
     SupportsInterruptionNotice,
     SupportsPlan,
@@ -21,12 +22,13 @@ from spotdeploy_aws.auth import Chain
 from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.request import USER_DATA_LIMIT
 
-if TYPE_CHECKING:  # these load libcloud, which takes a third of a second
+if TYPE_CHECKING:  # what only a call needs
     from spotdeploy_aws.cloud import Cloud
 
 
 class AwsProvider(
     Provider[AwsConfig],
+    SupportsClaims,
     SupportsConsole,
     SupportsAccount,
     SupportsAllLocations,
@@ -57,26 +59,35 @@ class AwsProvider(
         self._location = location
 
     def doctor(self) -> Sequence[Problem]:
-        """Identity, account, network, sizes, images, and the permission to launch (a dry run)."""
+        """Identity, account, network, sizes, images, the permissions to launch and to end (dry
+        runs), the role for spot, and quotas."""
         from spotdeploy_aws.doctor import examine
 
         return examine(self._cloud, self._config)
 
     def objections(self, pool: Pool, batch: Batch) -> Sequence[Problem]:
-        """Who may reach the nodes, tags, and the size of the disk. One call."""
+        """Who may reach the nodes, tags, the size of the disk, and quotas."""
         from spotdeploy_aws.doctor import objections
 
-        del pool
-        return objections(self._cloud, self._config, batch)
+        return objections(self._cloud, self._config, pool, batch)
 
     def offers(self, pool: Pool) -> Sequence[Offer]:
-        """Three calls at most, however many zones and sizes."""
+        """A paginated call each for subnets, sizes, what is sold and each kind of price, however
+        many zones and sizes."""
         from spotdeploy_aws.offers import candidates
+        from spotdeploy_aws.parallel import together
 
         cloud = self._cloud
-        zones = [place.zone for place in cloud.network.places]
         sizes = self._config.sizes
-        return candidates(cloud.driver, cloud.prices, zones, sizes, cloud.sold, pool)
+        asks: list[Callable[[], object]] = [
+            lambda: cloud.network.places,
+            lambda: cloud.sold,
+            lambda: cloud.images.learn(sizes),
+        ]
+        together(asks)
+        zones = [place.zone for place in cloud.network.places]
+        architecture_of = cloud.images.architecture
+        return candidates(cloud.api, cloud.prices, zones, sizes, cloud.sold, architecture_of, pool)
 
     def create(self, offer: Offer, batch: Batch) -> Created:
         """One RunInstances for the batch; the run's security group is made before the first."""
@@ -101,13 +112,13 @@ class AwsProvider(
         self._cloud.check_account()
         self._cloud.nodes.expect(nodes)
         ids = [node.id for node in nodes]
-        destroy_nodes(self._cloud.driver, ids, self._cloud.nodes.ended)
+        destroy_nodes(self._cloud.api, ids, self._cloud.nodes.ended)
 
     def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
         """Security groups, volumes, network interfaces and spot requests, by label."""
         from spotdeploy_aws.destroy import leftovers
 
-        return leftovers(self._cloud.driver, labels)
+        return leftovers(self._cloud.api, labels)
 
     def release(self, resources: Sequence[Resource]) -> None:
         """Delete these; what something still uses stays for the next try."""
@@ -117,13 +128,21 @@ class AwsProvider(
 
         self._cloud.check_account()
         self._cloud.network.forget_groups()
-        release(self._cloud.driver, resources)
+        release(self._cloud.api, resources)
+
+    def claim(self, labels: Mapping[str, str]) -> Resource:
+        """One call where there is no claim, two where there is one."""
+        from spotdeploy_aws.claim import claim
+
+        self._cloud.check_account()
+        vpc = self._cloud.network.places[0].vpc
+        return claim(self._cloud.api, vpc, labels, self._config.tags)
 
     def fate(self, node: Node) -> Fate:
-        """From the instance's state reason and its spot request. Two calls."""
+        """From the instance's state reason and its spot request. Two calls, at the same time."""
         from spotdeploy_aws.fate import fate
 
-        return fate(self._cloud.driver, node)
+        return fate(self._cloud.api, node)
 
     def auto_shutdown(self) -> str:
         """The timer in user-data, and EC2's own shutdown behaviour."""
@@ -145,7 +164,7 @@ class AwsProvider(
     def console(self, node: Node) -> str:
         from spotdeploy_aws.fate import console
 
-        return console(self._cloud.driver, node.id)
+        return console(self._cloud.api, node.id)
 
     def account(self) -> str:
         """The account's id, from STS."""
@@ -154,7 +173,7 @@ class AwsProvider(
     def all_locations(self) -> Sequence[str]:
         """The regions that are enabled for the account, without `closed_regions`. One call."""
         closed = self._config.closed_regions
-        regions = self._cloud.driver.regions()
+        regions = self._cloud.api.regions()
         return [one for one in regions if not any(fnmatch(one, pattern) for pattern in closed)]
 
     def notice_command(self) -> Sequence[str]:

@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
 
 from __future__ import annotations
 
-import base64
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +18,10 @@ from spotdeploy_libcloud.request import check_user_data
 
 USER_DATA_LIMIT: Final = 16384
 """Bytes before base64: https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html"""
+MAX_LAUNCH: Final = 1000
+"""Instances in one call: the bucket from which they are taken holds no more, so a larger call is
+throttled for ever (https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html)."""
+BURSTABLE: Final = re.compile(r"t\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,8 @@ class Site:
     image: Image
     group: str | None
     """The security group's id; None only where nothing is launched."""
+    usd_besides: float = 0.0
+    """What a node costs an hour besides its instance."""
 
 
 def run_instances(offer: Offer, batch: Batch, site: Site, config: AwsConfig) -> Parameters:
@@ -38,17 +44,18 @@ def run_instances(offer: Offer, batch: Batch, site: Site, config: AwsConfig) -> 
     check(batch)
     return {
         "MinCount": 1,
-        "MaxCount": batch.count,
+        "MaxCount": min(batch.count, MAX_LAUNCH),
         "ClientToken": batch.token,
         "ImageId": site.image.id,
         "InstanceType": offer.size,
-        "UserData": base64.b64encode(batch.user_data).decode("ascii"),
+        "UserData": batch.user_data,  # which botocore encodes
         "InstanceInitiatedShutdownBehavior": "terminate",
         "MetadataOptions": {"HttpTokens": "required", "HttpEndpoint": "enabled"},
-        "BlockDeviceMapping": [_root_volume(site.image, config)],
-        "NetworkInterface": [_interface(site, config)],
-        "TagSpecification": _tags(offer.market, {**config.tags, **batch.labels}),
-        **_market(offer.market, batch.max_usd_per_hour),
+        "BlockDeviceMappings": [_root_volume(site.image, config)],
+        "NetworkInterfaces": [_interface(site, config)],
+        "TagSpecifications": _tags(offer.market, {**config.tags, **batch.labels}),
+        **_credits(offer.size, config),
+        **_market(offer.market, batch.max_usd_per_hour, site.usd_besides),
     }
 
 
@@ -60,7 +67,7 @@ def check(batch: Batch) -> None:
 def tag_specification(kind: str, labels: Mapping[str, str]) -> Parameters:
     """One kind of resource and the tags it is created with."""
     tags: list[Value] = [{"Key": key, "Value": value} for key, value in labels.items()]
-    return {"ResourceType": kind, "Tag": tags}
+    return {"ResourceType": kind, "Tags": tags}
 
 
 def _root_volume(image: Image, config: AwsConfig) -> Parameters:
@@ -80,7 +87,7 @@ def _interface(site: Site, config: AwsConfig) -> Parameters:
         "SubnetId": site.place.subnet,
         "AssociatePublicIpAddress": config.address == "public",
         "DeleteOnTermination": True,
-        "SecurityGroupId": [site.group] if site.group else [],
+        "Groups": [site.group] if site.group else [],
     }
 
 
@@ -92,13 +99,24 @@ def _tags(market: Market, labels: Mapping[str, str]) -> list[Parameters]:
     return [tag_specification(kind, {**name, **labels}) for kind in kinds]
 
 
-def _market(market: Market, bid: float | None) -> Parameters:
+def _credits(size: str, config: AwsConfig) -> Parameters:
+    """Burstable sizes alone take it; without it AWS's default is unlimited for T3 and later, and a
+    busy node is then billed beyond its price:
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/burstable-performance-instances-unlimited-mode.html
+    """
+    if not BURSTABLE.match(size):
+        return {}
+    return {"CreditSpecification": {"CpuCredits": config.cpu_credits}}
+
+
+def _market(market: Market, most: float | None, besides: float) -> Parameters:
+    """`most` is what a node may cost with all that it has; the bid is for the instance alone."""
     if market is not Market.SPOT:
         return {}
     options: dict[str, Value] = {
         "SpotInstanceType": "one-time",
         "InstanceInterruptionBehavior": "terminate",
     }
-    if bid is not None:
-        options["MaxPrice"] = f"{bid:.6f}"
+    if most is not None:
+        options["MaxPrice"] = f"{max(most - besides, 0.0001):.6f}"
     return {"InstanceMarketOptions": {"MarketType": "spot", "SpotOptions": options}}

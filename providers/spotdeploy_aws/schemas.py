@@ -1,15 +1,16 @@
-"""What is sent to EC2 and read from its answers, as types, and the way from XML to text."""
+"""What is sent to AWS and read from its answers, as types."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
-from xml.etree.ElementTree import Element
+from typing import Any, TypeAlias
 
-NAMESPACE: Final = "http://ec2.amazonaws.com/doc/2016-11-15/"
-Value: TypeAlias = "str | int | float | bool | Sequence[Value] | Mapping[str, Value]"
+Value: TypeAlias = "str | bytes | int | float | bool | Sequence[Value] | Mapping[str, Value]"
 Parameters: TypeAlias = Mapping[str, Value]
+"""Of an action, named as in its service's model, by which botocore checks and writes them."""
+Record: TypeAlias = Mapping[str, Any]
+"""An answer, or a part of one, as botocore reads it by the service's model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +32,20 @@ class Image:
     """GiB of the snapshot that its root volume is made of; 0 is not known."""
 
 
-def text(element: Element, path: str) -> str:
-    """The text at a path such as `placement/availabilityZone`, or "" when there is none."""
-    return (element.findtext(_named(path)) or "").strip()
+def text(record: Record, path: str) -> str:
+    """The text at a path such as `Placement.AvailabilityZone`, or "" when there is none."""
+    found: Any = record
+    for step in path.split("."):
+        found = found.get(step) if isinstance(found, Mapping) else None
+    return "" if found is None else str(found)
 
 
-def items(element: Element, path: str) -> list[Element]:
-    """The `item` elements of the list at a path."""
-    return element.findall(f"{_named(path)}/{_named('item')}")
+def tags(record: Record) -> dict[str, str]:
+    """The tags of whatever the record describes. Network interfaces call them otherwise."""
+    found = record.get("Tags") or record.get("TagSet") or ()
+    return {text(tag, "Key"): text(tag, "Value") for tag in found}
 
 
-def tags(element: Element) -> dict[str, str]:
-    """The tags of whatever the element describes."""
-    return {text(tag, "key"): text(tag, "value") for tag in items(element, "tagSet")}
-
-
-def _named(path: str) -> str:
-    return "/".join(f"{{{NAMESPACE}}}{step}" for step in path.split("/"))
+def filters(criteria: Mapping[str, Sequence[str]]) -> list[Parameters]:
+    """The `Filters` parameter: every name must match one of its values."""
+    return [{"Name": name, "Values": list(values)} for name, values in criteria.items()]

@@ -143,15 +143,29 @@ def test_a_permission_that_is_missing(shop: Shop) -> None:
 
 @on("aws")
 def test_the_calls_of_plan_are_few(shop: Shop) -> None:
-    """The image, its architecture and the size of its volume are two of them."""
+    """The image, its architecture and the size of its volume are two of them; quotas, rights and
+    prices six."""
     shop.write()
     assert shop.run("plan").code == 0
     assert sorted(shop._labs[0].called()) == [
         "DescribeImages",
         "DescribeInstanceTypeOfferings",
         "DescribeInstanceTypes",
+        "DescribeInstances",
+        "DescribeInstances",
         "DescribeSpotPriceHistory",
         "DescribeSubnets",
         "GetCallerIdentity",
+        "GetProducts",
+        "GetRole",
+        "GetServiceQuota",
         "RunInstances",
+        "TerminateInstances",
     ]
+
+
+@on("aws")
+def test_a_quota_that_is_too_small_even_without_the_old_node_on_aws(shop: Shop) -> None:
+    quotas = shop._labs[0].cloud.quotas  # type: ignore[attr-defined]  # of AWS
+    quotas.applied["L-34B43A08"] = 3.0
+    shop.refused("has room for 3 of 3 vCPUs, and this run needs 4", code=3)

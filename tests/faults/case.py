@@ -20,6 +20,10 @@ REFUSED: Final = "refused"
 nothing, destroyed nothing, and said what to do next."""
 
 
+Ends = Verdict | str | None | frozenset[Verdict | str]
+"""How a command must end: a verdict, `REFUSED`, None for one that is killed, or one of several."""
+
+
 class Family(StrEnum):
     """Faults that belong together, in the order of the page."""
 
@@ -36,6 +40,8 @@ class Family(StrEnum):
     CONNECTION = "Connections cut"
     BOOT = "Nodes that never come up"
     PAYLOAD = "Payloads that misbehave"
+    RANDOM_KILLS = "Killed at random moments"
+    BROKEN_NETWORK = "Networks that break 5 to 95 % of calls"
 
 
 Open = Callable[[Path, pytest.FixtureRequest], AbstractContextManager[Testbed]]
@@ -55,8 +61,8 @@ class Case:
     """As the page names the testbed."""
     fault: str
     """What goes wrong, in a few words."""
-    expect: Verdict | str | None
-    """How the troubled command must end: a verdict, `REFUSED`, or None for one that is killed."""
+    expect: Ends
+    """How the troubled command must end."""
     opened: Open
     action: Action
     quick: bool = False
@@ -69,6 +75,8 @@ class Case:
     machines: bool = False
     """Boots real machines."""
     also: Also | None = None
+    row: str = ""
+    """The page's line, where it is shared with other cases; empty for one of its own."""
 
     @property
     def id(self) -> str:

@@ -12,6 +12,7 @@ from tests.faults import (
     cases_host,
     cases_interruption,
     cases_payload,
+    cases_seeded,
     cases_stopped,
     cases_this_host,
 )
@@ -29,4 +30,5 @@ CASES: tuple[Case, ...] = (
     *cases_connection.cases(),
     *cases_boot.cases(),
     *cases_payload.cases(),
+    *cases_seeded.cases(),
 )

@@ -106,6 +106,8 @@ class LabTestbed(Testbed):
     def heal(self) -> None:
         """See `Testbed`."""
         self.lab.faults.clear()
+        if self.lab.front:
+            self.lab.front.heal()
         self.restore()
         self.lab.cloud.on_change.clear()
         self.project.config["timeouts"] = dict(PATIENT)

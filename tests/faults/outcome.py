@@ -66,9 +66,9 @@ def _end(done: Done) -> str:
 
 
 def _wrong_end(case: Case, done: Done) -> Iterator[str]:
-    expected = KILLED if case.expect is None else str(case.expect)
-    if _end(done) != expected:
-        yield f"it ended as {_end(done)!r} instead of {expected!r}: {done}"
+    expected = case.expect if isinstance(case.expect, frozenset) else {case.expect or KILLED}
+    if _end(done) not in expected:
+        yield f"it ended as {_end(done)!r} instead of {' or '.join(sorted(expected))!r}: {done}"
 
 
 def _untold(case: Case, testbed: Testbed, done: Done) -> Iterator[str]:

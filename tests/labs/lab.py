@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol, Self, TypeVar
 
+from tests.labs.broken_network import BrokenNetwork
 from tests.labs.fault_queue import FaultQueue
 from tests.labs.http_server import HttpServer
 from tests.labs.network import Loopback, Network
@@ -40,7 +41,9 @@ class Lab(ABC, Generic[C, F, T]):
 
     cloud: LabCloud[C, F, T]
     url: str
-    """Where it listens, once it has started."""
+    """Where clients find it, once it has started."""
+    front: BrokenNetwork | None = None
+    """What is between it and its clients; to be set before it starts."""
 
     def __init__(self, network: Network | None) -> None:
         """`network` is where it listens; None is this host's loopback."""
@@ -56,12 +59,17 @@ class Lab(ABC, Generic[C, F, T]):
     def start(self) -> None:
         """Begin to listen."""
         listener = self.network.listener(HOST)
-        self.url = f"http://{HOST}:{listener.getsockname()[1]}"
+        port = listener.getsockname()[1]
+        if self.front:
+            port = self.front.start(self.network, port)
+        self.url = f"http://{HOST}:{port}"
         self._listening = self.server(listener)
         self._listening.start()
 
     def stop(self) -> None:
         """Listen no more."""
+        if self.front:
+            self.front.stop()
         self._listening.stop()
 
     @abstractmethod

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Final
 from xml.etree.ElementTree import Element, fromstring, tostring
 from xml.sax.saxutils import escape
 
+ACCOUNT: Final = "123456789012"
+"""moto's."""
 NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
 """As in the examples of https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Welcome.html."""
 MOTO_NAMESPACE = b'http://ec2.amazonaws.com/doc/2016-11-15"'
 """moto leaves out the last character, and libcloud then finds nothing."""
+NAMESPACES: Final = {
+    "sts": "https://sts.amazonaws.com/doc/2011-06-15/",
+    "iam": "https://iam.amazonaws.com/doc/2010-05-08/",
+}
+"""Of the services that speak the query protocol, beside EC2."""
+XML: Final = "text/xml;charset=UTF-8"
+JSON: Final = "application/x-amz-json-1.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +34,8 @@ class Call:
     region: str
     parameters: Mapping[str, str]
     headers: Mapping[str, str] = field(default_factory=dict)
+    document: Mapping[str, Any] = field(default_factory=dict)
+    """The body of a call to a service that speaks JSON; such a call has no `parameters`."""
 
     def listed(self, name: str) -> list[str]:
         """The values of a list parameter: `InstanceId.1`, `InstanceId.2` and so on."""
@@ -57,6 +70,8 @@ class Reply:
 
     status: int
     body: bytes
+    type: str = XML
+    """Its media type."""
 
     @property
     def ok(self) -> bool:
@@ -80,15 +95,23 @@ class AwsError(Exception):
         self.code, self.words, self.status = code, words, status
 
     def reply(self, service: str = "ec2") -> Reply:
-        """As EC2 writes it, or another service:
-        https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html"""
-        error = f"<Error><Code>{self.code}</Code><Message>{escape(self.words)}</Message></Error>"
-        if service != "ec2":
-            xmlns = "https://sts.amazonaws.com/doc/2011-06-15/"
-            text = f'<ErrorResponse xmlns="{xmlns}">{error}<RequestId>1</RequestId></ErrorResponse>'
+        """As the service writes it: EC2 and the other services of the query protocol in XML,
+        https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html, the rest in JSON,
+        https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html#operation-error-serialization
+        """
+        error = f"<Code>{self.code}</Code><Message>{escape(self.words)}</Message></Error>"
+        if service == "ec2":
+            text = f"<Response><Errors><Error>{error}</Errors><RequestID>lab</RequestID></Response>"
             return Reply(self.status, text.encode())
-        body = f"<Response><Errors>{error}</Errors><RequestID>lab</RequestID></Response>"
-        return Reply(self.status, body.encode())
+        if service in NAMESPACES:
+            text = f'<ErrorResponse xmlns="{NAMESPACES[service]}"><Error><Type>Sender</Type>{error}'
+            return Reply(self.status, f"{text}<RequestId>1</RequestId></ErrorResponse>".encode())
+        return document({"__type": self.code, "Message": self.words}, self.status)
+
+
+def document(content: Mapping[str, Any], status: int = 200) -> Reply:
+    """An answer of a service that speaks JSON."""
+    return Reply(status, json.dumps(content).encode(), JSON)
 
 
 def answer(root: Element) -> Reply:

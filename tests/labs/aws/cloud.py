@@ -1,4 +1,14 @@
-"""moto made to behave like EC2 where it does not. Each difference has its source beside it."""
+"""moto made to behave like EC2 where it does not. Each difference has its source beside it.
+
+The lab holds itself to what AWS documents: listings and ids that are late for as long as a test
+says (`Timing`, which has a clock of its own); policies that are asked before anything else; dry
+runs; buckets of requests and of instances; quotas of vCPUs by family; the free plan; images that
+are not there, not shared or of another architecture; the spot role; idempotency tokens; what holds
+what.
+
+It cannot know how late a real listing is, what capacity there is, or which of several refusals
+comes first. Of a dry run it knows that permissions are looked at, and what these are about.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +21,7 @@ from ipaddress import ip_address
 from xml.etree.ElementTree import Element
 
 from tests.labs.aws.call import (
+    ACCOUNT,
     DROPPED,
     AwsError,
     Call,
@@ -23,11 +34,13 @@ from tests.labs.aws.call import (
     put,
     tag_set,
 )
-from tests.labs.aws.faults import Faults
-from tests.labs.aws.wire_model import violations
-
-Forward = Callable[[Call, dict[str, str]], Reply]
-"""Sends parameters to moto under the call's headers."""
+from tests.labs.aws.faults import Faults, denied
+from tests.labs.aws.launching import MOTO_VOLUME, Forward, LaunchRules
+from tests.labs.aws.price_list import ENDPOINTS, PriceList
+from tests.labs.aws.quotas import Quotas
+from tests.labs.aws.roles import Roles
+from tests.labs.aws.throttling import Throttling
+from tests.labs.aws.wire_model import document_violations, violations
 
 TAGGED = {
     "TerminateInstances": ("InstanceId", "instance", "DescribeInstances", "instance-id"),
@@ -41,9 +54,9 @@ TAGGED = {
     "DeleteSecurityGroup": ("GroupId", "security-group", "DescribeSecurityGroups", "group-id"),
 }
 """What a policy may narrow by tag: the parameter, the noun in its name, how it is listed by id."""
+SERVICES = {"servicequotas": "service-quotas"}
+"""What a signature calls a service to what botocore calls it, where these differ."""
 INTERRUPTED = "Server.SpotInstanceTermination: Spot instance termination"
-MOTO_VOLUME = 15
-"""GiB of each image's snapshot."""
 POWERED_OFF = "Client.InstanceInitiatedShutdown: Instance initiated shutdown"
 
 
@@ -92,6 +105,10 @@ class Timing:
     going: float = 0.0
     """How long an instance is `shutting-down`, which moto skips:
     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html"""
+    quota_delay: float = 0.0
+    """How long an instance still counts for its quota after it ended: "until Amazon EC2 detects
+    the Spot Instance terminations and closes the requests",
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-spot-limits.html"""
     clock: Callable[[], float] = time.monotonic
 
 
@@ -104,10 +121,11 @@ class Cloud:
     timing: Timing = field(default_factory=Timing)
     prices: dict[tuple[str, str], float] = field(default_factory=dict)
     """(zone, size) to USD per hour on the spot market; others are moto's."""
+    price_list: PriceList = field(default_factory=PriceList)
     calls: list[Call] = field(default_factory=list)
     """Every call that arrived."""
     wrong: list[str] = field(default_factory=list)
-    """Every breach of EC2's service model."""
+    """Every breach of the services' models."""
     known: dict[str, Instance] = field(default_factory=dict)
     groups: dict[str, float] = field(default_factory=dict)
     """Id of each security group to when it was made."""
@@ -116,14 +134,32 @@ class Cloud:
     What is gone, or not visible yet, has no tags."""
     on_change: list[Callable[[], None]] = field(default_factory=list)
     """Called after instances came or went."""
-    image_sizes: dict[str, int] = field(default_factory=dict)
-    """Image to GiB of its snapshot; others are moto's."""
     console: Callable[[str], str] | None = None
     """What the machine behind an instance printed."""
     boots_later: bool = False
     """True when someone starts machines behind the instances and says so in `Instance.running`."""
+    rules: LaunchRules = field(init=False)
+    throttling: Throttling = field(default_factory=Throttling)
     _tokens: dict[tuple[str, str], tuple[dict[str, str], Reply]] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        self.rules = LaunchRules(self.forward)
+
+    @property
+    def quotas(self) -> Quotas:
+        """What the account may run."""
+        return self.rules.quotas
+
+    @property
+    def roles(self) -> Roles:
+        """What the account's roles are."""
+        return self.rules.roles
+
+    @property
+    def image_sizes(self) -> dict[str, int]:
+        """Image to GiB of its snapshot; others are moto's."""
+        return self.rules.image_sizes
 
     def handle(self, call: Call) -> Reply:
         """Answer one call."""
@@ -135,14 +171,18 @@ class Cloud:
                 return error.reply(call.service)
 
     def _answer(self, call: Call) -> Reply:
-        if call.service == "ec2" and (wrong := violations(call.parameters)):
+        if wrong := _breaches(call):
             self.wrong += wrong
             raise AwsError("UnknownParameter", "; ".join(wrong))
+        if call.service == "pricing" and call.region not in ENDPOINTS:
+            self.wrong.append(f"no endpoint of the Price List API in {call.region}")
+            return DROPPED
         fault = self.faults.take(call)
         if fault and fault.error:
             raise fault.error
         if fault and fault.lose == "request":
             return DROPPED
+        self.throttling.take(call, self.timing.clock())
         reply = self._behave(call)
         return DROPPED if fault else reply
 
@@ -162,9 +202,16 @@ class Cloud:
             "DescribeVolumes": self._describe_volumes,
             "DescribeNetworkInterfaces": self._describe_interfaces,
             "DeleteSecurityGroup": self._delete_group,
+            "GetServiceQuota": self.quotas.get,
+            "GetAWSDefaultServiceQuota": self.quotas.get_default,
+            "ListServiceQuotas": self.quotas.list,
+            "GetProducts": self.price_list.get_products,
+            "GetRole": self.roles.get,
         }.get(call.action)
         if self.only_tagged:
             self._refuse_untagged(call)
+        if call.parameters.get("DryRun") == "true":
+            return self._dry_run(call)
         return behaviour(call) if behaviour else self.forward(call, dict(call.parameters))
 
     def _run(self, call: Call) -> Reply:
@@ -182,10 +229,8 @@ class Cloud:
             if first != asked:
                 raise AwsError("IdempotentParameterMismatch", "other parameters for this token")
             return reply
-        if asked.get("DryRun") == "true":
-            return self.forward(call, asked)
         self._refuse_unknown_groups(call)
-        self._require_volume(asked)
+        self.rules.check(call, self._counted(call.region))
         market = asked.get("InstanceMarketOptions.MarketType", "on-demand")
         count = int(asked["MaxCount"])
         granted = self.faults.grant(self._zone(call), asked["InstanceType"], market, count)
@@ -202,18 +247,36 @@ class Cloud:
         self._changed()
         return reply
 
-    def _require_volume(self, asked: dict[str, str]) -> None:
-        """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_EbsBlockDevice.html: not
-        smaller than the snapshot. moto takes any."""
-        given = int(asked.get("BlockDeviceMapping.1.Ebs.VolumeSize", MOTO_VOLUME))
-        needed = self.image_sizes.get(asked["ImageId"], MOTO_VOLUME)
-        if given < needed:
-            words = f"Volume of size {given}GB is smaller than snapshot 'snap-0123456789abcdef0'"
-            raise AwsError("InvalidBlockDeviceMapping", f"{words}, expect size >= {needed}GB")
+    def _dry_run(self, call: Call) -> Reply:
+        """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html, `DryRun`:
+        whoever has the permissions is told DryRunOperation, with
+        https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-troubleshooting.html's status.
+        moto passes this over for what reads."""
+        if call.action == "RunInstances":
+            self.rules.check_image(call)
+        words = "Request would have succeeded, but DryRun flag is set."
+        raise AwsError("DryRunOperation", words, 412)
+
+    def _counted(self, region: str) -> list[tuple[str, str]]:
+        """Size and market of the instances that a region's quotas count."""
+        now, late = self.timing.clock(), self.timing.quota_delay
+        return [
+            (one.size, one.market)
+            for one in self.known.values()
+            if one.region == region
+            and (one.terminated_at is None or now - one.terminated_at < late)
+        ]
 
     def _images(self, call: Call) -> Reply:
-        """moto gives every image the same size."""
-        reply = self.forward(call, dict(call.parameters))
+        """moto gives every image the same size, and shows those of others that are not shared."""
+        wanted = set(call.listed("ImageId")) & self.rules.private_images
+        if wanted:
+            raise AwsError("AuthFailure", f"Not authorized for images: [{wanted.pop()}]", 401)
+
+        def private(item: Element) -> bool:
+            return get(item, "imageId") in self.rules.private_images
+
+        reply = self._without(call, "imagesSet", private)
         if not reply.ok:
             return reply
         root = reply.xml()
@@ -448,8 +511,9 @@ class Cloud:
     def _refuse_unseen(self, ids: list[str]) -> None:
         unseen = [id_ for id_ in ids if id_ in self.known and self._unseen(self.known[id_])]
         if unseen:
-            words = f"The instance IDs '{', '.join(unseen)}' do not exist"
-            raise AwsError("InvalidInstanceID.NotFound", words)
+            one = f"The instance ID '{unseen[0]}' does not exist"
+            all_ = f"The instance IDs '{', '.join(unseen)}' do not exist"
+            raise AwsError("InvalidInstanceID.NotFound", one if len(unseen) == 1 else all_)
 
     def _refuse_unknown_groups(self, call: Call) -> None:
         """moto launches with groups that do not exist."""
@@ -482,15 +546,8 @@ class Cloud:
             question |= {"Filter.2.Value.1": "spotdeploy-deployment", "Action": listing}
             found = self.forward(call, {**question, "Version": "2016-11-15"})
             if unseen or id_ not in found.body.decode():
-                what = f"ec2:{call.action} on resource: arn:aws:ec2:{call.region}:123456789012"
-                raise AwsError(
-                    "UnauthorizedOperation",
-                    "You are not authorized to perform this operation. User: arn:aws:iam::"
-                    f"123456789012:user/ci is not authorized to perform: {what}:{noun}/{id_} "
-                    f"because no identity-based policy allows the ec2:{call.action} action. "
-                    "Encoded authorization failure message: 6g8KJmcoYD09",
-                    403,
-                )
+                arn = f"arn:aws:ec2:{call.region}:{ACCOUNT}:{noun}/{id_}"
+                raise denied("ec2", call.action, arn)
 
     def _unseen(self, known: Instance) -> bool:
         late = self.timing.clock() - known.launched_at < self.timing.listing_delay
@@ -503,6 +560,16 @@ class Cloud:
     def _changed(self) -> None:
         for tell in self.on_change:
             tell()
+
+
+def _breaches(call: Call) -> list[str]:
+    """What the service would not take of a call. What STS takes is left to moto."""
+    if call.service == "sts":
+        return []
+    service = SERVICES.get(call.service, call.service)
+    if target := call.headers.get("X-Amz-Target"):
+        return document_violations(target, call.document, service)
+    return violations(call.parameters, service)
 
 
 def _groups(call: Call) -> list[str]:

@@ -4,10 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.labs.aws.call import AwsError, Call
-from tests.labs.fault_queue import Fault, FaultQueue, Limit
+from tests.labs.aws.call import ACCOUNT, NAMESPACES, AwsError, Call
+from tests.labs.fault_queue import ANY, Fault, FaultQueue, Limit
 
 DRY = " (dry run)"
+
+
+def denied(service: str, action: str, resource: str = "*") -> AwsError:
+    """What a service answers when no policy allows an action: each has a code of its own.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html (EC2),
+    https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html (IAM and STS) and
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html (the words).
+    """
+    words = (
+        f"User: arn:aws:iam::{ACCOUNT}:user/ci is not authorized to perform: {service}:{action} "
+        f"on resource: {resource} because no identity-based policy allows the {service}:{action} "
+        "action"
+    )
+    if service == "ec2":
+        words = f"You are not authorized to perform this operation. {words}."
+        encoded = "Encoded authorization failure message: 6g8KJmcoYD09"
+        return AwsError("UnauthorizedOperation", f"{words} {encoded}", 403)
+    if service in NAMESPACES:
+        return AwsError("AccessDenied", words, 403)
+    return AwsError("AccessDeniedException", words)
 
 
 @dataclass
@@ -39,6 +60,15 @@ class Faults(FaultQueue[Call, Capacity]):
     def refuse(self, action: str, code: str, words: str, times: int = 1, status: int = 400) -> None:
         """Answer the next calls with an error of AWS's."""
         self.answer(action, AwsError(code, words, status), times)
+
+    def deny(self, service: str, action: str) -> None:
+        """Refuse all calls of an action of a service, named as in a policy, because no policy
+        allows it, in the words of the service; dry runs too."""
+
+        def asks(call: Call) -> bool:
+            return call.action == action and call.service == service
+
+        self.queue.append(Fault(ANY, 1_000_000, denied(service, action), when=asks))
 
     def protect(self, instance: str) -> None:
         """Refuse to end this instance, as with termination protection:

@@ -19,8 +19,6 @@ from tests.labs.network import Network
 REGIONS = ("us-west-2", "eu-west-1")
 """Where tests make things."""
 ACCESS_KEY = next(iter(SECRETS))
-ACCOUNT = "123456789012"
-"""moto's."""
 
 
 class AwsLab(Lab[Call, Faults, Timing]):

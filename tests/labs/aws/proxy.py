@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -92,9 +93,12 @@ class _Handler(Handler):
             raise AwsError("SignatureDoesNotMatch", "the signature does not match", 403)
         if signed.access.startswith("ASIA") and "X-Amz-Security-Token" not in self.headers:
             raise AwsError("AuthFailure", "temporary credentials need their session token", 401)
+        place = signed.service, signed.region
+        if target := headers.get("X-Amz-Target"):
+            action = target.rpartition(".")[2]
+            return Call(action, *place, {}, headers, json.loads(body or b"{}"))
         parameters = dict(parse_qsl(body.decode(), keep_blank_values=True))
-        action = parameters.get("Action", "")
-        return Call(action, signed.service, signed.region, parameters, headers)
+        return Call(parameters.get("Action", ""), *place, parameters, headers)
 
     def _send(self, reply: Reply) -> None:
-        self.send(reply.status, {"Content-Type": "text/xml;charset=UTF-8"}, reply.body)
+        self.send(reply.status, {"Content-Type": reply.type}, reply.body)

@@ -1,4 +1,4 @@
-"""Checking EC2 requests against botocore's service model, down to names and types.
+"""Checking requests against botocore's service models, down to names and types.
 
 AWS refuses parameters it does not know; moto ignores them. The rules for names on the wire are
 those of the `ec2` protocol: https://smithy.io/2.0/aws/protocols/aws-ec2-query-protocol.html
@@ -16,10 +16,10 @@ from typing import Any, Final
 TRUTH: Final = ("true", "false")
 
 
-def violations(parameters: Mapping[str, str]) -> list[str]:
+def violations(parameters: Mapping[str, str], service: str = "ec2") -> list[str]:
     """What is wrong with a request, as flat parameters; empty when nothing is."""
     action = parameters.get("Action", "")
-    model = service_model()
+    model = service_model(service)
     if action not in model.operation_names:
         return [f"no such action: {action!r}"]
     if parameters.get("Version") != model.api_version:
@@ -31,12 +31,25 @@ def violations(parameters: Mapping[str, str]) -> list[str]:
     return _structure(_nest(given), shape, action)
 
 
+def document_violations(target: str, document: Mapping[str, Any], service: str) -> list[str]:
+    """What is wrong with a request to a service that speaks JSON; empty when nothing is. `target`
+    is the header: https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html"""
+    from botocore.validate import ParamValidator
+
+    model = service_model(service)
+    prefix, _, action = target.partition(".")
+    if prefix != model.metadata["targetPrefix"] or action not in model.operation_names:
+        return [f"no such target of {service}: {target!r}"]
+    shape = model.operation_model(action).input_shape
+    return str(ParamValidator().validate(document, shape).generate_report()).splitlines()
+
+
 @cache
-def service_model() -> Any:
-    """botocore's model of EC2."""
+def service_model(service: str = "ec2") -> Any:
+    """botocore's model of a service, by botocore's name for it."""
     from botocore.session import Session
 
-    return Session().get_service_model("ec2")
+    return Session().get_service_model(service)
 
 
 def _nest(flat: Mapping[str, str]) -> dict[str, Any]:

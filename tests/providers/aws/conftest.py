@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
+from botocore import xform_name
+from botocore.awsrequest import AWSResponse
+from botocore.session import Session
+from urllib3 import HTTPResponse
 
 from spotdeploy import labels
 from spotdeploy.config.load import decode
 from spotdeploy.model import Batch, Market, Offer
+from spotdeploy_aws.auth import Chain
 from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.provider import AwsProvider
+from spotdeploy_aws.schemas import Parameters
 from tests.labs.aws import AwsLab
 from tests.labs.aws.moto_server import MotoServer
+from tests.labs.aws.wire_model import violations
 
 REGION = "us-west-2"
 ZONE = "us-west-2a"
@@ -73,6 +82,37 @@ def make(lab: AwsLab) -> MakeProvider:
 def provider(make: MakeProvider) -> AwsProvider:
     """A provider with the default config."""
     return make()
+
+
+def sent(client: Any, operation: str, parameters: Parameters) -> Any:
+    """The request that a client of botocore's sends."""
+    requests: list[Any] = []
+
+    def keep(request: Any, **_: object) -> AWSResponse:
+        requests.append(request)
+        answer = f"<{operation}Response><{operation}Result/></{operation}Response>"
+        body = HTTPResponse(BytesIO(answer.encode()), preload_content=False)
+        return AWSResponse(request.url, 200, {}, body)
+
+    client.meta.events.register("before-send", keep)
+    getattr(client, xform_name(operation))(**parameters)
+    return requests[0]
+
+
+def url_of(profile: str | None = None, service: str = "ec2", region: str = "eu-west-1") -> str:
+    """Where a request to a service goes."""
+    operation = {"ec2": "DescribeRegions", "sts": "GetCallerIdentity"}[service]
+    return str(sent(Chain(profile).client(service, region), operation, {}).url)
+
+
+def on_the_wire(operation: str, parameters: Parameters) -> dict[str, str]:
+    """The flat names and values with which botocore sends these parameters to EC2."""
+    session = Session()
+    session.set_credentials("access", "secret")
+    request = sent(session.create_client("ec2", REGION), operation, parameters)
+    flat = dict(parse_qsl(request.body, keep_blank_values=True))
+    assert violations(flat) == []
+    return {name: value for name, value in flat.items() if name not in ("Action", "Version")}
 
 
 def offer(zone: str = ZONE, size: str = SIZE, market: Market = Market.SPOT) -> Offer:

@@ -14,7 +14,7 @@ from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.provider import AwsProvider
 from tests.labs.aws import AwsLab
 from tests.labs.aws.proxy import SECRETS
-from tests.providers.aws.conftest import SCOPE, MakeProvider
+from tests.providers.aws.conftest import SCOPE, MakeProvider, url_of
 
 TEMPORARY = "ASIALABUSER00000000T"
 CONFIG = """\
@@ -27,6 +27,7 @@ services = here
 role_arn =
 
 [profile plain]
+region = eu-west-1
 endpoint_url = http://127.0.0.1:7
 
 [profile single-sign-on]
@@ -49,6 +50,7 @@ def _files(tmp_path: Path) -> None:
     (tmp_path / "config").write_text(CONFIG.replace("role_arn =\n", ""))
     (tmp_path / "credentials").write_text(
         "[shop]\naws_access_key_id = AKIASHOP\naws_secret_access_key = shop-secret\n"
+        "[plain]\naws_access_key_id = AKIAPLAIN\naws_secret_access_key = plain-secret\n"
     )
     os.environ |= {
         "AWS_CONFIG_FILE": str(tmp_path / "config"),
@@ -105,26 +107,33 @@ def test_an_expired_single_sign_on_says_how_to_log_in() -> None:
 
 
 def test_endpoints_are_found_in_the_documented_order() -> None:
-    own = "https://ec2.eu-west-1.amazonaws.com"
-    assert Chain(None).endpoint("ec2", "eu-west-1") == own
-    assert Chain("plain").endpoint("ec2", "eu-west-1") == "http://127.0.0.1:7"
-    assert Chain("shop").endpoint("ec2", "eu-west-1") == "http://127.0.0.1:8"
-    assert Chain("shop").endpoint("sts", "eu-west-1") == "https://sts.eu-west-1.amazonaws.com"
+    own = "https://ec2.eu-west-1.amazonaws.com/"
+    assert url_of("plain") == "http://127.0.0.1:7/"
+    assert url_of("shop") == "http://127.0.0.1:8/"
+    assert url_of("shop", "sts") == "https://sts.eu-west-1.amazonaws.com/"
     os.environ["AWS_ENDPOINT_URL"] = "http://127.0.0.1:9"
-    assert Chain("shop").endpoint("ec2", "eu-west-1") == "http://127.0.0.1:9"
+    assert url_of("shop") == "http://127.0.0.1:9/"
     os.environ["AWS_ENDPOINT_URL_EC2"] = "http://127.0.0.1:10"
-    assert Chain("shop").endpoint("ec2", "eu-west-1") == "http://127.0.0.1:10"
+    assert url_of("shop") == "http://127.0.0.1:10/"
     os.environ["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"] = "true"
-    assert Chain("shop").endpoint("ec2", "eu-west-1") == own
-
-
-def test_other_partitions_have_their_own_endpoints() -> None:
-    assert Chain(None).endpoint("ec2", "cn-north-1") == "https://ec2.cn-north-1.amazonaws.com.cn"
+    assert url_of("shop") == own
 
 
 def test_a_region_that_cannot_exist_is_refused() -> None:
     with pytest.raises(ConfigError, match="no region 'moon-base-1'"):
-        Chain(None).endpoint("ec2", "moon-base-1")
+        Chain("shop").client("sts", "moon-base-1")
+
+
+def test_a_region_of_another_cloud_that_speaks_ec2_is_taken() -> None:
+    assert url_of("plain", region="moon-base-1") == "http://127.0.0.1:7/"
+
+
+def test_all_regions_share_one_chain_while_one_of_them_lives(make: MakeProvider) -> None:
+    first, second = make("us-west-2"), make("eu-west-1")
+    assert first._cloud.chain is second._cloud.chain
+    assert make(profile="shop")._cloud.chain is not first._cloud.chain
+    os.environ["AWS_ACCESS_KEY_ID"] = "AKIAELSE"
+    assert make("us-west-2")._cloud.chain is not first._cloud.chain
 
 
 def test_keys_show_no_secret() -> None:
@@ -156,7 +165,7 @@ def test_credentials_that_expire_are_renewed_while_a_provider_lives(
     provider.nodes(SCOPE)
     _hand_out(script, "second", timedelta(hours=1))
     provider.nodes(SCOPE)
-    tokens = [call.headers["x-amz-security-token"] for call in lab.calls]
+    tokens = [call.headers["X-Amz-Security-Token"] for call in lab.calls]
     assert tokens == ["first", "second"]
 
 

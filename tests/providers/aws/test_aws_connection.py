@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import EndpointProviderError, EndpointVariantError
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,11 +19,11 @@ from cryptography.x509.oid import NameOID
 
 from spotdeploy.config.load import decode
 from spotdeploy.errors import ConfigError, ProviderError
-from spotdeploy_aws.auth import Chain
 from spotdeploy_aws.config import AwsConfig
+from spotdeploy_aws.transport import Transport
 from tests.labs.aws import AwsLab
 from tests.labs.aws.proxy import Proxy
-from tests.providers.aws.conftest import SCOPE, MakeProvider
+from tests.providers.aws.conftest import SCOPE, MakeProvider, url_of
 
 
 @pytest.mark.parametrize(
@@ -116,22 +117,49 @@ def test_certificates_that_are_not_there_are_named(lab: AwsLab, make: MakeProvid
         make().nodes(SCOPE)
 
 
-def test_fips_and_dual_stack_endpoints_are_used_where_they_are_asked_for() -> None:
+@pytest.fixture
+def keys() -> None:
+    """Some credentials."""
+    os.environ |= {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "secret"}
+
+
+def test_fips_and_dual_stack_endpoints_are_used_where_they_are_asked_for(keys: None) -> None:
     os.environ["AWS_USE_FIPS_ENDPOINT"] = "true"
-    assert Chain(None).endpoint("ec2", "us-east-1") == "https://ec2-fips.us-east-1.amazonaws.com"
+    assert url_of(region="us-east-1") == "https://ec2-fips.us-east-1.amazonaws.com/"
     os.environ["AWS_USE_DUALSTACK_ENDPOINT"] = "true"
-    assert Chain(None).endpoint("ec2", "us-east-1") == "https://ec2-fips.us-east-1.api.aws"
+    assert url_of(region="us-east-1") == "https://ec2-fips.us-east-1.api.aws/"
     os.environ["AWS_USE_FIPS_ENDPOINT"] = "false"
-    assert Chain(None).endpoint("ec2", "eu-west-1") == "https://ec2.eu-west-1.api.aws"
+    assert url_of(region="eu-west-1") == "https://ec2.eu-west-1.api.aws/"
 
 
-def test_an_endpoint_of_a_kind_that_a_partition_lacks_is_refused() -> None:
-    os.environ["AWS_USE_DUALSTACK_ENDPOINT"] = "true"
-    with pytest.raises(ConfigError, match="no dual-stack endpoint of ec2 in us-iso-east-1"):
-        Chain(None).endpoint("ec2", "us-iso-east-1")
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        EndpointProviderError(msg="DualStack is enabled but this partition does not support it"),
+        EndpointVariantError(tags=["dualstack"]),
+    ],
+)
+def test_an_endpoint_of_a_kind_that_a_partition_lacks_is_a_mistake_in_the_config(
+    refusal: Exception,
+) -> None:
+    with (
+        pytest.raises(ConfigError, match=r"(?i)dualstack") as caught,
+        Transport("https://ec2").call("DescribeRegions in us-x-1", repeatable=True),
+    ):
+        raise refusal
+    assert "AWS_USE_DUALSTACK_ENDPOINT" in str(caught.value.hint)
 
 
-@pytest.mark.parametrize("region", ["eusc-de-east-1", "us-gov-west-1", "cn-north-1", "eu-west-1"])
-def test_the_regions_of_all_partitions_are_taken(region: str) -> None:
+@pytest.mark.parametrize(
+    ("region", "domain"),
+    [
+        ("eusc-de-east-1", "amazonaws.eu"),
+        ("us-gov-west-1", "amazonaws.com"),
+        ("cn-north-1", "amazonaws.com.cn"),
+        ("us-iso-east-1", "c2s.ic.gov"),
+        ("eu-west-1", "amazonaws.com"),
+    ],
+)
+def test_the_regions_of_all_partitions_are_taken(keys: None, region: str, domain: str) -> None:
     config = decode({"regions": [region]}, AwsConfig, "spotdeploy.toml", "provider.aws")
-    assert Chain(None).endpoint("ec2", config.regions[0]).startswith(f"https://ec2.{region}.")
+    assert url_of(region=config.regions[0]) == f"https://ec2.{region}.{domain}/"

@@ -20,7 +20,55 @@ def test_a_healthy_account_has_no_problems_and_nothing_is_made(
 ) -> None:
     assert provider.doctor() == []
     assert lab.instances(REGION) == {}
-    assert not {"CreateSecurityGroup", "TerminateInstances"} & set(lab.called())
+    assert "CreateSecurityGroup" not in lab.called()
+    ends = [call for call in lab.calls if call.action == "TerminateInstances"]
+    assert [call.parameters["DryRun"] for call in ends] == ["true"]
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_a_missing_right_to_end_is_found_by_a_dry_run(
+    provider: AwsProvider, lab: AwsLab, *, ours: bool
+) -> None:
+    """Sure where there is an instance of ours; else a policy that asks for tags answers alike."""
+    nodes = provider.create(offer(), batch(1)).nodes if ours else ()
+    lab.faults.deny("ec2", "TerminateInstances")
+    (problem,) = provider.doctor()
+    assert "ec2:TerminateInstances" in problem.what
+    assert "docs/providers/aws.md" in problem.remedy
+    assert problem.fatal is ours
+    assert list(lab.instances(REGION)) == [node.id for node in nodes]
+
+
+def test_an_explicit_deny_of_the_right_to_end_is_sure(provider: AwsProvider, lab: AwsLab) -> None:
+    words = "not authorized to perform: ec2:TerminateInstances with an explicit deny in a policy"
+    lab.faults.refuse(f"TerminateInstances{DRY}", "UnauthorizedOperation", words, status=403)
+    (problem,) = provider.doctor()
+    assert problem.fatal
+
+
+def test_a_policy_that_narrows_the_end_by_tag_is_no_problem(
+    provider: AwsProvider, lab: AwsLab
+) -> None:
+    provider.create(offer(), batch(1))
+    lab.cloud.only_tagged = True
+    assert provider.doctor() == []
+
+
+def test_a_missing_role_for_spot_is_a_warning_with_its_cure(
+    provider: AwsProvider, lab: AwsLab
+) -> None:
+    lab.cloud.roles.spot = False
+    (warning,) = provider.doctor()
+    assert not warning.fatal
+    assert "AWSServiceRoleForEC2Spot" in warning.what
+    assert "aws iam create-service-linked-role" in warning.remedy
+
+
+def test_a_role_for_spot_that_may_not_be_looked_for_is_no_finding(
+    provider: AwsProvider, lab: AwsLab
+) -> None:
+    lab.faults.deny("iam", "GetRole")
+    assert provider.doctor() == []
 
 
 def test_the_account_is_the_credentials_own(provider: AwsProvider) -> None:
@@ -137,7 +185,7 @@ def test_what_ec2_would_refuse_of_a_batch_is_known_before(
     (problem,) = make(**{**fits, **table}).objections(Pool(1), batch())
     assert problem.fatal
     assert message in problem.what
-    assert {call.action.partition("e")[0] for call in lab.calls} == {"D"}  # Describe
+    assert {call.action[:3] for call in lab.calls} == {"Des", "Get"}
 
 
 def test_a_volume_that_is_too_small_is_refused_by_ec2_itself(

@@ -50,6 +50,23 @@ def test_a_node_that_someone_else_ended_is_stopped_and_not_interrupted(
     assert "User initiated" in fate.message
 
 
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "Client.InternalError: Client error on launch",
+        "Client.InvalidKMSKey.InvalidState: The KMS key is in an incorrect state",
+    ],
+)
+def test_an_instance_whose_encrypted_volume_may_not_be_used_names_the_rights(
+    provider: AwsProvider, lab: AwsLab, node: Node, reason: str
+) -> None:
+    lab.end([node.id], reason)
+    fate = provider.fate(node)
+    assert fate.kind is FateKind.STOPPED
+    assert reason in fate.message
+    assert "kms rights" in fate.message
+
+
 def test_an_on_demand_node_has_a_fate_too(provider: AwsProvider) -> None:
     (node,) = provider.create(offer(market=Market.ON_DEMAND), batch(1)).nodes
     assert provider.fate(node).kind is FateKind.ALIVE

@@ -9,12 +9,20 @@ import pytest
 
 from spotdeploy import labels
 from spotdeploy.errors import ConfigError, ProviderError, ThrottledError
-from spotdeploy_aws.api import flatten
 from spotdeploy_aws.network import PAUSES, permissions
 from spotdeploy_aws.provider import AwsProvider
+from spotdeploy_aws.schemas import Parameters
 from spotdeploy_libcloud.network import Ingress
 from tests.labs.aws import AwsLab
-from tests.providers.aws.conftest import LABELS, REGION, Clock, MakeProvider, batch, offer
+from tests.providers.aws.conftest import (
+    LABELS,
+    REGION,
+    Clock,
+    MakeProvider,
+    batch,
+    offer,
+    on_the_wire,
+)
 
 
 def rules(lab: AwsLab) -> dict[str, set[tuple[str, str]]]:
@@ -50,7 +58,11 @@ def test_given_cidrs_replace_the_callers_address(provider: AwsProvider, lab: Aws
 
 
 def test_an_ipv6_source_goes_into_the_ipv6_ranges() -> None:
-    parameters = flatten({"IpPermissions": permissions(Ingress((), ("2001:db8::/64",)))})
+    asked: Parameters = {
+        "GroupId": "sg-1",
+        "IpPermissions": permissions(Ingress((), ("2001:db8::/64",))),
+    }
+    parameters = on_the_wire("AuthorizeSecurityGroupIngress", asked)
     assert parameters["IpPermissions.1.Ipv6Ranges.1.CidrIpv6"] == "2001:db8::/64"
     assert not [name for name in parameters if "IpRanges" in name]
 

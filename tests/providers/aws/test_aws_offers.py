@@ -1,19 +1,19 @@
-"""Candidates, prices and images."""
+"""Candidates and images."""
 
 from __future__ import annotations
 
 import pytest
 
-from spotdeploy.errors import ConfigError
+from spotdeploy.errors import ConfigError, Reach
 from spotdeploy.model import Market, MarketPolicy, Pool
-from spotdeploy_aws.offers import Prices
 from spotdeploy_aws.schemas import Image
-from spotdeploy_libcloud.prices import list_price
 from tests.labs.aws import AwsLab
 from tests.labs.aws.amis import LTS_ELSEWHERE, NEWEST_LTS, OWN_IMAGE, STRANGER
-from tests.labs.aws.cloud import MOTO_VOLUME
-from tests.providers.aws.conftest import REGION, SCOPE, MakeProvider, batch, offer
+from tests.labs.aws.launching import MOTO_VOLUME
+from tests.providers.aws.conftest import REGION, MakeProvider
 
+BESIDES = 0.005 + 16 * 0.08 / 730
+"""The address and the volume, in USD per hour."""
 ZONES = ("us-west-2a", "us-west-2b", "us-west-2c")
 
 
@@ -32,13 +32,22 @@ def test_sizes_keep_their_order_and_the_cheapest_zone_comes_first(make: MakeProv
     offers = make(sizes=["t3.small", "t3a.small"]).offers(Pool(1))
     assert [o.size for o in offers] == ["t3.small"] * 4 + ["t3a.small"] * 4
     assert [o.zone for o in offers[:4]] == [ZONES[2], ZONES[1], ZONES[0], "us-west-2d"]
-    assert [o.usd_per_hour for o in offers[:3]] == [0.002, 0.004, 0.008]
+    assert [o.usd_per_hour for o in offers[:3]] == pytest.approx(
+        [usd + BESIDES for usd in (0.002, 0.004, 0.008)]
+    )
+
+
+def test_a_refused_image_reaches_the_sizes_of_its_architecture_alone(make: MakeProvider) -> None:
+    offers = make(sizes=["t3.small", "t4g.small"]).offers(Pool(1))
+    small, arm = (next(o for o in offers if o.size == size) for size in ("t3.small", "t4g.small"))
+    assert (small.architecture, arm.architecture) == ("x86_64", "arm64")
+    assert not arm.covered_by(small, Reach.IMAGE)
 
 
 def test_the_second_market_comes_after_all_of_the_first(make: MakeProvider) -> None:
     offers = make().offers(Pool(1, MarketPolicy.SPOT_THEN_ON_DEMAND))
     assert [o.market for o in offers] == [Market.SPOT] * 4 + [Market.ON_DEMAND] * 4
-    assert offers[-1].usd_per_hour == pytest.approx(0.0208)
+    assert offers[-1].usd_per_hour == pytest.approx(0.0208 + BESIDES)
 
 
 def test_on_demand_alone_asks_for_no_spot_prices(make: MakeProvider, lab: AwsLab) -> None:
@@ -47,7 +56,9 @@ def test_on_demand_alone_asks_for_no_spot_prices(make: MakeProvider, lab: AwsLab
 
 
 def test_offers_above_the_limit_are_left_out(make: MakeProvider) -> None:
-    offers = make().offers(Pool(1, MarketPolicy.SPOT_THEN_ON_DEMAND, max_usd_per_hour=0.005))
+    offers = make().offers(
+        Pool(1, MarketPolicy.SPOT_THEN_ON_DEMAND, max_usd_per_hour=0.005 + BESIDES)
+    )
     assert [(o.zone, o.market) for o in offers] == [(ZONES[2], "spot"), (ZONES[1], "spot")]
 
 
@@ -66,54 +77,13 @@ def test_offers_create_nothing_and_need_few_calls(make: MakeProvider, lab: AwsLa
     make(sizes=["t3.small", "t3a.small"]).offers(Pool(1, MarketPolicy.SPOT_THEN_ON_DEMAND))
     assert sorted(lab.called()) == [
         "DescribeInstanceTypeOfferings",
+        "DescribeInstanceTypes",
         "DescribeSpotPriceHistory",
         "DescribeSubnets",
+        "GetProducts",
+        "GetProducts",
     ]
     assert lab.instances(REGION) == {}
-
-
-def test_the_newest_of_several_prices_counts(make: MakeProvider) -> None:
-    provider = make()
-    prices = Prices(provider._cloud.driver)
-    prices.refresh(["t3.small"])
-    assert prices.of(Market.SPOT, ZONES[0], "t3.small") == pytest.approx(0.008)
-    assert prices.of(Market.SPOT, "us-west-2z", "t3.small") is None
-    assert prices.of(Market.SPOT, None, "t3.small") is None
-
-
-def test_a_node_shows_the_price_that_was_seen(make: MakeProvider) -> None:
-    provider = make()
-    provider.offers(Pool(1))
-    provider.create(offer(), batch(1))
-    assert provider.nodes(SCOPE)[0].usd_per_hour == pytest.approx(0.008)
-
-
-def test_a_price_of_zero_in_the_table_is_unknown() -> None:
-    assert list_price("ec2_linux", "t3.small", "us-west-2") == pytest.approx(0.0208)
-    zero = _a_zero_in_the_table()
-    assert list_price("ec2_linux", *zero) is None
-    assert list_price("ec2_linux", "z9.huge", "us-west-2") is None
-    assert list_price("ec2_linux", "t3.small", "moon-1") is None
-
-
-def test_an_unknown_price_does_not_pass_a_limit(make: MakeProvider, lab: AwsLab) -> None:
-    size, region = _a_zero_in_the_table()
-    prices = Prices(make(region)._cloud.driver)
-    assert prices.of(Market.ON_DEMAND, f"{region}a", size) is None
-    offers = make(region, sizes=[size]).offers(Pool(1, MarketPolicy.ON_DEMAND, 1000.0))
-    assert offers == []
-
-
-def _a_zero_in_the_table() -> tuple[str, str]:
-    from libcloud.pricing import get_pricing
-
-    table = get_pricing("compute", "ec2_linux") or {}
-    return next(
-        (size, region)
-        for size, regions in table.items()
-        for region, price in regions.items()
-        if float(price) == 0 and region in ("us-west-2", "eu-west-1", "us-east-1")
-    )
 
 
 def test_an_interim_release_or_a_strangers_image_is_not_the_newest_lts(make: MakeProvider) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,11 +12,10 @@ import pytest
 from spotdeploy import labels
 from spotdeploy.errors import ConfigError
 from spotdeploy.model import Market
-from spotdeploy_aws.api import flatten
 from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.request import Site, run_instances
 from spotdeploy_aws.schemas import Image, Place
-from tests.providers.aws.conftest import LABELS, batch, offer
+from tests.providers.aws.conftest import LABELS, batch, offer, on_the_wire
 
 SITE = Site(Place("us-west-2a", "subnet-1", "vpc-1"), Image("ami-1", "/dev/sda1"), "sg-1")
 
@@ -24,7 +24,9 @@ def flat(
     market: Market = Market.SPOT, config: AwsConfig | None = None, **changes: Any
 ) -> dict[str, str]:
     request = batch(**{"count": 3, **changes})
-    return flatten(run_instances(offer(market=market), request, SITE, config or AwsConfig()))
+    return on_the_wire(
+        "RunInstances", run_instances(offer(market=market), request, SITE, config or AwsConfig())
+    )
 
 
 def tagged(parameters: dict[str, str]) -> dict[str, dict[str, str]]:
@@ -65,6 +67,35 @@ def test_an_on_demand_node_has_no_market_options() -> None:
     parameters = flat(Market.ON_DEMAND, max_usd_per_hour=0.02)
     assert not [name for name in parameters if name.startswith("InstanceMarketOptions")]
     assert "spot-instances-request" not in tagged(parameters)
+
+
+def test_the_bid_is_what_the_limit_leaves_for_the_instance() -> None:
+    site = replace(SITE, usd_besides=0.0075)
+    asked = run_instances(offer(), batch(max_usd_per_hour=0.02), site, AwsConfig())
+    wire = on_the_wire("RunInstances", asked)
+    assert wire["InstanceMarketOptions.SpotOptions.MaxPrice"] == "0.012500"
+
+
+@pytest.mark.parametrize(
+    ("size", "table", "mode"),
+    [
+        ("t3.small", {}, "standard"),
+        ("t4g.nano", {"cpu_credits": "unlimited"}, "unlimited"),
+        ("t2.micro", {}, "standard"),
+        ("c5.large", {"cpu_credits": "unlimited"}, None),
+        ("trn1.2xlarge", {}, None),
+    ],
+)
+def test_a_burstable_size_is_slowed_down_and_not_charged_when_its_credits_are_used_up(
+    size: str, table: dict[str, Any], mode: str | None
+) -> None:
+    asked = run_instances(offer(size=size), batch(), SITE, AwsConfig(**table))
+    wire = on_the_wire("RunInstances", asked)
+    assert wire.get("CreditSpecification.CpuCredits") == mode
+
+
+def test_no_call_asks_for_more_than_the_bucket_of_instances_holds() -> None:
+    assert flat(count=1001)["MaxCount"] == "1000"
 
 
 def test_a_node_that_powers_off_is_terminated() -> None:
