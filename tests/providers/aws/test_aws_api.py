@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
-from threading import Thread
+from threading import Barrier, Thread
 from xml.sax.saxutils import escape
 
 import pytest
@@ -22,6 +22,7 @@ from spotdeploy.errors import (
 from spotdeploy_aws.actions import Action
 from spotdeploy_aws.api import Api, tag_filters
 from spotdeploy_aws.auth import Chain
+from spotdeploy_aws.destroy import leftovers
 from spotdeploy_aws.nodes import find
 from spotdeploy_aws.schemas import Parameters
 from tests.labs.aws.call import DROPPED, NAMESPACE, AwsError, Call, Reply
@@ -176,6 +177,27 @@ def test_a_call_is_sent_once(serve: Serve) -> None:
     with pytest.raises(ThrottledError):
         serve(busy).call(Action.DESCRIBE_SUBNETS)
     assert seen == ["DescribeSubnets"]
+
+
+def test_what_is_left_is_listed_at_the_same_time(serve: Serve) -> None:
+    """Each listing is answered when all four were asked."""
+    together = Barrier(4, timeout=20)
+
+    def answer(call: Call) -> Reply:
+        together.wait()
+        return Reply(200, f"<{call.action}Response/>".encode())
+
+    assert leftovers(serve(answer), {"a": "b"}) == []
+
+
+def test_one_listing_that_fails_is_not_taken_for_an_empty_one(serve: Serve) -> None:
+    def answer(call: Call) -> Reply:
+        if call.action == "DescribeVolumes":
+            return Reply(503, refusal("RequestLimitExceeded"))
+        return Reply(200, f"<{call.action}Response/>".encode())
+
+    with pytest.raises(ThrottledError, match="DescribeVolumes"):
+        leftovers(serve(answer), {"a": "b"})
 
 
 def test_a_proxy_that_is_not_there_is_named() -> None:
