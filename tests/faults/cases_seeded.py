@@ -1,7 +1,7 @@
 """Faults that are drawn: kills at random moments, and networks that break a share of all calls.
 
 A case's seed decides what is drawn, but not how fast this computer is. Play one again with
-`python -m tests.faults.campaign -k "aws and seed17"`, or all of a family with -k random_kills.
+`python -m tests.faults.campaign -k "aws and kill and seed17"`.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _case(where: str, family: Family, fault: str, seed: int, seeds: int) -> Case
     return Case(
         family,
         "fake" if where == "fake" else f"{where} lab",
-        f"{fault}, seed{seed}",
+        f"{fault}, seed{seed:02}",
         ENDED | {KILLED, Verdict.PASSED} if kills else ENDED,
         _opened(where, family, seed),
         action,
