@@ -16,11 +16,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-import tomli_w
-
 from spotdeploy.api import Project
 from spotdeploy.cycle.policy import Progress, conclude, end_by_policy
-from spotdeploy.cycle.runbook import worth_running
 from spotdeploy.errors import (
     CapacityError,
     CredentialsError,
@@ -30,13 +27,11 @@ from spotdeploy.errors import (
     ThrottledError,
 )
 from spotdeploy.events import Bus
-from spotdeploy.model import Market, Offer, Phase, Verdict
-from spotdeploy.node import keys
-from spotdeploy.phases.create import batch_template, create
+from spotdeploy.model import Market, Offer, Verdict
 from spotdeploy.phases.destroy import destroy
 from spotdeploy.phases.plan import find_offers, read_plan
-from spotdeploy.run.context import Run, open_run
-from spotdeploy.run.verdict import NodeOutcome, Outcome
+from spotdeploy.run.context import open_run
+from spotdeploy.run.verdict import Outcome
 from spotdeploy_aws import errors as aws_errors
 from spotdeploy_azure import errors as azure_errors
 from spotdeploy_gcp import errors as gcp_errors
@@ -52,6 +47,7 @@ from tests.labs.fault_queue import Fault
 from tests.labs.gcp import GcpLab
 from tests.labs.gcp.call import GoogleError
 from tests.labs.gcp.faults import Trouble as GcpTrouble
+from tests.labs.phase_run import make_nodes, write_project
 
 NEW = "SomethingNobodyKnows"
 """A code that is in no table."""
@@ -369,7 +365,7 @@ async def play(case: Refusal, refuser: Refuser, folder: Path) -> Played:
         offers = prospects.offers[case.cloud]
         refused = _script(case, refuser, offers)
         refuser.lab.forget_calls()
-        progress = await _made(run, prospects.offers)
+        progress = await make_nodes(run, prospects.offers)
         walk = refuser.walk()
         if case.position is Position.LISTING:
             endless = refuser.kind(case.code) is CredentialsError
@@ -394,26 +390,10 @@ async def play(case: Refusal, refuser: Refuser, folder: Path) -> Played:
 
 
 def _project(case: Refusal, refuser: Refuser, folder: Path) -> Project:
-    table = {**refuser.lab.table, **refuser.keys(case.company)}
-    config = {
-        "deployment": "refused",
-        "keep": "never",
-        "providers": [case.cloud],
-        "nodes": {"count": case.count, "market": "spot-then-on-demand", "time_to_live": "30m"},
-        "payload": {"path": "payload", "entry": "go.sh", "reboot": False},
-        "timeouts": {"destroy": "20s"},
-        "provider": {case.cloud: table},
-    }
+    tables = {case.cloud: {**refuser.lab.table, **refuser.keys(case.company)}}
     if case.company is Company.BESIDE:
-        config["providers"] = [case.cloud, "fake"]
-        config["provider"] = {case.cloud: table, "fake": {"state": str(folder / "fake.json")}}
-    (folder / "payload").mkdir()
-    entry = folder / "payload/go.sh"
-    entry.write_text("true\n", "utf-8")
-    entry.chmod(0o755)
-    path = folder / "spotdeploy.toml"
-    path.write_text(tomli_w.dumps(config), "utf-8")
-    return Project.open(path)
+        tables["fake"] = {"state": str(folder / "fake.json")}
+    return write_project(folder, tables, case.count)
 
 
 def _script(case: Refusal, refuser: Refuser, offers: Sequence[Offer]) -> Offer | None:
@@ -431,20 +411,6 @@ def _script(case: Refusal, refuser: Refuser, offers: Sequence[Offer]) -> Offer |
             if offer != refused and (case.position is Position.FIRST or offer != here[0]):
                 refuser.limit(0, offer)
     return refused
-
-
-async def _made(run: Run, offers: Mapping[str, Sequence[Offer]]) -> Progress:
-    """Ask for the nodes, and take those that are worth it as good."""
-    pair = keys.make(run.project.keys_folder, run.deployment)
-    nodes, refused = await create(run, offers, batch_template(run, pair))
-    progress = Progress(created=len(nodes), refusals=refused)
-    progress.nodes = tuple(
-        NodeOutcome(node, Verdict.PASSED, Phase.VERIFY) for node in worth_running(run, nodes)
-    )
-    progress.unanswered = [
-        one for one in run.journal.open_intents(run.deployment) if one.run == run.id
-    ]
-    return progress
 
 
 def _wrong_walk(

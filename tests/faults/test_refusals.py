@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.case import Family
+from tests.faults.catalogue import REFUSALS
 from tests.faults.lab_testbed import waits
-from tests.faults.refusals import REFUSERS, Refusal, Refuser, play, refusals
+from tests.faults.refusals import REFUSERS, Refusal, Refuser, play
 from tests.labs.aws import AwsLab
 from tests.labs.aws.moto_server import MotoServer
 from tests.labs.azure import AzureLab
@@ -29,11 +30,10 @@ HURRY = {
     "spotdeploy_gcp.api:POLL_SECONDS": 0.02,
     "spotdeploy.testing.fake.provider:FakeProvider.poll_seconds": 0.02,
 }
-CASES = list(refusals())
 QUICK = {
     one.id
     for name in REFUSERS
-    for one in random.Random(13).sample([c for c in CASES if c.cloud == name], SAMPLE)
+    for one in random.Random(13).sample([c for c in REFUSALS if c.cloud == name], SAMPLE)
 }
 
 
@@ -73,7 +73,7 @@ def marked(case: Refusal) -> object:
     return pytest.param(case, id=case.id, marks=[] if case.id in QUICK else [pytest.mark.campaign])
 
 
-@pytest.mark.parametrize("case", [marked(case) for case in CASES])
+@pytest.mark.parametrize("case", [marked(case) for case in REFUSALS])
 async def test_a_refusal_reaches_what_it_reaches(
     case: Refusal,
     refuser: Refuser,
@@ -84,6 +84,7 @@ async def test_a_refusal_reaches_what_it_reaches(
     record_property("family", str(Family.REFUSALS))
     record_property("where", case.where)
     record_property("fault", case.row)
+    record_property("case", case.id)
     record_property("ended", str(played.outcome.verdict))
     record_property("after", "destroy: passed" if not played.left else "destroy: leaked")
     record_property("left", len(played.left))
