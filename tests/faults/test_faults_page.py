@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.faults.campaign import PAGE, rows
+from tests.faults.campaign import PAGE, Line, render, rows
 from tests.faults.catalogue import CASES, REFUSALS, ROWS
 
 
@@ -14,3 +14,19 @@ def test_the_page_has_every_case_and_each_passed() -> None:
     assert "(failed)" not in page
     played = len(CASES) + len(REFUSALS)
     assert f"**{played} cases, {played} passed, 0 things leaked.**" in page
+
+
+def test_cases_that_share_a_line_are_counted_in_it_and_one_that_failed_is_named() -> None:
+    def line(seed: int, ended: str, left: int = 0, trouble: str = "") -> Line:
+        where, fault = "gcp lab", "kill -9 at a random moment, 60 seeds"
+        family, case = "Killed at random moments", f"seed{seed}"
+        return Line(family, where, fault, case, ended, "destroy: passed", left, trouble)
+
+    good = [line(1, "killed"), line(2, "leaked"), line(3, "killed")]
+    (row,) = rows(render(good))
+    assert row[2:] == ("killed (2), leaked (1)", "destroy: passed (3)", "0")
+    page = render([*good, line(4, "killed", 1, "disk-1 is left")])
+    assert "**4 cases, 3 passed, 1 things leaked.**" in page
+    (row,) = rows(page)
+    assert row[2] == "killed (3), leaked (1) **(failed)**"
+    assert row[4] == "1"
