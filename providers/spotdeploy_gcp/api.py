@@ -46,7 +46,7 @@ BOUNDARY: Final = "spotdeploy-batch"
 T = TypeVar("T")
 Query = Mapping[str, str | int]
 PathParameters = Mapping[str, str]
-"""What fills the placeholders of a method's path."""
+"""What fills the placeholders of a method's path; `project` is the own one when left out."""
 
 
 class Response(GCEResponse):
@@ -153,14 +153,14 @@ class GceDriver(GCENodeDriver):
         *,
         body: object = None,
         query: Query | None = None,
-        project: str | None = None,
         repeatable: bool = True,
     ) -> T:
-        """Call one method; `at` fills its path. `repeatable` False is for calls that create.
+        """Call one method; `at` fills its path, and may name another project. `repeatable` False is
+        for calls that create.
 
         Raises ProviderError and its kinds, with Google's own message.
         """
-        path = self.path(action, at or {}, project)
+        path = self.path(action, at or {})
         request = Request(action.value.verb, path, body, query or {})
         return read(self._send(action.id, request, repeatable=repeatable), schema)
 
@@ -170,14 +170,13 @@ class GceDriver(GCENodeDriver):
         item: type[T],
         query: Query,
         at: PathParameters | None = None,
-        project: str | None = None,
     ) -> list[T]:
         """The items of all pages of a listing of one place."""
 
         def page(token: str | None) -> tuple[list[object], str]:
-            answer = self.call(action, Page, at, query=_page(query, token), project=project)
+            answer = self.call(action, Page, at, query=_page(query, token))
             _require_list(action, answer.kind)
-            if answer.warning is not None and answer.warning.code == "UNREACHABLE":
+            if answer.warning is not None and answer.warning.hides:
                 raise ThrottledError(f"{action.id}: {answer.warning.message}")
             return answer.items, answer.next_page_token
 
@@ -186,12 +185,16 @@ class GceDriver(GCENodeDriver):
     def zonal(self, action: Action, noun: str, item: type[T], query: Query, region: str) -> list[T]:
         """The items of all pages of a listing over all zones, those of one region only.
 
+        Without `returnPartialSuccess` one zone anywhere that cannot be reached fails the whole
+        listing: the discovery document's own words.
+
         Raises ThrottledError when a zone of the region could not be asked: its machines would be
         missing from the listing.
         """
+        partial = {**query, "returnPartialSuccess": "true"}
 
         def page(token: str | None) -> tuple[list[object], str]:
-            answer = self.call(action, AggregatedPage, query=_page(query, token))
+            answer = self.call(action, AggregatedPage, query=_page(partial, token))
             _require_list(action, answer.kind)
             if silent := answer.unreached(region):
                 raise ThrottledError(f"{action.id}: Google cannot ask {', '.join(silent)} now")
@@ -240,10 +243,11 @@ class GceDriver(GCENodeDriver):
             refusal(body, status, action.id) if status >= 400 else None for status, body in answers
         ]
 
-    def path(self, action: Action, at: PathParameters, project: str | None = None) -> str:
+    def path(self, action: Action, at: PathParameters) -> str:
         """The whole path of a method's URL."""
-        filled = action.value.path.format_map({key: quote(one, "") for key, one in at.items()})
-        return f"/compute/v1/projects/{project or self.project}/{filled}".rstrip("/")
+        quoted = {key: quote(one, ":") for key, one in {"project": self.project, **at}.items()}
+        template = f"/compute/v1/projects/{{project}}/{action.value.path}"
+        return template.format_map(quoted).rstrip("/")
 
     def to_node(self, instance: Mapping[str, Any]) -> LibcloudNode:
         """libcloud's node for an instance as the API gives it."""

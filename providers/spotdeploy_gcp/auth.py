@@ -80,6 +80,13 @@ class Chain:
             hint='set project = "..." under [provider.gcp], or GOOGLE_CLOUD_PROJECT',
         )
 
+    @property
+    def known_project(self) -> str:
+        """The same as far as it is known without asking anybody; else ""."""
+        found = self.__dict__.get("_found", (None, None))[1]
+        named = (os.environ.get(variable) for variable in PROJECT_VARIABLES)
+        return self._project or next(filter(None, named), None) or found or ""
+
     @cached_property
     def _found(self) -> tuple[Credentials, str | None]:
         require_extra()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
+from typing import Final
 
 from spotdeploy.errors import ConfigError
 from spotdeploy_gcp.actions import Action
@@ -14,6 +16,9 @@ from spotdeploy_gcp.nodes import Nodes
 from spotdeploy_gcp.offers import Images, Prices, Sizes
 from spotdeploy_gcp.schemas import Project, Region, last
 from spotdeploy_libcloud.cache import DAY, user_cache
+
+_STANDARD: Final = re.compile(r".+-[a-z]")
+"""The name of a zone that is no AI zone."""
 
 
 class Cloud:
@@ -46,7 +51,9 @@ class Cloud:
 
     @cached_property
     def zones(self) -> list[str]:
-        """The zones nodes can be put in, first choice first.
+        """The zones nodes can be put in, first choice first. AI zones are far from the others, for
+        accelerators, and used only when they are named:
+        https://cloud.google.com/compute/docs/regions-zones/ai-zones
 
         Raises ConfigError when there are none.
         """
@@ -57,7 +64,7 @@ class Cloud:
                 f"none of provider.gcp.zones is in {self.region}",
                 hint=f"its zones are {', '.join(available)}",
             )
-        return chosen or available
+        return chosen or [zone for zone in available if _STANDARD.fullmatch(zone)]
 
     @cached_property
     def sizes(self) -> Sizes:

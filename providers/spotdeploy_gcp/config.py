@@ -9,7 +9,9 @@ import msgspec
 from spotdeploy.provider import ProviderConfig
 
 Region = Annotated[str, msgspec.Meta(pattern=r"^[a-z]+-[a-z]+\d+$", examples=["us-central1"])]
-Zone = Annotated[str, msgspec.Meta(pattern=r"^[a-z]+-[a-z]+\d+-[a-z]$", examples=["us-central1-a"])]
+Zone = Annotated[
+    str, msgspec.Meta(pattern=r"^[a-z]+-[a-z]+\d+-[a-z0-9]+$", examples=["us-central1-a"])
+]
 Size = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{1,62}$", examples=["e2-small"])]
 Project = Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$")]
 ResourceName = Annotated[str, msgspec.Meta(pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")]
@@ -26,7 +28,8 @@ class GcpConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fields
     regions: tuple[Region, ...] = ()
     """First choice first; CLOUDSDK_COMPUTE_REGION or us-central1 when left out."""
     zones: tuple[Zone, ...] = ()
-    """The zones to use, first choice first; all of each region when left out."""
+    """The zones to use, first choice first; all of each region when left out, but for AI zones such
+    as us-central1-ai1a, which must be named."""
     sizes: Annotated[tuple[Size, ...], msgspec.Meta(min_length=1)] = ("e2-small", "e2-medium")
     """Machine types, first choice first."""
     image: str = "ubuntu-lts"

@@ -54,7 +54,7 @@ def candidates(
 def image_gb(driver: GceDriver, url: str) -> int:
     """The GiB that an image needs, by the image's URL. One call."""
     *_, project, _, _, name = url.split("/")  # .../projects/PROJECT/global/images/NAME
-    image = driver.call(Action.GET_IMAGE, Image, {"image": name}, project=project)
+    image = driver.call(Action.GET_IMAGE, Image, {"project": project, "image": name})
     return int(image.disk_size_gb)
 
 
@@ -180,15 +180,13 @@ class Images:
             return self._list(f'family eq "{UBUNTU_FAMILIES}"')
         if image_name.startswith(FAMILY):
             return self._list(f'family = "{image_name.removeprefix(FAMILY)}"')
-        call, at = self._driver.call, {"image": image_name}
-        found = none_if_missing(
-            lambda: call(Action.GET_IMAGE, Image, at, project=self._project), MISSING
-        )
+        call, at = self._driver.call, {"project": self._project, "image": image_name}
+        found = none_if_missing(lambda: call(Action.GET_IMAGE, Image, at), MISSING)
         return [found] if found else []
 
     def _list(self, filter_: str) -> list[Image]:
-        query = {"filter": filter_}
-        return self._driver.pages(Action.LIST_IMAGES, Image, query, project=self._project)
+        query, at = {"filter": filter_}, {"project": self._project}
+        return self._driver.pages(Action.LIST_IMAGES, Image, query, at)
 
     def _rank(self, image: Image) -> tuple[str, str] | None:
         """What to order images by; None for one that will not do. An Ubuntu release is supported

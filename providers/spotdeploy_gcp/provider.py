@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from spotdeploy.errors import ProviderError
 from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
 from spotdeploy.provider import (
     Provider,
@@ -131,25 +132,18 @@ class GcpProvider(
     def manual_delete_command(self, thing: Node | Resource) -> str:
         """The `gcloud compute` command."""
         from spotdeploy_gcp.destroy import manual_delete_command
-        from spotdeploy_gcp.nodes import split_id
 
-        zone, name = split_id(thing.id) or (thing.location, thing.id)
-        end = f"instances delete {name} --zone {zone}"
-        what = manual_delete_command(thing) if isinstance(thing, Resource) else end
-        return f"gcloud compute {what}{self._flag}"
+        try:
+            return manual_delete_command(thing, self._cloud.chain.known_project)
+        except ProviderError:
+            return super().manual_delete_command(thing)
 
     def manual_list_command(self, labels: Mapping[str, str]) -> str:
-        """Three `gcloud compute` commands: firewall rules have their labels in the description."""
-        by_label = " AND ".join(f"labels.{key}={value}" for key, value in labels.items())
-        values = " AND ".join(f"description~{value}" for value in labels.values())
-        return "; ".join(
-            f"gcloud compute {kind} list --filter '{filter_}'{self._flag}"
-            for kind, filter_ in (
-                ("instances", by_label),
-                ("disks", by_label),
-                ("firewall-rules", values),
-            )
-        )
+        """Three `gcloud compute` commands."""
+        from spotdeploy_gcp.destroy import manual_list_command
+
+        project = self._cloud.chain.known_project
+        return manual_list_command(labels, project, project)
 
     def console(self, node: Node) -> str:
         from spotdeploy_gcp.fate import console
@@ -173,10 +167,6 @@ class GcpProvider(
         from spotdeploy_gcp.fate import parse_notice
 
         return parse_notice(output)
-
-    @property
-    def _flag(self) -> str:
-        return f" --project {self._config.project}" if self._config.project else ""
 
     @cached_property
     def _cloud(self) -> Cloud:

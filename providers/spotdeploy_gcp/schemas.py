@@ -5,6 +5,8 @@ https://cloud.google.com/compute/docs/reference/rest/v1
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 
@@ -12,11 +14,29 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The base of all."""
 
 
+class WarnedAbout(Schema, frozen=True):
+    """What a warning is about."""
+
+    key: str = ""
+    value: str = ""
+
+
 class Warned(Schema, frozen=True):
-    """A warning that a listing is not whole."""
+    """A warning beside a listing."""
 
     code: str = ""
     message: str = ""
+    data: list[WarnedAbout] = []
+
+    @property
+    def hides(self) -> bool:
+        """Whether things may be missing. The codes are the discovery document's."""
+        return self.code in ("UNREACHABLE", "PARTIAL_SUCCESS", "LIST_OVERHEAD_QUOTA_EXCEED")
+
+    @property
+    def scopes(self) -> list[str]:
+        """Where, as in `zones/us-central1-a`; empty when it does not say."""
+        return [one.value for one in self.data if one.key == "scope"]
 
 
 class Page(Schema, frozen=True):
@@ -35,6 +55,7 @@ class AggregatedPage(Schema, frozen=True):
     items: dict[str, dict[str, object]] = {}
     next_page_token: str = ""
     unreachables: list[str] = []
+    warning: Warned | None = None
 
     def of_region(self, region: str) -> dict[str, dict[str, object]]:
         """What is in the zones of a region."""
@@ -45,13 +66,23 @@ class AggregatedPage(Schema, frozen=True):
         }
 
     def unreached(self, region: str) -> list[str]:
-        """The zones of a region that could not be asked."""
-        named = [last(one) for one in self.unreachables if last(one).startswith(f"{region}-")]
+        """The scopes in which things of a region may be missing from this page."""
         warned = {
             scope: msgspec.convert(content.get("warning", {}), Warned)
-            for scope, content in self.of_region(region).items()
+            for scope, content in self.items.items()
         }
-        return named + [last(s) for s, warning in warned.items() if warning.code == "UNREACHABLE"]
+        silent = [*self.unreachables, *(scope for scope, one in warned.items() if one.hides)]
+        if self.warning is not None and self.warning.hides:
+            silent += self.warning.scopes or ([] if silent else [self.warning.message or "a scope"])
+        return [scope for scope in dict.fromkeys(silent) if not _is_elsewhere(scope, region)]
+
+
+def _is_elsewhere(scope: str, region: str) -> bool:
+    """True for another region and for its zones, which are called `REGION-...`:
+    https://cloud.google.com/compute/docs/regions-zones"""
+    parts = scope.split("/")
+    kind, name = parts[-2:] if len(parts) > 1 else ("", scope)
+    return kind in ("zones", "regions") and not f"{name}-".startswith(f"{region}-")
 
 
 class OperationError(Schema, frozen=True):
@@ -89,8 +120,14 @@ class Operation(Schema, frozen=True):
     operation_group_id: str = ""
     status_message: str = ""
     user: str = ""
+    insert_time: str = ""
     error: OperationErrors | None = None
     instances_bulk_insert_operation_metadata: BulkMetadata | None = None
+
+    @property
+    def began(self) -> float:
+        """When it was asked for, Unix seconds; 0 when that is not said."""
+        return datetime.fromisoformat(self.insert_time).timestamp() if self.insert_time else 0.0
 
     @property
     def errors(self) -> list[OperationError]:

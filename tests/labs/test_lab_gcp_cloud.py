@@ -132,6 +132,29 @@ def test_what_google_would_refuse_is_refused(
     assert lab.instances() == {}
 
 
+def test_a_filter_and_an_order_together_are_refused(lab: GcpLab, ask: Client) -> None:
+    where = f"{PATH}/zones/us-central1-a/operations"
+    both = "filter=name+eq+x&orderBy=creationTimestamp+desc"
+    status, body = ask("GET", f"{where}?{both}")
+    assert (status, body["error"]["errors"][0]["reason"]) == (400, "invalid")
+    assert "Specifying both a list filter and sort order" in body["error"]["message"]
+    for one in both.split("&"):
+        assert ask("GET", f"{where}?{one}")[0] == 200
+
+
+@pytest.mark.parametrize("noun", ["instances", "disks", "machineTypes"])
+def test_one_silent_zone_fails_a_listing_unless_partial_success_will_do(
+    lab: GcpLab, ask: Client, noun: str
+) -> None:
+    lab.faults.unreachable.add("europe-west4-a")
+    status, body = ask("GET", f"{PATH}/aggregated/{noun}")
+    assert (status, body["error"]["errors"][0]["reason"]) == (503, "backendError")
+    status, body = ask("GET", f"{PATH}/aggregated/{noun}?returnPartialSuccess=true")
+    assert (status, body["unreachables"]) == (200, ["projects/lab-project/zones/europe-west4-a"])
+    assert body["items"]["zones/europe-west4-a"]["warning"]["code"] == "UNREACHABLE"
+    assert lab.wrong == []
+
+
 def test_all_or_nothing_is_kept_when_it_is_asked_for(lab: GcpLab, ask: Client) -> None:
     lab.faults.limit(1)
     ask("POST", INSERT, {**BODY, "minCount": "2"})

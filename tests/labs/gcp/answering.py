@@ -212,7 +212,12 @@ def aggregated(
     cloud: Cloud, call: Call, found: Sequence[tuple[str, Json]], noun: str, kind: str
 ) -> Json:
     """Every zone is there; one without items has a warning instead. One that cannot be asked
-    has another: https://cloud.google.com/compute/docs/api/best-practices"""
+    has another when partial success will do; else it fails the whole listing: the description of
+    `returnPartialSuccess` in the discovery document."""
+    silent = cloud.faults.unreachable
+    if silent and call.query.get("returnPartialSuccess") != "true":
+        words = f"{', '.join(sorted(silent))} cannot be reached."
+        raise GoogleError(503, "backendError", words)
     test = filters.compiled(call.query.get("filter", ""))
     chosen = [(zone, one) for zone, one in found if test(one)]
     page, token = paged(cloud, call, chosen)
@@ -221,10 +226,24 @@ def aggregated(
         here = [one for of, one in page if of == zone]
         scope = f"zones/{zone}"
         items[scope] = {noun: here} if here else _warning("NO_RESULTS_ON_PAGE", scope)
-        if zone in cloud.faults.unreachable:
+        if zone in silent:
             items[scope] = _warning("UNREACHABLE", scope)
     where = f"{catalogue.ROOT}/projects/{cloud.project}/aggregated/{noun}"
-    return {"kind": kind, "id": where, "items": items, "selfLink": where, **token}
+    unreachables = (
+        {"unreachables": [_scope(cloud, one) for one in sorted(silent)]} if silent else {}
+    )
+    return {
+        "kind": kind,
+        "id": where,
+        "items": items,
+        "selfLink": where,
+        **unreachables,
+        **token,
+    }
+
+
+def _scope(cloud: Cloud, silent: str) -> str:
+    return silent if "/" in silent else f"projects/{cloud.project}/zones/{silent}"
 
 
 def paged(cloud: Cloud, call: Call, found: Sequence[Any]) -> tuple[list[Any], Json]:

@@ -9,9 +9,16 @@ ROOT = "https://www.googleapis.com/compute/v1"
 PROJECT = "lab-project"
 MADE = "2026-01-01T00:00:00.000-08:00"
 ZONES = {
-    "us-central1": ("us-central1-a", "us-central1-b", "us-central1-c", "us-central1-f"),
+    "us-central1": (
+        "us-central1-a",
+        "us-central1-ai1a",
+        "us-central1-b",
+        "us-central1-c",
+        "us-central1-f",
+    ),
     "europe-west4": ("europe-west4-a", "europe-west4-b", "europe-west4-c"),
 }
+"""AI zones have names of another form: https://cloud.google.com/compute/docs/regions-zones/ai-zones"""
 SIZES: dict[str, tuple[int, int, bool, str]] = {
     "e2-small": (2, 2048, True, "X86_64"),
     "e2-medium": (2, 4096, True, "X86_64"),

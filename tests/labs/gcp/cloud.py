@@ -151,6 +151,10 @@ class Cloud:
         if wrong:
             self.wrong += wrong
             raise GoogleError(400, "invalid", "; ".join(wrong))
+        if call.query.get("filter") and call.query.get("orderBy"):
+            words = "Specifying both a list filter and sort order is not currently supported."
+            field = f"Invalid value for field 'orderBy': '{call.query['orderBy']}'."
+            raise GoogleError(400, "invalid", f"{field} {words}")
         fault = self.faults.take(call)
         if fault and fault.error:
             raise fault.error

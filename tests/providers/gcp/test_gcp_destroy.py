@@ -64,7 +64,7 @@ def test_a_disk_without_its_instance_is_left_over_and_released(
     provider.destroy([node])
     things = provider.leftovers(SCOPE)
     (disk,) = (thing for thing in things if thing.kind == DISK)
-    assert disk.id == f"disks/{ZONE}/{node.name}"
+    assert disk.id == f"disks/{lab.project}/{ZONE}/{node.name}"
     provider.release(things)
     assert provider.leftovers(SCOPE) == []
 

@@ -39,6 +39,12 @@ def test_zones_that_are_all_elsewhere_are_named(make: MakeProvider) -> None:
     assert "us-central1-f" in str(caught.value.hint)
 
 
+def test_an_ai_zone_is_offered_only_when_it_is_named(make: MakeProvider) -> None:
+    assert "us-central1-ai1a" not in {o.zone for o in make().offers(Pool(1))}
+    provider = make(zones=["us-central1-ai1a", "us-central1-b"])
+    assert [o.zone for o in provider.offers(Pool(1))] == ["us-central1-ai1a", "us-central1-b"]
+
+
 def test_the_second_market_comes_after_all_of_the_first(make: MakeProvider) -> None:
     offers = make().offers(Pool(1, MarketPolicy.SPOT_THEN_ON_DEMAND))
     assert [o.market for o in offers] == [Market.SPOT] * 4 + [Market.ON_DEMAND] * 4
