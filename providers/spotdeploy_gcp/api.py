@@ -204,14 +204,15 @@ class GceDriver(GCENodeDriver):
 
         return [read(one, item) for one in all_pages(page, action.id)]
 
-    def finish(self, operation: Operation, zone: str | None = None) -> Operation:
-        """Wait until an operation is done, and return it as it is then, failed or not.
+    def finish(self, operation: Operation, at: PathParameters) -> Operation:
+        """Wait until an operation is done, and return it as it is then, failed or not. `at` has its
+        zone, when it has one.
 
         Blocks for `OPERATION_TIMEOUT` seconds at most. Raises LostReplyError when it is not done
         by then.
         """
-        at = {"operation": operation.name} | ({"zone": zone} if zone else {})
-        action = Action.WAIT_ZONE_OPERATION if zone else Action.WAIT_GLOBAL_OPERATION
+        at = {**at, "operation": operation.name}
+        action = Action.WAIT_ZONE_OPERATION if "zone" in at else Action.WAIT_GLOBAL_OPERATION
         deadline = time.monotonic() + OPERATION_TIMEOUT
         while operation.status != "DONE":
             if time.monotonic() > deadline:
@@ -221,9 +222,9 @@ class GceDriver(GCENodeDriver):
                 time.sleep(POLL_SECONDS)
         return operation
 
-    def succeed(self, operation: Operation, call: str, zone: str | None = None) -> None:
+    def succeed(self, operation: Operation, call: str, at: PathParameters) -> None:
         """The same, and raise the typed error of a failed one. `call` names it in the error."""
-        done = self.finish(operation, zone)
+        done = self.finish(operation, at)
         if done.errors:
             raise failed(done.errors, call)
 

@@ -15,7 +15,6 @@ from spotdeploy_gcp.network import Firewall
 from spotdeploy_gcp.nodes import Nodes
 from spotdeploy_gcp.offers import Images, Prices, Sizes
 from spotdeploy_gcp.schemas import Project, Region, last
-from spotdeploy_libcloud.cache import DAY, user_cache
 
 _STANDARD: Final = re.compile(r".+-[a-z]")
 """The name of a zone that is no AI zone."""
@@ -49,6 +48,11 @@ class Cloud:
         """The region as the API gives it."""
         return self.driver.call(Action.GET_REGION, Region, {"region": self.region})
 
+    @property
+    def all_zones(self) -> list[str]:
+        """Every zone of the region."""
+        return sorted(last(url) for url in self.about.zones)
+
     @cached_property
     def zones(self) -> list[str]:
         """The zones nodes can be put in, first choice first. AI zones are far from the others, for
@@ -57,7 +61,7 @@ class Cloud:
 
         Raises ConfigError when there are none.
         """
-        available = sorted(last(url) for url in self.about.zones)
+        available = self.all_zones
         chosen = [zone for zone in self._config.zones if zone in available]
         if self._config.zones and not chosen:
             raise ConfigError(
@@ -85,7 +89,7 @@ class Cloud:
     @cached_property
     def images(self) -> Images:
         """The images."""
-        return Images(self.driver, self._config, user_cache("gcp-images", DAY))
+        return Images(self.driver, self._config)
 
     @cached_property
     def prices(self) -> Prices:

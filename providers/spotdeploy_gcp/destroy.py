@@ -15,9 +15,9 @@ from spotdeploy.provider import require_labels
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.api import GceDriver, PathParameters
 from spotdeploy_gcp.errors import IN_USE, MISSING
-from spotdeploy_gcp.network import LOCATION, PREFIX, described
+from spotdeploy_gcp.network import LOCATION, Firewall, described
 from spotdeploy_gcp.nodes import ZonalId, label_filter
-from spotdeploy_gcp.schemas import Disk, Firewall, Operation, last
+from spotdeploy_gcp.schemas import Disk, Operation, last
 from spotdeploy_libcloud.errors import raise_first
 
 MAX_PER_CALL: Final = 1000
@@ -57,13 +57,15 @@ def destroy_nodes(driver: GceDriver, ids: Sequence[str]) -> None:
     raise_first(refusals)
 
 
-def leftovers(driver: GceDriver, region: str, labels: Mapping[str, str]) -> list[Resource]:
+def leftovers(
+    driver: GceDriver, firewall: Firewall, region: str, labels: Mapping[str, str]
+) -> list[Resource]:
     """Everything here that carries these labels and is not an instance. Two listings.
 
     Raises ValueError for empty labels.
     """
     require_labels(labels)
-    return _disks(driver, region, labels) + _firewalls(driver, region, labels)
+    return _disks(driver, region, labels) + _firewalls(firewall, region, labels)
 
 
 def release(driver: GceDriver, resources: Sequence[Resource]) -> None:
@@ -132,15 +134,14 @@ def _disks(driver: GceDriver, region: str, labels: Mapping[str, str]) -> list[Re
     ]
 
 
-def _firewalls(driver: GceDriver, region: str, labels: Mapping[str, str]) -> list[Resource]:
-    query = {"filter": f'name eq "{PREFIX}.*"'}
+def _firewalls(firewall: Firewall, region: str, labels: Mapping[str, str]) -> list[Resource]:
     found = [
-        (rule.name, described(rule.description))
-        for rule in driver.pages(Action.LIST_FIREWALLS, Firewall, query)
+        (f"{firewall.project}/{rule.name}", described(rule.description))
+        for rule in firewall.rules()
     ]
     return [
-        Resource(FIREWALL, name, "gcp", region, {k: v for k, v in its.items() if k != LOCATION})
-        for name, its in found
+        Resource(FIREWALL, id_, "gcp", region, {k: v for k, v in its.items() if k != LOCATION})
+        for id_, its in found
         if its.get(LOCATION) == region and names.matches(its, labels)
     ]
 

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from spotdeploy import labels as names
-from spotdeploy.errors import ProviderError
+from spotdeploy.errors import CredentialsError, ProviderError
 from spotdeploy.model import Batch
 from spotdeploy_gcp.actions import Action
-from spotdeploy_gcp.api import GceDriver
-from spotdeploy_gcp.config import GcpConfig
+from spotdeploy_gcp.api import GceDriver, PathParameters
+from spotdeploy_gcp.config import GcpConfig, network_path, project_of
 from spotdeploy_gcp.errors import EXISTS
+from spotdeploy_gcp.schemas import Firewall as Rule
 from spotdeploy_gcp.schemas import Operation
 from spotdeploy_libcloud.network import Ingress, OwnAddress
 from spotdeploy_libcloud.request import Body
@@ -37,12 +38,36 @@ class Firewall:
     def __init__(self, driver: GceDriver, config: GcpConfig, region: str) -> None:
         """Calls nothing."""
         self._driver = driver
+        self._config = config
         self._place = Place(config.network, region)
         self.own_address = OwnAddress("gcp", config.address, config.address_service)
         self._tags: dict[tuple[str, str], str] = {}
 
-    def tag(self, batch: Batch) -> str:
-        """The network tag of a batch's run; its rules are made on first use."""
+    def tags(self, batch: Batch) -> tuple[str, ...]:
+        """The network tags of a batch's nodes. The rules of its run, which aim at one of them, are
+        made on first use."""
+        return (*self._config.tags, *([self._tag(batch)] if self._config.firewall else []))
+
+    def rules(self) -> list[Rule]:
+        """The rules whose names begin like ours, in the network's project. One call for each 500.
+
+        Who makes no rules may not be allowed to list them either: then there are none of ours.
+        """
+        query = {"filter": f'name eq "{PREFIX}.*"'}
+        at = {"project": self.project}
+        try:
+            return self._driver.pages(Action.LIST_FIREWALLS, Rule, query, at)
+        except CredentialsError:
+            if self._config.firewall:
+                raise
+            return []
+
+    @property
+    def project(self) -> str:
+        """The project of the network, and of its rules."""
+        return project_of(network_path(self._config.network, self._driver.project))
+
+    def _tag(self, batch: Batch) -> str:
         run = (batch.labels[names.DEPLOYMENT], batch.labels[names.RUN])
         if run not in self._tags:
             ingress = self.own_address.ingress(batch)
@@ -59,6 +84,7 @@ class Place:
     """Where rules are in force."""
 
     network: str
+    """As in the config."""
     region: str
 
 
@@ -83,7 +109,7 @@ def rules(project: str, labels: Mapping[str, str], ingress: Ingress, place: Plac
         (f"{tag}-deny", ["0.0.0.0/0"], denied),
     ]
     common: Body = {
-        "network": f"projects/{project}/global/networks/{place.network}",
+        "network": network_path(place.network, project),
         "description": describe(labels, place.region),
         "direction": "INGRESS",
         "targetTags": [tag],
@@ -118,17 +144,18 @@ def open_firewall(
     The rules are asked for at once and awaited together. May be repeated.
     """
     bodies = rules(driver.project, labels, ingress, place)
-    started = [operation for body in bodies for operation in _insert(driver, body)]
+    at = {"project": project_of(network_path(place.network, driver.project))}
+    started = [operation for body in bodies for operation in _insert(driver, body, at)]
     for operation in started:
-        done = driver.finish(operation)
+        done = driver.finish(operation, at)
         if any(error.code not in EXISTS for error in done.errors):
-            driver.succeed(done, Action.INSERT_FIREWALL.id)
+            driver.succeed(done, Action.INSERT_FIREWALL.id, at)
     return tag_of(labels, place.region)
 
 
-def _insert(driver: GceDriver, body: Body) -> Sequence[Operation]:
+def _insert(driver: GceDriver, body: Body, at: PathParameters) -> Sequence[Operation]:
     try:
-        return [driver.call(Action.INSERT_FIREWALL, Operation, body=body)]
+        return [driver.call(Action.INSERT_FIREWALL, Operation, at, body=body)]
     except ProviderError as error:
         if error.code in EXISTS:
             return []

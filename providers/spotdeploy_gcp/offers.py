@@ -15,11 +15,13 @@ from spotdeploy_gcp.api import GceDriver
 from spotdeploy_gcp.config import GcpConfig
 from spotdeploy_gcp.errors import MISSING, family
 from spotdeploy_gcp.schemas import Image, MachineType, last
-from spotdeploy_libcloud.cache import Cache
 from spotdeploy_libcloud.errors import none_if_missing
 
 SHARED_CPUS: Final = {"e2-micro": 0.25, "e2-small": 0.5, "e2-medium": 1.0}
 """How much of a CPU is billed: https://cloud.google.com/compute/docs/general-purpose-machines"""
+Z3_SSDS: Final = 6
+"""Local disks of 3,000 GiB with which a Z3 instance still migrates."""
+_NEVER_MIGRATES: Final = re.compile(r"(ct\d|tpu|h4d-)")
 UBUNTU_PROJECT: Final = "ubuntu-os-cloud"
 """https://documentation.ubuntu.com/gcp/google-how-to/gce/find-ubuntu-images/"""
 UBUNTU_LTS: Final = "ubuntu-lts"
@@ -51,11 +53,14 @@ def candidates(
     return within_price(every, pool)
 
 
-def image_gb(driver: GceDriver, url: str) -> int:
-    """The GiB that an image needs, by the image's URL. One call."""
-    *_, project, _, _, name = url.split("/")  # .../projects/PROJECT/global/images/NAME
-    image = driver.call(Action.GET_IMAGE, Image, {"project": project, "image": name})
-    return int(image.disk_size_gb)
+def migrates(kind: MachineType) -> bool:
+    """Whether instances of a machine type can move to another host while they run. Those that can
+    must be let (E2), and the others must not.
+    https://docs.cloud.google.com/compute/docs/instances/setting-vm-host-options#limitations"""
+    ssds = kind.bundled_local_ssds
+    large = kind.name.startswith("z3-") and ssds is not None and ssds.partition_count > Z3_SSDS
+    cannot = kind.accelerators or _NEVER_MIGRATES.match(kind.name) or kind.name.endswith("-metal")
+    return not (cannot or large)
 
 
 class Sizes:
@@ -80,14 +85,18 @@ class Sizes:
             if not (one.deprecated and one.deprecated.state in ("OBSOLETE", "DELETED"))
         }
 
-    def architecture(self, size: str) -> str:
-        """`X86_64` or `ARM64`. Raises ConfigError for a size that is not sold here."""
+    def of(self, size: str) -> MachineType:
+        """The machine type of a size. Raises ConfigError for one that is not sold here."""
         for (_, name), kind in self.machine_types.items():
             if name == size:
-                return kind.architecture.replace("ARCHITECTURE_UNSPECIFIED", "X86_64")
+                return kind
         raise ConfigError(
             f"there is no machine type {size!r} in {self._region}", hint="check provider.gcp.sizes"
         )
+
+    def architecture(self, size: str) -> str:
+        """See `MachineType.processor`. Raises ConfigError for a size that is not sold here."""
+        return self.of(size).processor
 
     def known(self, size: str) -> MachineType | None:
         """The machine type of a size, as far as it was asked for. Calls nothing."""
@@ -130,33 +139,29 @@ class Prices:
 
 
 class Images:
-    """Finds images, and remembers them on disk for a day."""
+    """Finds images, once for each architecture: which image a name or a family stands for may be
+    another one in the next run."""
 
-    def __init__(self, driver: GceDriver, config: GcpConfig, cache: Cache) -> None:
+    def __init__(self, driver: GceDriver, config: GcpConfig) -> None:
         """Calls nothing."""
         self._driver = driver
         self._config = config
-        self._cache = cache
         ubuntu = config.image == UBUNTU_LTS
         self._project = UBUNTU_PROJECT if ubuntu else config.image_project or driver.project
-        self._about = f"{config.endpoint} {self._project} {config.image}"
+        self._known: dict[str, Image] = {}
 
-    def for_architecture(self, architecture: str) -> str:
-        """The URL of the image for an architecture. May call once; may be repeated.
+    def for_architecture(self, architecture: str) -> Image:
+        """The image for an architecture. May call once; may be repeated.
 
         Raises ConfigError when there is no such image.
         """
-        key = self._key(architecture)
-        return self._cache.remember(key, lambda: {"url": self._choose(architecture).self_link})[
-            "url"
-        ]
+        if architecture not in self._known:
+            self._known[architecture] = self._choose(architecture)
+        return self._known[architecture]
 
     def forget(self, architecture: str) -> None:
-        """Drop what is remembered: the image is no longer there."""
-        self._cache.forget(self._key(architecture))
-
-    def _key(self, architecture: str) -> str:
-        return f"{self._about} {architecture}"
+        """Look again: the image is no longer there."""
+        self._known.pop(architecture, None)
 
     def _choose(self, architecture: str) -> Image:
         usable = [

@@ -19,7 +19,7 @@ from spotdeploy.provider import (
     SupportsPlan,
 )
 from spotdeploy_gcp.auth import require_extra
-from spotdeploy_gcp.config import GcpConfig
+from spotdeploy_gcp.config import GcpConfig, network_path, project_of
 from spotdeploy_gcp.request import USER_DATA_LIMIT
 
 if TYPE_CHECKING:  # these load libcloud, which takes a third of a second
@@ -63,7 +63,7 @@ class GcpProvider(
         """Credentials, project, region, network, sizes and images."""
         from spotdeploy_gcp.doctor import examine
 
-        return examine(self._cloud, self._config)
+        return examine(self._cloud, self._config, self.locations(self._config))
 
     def objections(self, pool: Pool, batch: Batch) -> Sequence[Problem]:
         """Who may reach the nodes, labels, the size of the disk, and quotas. A call for each
@@ -108,7 +108,8 @@ class GcpProvider(
         """Disks by label, and firewall rules by their descriptions."""
         from spotdeploy_gcp.destroy import leftovers
 
-        return leftovers(self._cloud.driver, self._location, labels)
+        cloud = self._cloud
+        return leftovers(cloud.driver, cloud.firewall, self._location, labels)
 
     def release(self, resources: Sequence[Resource]) -> None:
         """Delete these; what something still uses stays for the next try."""
@@ -143,7 +144,8 @@ class GcpProvider(
         from spotdeploy_gcp.destroy import manual_list_command
 
         project = self._cloud.chain.known_project
-        return manual_list_command(labels, project, project)
+        of_network = project_of(network_path(self._config.network, project))
+        return manual_list_command(labels, project, of_network)
 
     def console(self, node: Node) -> str:
         from spotdeploy_gcp.fate import console

@@ -9,6 +9,9 @@ from datetime import datetime
 
 import msgspec
 
+VAGUE = frozenset({"badRequest", "forbidden", "invalid", "required"})
+"""Reasons of refused calls that say little."""
+
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The base of all."""
@@ -85,11 +88,44 @@ def _is_elsewhere(scope: str, region: str) -> bool:
     return kind in ("zones", "regions") and not f"{name}-".startswith(f"{region}-")
 
 
+class Localized(Schema, frozen=True):
+    """A message for people."""
+
+    message: str = ""
+
+
+class ErrorInfo(Schema, frozen=True):
+    """Facts about an error, by name."""
+
+    reason: str = ""
+    metadatas: dict[str, str] = {}
+
+
+class ErrorDetail(Schema, frozen=True):
+    """One of the details of an operation's error."""
+
+    localized_message: Localized | None = None
+    error_info: ErrorInfo | None = None
+
+
 class OperationError(Schema, frozen=True):
     """One of an operation's errors."""
 
     code: str = ""
     message: str = ""
+    error_details: tuple[ErrorDetail, ...] = ()
+
+    @property
+    def explained(self) -> str:
+        """The message with what the details add to it: more words, and other zones to try."""
+        details = self.error_details
+        words = [one.localized_message.message for one in details if one.localized_message]
+        zones = [
+            one.error_info.metadatas.get("zonesAvailable") for one in details if one.error_info
+        ]
+        more = [word for word in words if word and word not in self.message]
+        more += [f"zones that have some now: {zone}" for zone in zones if zone]
+        return " ".join([self.message, *more])
 
 
 class OperationErrors(Schema, frozen=True):
@@ -143,12 +179,30 @@ class Quota(Schema, frozen=True):
     usage: float = 0.0
 
 
+class MetadataItem(Schema, frozen=True):
+    """A key of metadata and its value."""
+
+    key: str = ""
+    value: str = ""
+
+
+class Metadata(Schema, frozen=True):
+    """What a project tells all its instances."""
+
+    items: list[MetadataItem] = []
+
+    def is_true(self, key: str) -> bool:
+        """Whether a key is set to TRUE."""
+        return any(one.key == key and one.value.lower() == "true" for one in self.items)
+
+
 class Project(Schema, frozen=True):
     """A project."""
 
     kind: str
     name: str
     quotas: list[Quota] = []
+    common_instance_metadata: Metadata = Metadata()
 
 
 class Region(Schema, frozen=True):
@@ -167,6 +221,12 @@ class Deprecated(Schema, frozen=True):
     state: str = ""
 
 
+class LocalSsds(Schema, frozen=True):
+    """The local disks that a machine type comes with."""
+
+    partition_count: int = 0
+
+
 class MachineType(Schema, frozen=True):
     """A machine type in one zone."""
 
@@ -175,8 +235,15 @@ class MachineType(Schema, frozen=True):
     guest_cpus: int
     memory_mb: int
     is_shared_cpu: bool = False
+    accelerators: list[object] = []
+    bundled_local_ssds: LocalSsds | None = None
     architecture: str = "X86_64"
     deprecated: Deprecated | None = None
+
+    @property
+    def processor(self) -> str:
+        """`X86_64` or `ARM64`, as images have it."""
+        return self.architecture.replace("ARCHITECTURE_UNSPECIFIED", "X86_64")
 
 
 class Image(Schema, frozen=True):
@@ -197,6 +264,10 @@ class Network(Schema, frozen=True):
 
     kind: str
     name: str
+    auto_create_subnetworks: bool = True
+    """False for one in custom mode. Legacy networks, which have no subnetworks, do not say."""
+    subnetworks: list[str] = []
+    """URLs."""
 
 
 class Firewall(Schema, frozen=True):
@@ -247,8 +318,11 @@ class Refusal(Schema, frozen=True):
 
     @property
     def best_code(self) -> str:
-        """The most precise code that it gives."""
-        reasons = [error.reason for error in self.errors] + [one.reason for one in self.details]
+        """The most precise code that it gives: what the details say where the error itself says no
+        more than its HTTP status does."""
+        reasons = [error.reason for error in self.errors if error.reason not in VAGUE]
+        reasons += [detail.reason for detail in self.details]
+        reasons += [error.reason for error in self.errors]
         return next(filter(None, [*reasons, self.status]), f"HTTP {self.code}")
 
 

@@ -20,7 +20,7 @@ SLICE = 0.01
 
 
 def project(cloud: Cloud, call: Call) -> Json:
-    return catalogue.project_resource(cloud.project)
+    return catalogue.project_resource(cloud.project, cloud.metadata)
 
 
 def bulk_insert(cloud: Cloud, call: Call) -> Json:
@@ -37,15 +37,18 @@ def regions(cloud: Cloud, call: Call) -> Json:
 
 
 def network(cloud: Cloud, call: Call) -> Json:
+    where = call.name("project")
     known = {
         name: {
             "kind": "compute#network",
             "id": "77",
             "name": name,
-            "autoCreateSubnetworks": True,
-            "selfLink": f"{catalogue.ROOT}/projects/{cloud.project}/global/networks/{name}",
+            "autoCreateSubnetworks": one.automatic,
+            "subnetworks": [f"{catalogue.ROOT}/{path}" for path in one.paths(project, name)],
+            "selfLink": f"{catalogue.ROOT}/projects/{project}/global/networks/{name}",
         }
-        for name in cloud.networks
+        for (project, name), one in cloud.networks.items()
+        if project == where
     }
     return resource_named(known, call, "global/networks", "network")
 
@@ -148,8 +151,11 @@ def insert_firewall(cloud: Cloud, call: Call) -> Json:
     earlier = cloud.requests.get(call.query.get("requestId", ""))
     if earlier is not None:
         return cloud.shown(earlier)
-    name = call.body["name"]
-    path = f"projects/{cloud.project}/global/firewalls/{name}"
+    name, host = call.body["name"], call.name("project")
+    path = f"projects/{host}/global/firewalls/{name}"
+    if not call.body["network"].startswith(f"projects/{host}/"):
+        words = "Cross project referencing is not allowed for this resource."
+        raise GoogleError(400, "invalid", f"Invalid value for field 'resource.network': {words}")
     if name in cloud.firewalls:
         raise GoogleError(409, "alreadyExists", f"The resource '{path}' already exists")
     if not cloud.faults.operations.get(call.method):
@@ -164,14 +170,21 @@ def insert_firewall(cloud: Cloud, call: Call) -> Json:
 
 
 def list_firewalls(cloud: Cloud, call: Call) -> Json:
-    return listed(cloud, call, list(cloud.firewalls.values()), "compute#firewallList")
+    return listed(cloud, call, firewalls_of(cloud, call), "compute#firewallList")
+
+
+def firewalls_of(cloud: Cloud, call: Call) -> list[Json]:
+    """Those of the project that is asked for."""
+    start = f"{catalogue.ROOT}/projects/{call.name('project')}/"
+    return [one for one in cloud.firewalls.values() if one.get("selfLink", start).startswith(start)]
 
 
 def delete_firewall(cloud: Cloud, call: Call) -> Json:
     name = call.name("firewall")
-    path = f"projects/{cloud.project}/global/firewalls/{name}"
-    if cloud.firewalls.pop(name, None) is None:
+    path = f"projects/{call.name('project')}/global/firewalls/{name}"
+    if name not in {one["name"] for one in firewalls_of(cloud, call)}:
         raise missing(path)
+    del cloud.firewalls[name]
     cloud.requests = {k: v for k, v in cloud.requests.items() if v.target != path}
     return cloud.started(call, "delete", path, "global")
 

@@ -13,9 +13,10 @@ from tests.labs.gcp.answering import BEHAVIOURS
 from tests.labs.gcp.call import DROPPED, Call, GoogleError, Json, Reply, answer, missing
 from tests.labs.gcp.discovery import answer_violations, request_violations
 from tests.labs.gcp.faults import Faults
-from tests.labs.gcp.state import Instance, Operation, Timing
+from tests.labs.gcp.state import Instance, Operation, Timing, VpcNetwork
 
 PREEMPTED = "compute.instances.preempted"
+HOST = "host-project"
 SYSTEM = "system@google.com"
 
 
@@ -34,7 +35,19 @@ class Cloud:
     """By zone and name; those that are gone too."""
     disks: dict[tuple[str, str], Json] = field(default_factory=dict)
     firewalls: dict[str, Json] = field(default_factory=dict)
-    networks: set[str] = field(default_factory=lambda: {"default"})
+    networks: dict[tuple[str, str], VpcNetwork] = field(
+        default_factory=lambda: {
+            (catalogue.PROJECT, "default"): VpcNetwork(),
+            (catalogue.PROJECT, "custom"): VpcNetwork(False, {("us-central1", "inner")}),
+            (HOST, "shared"): VpcNetwork(False, {("us-central1", "lent")}),
+        }
+    )
+    """By project and name. Those of other projects are lent to this one."""
+    metadata: dict[str, str] = field(default_factory=dict)
+    """What the project tells all its instances."""
+    policies: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Constraint of the organization's policy to what it allows, where it has a list. See
+    `tests.labs.gcp.policies`."""
     operations: dict[str, Operation] = field(default_factory=dict)
     requests: dict[str, Operation] = field(default_factory=dict)
     """By requestId."""
@@ -161,7 +174,8 @@ class Cloud:
         if fault and fault.lose == "request":
             raise _LostError
         named = call.match.names.get("project")
-        if named != self.project and named not in catalogue.IMAGES:
+        lent = {project for project, _ in self.networks} if _is_of_network(call) else set()
+        if named != self.project and named not in catalogue.IMAGES and named not in lent:
             raise missing(f"projects/{named}")
         return bool(fault)
 
@@ -183,6 +197,11 @@ class Cloud:
         if request:
             self.requests[request] = made
         return self.shown(made)
+
+
+def _is_of_network(call: Call) -> bool:
+    """Whether the projects of networks that are lent to this one take the call."""
+    return call.method.split(".")[1] in ("networks", "firewalls", "globalOperations")
 
 
 class _LostError(GoogleError):

@@ -185,7 +185,7 @@ def test_an_id_has_project_zone_and_name_apart(id_: str, parts: tuple[str, str, 
 def test_what_is_in_a_zone_of_another_form_is_ended_and_has_a_fate(
     make: MakeProvider, lab: GcpLab
 ) -> None:
-    provider = make(zones=["us-central1-ai1a"])
+    provider = make(sizes=["g2-standard-4"], zones=["us-central1-ai1a"])
     (here,) = provider.offers(Pool(1))
     provider.create(here, batch())
     (node,) = provider.nodes(SCOPE)
