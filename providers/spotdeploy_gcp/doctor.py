@@ -10,11 +10,12 @@ from typing import Final
 from msgspec.structs import replace
 
 from spotdeploy import labels as names
+from spotdeploy.errors import ProviderError
 from spotdeploy.model import Batch, Market, Pool, Problem
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.cloud import Cloud
 from spotdeploy_gcp.config import GcpConfig, network_path, project_of, subnetwork_path
-from spotdeploy_gcp.errors import MORE_QUOTA, family
+from spotdeploy_gcp.errors import MISSING, MORE_QUOTA, family
 from spotdeploy_gcp.request import disk_type
 from spotdeploy_gcp.schemas import MachineType, Network, Quota, last
 from spotdeploy_libcloud.doctor import problems_of
@@ -30,6 +31,8 @@ _VALUE: Final = re.compile(r"[\w-]{0,63}")
 def examine(cloud: Cloud, config: GcpConfig, regions: Sequence[str]) -> list[Problem]:
     """Credentials, project, region, network, sizes and images. `regions` are all of the config."""
     first = problems_of(lambda: _project(cloud, config))
+    if not first:
+        first = problems_of(lambda: _region(cloud))
     if any(problem.fatal for problem in first):
         return first
     checks: tuple[Callable[[], Iterable[Problem]], ...] = (
@@ -63,6 +66,16 @@ def _project(cloud: Cloud, config: GcpConfig) -> Iterator[Problem]:
             "set os_login = false under [provider.gcp]",
             exit_code=2,
         )
+
+
+def _region(cloud: Cloud) -> Iterator[Problem]:
+    try:
+        cloud.about  # noqa: B018  # it raises when there is no such region
+    except ProviderError as error:
+        if error.code not in MISSING:
+            raise
+        choice = f"the project's regions are {', '.join(cloud.regions())}"
+        yield Problem(f"provider.gcp.regions: {error.message}", choice, exit_code=2)
 
 
 def _zones(cloud: Cloud, zones: Sequence[str], regions: Sequence[str]) -> Iterator[Problem]:
