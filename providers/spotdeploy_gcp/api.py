@@ -132,10 +132,18 @@ class GceDriver(GCENodeDriver):
 
     connectionCls: Any = Connection  # noqa: N815  # libcloud's name
 
-    def __init__(self, project: str, endpoint: str, token: Callable[[], str]) -> None:
-        """Connects to nothing yet. `endpoint` is a URL; `token` is asked before every request."""
+    def __init__(
+        self,
+        project: str,
+        endpoint: str,
+        token: Callable[[], str],
+        quota_project: Callable[[], str] = lambda: "",
+    ) -> None:
+        """Connects to nothing yet. `endpoint` is a URL; `token` and `quota_project` are asked
+        before every request."""
         address = require_address(endpoint)
         self._token = token
+        self._quota_project = quota_project
         self._bearer = Bearer()
         self._transport = Transport(endpoint, UNKNOWN_OUTCOME)
         where: dict[str, Any] = {
@@ -267,12 +275,14 @@ class GceDriver(GCENodeDriver):
     def _send(self, what: str, request: Request, *, repeatable: bool) -> object:
         self.connection.set_context({"call": what})
         self._bearer.access_token = self._token()
+        quota_project = self._quota_project()
+        headers = {"X-Goog-User-Project": quota_project} if quota_project else {}
         with self._transport.call(what, repeatable=repeatable):
             return self.connection.request(
                 request.path,
                 params=dict(request.query),
                 data=request.body,
-                headers=dict(request.headers),
+                headers={**request.headers, **headers},
                 method=request.verb,
                 retry_failed=False,
             ).object

@@ -31,12 +31,14 @@ class Cloud:
     @cached_property
     def chain(self) -> Chain:
         """Credentials and project."""
-        return Chain(self._config.credentials, self._config.project)
+        config = self._config
+        return Chain(config.credentials, config.project, config.impersonate)
 
     @cached_property
     def driver(self) -> GceDriver:
         """The connection. Raises CredentialsError when there are no credentials."""
-        return GceDriver(self.chain.project(), self._config.endpoint, self.chain.token)
+        chain = self.chain
+        return GceDriver(chain.project(), self._config.endpoint, chain.token, chain.quota_project)
 
     @cached_property
     def project(self) -> Project:

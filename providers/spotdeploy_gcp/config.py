@@ -31,6 +31,9 @@ class GcpConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fields
 
     credentials: str | None = None
     """A service account's key file; application-default credentials when left out."""
+    impersonate: Email | None = None
+    """The service account to act as: its email address. These credentials need the role
+    roles/iam.serviceAccountTokenCreator on it."""
     project: Project | None = None
     """The only project in which anything is created or destroyed; that of the environment or
     the credentials when left out."""

@@ -74,6 +74,11 @@ class GcpLab(Lab[Call, Faults, Timing]):
         """Every HTTP request to the API."""
         return self._server.requests
 
+    @property
+    def charged(self) -> list[str]:
+        """The quota project of each of them; "" for none."""
+        return self._server.charged
+
     def forget_calls(self) -> None:
         """See `Lab`."""
         super().forget_calls()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from email import message_from_bytes
 from email.message import Message
@@ -17,6 +18,7 @@ from tests.labs.http_server import Handler, HttpServer
 
 API = "/compute/v1/"
 BATCH = "/batch/compute/v1"
+LEND = re.compile(r"/v1/projects/-/serviceAccounts/([^/:]+):generateAccessToken")
 BOUNDARY = "batch_lab"
 MOST_IN_BATCH = 1000
 
@@ -28,6 +30,8 @@ class Server(HttpServer):
         """`listener` is bound already, in whichever network namespace it belongs to."""
         self.requests: list[str] = []
         """The methods of each HTTP request that reached the API, joined."""
+        self.charged: list[str] = []
+        """The quota project that each of them named; "" for none."""
         super().__init__(listener, _Handler, cloud=cloud, tokens=tokens, owner=self)
 
 
@@ -45,6 +49,8 @@ class _Handler(Handler):
         path = urlsplit(self.path).path
         if path == "/token":
             return tokens.exchange(body)
+        if found := LEND.fullmatch(path):
+            return tokens.lend(found[1], self.headers.get("Authorization", ""), json.loads(body))
         if path == "/my-address":
             return Reply(200, f"{self.client_address[0]}\n".encode(), "text/plain")
         if not path.startswith((API, BATCH)):
@@ -55,8 +61,11 @@ class _Handler(Handler):
         if not tokens.valid(self.headers.get("Authorization", "")):
             words = "Request had invalid authentication credentials."
             return GoogleError(401, "authError", words).reply()
+        server: Any = self.server
         if path == BATCH:
+            server.owner.charged.append(self.headers.get("X-Goog-User-Project", ""))
             return self._batch(cloud, body)
+        server.owner.charged.append(self.headers.get("X-Goog-User-Project", ""))
         self._note([f"{self.command} {self.path}"])
         return _call(cloud, self.command, self.path, body)
 
