@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Final
 
 from spotdeploy.errors import ConfigError
+from spotdeploy_gcp import billing
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.api import GceDriver
 from spotdeploy_gcp.auth import Chain
-from spotdeploy_gcp.config import GcpConfig
+from spotdeploy_gcp.billing import PriceList
+from spotdeploy_gcp.config import ENDPOINT, GcpConfig
 from spotdeploy_gcp.network import Firewall
 from spotdeploy_gcp.nodes import Nodes
 from spotdeploy_gcp.offers import Images, Prices, Sizes
 from spotdeploy_gcp.schemas import Project, Region, last
+from spotdeploy_libcloud.cache import user_cache
 
+BILLING: Final = "https://cloudbilling.googleapis.com"
 _STANDARD: Final = re.compile(r".+-[a-z]")
 """The name of a zone that is no AI zone."""
 
@@ -96,7 +101,22 @@ class Cloud:
     @cached_property
     def prices(self) -> Prices:
         """The prices, as far as machine types were asked for."""
-        return Prices(self.region, self.sizes.known)
+        return Prices(self.region, self.sizes.known, self._price_list)
+
+    @property
+    def _price_list(self) -> PriceList | None:
+        config = self._config
+        service = config.price_service or (BILLING if config.endpoint == ENDPOINT else None)
+        if service is None:
+            return None
+        chain = Chain(config.credentials, config.project, config.impersonate, billing.SCOPES)
+
+        def headers() -> Mapping[str, str]:
+            token = f"Bearer {chain.token()}"
+            project = chain.quota_project() or self.chain.project()
+            return {"Authorization": token, "X-Goog-User-Project": project}
+
+        return PriceList(service, headers, user_cache("gcp-prices", billing.HOUR))
 
     def regions(self) -> list[str]:
         """The names of the project's regions."""

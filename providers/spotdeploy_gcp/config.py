@@ -14,6 +14,7 @@ Zone = Annotated[
 ]
 Size = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{1,62}$", examples=["e2-small"])]
 Project = Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$")]
+ENDPOINT: Final = "https://compute.googleapis.com"
 RESOURCE: Final = "[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
 ResourceName = Annotated[str, msgspec.Meta(pattern=f"^{RESOURCE}$")]
 Network = Annotated[
@@ -74,8 +75,11 @@ class GcpConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fields
     that asks for a second factor does not lock spotdeploy out."""
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     """More labels for every node and disk, such as a cost centre."""
-    endpoint: str = "https://compute.googleapis.com"
+    endpoint: str = ENDPOINT
     """URL of the Compute Engine API, without its path."""
+    price_service: str | None = None
+    """URL of the Cloud Billing API, which is asked for prices; Google's own when left out, or none
+    where `endpoint` is set."""
     address_service: str = "https://checkip.amazonaws.com"
     """Asked for this computer's own address when `nodes.allow_from` is left out."""
 

@@ -52,6 +52,7 @@ def objections(
         *_labels(config.labels, len(batch.labels)),
         *problems_of(lambda: _disk(cloud, config)),
         *problems_of(lambda: _quotas(cloud, config, regions, pool, batch)),
+        *(_prices(cloud) if pool.max_usd_per_hour is not None else []),
     ]
 
 
@@ -178,6 +179,14 @@ def _labels(labels: Mapping[str, str], ours: int) -> Iterator[Problem]:
             what = f"provider.gcp.labels: Google does not take {key[:80]!r} = {value[:80]!r}"
             remedy = "use lower case letters, digits, _ and -, beginning the key with a letter"
             yield Problem(what, f"{remedy}; at most 63 characters each", exit_code=2)
+
+
+def _prices(cloud: Cloud) -> Iterator[Problem]:
+    cloud.prices.load()
+    if (trouble := cloud.prices.trouble) is not None:
+        what = "nodes.max_price leaves out whatever has no known price, and spot has none"
+        remedy = "run 'gcloud services enable cloudbilling.googleapis.com', or take max_price out"
+        yield Problem(f"{what}: {trouble.message}", remedy, fatal=False)
 
 
 def _quotas(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
-from spotdeploy.errors import ConfigError
+from spotdeploy.errors import ConfigError, ProviderError
 from spotdeploy.model import Market, Offer, Pool
 from spotdeploy.provider import within_price
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.api import GceDriver
+from spotdeploy_gcp.billing import PriceList, rate_key
 from spotdeploy_gcp.config import GcpConfig
 from spotdeploy_gcp.errors import MISSING, family
 from spotdeploy_gcp.schemas import Image, MachineType, last
@@ -108,32 +109,60 @@ class Sizes:
 class Prices:
     """The prices of one region."""
 
-    def __init__(self, region: str, kind: Callable[[str], MachineType | None]) -> None:
-        """`kind` gives the machine type of a size, as far as it is known."""
+    def __init__(
+        self,
+        region: str,
+        kind: Callable[[str], MachineType | None],
+        price_list: PriceList | None = None,
+    ) -> None:
+        """`kind` gives the machine type of a size, as far as it is known; without a `price_list`
+        spot prices are not known."""
         self._region = region
         self._kind = kind
+        self._list = price_list
+        self._rates: Mapping[str, str] = {}
+        self.trouble: ProviderError | None = None
+        """Why Google's price list is not to be had."""
+
+    def load(self) -> None:
+        """Ask for Google's price list, where there is one and it was not asked yet. Whoever may not
+        have it goes without."""
+        if self._list is None or self._rates or self.trouble:
+            return
+        try:
+            self._rates = self._list.rates()
+        except ProviderError as error:
+            self.trouble = error
 
     def of(self, market: Market, zone: str | None, size: str | None) -> float | None:
         """USD per hour for one node, or None when unknown. Calls nothing.
 
-        Spot prices change, and no part of the API that this provider may call tells them: they
-        are unknown.
+        What is paid besides CPUs and memory, such as accelerators, makes a price unknown.
         """
-        kind = self._kind(size) if size and market is Market.ON_DEMAND else None
-        if kind is None or zone is None:
+        kind = self._kind(size) if size else None
+        if kind is None or zone is None or kind.accelerators or kind.bundled_local_ssds:
+            return None
+        if "-custom-" in kind.name or kind.name.endswith("-metal"):
             return None
         cpus = SHARED_CPUS.get(kind.name, None if kind.is_shared_cpu else float(kind.guest_cpus))
-        family = kind.name.partition("-")[0]
-        cpu, ram = self._rate(family, "cpu"), self._rate(family, "ram")
+        series = kind.name.partition("-")[0]
+        cpu, ram = self._rate(market, series, "cpu"), self._rate(market, series, "ram")
         if cpus is None or cpu is None or ram is None:
             return None
         return round(cpus * cpu + kind.memory_mb / 1024 * ram, 6)
 
-    def _rate(self, family: str, part: str) -> float | None:
-        """USD per hour for one CPU or GiB. A 0.0 in the table is unknown, never free."""
+    def _rate(self, market: Market, series: str, part: str) -> float | None:
+        """USD per hour for one CPU or GiB: by Google's list, or else, on demand, by libcloud's."""
+        if self._rates:
+            known = self._rates.get(rate_key(self._region, market, series, part))
+            return float(known) if known else None
+        return self._rate_of_libcloud(series, part) if market is Market.ON_DEMAND else None
+
+    def _rate_of_libcloud(self, series: str, part: str) -> float | None:
+        """A 0.0 in the table is unknown, never free."""
         from libcloud.pricing import get_pricing
 
-        table = (get_pricing("compute", "gce_instances") or {}).get(family, {})
+        table = (get_pricing("compute", "gce_instances") or {}).get(series, {})
         rate = table.get(part, {}).get("on_demand", {}).get(self._region, {}).get("price")
         return float(rate) or None if rate is not None else None
 

@@ -73,10 +73,11 @@ class GcpProvider(
         return objections(self._cloud, self._config, self.locations(self._config), pool, batch)
 
     def offers(self, pool: Pool) -> Sequence[Offer]:
-        """Two calls, however many zones and sizes."""
+        """Two calls, however many zones and sizes, and once an hour Google's price list."""
         from spotdeploy_gcp.offers import candidates
 
         cloud = self._cloud
+        cloud.prices.load()
         return candidates(
             self._location,
             cloud.prices,

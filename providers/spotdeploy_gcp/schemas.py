@@ -332,6 +332,56 @@ class RefusalBody(Schema, frozen=True):
     error: Refusal
 
 
+class Price(Schema, frozen=True):
+    """An amount of money."""
+
+    currency_code: str = ""
+    units: str = "0"
+    nanos: int = 0
+
+
+class Rate(Schema, frozen=True):
+    """What is paid from an amount on."""
+
+    unit_price: Price = Price()
+
+
+class Expression(Schema, frozen=True):
+    """How usage is paid."""
+
+    usage_unit: str = ""
+    tiered_rates: list[Rate] = []
+
+
+class Pricing(Schema, frozen=True):
+    """A price at a time."""
+
+    pricing_expression: Expression = Expression()
+
+
+class Category(Schema, frozen=True):
+    """What kind of thing is sold."""
+
+    resource_family: str = ""
+    usage_type: str = ""
+
+
+class Sku(Schema, frozen=True):
+    """One entry of the price list."""
+
+    description: str = ""
+    category: Category = Category()
+    service_regions: list[str] = []
+    pricing_info: list[Pricing] = []
+
+
+class SkuPage(Schema, frozen=True):
+    """A page of it."""
+
+    skus: list[Sku] = []
+    next_page_token: str = ""
+
+
 def last(url: str) -> str:
     """The name at the end of a resource's URL."""
     return url.rpartition("/")[2]

@@ -43,6 +43,8 @@ class Cloud:
         }
     )
     """By project and name. Those of other projects are lent to this one."""
+    skus: list[Json] | None = None
+    """The price list; None is a project without the Cloud Billing API, as new ones are."""
     metadata: dict[str, str] = field(default_factory=dict)
     """What the project tells all its instances."""
     policies: dict[str, frozenset[str]] = field(default_factory=dict)

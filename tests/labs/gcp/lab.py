@@ -61,7 +61,11 @@ class GcpLab(Lab[Call, Faults, Timing]):
     @property
     def table(self) -> dict[str, str]:
         """See `Lab`."""
-        return {"endpoint": self.url, "address_service": f"{self.url}/my-address"}
+        return {
+            "endpoint": self.url,
+            "address_service": f"{self.url}/my-address",
+            "price_service": self.url,
+        }
 
     @property
     def credentials(self) -> Sequence[str]:

@@ -13,7 +13,8 @@ from urllib.parse import parse_qsl, urlsplit
 from tests.labs.gcp.call import DROPPED, Call, GoogleError, Reply
 from tests.labs.gcp.cloud import Cloud
 from tests.labs.gcp.discovery import match
-from tests.labs.gcp.tokens import Tokens
+from tests.labs.gcp.skus import SKUS, price_list
+from tests.labs.gcp.tokens import BILLING, Tokens
 from tests.labs.http_server import Handler, HttpServer
 
 API = "/compute/v1/"
@@ -51,6 +52,11 @@ class _Handler(Handler):
             return tokens.exchange(body)
         if found := LEND.fullmatch(path):
             return tokens.lend(found[1], self.headers.get("Authorization", ""), json.loads(body))
+        if path == SKUS:
+            if not tokens.valid(self.headers.get("Authorization", ""), BILLING):
+                words = "Request had insufficient authentication scopes."
+                return GoogleError(403, "insufficientPermissions", words).reply()
+            return price_list(cloud.skus, dict(parse_qsl(urlsplit(self.path).query)))
         if path == "/my-address":
             return Reply(200, f"{self.client_address[0]}\n".encode(), "text/plain")
         if not path.startswith((API, BATCH)):
