@@ -194,7 +194,8 @@ class GceDriver(GCENodeDriver):
         """The items of all pages of a listing over all zones, those of one region only.
 
         Without `returnPartialSuccess` one zone anywhere that cannot be reached fails the whole
-        listing: the discovery document's own words.
+        listing, says the API's description; only its dated versions are always asked that way:
+        https://github.com/googleapis/google-cloud-python/releases/tag/google-cloud-compute-v1.55.0
 
         Raises ThrottledError when a zone of the region could not be asked: its machines would be
         missing from the listing.

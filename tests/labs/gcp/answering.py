@@ -225,10 +225,9 @@ def aggregated(
     cloud: Cloud, call: Call, found: Sequence[tuple[str, Json]], noun: str, kind: str
 ) -> Json:
     """Every zone is there; one without items has a warning instead. One that cannot be asked
-    has another when partial success will do; else it fails the whole listing: the description of
-    `returnPartialSuccess` in the discovery document."""
+    has another when partial success will do; else it fails the whole listing."""
     silent = cloud.faults.unreachable
-    if silent and call.query.get("returnPartialSuccess") != "true":
+    if silent and not call.takes_parts:
         words = f"{', '.join(sorted(silent))} cannot be reached."
         raise GoogleError(503, "backendError", words)
     test = filters.compiled(call.query.get("filter", ""))

@@ -162,7 +162,7 @@ class Cloud:
 
     def _checked(self, call: Call) -> bool:
         """True when the answer is to be lost."""
-        wrong = request_violations(call.match, call.query, call.body)
+        wrong = request_violations(call.match, call.documented, call.body)
         if wrong:
             self.wrong += wrong
             raise GoogleError(400, "invalid", "; ".join(wrong))

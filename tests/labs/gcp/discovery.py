@@ -22,7 +22,6 @@ TYPES: Mapping[str, tuple[type, ...]] = {
     "array": (list,),
     "object": (dict,),
 }
-PARTIAL = "returnPartialSuccess"
 FORMATS = {
     "int64": re.compile(r"-?\d{1,19}"),
     "uint64": re.compile(r"\d{1,20}"),
@@ -92,7 +91,7 @@ def _walk(resources: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _request(called: Match, query: Mapping[str, str], body: object | None) -> Iterator[str]:
     parameters = called.method.get("parameters", {})
-    known = {**document()["parameters"], **_described(called), **parameters}
+    known = {**document()["parameters"], **parameters}
     for name, value in {**called.names, **query}.items():
         if name not in known:
             yield f"there is no parameter {name!r}"
@@ -109,13 +108,6 @@ def _request(called: Match, query: Mapping[str, str], body: object | None) -> It
         yield "has a body, and takes none"
     if wanted is not None:
         yield from _value(wanted, body, "", writing=True)
-
-
-def _described(called: Match) -> Mapping[str, Any]:
-    """The parameter that descriptions tell everybody to set. Documents that are written for a dated
-    version of the API (`apiVersion`) no longer list it; calls without a version still take it."""
-    words = called.method.get("description", "")
-    return {PARTIAL: {"type": "boolean"}} if f"`{PARTIAL}`" in words else {}
 
 
 def _parameter(spec: Mapping[str, Any], name: str, value: str) -> Iterator[str]:

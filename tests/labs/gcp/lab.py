@@ -6,7 +6,8 @@ not ask for partial success while a zone is silent; migration of accelerators, a
 migrate; disks that a series does not take; a network in custom mode without a subnetwork; rules in
 another project than their network; images that are gone; metadata, labels, tags and names of forms
 that Google does not take; an organization's policies (`tests.labs.gcp.policies`); tokens that are
-refused, damaged or not to be had.
+refused, damaged or not to be had, or good for another service. Google's own client is a second
+witness (`tests/labs/test_lab_gcp_witness.py`).
 
 What it cannot know: how late real listings are, which capacity there is, what real quotas count
 besides, and how errors are worded that nobody published.

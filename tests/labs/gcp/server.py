@@ -73,7 +73,8 @@ class _Handler(Handler):
             return self._batch(cloud, body)
         server.owner.charged.append(self.headers.get("X-Goog-User-Project", ""))
         self._note([f"{self.command} {self.path}"])
-        return _call(cloud, self.command, self.path, body)
+        version = self.headers.get("X-Goog-Api-Version", "")
+        return _call(cloud, self.command, self.path, body, version)
 
     def _batch(self, cloud: Cloud, body: bytes) -> Reply:
         """https://cloud.google.com/compute/docs/api/how-tos/batch"""
@@ -110,7 +111,7 @@ def _part(asked: Message, reply: Reply) -> str:
     )
 
 
-def _call(cloud: Cloud, verb: str, target: str, body: bytes) -> Reply:
+def _call(cloud: Cloud, verb: str, target: str, body: bytes, version: str = "") -> Reply:
     url = urlsplit(target)
     found = match(verb, url.path.removeprefix(API))
     if found is None:
@@ -124,4 +125,4 @@ def _call(cloud: Cloud, verb: str, target: str, body: bytes) -> Reply:
         return GoogleError(
             400, "parseError", "This API does not support parsing form-encoded input."
         ).reply()
-    return cloud.handle(Call(found, query, content))
+    return cloud.handle(Call(found, query, content, version))
