@@ -26,6 +26,7 @@ from spotdeploy.errors import LostReplyError, ProviderError, ThrottledError
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.errors import UNKNOWN_OUTCOME, failed, refused
 from spotdeploy_gcp.schemas import AggregatedPage, Operation, Page, RefusalBody, last
+from spotdeploy_libcloud.gathering import Gathering
 from spotdeploy_libcloud.paging import all_pages
 from spotdeploy_libcloud.transport import (
     Transport,
@@ -138,12 +139,14 @@ class GceDriver(GCENodeDriver):
         endpoint: str,
         token: Callable[[], str],
         quota_project: Callable[[], str] = lambda: "",
+        gathering: Gathering | None = None,
     ) -> None:
         """Connects to nothing yet. `endpoint` is a URL; `token` and `quota_project` are asked
-        before every request."""
+        before every request. Listings over all zones are shared through `gathering`."""
         address = require_address(endpoint)
         self._token = token
         self._quota_project = quota_project
+        self._gathering = gathering or Gathering()
         self._bearer = Bearer()
         self._transport = Transport(endpoint, UNKNOWN_OUTCOME)
         where: dict[str, Any] = {
@@ -192,6 +195,7 @@ class GceDriver(GCENodeDriver):
 
     def zonal(self, action: Action, noun: str, item: type[T], query: Query, region: str) -> list[T]:
         """The items of all pages of a listing over all zones, those of one region only.
+        Regions that ask for the same at the same time share one listing.
 
         Without `returnPartialSuccess` one zone anywhere that cannot be reached fails the whole
         listing, says the API's description; only its dated versions are always asked that way:
@@ -202,16 +206,18 @@ class GceDriver(GCENodeDriver):
         """
         partial = {**query, "returnPartialSuccess": "true"}
 
-        def page(token: str | None) -> tuple[list[object], str]:
+        def page(token: str | None) -> tuple[list[AggregatedPage], str]:
             answer = self.call(action, AggregatedPage, query=_page(partial, token))
             _require_list(action, answer.kind)
-            if silent := answer.unreached(region):
-                raise ThrottledError(f"{action.id}: Google cannot ask {', '.join(silent)} now")
-            scopes = answer.of_region(region).values()
-            found = [one for scope in scopes for one in read(scope.get(noun, []), list[object])]
-            return found, answer.next_page_token
+            return [answer], answer.next_page_token
 
-        return [read(one, item) for one in all_pages(page, action.id)]
+        what = (self.project, action, *sorted(partial.items()))
+        pages = self._gathering.ask(what, lambda: all_pages(page, action.id))
+        if silent := [scope for one in pages for scope in one.unreached(region)]:
+            raise ThrottledError(f"{action.id}: Google cannot ask {', '.join(silent)} now")
+        scopes = [scope for one in pages for scope in one.of_region(region).values()]
+        found = [one for scope in scopes for one in read(scope.get(noun, []), list[object])]
+        return [read(one, item) for one in found]
 
     def finish(self, operation: Operation, at: PathParameters) -> Operation:
         """Wait until an operation is done, and return it as it is then, failed or not. `at` has its
@@ -276,8 +282,7 @@ class GceDriver(GCENodeDriver):
     def _send(self, what: str, request: Request, *, repeatable: bool) -> object:
         self.connection.set_context({"call": what})
         self._bearer.access_token = self._token()
-        quota_project = self._quota_project()
-        headers = {"X-Goog-User-Project": quota_project} if quota_project else {}
+        headers = quota_header(self._quota_project())
         with self._transport.call(what, repeatable=repeatable):
             return self.connection.request(
                 request.path,
@@ -290,6 +295,11 @@ class GceDriver(GCENodeDriver):
 
     def _ex_connection_class_kwargs(self) -> dict[str, Any]:
         return {"project": self.project, "bearer": self._bearer}
+
+
+def quota_header(project: str) -> dict[str, str]:
+    """What names the project whose quota a request uses: https://cloud.google.com/apis/docs/system-parameters"""
+    return {"X-Goog-User-Project": project} if project else {}
 
 
 def read(answer: object, schema: type[T]) -> T:

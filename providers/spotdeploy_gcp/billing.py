@@ -70,7 +70,7 @@ class PriceList:
         keep_authorization(SimpleNamespace(session=session))
 
         def page(token: str | None) -> tuple[list[Sku], str]:
-            query = {"currencyCode": "USD", "pageSize": PAGE, "pageToken": token or ""}
+            query = {"currencyCode": "USD", "pageSize": str(PAGE), "pageToken": token or ""}
             url = f"{self._service}/v1/{COMPUTE_ENGINE}/skus"
             try:
                 answer = session.get(

@@ -10,7 +10,7 @@ from typing import Final
 from spotdeploy.errors import ConfigError
 from spotdeploy_gcp import billing
 from spotdeploy_gcp.actions import Action
-from spotdeploy_gcp.api import GceDriver
+from spotdeploy_gcp.api import GceDriver, quota_header
 from spotdeploy_gcp.auth import Chain
 from spotdeploy_gcp.billing import PriceList
 from spotdeploy_gcp.config import ENDPOINT, GcpConfig
@@ -19,7 +19,10 @@ from spotdeploy_gcp.nodes import Nodes
 from spotdeploy_gcp.offers import Images, Prices, Sizes
 from spotdeploy_gcp.schemas import Project, Region, last
 from spotdeploy_libcloud.cache import user_cache
+from spotdeploy_libcloud.gathering import Gathering
 
+_GATHERINGS: Final[dict[tuple[str | None, ...], Gathering]] = {}
+"""By endpoint and credentials: the core makes one object for each region."""
 BILLING: Final = "https://cloudbilling.googleapis.com"
 _STANDARD: Final = re.compile(r".+-[a-z]")
 """The name of a zone that is no AI zone."""
@@ -43,7 +46,20 @@ class Cloud:
     def driver(self) -> GceDriver:
         """The connection. Raises CredentialsError when there are no credentials."""
         chain = self.chain
-        return GceDriver(chain.project(), self._config.endpoint, chain.token, chain.quota_project)
+        return GceDriver(
+            chain.project(),
+            self._config.endpoint,
+            chain.token,
+            chain.quota_project,
+            self._gathering,
+        )
+
+    @property
+    def _gathering(self) -> Gathering:
+        """That of all regions under the same credentials."""
+        config = self._config
+        who = (config.endpoint, config.credentials, config.impersonate, config.project)
+        return _GATHERINGS.setdefault(who, Gathering())
 
     @cached_property
     def project(self) -> Project:
@@ -112,9 +128,8 @@ class Cloud:
         chain = Chain(config.credentials, config.project, config.impersonate, billing.SCOPES)
 
         def headers() -> Mapping[str, str]:
-            token = f"Bearer {chain.token()}"
-            project = chain.quota_project() or self.chain.project()
-            return {"Authorization": token, "X-Goog-User-Project": project}
+            token = {"Authorization": f"Bearer {chain.token()}"}
+            return {**token, **quota_header(chain.quota_project())}
 
         return PriceList(service, headers, user_cache("gcp-prices", billing.HOUR))
 

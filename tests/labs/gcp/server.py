@@ -50,8 +50,8 @@ class _Handler(Handler):
         path = urlsplit(self.path).path
         if path == "/token":
             return tokens.exchange(body)
-        if found := LEND.fullmatch(path):
-            return tokens.lend(found[1], self.headers.get("Authorization", ""), json.loads(body))
+        if lent := LEND.fullmatch(path):
+            return tokens.lend(lent[1], self.headers.get("Authorization", ""), json.loads(body))
         if path == SKUS:
             if not tokens.valid(self.headers.get("Authorization", ""), BILLING):
                 words = "Request had insufficient authentication scopes."

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from spotdeploy.errors import ProviderError, ThrottledError
@@ -51,6 +54,36 @@ def test_nodes_of_other_regions_are_left_to_their_own_location(make: MakeProvide
     there.create(offer("europe-west4-a"), batch(token="token-1"))
     assert {node.zone for node in here.nodes(SCOPE)} == {ZONE}
     assert {node.zone for node in there.nodes(SCOPE)} == {"europe-west4-a"}
+
+
+def test_regions_that_ask_at_the_same_time_share_one_listing(
+    make: MakeProvider, lab: GcpLab
+) -> None:
+    here, there = make(), make("europe-west4")
+    here.create(offer(), batch())
+    there.create(offer("europe-west4-a"), batch(token="token-1"))
+    lab.faults.unreachable.add("europe-west4-b")
+    lab.forget_calls()
+    together = threading.Barrier(2)
+
+    def ask(provider: GcpProvider) -> list[Node] | Exception:
+        together.wait()
+        try:
+            return list(provider.nodes(SCOPE))
+        except ThrottledError as error:
+            return error
+
+    with ThreadPoolExecutor() as threads:
+        mine, theirs = threads.map(ask, [here, there])
+    assert [node.zone for node in mine] == [ZONE]  # type: ignore[union-attr]  # it is a list
+    assert isinstance(theirs, ThrottledError)
+    assert lab.called().count("instances.aggregatedList") == 1
+
+
+def test_a_listing_is_never_older_than_its_question(provider: GcpProvider) -> None:
+    for number in range(5):
+        provider.create(offer(), batch(token=f"token-{number}"))
+        assert len(provider.nodes(SCOPE)) == number + 1
 
 
 def test_a_zone_that_cannot_be_asked_makes_the_listing_fail(
