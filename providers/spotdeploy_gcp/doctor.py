@@ -22,7 +22,7 @@ from spotdeploy_libcloud.doctor import problems_of
 from spotdeploy_libcloud.quota import Need, share, shortages
 
 NO_HYPERDISK: Final = frozenset({"c2", "c2d", "e2", "f1", "g1", "n1", "n2", "n2d", "t2a", "t2d"})
-"""Series that boot from no Hyperdisk."""
+"""Series that take no balanced Hyperdisk."""
 MAX_LABELS: Final = 64
 _KEY: Final = re.compile(r"[^\W\d_][\w-]{0,62}")
 _VALUE: Final = re.compile(r"[\w-]{0,63}")
@@ -136,7 +136,7 @@ def _takes(size: str, disk: str | None) -> bool:
         return True
     if disk.startswith("pd-"):
         return disk_type(size) == "pd-balanced"
-    return not (disk.startswith("hyperdisk-") and size.partition("-")[0] in NO_HYPERDISK)
+    return not (disk == "hyperdisk-balanced" and size.partition("-")[0] in NO_HYPERDISK)
 
 
 def _sold(cloud: Cloud) -> set[str]:

@@ -100,6 +100,8 @@ MISSING: Final = frozenset({"notFound", "RESOURCE_NOT_FOUND", "NOT_FOUND"})
 """No such thing."""
 EXISTS: Final = frozenset({"alreadyExists", "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"})
 """A thing of that name exists."""
+FORBIDDEN: Final = frozenset({"IAM_PERMISSION_DENIED", "PERMISSION_DENIED", "forbidden"})
+"""These credentials lack a permission."""
 IN_USE: Final = frozenset(
     {
         "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE",

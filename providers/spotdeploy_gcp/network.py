@@ -19,7 +19,7 @@ from spotdeploy.model import Batch
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.api import GceDriver, PathParameters
 from spotdeploy_gcp.config import GcpConfig, network_path, project_of
-from spotdeploy_gcp.errors import EXISTS
+from spotdeploy_gcp.errors import EXISTS, FORBIDDEN
 from spotdeploy_gcp.schemas import Firewall as Rule
 from spotdeploy_gcp.schemas import Operation
 from spotdeploy_libcloud.network import Ingress, OwnAddress
@@ -57,8 +57,8 @@ class Firewall:
         at = {"project": self.project}
         try:
             return self._driver.pages(Action.LIST_FIREWALLS, Rule, query, at)
-        except CredentialsError:
-            if self._config.firewall:
+        except CredentialsError as error:
+            if self._config.firewall or error.code not in FORBIDDEN:
                 raise
             return []
 
