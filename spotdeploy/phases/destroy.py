@@ -13,10 +13,11 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
+from spotdeploy import labels
 from spotdeploy.duration import spell
 from spotdeploy.errors import (
     CredentialsError,
@@ -48,8 +49,9 @@ class BrokenCallError(ProviderError):
     and where its trace is."""
 
 
-async def destroy(run: Run) -> Receipt:
-    """Destroy everything of the deployment in every location, in parallel.
+async def destroy(run: Run, *, own: bool = False) -> Receipt:
+    """Destroy everything of the deployment in every location, in parallel; with `own`, only what
+    this run made or may have made: another run's nodes are named and left.
 
     Each location ends for itself. What could not be proven gone is in the receipt, and so is a
     location that cannot be asked, once another one had something to tell.
@@ -60,7 +62,7 @@ async def destroy(run: Run) -> Receipt:
         RefusedError: a rule of the product forbids it, and no location has or had anything.
     """
     run.bus.emit(StepStarted(step="destroy"))
-    sweeps = [Sweep(run, location) for location in run.all_locations]
+    sweeps = [Sweep(run, location, own=own) for location in run.all_locations]
     results = await asyncio.gather(*(sweep.run() for sweep in sweeps), return_exceptions=True)
     receipts = [result for result in results if isinstance(result, Receipt)]
     changed = any(each.destroyed or each.released or each.left for each in receipts)
@@ -107,10 +109,21 @@ def describe(receipt: Receipt) -> str:
 class Sweep:
     """The destroy of one location."""
 
-    def __init__(self, run: Run, location: Location, *, only: frozenset[str] | None = None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        location: Location,
+        *,
+        own: bool = False,
+        only: frozenset[str] | None = None,
+    ) -> None:
+        """Of everything of the deployment; with `own`, of what the run made; or `only` of these
+        ids."""
         self._run = run
         self._location = location
+        self._own = own
         self._only = only
+        self._others: dict[str, Node] = {}
         self._message = ""
         self._known = {node.id: node for node in map(_as_node, self._journalled())}
         self._asked: set[str] = set()
@@ -121,7 +134,8 @@ class Sweep:
         self._released: list[Resource] = []
         self._things: Sequence[Resource] = ()
         self._asked_leftovers = False
-        self._unproven = [(one.what, one.by_hand) for one in self._noted_unproven()]
+        noted = [(one.what, one.by_hand) for one in self._noted_unproven()]
+        self._earlier, self._unproven = (noted, []) if own else ([], noted)
         self._expected = bool(self._known or self._open_intents() or self._unproven)
 
     async def run(self) -> Receipt:
@@ -224,15 +238,17 @@ class Sweep:
         found = await self._call(self._location.nodes(self._run.scope))
         self._listings += 1
         self._first_listed_at = min(self._first_listed_at, time.time())
-        listed = [n for n in found if n.state is not NodeState.GONE and self._desired(n.id)]
+        here = [node for node in found if node.state is not NodeState.GONE]
+        listed = [node for node in here if self._is_ours(node)]
+        self._tell_others(node for node in here if not self._is_ours(node))
         self._note(lambda: self._run.journal.seen(listed, self._run.deployment))
-        here = {node.id for node in listed}
-        for id_ in here & self._destroyed.keys():
+        ids = {node.id for node in listed}
+        for id_ in ids & self._destroyed.keys():
             del self._destroyed[id_]  # one listing only lacked it
         self._known |= {node.id: node for node in listed}
         if listed:
             self._expect()
-        gone = (self._known.keys() & self._tried) - here
+        gone = (self._known.keys() & self._tried) - ids
         if gone and asked_at >= self._trusted_from():
             self._gone([self._known.pop(id_) for id_ in gone])
         return listed
@@ -265,7 +281,8 @@ class Sweep:
             return not self._known
         self._asked_leftovers = False
         try:
-            self._things = await self._call(self._location.leftovers(self._run.scope))
+            found = await self._call(self._location.leftovers(self._run.scope))
+            self._things = [thing for thing in found if self._is_leftover(thing)]
             self._asked_leftovers = True
             if self._things:
                 self._expect(self._things)
@@ -291,7 +308,8 @@ class Sweep:
         if self._only is None and named != self._unproven:
             self._unproven = named
             where = (self._run.deployment, *self._location.key)
-            self._note(lambda: self._run.journal.set_unproven(*where, named))
+            noted = [*self._earlier, *named]
+            self._note(lambda: self._run.journal.set_unproven(*where, noted))
 
     def _gone(self, nodes: Sequence[Node]) -> None:
         self._destroyed |= {node.id: node for node in nodes}
@@ -310,9 +328,10 @@ class Sweep:
         if self._only is None:
             trusted = asked_at - self._location.provider.settle_seconds
             where = (self._run.deployment, *self._location.key)
-            self._note(lambda: self._run.journal.close_intents(*where, trusted))
+            run = self._run.id if self._own else None
+            self._note(lambda: self._run.journal.close_intents(*where, trusted, run))
             if self._unproven:
-                self._note(lambda: self._run.journal.set_unproven(*where, ()))
+                self._note(lambda: self._run.journal.set_unproven(*where, self._earlier))
 
     def _note(self, write: Callable[[], None]) -> None:
         """Write to the journal. A full disk is told, and keeps no node alive."""
@@ -357,7 +376,9 @@ class Sweep:
         return [
             node
             for node in self._read(self._run.journal.nodes) or ()
-            if (node.provider, node.location) == self._location.key and self._desired(node.id)
+            if (node.provider, node.location) == self._location.key
+            and (self._only is None or node.id in self._only)
+            and self._made_by(node.run)
         ]
 
     def _open_intents(self) -> list[Intent]:
@@ -365,6 +386,7 @@ class Sweep:
             intent
             for intent in self._read(self._run.journal.open_intents) or ()
             if (intent.provider, intent.location) == self._location.key
+            and self._made_by(intent.run)
         ]
 
     def _noted_unproven(self) -> list[Unproven]:
@@ -374,8 +396,32 @@ class Sweep:
             if (one.provider, one.location) == self._location.key and self._only is None
         ]
 
-    def _desired(self, id_: str) -> bool:
-        return self._only is None or id_ in self._only
+    def _made_by(self, run: str) -> bool:
+        """Whether what this run made is to go."""
+        return not self._own or run == self._run.id
+
+    def _is_ours(self, node: Node) -> bool:
+        """Whether this node is to go."""
+        if self._only is not None:
+            return node.id in self._only
+        return node.id in self._known or self._made_by(node.labels.get(labels.RUN, ""))
+
+    def _is_leftover(self, thing: Resource) -> bool:
+        """Whether this is to go: no claim, which its run gives back or which runs out, and what
+        says no run only while no other run's node may need it."""
+        if labels.CLAIM in thing.labels:
+            return False
+        run = thing.labels.get(labels.RUN)
+        return self._made_by(run) if run is not None else not self._others
+
+    def _tell_others(self, nodes: Iterable[Node]) -> None:
+        """Name, once, the nodes of other runs, which stay."""
+        new = [node for node in nodes if node.id not in self._others]
+        self._others |= {node.id: node for node in new}
+        if new and self._only is None:
+            names = ", ".join(f"{node.name} of {node.labels.get(labels.RUN, '?')}" for node in new)
+            text = f"nodes of another run stay in {self._location}: {names}"
+            self._run.bus.emit(Note(text=text, warning=True))
 
     def _explain(self, error: Exception) -> str:
         """The error in one line; the trace of one that is none of ours goes to a file."""
