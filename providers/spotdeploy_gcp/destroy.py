@@ -14,10 +14,13 @@ from spotdeploy.model import Node, Resource
 from spotdeploy.provider import require_labels
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.api import GceDriver, PathParameters
+from spotdeploy_gcp.claims import KIND as CLAIM
+from spotdeploy_gcp.claims import from_rule
 from spotdeploy_gcp.errors import IN_USE, MISSING
 from spotdeploy_gcp.network import LOCATION, Firewall, described
 from spotdeploy_gcp.nodes import ZonalId, label_filter
 from spotdeploy_gcp.schemas import Disk, Operation, last
+from spotdeploy_gcp.schemas import Firewall as Rule
 from spotdeploy_libcloud.errors import raise_first
 
 MAX_PER_CALL: Final = 1000
@@ -84,8 +87,8 @@ def release(driver: GceDriver, resources: Sequence[Resource]) -> None:
 def manual_delete_command(thing: Node | Resource, project: str) -> str:
     """The `gcloud` command that deletes it. `project` is for ids that name none; "" when it is not
     known. Raises ProviderError for an id that cannot be read."""
-    if isinstance(thing, Resource) and thing.kind == FIREWALL:
-        of, _, name = thing.id.rpartition("/")
+    if isinstance(thing, Resource) and thing.kind in (FIREWALL, CLAIM):
+        of, name, _ = _rule_id(thing)
         return gcloud(f"firewall-rules delete {name}", of or project)
     noun = "disks" if isinstance(thing, Resource) else "instances"
     place = ZonalId.parse(thing.id.removeprefix(DISKS), project)
@@ -118,6 +121,16 @@ def gcloud(command: str, project: str) -> str:
     return f"gcloud compute {command}{f' --project {project}' if project else ''}"
 
 
+def _rule_id(thing: Resource) -> tuple[str, str, str]:
+    """A rule's project and name, and a claim's number; "" for what the id does not say."""
+    number = ""
+    path = thing.id
+    if thing.kind == CLAIM:
+        path, _, number = path.rpartition("/")
+    project, _, name = path.rpartition("/")
+    return project, name, number
+
+
 def _disks(driver: GceDriver, region: str, labels: Mapping[str, str]) -> list[Resource]:
     query = {"filter": label_filter(labels)}
     found = driver.zonal(Action.LIST_DISKS, "disks", Disk, query, region)
@@ -136,21 +149,25 @@ def _disks(driver: GceDriver, region: str, labels: Mapping[str, str]) -> list[Re
 
 def _firewalls(firewall: Firewall, region: str, labels: Mapping[str, str]) -> list[Resource]:
     found = [
-        (f"{firewall.project}/{rule.name}", described(rule.description))
+        _of_rule(rule, firewall.project, region)
         for rule in firewall.rules()
+        if described(rule.description).get(LOCATION) == region
     ]
-    return [
-        Resource(FIREWALL, id_, "gcp", region, {k: v for k, v in its.items() if k != LOCATION})
-        for id_, its in found
-        if its.get(LOCATION) == region and names.matches(its, labels)
-    ]
+    return [thing for thing in found if names.matches(thing.labels, labels)]
+
+
+def _of_rule(rule: Rule, project: str, region: str) -> Resource:
+    claim = from_rule(rule, project, region)
+    if names.CLAIM in claim.labels:
+        return claim
+    return Resource(FIREWALL, f"{project}/{rule.name}", "gcp", region, claim.labels)
 
 
 def _delete(driver: GceDriver, thing: Resource) -> list[ProviderError]:
     try:
-        if thing.kind == FIREWALL:
-            project, _, name = thing.id.rpartition("/")
-            at = {"project": project or driver.project, "firewall": name}
+        if thing.kind in (FIREWALL, CLAIM):
+            project, name, number = _rule_id(thing)
+            at = {"project": project or driver.project, "firewall": number or name}
             driver.call(Action.DELETE_FIREWALL, Operation, at)
         else:
             place = ZonalId.parse(thing.id.removeprefix(DISKS), driver.project)

@@ -19,9 +19,10 @@ from spotdeploy.model import Batch
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.api import GceDriver, PathParameters
 from spotdeploy_gcp.config import GcpConfig, network_path, project_of
-from spotdeploy_gcp.errors import EXISTS, FORBIDDEN
+from spotdeploy_gcp.errors import EXISTS, FORBIDDEN, MISSING
 from spotdeploy_gcp.schemas import Firewall as Rule
 from spotdeploy_gcp.schemas import Operation
+from spotdeploy_libcloud.errors import none_if_missing
 from spotdeploy_libcloud.network import Ingress, OwnAddress
 from spotdeploy_libcloud.request import Body
 
@@ -62,10 +63,25 @@ class Firewall:
                 raise
             return []
 
+    def rule(self, name: str) -> Rule | None:
+        """The rule of that name, if there is one."""
+        at = {"project": self.project, "firewall": name}
+        call = self._driver.call
+        return none_if_missing(lambda: call(Action.GET_FIREWALL, Rule, at), MISSING)
+
+    def make(self, bodies: Sequence[Body]) -> None:
+        """Make the rules that are not there. See `make_rules`."""
+        make_rules(self._driver, bodies, self.project)
+
+    @property
+    def network(self) -> str:
+        """The network's path."""
+        return network_path(self._config.network, self._driver.project)
+
     @property
     def project(self) -> str:
         """The project of the network, and of its rules."""
-        return project_of(network_path(self._config.network, self._driver.project))
+        return project_of(self.network)
 
     def _tag(self, batch: Batch) -> str:
         run = (batch.labels[names.DEPLOYMENT], batch.labels[names.RUN])
@@ -139,18 +155,20 @@ def described(description: str) -> dict[str, str]:
 def open_firewall(
     driver: GceDriver, labels: Mapping[str, str], ingress: Ingress, place: Place
 ) -> str:
-    """Make the rules that are not there, and return the tag they aim at.
-
-    The rules are asked for at once and awaited together. May be repeated.
-    """
+    """Make the rules that are not there, and return the tag they aim at. May be repeated."""
     bodies = rules(driver.project, labels, ingress, place)
-    at = {"project": project_of(network_path(place.network, driver.project))}
+    make_rules(driver, bodies, project_of(network_path(place.network, driver.project)))
+    return tag_of(labels, place.region)
+
+
+def make_rules(driver: GceDriver, bodies: Sequence[Body], project: str) -> None:
+    """Make the rules that are not there: asked for at once, and awaited together."""
+    at = {"project": project}
     started = [operation for body in bodies for operation in _insert(driver, body, at)]
     for operation in started:
         done = driver.finish(operation, at)
         if any(error.code not in EXISTS for error in done.errors):
             driver.succeed(done, Action.INSERT_FIREWALL.id, at)
-    return tag_of(labels, place.region)
 
 
 def _insert(driver: GceDriver, body: Body, at: PathParameters) -> Sequence[Operation]:

@@ -14,6 +14,7 @@ from spotdeploy.provider import (
     ProviderConfig,
     SupportsAccount,
     SupportsAllLocations,
+    SupportsClaims,
     SupportsConsole,
     SupportsInterruptionNotice,
     SupportsPlan,
@@ -32,6 +33,7 @@ class GcpProvider(
     Provider[GcpConfig],
     SupportsConsole,
     SupportsAccount,
+    SupportsClaims,
     SupportsAllLocations,
     SupportsInterruptionNotice,
     SupportsPlan,
@@ -120,6 +122,12 @@ class GcpProvider(
 
         self._cloud.firewall.forget()
         release(self._cloud.driver, resources)
+
+    def claim(self, labels: Mapping[str, str]) -> Resource:
+        """A firewall rule that is never in force."""
+        from spotdeploy_gcp.claims import claim
+
+        return claim(self._cloud.firewall, self._location, labels)
 
     def fate(self, node: Node) -> Fate:
         """From the instance's state and the operations on it. Two calls."""

@@ -274,6 +274,8 @@ class Firewall(Schema, frozen=True):
     """A firewall rule."""
 
     name: str
+    id: str = ""
+    """A number that no other rule ever has."""
     description: str = ""
 
 

@@ -179,11 +179,18 @@ def firewalls_of(cloud: Cloud, call: Call) -> list[Json]:
     return [one for one in cloud.firewalls.values() if one.get("selfLink", start).startswith(start)]
 
 
+def firewall(cloud: Cloud, call: Call) -> Json:
+    """The one of that name, or of that number: the pattern in the discovery document."""
+    named = call.name("firewall")
+    found = [one for one in firewalls_of(cloud, call) if named in (one["name"], one.get("id"))]
+    if not found:
+        raise missing(f"projects/{call.name('project')}/global/firewalls/{named}")
+    return found[0]
+
+
 def delete_firewall(cloud: Cloud, call: Call) -> Json:
-    name = call.name("firewall")
+    name = firewall(cloud, call)["name"]
     path = f"projects/{call.name('project')}/global/firewalls/{name}"
-    if name not in {one["name"] for one in firewalls_of(cloud, call)}:
-        raise missing(path)
     del cloud.firewalls[name]
     cloud.requests = {k: v for k, v in cloud.requests.items() if v.target != path}
     return cloud.started(call, "delete", path, "global")
@@ -290,6 +297,7 @@ BEHAVIOURS: dict[str, Callable[[Cloud, Call], Json]] = {
     "compute.disks.aggregatedList": disks,
     "compute.disks.delete": delete_disk,
     "compute.firewalls.insert": insert_firewall,
+    "compute.firewalls.get": firewall,
     "compute.firewalls.list": list_firewalls,
     "compute.firewalls.delete": delete_firewall,
     "compute.zoneOperations.wait": wait,

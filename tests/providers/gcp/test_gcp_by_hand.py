@@ -61,6 +61,10 @@ NODE = Node("p-1/us-central1-ai1a/sd-x-0", "sd-x-0", "gcp", REGION, NodeState.RU
         (NODE, ("instances", "sd-x-0", "us-central1-ai1a", "p-1")),
         (Resource(DISK, "disks/p-2/x-y1-c/d", "gcp", REGION), ("disks", "d", "x-y1-c", "p-2")),
         (
+            Resource("claim", "host/spotdeploy-claim-x/77", "gcp", REGION),
+            ("firewall-rules", "spotdeploy-claim-x", None, "host"),
+        ),
+        (
             Resource(FIREWALL, "host/spotdeploy-x", "gcp", REGION),
             ("firewall-rules", "spotdeploy-x", None, "host"),
         ),
