@@ -172,7 +172,8 @@ def _join(run: Run, found: list[tuple[Location, list[Offer]]], warned: Sequence[
             within = f" at {limit} USD per hour or less" if limit else ""
             raise CapacityError(
                 f"{name} has no {run.pool.policy} candidate{within}",
-                hint="raise nodes.max_price, or allow more sizes or locations",
+                hint="allow more sizes or locations"
+                + (", or raise nodes.max_price: no unknown price is below it" if limit else ""),
             )
     auto_shutdown = {str(place): place.provider.auto_shutdown() for place, _ in found}
     return Prospects(offers, auto_shutdown, tuple(warned))
