@@ -56,6 +56,12 @@ class Action(Enum):
         "zones/{zone}/instances/{instance}",
         ("compute.instances.delete",),
     )
+    GET_FIREWALL = Method(
+        "compute.firewalls.get",
+        "GET",
+        "global/firewalls/{firewall}",
+        ("compute.firewalls.get",),
+    )
     GET_IMAGE = Method(
         "compute.images.get",
         "GET",

@@ -26,6 +26,7 @@ from spotdeploy.errors import LostReplyError, ProviderError, ThrottledError
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.errors import UNKNOWN_OUTCOME, failed, refused
 from spotdeploy_gcp.schemas import AggregatedPage, Operation, Page, RefusalBody, last
+from spotdeploy_libcloud.gathering import Gathering
 from spotdeploy_libcloud.paging import all_pages
 from spotdeploy_libcloud.transport import (
     Transport,
@@ -46,7 +47,7 @@ BOUNDARY: Final = "spotdeploy-batch"
 T = TypeVar("T")
 Query = Mapping[str, str | int]
 PathParameters = Mapping[str, str]
-"""What fills the placeholders of a method's path."""
+"""What fills the placeholders of a method's path; `project` is the own one when left out."""
 
 
 class Response(GCEResponse):
@@ -132,10 +133,20 @@ class GceDriver(GCENodeDriver):
 
     connectionCls: Any = Connection  # noqa: N815  # libcloud's name
 
-    def __init__(self, project: str, endpoint: str, token: Callable[[], str]) -> None:
-        """Connects to nothing yet. `endpoint` is a URL; `token` is asked before every request."""
+    def __init__(
+        self,
+        project: str,
+        endpoint: str,
+        token: Callable[[], str],
+        quota_project: Callable[[], str] = lambda: "",
+        gathering: Gathering | None = None,
+    ) -> None:
+        """Connects to nothing yet. `endpoint` is a URL; `token` and `quota_project` are asked
+        before every request. Listings over all zones are shared through `gathering`."""
         address = require_address(endpoint)
         self._token = token
+        self._quota_project = quota_project
+        self._gathering = gathering or Gathering()
         self._bearer = Bearer()
         self._transport = Transport(endpoint, UNKNOWN_OUTCOME)
         where: dict[str, Any] = {
@@ -153,14 +164,14 @@ class GceDriver(GCENodeDriver):
         *,
         body: object = None,
         query: Query | None = None,
-        project: str | None = None,
         repeatable: bool = True,
     ) -> T:
-        """Call one method; `at` fills its path. `repeatable` False is for calls that create.
+        """Call one method; `at` fills its path, and may name another project. `repeatable` False is
+        for calls that create.
 
         Raises ProviderError and its kinds, with Google's own message.
         """
-        path = self.path(action, at or {}, project)
+        path = self.path(action, at or {})
         request = Request(action.value.verb, path, body, query or {})
         return read(self._send(action.id, request, repeatable=repeatable), schema)
 
@@ -170,14 +181,13 @@ class GceDriver(GCENodeDriver):
         item: type[T],
         query: Query,
         at: PathParameters | None = None,
-        project: str | None = None,
     ) -> list[T]:
         """The items of all pages of a listing of one place."""
 
         def page(token: str | None) -> tuple[list[object], str]:
-            answer = self.call(action, Page, at, query=_page(query, token), project=project)
+            answer = self.call(action, Page, at, query=_page(query, token))
             _require_list(action, answer.kind)
-            if answer.warning is not None and answer.warning.code == "UNREACHABLE":
+            if answer.warning is not None and answer.warning.hides:
                 raise ThrottledError(f"{action.id}: {answer.warning.message}")
             return answer.items, answer.next_page_token
 
@@ -185,30 +195,39 @@ class GceDriver(GCENodeDriver):
 
     def zonal(self, action: Action, noun: str, item: type[T], query: Query, region: str) -> list[T]:
         """The items of all pages of a listing over all zones, those of one region only.
+        Regions that ask for the same at the same time share one listing.
+
+        Without `returnPartialSuccess` one zone anywhere that cannot be reached fails the whole
+        listing, says the API's description; only its dated versions are always asked that way:
+        https://github.com/googleapis/google-cloud-python/releases/tag/google-cloud-compute-v1.55.0
 
         Raises ThrottledError when a zone of the region could not be asked: its machines would be
         missing from the listing.
         """
+        partial = {**query, "returnPartialSuccess": "true"}
 
-        def page(token: str | None) -> tuple[list[object], str]:
-            answer = self.call(action, AggregatedPage, query=_page(query, token))
+        def page(token: str | None) -> tuple[list[AggregatedPage], str]:
+            answer = self.call(action, AggregatedPage, query=_page(partial, token))
             _require_list(action, answer.kind)
-            if silent := answer.unreached(region):
-                raise ThrottledError(f"{action.id}: Google cannot ask {', '.join(silent)} now")
-            scopes = answer.of_region(region).values()
-            found = [one for scope in scopes for one in read(scope.get(noun, []), list[object])]
-            return found, answer.next_page_token
+            return [answer], answer.next_page_token
 
-        return [read(one, item) for one in all_pages(page, action.id)]
+        what = (self.project, action, *sorted(partial.items()))
+        pages = self._gathering.ask(what, lambda: all_pages(page, action.id))
+        if silent := [scope for one in pages for scope in one.unreached(region)]:
+            raise ThrottledError(f"{action.id}: Google cannot ask {', '.join(silent)} now")
+        scopes = [scope for one in pages for scope in one.of_region(region).values()]
+        found = [one for scope in scopes for one in read(scope.get(noun, []), list[object])]
+        return [read(one, item) for one in found]
 
-    def finish(self, operation: Operation, zone: str | None = None) -> Operation:
-        """Wait until an operation is done, and return it as it is then, failed or not.
+    def finish(self, operation: Operation, at: PathParameters) -> Operation:
+        """Wait until an operation is done, and return it as it is then, failed or not. `at` has its
+        zone, when it has one.
 
         Blocks for `OPERATION_TIMEOUT` seconds at most. Raises LostReplyError when it is not done
         by then.
         """
-        at = {"operation": operation.name} | ({"zone": zone} if zone else {})
-        action = Action.WAIT_ZONE_OPERATION if zone else Action.WAIT_GLOBAL_OPERATION
+        at = {**at, "operation": operation.name}
+        action = Action.WAIT_ZONE_OPERATION if "zone" in at else Action.WAIT_GLOBAL_OPERATION
         deadline = time.monotonic() + OPERATION_TIMEOUT
         while operation.status != "DONE":
             if time.monotonic() > deadline:
@@ -218,9 +237,9 @@ class GceDriver(GCENodeDriver):
                 time.sleep(POLL_SECONDS)
         return operation
 
-    def succeed(self, operation: Operation, call: str, zone: str | None = None) -> None:
+    def succeed(self, operation: Operation, call: str, at: PathParameters) -> None:
         """The same, and raise the typed error of a failed one. `call` names it in the error."""
-        done = self.finish(operation, zone)
+        done = self.finish(operation, at)
         if done.errors:
             raise failed(done.errors, call)
 
@@ -240,10 +259,11 @@ class GceDriver(GCENodeDriver):
             refusal(body, status, action.id) if status >= 400 else None for status, body in answers
         ]
 
-    def path(self, action: Action, at: PathParameters, project: str | None = None) -> str:
+    def path(self, action: Action, at: PathParameters) -> str:
         """The whole path of a method's URL."""
-        filled = action.value.path.format_map({key: quote(one, "") for key, one in at.items()})
-        return f"/compute/v1/projects/{project or self.project}/{filled}".rstrip("/")
+        quoted = {key: quote(one, ":") for key, one in {"project": self.project, **at}.items()}
+        template = f"/compute/v1/projects/{{project}}/{action.value.path}"
+        return template.format_map(quoted).rstrip("/")
 
     def to_node(self, instance: Mapping[str, Any]) -> LibcloudNode:
         """libcloud's node for an instance as the API gives it."""
@@ -262,18 +282,24 @@ class GceDriver(GCENodeDriver):
     def _send(self, what: str, request: Request, *, repeatable: bool) -> object:
         self.connection.set_context({"call": what})
         self._bearer.access_token = self._token()
+        headers = quota_header(self._quota_project())
         with self._transport.call(what, repeatable=repeatable):
             return self.connection.request(
                 request.path,
                 params=dict(request.query),
                 data=request.body,
-                headers=dict(request.headers),
+                headers={**request.headers, **headers},
                 method=request.verb,
                 retry_failed=False,
             ).object
 
     def _ex_connection_class_kwargs(self) -> dict[str, Any]:
         return {"project": self.project, "bearer": self._bearer}
+
+
+def quota_header(project: str) -> dict[str, str]:
+    """What names the project whose quota a request uses: https://cloud.google.com/apis/docs/system-parameters"""
+    return {"X-Goog-User-Project": project} if project else {}
 
 
 def read(answer: object, schema: type[T]) -> T:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from importlib.util import find_spec
@@ -45,10 +45,19 @@ class Chain:
     Reads files and asks Google for tokens, which are renewed when they are about to expire.
     """
 
-    def __init__(self, key_file: str | None, project: str | None) -> None:
-        """Reads nothing yet. None is the usual choice of Google's tools."""
+    def __init__(
+        self,
+        key_file: str | None,
+        project: str | None,
+        impersonate: str | None = None,
+        scopes: Sequence[str] = SCOPES,
+    ) -> None:
+        """Reads nothing yet. None is the usual choice of Google's tools. `impersonate` is the
+        service account to act as, `scopes` what tokens are good for."""
         self._key_file = key_file
         self._project = project
+        self._impersonate = impersonate
+        self._scopes = scopes
 
     def token(self) -> str:
         """A valid access token. Blocks for seconds when a new one is needed; may be repeated.
@@ -65,6 +74,12 @@ class Chain:
                     raise ValueError("not a token")
         return str(credentials.token)
 
+    def quota_project(self) -> str:
+        """The project whose quota of requests is used, where the credentials or
+        GOOGLE_CLOUD_QUOTA_PROJECT name one; else "". Raises what `token` raises.
+        https://cloud.google.com/docs/quotas/set-quota-project"""
+        return str(getattr(self._found[0], "quota_project_id", None) or "")
+
     def project(self) -> str:
         """The project to work in. Raises ConfigError when nothing names one, ThrottledError when
         the metadata server cannot say it now."""
@@ -80,8 +95,27 @@ class Chain:
             hint='set project = "..." under [provider.gcp], or GOOGLE_CLOUD_PROJECT',
         )
 
+    @property
+    def known_project(self) -> str:
+        """The same as far as it is known without asking anybody; else ""."""
+        found = self.__dict__.get("_found", (None, None))[1]
+        named = (os.environ.get(variable) for variable in PROJECT_VARIABLES)
+        return self._project or next(filter(None, named), None) or found or ""
+
     @cached_property
     def _found(self) -> tuple[Credentials, str | None]:
+        credentials, project = self._own()
+        if self._impersonate:
+            from google.auth.impersonated_credentials import Credentials as Impersonated
+
+            acting: Any = Impersonated
+            quota = getattr(credentials, "quota_project_id", None)
+            credentials = acting(
+                credentials, self._impersonate, list(self._scopes), quota_project_id=quota
+            )
+        return credentials, project
+
+    def _own(self) -> tuple[Credentials, str | None]:
         require_extra()
         if self._key_file:
             return self._from_key(Path(self._key_file).expanduser())
@@ -90,22 +124,21 @@ class Chain:
         with self._typed(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # gcloud's own credentials serve us well
             ask: Any = self._transport
-            credentials, project = google.auth.default(scopes=SCOPES, request=ask)
+            credentials, project = google.auth.default(scopes=self._scopes, request=ask)
         return credentials, project
 
     def _from_key(self, path: Path) -> tuple[Credentials, str | None]:
         from google.oauth2.service_account import Credentials
 
         try:
-            credentials = Credentials.from_service_account_file(  # type: ignore[no-untyped-call]
-                str(path), scopes=SCOPES
-            )
+            read: Any = Credentials.from_service_account_file
+            credentials = read(str(path), scopes=self._scopes)
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise CredentialsError(
                 f"provider.gcp.credentials: {path} is not a service account's key: {error}",
                 hint="for other kinds of credentials, set GOOGLE_APPLICATION_CREDENTIALS instead",
             ) from error
-        return credentials, credentials.project_id
+        return credentials.with_quota_project_from_environment(), credentials.project_id
 
     @cached_property
     def _transport(self) -> _Transport:
@@ -164,6 +197,12 @@ def _typed(error: Exception, answer: Any) -> ProviderError:
         return ThrottledError(f"cannot reach {SERVICE}: {_one_line(error)}")
     if 200 <= status < 300 and not isinstance(error, ReauthFailError):
         return no_token(SERVICE, answer.data)
+    if _is_of_impersonation(error):
+        return CredentialsError(
+            f"Google refuses to let these credentials act for another: {_one_line(error)}",
+            hint="give them roles/iam.serviceAccountTokenCreator on the service account, and check "
+            "provider.gcp.impersonate",
+        )
     refused = isinstance(error, GoogleAuthError)
     what = "Google refuses the credentials" if refused else "the credentials cannot be read"
     return CredentialsError(
@@ -174,6 +213,14 @@ def _typed(error: Exception, answer: Any) -> ProviderError:
 
 def _is_outage(status: int) -> bool:
     return status in (408, 429) or status >= 500
+
+
+def _is_of_impersonation(error: Exception) -> bool:
+    """Whether the service that lends identities refused; what follows its words is the answer."""
+    from google.auth.exceptions import RefreshError
+
+    said = str(error.args[0]) if error.args else ""
+    return isinstance(error, RefreshError) and "acquire impersonated credentials" in said
 
 
 def _is_token(token: object) -> bool:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Final
 
 from spotdeploy.errors import ConfigError
+from spotdeploy_gcp import billing
 from spotdeploy_gcp.actions import Action
-from spotdeploy_gcp.api import GceDriver
+from spotdeploy_gcp.api import GceDriver, quota_header
 from spotdeploy_gcp.auth import Chain
-from spotdeploy_gcp.config import GcpConfig
+from spotdeploy_gcp.billing import PriceList
+from spotdeploy_gcp.config import ENDPOINT, GcpConfig
 from spotdeploy_gcp.network import Firewall
 from spotdeploy_gcp.nodes import Nodes
 from spotdeploy_gcp.offers import Images, Prices, Sizes
 from spotdeploy_gcp.schemas import Project, Region, last
-from spotdeploy_libcloud.cache import DAY, user_cache
+from spotdeploy_libcloud.cache import user_cache
+from spotdeploy_libcloud.gathering import Gathering
+
+_GATHERINGS: Final[dict[tuple[str | None, ...], Gathering]] = {}
+"""By endpoint and credentials: the core makes one object for each region."""
+BILLING: Final = "https://cloudbilling.googleapis.com"
+_STANDARD: Final = re.compile(r".+-[a-z]")
+"""The name of a zone that is no AI zone."""
 
 
 class Cloud:
@@ -27,12 +39,27 @@ class Cloud:
     @cached_property
     def chain(self) -> Chain:
         """Credentials and project."""
-        return Chain(self._config.credentials, self._config.project)
+        config = self._config
+        return Chain(config.credentials, config.project, config.impersonate)
 
     @cached_property
     def driver(self) -> GceDriver:
         """The connection. Raises CredentialsError when there are no credentials."""
-        return GceDriver(self.chain.project(), self._config.endpoint, self.chain.token)
+        chain = self.chain
+        return GceDriver(
+            chain.project(),
+            self._config.endpoint,
+            chain.token,
+            chain.quota_project,
+            self._gathering,
+        )
+
+    @property
+    def _gathering(self) -> Gathering:
+        """That of all regions under the same credentials."""
+        config = self._config
+        who = (config.endpoint, config.credentials, config.impersonate, config.project)
+        return _GATHERINGS.setdefault(who, Gathering())
 
     @cached_property
     def project(self) -> Project:
@@ -44,20 +71,27 @@ class Cloud:
         """The region as the API gives it."""
         return self.driver.call(Action.GET_REGION, Region, {"region": self.region})
 
+    @property
+    def all_zones(self) -> list[str]:
+        """Every zone of the region."""
+        return sorted(last(url) for url in self.about.zones)
+
     @cached_property
     def zones(self) -> list[str]:
-        """The zones nodes can be put in, first choice first.
+        """The zones nodes can be put in, first choice first. AI zones are far from the others, for
+        accelerators, and used only when they are named:
+        https://cloud.google.com/compute/docs/regions-zones/ai-zones
 
         Raises ConfigError when there are none.
         """
-        available = sorted(last(url) for url in self.about.zones)
+        available = self.all_zones
         chosen = [zone for zone in self._config.zones if zone in available]
         if self._config.zones and not chosen:
             raise ConfigError(
                 f"none of provider.gcp.zones is in {self.region}",
                 hint=f"its zones are {', '.join(available)}",
             )
-        return chosen or available
+        return chosen or [zone for zone in available if _STANDARD.fullmatch(zone)]
 
     @cached_property
     def sizes(self) -> Sizes:
@@ -78,12 +112,26 @@ class Cloud:
     @cached_property
     def images(self) -> Images:
         """The images."""
-        return Images(self.driver, self._config, user_cache("gcp-images", DAY))
+        return Images(self.driver, self._config)
 
     @cached_property
     def prices(self) -> Prices:
         """The prices, as far as machine types were asked for."""
-        return Prices(self.region, self.sizes.known)
+        return Prices(self.region, self.sizes.known, self._price_list)
+
+    @property
+    def _price_list(self) -> PriceList | None:
+        config = self._config
+        service = config.price_service or (BILLING if config.endpoint == ENDPOINT else None)
+        if service is None:
+            return None
+        chain = Chain(config.credentials, config.project, config.impersonate, billing.SCOPES)
+
+        def headers() -> Mapping[str, str]:
+            token = {"Authorization": f"Bearer {chain.token()}"}
+            return {**token, **quota_header(chain.quota_project())}
+
+        return PriceList(service, headers, user_cache("gcp-prices", billing.HOUR))
 
     def regions(self) -> list[str]:
         """The names of the project's regions."""

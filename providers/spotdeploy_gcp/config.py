@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from spotdeploy.provider import ProviderConfig
 
 Region = Annotated[str, msgspec.Meta(pattern=r"^[a-z]+-[a-z]+\d+$", examples=["us-central1"])]
-Zone = Annotated[str, msgspec.Meta(pattern=r"^[a-z]+-[a-z]+\d+-[a-z]$", examples=["us-central1-a"])]
+Zone = Annotated[
+    str, msgspec.Meta(pattern=r"^[a-z]+-[a-z]+\d+-[a-z0-9]+$", examples=["us-central1-a"])
+]
 Size = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{1,62}$", examples=["e2-small"])]
 Project = Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$")]
-ResourceName = Annotated[str, msgspec.Meta(pattern=r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$")]
+ENDPOINT: Final = "https://compute.googleapis.com"
+RESOURCE: Final = "[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
+ResourceName = Annotated[str, msgspec.Meta(pattern=f"^{RESOURCE}$")]
+Network = Annotated[
+    str, msgspec.Meta(pattern=rf"^(projects/[a-z0-9.:-]+/global/networks/)?{RESOURCE}$")
+]
+Subnetwork = Annotated[
+    str,
+    msgspec.Meta(pattern=rf"^(projects/[a-z0-9.:-]+/regions/[a-z0-9-]+/subnetworks/)?{RESOURCE}$"),
+]
+Email = Annotated[str, msgspec.Meta(pattern=r"^[^@\s,]+@[^@\s,]+$")]
 
 
 class GcpConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -20,32 +32,71 @@ class GcpConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fields
 
     credentials: str | None = None
     """A service account's key file; application-default credentials when left out."""
+    impersonate: Email | None = None
+    """The service account to act as: its email address. These credentials need the role
+    roles/iam.serviceAccountTokenCreator on it."""
     project: Project | None = None
     """The only project in which anything is created or destroyed; that of the environment or
     the credentials when left out."""
     regions: tuple[Region, ...] = ()
     """First choice first; CLOUDSDK_COMPUTE_REGION or us-central1 when left out."""
     zones: tuple[Zone, ...] = ()
-    """The zones to use, first choice first; all of each region when left out."""
+    """The zones to use, first choice first; all of each region when left out, but for AI zones such
+    as us-central1-ai1a, which must be named."""
     sizes: Annotated[tuple[Size, ...], msgspec.Meta(min_length=1)] = ("e2-small", "e2-medium")
     """Machine types, first choice first."""
     image: str = "ubuntu-lts"
     """`ubuntu-lts`, an image's name, or `family/NAME` (newest wins)."""
     image_project: Project | None = None
     """Whose images `image` names; the own project when left out."""
-    network: ResourceName = "default"
-    """The VPC network of the nodes."""
-    subnetwork: ResourceName | None = None
-    """Needed for a network whose subnetworks are not made automatically."""
+    network: Network = "default"
+    """The VPC network of the nodes: its name, or projects/HOST/global/networks/NAME for a shared
+    VPC of the project HOST."""
+    subnetwork: Subnetwork | None = None
+    """Needed for a network whose subnetworks are not made automatically: its name, which is the
+    same in each region, or projects/HOST/regions/REGION/subnetworks/NAME."""
+    firewall: bool = True
+    """Whether firewall rules are made for each run. With false, rules of your own decide who
+    reaches the nodes, and `nodes.allow_from` and `nodes.open_ports` change nothing."""
+    tags: Annotated[tuple[ResourceName, ...], msgspec.Meta(max_length=63)] = ()
+    """Network tags of the nodes, such as those that rules of your own aim at."""
     address: Literal["public", "private"] = "public"
     """Which address of a node ssh dials; with `private`, nodes get no public one."""
     root_volume_gb: Annotated[int, msgspec.Meta(ge=10, le=65536)] = 16
     """Size of the boot disk in GiB."""
-    disk_type: ResourceName = "pd-balanced"
-    """Type of the boot disk."""
+    disk_type: ResourceName | None = None
+    """Type of the boot disk; pd-balanced when left out, or hyperdisk-balanced for sizes that take
+    no Persistent Disk, such as those of C4 and N4."""
+    secure_boot: bool = False
+    """Whether nodes boot nothing that is not signed, as some organizations ask for. The image must
+    be one that can."""
+    os_login: bool | None = None
+    """Whether OS Login is on; as in the project's metadata when left out. With false, a project
+    that asks for a second factor does not lock spotdeploy out."""
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     """More labels for every node and disk, such as a cost centre."""
-    endpoint: str = "https://compute.googleapis.com"
+    endpoint: str = ENDPOINT
     """URL of the Compute Engine API, without its path."""
+    price_service: str | None = None
+    """URL of the Cloud Billing API, which is asked for prices; Google's own when left out, or none
+    where `endpoint` is set."""
     address_service: str = "https://checkip.amazonaws.com"
     """Asked for this computer's own address when `nodes.allow_from` is left out."""
+
+
+def network_path(network: str, project: str) -> str:
+    """The path of a network, which the config may give. `project` is that of the nodes."""
+    return network if "/" in network else f"projects/{project}/global/networks/{network}"
+
+
+def subnetwork_path(config: GcpConfig, project: str, region: str) -> str | None:
+    """The path of the subnetwork in a region; None when Google is to choose it."""
+    if config.subnetwork is None or "/" in config.subnetwork:
+        return config.subnetwork
+    host = project_of(network_path(config.network, project))
+    return f"projects/{host}/regions/{region}/subnetworks/{config.subnetwork}"
+
+
+def project_of(path: str) -> str:
+    """The project in the path of a thing, as in `projects/PROJECT/...`."""
+    return path.split("/")[1]

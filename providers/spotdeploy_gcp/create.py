@@ -10,7 +10,8 @@ from spotdeploy.model import Batch, Created, Node, NodeState, Offer
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.cloud import Cloud
 from spotdeploy_gcp.config import GcpConfig
-from spotdeploy_gcp.errors import EXISTS, MISSING, failed, message_of
+from spotdeploy_gcp.errors import EXISTS, failed, is_missing_image, message_of
+from spotdeploy_gcp.offers import migrates
 from spotdeploy_gcp.request import MAX_PER_CALL, Site, bulk_insert, check, names, request_id
 from spotdeploy_gcp.schemas import Operation, OperationError
 
@@ -22,15 +23,18 @@ def create_batch(cloud: Cloud, config: GcpConfig, offer: Offer, batch: Batch) ->
     Raises what `Provider.create` names, and ConfigError for what Google does not take.
     """
     check(batch)
-    zone = offer.zone or cloud.zones[0]
-    tag = cloud.firewall.tag(batch)
     try:
-        done = _insert(cloud, config, offer, batch, zone, tag)
+        return _create(cloud, config, offer, batch)
     except ProviderError as error:
-        if error.code not in MISSING or "/images/" not in error.message:
+        if not is_missing_image(error):
             raise
         cloud.images.forget(cloud.sizes.architecture(offer.size))
-        done = _insert(cloud, config, offer, batch, zone, tag)
+        return _create(cloud, config, offer, batch)
+
+
+def _create(cloud: Cloud, config: GcpConfig, offer: Offer, batch: Batch) -> Created:
+    zone = offer.zone or cloud.zones[0]
+    done = _insert(cloud, config, offer, batch, zone, cloud.firewall.tags(batch))
     nodes = _made(cloud, zone, batch, done)
     if len(nodes) == batch.count:
         return Created(nodes)
@@ -50,17 +54,18 @@ def _not_worth_repeating(error: ProviderError) -> ProviderError:
 
 
 def _insert(
-    cloud: Cloud, config: GcpConfig, offer: Offer, batch: Batch, zone: str, tag: str
+    cloud: Cloud, config: GcpConfig, offer: Offer, batch: Batch, zone: str, tags: tuple[str, ...]
 ) -> list[Operation]:
     """The operations of the batch, done. None for what exists already."""
     driver = cloud.driver
-    image = cloud.images.for_architecture(cloud.sizes.architecture(offer.size))
-    site = Site(driver.project, cloud.region, image, tag)
+    size = cloud.sizes.of(offer.size)
+    image = cloud.images.for_architecture(size.processor).self_link
+    site = Site(driver.project, cloud.region, image, tags, migrates=migrates(size))
     every = names(batch)
     started = []
     for number, start in enumerate(range(0, len(every), MAX_PER_CALL)):
         body = bulk_insert(offer, batch, every[start : start + MAX_PER_CALL], site, config)
-        query = {"requestId": request_id(driver.project, zone, batch.token, str(number))}
+        query = {"requestId": request_id(driver.project, zone, batch.token, str(number), image)}
         try:
             started.append(
                 driver.call(
@@ -75,7 +80,7 @@ def _insert(
         except ProviderError as error:
             if error.code not in EXISTS and not started:
                 raise
-    return [driver.finish(operation, zone) for operation in started]
+    return [driver.finish(operation, {"zone": zone}) for operation in started]
 
 
 def _made(cloud: Cloud, zone: str, batch: Batch, done: Sequence[Operation]) -> tuple[Node, ...]:
@@ -115,4 +120,4 @@ def _reasons(cloud: Cloud, zone: str, done: Sequence[Operation]) -> list[Operati
         at = {"zone": zone}
         parts = cloud.driver.pages(Action.LIST_OPERATIONS, Operation, query, at)
         reasons += [error for one in parts for error in one.errors]
-    return list(dict.fromkeys(reasons))
+    return list({(one.code, one.message): one for one in reasons}.values())

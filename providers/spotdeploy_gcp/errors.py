@@ -11,13 +11,21 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from spotdeploy.errors import CapacityError, ProviderError, QuotaError, Reach
+from spotdeploy.errors import (
+    CapacityError,
+    CredentialsError,
+    ProviderError,
+    QuotaError,
+    Reach,
+    ThrottledError,
+)
 from spotdeploy_gcp.schemas import OperationError
 from spotdeploy_libcloud.errors import Codes
 
 LOGIN: Final = "gcloud auth application-default login"
 PERMISSIONS: Final = "the permissions needed are listed in docs/providers/gcp.md"
 MORE_QUOTA: Final = "ask for more under 'IAM & Admin', 'Quotas' in the console"
+BILLING: Final = "link the project to an open billing account under 'Billing' in the console"
 ENABLE: Final = "run 'gcloud services enable compute.googleapis.com', then wait a minute"
 CODES: Final = Codes(
     capacity=frozenset(
@@ -40,6 +48,7 @@ CODES: Final = Codes(
     credentials=frozenset(
         {
             "ACCESS_TOKEN_EXPIRED",
+            "PERMISSIONS_ERROR",
             "PERMISSION_DENIED",
             "SERVICE_DISABLED",
             "UNAUTHENTICATED",
@@ -47,7 +56,6 @@ CODES: Final = Codes(
             "authError",
             "billingNotEnabled",
             "forbidden",
-            "required",
         }
     ),
     throttled=frozenset(
@@ -65,12 +73,14 @@ CODES: Final = Codes(
     ),
     hints={
         "ACCESS_TOKEN_EXPIRED": f"run '{LOGIN}'",
+        "BILLING_DISABLED": BILLING,
+        "PERMISSIONS_ERROR": PERMISSIONS,
         "QUOTA_EXCEEDED": MORE_QUOTA,
         "SERVICE_DISABLED": ENABLE,
         "UNAUTHENTICATED": f"run '{LOGIN}'",
         "accessNotConfigured": ENABLE,
         "authError": f"run '{LOGIN}'",
-        "billingNotEnabled": "link the project to a billing account",
+        "billingNotEnabled": BILLING,
         "PERMISSION_DENIED": PERMISSIONS,
         "forbidden": PERMISSIONS,
         "quotaExceeded": MORE_QUOTA,
@@ -90,6 +100,8 @@ MISSING: Final = frozenset({"notFound", "RESOURCE_NOT_FOUND", "NOT_FOUND"})
 """No such thing."""
 EXISTS: Final = frozenset({"alreadyExists", "RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"})
 """A thing of that name exists."""
+FORBIDDEN: Final = frozenset({"IAM_PERMISSION_DENIED", "PERMISSION_DENIED", "forbidden"})
+"""These credentials lack a permission."""
 IN_USE: Final = frozenset(
     {
         "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE",
@@ -101,6 +113,22 @@ IN_USE: Final = frozenset(
 """Still used by something that is going: left for the next try."""
 SUMMARY: Final = "VM_MIN_COUNT_NOT_REACHED"
 """Says that a bulk insert failed, and not why; the cause is in another error."""
+POLICY: Final = "ask who manages the organization's policies"
+POLICIES: Final = {
+    "compute.disableGlobalSelfServiceResources": "ask for an exception",
+    "compute.requireOsLogin": "take os_login out of [provider.gcp]",
+    "compute.requireShieldedVm": "set secure_boot = true under [provider.gcp]",
+    "compute.storageResourceUseRestrictions": "choose an image of a project that it allows",
+    "compute.trustedImageProjects": "choose an image of a project that it allows",
+    "compute.vmExternalIpAccess": 'set address = "private" under [provider.gcp]',
+    "gcp.resourceLocations": "choose regions that it allows",
+}
+"""Constraint of an organization's policy to what a person does about it:
+https://cloud.google.com/resource-manager/docs/organization-policy/org-policy-constraints"""
+_CONSTRAINT: Final = re.compile(r"\bconstraints/([\w.]+\w)")
+_CUSTOM: Final = re.compile(r"\bcustomConstraints/(custom\.\w+)")
+_NO_BILLING: Final = re.compile(r"requires billing|[Bb]illing (account|is disabled|has not been)")
+_NOT_FOUND: Final = re.compile(r"\b(cannot be|was not|not) found\b")
 _METRIC: Final = re.compile(r"[Qq]uota '(\w+)' exceeded")
 _NO_PROJECT: Final = re.compile(r"'projects/[^/']+'")
 
@@ -108,6 +136,8 @@ _NO_PROJECT: Final = re.compile(r"'projects/[^/']+'")
 def refused(code: str, message: str, status: int, call: str) -> ProviderError:
     """The typed error for a refused call."""
     error = _typed(code, message, status, call)
+    if isinstance(error, CredentialsError) and error.hint is None:
+        error.hint = PERMISSIONS if status == 403 else f"run '{LOGIN}'"
     if code in MISSING and _NO_PROJECT.search(message):
         error.hint = "check provider.gcp.project, and that these credentials may see it"
     return error
@@ -129,6 +159,12 @@ def failed(errors: Sequence[OperationError], call: str) -> ProviderError:
     )
 
 
+def is_missing_image(error: ProviderError) -> bool:
+    """Whether an image is not there: the code says so, or the words beside a vague one do."""
+    named = "/images/" in error.message or "sourceImage" in error.message
+    return named and (error.code in MISSING or bool(_NOT_FOUND.search(error.message)))
+
+
 def family(size: str) -> str:
     """Which sizes one quota counts together: those of a series, as in "n2"; the oldest and the
     shared ones are together in "cpus". https://cloud.google.com/compute/resource-usage#cpu_quota
@@ -139,10 +175,25 @@ def family(size: str) -> str:
 
 def _typed(code: str, message: str, status: int, call: str) -> ProviderError:
     error = CODES.error(code, message, status, call)
+    if constraint := _CONSTRAINT.search(message):
+        return _of_policy(error, constraint[1])
+    if constraint := _CUSTOM.search(message):
+        return ProviderError(error.message, code=code, hint=f"{POLICY}, or choose another size")
+    if _NO_BILLING.search(message) and not isinstance(error, ThrottledError):
+        return CredentialsError(error.message, code=code, hint=BILLING)
     metric = _METRIC.search(message)
     if isinstance(error, QuotaError) and metric:
         error.reach = _reach_of(metric[1])
     return error
+
+
+def _of_policy(error: ProviderError, constraint: str) -> ProviderError:
+    """A refusal by a policy of the organization. One about places reaches the region, one that is
+    not known may be about anything, and the others are the same everywhere."""
+    hint = f"{POLICY}, or {POLICIES[constraint]}" if constraint in POLICIES else POLICY
+    near = constraint == "gcp.resourceLocations" or constraint not in POLICIES
+    reach = Reach.LOCATION if near else Reach.ACCOUNT
+    return ProviderError(error.message, code=error.code, hint=hint, reach=reach)
 
 
 def _reach_of(metric: str) -> Reach:
@@ -152,13 +203,14 @@ def _reach_of(metric: str) -> Reach:
         return Reach.ACCOUNT
     if metric == "PREEMPTIBLE_CPUS":
         return Reach.MARKET
-    return Reach.FAMILY if metric.endswith("CPUS") else Reach.LOCATION
+    of_family = metric.endswith(("CPUS", "GPUS", "_PER_VM_FAMILY", "_PER_GPU_FAMILY"))
+    return Reach.FAMILY if of_family or metric.startswith("HDB_") else Reach.LOCATION
 
 
 def message_of(errors: Sequence[OperationError]) -> str:
     """Google's own messages, each once, the cause before the summary."""
     ordered = sorted(errors, key=lambda one: one.code == SUMMARY)
-    return "; ".join(dict.fromkeys(f"{one.code}: {one.message}" for one in ordered))
+    return "; ".join(dict.fromkeys(f"{one.code}: {one.explained}" for one in ordered))
 
 
 def _rank(error: ProviderError) -> int:

@@ -10,7 +10,7 @@ from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.api import GceDriver
 from spotdeploy_gcp.cloud import Cloud
 from spotdeploy_gcp.errors import MISSING
-from spotdeploy_gcp.nodes import split_id
+from spotdeploy_gcp.nodes import ZonalId
 from spotdeploy_gcp.schemas import Operation, SerialPortOutput
 
 INTERRUPTED: Final = frozenset({"compute.instances.preempted", "compute.instances.hostError"})
@@ -21,15 +21,16 @@ METADATA: Final = "http://169.254.169.254/computeMetadata/v1"
 
 
 def fate(cloud: Cloud, node: Node) -> Fate:
-    """Ask for the instance, then for the operations on it. Two calls; may be repeated."""
-    place = split_id(node.id)
-    if place is None:
-        return Fate(FateKind.VANISHED, f"no instance can be called {node.id}")
-    instance = cloud.nodes.instance(*place)
+    """Ask for the instance, then for the operations on it. Two calls; may be repeated.
+
+    Raises ProviderError for an id that cannot be read.
+    """
+    place = ZonalId.parse(node.id, cloud.driver.project)
+    instance = cloud.nodes.instance(place)
     state = str(instance.get("status")) if instance else ""
     if state in ALIVE:
         return Fate(FateKind.ALIVE, state)
-    events = _events(cloud, *place)
+    events = _events(cloud, place)
     for event in events:
         if event.operation_type in INTERRUPTED:
             return Fate(FateKind.INTERRUPTED, _message(event))
@@ -40,13 +41,13 @@ def fate(cloud: Cloud, node: Node) -> Fate:
     return Fate(FateKind.STOPPED, f"{state}: {message}")
 
 
-def _events(cloud: Cloud, zone: str, name: str) -> list[Operation]:
-    """The operations on an instance, the last one first. They are kept for some days."""
-    query = {
-        "filter": f'targetLink eq ".*/zones/{zone}/instances/{name}"',
-        "orderBy": "creationTimestamp desc",
-    }
-    return cloud.driver.pages(Action.LIST_OPERATIONS, Operation, query, {"zone": zone})
+def _events(cloud: Cloud, place: ZonalId) -> list[Operation]:
+    """The operations on an instance, the last one first. They are kept for some days. Google takes
+    no filter together with an order."""
+    query = {"filter": f'targetLink eq ".*/zones/{place.zone}/instances/{place.name}"'}
+    at = {"project": place.project, "zone": place.zone}
+    found = cloud.driver.pages(Action.LIST_OPERATIONS, Operation, query, at)
+    return sorted(found, key=lambda event: event.began, reverse=True)
 
 
 def _message(event: Operation) -> str:
@@ -59,14 +60,9 @@ def console(driver: GceDriver, id_: str) -> str:
     """The last megabyte of the first serial port; empty when the instance is unknown or has
     printed nothing: https://cloud.google.com/compute/docs/troubleshooting/viewing-serial-port-output
     """
-    place = split_id(id_)
-    if place is None:
-        return ""
-    zone, instance = place
+    place = ZonalId.parse(id_, driver.project)
     try:
-        return driver.call(
-            Action.GET_SERIAL_PORT_OUTPUT, SerialPortOutput, {"zone": zone, "instance": instance}
-        ).contents
+        return driver.call(Action.GET_SERIAL_PORT_OUTPUT, SerialPortOutput, place.instance).contents
     except ProviderError as error:
         if error.code in MISSING or error.code == "resourceNotReady":
             return ""

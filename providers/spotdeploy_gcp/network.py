@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from spotdeploy import labels as names
-from spotdeploy.errors import ProviderError
+from spotdeploy.errors import CredentialsError, ProviderError
 from spotdeploy.model import Batch
 from spotdeploy_gcp.actions import Action
-from spotdeploy_gcp.api import GceDriver
-from spotdeploy_gcp.config import GcpConfig
-from spotdeploy_gcp.errors import EXISTS
+from spotdeploy_gcp.api import GceDriver, PathParameters
+from spotdeploy_gcp.config import GcpConfig, network_path, project_of
+from spotdeploy_gcp.errors import EXISTS, FORBIDDEN, MISSING
+from spotdeploy_gcp.schemas import Firewall as Rule
 from spotdeploy_gcp.schemas import Operation
+from spotdeploy_libcloud.errors import none_if_missing
 from spotdeploy_libcloud.network import Ingress, OwnAddress
 from spotdeploy_libcloud.request import Body
 
@@ -37,12 +39,51 @@ class Firewall:
     def __init__(self, driver: GceDriver, config: GcpConfig, region: str) -> None:
         """Calls nothing."""
         self._driver = driver
+        self._config = config
         self._place = Place(config.network, region)
         self.own_address = OwnAddress("gcp", config.address, config.address_service)
         self._tags: dict[tuple[str, str], str] = {}
 
-    def tag(self, batch: Batch) -> str:
-        """The network tag of a batch's run; its rules are made on first use."""
+    def tags(self, batch: Batch) -> tuple[str, ...]:
+        """The network tags of a batch's nodes. The rules of its run, which aim at one of them, are
+        made on first use."""
+        return (*self._config.tags, *([self._tag(batch)] if self._config.firewall else []))
+
+    def rules(self) -> list[Rule]:
+        """The rules whose names begin like ours, in the network's project. One call for each 500.
+
+        Who makes no rules may not be allowed to list them either: then there are none of ours.
+        """
+        query = {"filter": f'name eq "{PREFIX}.*"'}
+        at = {"project": self.project}
+        try:
+            return self._driver.pages(Action.LIST_FIREWALLS, Rule, query, at)
+        except CredentialsError as error:
+            if self._config.firewall or error.code not in FORBIDDEN:
+                raise
+            return []
+
+    def rule(self, name: str) -> Rule | None:
+        """The rule of that name, if there is one."""
+        at = {"project": self.project, "firewall": name}
+        call = self._driver.call
+        return none_if_missing(lambda: call(Action.GET_FIREWALL, Rule, at), MISSING)
+
+    def make(self, bodies: Sequence[Body]) -> None:
+        """Make the rules that are not there. See `make_rules`."""
+        make_rules(self._driver, bodies, self.project)
+
+    @property
+    def network(self) -> str:
+        """The network's path."""
+        return network_path(self._config.network, self._driver.project)
+
+    @property
+    def project(self) -> str:
+        """The project of the network, and of its rules."""
+        return project_of(self.network)
+
+    def _tag(self, batch: Batch) -> str:
         run = (batch.labels[names.DEPLOYMENT], batch.labels[names.RUN])
         if run not in self._tags:
             ingress = self.own_address.ingress(batch)
@@ -59,6 +100,7 @@ class Place:
     """Where rules are in force."""
 
     network: str
+    """As in the config."""
     region: str
 
 
@@ -83,7 +125,7 @@ def rules(project: str, labels: Mapping[str, str], ingress: Ingress, place: Plac
         (f"{tag}-deny", ["0.0.0.0/0"], denied),
     ]
     common: Body = {
-        "network": f"projects/{project}/global/networks/{place.network}",
+        "network": network_path(place.network, project),
         "description": describe(labels, place.region),
         "direction": "INGRESS",
         "targetTags": [tag],
@@ -113,22 +155,25 @@ def described(description: str) -> dict[str, str]:
 def open_firewall(
     driver: GceDriver, labels: Mapping[str, str], ingress: Ingress, place: Place
 ) -> str:
-    """Make the rules that are not there, and return the tag they aim at.
-
-    The rules are asked for at once and awaited together. May be repeated.
-    """
+    """Make the rules that are not there, and return the tag they aim at. May be repeated."""
     bodies = rules(driver.project, labels, ingress, place)
-    started = [operation for body in bodies for operation in _insert(driver, body)]
-    for operation in started:
-        done = driver.finish(operation)
-        if any(error.code not in EXISTS for error in done.errors):
-            driver.succeed(done, Action.INSERT_FIREWALL.id)
+    make_rules(driver, bodies, project_of(network_path(place.network, driver.project)))
     return tag_of(labels, place.region)
 
 
-def _insert(driver: GceDriver, body: Body) -> Sequence[Operation]:
+def make_rules(driver: GceDriver, bodies: Sequence[Body], project: str) -> None:
+    """Make the rules that are not there: asked for at once, and awaited together."""
+    at = {"project": project}
+    started = [operation for body in bodies for operation in _insert(driver, body, at)]
+    for operation in started:
+        done = driver.finish(operation, at)
+        if any(error.code not in EXISTS for error in done.errors):
+            driver.succeed(done, Action.INSERT_FIREWALL.id, at)
+
+
+def _insert(driver: GceDriver, body: Body, at: PathParameters) -> Sequence[Operation]:
     try:
-        return [driver.call(Action.INSERT_FIREWALL, Operation, body=body)]
+        return [driver.call(Action.INSERT_FIREWALL, Operation, at, body=body)]
     except ProviderError as error:
         if error.code in EXISTS:
             return []

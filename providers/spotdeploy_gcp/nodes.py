@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 from spotdeploy import labels as names
+from spotdeploy.errors import ProviderError
 from spotdeploy.model import Market, Node, NodeState
 from spotdeploy.provider import require_labels
 from spotdeploy_gcp.actions import Action
@@ -33,7 +35,11 @@ STATES: Final = {
 }
 """https://cloud.google.com/compute/docs/instances/instance-lifecycle. TERMINATED is not gone: the
 instance can be started again, and its disk is billed."""
-_ID: Final = re.compile(r"([a-z]+-[a-z]+\d+-[a-z])/([a-z][a-z0-9-]{0,62})")
+_PROJECT: Final = r"(?:[a-z0-9.-]+:)?[a-z0-9-]+"
+_NAME: Final = r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?"
+_ID: Final = re.compile(rf"(?:({_PROJECT})/)?({_NAME})/({_NAME})")
+"""The discovery document's own patterns of a zone and of an instance: zones have names of many
+forms, such as `us-central1-ai1a`."""
 
 Instance: TypeAlias = dict[str, Any]
 """One as the API gives it."""
@@ -62,13 +68,12 @@ class Nodes:
 
     def node(self, zone: str, name: str) -> Node | None:
         """One node, or None when there is no such instance."""
-        instance = self.instance(zone, name)
+        instance = self.instance(ZonalId(self._driver.project, zone, name))
         return self._of(instance) if instance is not None else None
 
-    def instance(self, zone: str, name: str) -> Instance | None:
+    def instance(self, place: ZonalId) -> Instance | None:
         """One instance as the API gives it, or None when there is none."""
-        at = {"zone": zone, "instance": name}
-        call = self._driver.call
+        at, call = place.instance, self._driver.call
         return none_if_missing(lambda: call(Action.GET_INSTANCE, Instance, at), MISSING)
 
     def _of(self, instance: Instance) -> Node:
@@ -76,15 +81,38 @@ class Nodes:
         return from_gce(found, self._region, self._price_of, public=self._public)
 
 
-def node_id(zone: str, name: str) -> str:
-    """Our id for an instance: names are unique within a zone only."""
-    return f"{zone}/{name}"
+@dataclass(frozen=True, slots=True)
+class ZonalId:
+    """What an instance or a disk is called: names are unique within a zone of a project only."""
 
+    project: str
+    zone: str
+    name: str
 
-def split_id(id_: str) -> tuple[str, str] | None:
-    """The zone and name of an id; None when no instance can have it."""
-    found = _ID.fullmatch(id_)
-    return (found[1], found[2]) if found else None
+    def __str__(self) -> str:
+        return f"{self.project}/{self.zone}/{self.name}"
+
+    @classmethod
+    def parse(cls, id_: str, project: str) -> ZonalId:
+        """Read an id. One without a project, as journals of earlier versions have it, is of
+        `project`. Raises ProviderError for what is no id."""
+        found = _ID.fullmatch(id_)
+        if found is None:
+            raise ProviderError(
+                f"{id_!r} is no id of Compute Engine, which is PROJECT/ZONE/NAME",
+                hint="look for it in the console, by its name",
+            )
+        return cls(found[1] or project, found[2], found[3])
+
+    @property
+    def instance(self) -> dict[str, str]:
+        """What fills the path of a method of an instance."""
+        return {"project": self.project, "zone": self.zone, "instance": self.name}
+
+    @property
+    def disk(self) -> dict[str, str]:
+        """What fills the path of a method of a disk."""
+        return {"project": self.project, "zone": self.zone, "disk": self.name}
 
 
 def label_filter(labels: Mapping[str, str]) -> str:
@@ -103,7 +131,7 @@ def from_gce(found: Any, location: str, price_of: PriceOf, *, public: bool) -> N
     size = last(extra["machineType"])
     spot = extra["scheduling"].get("provisioningModel") == "SPOT"
     market = Market.SPOT if spot or extra["scheduling"].get("preemptible") else Market.ON_DEMAND
-    found.id = node_id(zone, found.name)
+    found.id = str(ZonalId(found.driver.project, zone, found.name))
     found.created_at = datetime.fromisoformat(extra["creationTimestamp"])
     return to_node(
         found,

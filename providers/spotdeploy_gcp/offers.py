@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
-from spotdeploy.errors import ConfigError
+from spotdeploy.errors import ConfigError, ProviderError
 from spotdeploy.model import Market, Offer, Pool
 from spotdeploy.provider import within_price
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.api import GceDriver
+from spotdeploy_gcp.billing import PriceList, rate_key
 from spotdeploy_gcp.config import GcpConfig
 from spotdeploy_gcp.errors import MISSING, family
 from spotdeploy_gcp.schemas import Image, MachineType, last
-from spotdeploy_libcloud.cache import Cache
 from spotdeploy_libcloud.errors import none_if_missing
 
 SHARED_CPUS: Final = {"e2-micro": 0.25, "e2-small": 0.5, "e2-medium": 1.0}
 """How much of a CPU is billed: https://cloud.google.com/compute/docs/general-purpose-machines"""
+Z3_SSDS: Final = 6
+"""Local disks of 3,000 GiB with which a Z3 instance still migrates."""
+_NEVER_MIGRATES: Final = re.compile(r"(ct\d|tpu|h4d-)")
 UBUNTU_PROJECT: Final = "ubuntu-os-cloud"
 """https://documentation.ubuntu.com/gcp/google-how-to/gce/find-ubuntu-images/"""
 UBUNTU_LTS: Final = "ubuntu-lts"
@@ -51,11 +54,14 @@ def candidates(
     return within_price(every, pool)
 
 
-def image_gb(driver: GceDriver, url: str) -> int:
-    """The GiB that an image needs, by the image's URL. One call."""
-    *_, project, _, _, name = url.split("/")  # .../projects/PROJECT/global/images/NAME
-    image = driver.call(Action.GET_IMAGE, Image, {"image": name}, project=project)
-    return int(image.disk_size_gb)
+def migrates(kind: MachineType) -> bool:
+    """Whether instances of a machine type can move to another host while they run. Those that can
+    must be let (E2), and the others must not.
+    https://docs.cloud.google.com/compute/docs/instances/setting-vm-host-options#limitations"""
+    ssds = kind.bundled_local_ssds
+    large = kind.name.startswith("z3-") and ssds is not None and ssds.partition_count > Z3_SSDS
+    cannot = kind.accelerators or _NEVER_MIGRATES.match(kind.name) or kind.name.endswith("-metal")
+    return not (cannot or large)
 
 
 class Sizes:
@@ -80,14 +86,18 @@ class Sizes:
             if not (one.deprecated and one.deprecated.state in ("OBSOLETE", "DELETED"))
         }
 
-    def architecture(self, size: str) -> str:
-        """`X86_64` or `ARM64`. Raises ConfigError for a size that is not sold here."""
+    def of(self, size: str) -> MachineType:
+        """The machine type of a size. Raises ConfigError for one that is not sold here."""
         for (_, name), kind in self.machine_types.items():
             if name == size:
-                return kind.architecture.replace("ARCHITECTURE_UNSPECIFIED", "X86_64")
+                return kind
         raise ConfigError(
             f"there is no machine type {size!r} in {self._region}", hint="check provider.gcp.sizes"
         )
+
+    def architecture(self, size: str) -> str:
+        """See `MachineType.processor`. Raises ConfigError for a size that is not sold here."""
+        return self.of(size).processor
 
     def known(self, size: str) -> MachineType | None:
         """The machine type of a size, as far as it was asked for. Calls nothing."""
@@ -99,64 +109,88 @@ class Sizes:
 class Prices:
     """The prices of one region."""
 
-    def __init__(self, region: str, kind: Callable[[str], MachineType | None]) -> None:
-        """`kind` gives the machine type of a size, as far as it is known."""
+    def __init__(
+        self,
+        region: str,
+        kind: Callable[[str], MachineType | None],
+        price_list: PriceList | None = None,
+    ) -> None:
+        """`kind` gives the machine type of a size, as far as it is known; without a `price_list`
+        spot prices are not known."""
         self._region = region
         self._kind = kind
+        self._list = price_list
+        self._rates: Mapping[str, str] = {}
+        self.trouble: ProviderError | None = None
+        """Why Google's price list is not to be had."""
+
+    def load(self) -> None:
+        """Ask for Google's price list, where there is one and it was not asked yet. Whoever may not
+        have it goes without."""
+        if self._list is None or self._rates or self.trouble:
+            return
+        try:
+            self._rates = self._list.rates()
+        except ProviderError as error:
+            self.trouble = error
 
     def of(self, market: Market, zone: str | None, size: str | None) -> float | None:
         """USD per hour for one node, or None when unknown. Calls nothing.
 
-        Spot prices change, and no part of the API that this provider may call tells them: they
-        are unknown.
+        What is paid besides CPUs and memory, such as accelerators, makes a price unknown.
         """
-        kind = self._kind(size) if size and market is Market.ON_DEMAND else None
-        if kind is None or zone is None:
+        kind = self._kind(size) if size else None
+        if kind is None or zone is None or kind.accelerators or kind.bundled_local_ssds:
+            return None
+        if "-custom-" in kind.name or kind.name.endswith("-metal"):
             return None
         cpus = SHARED_CPUS.get(kind.name, None if kind.is_shared_cpu else float(kind.guest_cpus))
-        family = kind.name.partition("-")[0]
-        cpu, ram = self._rate(family, "cpu"), self._rate(family, "ram")
+        series = kind.name.partition("-")[0]
+        cpu, ram = self._rate(market, series, "cpu"), self._rate(market, series, "ram")
         if cpus is None or cpu is None or ram is None:
             return None
         return round(cpus * cpu + kind.memory_mb / 1024 * ram, 6)
 
-    def _rate(self, family: str, part: str) -> float | None:
-        """USD per hour for one CPU or GiB. A 0.0 in the table is unknown, never free."""
+    def _rate(self, market: Market, series: str, part: str) -> float | None:
+        """USD per hour for one CPU or GiB: by Google's list, or else, on demand, by libcloud's."""
+        if self._rates:
+            known = self._rates.get(rate_key(self._region, market, series, part))
+            return float(known) if known else None
+        return self._rate_of_libcloud(series, part) if market is Market.ON_DEMAND else None
+
+    def _rate_of_libcloud(self, series: str, part: str) -> float | None:
+        """A 0.0 in the table is unknown, never free."""
         from libcloud.pricing import get_pricing
 
-        table = (get_pricing("compute", "gce_instances") or {}).get(family, {})
+        table = (get_pricing("compute", "gce_instances") or {}).get(series, {})
         rate = table.get(part, {}).get("on_demand", {}).get(self._region, {}).get("price")
         return float(rate) or None if rate is not None else None
 
 
 class Images:
-    """Finds images, and remembers them on disk for a day."""
+    """Finds images, once for each architecture: which image a name or a family stands for may be
+    another one in the next run."""
 
-    def __init__(self, driver: GceDriver, config: GcpConfig, cache: Cache) -> None:
+    def __init__(self, driver: GceDriver, config: GcpConfig) -> None:
         """Calls nothing."""
         self._driver = driver
         self._config = config
-        self._cache = cache
         ubuntu = config.image == UBUNTU_LTS
         self._project = UBUNTU_PROJECT if ubuntu else config.image_project or driver.project
-        self._about = f"{config.endpoint} {self._project} {config.image}"
+        self._known: dict[str, Image] = {}
 
-    def for_architecture(self, architecture: str) -> str:
-        """The URL of the image for an architecture. May call once; may be repeated.
+    def for_architecture(self, architecture: str) -> Image:
+        """The image for an architecture. May call once; may be repeated.
 
         Raises ConfigError when there is no such image.
         """
-        key = self._key(architecture)
-        return self._cache.remember(key, lambda: {"url": self._choose(architecture).self_link})[
-            "url"
-        ]
+        if architecture not in self._known:
+            self._known[architecture] = self._choose(architecture)
+        return self._known[architecture]
 
     def forget(self, architecture: str) -> None:
-        """Drop what is remembered: the image is no longer there."""
-        self._cache.forget(self._key(architecture))
-
-    def _key(self, architecture: str) -> str:
-        return f"{self._about} {architecture}"
+        """Look again: the image is no longer there."""
+        self._known.pop(architecture, None)
 
     def _choose(self, architecture: str) -> Image:
         usable = [
@@ -180,15 +214,13 @@ class Images:
             return self._list(f'family eq "{UBUNTU_FAMILIES}"')
         if image_name.startswith(FAMILY):
             return self._list(f'family = "{image_name.removeprefix(FAMILY)}"')
-        call, at = self._driver.call, {"image": image_name}
-        found = none_if_missing(
-            lambda: call(Action.GET_IMAGE, Image, at, project=self._project), MISSING
-        )
+        call, at = self._driver.call, {"project": self._project, "image": image_name}
+        found = none_if_missing(lambda: call(Action.GET_IMAGE, Image, at), MISSING)
         return [found] if found else []
 
     def _list(self, filter_: str) -> list[Image]:
-        query = {"filter": filter_}
-        return self._driver.pages(Action.LIST_IMAGES, Image, query, project=self._project)
+        query, at = {"filter": filter_}, {"project": self._project}
+        return self._driver.pages(Action.LIST_IMAGES, Image, query, at)
 
     def _rank(self, image: Image) -> tuple[str, str] | None:
         """What to order images by; None for one that will not do. An Ubuntu release is supported

@@ -7,18 +7,20 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from spotdeploy.errors import ProviderError
 from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
 from spotdeploy.provider import (
     Provider,
     ProviderConfig,
     SupportsAccount,
     SupportsAllLocations,
+    SupportsClaims,
     SupportsConsole,
     SupportsInterruptionNotice,
     SupportsPlan,
 )
 from spotdeploy_gcp.auth import require_extra
-from spotdeploy_gcp.config import GcpConfig
+from spotdeploy_gcp.config import GcpConfig, network_path, project_of
 from spotdeploy_gcp.request import USER_DATA_LIMIT
 
 if TYPE_CHECKING:  # these load libcloud, which takes a third of a second
@@ -31,6 +33,7 @@ class GcpProvider(
     Provider[GcpConfig],
     SupportsConsole,
     SupportsAccount,
+    SupportsClaims,
     SupportsAllLocations,
     SupportsInterruptionNotice,
     SupportsPlan,
@@ -62,7 +65,7 @@ class GcpProvider(
         """Credentials, project, region, network, sizes and images."""
         from spotdeploy_gcp.doctor import examine
 
-        return examine(self._cloud, self._config)
+        return examine(self._cloud, self._config, self.locations(self._config))
 
     def objections(self, pool: Pool, batch: Batch) -> Sequence[Problem]:
         """Who may reach the nodes, labels, the size of the disk, and quotas. A call for each
@@ -72,10 +75,11 @@ class GcpProvider(
         return objections(self._cloud, self._config, self.locations(self._config), pool, batch)
 
     def offers(self, pool: Pool) -> Sequence[Offer]:
-        """Two calls, however many zones and sizes."""
+        """Two calls, however many zones and sizes, and once an hour Google's price list."""
         from spotdeploy_gcp.offers import candidates
 
         cloud = self._cloud
+        cloud.prices.load()
         return candidates(
             self._location,
             cloud.prices,
@@ -107,7 +111,8 @@ class GcpProvider(
         """Disks by label, and firewall rules by their descriptions."""
         from spotdeploy_gcp.destroy import leftovers
 
-        return leftovers(self._cloud.driver, self._location, labels)
+        cloud = self._cloud
+        return leftovers(cloud.driver, cloud.firewall, self._location, labels)
 
     def release(self, resources: Sequence[Resource]) -> None:
         """Delete these; what something still uses stays for the next try."""
@@ -117,6 +122,12 @@ class GcpProvider(
 
         self._cloud.firewall.forget()
         release(self._cloud.driver, resources)
+
+    def claim(self, labels: Mapping[str, str]) -> Resource:
+        """A firewall rule that is never in force."""
+        from spotdeploy_gcp.claims import claim
+
+        return claim(self._cloud.firewall, self._location, labels)
 
     def fate(self, node: Node) -> Fate:
         """From the instance's state and the operations on it. Two calls."""
@@ -131,25 +142,19 @@ class GcpProvider(
     def manual_delete_command(self, thing: Node | Resource) -> str:
         """The `gcloud compute` command."""
         from spotdeploy_gcp.destroy import manual_delete_command
-        from spotdeploy_gcp.nodes import split_id
 
-        zone, name = split_id(thing.id) or (thing.location, thing.id)
-        end = f"instances delete {name} --zone {zone}"
-        what = manual_delete_command(thing) if isinstance(thing, Resource) else end
-        return f"gcloud compute {what}{self._flag}"
+        try:
+            return manual_delete_command(thing, self._cloud.chain.known_project)
+        except ProviderError:
+            return super().manual_delete_command(thing)
 
     def manual_list_command(self, labels: Mapping[str, str]) -> str:
-        """Three `gcloud compute` commands: firewall rules have their labels in the description."""
-        by_label = " AND ".join(f"labels.{key}={value}" for key, value in labels.items())
-        values = " AND ".join(f"description~{value}" for value in labels.values())
-        return "; ".join(
-            f"gcloud compute {kind} list --filter '{filter_}'{self._flag}"
-            for kind, filter_ in (
-                ("instances", by_label),
-                ("disks", by_label),
-                ("firewall-rules", values),
-            )
-        )
+        """Three `gcloud compute` commands."""
+        from spotdeploy_gcp.destroy import manual_list_command
+
+        project = self._cloud.chain.known_project
+        of_network = project_of(network_path(self._config.network, project))
+        return manual_list_command(labels, project, of_network)
 
     def console(self, node: Node) -> str:
         from spotdeploy_gcp.fate import console
@@ -173,10 +178,6 @@ class GcpProvider(
         from spotdeploy_gcp.fate import parse_notice
 
         return parse_notice(output)
-
-    @property
-    def _flag(self) -> str:
-        return f" --project {self._config.project}" if self._config.project else ""
 
     @cached_property
     def _cloud(self) -> Cloud:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Final
 
 from spotdeploy.errors import ConfigError
 from spotdeploy.model import Batch, Market, Offer
-from spotdeploy_gcp.config import GcpConfig
+from spotdeploy_gcp.config import GcpConfig, network_path, subnetwork_path
 from spotdeploy_libcloud.request import Body, Json, check_user_data
 
 METADATA_LIMIT: Final = 262144
@@ -26,9 +27,16 @@ MAX_LIFE: Final = 120 * 86400
 """Seconds: https://cloud.google.com/compute/docs/instances/limit-vm-runtime"""
 MIN_LIFE: Final = 30
 """Seconds; see `MAX_LIFE`."""
-MARGIN: Final = 30.0
+MARGIN: Final = 120.0
 """Seconds by which Google ends a node before the node ends itself. One that powers itself off is
-TERMINATED, which takes its limit away and leaves its disk: Google's must come first."""
+TERMINATED, which takes its limit away and leaves its disk: Google's must come first, and it may be
+half a minute late (see `MAX_LIFE`)."""
+HYPERDISK_ONLY: Final = re.compile(
+    r"(a4x?|c4[ad]?|ct6e|g4|h4d|m4|n4[ad]?|tpu7x|x4|z4[dm])-|a3-ultra"
+)
+"""Sizes that take no Persistent Disk: https://cloud.google.com/compute/docs/disks#disk-types"""
+BOOTHOOK: Final = "#cloud-boothook"
+UNLESS_CLOUD_INIT: Final = "command -v cloud-init >/dev/null && exit 0"
 MAX_PER_CALL: Final = 1000
 """Instances in one call."""
 
@@ -41,8 +49,10 @@ class Site:
     region: str
     image: str
     """URL."""
-    tag: str
-    """The network tag that the run's firewall rules aim at."""
+    tags: tuple[str, ...]
+    """Network tags."""
+    migrates: bool = True
+    """Whether instances of the size can move to another host while they run."""
 
 
 def bulk_insert(
@@ -56,17 +66,34 @@ def bulk_insert(
         "perInstanceProperties": {name: {} for name in names},
         "instanceProperties": {
             "machineType": offer.size,
-            "scheduling": scheduling(offer.market, batch.time_to_live - MARGIN),
-            "disks": [_boot_disk(site.image, labels, config)],
+            "scheduling": scheduling(
+                offer.market, batch.time_to_live - MARGIN, migrates=site.migrates
+            ),
+            "disks": [_boot_disk(offer.size, site.image, labels, config)],
             "networkInterfaces": [_interface(site, config)],
-            "metadata": {"items": _metadata(batch.user_data)},
+            "metadata": {"items": _metadata(batch.user_data, config)},
             "labels": labels,
-            "tags": {"items": [site.tag]},
+            "tags": {"items": site.tags},
+            **shielded(config),
         },
     }
 
 
-def scheduling(market: Market, longest: float) -> Body:
+def shielded(config: GcpConfig) -> Body:
+    """What is asked for besides the image's own defaults. Integrity is measured with a vTPM.
+    https://cloud.google.com/compute/shielded-vm/docs/shielded-vm"""
+    if not config.secure_boot:
+        return {}
+    wanted = ("enableSecureBoot", "enableVtpm", "enableIntegrityMonitoring")
+    return {"shieldedInstanceConfig": dict.fromkeys(wanted, True)}
+
+
+def disk_type(size: str) -> str:
+    """The type of boot disk that suits a size: not too slow, and taken by its series."""
+    return "hyperdisk-balanced" if HYPERDISK_ONLY.match(size) else "pd-balanced"
+
+
+def scheduling(market: Market, longest: float, *, migrates: bool) -> Body:
     """How the instances are bought, and that Google deletes them after `longest` seconds."""
     spot = market is Market.SPOT
     return {
@@ -74,7 +101,7 @@ def scheduling(market: Market, longest: float) -> Body:
         "instanceTerminationAction": "DELETE",
         "maxRunDuration": {"seconds": str(max(MIN_LIFE, math.ceil(longest)))},
         "automaticRestart": False,
-        "onHostMaintenance": "TERMINATE" if spot else "MIGRATE",
+        "onHostMaintenance": "MIGRATE" if migrates and not spot else "TERMINATE",
     }
 
 
@@ -103,7 +130,7 @@ def check(batch: Batch) -> None:
         )
 
 
-def _boot_disk(image: str, labels: Mapping[str, str], config: GcpConfig) -> Body:
+def _boot_disk(size: str, image: str, labels: Mapping[str, str], config: GcpConfig) -> Body:
     return {
         "boot": True,
         "autoDelete": True,
@@ -111,33 +138,47 @@ def _boot_disk(image: str, labels: Mapping[str, str], config: GcpConfig) -> Body
         "initializeParams": {
             "sourceImage": image,
             "diskSizeGb": str(config.root_volume_gb),
-            "diskType": config.disk_type,
+            "diskType": config.disk_type or disk_type(size),
             "labels": labels,
         },
     }
 
 
 def _interface(site: Site, config: GcpConfig) -> Body:
-    network = f"projects/{site.project}/global/networks/{config.network}"
-    interface: dict[str, Json] = {"network": network}
-    if config.subnetwork is not None:
-        where = f"projects/{site.project}/regions/{site.region}/subnetworks"
-        interface["subnetwork"] = f"{where}/{config.subnetwork}"
+    interface: dict[str, Json] = {"network": network_path(config.network, site.project)}
+    subnetwork = subnetwork_path(config, site.project, site.region)
+    if subnetwork is not None:
+        interface["subnetwork"] = subnetwork
     if config.address == "public":
         interface["accessConfigs"] = [{"type": "ONE_TO_ONE_NAT", "name": "External NAT"}]
     return interface
 
 
-def _metadata(user_data: bytes) -> list[Body]:
+def _metadata(user_data: bytes, config: GcpConfig) -> list[Body]:
     """https://cloudinit.readthedocs.io/en/latest/reference/datasources/gce.html: values are text,
     so compressed user-data goes as base64."""
     items: dict[str, str] = {"block-project-ssh-keys": "true"}
+    if config.os_login is not None:
+        items["enable-oslogin"] = str(config.os_login).upper()
     if _is_text(user_data):
         items["user-data"] = user_data.decode("utf-8")
+        items |= startup_script(items["user-data"])
     else:
         items["user-data"] = base64.b64encode(user_data).decode("ascii")
         items["user-data-encoding"] = "base64"
     return [{"key": key, "value": value} for key, value in items.items()]
+
+
+def startup_script(user_data: str) -> dict[str, str]:
+    """User-data for images without cloud-init, such as Google's own Debian: their guest agent runs
+    a startup script as root on every boot, as cloud-init does with a boothook. Where there is
+    cloud-init, it leaves the work to that.
+    https://cloud.google.com/compute/docs/instances/startup-scripts/linux"""
+    kind, _, script = user_data.partition("\n")
+    shebang, _, rest = script.partition("\n")
+    if kind != BOOTHOOK or not shebang.startswith("#!"):
+        return {}
+    return {"startup-script": f"{shebang}\n{UNLESS_CLOUD_INIT}\n{rest}"}
 
 
 def _is_text(data: bytes) -> bool:

@@ -50,7 +50,8 @@ def check_budget(run: Run, prospects: Prospects) -> None:
         if all(offer.usd_per_hour is None for offer in offers):
             raise RefusedError(
                 f"max_cost is {spell_usd(cap)}, but no price of {provider} is known",
-                hint="set nodes.max_price as well, or take max_cost out",
+                hint="take max_cost out, or choose sizes whose prices 'spotdeploy plan' shows; "
+                "nodes.max_price would leave out all others",
             )
     if expected is not None and expected.usd > cap:
         raise RefusedError(

@@ -28,6 +28,7 @@ from spotdeploy.run.context import Run
 from spotdeploy.run.liveness import Liveness
 from spotdeploy.run.location import list_nodes
 from spotdeploy.run.node_run import NodeRun
+from spotdeploy.run.trace import contained
 from spotdeploy.run.verdict import Outcome, Receipt
 from spotdeploy.text import counted
 
@@ -55,7 +56,7 @@ async def run_create(run: Run, *, wait: bool = False) -> Outcome:
     prospects = await find_offers(run)
     check_budget(run, prospects)
     async with claimed(run, "create", wait=wait):
-        existing = await list_nodes(run.all_locations, run.scope)
+        existing = await _existing(run)
         if existing:
             exist = "exists" if len(existing) == 1 else "exist"
             raise RefusedError(
@@ -68,7 +69,7 @@ async def run_create(run: Run, *, wait: bool = False) -> Outcome:
 
 async def run_verify(run: Run) -> Outcome:
     """Run the checks on the nodes that exist. Changes nothing on them and destroys nothing."""
-    nodes = await list_nodes(run.all_locations, run.scope)
+    nodes = await _existing(run)
     if not nodes:
         raise RefusedError(f"no nodes of {run.deployment} exist", hint="run 'spotdeploy cycle'")
     for node in nodes:
@@ -86,6 +87,10 @@ async def run_destroy(run: Run, *, wait: bool = False) -> Outcome:
     async with claimed(run, "destroy", wait=wait):
         receipt, stopped = await finish_despite_cancel(destroy(run))
     return conclude(run, Progress(receipts=[receipt], stopped=stopped), desired=0)
+
+
+async def _existing(run: Run) -> list[Node]:
+    return await contained(run, list_nodes(run.all_locations, run.scope), "listing the nodes")
 
 
 async def _make(

@@ -5,12 +5,14 @@ from __future__ import annotations
 from spotdeploy.errors import RefusedError
 from spotdeploy.run.context import Run
 from spotdeploy.run.location import Location
+from spotdeploy.run.trace import contained
 
 
 async def record_accounts(run: Run) -> None:
     """Note, before anything is made, the account of each provider that can tell it."""
     for name in run.providers:
-        if account := await run.of_provider(name)[0].account():
+        asked = run.of_provider(name)[0].account()
+        if account := await contained(run, asked, f"asking {name} whose account it is"):
             run.journal.record_account(run.deployment, name, account)
 
 

@@ -29,6 +29,7 @@ from spotdeploy.project import Project
 from spotdeploy.provider import problem_of
 from spotdeploy.run.context import Plan, Run
 from spotdeploy.run.location import Location
+from spotdeploy.run.trace import contained
 from spotdeploy.text import counted
 
 
@@ -106,7 +107,8 @@ async def ask_offers(run: Run) -> Prospects:
         ProviderError: a cloud would refuse.
     """
     life = Findings(run.project.path.name, tuple(of_life(run.project, run.plan.checks)))
-    findings = [life, *await examine_locations(run.project, run.locations)]
+    examined = examine_locations(run.project, run.locations)
+    findings = [life, *await contained(run, examined, "asking what stands against the run")]
     require_none_fatal(findings)
     found = await asyncio.gather(*(_ask(run, place) for place in run.locations))
     return _join(run, found, warnings(findings))
@@ -150,11 +152,13 @@ def _check(known: dict[str, type[Check[Any]]], table: Table, path: Path, index: 
 
 
 async def _prepare(run: Run, location: Location) -> None:
-    await location.prepare(lambda text: run.bus.emit(Note(text=text)))
+    preparing = location.prepare(lambda text: run.bus.emit(Note(text=text)))
+    await contained(run, preparing, f"preparing {location}")
 
 
 async def _ask(run: Run, location: Location) -> tuple[Location, list[Offer]]:
-    return location, list(await location.offers(run.pool))
+    offers = await contained(run, location.offers(run.pool), f"asking {location} for offers")
+    return location, list(offers)
 
 
 def _join(run: Run, found: list[tuple[Location, list[Offer]]], warned: Sequence[str]) -> Prospects:
@@ -168,7 +172,8 @@ def _join(run: Run, found: list[tuple[Location, list[Offer]]], warned: Sequence[
             within = f" at {limit} USD per hour or less" if limit else ""
             raise CapacityError(
                 f"{name} has no {run.pool.policy} candidate{within}",
-                hint="raise nodes.max_price, or allow more sizes or locations",
+                hint="allow more sizes or locations"
+                + (", or raise nodes.max_price: no unknown price is below it" if limit else ""),
             )
     auto_shutdown = {str(place): place.provider.auto_shutdown() for place, _ in found}
     return Prospects(offers, auto_shutdown, tuple(warned))

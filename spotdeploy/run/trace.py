@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import traceback
-from typing import Final
+from collections.abc import Awaitable
+from typing import Final, TypeVar
 
+from spotdeploy.errors import ProviderError, SpotdeployError
 from spotdeploy.run.context import Run
 from spotdeploy.text import plain
 
 TRACES: Final = "traces.txt"
+T = TypeVar("T")
+
+
+async def contained(run: Run, answer: Awaitable[T], doing: str) -> T:
+    """What a call of a provider answers.
+
+    Raises what it raises of ours, and ProviderError where the provider, or a library below it, has
+    a bug: its trace is then kept.
+    """
+    try:
+        return await answer
+    except SpotdeployError:
+        raise
+    except Exception as error:
+        raise ProviderError(f"{doing}: {keep_trace(run, error, doing)}") from error
 
 
 def keep_trace(run: Run, error: Exception, doing: str) -> str:

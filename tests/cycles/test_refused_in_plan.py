@@ -120,6 +120,42 @@ def test_a_size_that_is_not_sold(shop: Shop) -> None:
     shop.refused(wrong, f"try: check provider.{shop.cloud}.sizes")
 
 
+@on("gcp")
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"network": "custom"}, ("network custom is in custom mode", "try: set it; those in")),
+        (
+            {"network": "custom", "subnetwork": "outer"},
+            ("network custom has no subnetwork outer in us-central1", "are inner"),
+        ),
+        ({"regions": ["mars-north1"]}, ("regions/mars-north1' was not found", "europe-west4")),
+        ({"zones": ["us-central1-a", "us-central1-q"]}, ("no zone us-central1-q in us-central1",)),
+        ({"zones": ["us-central1-b", "europe-west4-a"]}, ("europe-west4-a in a region of",)),
+        (
+            {"zones": ["us-central1-c"], "sizes": ["t2a-standard-1"]},
+            ("t2a-standard-1 is not sold",),
+        ),
+        (
+            {"disk_type": "pd-balanced", "sizes": ["n4-standard-2"]},
+            ("n4-standard-2 does not take",),
+        ),
+    ],
+)
+def test_what_gcp_does_not_have_or_does_not_put_together(
+    shop: Shop, table: dict[str, Any], words: tuple[str, ...]
+) -> None:
+    shop.table.update(table)
+    shop.refused(*words)
+
+
+@on("gcp")
+def test_a_project_whose_os_login_wants_a_second_factor(shop: Shop) -> None:
+    metadata = {"enable-oslogin": "TRUE", "enable-oslogin-2fa": "TRUE"}
+    shop._labs[0].cloud.metadata.update(metadata)  # type: ignore[attr-defined]  # of GCP
+    shop.refused("asks for a second factor at OS Login", "try: set os_login = false")
+
+
 @on("aws", "gcp", "azure")
 def test_a_tag_that_the_cloud_refuses(shop: Shop) -> None:
     key, tags = ("labels", {"Team": "x"}) if shop.cloud == "gcp" else ("tags", {"aws:/": "x"})

@@ -6,20 +6,23 @@ arguments for pytest, such as `-k "aws and kill"`, it plays some and writes noth
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import junitparser
 
 from tests.faults.case import Family
-from tests.faults.catalogue import CASES
+from tests.faults.catalogue import ROWS
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = REPOSITORY / "docs/faults.md"
+TESTS = ("tests/faults/test_faults.py", "tests/faults/test_refusals.py")
 WORKERS = 4
 """More than there are cores: most of a case is waiting."""
 HEAD = """# What goes wrong, and what comes of it
@@ -43,6 +46,12 @@ cycle ends with an infrastructure that failed: that is the right verdict whereve
 was overcome. In the labs, what spotdeploy waits for between two questions, for listings to catch up
 and for throttling to end is cut to seconds; nothing else of it is changed.
 
+Refusals are played in one process, by the phases themselves: nodes are asked for, taken as good and
+destroyed. There a case passes when what is asked next is exactly what the refusal does not cover,
+the cloud's own words and what to do about them are told, and the verdict counts what was made.
+
+Cases that differ in one number or code share a line: seeds, and the codes of a cloud's table.
+
 This page is written by `make faults` from a run. No case here has met a real cloud.
 """
 
@@ -54,6 +63,8 @@ class Line:
     family: str
     where: str
     fault: str
+    case: str
+    """Its name, with which pytest's -k finds it."""
     ended: str
     after: str
     left: int
@@ -69,7 +80,7 @@ def run(*arguments: str) -> list[Line]:
             [
                 *(sys.executable, "-m", "pytest", "-q", "-m", "campaign or not campaign"),
                 *("--numprocesses", str(WORKERS), "--dist", "loadgroup"),
-                *(f"--junitxml={results}", "tests/faults/test_faults.py", *arguments),
+                *(f"--junitxml={results}", *TESTS, *arguments),
             ],
             cwd=REPOSITORY,
             check=False,
@@ -87,7 +98,7 @@ def read(results: Path) -> list[Line]:
             if found:
                 lines.append(_line(found, trouble))
             elif trouble:
-                lines.append(Line("", "", case.name, "not played", "", 0, trouble))
+                lines.append(Line("", "", "", case.name, "not played", "", 0, trouble))
     return lines
 
 
@@ -101,10 +112,33 @@ def render(lines: Sequence[Line]) -> str:
     """The page."""
     passed, left = sum(not line.trouble for line in lines), sum(line.left for line in lines)
     total = f"**{len(lines)} cases, {passed} passed, {left} things leaked.**"
-    order = {(case.where, case.fault): number for number, case in enumerate(CASES)}
-    lines = sorted(lines, key=lambda line: order.get((line.where, line.fault), -1))
+    order = {row: number for number, row in enumerate(ROWS)}
+    lines = sorted(merge(lines), key=lambda line: order.get((line.where, line.fault), -1))
     tables = [text for family in Family for text in _table(family, lines)]
     return "\n".join([HEAD.rstrip(), "", total, *tables]) + "\n"
+
+
+def merge(lines: Sequence[Line]) -> list[Line]:
+    """One line for each of the page: how each way to end came out, the most frequent first."""
+    shared: dict[tuple[str, str, str], list[Line]] = {}
+    for line in lines:
+        shared.setdefault((line.family, line.where, line.fault), []).append(line)
+    return [_merged(alike) for alike in shared.values()]
+
+
+def _merged(lines: Sequence[Line]) -> Line:
+    return replace(
+        lines[0],
+        ended=_counts([line.ended for line in lines]),
+        after=_counts([line.after for line in lines]),
+        left=sum(line.left for line in lines),
+        trouble="; ".join(f"{line.case}: {line.trouble}" for line in lines if line.trouble),
+    )
+
+
+def _counts(words: Sequence[str]) -> str:
+    counts = Counter(words).most_common()
+    return words[0] if len(words) == 1 else ", ".join(f"{word} ({many})" for word, many in counts)
 
 
 def _line(found: dict[str, str], trouble: str) -> Line:
@@ -112,6 +146,7 @@ def _line(found: dict[str, str], trouble: str) -> Line:
         found["family"],
         found["where"],
         found["fault"],
+        found["case"],
         found["ended"],
         found["after"],
         int(found["left"]),
@@ -131,6 +166,12 @@ def _table(family: Family, lines: Sequence[Line]) -> Iterator[str]:
         yield f"| {line.where} | {line.fault} | {ended} | {line.after} | {line.left} |"
 
 
+def _words(case: str) -> str:
+    """An expression for pytest's -k that finds a case by the words of its name."""
+    words = dict.fromkeys(re.findall(r"\w+", case))
+    return " and ".join(word for word in words if word not in ("and", "or", "not"))
+
+
 def main() -> int:
     """Action, write, and give 1 when a case did not pass."""
     some = sys.argv[1:]
@@ -140,7 +181,10 @@ def main() -> int:
         sys.stdout.write(f"wrote {PAGE.relative_to(REPOSITORY)}\n")
     bad = [line for line in lines if line.trouble]
     for line in bad:
-        sys.stdout.write(f"failed: {line.where}: {line.fault}: {line.trouble[:300]}\n")
+        sys.stdout.write(f"failed: {line.case}: {line.trouble[:300]}\n")
+        sys.stdout.write(
+            f'play it again: python -m tests.faults.campaign -k "{_words(line.case)}"\n'
+        )
     return 1 if bad or not lines else 0
 
 

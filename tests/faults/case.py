@@ -30,6 +30,7 @@ class Family(StrEnum):
     KILLED = "Killed at a step"
     REPLIES = "Lost replies and late effects"
     CAPACITY = "Capacity and quota"
+    REFUSALS = "Refusals"
     THROTTLING = "Throttling and outages"
     LISTINGS = "Listings that lag or lie"
     CREDENTIALS = "Credentials that end in the middle"

@@ -25,7 +25,7 @@ from tests.faults.fault_script import (
     signalled,
 )
 from tests.faults.killing import When, killed_at
-from tests.faults.lab_testbed import LabTestbed
+from tests.faults.lab_testbed import SETTLE, LabTestbed
 from tests.labs.clouds import AZURE
 from tests.labs.fault_queue import ANY
 
@@ -261,7 +261,7 @@ def _slow_to_go(testbed: LabTestbed) -> None:
 
 
 def _lagging(testbed: LabTestbed) -> None:
-    testbed.lab.timing.listing_delay = 0.8
+    testbed.lag(0.8 * SETTLE)
 
 
 def _interrupted(calls: Calls) -> Iterator[Case]:

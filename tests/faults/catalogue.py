@@ -17,6 +17,7 @@ from tests.faults import (
     cases_this_host,
 )
 from tests.faults.case import Case
+from tests.faults.refusals import Refusal, refusals
 
 CASES: tuple[Case, ...] = (
     *cases_fake.cases(),
@@ -32,3 +33,12 @@ CASES: tuple[Case, ...] = (
     *cases_payload.cases(),
     *cases_seeded.cases(),
 )
+REFUSALS: tuple[Refusal, ...] = tuple(refusals())
+"""Those of the refusals, which are played in the test's own process."""
+ROWS: tuple[tuple[str, str], ...] = tuple(
+    dict.fromkeys(
+        [*((case.where, case.row or case.fault) for case in CASES)]
+        + [(case.where, case.row) for case in REFUSALS]
+    )
+)
+"""The lines of the page: where, and what goes wrong. Many cases may share one."""

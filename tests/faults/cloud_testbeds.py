@@ -37,6 +37,10 @@ class AwsTestbed(LabTestbed):
     def vanish(self, id_: str) -> None:
         self.lab.forget(id_)
 
+    def lag(self, seconds: float) -> None:
+        super().lag(seconds)
+        self.lab.timing.group_delay = seconds
+
     def add_bystander(self) -> None:
         question = {
             "Action": "RunInstances",

@@ -113,6 +113,10 @@ class LabTestbed(Testbed):
         self.project.config["timeouts"] = dict(PATIENT)
         self.project.write()
 
+    def lag(self, seconds: float) -> None:
+        """Let listings lack for so long what was just made."""
+        self.lab.timing.listing_delay = seconds
+
     def restore(self) -> None:
         """Undo a revocation of all credentials; nothing where there is none."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.case import Case
-from tests.faults.catalogue import CASES
+from tests.faults.catalogue import CASES, REFUSALS
 from tests.faults.outcome import run_case
 
 
@@ -28,8 +28,10 @@ def test_nothing_leaks_and_nothing_lies_after(
 ) -> None:
     with case.opened(tmp_path, request) as testbed:
         result = run_case(case, testbed)
-    for name in ("family", "where", "fault"):
-        record_property(name, str(getattr(case, name)))  # xdist sends plain text only
+    record_property("family", str(case.family))  # xdist sends plain text only
+    record_property("where", case.where)
+    record_property("fault", case.row or case.fault)
+    record_property("case", case.id)
     record_property("ended", result.ended)
     record_property("after", f"{case.then}: {result.after}")
     record_property("left", result.left)
@@ -38,7 +40,7 @@ def test_nothing_leaks_and_nothing_lies_after(
 
 
 def test_no_two_cases_are_the_same() -> None:
-    ids = [case.id for case in CASES]
+    ids = [*(case.id for case in CASES), *(case.id for case in REFUSALS)]
     assert len(ids) == len(set(ids))
 
 

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from tests.faults.campaign import PAGE, rows
-from tests.faults.catalogue import CASES
+from tests.faults.campaign import PAGE, Line, render, rows
+from tests.faults.catalogue import CASES, REFUSALS, ROWS
 
 
 def test_the_page_has_every_case_and_each_passed() -> None:
     page = PAGE.read_text("utf-8")
-    played = rows(page)
-    assert sorted(row[:2] for row in played) == sorted((c.where, c.fault) for c in CASES)
-    assert {row[4] for row in played} == {"0"}
+    lines = rows(page)
+    assert sorted(row[:2] for row in lines) == sorted(ROWS)
+    assert {row[4] for row in lines} == {"0"}
     assert "(failed)" not in page
-    assert f"**{len(CASES)} cases, {len(CASES)} passed, 0 things leaked.**" in page
+    played = len(CASES) + len(REFUSALS)
+    assert f"**{played} cases, {played} passed, 0 things leaked.**" in page
+
+
+def test_cases_that_share_a_line_are_counted_in_it_and_one_that_failed_is_named() -> None:
+    def line(seed: int, ended: str, left: int = 0, trouble: str = "") -> Line:
+        where, fault = "gcp lab", "kill -9 at a random moment, 60 seeds"
+        family, case = "Killed at random moments", f"seed{seed}"
+        return Line(family, where, fault, case, ended, "destroy: passed", left, trouble)
+
+    good = [line(1, "killed"), line(2, "leaked"), line(3, "killed")]
+    (row,) = rows(render(good))
+    assert row[2:] == ("killed (2), leaked (1)", "destroy: passed (3)", "0")
+    page = render([*good, line(4, "killed", 1, "disk-1 is left")])
+    assert "**4 cases, 3 passed, 1 things leaked.**" in page
+    (row,) = rows(page)
+    assert row[2] == "killed (3), leaked (1) **(failed)**"
+    assert row[4] == "1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import http.client
 import json
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.labs.gcp import GcpLab
+from tests.labs.gcp.catalogue import ROOT
 from tests.labs.gcp.filters import chosen
 
 PATH = "/compute/v1/projects/lab-project"
@@ -130,6 +132,111 @@ def test_what_google_would_refuse_is_refused(
     status, body = ask("POST", INSERT, {**BODY, "instanceProperties": properties})
     assert (status, body["error"]["errors"][0]["reason"]) == (400, "invalid")
     assert lab.instances() == {}
+
+
+def changed(body: dict[str, Any], **changes: object) -> dict[str, Any]:
+    """The request with other properties; `disk` is the type of its disk, `image` its image."""
+    properties = copy.deepcopy(body["instanceProperties"])
+    disk = properties["disks"][0]["initializeParams"]
+    disk["diskType"] = changes.pop("disk", disk["diskType"])
+    disk["sourceImage"] = changes.pop("image", disk["sourceImage"])
+    return {**body, "instanceProperties": {**properties, **changes}}
+
+
+ON_DEMAND = {"provisioningModel": "STANDARD"}
+MIGRATE = {**ON_DEMAND, "onHostMaintenance": "MIGRATE"}
+CUSTOM = "projects/lab-project/global/networks/custom"
+INNER = "projects/lab-project/regions/us-central1/subnetworks/inner"
+LENT = {
+    "network": "projects/host-project/global/networks/shared",
+    "subnetwork": "projects/host-project/regions/us-central1/subnetworks/lent",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "words"),
+    [
+        (
+            {"machineType": "g2-standard-4", "scheduling": MIGRATE},
+            "badRequest",
+            "Instances with guest accelerators do not support live migration.",
+        ),
+        (
+            {"scheduling": {**ON_DEMAND, "onHostMaintenance": "TERMINATE"}},
+            "badRequest",
+            "cannot terminate on host maintenance",
+        ),
+        (
+            {"machineType": "c4-standard-2"},
+            "badRequest",
+            "[pd-balanced] features are not compatible",
+        ),
+        ({"disk": "hyperdisk-balanced"}, "badRequest", "[hyperdisk-balanced] features are not"),
+        ({"image": f"{ROOT}/projects/x/global/images/gone"}, "invalid", "cannot be found"),
+        ({"networkInterfaces": [{"network": CUSTOM}]}, "invalid", "custom subnet mode"),
+        (
+            {"networkInterfaces": [{"network": CUSTOM, "subnetwork": f"{INNER}st"}]},
+            "notFound",
+            "subnetworks/innerst' was not found",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    lab: GcpLab, ask: Client, changes: dict[str, Any], reason: str, words: str
+) -> None:
+    _, body = ask("POST", INSERT, changed(BODY, **changes))
+    assert body["error"]["errors"][0]["reason"] == reason
+    assert words in body["error"]["message"]
+    assert lab.instances() == {}
+    assert lab.wrong == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"machineType": "e2-small", "scheduling": MIGRATE},
+        {"machineType": "c4-standard-2", "disk": "hyperdisk-balanced"},
+        {"networkInterfaces": [{"network": CUSTOM, "subnetwork": INNER}]},
+        {"networkInterfaces": [LENT]},
+    ],
+)
+def test_what_goes_together_is_taken(lab: GcpLab, ask: Client, changes: dict[str, Any]) -> None:
+    status, body = ask("POST", INSERT, changed(BODY, **changes))
+    assert status == 200, body
+    assert len(lab.instances()) == 2
+
+
+def test_a_rule_belongs_to_the_project_of_its_network(lab: GcpLab, ask: Client) -> None:
+    rule = {"name": "x", "network": LENT["network"]}
+    status, body = ask("POST", f"{PATH}/global/firewalls", rule)
+    assert (status, body["error"]["errors"][0]["reason"]) == (400, "invalid")
+    where = "/compute/v1/projects/host-project/global/firewalls"
+    assert ask("POST", where, rule)[0] == 200
+    assert [one["name"] for one in ask("GET", where)[1]["items"]] == ["x"]
+    assert ask("GET", f"{PATH}/global/firewalls")[1]["items"] == []
+
+
+def test_a_filter_and_an_order_together_are_refused(lab: GcpLab, ask: Client) -> None:
+    where = f"{PATH}/zones/us-central1-a/operations"
+    both = "filter=name+eq+x&orderBy=creationTimestamp+desc"
+    status, body = ask("GET", f"{where}?{both}")
+    assert (status, body["error"]["errors"][0]["reason"]) == (400, "invalid")
+    assert "Specifying both a list filter and sort order" in body["error"]["message"]
+    for one in both.split("&"):
+        assert ask("GET", f"{where}?{one}")[0] == 200
+
+
+@pytest.mark.parametrize("noun", ["instances", "disks", "machineTypes"])
+def test_one_silent_zone_fails_a_listing_unless_partial_success_will_do(
+    lab: GcpLab, ask: Client, noun: str
+) -> None:
+    lab.faults.unreachable.add("europe-west4-a")
+    status, body = ask("GET", f"{PATH}/aggregated/{noun}")
+    assert (status, body["error"]["errors"][0]["reason"]) == (503, "backendError")
+    status, body = ask("GET", f"{PATH}/aggregated/{noun}?returnPartialSuccess=true")
+    assert (status, body["unreachables"]) == (200, ["projects/lab-project/zones/europe-west4-a"])
+    assert body["items"]["zones/europe-west4-a"]["warning"]["code"] == "UNREACHABLE"
+    assert lab.wrong == []
 
 
 def test_all_or_nothing_is_kept_when_it_is_asked_for(lab: GcpLab, ask: Client) -> None:

@@ -20,7 +20,7 @@ SLICE = 0.01
 
 
 def project(cloud: Cloud, call: Call) -> Json:
-    return catalogue.project_resource(cloud.project)
+    return catalogue.project_resource(cloud.project, cloud.metadata)
 
 
 def bulk_insert(cloud: Cloud, call: Call) -> Json:
@@ -37,15 +37,18 @@ def regions(cloud: Cloud, call: Call) -> Json:
 
 
 def network(cloud: Cloud, call: Call) -> Json:
+    where = call.name("project")
     known = {
         name: {
             "kind": "compute#network",
             "id": "77",
             "name": name,
-            "autoCreateSubnetworks": True,
-            "selfLink": f"{catalogue.ROOT}/projects/{cloud.project}/global/networks/{name}",
+            "autoCreateSubnetworks": one.automatic,
+            "subnetworks": [f"{catalogue.ROOT}/{path}" for path in one.paths(project, name)],
+            "selfLink": f"{catalogue.ROOT}/projects/{project}/global/networks/{name}",
         }
-        for name in cloud.networks
+        for (project, name), one in cloud.networks.items()
+        if project == where
     }
     return resource_named(known, call, "global/networks", "network")
 
@@ -148,8 +151,11 @@ def insert_firewall(cloud: Cloud, call: Call) -> Json:
     earlier = cloud.requests.get(call.query.get("requestId", ""))
     if earlier is not None:
         return cloud.shown(earlier)
-    name = call.body["name"]
-    path = f"projects/{cloud.project}/global/firewalls/{name}"
+    name, host = call.body["name"], call.name("project")
+    path = f"projects/{host}/global/firewalls/{name}"
+    if not call.body["network"].startswith(f"projects/{host}/"):
+        words = "Cross project referencing is not allowed for this resource."
+        raise GoogleError(400, "invalid", f"Invalid value for field 'resource.network': {words}")
     if name in cloud.firewalls:
         raise GoogleError(409, "alreadyExists", f"The resource '{path}' already exists")
     if not cloud.faults.operations.get(call.method):
@@ -164,14 +170,28 @@ def insert_firewall(cloud: Cloud, call: Call) -> Json:
 
 
 def list_firewalls(cloud: Cloud, call: Call) -> Json:
-    return listed(cloud, call, list(cloud.firewalls.values()), "compute#firewallList")
+    return listed(cloud, call, firewalls_of(cloud, call), "compute#firewallList")
+
+
+def firewalls_of(cloud: Cloud, call: Call) -> list[Json]:
+    """Those of the project that is asked for."""
+    start = f"{catalogue.ROOT}/projects/{call.name('project')}/"
+    return [one for one in cloud.firewalls.values() if one.get("selfLink", start).startswith(start)]
+
+
+def firewall(cloud: Cloud, call: Call) -> Json:
+    """The one of that name, or of that number: the pattern in the discovery document."""
+    named = call.name("firewall")
+    found = [one for one in firewalls_of(cloud, call) if named in (one["name"], one.get("id"))]
+    if not found:
+        raise missing(f"projects/{call.name('project')}/global/firewalls/{named}")
+    return found[0]
 
 
 def delete_firewall(cloud: Cloud, call: Call) -> Json:
-    name = call.name("firewall")
-    path = f"projects/{cloud.project}/global/firewalls/{name}"
-    if cloud.firewalls.pop(name, None) is None:
-        raise missing(path)
+    name = firewall(cloud, call)["name"]
+    path = f"projects/{call.name('project')}/global/firewalls/{name}"
+    del cloud.firewalls[name]
     cloud.requests = {k: v for k, v in cloud.requests.items() if v.target != path}
     return cloud.started(call, "delete", path, "global")
 
@@ -212,7 +232,11 @@ def aggregated(
     cloud: Cloud, call: Call, found: Sequence[tuple[str, Json]], noun: str, kind: str
 ) -> Json:
     """Every zone is there; one without items has a warning instead. One that cannot be asked
-    has another: https://cloud.google.com/compute/docs/api/best-practices"""
+    has another when partial success will do; else it fails the whole listing."""
+    silent = cloud.faults.unreachable
+    if silent and not call.takes_parts:
+        words = f"{', '.join(sorted(silent))} cannot be reached."
+        raise GoogleError(503, "backendError", words)
     test = filters.compiled(call.query.get("filter", ""))
     chosen = [(zone, one) for zone, one in found if test(one)]
     page, token = paged(cloud, call, chosen)
@@ -221,10 +245,24 @@ def aggregated(
         here = [one for of, one in page if of == zone]
         scope = f"zones/{zone}"
         items[scope] = {noun: here} if here else _warning("NO_RESULTS_ON_PAGE", scope)
-        if zone in cloud.faults.unreachable:
+        if zone in silent:
             items[scope] = _warning("UNREACHABLE", scope)
     where = f"{catalogue.ROOT}/projects/{cloud.project}/aggregated/{noun}"
-    return {"kind": kind, "id": where, "items": items, "selfLink": where, **token}
+    unreachables = (
+        {"unreachables": [_scope(cloud, one) for one in sorted(silent)]} if silent else {}
+    )
+    return {
+        "kind": kind,
+        "id": where,
+        "items": items,
+        "selfLink": where,
+        **unreachables,
+        **token,
+    }
+
+
+def _scope(cloud: Cloud, silent: str) -> str:
+    return silent if "/" in silent else f"projects/{cloud.project}/zones/{silent}"
 
 
 def paged(cloud: Cloud, call: Call, found: Sequence[Any]) -> tuple[list[Any], Json]:
@@ -259,6 +297,7 @@ BEHAVIOURS: dict[str, Callable[[Cloud, Call], Json]] = {
     "compute.disks.aggregatedList": disks,
     "compute.disks.delete": delete_disk,
     "compute.firewalls.insert": insert_firewall,
+    "compute.firewalls.get": firewall,
     "compute.firewalls.list": list_firewalls,
     "compute.firewalls.delete": delete_firewall,
     "compute.zoneOperations.wait": wait,

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.labs.gcp.discovery import Match
 
+PARTIAL = "returnPartialSuccess"
 Json = dict[str, Any]
 
 
@@ -19,11 +20,27 @@ class Call:
     match: Match
     query: Mapping[str, str]
     body: Any
+    version: str = ""
+    """The dated version of the API that is asked for; "" is the one without a date."""
 
     @property
     def method(self) -> str:
         """As in `compute.instances.get`."""
         return self.match.id
+
+    @property
+    def takes_parts(self) -> bool:
+        """Whether a listing without what cannot be reached will do. With a dated version it always
+        does; else `returnPartialSuccess` says so, which dated versions no longer have:
+        https://github.com/googleapis/google-cloud-python/releases/tag/google-cloud-compute-v1.55.0
+        """
+        return bool(self.version) or self.query.get(PARTIAL) == "true"
+
+    @property
+    def documented(self) -> Mapping[str, str]:
+        """The query without what the discovery document, which is of a dated version, lacks."""
+        undated = not self.version and self.query.get(PARTIAL) in ("true", "false")
+        return {k: v for k, v in self.query.items() if not (undated and k == PARTIAL)}
 
     def name(self, placeholder: str) -> str:
         """What fills a placeholder of the path."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 ROOT = "https://www.googleapis.com/compute/v1"
@@ -9,16 +10,30 @@ ROOT = "https://www.googleapis.com/compute/v1"
 PROJECT = "lab-project"
 MADE = "2026-01-01T00:00:00.000-08:00"
 ZONES = {
-    "us-central1": ("us-central1-a", "us-central1-b", "us-central1-c", "us-central1-f"),
+    "us-central1": (
+        "us-central1-a",
+        "us-central1-ai1a",
+        "us-central1-b",
+        "us-central1-c",
+        "us-central1-f",
+    ),
     "europe-west4": ("europe-west4-a", "europe-west4-b", "europe-west4-c"),
 }
+"""AI zones have names of another form: https://cloud.google.com/compute/docs/regions-zones/ai-zones"""
 SIZES: dict[str, tuple[int, int, bool, str]] = {
     "e2-small": (2, 2048, True, "X86_64"),
     "e2-medium": (2, 4096, True, "X86_64"),
     "n2-standard-2": (2, 8192, False, "X86_64"),
     "t2a-standard-1": (1, 4096, False, "ARM64"),
+    "c4-standard-2": (2, 7168, False, "X86_64"),
+    "n4-standard-2": (2, 8192, False, "X86_64"),
+    "g2-standard-4": (4, 16384, False, "X86_64"),
+    "h4d-standard-192": (192, 737280, False, "X86_64"),
 }
 """Name to CPUs, memory in MiB, whether the CPUs are shared, and architecture."""
+ACCELERATORS = {"g2-standard-4": "nvidia-l4"}
+FAR = frozenset({"us-central1-ai1a"})
+"""AI zones: they sell accelerators alone."""
 NOT_SOLD = {("us-central1-c", "t2a-standard-1"), ("europe-west4-c", "n2-standard-2")}
 BIG = "big-v1"
 """An image of 40 GB; others have 10."""
@@ -52,7 +67,7 @@ def machine_types(project: str) -> list[dict[str, Any]]:
         for zones in ZONES.values()
         for zone in zones
         for number, size in enumerate(SIZES, 1)
-        if (zone, size) not in NOT_SOLD
+        if (zone, size) not in NOT_SOLD and (zone not in FAR or size in ACCELERATORS)
     ]
 
 
@@ -64,14 +79,19 @@ def images(project: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def project_resource(project: str) -> dict[str, Any]:
+def project_resource(project: str, metadata: Mapping[str, str]) -> dict[str, Any]:
     """The project itself."""
+    items = [{"key": key, "value": value} for key, value in metadata.items()]
     return {
         "kind": "compute#project",
         "id": "4242424242",
         "name": project,
         "creationTimestamp": MADE,
-        "commonInstanceMetadata": {"kind": "compute#metadata", "fingerprint": "AAAA"},
+        "commonInstanceMetadata": {
+            "kind": "compute#metadata",
+            "fingerprint": "AAAA",
+            "items": items,
+        },
         "quotas": [{"metric": "FIREWALLS", "limit": 100.0, "usage": 4.0}],
         "selfLink": f"{ROOT}/projects/{project}",
     }
@@ -97,6 +117,11 @@ def _region(project: str, number: int, name: str) -> dict[str, Any]:
 
 def _machine_type(project: str, zone: str, number: int, size: str) -> dict[str, Any]:
     cpus, memory, shared, architecture = SIZES[size]
+    accelerators = [
+        {"guestAcceleratorType": one, "guestAcceleratorCount": 1}
+        for one in (ACCELERATORS.get(size),)
+        if one
+    ]
     return {
         "kind": "compute#machineType",
         "id": str(2000 + number),
@@ -107,6 +132,7 @@ def _machine_type(project: str, zone: str, number: int, size: str) -> dict[str, 
         "memoryMb": memory,
         "isSharedCpu": shared,
         "architecture": architecture,
+        **({"accelerators": accelerators} if accelerators else {}),
         "zone": zone,
         "selfLink": f"{ROOT}/projects/{project}/zones/{zone}/machineTypes/{size}",
     }

@@ -13,9 +13,10 @@ from tests.labs.gcp.answering import BEHAVIOURS
 from tests.labs.gcp.call import DROPPED, Call, GoogleError, Json, Reply, answer, missing
 from tests.labs.gcp.discovery import answer_violations, request_violations
 from tests.labs.gcp.faults import Faults
-from tests.labs.gcp.state import Instance, Operation, Timing
+from tests.labs.gcp.state import Instance, Operation, Timing, VpcNetwork
 
 PREEMPTED = "compute.instances.preempted"
+HOST = "host-project"
 SYSTEM = "system@google.com"
 
 
@@ -34,7 +35,21 @@ class Cloud:
     """By zone and name; those that are gone too."""
     disks: dict[tuple[str, str], Json] = field(default_factory=dict)
     firewalls: dict[str, Json] = field(default_factory=dict)
-    networks: set[str] = field(default_factory=lambda: {"default"})
+    networks: dict[tuple[str, str], VpcNetwork] = field(
+        default_factory=lambda: {
+            (catalogue.PROJECT, "default"): VpcNetwork(),
+            (catalogue.PROJECT, "custom"): VpcNetwork(False, {("us-central1", "inner")}),
+            (HOST, "shared"): VpcNetwork(False, {("us-central1", "lent")}),
+        }
+    )
+    """By project and name. Those of other projects are lent to this one."""
+    skus: list[Json] | None = None
+    """The price list; None is a project without the Cloud Billing API, as new ones are."""
+    metadata: dict[str, str] = field(default_factory=dict)
+    """What the project tells all its instances."""
+    policies: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Constraint of the organization's policy to what it allows, where it has a list. See
+    `tests.labs.gcp.policies`."""
     operations: dict[str, Operation] = field(default_factory=dict)
     requests: dict[str, Operation] = field(default_factory=dict)
     """By requestId."""
@@ -147,17 +162,22 @@ class Cloud:
 
     def _checked(self, call: Call) -> bool:
         """True when the answer is to be lost."""
-        wrong = request_violations(call.match, call.query, call.body)
+        wrong = request_violations(call.match, call.documented, call.body)
         if wrong:
             self.wrong += wrong
             raise GoogleError(400, "invalid", "; ".join(wrong))
+        if call.query.get("filter") and call.query.get("orderBy"):
+            words = "Specifying both a list filter and sort order is not currently supported."
+            field = f"Invalid value for field 'orderBy': '{call.query['orderBy']}'."
+            raise GoogleError(400, "invalid", f"{field} {words}")
         fault = self.faults.take(call)
         if fault and fault.error:
             raise fault.error
         if fault and fault.lose == "request":
             raise _LostError
         named = call.match.names.get("project")
-        if named != self.project and named not in catalogue.IMAGES:
+        lent = {project for project, _ in self.networks} if _is_of_network(call) else set()
+        if named != self.project and named not in catalogue.IMAGES and named not in lent:
             raise missing(f"projects/{named}")
         return bool(fault)
 
@@ -179,6 +199,11 @@ class Cloud:
         if request:
             self.requests[request] = made
         return self.shown(made)
+
+
+def _is_of_network(call: Call) -> bool:
+    """Whether the projects of networks that are lent to this one take the call."""
+    return call.method.split(".")[1] in ("networks", "firewalls", "globalOperations")
 
 
 class _LostError(GoogleError):

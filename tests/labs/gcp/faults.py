@@ -40,7 +40,8 @@ class Faults(FaultQueue[Call, Capacity]):
     protected: set[str] = field(default_factory=set)
     """Names of instances that may not be deleted."""
     unreachable: set[str] = field(default_factory=set)
-    """Zones that listings cannot ask."""
+    """Zones that listings cannot ask, by name; other scopes as Google writes them, such as
+    `projects/P/regions/R`."""
     unlisted_cause: bool = False
     """A bulk insert's operation has only its summary; the cause is in the inserts' operations."""
 

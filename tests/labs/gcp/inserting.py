@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from tests.labs.gcp import catalogue
-from tests.labs.gcp.call import Call, GoogleError
+from tests.labs.gcp import catalogue, policies
+from tests.labs.gcp.call import Call, GoogleError, missing
 from tests.labs.gcp.faults import Trouble
 from tests.labs.gcp.state import Instance, Operation
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 LONGEST_LIFE = 120 * 86400
 SHORTEST_LIFE = 30
 METADATA_LIMIT = 262144
+METADATA_TOTAL = 524288
+"""https://cloud.google.com/compute/docs/metadata/setting-custom-metadata#limitations"""
+NO_PERSISTENT_DISK = ("c4", "h4d", "n4")
 
 
 def insert(cloud: Cloud, call: Call) -> Operation:
@@ -37,6 +40,8 @@ def insert(cloud: Cloud, call: Call) -> Operation:
         raise GoogleError(409, "alreadyExists", f"{words} already exists")
     market = properties["scheduling"].get("provisioningModel", "STANDARD")
     granted, trouble = cloud.faults.grant(zone, properties["machineType"], market, count)
+    if forbidden := policies.late(cloud, properties):
+        granted, trouble = 0, forbidden
     made = 0 if granted < least else granted
     group = f"group-{cloud.number()}"
     for name in names[:made]:
@@ -127,8 +132,20 @@ def _require(cloud: Cloud, zone: str, asked: dict[str, Any], properties: dict[st
     for item in properties.get("metadata", {}).get("items", []):
         if len(item["value"].encode()) > METADATA_LIMIT:
             raise _invalid(f"metadata {item['key']} is larger than {METADATA_LIMIT} bytes")
+    total = (
+        sum(len(one["key"]) + len(one["value"].encode()) for one in properties["metadata"]["items"])
+        if "metadata" in properties
+        else 0
+    )
+    if total > METADATA_TOTAL:
+        raise _invalid(f"metadata has more than {METADATA_TOTAL} bytes")
     _require_image(cloud, properties)
+    _require_network(cloud, zone, properties["networkInterfaces"][0])
     _require_scheduling(properties["scheduling"])
+    _require_fit(
+        properties["scheduling"], size, properties["disks"][0]["initializeParams"]["diskType"]
+    )
+    policies.require(cloud, zone, properties)
 
 
 def _require_image(cloud: Cloud, properties: dict[str, Any]) -> None:
@@ -139,17 +156,54 @@ def _require_image(cloud: Cloud, properties: dict[str, Any]) -> None:
         for one in catalogue.images(project).values()
     }
     if image not in known:
-        path = image.removeprefix(f"{catalogue.ROOT}/")
-        raise GoogleError(404, "notFound", f"The resource '{path}' was not found")
+        where = "resource.instanceProperties.disks[0].initializeParams.sourceImage"
+        words = f"Invalid value for field '{where}': '{image}'. The referenced image resource"
+        raise GoogleError(400, "invalid", f"{words} cannot be found.")
     given = int(properties["disks"][0]["initializeParams"]["diskSizeGb"])
     if given < known[image]:
         where = "resource.instanceProperties.disks[0].initializeParams.diskSizeGb"
         words = f"Requested disk size cannot be smaller than the image size ({known[image]} GB)"
         raise GoogleError(400, "invalid", f"Invalid value for field '{where}': '{given}'. {words}")
-    network = properties["networkInterfaces"][0]["network"].rpartition("/")[2]
-    if network not in cloud.networks:
-        path = f"projects/{cloud.project}/global/networks/{network}"
-        raise GoogleError(404, "notFound", f"The resource '{path}' was not found")
+
+
+def _require_network(cloud: Cloud, zone: str, interface: dict[str, Any]) -> None:
+    """https://cloud.google.com/vpc/docs/vpc#subnet-ranges"""
+    _, project, _, _, name = interface["network"].split("/")
+    network = cloud.networks.get((project, name))
+    if network is None:
+        raise missing(interface["network"])
+    subnetwork = interface.get("subnetwork")
+    if subnetwork is None and not network.automatic:
+        words = (
+            "Invalid value for field 'resource.networkInterfaces[0].subnetwork': ''. Network "
+            "interface must specify a subnet if the network resource is in custom subnet mode."
+        )
+        raise GoogleError(400, "invalid", words)
+    region = f"/regions/{zone.rpartition('-')[0]}/"
+    if subnetwork is not None and (
+        subnetwork not in network.paths(project, name) or region not in subnetwork
+    ):
+        raise missing(subnetwork)
+
+
+def _require_fit(scheduling: dict[str, Any], size: str, disk: str) -> None:
+    """What goes together. Migration:
+    https://docs.cloud.google.com/compute/docs/instances/setting-vm-host-options#limitations;
+    disks: https://cloud.google.com/compute/docs/disks#disk-types"""
+    series, spot = size.partition("-")[0], scheduling.get("provisioningModel") == "SPOT"
+    migrate = scheduling["onHostMaintenance"] == "MIGRATE"
+    if migrate and size in catalogue.ACCELERATORS:
+        words = "Instances with guest accelerators do not support live migration."
+        raise GoogleError(400, "badRequest", words)
+    if migrate and series == "h4d":
+        words = f"{size} does not support live migration."
+        raise GoogleError(400, "badRequest", words)
+    if series == "e2" and not spot and not migrate:
+        words = "VMs of E2 machine types cannot terminate on host maintenance unless preemptible."
+        raise GoogleError(400, "badRequest", words)
+    if disk.startswith("pd-") is (series in NO_PERSISTENT_DISK):
+        words = f"[{disk}] features are not compatible for creating instance."
+        raise GoogleError(400, "badRequest", words)
 
 
 def _require_scheduling(scheduling: dict[str, Any]) -> None:

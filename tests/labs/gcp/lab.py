@@ -1,4 +1,17 @@
-"""The GCP lab: a small Compute Engine that is held to Google's own description of it."""
+"""The GCP lab: a small Compute Engine that is held to Google's own description of it.
+
+Every request and answer is held to the discovery document. Beyond that the lab refuses what Google
+documents or was seen to refuse: a filter together with an order; an aggregated listing that does
+not ask for partial success while a zone is silent; migration of accelerators, and E2 that does not
+migrate; disks that a series does not take; a network in custom mode without a subnetwork; rules in
+another project than their network; images that are gone; metadata, labels, tags and names of forms
+that Google does not take; an organization's policies (`tests.labs.gcp.policies`); tokens that are
+refused, damaged or not to be had, or good for another service. Google's own client is a second
+witness (`tests/labs/test_lab_gcp_witness.py`).
+
+What it cannot know: how late real listings are, which capacity there is, what real quotas count
+besides, and how errors are worded that nobody published.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +62,11 @@ class GcpLab(Lab[Call, Faults, Timing]):
     @property
     def table(self) -> dict[str, str]:
         """See `Lab`."""
-        return {"endpoint": self.url, "address_service": f"{self.url}/my-address"}
+        return {
+            "endpoint": self.url,
+            "address_service": f"{self.url}/my-address",
+            "price_service": self.url,
+        }
 
     @property
     def credentials(self) -> Sequence[str]:
@@ -61,6 +78,11 @@ class GcpLab(Lab[Call, Faults, Timing]):
     def requests(self) -> list[str]:
         """Every HTTP request to the API."""
         return self._server.requests
+
+    @property
+    def charged(self) -> list[str]:
+        """The quota project of each of them; "" for none."""
+        return self._server.charged
 
     def forget_calls(self) -> None:
         """See `Lab`."""

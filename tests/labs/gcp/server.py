@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from email import message_from_bytes
 from email.message import Message
@@ -12,11 +13,13 @@ from urllib.parse import parse_qsl, urlsplit
 from tests.labs.gcp.call import DROPPED, Call, GoogleError, Reply
 from tests.labs.gcp.cloud import Cloud
 from tests.labs.gcp.discovery import match
-from tests.labs.gcp.tokens import Tokens
+from tests.labs.gcp.skus import SKUS, price_list
+from tests.labs.gcp.tokens import BILLING, Tokens
 from tests.labs.http_server import Handler, HttpServer
 
 API = "/compute/v1/"
 BATCH = "/batch/compute/v1"
+LEND = re.compile(r"/v1/projects/-/serviceAccounts/([^/:]+):generateAccessToken")
 BOUNDARY = "batch_lab"
 MOST_IN_BATCH = 1000
 
@@ -28,6 +31,8 @@ class Server(HttpServer):
         """`listener` is bound already, in whichever network namespace it belongs to."""
         self.requests: list[str] = []
         """The methods of each HTTP request that reached the API, joined."""
+        self.charged: list[str] = []
+        """The quota project that each of them named; "" for none."""
         super().__init__(listener, _Handler, cloud=cloud, tokens=tokens, owner=self)
 
 
@@ -45,6 +50,13 @@ class _Handler(Handler):
         path = urlsplit(self.path).path
         if path == "/token":
             return tokens.exchange(body)
+        if lent := LEND.fullmatch(path):
+            return tokens.lend(lent[1], self.headers.get("Authorization", ""), json.loads(body))
+        if path == SKUS:
+            if not tokens.valid(self.headers.get("Authorization", ""), BILLING):
+                words = "Request had insufficient authentication scopes."
+                return GoogleError(403, "insufficientPermissions", words).reply()
+            return price_list(cloud.skus, dict(parse_qsl(urlsplit(self.path).query)))
         if path == "/my-address":
             return Reply(200, f"{self.client_address[0]}\n".encode(), "text/plain")
         if not path.startswith((API, BATCH)):
@@ -55,10 +67,14 @@ class _Handler(Handler):
         if not tokens.valid(self.headers.get("Authorization", "")):
             words = "Request had invalid authentication credentials."
             return GoogleError(401, "authError", words).reply()
+        server: Any = self.server
         if path == BATCH:
+            server.owner.charged.append(self.headers.get("X-Goog-User-Project", ""))
             return self._batch(cloud, body)
+        server.owner.charged.append(self.headers.get("X-Goog-User-Project", ""))
         self._note([f"{self.command} {self.path}"])
-        return _call(cloud, self.command, self.path, body)
+        version = self.headers.get("X-Goog-Api-Version", "")
+        return _call(cloud, self.command, self.path, body, version)
 
     def _batch(self, cloud: Cloud, body: bytes) -> Reply:
         """https://cloud.google.com/compute/docs/api/how-tos/batch"""
@@ -95,7 +111,7 @@ def _part(asked: Message, reply: Reply) -> str:
     )
 
 
-def _call(cloud: Cloud, verb: str, target: str, body: bytes) -> Reply:
+def _call(cloud: Cloud, verb: str, target: str, body: bytes, version: str = "") -> Reply:
     url = urlsplit(target)
     found = match(verb, url.path.removeprefix(API))
     if found is None:
@@ -109,4 +125,4 @@ def _call(cloud: Cloud, verb: str, target: str, body: bytes) -> Reply:
         return GoogleError(
             400, "parseError", "This API does not support parsing form-encoded input."
         ).reply()
-    return cloud.handle(Call(found, query, content))
+    return cloud.handle(Call(found, query, content, version))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.labs.gcp.catalogue import ROOT
+from tests.labs.gcp.catalogue import ROOT, ZONES
 from tests.labs.gcp.faults import Trouble
 
 
@@ -27,6 +27,20 @@ class Timing:
     going: float = 0.0
     """How long an instance is STOPPING before it is gone or TERMINATED."""
     clock: Callable[[], float] = time.time
+
+
+@dataclass
+class VpcNetwork:
+    """A network: one that makes a subnetwork of its name in each region, or one in custom mode."""
+
+    automatic: bool = True
+    subnetworks: set[tuple[str, str]] = field(default_factory=set)
+    """Region and name, in custom mode."""
+
+    def paths(self, project: str, name: str) -> list[str]:
+        """Its subnetworks."""
+        here = {(region, name) for region in ZONES} if self.automatic else self.subnetworks
+        return [f"projects/{project}/regions/{region}/subnetworks/{one}" for region, one in here]
 
 
 @dataclass

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 from urllib.parse import parse_qs
 
-from tests.labs.gcp.call import Json, Reply, answer
+from tests.labs.gcp.call import GoogleError, Json, Reply, answer
 
 EMAIL = "deployer@lab-project.iam.gserviceaccount.com"
 USER = {
@@ -21,6 +22,9 @@ USER = {
 AUDIENCE = "https://oauth2.googleapis.com/token"
 """Whoever signs names Google, whichever endpoint it then asks."""
 SCOPE = "https://www.googleapis.com/auth/compute"
+IAM = "https://www.googleapis.com/auth/iam"
+BILLING = "https://www.googleapis.com/auth/cloud-billing.readonly"
+EVERYTHING = "https://www.googleapis.com/auth/cloud-platform"
 
 
 @dataclass
@@ -39,6 +43,12 @@ class Tokens:
     """What the metadata server answers for a path, by its end, instead of what it should."""
     given: dict[str, float] = field(default_factory=dict)
     """Token to its end, Unix seconds."""
+    scopes: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Token to what it is good for."""
+    lendable: set[str] = field(default_factory=set)
+    """Service accounts that whoever has a token may act as."""
+    acting: dict[str, str] = field(default_factory=dict)
+    """Token to the service account that it acts as, where it is another one."""
 
     def key_file(self, project: str) -> Json:
         """What the console hands out as a service account's key."""
@@ -68,14 +78,32 @@ class Tokens:
             genuine = all(asked.get(key) == value for key, value in USER.items())
         else:
             genuine = self._signed(asked.get("assertion", ""))
-        return self.grant() if genuine else _refusal("invalid_grant", "Invalid grant.")
+        if not genuine:
+            return _refusal("invalid_grant", "Invalid grant.")
+        return self.grant(*_scopes(asked))
 
-    def grant(self) -> Reply:
-        """A new token."""
+    def grant(self, *scopes: str) -> Reply:
+        """A new token, for Compute Engine when no scopes are named."""
+        body = {"expires_in": int(self.life), "token_type": "Bearer"}
+        return answer({**body, "access_token": self._new(scopes or (SCOPE,))})
+
+    def lend(self, account: str, header: str, asked: Json) -> Reply:
+        """https://cloud.google.com/iam/docs/reference/credentials/rest/v1/projects.serviceAccounts/generateAccessToken"""
+        if not self.valid(header, IAM):
+            return GoogleError(401, "authError", "Invalid credentials.").reply()
+        if account not in self.lendable:
+            words = "Permission 'iam.serviceAccounts.getAccessToken' denied on resource"
+            return GoogleError(403, "forbidden", words).reply()
+        token = self._new(asked["scope"])
+        self.acting[token] = account
+        end = datetime.fromtimestamp(self.given[token], UTC)
+        return answer({"accessToken": token, "expireTime": f"{end:%Y-%m-%dT%H:%M:%SZ}"})
+
+    def _new(self, scopes: Sequence[str]) -> str:
         token = f"ya29.{secrets.token_urlsafe()}"
         self.given[token] = time.time() + self.life
-        body = {"access_token": token, "expires_in": int(self.life), "token_type": "Bearer"}
-        return answer(body)
+        self.scopes[token] = frozenset(scopes)
+        return token
 
     def metadata(self, path: str, headers: Mapping[str, str], project: str) -> Reply | None:
         """The metadata server as google-auth asks it; None for a path it does not have.
@@ -97,10 +125,12 @@ class Tokens:
             return Reply(200, b"", "application/text")
         return None
 
-    def valid(self, header: str) -> bool:
-        """Whether an Authorization header lets its bearer in."""
+    def valid(self, header: str, scope: str = SCOPE) -> bool:
+        """Whether an Authorization header lets its bearer in to what the scope names."""
         kind, _, token = header.partition(" ")
-        return kind == "Bearer" and not self.refused and self.given.get(token, 0.0) > time.time()
+        allowed = {scope, EVERYTHING} & self.scopes.get(token, frozenset())
+        in_time = self.given.get(token, 0.0) > time.time()
+        return kind == "Bearer" and not self.refused and bool(allowed) and in_time
 
     def _signed(self, assertion: str) -> bool:
         from google.auth import jwt
@@ -112,7 +142,18 @@ class Tokens:
             )
         except (GoogleAuthError, ValueError):
             return False
-        return claims["iss"] == EMAIL and SCOPE in claims["scope"].split()
+        return bool(claims["iss"] == EMAIL and claims["scope"])
+
+
+def _scopes(asked: Mapping[str, str]) -> list[str]:
+    """What is asked for: in the assertion of a service account, or in the form of a user, who has
+    all that the login allowed when nothing is named."""
+    from google.auth import jwt
+
+    if "assertion" not in asked:
+        return asked.get("scope", EVERYTHING).split()
+    claims: Any = jwt.decode(asked["assertion"], verify=False)  # type: ignore[no-untyped-call]  # google-auth
+    return str(claims["scope"]).split()
 
 
 @cache

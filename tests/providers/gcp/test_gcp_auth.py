@@ -20,7 +20,7 @@ from spotdeploy_gcp.provider import GcpProvider
 from tests.labs.gcp import GcpLab
 from tests.labs.gcp.call import DROPPED, GoogleError, Reply, answer
 from tests.labs.gcp.tokens import EMAIL
-from tests.providers.gcp.conftest import SCOPE, MakeProvider
+from tests.providers.gcp.conftest import SCOPE, MakeProvider, batch, offer
 
 LIST = "compute.instances.aggregatedList"
 
@@ -72,6 +72,73 @@ def test_the_metadata_server_is_asked_on_a_machine_of_googles(
         [sys.executable, "-c", script], env={**kept, **variables}, capture_output=True, text=True
     )
     assert shown.stdout.split() == [lab.project, EMAIL, "[]"], shown.stderr
+
+
+ACCOUNT = "robot@lab-project.iam.gserviceaccount.com"
+
+
+@pytest.fixture
+def lending(lab: GcpLab, monkeypatch: pytest.MonkeyPatch) -> GcpLab:
+    """The lab, which also lends identities."""
+    path = "/v1/projects/-/serviceAccounts/{}:generateAccessToken"
+    monkeypatch.setattr("google.auth.iam._IAM_ENDPOINT", lab.url + path)
+    return lab
+
+
+def acting_as(lab: GcpLab) -> set[str]:
+    """Who was lent."""
+    return set(lab.tokens.acting.values())
+
+
+def test_a_service_account_is_impersonated(make: MakeProvider, lending: GcpLab) -> None:
+    lending.tokens.lendable.add(ACCOUNT)
+    provider = make(impersonate=ACCOUNT)
+    assert provider.nodes(SCOPE) == []
+    assert provider.account() == lending.project
+    assert acting_as(lending) == {ACCOUNT}
+
+
+def test_the_file_of_an_impersonation_is_used(
+    make: MakeProvider, lending: GcpLab, tmp_path: Path
+) -> None:
+    lending.tokens.lendable.add(ACCOUNT)
+    url = f"https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{ACCOUNT}"
+    path = tmp_path / "adc.json"
+    file = {
+        "type": "impersonated_service_account",
+        "service_account_impersonation_url": f"{url}:generateAccessToken",
+        "source_credentials": lending.tokens.key_file(lending.project),
+        "quota_project_id": "of-file",
+    }
+    path.write_text(json.dumps(file), "utf-8")
+    os.environ["GOOGLE_APPLICATION_CREDENTIALS"] = str(path)
+    assert make(project=lending.project).nodes(SCOPE) == []
+    assert acting_as(lending) == {ACCOUNT}
+    assert set(lending.charged) == {"of-file"}
+
+
+def test_an_impersonation_that_is_not_allowed_names_the_role(
+    make: MakeProvider, lending: GcpLab
+) -> None:
+    with pytest.raises(CredentialsError, match="act for another") as caught:
+        make(impersonate=ACCOUNT).nodes(SCOPE)
+    assert "roles/iam.serviceAccountTokenCreator" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("named", ["config", "environment"])
+def test_a_quota_project_is_charged_by_every_request(
+    make: MakeProvider, lab: GcpLab, named: str
+) -> None:
+    os.environ["GOOGLE_CLOUD_QUOTA_PROJECT"] = "who-pays"
+    provider = make(credentials=str(lab.key_file)) if named == "config" else make()
+    provider.destroy(provider.create(offer(), batch()).nodes)
+    assert set(lab.charged) == {"who-pays"}
+    assert lab.instances() == {}
+
+
+def test_without_a_quota_project_none_is_named(make: MakeProvider, lab: GcpLab) -> None:
+    make().nodes(SCOPE)
+    assert set(lab.charged) == {""}
 
 
 def test_without_any_credentials_the_command_that_helps_is_named(make: MakeProvider) -> None:

@@ -16,7 +16,7 @@ from spotdeploy.testing import Facts, Powers, ProviderContract
 from spotdeploy.testing.provider_contract import Lab
 from spotdeploy_gcp.config import GcpConfig
 from spotdeploy_gcp.network import described
-from spotdeploy_gcp.nodes import split_id
+from spotdeploy_gcp.nodes import ZonalId
 from spotdeploy_gcp.provider import GcpProvider
 from tests.labs.gcp import GcpLab
 from tests.labs.gcp.faults import QUOTA
@@ -28,9 +28,7 @@ UNCOUNTED = ("/firewalls", "/operations/", "/images", "/machineTypes")
 
 def name_of(node: Node) -> str:
     """The instance's name."""
-    place = split_id(node.id)
-    assert place
-    return place[1]
+    return ZonalId.parse(node.id, "").name
 
 
 class TestContract(ProviderContract):

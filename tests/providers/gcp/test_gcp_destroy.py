@@ -64,7 +64,7 @@ def test_a_disk_without_its_instance_is_left_over_and_released(
     provider.destroy([node])
     things = provider.leftovers(SCOPE)
     (disk,) = (thing for thing in things if thing.kind == DISK)
-    assert disk.id == f"disks/{ZONE}/{node.name}"
+    assert disk.id == f"disks/{lab.project}/{ZONE}/{node.name}"
     provider.release(things)
     assert provider.leftovers(SCOPE) == []
 
@@ -86,7 +86,7 @@ def test_firewall_rules_of_another_region_are_left_to_their_own_location(
     theirs = {thing.id for thing in there.leftovers(SCOPE) if thing.kind == FIREWALL}
     assert len(mine) == len(theirs) == 2
     assert not mine & theirs
-    assert mine | theirs == set(lab.cloud.firewalls)
+    assert mine | theirs == {f"{lab.project}/{name}" for name in lab.cloud.firewalls}
 
 
 def test_rules_that_others_made_are_never_named(provider: GcpProvider, lab: GcpLab) -> None:

@@ -96,6 +96,144 @@ def test_what_google_would_refuse_of_a_batch_is_known_before(
     assert {request.split()[0] for request in lab.requests} <= {"GET"}
 
 
+@pytest.mark.parametrize(
+    ("table", "message", "remedy"),
+    [
+        (
+            {"network": "custom"},
+            "custom is in custom mode",
+            "set it; those in us-central1 are inner",
+        ),
+        ({"network": "custom", "subnetwork": "inne"}, "has no subnetwork inne", "are inner"),
+        ({"subnetwork": "inner"}, "network default has no subnetwork inner", "are default"),
+        (
+            {
+                "network": "custom",
+                "subnetwork": "projects/lab-project/regions/europe-west4/subnetworks/inner",
+            },
+            "in us-central1",
+            "check provider.gcp.subnetwork",
+        ),
+        (
+            {"zones": ["us-central1-a", "us-central1-z"]},
+            "no zone us-central1-z in",
+            "us-central1-f",
+        ),
+        (
+            {"zones": ["us-central1-a", "mars-north1-a"]},
+            "no zone mars-north1-a in a region",
+            "zones",
+        ),
+        (
+            {"sizes": ["c4-standard-2"], "disk_type": "pd-ssd"},
+            "c4-standard-2 does not take provider.gcp.disk_type pd-ssd",
+            "hyperdisk-balanced",
+        ),
+        ({"disk_type": "hyperdisk-balanced"}, "e2-small does not take", "set it to pd-balanced"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before(
+    make: MakeProvider, lab: GcpLab, table: dict[str, object], message: str, remedy: str
+) -> None:
+    (problem,) = make(**table).doctor()
+    assert (problem.fatal, problem.exit_code) == (True, 2)
+    assert message in problem.what
+    assert remedy in problem.remedy
+    assert {request.split()[0] for request in lab.requests} <= {"GET"}
+
+
+def test_a_disk_that_only_some_sizes_take_is_a_warning(make: MakeProvider) -> None:
+    (problem,) = make(sizes=["e2-small", "c4-standard-2"], disk_type="pd-ssd").doctor()
+    assert not problem.fatal
+
+
+def test_a_second_factor_at_os_login_is_told_with_the_key_that_helps(
+    make: MakeProvider, lab: GcpLab
+) -> None:
+    lab.cloud.metadata.update({"enable-oslogin": "TRUE", "enable-oslogin-2fa": "TRUE"})
+    (problem,) = make().doctor()
+    assert (problem.fatal, problem.exit_code) == (True, 2)
+    assert "os_login = false" in problem.remedy
+    assert make(os_login=False).doctor() == []
+    lab.cloud.metadata["enable-oslogin-2fa"] = "FALSE"
+    assert make().doctor() == []
+
+
+@pytest.mark.parametrize("allowed", [["2001:db8::/32"], []])
+def test_who_comes_by_ipv6_alone_is_told_that_nodes_have_ipv4(
+    make: MakeProvider, monkeypatch: pytest.MonkeyPatch, allowed: list[str]
+) -> None:
+    monkeypatch.setattr("spotdeploy_libcloud.network.caller_cidr", lambda _: "2001:db8::7/128")
+    (problem,) = make().objections(Pool(1), batch(allow_from=tuple(allowed)))
+    assert problem.fatal
+    assert "nodes have IPv4 addresses, and only 2001:db8:" in problem.what
+    assert "nodes.allow_from" in problem.remedy
+
+
+def with_quotas(monkeypatch: pytest.MonkeyPatch, *quotas: tuple[str, float]) -> None:
+    """Let us-central1 have these quotas, by metric and limit, none of them used."""
+    regions = catalogue.regions(catalogue.PROJECT)
+    found = [{"metric": metric, "limit": limit, "usage": 0.0} for metric, limit in quotas]
+    regions["us-central1"]["quotas"] = found
+    monkeypatch.setattr(catalogue, "regions", lambda project: regions)
+
+
+@pytest.mark.parametrize(
+    ("quota", "table", "message"),
+    [
+        (("SSD_TOTAL_GB", 40.0), {}, "SSD_TOTAL_GB of us-central1 has room for 40 of 40, and this"),
+        (("DISKS_TOTAL_GB", 40.0), {"disk_type": "pd-standard"}, "this run needs 48"),
+        (("HDB_TOTAL_GB", 40.0), {"sizes": ["c4-standard-2"]}, "this run needs 48"),
+        (("N2_CPUS", 4.0), {"sizes": ["n2-standard-2"]}, "room for 4 of 4, and this run needs 6"),
+        (("T2A_CPUS", 2.0), {"sizes": ["t2a-standard-1"]}, "this run needs 3"),
+        (("IN_USE_ADDRESSES", 2.0), {}, "this run needs 3"),
+        (("PREEMPTIBLE_CPUS", 4.0), {"sizes": ["n2-standard-2"]}, "this run needs 6"),
+    ],
+)
+def test_each_quota_that_a_run_takes_is_held_against_it(
+    make: MakeProvider,
+    monkeypatch: pytest.MonkeyPatch,
+    quota: tuple[str, float],
+    table: dict[str, object],
+    message: str,
+) -> None:
+    with_quotas(monkeypatch, quota)
+    (problem,) = make(**table).objections(Pool(3), batch(3))
+    assert problem.fatal
+    assert message in problem.what
+
+
+@pytest.mark.parametrize(
+    ("quota", "table"),
+    [
+        (("CPUS", 1.0), {"sizes": ["n2-standard-2"]}),
+        (("N2_CPUS", 1.0), {}),
+        (("SSD_TOTAL_GB", 1.0), {"sizes": ["c4-standard-2"]}),
+        (("IN_USE_ADDRESSES", 0.0), {"address": "private"}),
+    ],
+)
+def test_a_quota_that_counts_other_things_stops_nothing(
+    make: MakeProvider,
+    monkeypatch: pytest.MonkeyPatch,
+    quota: tuple[str, float],
+    table: dict[str, object],
+) -> None:
+    with_quotas(monkeypatch, quota)
+    assert make(**table).objections(Pool(3), batch(3, allow_from=("10.0.0.0/8",))) == []
+
+
+def test_a_quota_of_one_family_is_a_warning_while_another_is_configured(
+    make: MakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = ["n2-standard-2", "e2-small"]
+    with_quotas(monkeypatch, ("N2_CPUS", 1.0))
+    (problem,) = make(sizes=sizes).objections(Pool(3), batch(3))
+    assert not problem.fatal
+    with_quotas(monkeypatch, ("N2_CPUS", 1.0), ("CPUS", 1.0))
+    found = make(sizes=sizes).objections(Pool(3), batch(3))
+    assert [problem.fatal for problem in found] == [True, True]
+
+
 def test_labels_in_other_scripts_are_taken(make: MakeProvider) -> None:
     assert make(labels={"équipe": "größe_1-x", "empty": ""}).objections(Pool(1), batch()) == []
 

@@ -48,6 +48,20 @@ def test_a_node_that_someone_stopped_says_who(provider: GcpProvider, lab: GcpLab
     assert (fate.kind, fate.message) == (FateKind.STOPPED, "TERMINATED: stop by a@example.com")
 
 
+def test_what_ended_a_node_last_is_told_and_google_is_asked_as_it_takes_it(
+    provider: GcpProvider, lab: GcpLab
+) -> None:
+    (node,) = provider.create(offer(), batch()).nodes
+    now = lab.timing.clock()
+    for second, user in ((30, "z@example.com"), (10, "a@example.com"), (20, "m@example.com")):
+        lab.timing.clock = lambda second=second: now + second  # type: ignore[misc]
+        lab.cloud.stopped(lab.instance(node.name), "stop", user=user)
+    lab.timing.clock = lambda: now + 60
+    assert provider.fate(node).message == "TERMINATED: stop by z@example.com"
+    (query,) = [call.query for call in lab.calls if call.method.endswith("zoneOperations.list")]
+    assert not {"filter", "orderBy"} <= set(query)
+
+
 def test_the_preemption_of_a_namesake_elsewhere_is_not_ours(
     provider: GcpProvider, lab: GcpLab
 ) -> None:

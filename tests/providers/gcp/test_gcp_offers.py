@@ -7,7 +7,7 @@ import pytest
 from spotdeploy.errors import ConfigError
 from spotdeploy.model import Market, MarketPolicy, Pool
 from spotdeploy_gcp.provider import GcpProvider
-from tests.labs.gcp import GcpLab
+from tests.labs.gcp import GcpLab, catalogue
 from tests.providers.gcp.conftest import SCOPE, MakeProvider, batch, offer
 
 ZONES = [f"us-central1-{letter}" for letter in "abcf"]
@@ -37,6 +37,13 @@ def test_zones_that_are_all_elsewhere_are_named(make: MakeProvider) -> None:
     ) as caught:
         make(zones=["europe-west4-a"]).offers(Pool(1))
     assert "us-central1-f" in str(caught.value.hint)
+
+
+def test_an_ai_zone_is_offered_only_when_it_is_named(make: MakeProvider) -> None:
+    usual = make(sizes=["g2-standard-4"]).offers(Pool(1))
+    assert "us-central1-ai1a" not in {o.zone for o in usual}
+    provider = make(sizes=["g2-standard-4"], zones=["us-central1-ai1a", "us-central1-b"])
+    assert [o.zone for o in provider.offers(Pool(1))] == ["us-central1-ai1a", "us-central1-b"]
 
 
 def test_the_second_market_comes_after_all_of_the_first(make: MakeProvider) -> None:
@@ -122,10 +129,18 @@ def test_an_image_that_will_not_do_is_named_with_its_project(
         provider.create(offer(size=size), batch())
 
 
-def test_the_image_is_remembered(make: MakeProvider, lab: GcpLab) -> None:
-    make().create(offer(), batch())
-    make().create(offer(), batch(token="token-1"))
+def test_the_image_is_looked_up_once_in_a_run_and_anew_in_the_next(
+    make: MakeProvider, lab: GcpLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = make(image="family/mine")
+    provider.create(offer(), batch())
+    provider.create(offer(), batch(token="token-1"))
     assert lab.called().count("images.list") == 1
+    newer = ("mine-v3", "mine", "X86_64", "")
+    mine = (*catalogue.IMAGES[lab.project], newer)
+    monkeypatch.setitem(catalogue.IMAGES, lab.project, mine)
+    make(image="family/mine").create(offer(), batch(token="token-2"))
+    assert image(lab) == "mine-v3"
 
 
 def test_a_size_that_is_sold_nowhere_is_named(make: MakeProvider) -> None:
