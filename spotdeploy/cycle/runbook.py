@@ -39,7 +39,7 @@ async def run_cycle(run: Run) -> Outcome:
     allow_files(run.desired)
     prospects = await find_offers(run)
     check_budget(run, prospects)
-    before, stopped = await finish_despite_cancel(destroy(run))
+    before, stopped = await finish_despite_cancel(destroy(run, before_create=True))
     if stopped or not before.clean:
         return conclude(run, Progress(receipts=[before], stopped=stopped))
     return await _make(run, prospects, _through_verify, [before])
