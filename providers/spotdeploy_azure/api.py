@@ -212,7 +212,24 @@ class AzureDriver(AzureNodeDriver):
         path = self.path(action, at or {})
         params = {"api-version": operation.version, **(query or {})}
         answer = self._send(action.id, operation.verb, path, params, body, repeatable=repeatable)
-        return read(answer, schema, action.id)
+        return read(answer.object, schema, action.id)
+
+    def begin(self, action: Action, at: PathParameters, query: Query) -> str:
+        """Call an operation that goes on after its answer. Gives where to ask how far it is; empty
+        when it is over. Raises as `call` does."""
+        operation = action.value
+        params = {"api-version": operation.version, **query}
+        answer = self._send(
+            action.id, operation.verb, self.path(action, at), params, None, repeatable=True
+        )
+        headers = answer.headers
+        return str(headers.get("location") or headers.get("azure-asyncoperation") or "")
+
+    def follow(self, what: str, link: str) -> None:
+        """Ask how far an operation is that `begin` gave a link for. Raises as `call` does, also for
+        an operation that has failed."""
+        path, query = _split(link)
+        self._send(what, "GET", path, query, None, repeatable=True)
 
     def pages(
         self,
@@ -226,10 +243,9 @@ class AzureDriver(AzureNodeDriver):
         params = {"api-version": action.value.version, **(query or {})}
 
         def page(link: str | None) -> tuple[list[object], str | None]:
-            parts = urlsplit(link) if link else None
-            at, query = (parts.path, dict(parse_qsl(parts.query))) if parts else (path, params)
+            at, query = _split(link) if link else (path, params)
             answer = self._send(action.id, "GET", at, query, None, repeatable=True)
-            found = read(answer, Page, action.id)
+            found = read(answer.object, Page, action.id)
             return found.value, found.next_link
 
         return [read(one, item, action.id) for one in all_pages(page, action.id)]
@@ -256,13 +272,14 @@ class AzureDriver(AzureNodeDriver):
 
     def _send(
         self, what: str, verb: str, path: str, params: Query, body: object, *, repeatable: bool
-    ) -> object:
+    ) -> Any:
+        """libcloud's response."""
         connection: Any = self.connection
         connection.set_context({"call": what})
         try:
             connection.log_in()
             with self._transport.call(what, repeatable=repeatable):
-                return connection.request(path, params=dict(params), data=body, method=verb).object
+                return connection.request(path, params=dict(params), data=body, method=verb)
         except CredentialsError:
             connection.forget_token()
             raise
@@ -270,6 +287,12 @@ class AzureDriver(AzureNodeDriver):
     def _ex_connection_class_kwargs(self) -> dict[str, Any]:
         kwargs: dict[str, Any] = super()._ex_connection_class_kwargs()  # type: ignore[no-untyped-call]  # libcloud
         return {**kwargs, "chain": self._chain, "timeout": TIMEOUT}
+
+
+def _split(link: str) -> tuple[str, dict[str, str]]:
+    """Path and query of a link that Azure gave."""
+    parts = urlsplit(link)
+    return parts.path, dict(parse_qsl(parts.query))
 
 
 def environment_of(config: AzureConfig) -> dict[str, str]:

@@ -22,6 +22,8 @@ class Cloud:
         self._config = config
         self.location = location
         self.pause = pause
+        self.deletions: dict[str, str] = {}
+        """Names of groups, in lower case, to where Azure says how far their deletion is."""
 
     @cached_property
     def chain(self) -> Chain:

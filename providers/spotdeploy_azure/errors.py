@@ -44,7 +44,10 @@ CODES: Final = Codes(
             "AllocationTimedOut",
             "AzureSpotFeatureNotEnabledForSubscription",
             "AzureSpotIsNotSupportedForThisVMSize",
+            "Deleting",
+            "Gone",
             "NotAvailableForSubscription",
+            "OperationPreempted",
             "OverconstrainedAllocationRequest",
             "OverconstrainedZonalAllocationRequest",
             "RequestDisallowedByAzure",
@@ -85,7 +88,6 @@ CODES: Final = Codes(
         {
             "AnotherOperationInProgress",
             "InternalServerError",
-            "OperationPreempted",
             "ResourceGroupBeingDeleted",
             "RetryableError",
             "ServerTimeout",
@@ -121,9 +123,9 @@ CODES: Final = Codes(
 
 UNKNOWN_OUTCOME: Final = frozenset({"InternalServerError", "ServerTimeout", "ServiceUnavailable"})
 """After these a create call may have taken effect all the same."""
-MISSING: Final = frozenset(
-    {"DeploymentNotFound", "NotFound", "ResourceGroupNotFound", "ResourceNotFound"}
-)
+NOT_FOUND: Final = "ResourceGroupNotFound"
+NO_GROUP: Final = frozenset({NOT_FOUND})
+MISSING: Final = frozenset({"DeploymentNotFound", "NotFound", "ResourceNotFound"}) | NO_GROUP
 """No such thing."""
 GOING: Final = frozenset({"ResourceGroupBeingDeleted", "ResourceGroupDeletionBlocked"})
 ACTIVE: Final = frozenset({"DeploymentActive", "DeploymentBeingCreated"})

@@ -79,6 +79,7 @@ class GroupHandlers(Handlers):
         if held:
             raise locked(held[0].id)
         if group.ends_at is None:
+            group.failure = None
             group.ends_at = self.inventory.now + self.inventory.timing.group_going
             for machine in self.inventory.inside(group):
                 self.inventory.end(machine)
@@ -180,8 +181,11 @@ class GroupHandlers(Handlers):
 
     def _group_operation(self, call: Call) -> Reply:
         """https://learn.microsoft.com/en-us/azure/azure-resource-manager/management/async-operations"""
-        if call.names["1"].lower() not in self.inventory.groups:
+        group = self.inventory.groups.get(call.names["1"].lower())
+        if group is None:
             return Reply(200)
+        if group.failure:
+            raise ArmError(409, group.failure.code, group.failure.words)
         where = f"{call.url}{call.names['path']}?api-version=2025-04-01"
         return Reply(202, headers={"Location": where, "Retry-After": "1"})
 

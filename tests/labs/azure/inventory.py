@@ -63,7 +63,11 @@ class Inventory:
         for group in self.groups.values():
             self._shut_down(group)
         for name, group in list(self.groups.items()):
-            if _over(group.ends_at, self.now) and not self.inside(group):
+            if not _over(group.ends_at, self.now) or self.inside(group):
+                continue
+            if self.faults.stuck:
+                group.ends_at, group.failure = None, self.faults.stuck.pop(0)
+            else:
                 del self.groups[name]
                 for key in [key for key in self.deployments if key[0] == name]:
                     del self.deployments[key]
