@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 
-from spotdeploy_azure.api import AzureDriver
+from spotdeploy_azure.api import AzureDriver, environment_of
 from spotdeploy_azure.auth import Chain
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.nodes import Nodes
@@ -27,8 +27,8 @@ class Cloud:
 
     @cached_property
     def chain(self) -> Chain:
-        """The service principal and the subscription."""
-        return Chain(self._config)
+        """Whose credentials are used, and the subscription."""
+        return Chain(self._config, environment_of(self._config)["activeDirectoryEndpointUrl"])
 
     @cached_property
     def driver(self) -> AzureDriver:

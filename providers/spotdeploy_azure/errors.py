@@ -7,6 +7,7 @@ https://learn.microsoft.com/en-us/azure/virtual-machines/error-codes-spot.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -132,12 +133,38 @@ ACTIVE: Final = frozenset({"DeploymentActive", "DeploymentBeingCreated"})
 """A deployment of that name is under way."""
 OVER: Final = frozenset({"DeploymentCannotBeCancelled", "DeploymentCannotBeCanceled"})
 """A deployment that is over cannot be cancelled."""
+LOG_IN: Final = "run 'az login' again"
+TRUST: Final = (
+    "give the application a federated credential with the issuer, subject and audience that the "
+    "message names: 'az ad app federated-credential create --id $AZURE_CLIENT_ID --parameters FILE'"
+)
+ENABLE: Final = (
+    "enable it: 'az ad sp update --id $AZURE_CLIENT_ID --set accountEnabled=true', as an "
+    "administrator of the tenant"
+)
+LET_IN: Final = (
+    "a Conditional Access policy of the tenant keeps it out: run from a network that the policy "
+    "allows, or have an administrator leave this identity out of it"
+)
+_NUMBER: Final = re.compile(r"AADSTS\d+")
 _OVER_QUOTA: Final = ("quota", "limit")
 _LOGIN: Final = {
+    "AADSTS50076": LOG_IN,
+    "AADSTS50078": LOG_IN,
+    "AADSTS50079": LOG_IN,
+    "AADSTS50173": LOG_IN,
+    "AADSTS53003": LET_IN,
+    "AADSTS70021": TRUST,
+    "AADSTS70043": LOG_IN,
+    "AADSTS700082": LOG_IN,
+    "AADSTS700211": TRUST,
+    "AADSTS700212": TRUST,
+    "AADSTS700213": TRUST,
+    "AADSTS7000112": ENABLE,
     "AADSTS7000215": RENEW,
     "AADSTS7000222": RENEW,
     "AADSTS700016": "check AZURE_CLIENT_ID and AZURE_TENANT_ID: no such application is there",
-    "AADSTS700024": "get a new federated token, or set this computer's clock",
+    "AADSTS700024": "have the federated token made anew, or set this computer's clock",
     "AADSTS700027": "give the application the certificate's public part",
     "AADSTS90002": "check AZURE_TENANT_ID",
     "AADSTS900023": "check AZURE_TENANT_ID",
@@ -189,8 +216,9 @@ def innermost(details: Sequence[ErrorDetail]) -> Iterator[ErrorDetail]:
 
 
 def login_hint(description: str) -> str | None:
-    """What to do about a refused login, by the number that its message begins with."""
-    return _LOGIN.get(description.partition(":")[0])
+    """What to do about a refused login, by the number in its message."""
+    found = _NUMBER.search(description)
+    return _LOGIN.get(found[0]) if found else None
 
 
 def _inside_message(message: str) -> list[ErrorDetail]:

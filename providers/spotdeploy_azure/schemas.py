@@ -73,7 +73,16 @@ class Token(Schema, frozen=True, rename=None):
     """An access token."""
 
     access_token: Annotated[str, msgspec.Meta(pattern=r"^[!-~]+$")]
-    expires_on: Annotated[str, msgspec.Meta(pattern=r"^\d{1,12}$")] | int
+    expires_in: (
+        Annotated[str, msgspec.Meta(pattern=r"^\d{1,9}$")]
+        | Annotated[int, msgspec.Meta(ge=0, lt=10**9)]
+    )
+
+
+class FederatedToken(Schema, frozen=True):
+    """GitHub's answer: a token that says which job this is."""
+
+    value: Annotated[str, msgspec.Meta(pattern=r"^[!-~]+$")]
 
 
 class DeploymentState(State, frozen=True):

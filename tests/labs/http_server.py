@@ -8,12 +8,31 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+TLS_HANDSHAKE = b"\x16"
+"""The first byte of a TLS connection: https://www.rfc-editor.org/rfc/rfc8446#section-5.1"""
+
 
 class Handler(BaseHTTPRequestHandler):
     """What every server's handler needs. `self.server` has what was given to the server."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    secure = False
+    """True when the client spoke TLS."""
+
+    def setup(self) -> None:
+        """TLS where the server has it and the client begins with it, on the same port."""
+        context = getattr(self.server, "tls", None)
+        if context and self.request.recv(1, socket.MSG_PEEK) == TLS_HANDSHAKE:
+            self.request = context.wrap_socket(self.request, server_side=True)
+            self.secure = True
+        super().setup()
+
+    def finish(self) -> None:
+        """What was wrapped is ours to close."""
+        super().finish()
+        if self.secure:
+            self.request.close()
 
     @abstractmethod
     def answer(self) -> None:

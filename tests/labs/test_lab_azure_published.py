@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Iterator
 from typing import Any
 from urllib.error import HTTPError
@@ -20,6 +21,7 @@ from tests.labs.azure.lab import CLIENT, SECRET, SUBSCRIPTION, TENANT
 from tests.labs.azure.published import operations, version_of, violations
 from tests.labs.azure.routes import route
 from tests.labs.azure.template import Scope, evaluate, expand
+from tests.labs.tls import certificate
 
 VM = "azure.mgmt.compute:VirtualMachine"
 SCOPE = Scope("sub", "group", {"userData": "eA=="})
@@ -160,10 +162,12 @@ def ask(
             "grant_type": "client_credentials",
             "client_id": CLIENT,
             "client_secret": SECRET,
-            "resource": "https://management.core.windows.net/",
+            "scope": "https://management.azure.com/.default",
         }
     )
-    with urlopen(f"{lab.url}/{TENANT}/oauth2/token", form.encode()) as answer:
+    trust = ssl.create_default_context(cafile=str(certificate()))
+    url = f"{lab.login_url}/{TENANT}/oauth2/v2.0/token"
+    with urlopen(url, form.encode(), context=trust) as answer:
         token = json.loads(answer.read())["access_token"]
     data = None if body is None else json.dumps(body).encode()
     headers = {"Authorization": f"Bearer {token}"}

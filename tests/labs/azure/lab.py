@@ -14,6 +14,7 @@ from tests.labs.azure.server import Logins, Server
 from tests.labs.azure.state import Machine, Timing
 from tests.labs.lab import Lab
 from tests.labs.network import Network
+from tests.labs.tls import certificate
 
 TENANT = "11111111-2222-3333-4444-555555555555"
 CLIENT = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
@@ -38,6 +39,11 @@ class AzureLab(Lab[Call, Faults, Timing]):
         return Server(listener, self.cloud, self.logins)
 
     @property
+    def login_url(self) -> str:
+        """Where one logs in: the same port, by TLS."""
+        return self.url.replace("http:", "https:")
+
+    @property
     def environment(self) -> dict[str, str]:
         """See `Lab`."""
         return {
@@ -45,6 +51,7 @@ class AzureLab(Lab[Call, Faults, Timing]):
             "AZURE_CLIENT_ID": CLIENT,
             "AZURE_CLIENT_SECRET": SECRET,
             "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
+            "REQUESTS_CA_BUNDLE": str(certificate()),
         }
 
     @property
@@ -52,7 +59,7 @@ class AzureLab(Lab[Call, Faults, Timing]):
         """See `Lab`."""
         return {
             "endpoint": self.url,
-            "login_endpoint": self.url,
+            "login_endpoint": self.login_url,
             "address_service": f"{self.url}/my-address",
         }
 

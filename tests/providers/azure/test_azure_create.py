@@ -23,7 +23,6 @@ from spotdeploy.errors import (
 )
 from spotdeploy.model import Market, NodeState
 from spotdeploy.testing import ManualClock
-from spotdeploy_azure import create
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
 from tests.labs.azure.call import Json
@@ -429,7 +428,7 @@ def test_waiting_counts_the_time_that_calls_take(
 ) -> None:
     lab.timing.allocating = 7200.0
     ticks = itertools.count(step=60)
-    monkeypatch.setattr(create.time, "monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr("spotdeploy_azure.create.time.monotonic", lambda: float(next(ticks)))
     before = lab.cloud.now
     with pytest.raises(CapacityError, match="in 600 s"):
         provider.create(offer(), batch())
