@@ -10,7 +10,6 @@ from spotdeploy_azure.auth import Chain
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.nodes import Nodes
 from spotdeploy_azure.offers import Images, Prices, Size, sold
-from spotdeploy_libcloud.cache import DAY, user_cache
 from spotdeploy_libcloud.network import OwnAddress
 
 
@@ -43,8 +42,7 @@ class Cloud:
     @cached_property
     def images(self) -> Images:
         """The images."""
-        cache = user_cache("azure-images", DAY)
-        return Images(self.driver, self._config, self.location, cache)
+        return Images(self.driver, self._config, self.location)
 
     @cached_property
     def prices(self) -> Prices:

@@ -15,6 +15,7 @@ from spotdeploy_azure.cloud import Cloud
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.destroy import delete_machines
 from spotdeploy_azure.errors import ACTIVE, GOING, MISSING, NOT_FOUND, OVER, most_telling
+from spotdeploy_azure.network import require_subnet
 from spotdeploy_azure.nodes import Snapshot, failure, is_allocated
 from spotdeploy_azure.offers import require
 from spotdeploy_azure.request import (
@@ -78,10 +79,11 @@ def create_batch(cloud: Cloud, config: AzureConfig, offer: Offer, batch: Batch) 
     size = require(cloud.sizes, offer.size, cloud.location)
     site = Site(
         location=cloud.location,
-        image=cloud.images.reference(arm64=size.arm64),
+        image=cloud.images.reference(size),
         ingress=cloud.own_address.ingress(batch),
         admin_key=throwaway_public_key(),
     )
+    require_subnet(config)
     group = _group(cloud, config, batch)
     requested = parts(batch)
     errors: list[ProviderError] = []

@@ -12,6 +12,7 @@ from spotdeploy_azure.actions import Action, permissions
 from spotdeploy_azure.cloud import Cloud
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.errors import MORE_QUOTA
+from spotdeploy_azure.network import require_subnet
 from spotdeploy_azure.schemas import Permission, ResourceProvider, Subscription, Usage
 from spotdeploy_libcloud.doctor import problems_of
 from spotdeploy_libcloud.quota import Need, share, shortages
@@ -46,6 +47,7 @@ def objections(
     """What Azure would refuse of a batch; see `SupportsPlan`."""
     return [
         *cloud.own_address.objections(batch),
+        *problems_of(lambda: _private(config)),
         *_tags(config.tags, len(batch.labels)),
         *problems_of(lambda: _quotas(cloud, locations, pool, batch)),
     ]
@@ -122,6 +124,11 @@ def _quotas(cloud: Cloud, locations: Sequence[str], pool: Pool, batch: Batch) ->
     return shortages(needs, own_sizes, MORE_QUOTA, fatal=fatal)
 
 
+def _private(config: AzureConfig) -> Iterator[Problem]:
+    require_subnet(config)
+    yield from ()
+
+
 def _tags(tags: Mapping[str, str], ours: int) -> Iterator[Problem]:
     """https://learn.microsoft.com/en-us/azure/azure-resource-manager/management/tag-resources"""
     if len(tags) > MAX_TAGS - ours:
@@ -142,5 +149,5 @@ def _sizes(cloud: Cloud, names: Sequence[str]) -> Iterator[Problem]:
             yield Problem(what, "check provider.azure.sizes", fatal=not cloud.sizes, exit_code=2)
         elif not size.spot:
             yield Problem(f"{name} cannot be had as Spot", "choose another size", fatal=False)
-    for arm64 in {size.arm64 for size in cloud.sizes.values()}:
-        cloud.images.reference(arm64=arm64)
+    for size in cloud.sizes.values():
+        cloud.images.reference(size)

@@ -37,6 +37,11 @@ REGISTER: Final = (
     "run 'az provider register --namespace NAME' for Microsoft.Compute, Microsoft.Network and "
     "Microsoft.DevTestLab, then wait some minutes"
 )
+POLICY: Final = "RequestDisallowedByPolicy"
+"""403, and no matter of rights: https://learn.microsoft.com/en-us/azure/azure-resource-manager/troubleshooting/error-policy-requestdisallowedbypolicy"""
+GENERATION: Final = "cannot boot hypervisor generation"
+"""In the message of a BadRequest: https://learn.microsoft.com/en-us/azure/virtual-machines/generation-2"""
+OTHER_IMAGE: Final = "choose an image of the size's generation, or another size"
 CODES: Final = Codes(
     capacity=frozenset(
         {
@@ -109,7 +114,8 @@ CODES: Final = Codes(
         "QuotaExceeded": MORE_QUOTA,
         "ReadOnlyDisabledSubscription": "enable the subscription again in the portal",
         "ScopeLocked": "remove the lock with 'az lock delete', then try again",
-        "RequestDisallowedByPolicy": "satisfy the policy, for example with provider.azure.tags",
+        POLICY: "satisfy the policy that the message names; tags that it asks for go under "
+        "provider.azure.tags, and are put on all that is made",
         "SubscriptionNotFound": SUBSCRIPTION,
         "SubscriptionNotRegistered": REGISTER,
         "invalid_client": RENEW,
@@ -232,8 +238,12 @@ def _inside_message(message: str) -> list[ErrorDetail]:
 
 def _typed(cause: ErrorDetail, status: int, call: str) -> ProviderError:
     text = (cause.message or "").lower()
-    if cause.code == "OperationNotAllowed" and any(word in text for word in _OVER_QUOTA):
-        error: ProviderError = QuotaError(call, code=cause.code, hint=MORE_QUOTA)
+    if cause.code == POLICY:
+        error: ProviderError = ProviderError(call, code=POLICY, hint=CODES.hints[POLICY])
+    elif GENERATION in text:
+        error = CapacityError(call, code=cause.code, hint=OTHER_IMAGE, reach=Reach.SIZE)
+    elif cause.code == "OperationNotAllowed" and any(word in text for word in _OVER_QUOTA):
+        error = QuotaError(call, code=cause.code, hint=MORE_QUOTA)
     else:
         error = CODES.error(cause.code, cause.message or "no message", status, call)
     if isinstance(error, QuotaError):
@@ -252,4 +262,6 @@ def _reach_of_quota(text: str) -> Reach:
 
 def _one_message(cause: ErrorDetail) -> str:
     text = " ".join((cause.message or "no message").split())
+    if cause.target and cause.target.lower() not in text.lower():
+        text = f"{cause.target.rpartition('/')[2]}: {text}"
     return f"{cause.code}: {text}" if cause.code else text

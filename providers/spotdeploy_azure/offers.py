@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
@@ -19,7 +20,6 @@ from spotdeploy_azure.actions import Action
 from spotdeploy_azure.api import AzureDriver
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.schemas import Named, Price, PricePage, Sku
-from spotdeploy_libcloud.cache import Cache
 from spotdeploy_libcloud.request import Body
 
 MACHINES: Final = "virtualMachines"
@@ -81,6 +81,8 @@ class Size:
     """The availability zones in which it is sold."""
     family: str
     """Azure's name for the sizes that one quota counts together."""
+    generation2: bool = True
+    """False for sizes that boot images of Hyper-V's first generation only."""
 
     def sold_as(self, market: Market, zone: str | None) -> bool:
         """True when it can be had in this market and zone; None is anywhere in the location."""
@@ -129,6 +131,7 @@ def _size(sku: Sku, name: str) -> Size:
         cpus=int(facts.get("vCPUs", "1")),
         zones=frozenset(zones - closed),
         family=sku.family,
+        generation2="V2" in facts.get("HyperVGenerations", "V1,V2").split(","),
     )
 
 
@@ -193,26 +196,22 @@ def _price_page(link: str) -> PricePage:
 
 
 class Images:
-    """Finds images, and remembers them on disk for a day."""
+    """Finds images."""
 
-    def __init__(
-        self, driver: AzureDriver, config: AzureConfig, location: str, cache: Cache
-    ) -> None:
+    def __init__(self, driver: AzureDriver, config: AzureConfig, location: str) -> None:
         """Calls nothing."""
         self._driver = driver
         self._config = config
         self._location = location
-        self._cache = cache
 
-    def reference(self, *, arm64: bool) -> Body:
-        """The `imageReference` for an architecture. May call once; may be repeated.
+    def reference(self, size: Size) -> Body:
+        """The `imageReference` for a size. May call once; may be repeated.
 
         Raises ConfigError when there is no such image.
         """
         image = self._config.image
         if image == UBUNTU_LTS:
-            sku = "server-arm64" if arm64 else "server"
-            return _marketplace(CANONICAL, self._latest_offer(), sku, "latest")
+            return _marketplace(CANONICAL, self._newest, _ubuntu_sku(size), "latest")
         if image.startswith("/"):
             return {"id": image}
         parts = image.split(":")
@@ -223,10 +222,7 @@ class Images:
             )
         return _marketplace(*parts)
 
-    def _latest_offer(self) -> str:
-        key = f"{self._config.cloud} {self._config.endpoint} {self._location} {UBUNTU_LTS}"
-        return self._cache.remember(key, lambda: {"offer": self._newest()})["offer"]
-
+    @cached_property
     def _newest(self) -> str:
         """The newest release that is supported for long: https://ubuntu.com/about/release-cycle"""
         at = {"location": self._location, "publisher": CANONICAL}
@@ -239,6 +235,13 @@ class Images:
                 hint="set provider.azure.image",
             )
         return max(supported, key=lambda match: match["release"]).string
+
+
+def _ubuntu_sku(size: Size) -> str:
+    """https://documentation.ubuntu.com/azure/azure-how-to/instances/find-ubuntu-images/"""
+    if size.arm64:
+        return "server-arm64"
+    return "server" if size.generation2 else "server-gen1"
 
 
 def _marketplace(publisher: str, offer: str, sku: str, version: str) -> Body:

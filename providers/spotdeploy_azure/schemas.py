@@ -53,6 +53,7 @@ class ErrorDetail(Schema, frozen=True):
 
     code: str = ""
     message: str | None = None
+    target: str | None = None
     details: list[ErrorDetail] | None = None
 
 

@@ -10,6 +10,10 @@ LOCATIONS = {"eastus": "East US", "westeurope": "West Europe"}
 SPOT = {"Standard_D2as_v5": "x64", "Standard_D2s_v5": "x64", "Standard_D2ps_v5": "Arm64"}
 """Sizes that can be had as Spot, with their architectures."""
 REGULAR_ONLY = "Standard_B2s"
+OLD = "Standard_A2_v2"
+"""A size that boots images of the first generation only."""
+FIRST_GENERATION = ("gen1", "22_04-lts", "13")
+"""How the skus of images of the first generation end, or what they are."""
 CLOSED = "Standard_M128s"
 """A size that this subscription may not have."""
 PRICES = {"Standard_D2as_v5": (0.086, 0.0172), "Standard_D2s_v5": (0.096, 0.0115)}
@@ -28,6 +32,7 @@ def skus(location: str) -> list[Json]:
     """https://learn.microsoft.com/en-us/rest/api/compute/resource-skus/list"""
     machines = [_sku(name, location, "True", kind) for name, kind in SPOT.items()]
     machines.append(_sku(REGULAR_ONLY, location, "False", "x64"))
+    machines.append(_sku(OLD, location, "True", "x64"))
     closed = _sku(CLOSED, location, "True", "x64")
     closed["restrictions"] = [
         {
@@ -113,7 +118,7 @@ def _sku(name: str, location: str, spot: str, architecture: str) -> Json:
         "MemoryGB": "8",
         "LowPriorityCapable": spot,
         "CpuArchitectureType": architecture,
-        "HyperVGenerations": "V1,V2",
+        "HyperVGenerations": "V1" if name == OLD else "V1,V2",
     }
     return {
         "resourceType": "virtualMachines",

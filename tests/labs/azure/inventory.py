@@ -37,6 +37,8 @@ class Inventory:
     """Resource providers that the subscription is not registered with."""
     actions: list[str] = field(default_factory=lambda: ["*"])
     """What the caller may do."""
+    tag_policy: bool = False
+    """True where a policy asks for tags on all resources."""
     spot_limit: int = 100
     subscription_state: str = "Enabled"
     holding: bool = False

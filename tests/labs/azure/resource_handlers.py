@@ -74,7 +74,7 @@ class ResourceHandlers(Handlers):
         self.inventory.end(machine)
         where = (
             f"{call.url}/subscriptions/{self.inventory.subscription}/providers/Microsoft.Compute/locations/"
-            f"{machine.body['location']}/operations/{machine.number}?api-version=2026-04-01"
+            f"{machine.body['location']}/operations/{machine.number}?api-version=2024-03-01"
         )
         return Reply(202, headers={"Azure-AsyncOperation": where})
 

@@ -18,6 +18,11 @@ from tests.labs.http_server import Handler, HttpServer
 from tests.labs.tls import server_context
 
 SCOPE = "https://management.azure.com/.default"
+SCOPES = {
+    SCOPE,
+    "https://management.chinacloudapi.cn/.default",
+    "https://management.core.usgovcloudapi.net/.default",
+}
 EXCHANGE = "api://AzureADTokenExchange"
 GITHUB = "lab-github-request-token"
 LIFE = 3600
@@ -63,7 +68,7 @@ class Logins:
         if form.get("client_id") != self.client:
             words = "AADSTS700016: Application was not found in the directory."
             return _refused("unauthorized_client", words)
-        if form.get("grant_type") != "client_credentials" or form.get("scope") != SCOPE:
+        if form.get("grant_type") != "client_credentials" or form.get("scope") not in SCOPES:
             return _refused("invalid_request", "AADSTS900144: a parameter is missing.")
         known = form.get("client_secret") == self.secret
         if not known and form.get("client_assertion") not in self.assertions:

@@ -25,7 +25,7 @@ from spotdeploy.model import Market, NodeState
 from spotdeploy.testing import ManualClock
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
-from tests.labs.azure.call import Json
+from tests.labs.azure.call import ArmError, Json
 from tests.labs.azure.faults import ALLOCATION, QUOTA, SKU, Trouble
 from tests.labs.azure.handlers import DEPLOYMENT, GROUP
 from tests.providers.azure.conftest import LABELS, SCOPE, SIZE, MakeProvider, batch, machine, offer
@@ -75,6 +75,46 @@ def test_labels_are_on_the_group_and_on_the_machine(make: MakeProvider, lab: Azu
     assert one.body["tags"] == {**LABELS, "team": "[edge]"}
     of_run = {key: value for key, value in LABELS.items() if key != labels.BATCH}
     assert one.group.tags == {**of_run, "team": "[edge]"}
+
+
+def test_a_policy_that_asks_for_tags_is_satisfied(make: MakeProvider, lab: AzureLab) -> None:
+    lab.cloud.tag_policy = True
+    make(tags={"costcenter": "42"}).create(offer(), batch(2))
+    (group,) = lab.cloud.groups.values()
+    asked = machine_configurations(lab)
+    tagged = [*group.resources.values(), *asked, *(address_of(one) for one in asked)]
+    assert len(tagged) == 2 + 2 + 2 + 2
+    assert {one["tags"]["costcenter"] for one in tagged} == {"42"}
+
+
+def test_a_cloud_that_takes_no_tags_on_interfaces_is_sent_none(
+    make: MakeProvider, lab: AzureLab
+) -> None:
+    make(cloud="AzureUSGovernment", tags={"a": "b"}).create(offer(), batch())
+    (interface,) = machine_configurations(lab)
+    assert "tags" not in interface
+    (sent,) = [one for one in deployed(lab)["template"]["resources"] if "copy" in one][:1]
+    assert sent["apiVersion"] == "2024-03-01"
+
+
+def machine_configurations(lab: AzureLab) -> list[Json]:
+    return [one.interface for one in lab.cloud.machines.values()]
+
+
+def address_of(interface: Json) -> Json:
+    (one,) = interface["properties"]["ipConfigurations"]
+    found: Json = one["properties"]["publicIPAddressConfiguration"]
+    return found
+
+
+def test_a_policy_that_refuses_is_told_with_what_it_refused(
+    provider: AzureProvider, lab: AzureLab
+) -> None:
+    error = ArmError(403, "RequestDisallowedByPolicy", "was disallowed", target="/x/shop-1-nic")
+    lab.faults.answer(DEPLOY, error)
+    with pytest.raises(ProviderError, match="shop-1-nic: was disallowed") as caught:
+        provider.create(offer(), batch())
+    assert "provider.azure.tags" in str(caught.value.hint)
 
 
 def test_interface_address_and_disk_go_with_the_machine(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from spotdeploy.errors import ConfigError
 from spotdeploy.model import MarketPolicy, Pool
 from spotdeploy_azure.actions import permissions
 from spotdeploy_azure.provider import AzureProvider
@@ -92,7 +93,6 @@ def test_what_our_own_nodes_use_counts_as_free(provider: AzureProvider, lab: Azu
         ({"tags": {"cost/center": "7"}}, "does not take 'cost/center' = '7'"),
         ({"tags": {"team": "x" * 257}}, "does not take 'team'"),
         ({"tags": {f"k{n}": "" for n in range(50)}}, "has 50 tags"),
-        ({"address": "private"}, 'allow_from is needed when provider.azure.address is "private"'),
     ],
 )
 def test_what_azure_would_refuse_of_a_batch_is_known_before(
@@ -102,6 +102,23 @@ def test_what_azure_would_refuse_of_a_batch_is_known_before(
     assert problem.fatal
     assert message in problem.what
     assert {call.operation.partition(" ")[0] for call in lab.calls} == {"GET"}
+
+
+def test_private_nodes_need_a_subnet_and_someone_who_may_reach_them(
+    make: MakeProvider, lab: AzureLab
+) -> None:
+    found = [one.what for one in make(address="private").objections(Pool(1), batch())]
+    assert found == [
+        f'{key} is needed when provider.azure.address is "private"'
+        for key in ("nodes.allow_from", "provider.azure.subnet")
+    ]
+    with pytest.raises(ConfigError, match="subnet is needed"):
+        make(address="private").create(offer(), batch(allow_from=("10.0.0.0/8",)))
+    net = "microsoft.network/virtualNetworks/net/subnets/nodes"
+    subnet = f"/subscriptions/x/resourcegroups/mine/providers/{net}"  # as some tools spell it
+    private = make(address="private", subnet=subnet)
+    assert private.objections(Pool(1), batch(allow_from=("10.0.0.0/8",))) == []
+    assert len(private.create(offer(), batch(allow_from=("10.0.0.0/8",))).nodes) == 1
 
 
 def test_sizes_that_will_not_do_are_named(make: MakeProvider) -> None:

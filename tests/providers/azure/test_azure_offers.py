@@ -6,14 +6,12 @@ from typing import Any
 
 import pytest
 
-from spotdeploy.errors import (
-    ConfigError,
-)
+from spotdeploy.errors import CapacityError, ConfigError, Reach
 from spotdeploy.model import Market, MarketPolicy, Pool
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
-from tests.labs.azure.catalogue import PRICES
-from tests.providers.azure.conftest import MakeProvider, batch, machine, offer
+from tests.labs.azure.catalogue import OLD, PRICES
+from tests.providers.azure.conftest import SIZE, MakeProvider, batch, machine, offer
 
 TWO = ["Standard_D2as_v5", "Standard_D2s_v5"]
 
@@ -69,6 +67,22 @@ def test_an_arm64_size_boots_an_arm64_image(make: MakeProvider, lab: AzureLab) -
     provider.create(offer("Standard_D2ps_v5"), batch())
     image = machine(lab)["storageProfile"]["imageReference"]
     assert image["sku"] == "server-arm64"
+
+
+def test_a_size_of_the_first_generation_boots_an_image_of_it(
+    make: MakeProvider, lab: AzureLab
+) -> None:
+    make(sizes=[OLD]).create(offer(OLD), batch())
+    image = machine(lab)["storageProfile"]["imageReference"]
+    assert image["sku"] == "server-gen1"
+
+
+def test_an_image_of_another_generation_is_a_matter_of_the_size(make: MakeProvider) -> None:
+    provider = make(sizes=[OLD, SIZE], image="debian:debian-13:13-gen2:latest")
+    with pytest.raises(CapacityError, match="cannot boot Hypervisor") as caught:
+        provider.create(offer(OLD), batch())
+    assert caught.value.reach is Reach.SIZE
+    assert len(provider.create(offer(SIZE), batch(token="token-1")).nodes) == 1
 
 
 @pytest.mark.parametrize(
