@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Final
 
 from spotdeploy import labels
@@ -98,7 +99,9 @@ def _covers(granted: Permission, action: str) -> bool:
 
 
 def _quotas(cloud: Cloud, locations: Sequence[str], pool: Pool, batch: Batch) -> list[Problem]:
-    """Cores of the market that is tried first. A node takes as many as the smallest size has."""
+    """Cores of the market that is tried first, of which a node takes as many as the smallest size
+    has; and on demand those of each family of sizes, where no other family has room:
+    https://learn.microsoft.com/en-us/azure/virtual-machines/quotas"""
     count, fatal = share(pool, batch, locations)
     metric = SPOT_CORES if pool.policy.markets[0] is Market.SPOT else REGULAR_CORES
     scope = labels.scope(batch.labels[labels.DEPLOYMENT])
@@ -110,18 +113,36 @@ def _quotas(cloud: Cloud, locations: Sequence[str], pool: Pool, batch: Batch) ->
     def own_sizes() -> list[str]:
         return [node.size or "" for node in cloud.nodes.with_labels(scope)]
 
-    needs = [
-        Need(
-            f"{usage.name.localized_value or metric} of {cloud.location}",
-            usage.limit,
-            usage.current_value,
-            count * least,
-            by_node,
-        )
+    usages = {
+        usage.name.value.lower(): usage
         for usage in cloud.driver.pages(Action.LIST_USAGES, Usage, {"location": cloud.location})
-        if usage.name.value == metric
-    ]
-    return shortages(needs, own_sizes, MORE_QUOTA, fatal=fatal)
+    }
+
+    def need(quota: str, cpus: int, sizes: Callable[[str], float | None]) -> Need | None:
+        usage = usages.get(quota.lower())
+        if usage is None:
+            return None
+        name = f"{usage.name.localized_value or quota} of {cloud.location}"
+        return Need(name, usage.limit, usage.current_value, count * cpus, sizes)
+
+    cores = need(metric, least, by_node)
+    found = shortages([cores] if cores else [], own_sizes, MORE_QUOTA, fatal=fatal)
+    if metric == SPOT_CORES:
+        return found
+    families: dict[str, int] = {}
+    for size in cloud.sizes.values():
+        families[size.family] = min(size.cpus, families.get(size.family, size.cpus))
+    needs = [need(one, cpus, partial(_of_family, cloud, one)) for one, cpus in families.items()]
+    known = [one for one in needs if one]
+    short = shortages(known, own_sizes, MORE_QUOTA, fatal=fatal and len(known) == len(families))
+    return found + (short if len(short) == len(families) else [])
+
+
+def _of_family(cloud: Cloud, family: str, size: str) -> float | None:
+    """How many cores of a family's quota a node of a size takes."""
+    if size not in cloud.sizes:
+        return None
+    return cloud.sizes[size].cpus if cloud.sizes[size].family == family else 0.0
 
 
 def _private(config: AzureConfig) -> Iterator[Problem]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,11 +22,11 @@ from spotdeploy_azure.actions import Action
 from spotdeploy_azure.api import AzureDriver
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.schemas import Named, Price, PricePage, Sku
+from spotdeploy_libcloud.paging import all_pages
 from spotdeploy_libcloud.request import Body
 
 MACHINES: Final = "virtualMachines"
 PRICES_TIMEOUT: Final = 30.0
-MAX_PRICE_PAGES: Final = 20
 CANONICAL: Final = "Canonical"
 """https://documentation.ubuntu.com/azure/azure-how-to/instances/find-ubuntu-images/"""
 UBUNTU_LTS: Final = "ubuntu-lts"
@@ -143,6 +145,7 @@ class Prices:
         self._service = service
         self._location = location
         self._known: dict[tuple[Market, str], float] = {}
+        self._clock = time.time
 
     @property
     def can_be_known(self) -> bool:
@@ -151,34 +154,53 @@ class Prices:
 
     def refresh(self, sizes: Sequence[str]) -> None:
         """Ask for the prices of these sizes: one paginated call; none without a service."""
-        if self._service is None:
+        if self._service is None or not sizes:
             return
         names = " or ".join(f"armSkuName eq '{size}'" for size in sizes)
         filter_ = (
             "serviceName eq 'Virtual Machines' and priceType eq 'Consumption' "
             f"and armRegionName eq '{self._location}' and ({names})"
         )
-        link: str | None = f"{self._service}/api/retail/prices?{urlencode({'$filter': filter_})}"
-        for _ in range(MAX_PRICE_PAGES):
-            if link is None:
-                return
-            page = _price_page(link)
-            for price in page.items:
-                self._keep(price)
-            link = page.next_page_link
+        query = urlencode({"currencyCode": "'USD'", "$filter": filter_})
+        first = f"{self._service.rstrip('/')}/api/retail/prices?{query}"
+
+        def page(link: str | None) -> tuple[list[Price], str | None]:
+            found = _price_page(link or first)
+            return found.items, found.next_page_link
+
+        self._known = valid_prices(all_pages(page, "the price list"), self._clock())
 
     def of(self, market: Market, zone: str | None, size: str | None) -> float | None:  # noqa: ARG002  # the same everywhere
         """USD per hour for one node, or None when unknown, in any zone. Calls nothing."""
         return self._known.get((market, size or ""))
 
-    def _keep(self, price: Price) -> None:
-        """A 0.0 is unknown, never free; Windows and the old low priority are not what we make."""
+
+def valid_prices(prices: Sequence[Price], now: float) -> dict[tuple[Market, str], float]:
+    """The prices of Linux machines by market and size, in USD per hour, that hold at a Unix time.
+
+    The list has the same size under Windows and Cloud Services too, and as the old low priority,
+    each with times in which it holds. Of several that hold, the one that began last does; where two
+    of these differ, the price is not known. A 0.0 is unknown, never free.
+    """
+    found: dict[tuple[Market, str], dict[float, set[float]]] = {}
+    for price in prices:
         name = price.sku_name.lower()
-        if "windows" in price.product_name.lower() or "low priority" in name:
-            return
-        if price.unit_of_measure == "1 Hour" and price.retail_price > 0:
-            market = Market.SPOT if name.endswith("spot") else Market.ON_DEMAND
-            self._known[market, price.arm_sku_name] = price.retail_price
+        began = price.effective_start_date.timestamp() if price.effective_start_date else 0.0
+        ends = price.effective_end_date.timestamp() if price.effective_end_date else math.inf
+        if not _is_ours(price, name) or not began <= now < ends:
+            continue
+        market = Market.SPOT if name.endswith(" spot") else Market.ON_DEMAND
+        known = found.setdefault((market, price.arm_sku_name), {})
+        known.setdefault(began, set()).add(price.retail_price)
+    last = {key: times[max(times)] for key, times in found.items()}
+    return {key: next(iter(one)) for key, one in last.items() if len(one) == 1}
+
+
+def _is_ours(price: Price, name: str) -> bool:
+    product = price.product_name.lower()
+    other = " win" in product or "cloud services" in product or "low priority" in name
+    hourly = price.unit_of_measure == "1 Hour" and price.type == "Consumption"
+    return hourly and not other and price.currency_code == "USD" and price.retail_price > 0
 
 
 def _price_page(link: str) -> PricePage:

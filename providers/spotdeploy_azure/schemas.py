@@ -308,6 +308,10 @@ class Price(Schema, frozen=True):
     product_name: str
     retail_price: float
     unit_of_measure: str = ""
+    type: str = "Consumption"
+    currency_code: str = "USD"
+    effective_start_date: datetime | None = None
+    effective_end_date: datetime | None = None
 
 
 class PricePage(Schema, frozen=True, rename="pascal"):

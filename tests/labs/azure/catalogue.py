@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from tests.labs.azure.call import Json
 
@@ -26,6 +27,12 @@ OFFERS = (
     "ubuntu-27_04-lts",
     "ubuntu-24_04-lts-daily",
 )
+
+
+BEFORE = ("2021-11-01T00:00:00Z", None)
+OVER = ("2025-01-01T00:00:00Z", "2025-06-01T00:00:00Z")
+LATER = ("2150-01-01T00:00:00Z", None)
+"""Times in which prices hold that no longer, or not yet, do."""
 
 
 def skus(location: str) -> list[Json]:
@@ -56,8 +63,8 @@ def offers(location: str) -> list[Json]:
     return [{"name": name, "location": location, "id": f"/offers/{name}"} for name in OFFERS]
 
 
-def usages(spot_limit: int) -> list[Json]:
-    """Quotas."""
+def usages(spot_limit: int, families: Mapping[str, int]) -> list[Json]:
+    """Quotas. `families` has the limits of those of families of sizes."""
     cores = ("cores", "Total Regional vCPUs", 4, 100)
     spot = ("lowPriorityCores", "Total Regional Spot vCPUs", 2, spot_limit)
     return [
@@ -67,7 +74,11 @@ def usages(spot_limit: int) -> list[Json]:
             "limit": limit,
             "name": {"value": value, "localizedValue": words},
         }
-        for value, words, used, limit in (cores, spot)
+        for value, words, used, limit in (
+            cores,
+            spot,
+            *((name, f"{name} vCPUs", 0, limit) for name, limit in families.items()),
+        )
     ]
 
 
@@ -89,8 +100,9 @@ def provider(namespace: str, state: str, subscription: str) -> Json:
     }
 
 
-def prices(location: str, url: str) -> Json:
-    """https://learn.microsoft.com/en-us/rest/api/cost-management/retail-prices/azure-retail-prices"""
+def prices(location: str, link: str, skip: int) -> Json:
+    """https://learn.microsoft.com/en-us/rest/api/cost-management/retail-prices/azure-retail-prices:
+    a page from `skip` on. `link` is the call's own URL."""
     items = []
     for size, (regular, spot) in PRICES.items():
         words = size.removeprefix("Standard_").replace("_", " ")
@@ -100,15 +112,19 @@ def prices(location: str, url: str) -> Json:
             _price(location, size, f"{words} Spot", linux, spot),
             _price(location, size, f"{words} Low Priority", linux, spot / 2),
             _price(location, size, words, windows, regular * 2),
+            _price(location, size, words, "Dasv5 Series Cloud Services", regular * 3),
+            _price(location, size, words, linux, regular * 4, OVER),
+            _price(location, size, words, linux, regular / 2, BEFORE),
+            _price(location, size, words, linux, regular * 5, LATER),
         ]
     items.append(_price(location, "Standard_D2ps_v5", "D2ps v5", "Virtual Machines Dpsv5", 0.0))
     return {
         "BillingCurrency": "USD",
         "CustomerEntityId": "Default",
         "CustomerEntityType": "Retail",
-        "Items": items,
-        "NextPageLink": None,
-        "Count": len(items),
+        "Items": items[skip : skip + 1],
+        "NextPageLink": f"{link}&$skip={skip + 1}" if skip + 1 < len(items) else None,
+        "Count": 1,
     }
 
 
@@ -139,8 +155,18 @@ def _family(size: str) -> str:
     return f"standard{letters.upper()}{version}Family"
 
 
-def _price(location: str, size: str, words: str, product: str, usd: float) -> Json:
+def _price(
+    location: str,
+    size: str,
+    words: str,
+    product: str,
+    usd: float,
+    times: tuple[str, str | None] = ("2024-08-01T00:00:00Z", None),
+) -> Json:
+    ends = {"effectiveEndDate": times[1]} if times[1] else {}
     return {
+        "effectiveStartDate": times[0],
+        **ends,
         "currencyCode": "USD",
         "retailPrice": usd,
         "unitPrice": usd,

@@ -40,6 +40,8 @@ class Inventory:
     tag_policy: bool = False
     """True where a policy asks for tags on all resources."""
     spot_limit: int = 100
+    family_limits: dict[str, int] = field(default_factory=dict)
+    """Quotas of families of sizes, such as `standardDASv5Family`."""
     subscription_state: str = "Enabled"
     holding: bool = False
     """True where machines wait for real ones."""

@@ -98,7 +98,9 @@ class ResourceHandlers(Handlers):
         return self.page(call, catalogue.skus(wanted[1]))
 
     def _usages(self, call: Call) -> Reply:
-        return self.page(call, catalogue.usages(self.inventory.spot_limit))
+        return self.page(
+            call, catalogue.usages(self.inventory.spot_limit, self.inventory.family_limits)
+        )
 
     def _offers(self, call: Call) -> Reply:
         return answer(catalogue.offers(call.names["1"]))

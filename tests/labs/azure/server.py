@@ -166,8 +166,10 @@ class _Handler(Handler):
         if url.path == "/my-address":
             return Reply(200, f"{self.client_address[0]}\n".encode())
         if url.path == "/api/retail/prices":
-            where = parse_qs(url.query)["$filter"][0].partition("armRegionName eq '")[2]
-            return answer(catalogue.prices(where.partition("'")[0], self._url))
+            asked = parse_qs(url.query)
+            where = asked["$filter"][0].partition("armRegionName eq '")[2].partition("'")[0]
+            link = f"{self._url}{self.path.partition('&$skip')[0]}"
+            return answer(catalogue.prices(where, link, int(asked.get("$skip", ["0"])[0])))
         if url.path.startswith("/console/"):
             name = url.path.rpartition("/")[2]
             ask = server.cloud.console or server.cloud.consoles.get

@@ -79,6 +79,20 @@ def test_a_spot_quota_is_held_against_count_and_size(
     assert provider.objections(regular, batch(2)) == []
 
 
+def test_a_quota_of_a_family_stops_a_run_on_demand_when_no_other_has_room(
+    make: MakeProvider, lab: AzureLab
+) -> None:
+    lab.cloud.family_limits = {"standardDASv5Family": 3, "standardDSv5Family": 4}
+    regular = Pool(2, MarketPolicy.ON_DEMAND)
+    assert make(sizes=TWO).objections(regular, batch(2)) == []
+    assert make(sizes=TWO).objections(Pool(2), batch(2)) == [], "Spot has a quota of its own"
+    lab.cloud.family_limits["standardDSv5Family"] = 0
+    found = make(sizes=TWO).objections(regular, batch(2))
+    assert [(one.fatal, one.what.partition(" has ")[0]) for one in found] == [
+        (True, f"quota standard{family}Family vCPUs of eastus") for family in ("DASv5", "DSv5")
+    ]
+
+
 def test_what_our_own_nodes_use_counts_as_free(provider: AzureProvider, lab: AzureLab) -> None:
     provider.create(offer(), batch())
     lab.cloud.spot_limit = 5  # of which the lab says that 2 are used

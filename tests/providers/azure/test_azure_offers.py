@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from spotdeploy.errors import CapacityError, ConfigError, Reach
 from spotdeploy.model import Market, MarketPolicy, Pool
+from spotdeploy_azure.offers import valid_prices
 from spotdeploy_azure.provider import AzureProvider
+from spotdeploy_azure.schemas import Price
 from tests.labs.azure import AzureLab
 from tests.labs.azure.catalogue import OLD, PRICES
 from tests.providers.azure.conftest import SIZE, MakeProvider, batch, machine, offer
@@ -48,6 +51,49 @@ def test_prices_are_known_when_the_config_names_the_service(
         assert prices[Market.SPOT, size] == spot
     cheap = provider.offers(Pool(1, max_usd_per_hour=0.012))
     assert [one.size for one in cheap] == ["Standard_D2s_v5"]
+
+
+NOW = 1_780_000_000.0  # in 2026
+
+
+def price(usd: float, sku: str = "D2as v5", **keys: Any) -> Price:
+    given: dict[str, Any] = {
+        "armSkuName": "Standard_D2as_v5",
+        "skuName": sku,
+        "productName": "Virtual Machines Dasv5 Series",
+        "retailPrice": usd,
+        "unitOfMeasure": "1 Hour",
+        "effectiveStartDate": "2024-08-01T00:00:00Z",
+    }
+    return msgspec.convert({**given, **keys}, Price)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"productName": "Dasv5 Series Cloud Services"},
+        {"productName": "Virtual Machines Dasv5 Series Windows"},
+        {"sku": "D2as v5 Low Priority"},
+        {"sku": "Standard_D2as_v5 Spot"},
+        {"type": "DevTestConsumption"},
+        {"type": "Reservation"},
+        {"currencyCode": "EUR"},
+        {"unitOfMeasure": "1/Month"},
+        {"effectiveStartDate": "2020-01-01T00:00:00Z"},
+        {"effectiveStartDate": "2027-01-01T00:00:00Z"},
+        {"effectiveStartDate": "2026-01-01T00:00:00Z", "effectiveEndDate": "2026-02-01T00:00:00Z"},
+    ],
+    ids=str,
+)
+def test_a_price_is_that_of_a_linux_machine_that_holds_now(other: dict[str, Any]) -> None:
+    key = (Market.ON_DEMAND, "Standard_D2as_v5")
+    for prices in ([price(0.08), price(9.0, **other)], [price(9.0, **other), price(0.08)]):
+        assert valid_prices(prices, NOW)[key] == 0.08
+
+
+def test_a_price_that_the_list_has_twice_is_unknown() -> None:
+    assert valid_prices([price(0.08), price(0.09)], NOW) == {}
+    assert len(valid_prices([price(0.08), price(0.08)], NOW)) == 1
 
 
 def test_a_price_of_zero_is_unknown(make: MakeProvider, lab: AzureLab) -> None:
