@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from spotdeploy import labels as names
 from spotdeploy.errors import CredentialsError, ProviderError, ThrottledError
-from spotdeploy.model import Resource
+from spotdeploy.model import Node, Resource
 from spotdeploy_azure.actions import Action
 from spotdeploy_azure.cloud import Cloud
 from spotdeploy_azure.errors import GOING, MISSING
@@ -169,8 +169,14 @@ def _failure(cloud: Cloud, group: str) -> ProviderError | None:
     return None
 
 
-def manual_delete_command(thing: Resource) -> str:
-    """The arguments of `az` that delete it, or wait for it where Azure is deleting it."""
+def manual_delete_command(thing: Node | Resource) -> str:
+    """The arguments of `az` that delete it, or wait for it where Azure is deleting it:
+    https://learn.microsoft.com/en-us/cli/azure/vm#az-vm-delete,
+    https://learn.microsoft.com/en-us/cli/azure/group
+    """
+    if isinstance(thing, Node):
+        group, name = split_id(thing.id) or ("GROUP", thing.name)
+        return f"vm delete --resource-group {group} --name {name} --yes"
     if thing.ending:
         return f"group wait --name {thing.id} --deleted"
     return f"group delete --name {thing.id} --yes"

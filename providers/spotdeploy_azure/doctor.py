@@ -163,11 +163,16 @@ def _tags(tags: Mapping[str, str], ours: int) -> Iterator[Problem]:
 
 
 def _sizes(cloud: Cloud, names: Sequence[str]) -> Iterator[Problem]:
+    if not cloud.sizes:
+        what = f"Azure sells none of {', '.join(names)} to this subscription in {cloud.location}"
+        remedy = "check provider.azure.locations with 'az account list-locations', and the sizes "
+        yield Problem(what, f"{remedy}with 'az vm list-skus'; or leave it out", exit_code=2)
+        return
     for name in names:
         size = cloud.sizes.get(name)
         if size is None:
             what = f"Azure does not sell {name} to this subscription in {cloud.location}"
-            yield Problem(what, "check provider.azure.sizes", fatal=not cloud.sizes, exit_code=2)
+            yield Problem(what, "check provider.azure.sizes", fatal=False, exit_code=2)
         elif not size.spot:
             yield Problem(f"{name} cannot be had as Spot", "choose another size", fatal=False)
     for size in cloud.sizes.values():

@@ -32,6 +32,14 @@ CANONICAL: Final = "Canonical"
 UBUNTU_LTS: Final = "ubuntu-lts"
 _RELEASE: Final = re.compile(r"ubuntu-(?P<release>\d\d)_04-lts")
 _URN_PARTS: Final = 4
+_IN_GALLERY: Final = r"/images/[^/]+(/versions/[^/]+)?"
+_IMAGE_ID: Final = re.compile(
+    r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Compute/"
+    rf"(images/[^/]+|galleries/[^/]+{_IN_GALLERY})"
+    rf"|/(sharedGalleries|communityGalleries)/[^/]+{_IN_GALLERY}",
+    re.IGNORECASE,
+)
+"""https://learn.microsoft.com/en-us/rest/api/compute/virtual-machines/create-or-update#imagereference"""
 
 
 def candidates(
@@ -234,13 +242,14 @@ class Images:
         image = self._config.image
         if image == UBUNTU_LTS:
             return _marketplace(CANONICAL, self._newest, _ubuntu_sku(size), "latest")
-        if image.startswith("/"):
+        if _IMAGE_ID.fullmatch(image):
             return {"id": image}
         parts = image.split(":")
-        if len(parts) != _URN_PARTS or not all(parts):
+        if image.startswith("/") or len(parts) != _URN_PARTS or not all(parts):
             raise ConfigError(
                 f"provider.azure.image: {image!r} is not an image",
-                hint='give "ubuntu-lts", "publisher:offer:sku:version", or an image\'s id',
+                hint='give "ubuntu-lts", "publisher:offer:sku:version", or the id of a managed image, '
+                "or of an image or image version in a gallery",
             )
         return _marketplace(*parts)
 

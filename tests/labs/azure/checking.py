@@ -68,8 +68,8 @@ def wrong_in_call(call: Call, subscription: str) -> list[str]:
         if ELSEWHERE.get(call.operation) != version:
             wrong.append(f"{call.operation}: no such operation in version {version}")
     else:
-        if version not in EVERYWHERE:
-            wrong.append(f"{call.operation}: not all clouds have version {version}")
+        if version not in EVERYWHERE | {published.version}:
+            wrong.append(f"{call.operation}: version {version} is not one of all clouds")
         unknown = call.query.keys() - published.query - PAGING
         wrong += [f"{call.operation}: no such query parameter: {one}" for one in sorted(unknown)]
     model = BODIES.get(call.operation)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import itertools
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
@@ -80,6 +82,21 @@ def wrong_with(template: Json, parameters: Json, scope: Scope) -> list[str]:
         body = {key: value for key, value in resource.items() if key not in ENVELOPE}
         wrong += violations(MODELS[kind], body, request=True)
     return wrong
+
+
+def require_networks_apart(resource: Json) -> None:
+    """Raises ArmError for a rule with networks that overlap, as Azure was recorded to do."""
+    for rule in resource["properties"].get("securityRules", ()):
+        prefixes = rule["properties"].get("sourceAddressPrefixes", ())
+        networks = [ipaddress.ip_network(one) for one in prefixes]
+        for one, other in itertools.combinations(networks, 2):
+            if one.version == other.version and one.overlaps(other):
+                words = (
+                    f"Security rule parameter SourceAddressPrefix for rule with Id {rule['name']} "
+                    f"contains overlapping subnets [{one}, {other}]. Remove the conflicting "
+                    "address prefix(es)."
+                )
+                raise ArmError(400, "OverlappingSubnetsNotPermittedInSecurityRule", words)
 
 
 def _tags_interfaces(resource: Json) -> bool:

@@ -6,7 +6,13 @@ import re
 
 from tests.labs.azure import rendering
 from tests.labs.azure.call import ArmError, Call, Json, Reply, answer
-from tests.labs.azure.deploying import Request, requested, require_generation, require_tags
+from tests.labs.azure.deploying import (
+    Request,
+    requested,
+    require_generation,
+    require_networks_apart,
+    require_tags,
+)
 from tests.labs.azure.handlers import DEPLOYMENT, GROUP, Behaviours, Handlers, locked
 from tests.labs.azure.state import Deployment, Group, Machine, next_time
 
@@ -104,6 +110,8 @@ class GroupHandlers(Handlers):
         self._preflight(call.names["2"], request)
         for one in request.machines:
             require_generation(one)
+        for one in request.others:
+            require_networks_apart(one)
         for resource in request.others:
             self._keep(group, resource)
         made = [self._make(group, body) for body in request.machines]

@@ -1,4 +1,16 @@
-"""The Azure lab: a small Resource Manager that is held to what Microsoft publishes of it."""
+"""The Azure lab: a small Resource Manager that is held to what Microsoft publishes of it.
+
+Every call and answer is held to Microsoft's own client libraries: operations, query parameters,
+models, and versions that all of Azure's clouds have. It refuses what Azure is documented or was
+recorded to refuse: tags a policy asks for, images of another generation than the size's, networks
+that overlap in a rule, a login without TLS or with another audience, deployments into a group that
+is going or that is not known yet; and it throttles Compute's listings while Resource Manager works,
+deletes groups in minutes, and lets deletions fail.
+
+It cannot know how late a real Azure's listings and its activity log are, which sizes have capacity,
+what policies a tenant has, when a location is closed to a subscription, or what Azure checks
+beyond what it publishes.
+"""
 
 from __future__ import annotations
 

@@ -95,7 +95,8 @@ class ResourceHandlers(Handlers):
         wanted = re.fullmatch(r"location eq '(\w+)'", call.query["$filter"])
         if wanted is None:
             raise ArmError(400, "InvalidFilterInQueryString", "Invalid $filter.")
-        return self.page(call, catalogue.skus(wanted[1]))
+        known = wanted[1] in catalogue.LOCATIONS or wanted[1] == "uaecentral"
+        return self.page(call, catalogue.skus(wanted[1]) if known else [])
 
     def _usages(self, call: Call) -> Reply:
         return self.page(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 from msgspec.structs import replace
 
@@ -13,6 +15,7 @@ from tests.labs.azure import AzureLab
 from tests.labs.azure.cloud import LISTINGS
 from tests.labs.azure.faults import Trouble
 from tests.labs.azure.handlers import GROUP, MACHINE
+from tests.labs.azure.lab import SUBSCRIPTION
 from tests.providers.azure.conftest import GROUP as RUN_GROUP
 from tests.providers.azure.conftest import SCOPE, MakeProvider, batch, offer
 
@@ -287,12 +290,41 @@ def test_a_failure_that_cannot_be_read_keeps_no_group(
     assert lab.remains() == []
 
 
+FLAGS = {
+    "vm delete": {"--resource-group", "--name", "--yes", "--subscription"},
+    "group delete": {"--name", "--yes", "--subscription"},
+    "group wait": {"--name", "--deleted", "--subscription"},
+    "group list": {"--tag", "--subscription"},
+}
+"""The flags that the documentation of each command has:
+https://learn.microsoft.com/en-us/cli/azure/reference-index"""
+
+
+def test_every_command_by_hand_names_the_subscription_and_has_documented_flags(
+    provider: AzureProvider, lab: AzureLab
+) -> None:
+    (node,) = provider.create(offer(), batch()).nodes
+    (standing,) = provider.leftovers(SCOPE)
+    provider.destroy([node])
+    (going,) = provider.leftovers(SCOPE)
+    commands = [provider.manual_delete_command(one) for one in (node, standing, going)]
+    said = set()
+    for command in [*commands, provider.manual_list_command(SCOPE)]:
+        az, group, verb, *rest = shlex.split(command)
+        assert az == "az"
+        assert {word for word in rest if word.startswith("-")} == FLAGS[f"{group} {verb}"]
+        assert rest[rest.index("--subscription") + 1] == SUBSCRIPTION
+        said.add(f"{group} {verb}")
+    assert said == FLAGS.keys()
+
+
 def test_the_manual_delete_command_is_one_of_the_azure_tool(make: MakeProvider) -> None:
     subscription = "99999999-8888-7777-6666-555555555555"
     provider = make(subscription=subscription)
     (node,) = provider.create(offer(), batch()).nodes
     assert provider.manual_delete_command(node) == (
-        f"az vm delete --ids {node.id} --yes --subscription {subscription}"
+        f"az vm delete --resource-group {RUN_GROUP.lower()} --name {node.name} --yes "
+        f"--subscription {subscription}"
     )
     (group,) = provider.leftovers(SCOPE)
     assert provider.manual_delete_command(group) == (

@@ -16,6 +16,9 @@ from tests.labs.azure import AzureLab
 from tests.labs.azure.catalogue import OLD, PRICES
 from tests.providers.azure.conftest import SIZE, MakeProvider, batch, machine, offer
 
+IN_GROUP = "/subscriptions/s/resourceGroups/mine/providers/Microsoft.Compute"
+IN_GALLERY = f"{IN_GROUP}/galleries/g"
+COMMUNITY = "/CommunityGalleries/public-1/Images/i/Versions/latest"
 TWO = ["Standard_D2as_v5", "Standard_D2s_v5"]
 
 
@@ -138,7 +141,11 @@ def test_an_image_of_another_generation_is_a_matter_of_the_size(make: MakeProvid
             "debian:debian-13:13-gen2:latest",
             {"publisher": "debian", "offer": "debian-13", "sku": "13-gen2", "version": "latest"},
         ),
-        ("/subscriptions/s/images/mine", {"id": "/subscriptions/s/images/mine"}),
+        (f"{IN_GROUP}/images/mine", {"id": f"{IN_GROUP}/images/mine"}),
+        (f"{IN_GROUP.lower()}/images/mine", {"id": f"{IN_GROUP.lower()}/images/mine"}),
+        (f"{IN_GALLERY}/images/i", {"id": f"{IN_GALLERY}/images/i"}),
+        (f"{IN_GALLERY}/images/i/versions/1.0.0", {"id": f"{IN_GALLERY}/images/i/versions/1.0.0"}),
+        (COMMUNITY, {"id": COMMUNITY}),
     ],
 )
 def test_other_images_can_be_named(
@@ -161,9 +168,22 @@ def test_the_newest_release_with_long_support_is_the_default(
     }
 
 
-def test_an_image_that_is_none_is_refused(make: MakeProvider) -> None:
-    with pytest.raises(ConfigError, match=r"provider\.azure\.image: 'debian:13'"):
-        make(image="debian:13").create(offer(), batch())
+@pytest.mark.parametrize(
+    "image",
+    [
+        "debian:13",
+        "/subscriptions/s/images/mine",
+        IN_GALLERY,
+        f"{IN_GALLERY}/applications/a",
+        f"{IN_GROUP}/disks/d",
+        f"{IN_GROUP}/snapshots/d:a:b:c",
+    ],
+)
+def test_an_image_that_is_none_is_refused(make: MakeProvider, image: str) -> None:
+    with pytest.raises(ConfigError, match=rf"provider\.azure\.image: '{image}'"):
+        make(image=image).create(offer(), batch())
+    (problem,) = make(image=image).doctor()
+    assert problem.exit_code == 2
 
 
 def test_a_size_that_is_not_sold_is_refused(make: MakeProvider) -> None:
