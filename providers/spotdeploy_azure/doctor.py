@@ -164,9 +164,9 @@ def _tags(tags: Mapping[str, str], ours: int) -> Iterator[Problem]:
 
 def _sizes(cloud: Cloud, names: Sequence[str]) -> Iterator[Problem]:
     if not cloud.sizes:
-        what = f"Azure sells none of {', '.join(names)} to this subscription in {cloud.location}"
-        remedy = "check provider.azure.locations with 'az account list-locations', and the sizes "
-        yield Problem(what, f"{remedy}with 'az vm list-skus'; or leave it out", exit_code=2)
+        what = f"Azure does not sell {' or '.join(names)} to this subscription in {cloud.location}"
+        remedy = "check provider.azure.sizes with 'az vm list-skus', and the location with "
+        yield Problem(what, f"{remedy}'az account list-locations'", exit_code=2)
         return
     for name in names:
         size = cloud.sizes.get(name)

@@ -248,8 +248,8 @@ class Images:
         if image.startswith("/") or len(parts) != _URN_PARTS or not all(parts):
             raise ConfigError(
                 f"provider.azure.image: {image!r} is not an image",
-                hint='give "ubuntu-lts", "publisher:offer:sku:version", or the id of a managed image, '
-                "or of an image or image version in a gallery",
+                hint='give "ubuntu-lts", "publisher:offer:sku:version", or the id of a managed '
+                "image, or of an image or image version in a gallery",
             )
         return _marketplace(*parts)
 

@@ -143,4 +143,4 @@ def test_sizes_that_will_not_do_are_named(make: MakeProvider) -> None:
     assert not any(problem.fatal for problem in problems)
     (only,) = make(sizes=["Standard_M128s"]).doctor()
     assert only.fatal
-    assert "sells none of Standard_M128s" in only.what
+    assert "does not sell Standard_M128s to" in only.what
