@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from spotdeploy.check import Connection
 from spotdeploy.cycle.runbook import run_create, run_cycle, run_destroy, run_verify
@@ -39,7 +40,8 @@ class Project(_Project):
 
     Each method is one run: it holds the deployment's lock, is recorded in the journal, and leaves
     its events, evidence and reports in the run's folder. `observers` are given every event as it
-    comes; a `recorder` that is handed in can be asked for the run's folder afterwards.
+    comes; a `recorder` that is handed in can be asked for the run's folder afterwards. With `wait`,
+    a run on another computer that is at work on the deployment is waited for, not a refusal.
 
     Cancelling a run ends its nodes by policy first, and its outcome then has the verdict STOPPED.
     All of them raise SpotdeployError for what was refused before anything was made: ConfigError,
@@ -47,17 +49,29 @@ class Project(_Project):
     """
 
     async def cycle(
-        self, *, observers: Sequence[Observer] = (), recorder: RunRecorder | None = None
+        self,
+        *,
+        wait: bool = False,
+        observers: Sequence[Observer] = (),
+        recorder: RunRecorder | None = None,
     ) -> Outcome:
         """Destroy what is there, create fresh nodes, deploy, reboot and verify them; then keep or
         destroy them as the config's `keep` says."""
-        return await self._record("cycle", run_cycle, read_plan(self), observers, recorder)
+        return await self._record(
+            "cycle", partial(run_cycle, wait=wait), read_plan(self), observers, recorder
+        )
 
     async def create(
-        self, *, observers: Sequence[Observer] = (), recorder: RunRecorder | None = None
+        self,
+        *,
+        wait: bool = False,
+        observers: Sequence[Observer] = (),
+        recorder: RunRecorder | None = None,
     ) -> Outcome:
         """Create, deploy and reboot fresh nodes. Raises RefusedError while there are nodes."""
-        return await self._record("create", run_create, read_plan(self), observers, recorder)
+        return await self._record(
+            "create", partial(run_create, wait=wait), read_plan(self), observers, recorder
+        )
 
     async def verify(
         self, *, observers: Sequence[Observer] = (), recorder: RunRecorder | None = None
@@ -66,10 +80,16 @@ class Project(_Project):
         return await self._record("verify", run_verify, read_plan(self), observers, recorder)
 
     async def destroy(
-        self, *, observers: Sequence[Observer] = (), recorder: RunRecorder | None = None
+        self,
+        *,
+        wait: bool = False,
+        observers: Sequence[Observer] = (),
+        recorder: RunRecorder | None = None,
     ) -> Outcome:
         """Destroy all nodes and prove that nothing is left. Works with a broken payload too."""
-        return await self._record("destroy", run_destroy, Plan(), observers, recorder)
+        return await self._record(
+            "destroy", partial(run_destroy, wait=wait), Plan(), observers, recorder
+        )
 
     @asynccontextmanager
     async def connect(self, node: str) -> AsyncIterator[Connection]:

@@ -15,6 +15,8 @@ RUN: Final = "spotdeploy-run"
 BATCH: Final = "spotdeploy-batch"
 DIGEST: Final = "spotdeploy-digest"
 EXPIRES: Final = "spotdeploy-expires"
+CLAIM: Final = "spotdeploy-claim"
+"""On a claim only: who holds it."""
 
 ANY: Final = "*"
 """In place of a value, in a listing: whatever has the label. No label's own value looks so."""
@@ -43,6 +45,26 @@ def for_batch(
         DIGEST: digest[:DIGEST_LENGTH],
         EXPIRES: str(int(expires_at)),
     }
+
+
+def for_claim(
+    deployment: str, run: str, home: str, command: str, host: str, expires_at: float
+) -> dict[str, str]:
+    """The labels of a claim. `home` is the id of this computer's state folder; `expires_at` is Unix
+    time in seconds."""
+    machine = re.sub(r"[^a-z0-9-]+", "-", host.lower()).strip("-")
+    return {
+        DEPLOYMENT: deployment,
+        RUN: run,
+        EXPIRES: str(int(expires_at)),
+        CLAIM: f"{home}_{command}_{machine}"[:63],
+    }
+
+
+def claimed_by(labels: Mapping[str, str]) -> tuple[str, str, str]:
+    """Who holds a claim: the home's id, the command, the host. Each empty when it is not said."""
+    home, command, host = (*labels.get(CLAIM, "").split("_", 2), "", "")[:3]
+    return home, command, host
 
 
 def expires_at(labels: Mapping[str, str]) -> float | None:

@@ -195,6 +195,25 @@ class SupportsPrepare(ABC):
         """Make it, reporting each step; returns at once when it is there. Blocks for minutes."""
 
 
+class SupportsClaims(ABC):
+    """A provider that can keep two computers from working on one deployment at the same time.
+
+    A claim is a thing that is not billed, of a name that follows from the deployment alone, such
+    that the cloud makes it once. `leftovers` lists it with the label `labels.CLAIM`, and `release`
+    deletes it.
+    """
+
+    @abstractmethod
+    def claim(self, labels: Mapping[str, str]) -> Resource:
+        """Make the claim of `labels[DEPLOYMENT]`, with all these labels, unless there is one, and
+        return the one that is there.
+
+        Of two callers at once, each with a run of its own, just one is given its own labels back.
+        To ask again with the labels that it has gives the same. Blocks for seconds at most; raises
+        ThrottledError while the one that is there cannot be read yet or is just going.
+        """
+
+
 class SupportsInterruptionNotice(ABC):
     """A provider whose nodes can read, on themselves, that the cloud is about to take them back.
 

@@ -42,6 +42,10 @@ class Layout:
         return self.state / "machines"
 
     @property
+    def claims(self) -> Path:
+        return self.state / "claims"
+
+    @property
     def lock(self) -> Path:
         return self.state / "lock"
 

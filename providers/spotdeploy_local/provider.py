@@ -11,16 +11,25 @@ from msgspec.structs import replace
 from spotdeploy import labels as label
 from spotdeploy.errors import CapacityError, HostError
 from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
-from spotdeploy.provider import Provider, SupportsConsole, SupportsDial, SupportsPrepare
-from spotdeploy_local import convert
+from spotdeploy.provider import (
+    Provider,
+    SupportsClaims,
+    SupportsConsole,
+    SupportsDial,
+    SupportsPrepare,
+)
+from spotdeploy_local import claims, convert
 from spotdeploy_local.config import LocalConfig
 from spotdeploy_local.engine import Engine
 from spotdeploy_local.engines.default import default_engine
+from spotdeploy_local.layout import Layout
 
 SIZE = "container"
 
 
-class LocalProvider(Provider[LocalConfig], SupportsConsole, SupportsDial, SupportsPrepare):
+class LocalProvider(
+    Provider[LocalConfig], SupportsClaims, SupportsConsole, SupportsDial, SupportsPrepare
+):
     """Machines from an engine. One network per deployment; open ports are also offered to this
     host's browsers on `Node.address`."""
 
@@ -37,6 +46,7 @@ class LocalProvider(Provider[LocalConfig], SupportsConsole, SupportsDial, Suppor
         self.config = config
         self.location = location
         self.engine = engine or default_engine()
+        self._claims = claims.Claims(Layout.from_environment().claims)
 
     def doctor(self) -> Sequence[Problem]:
         return [
@@ -77,11 +87,20 @@ class LocalProvider(Provider[LocalConfig], SupportsConsole, SupportsDial, Suppor
         self.engine.destroy([node.id for node in nodes])
 
     def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
-        found = (convert.resource(leftover, labels) for leftover in self.engine.leftovers())
+        leftovers = (*self.engine.leftovers(), *self._claims.find())
+        found = (convert.resource(leftover, labels) for leftover in leftovers)
         return [one for one in found if label.matches(one.labels, labels)]
 
     def release(self, resources: Sequence[Resource]) -> None:
-        self.engine.release([convert.leftover(resource) for resource in resources])
+        of_engine = [one for one in resources if one.kind != claims.KIND]
+        for resource in resources:
+            if resource.kind == claims.KIND:
+                self._claims.remove(resource.id)
+        if of_engine:
+            self.engine.release([convert.leftover(resource) for resource in of_engine])
+
+    def claim(self, labels: Mapping[str, str]) -> Resource:
+        return convert.resource(self._claims.make(labels), labels)
 
     def fate(self, node: Node) -> Fate:
         found = (machine for machine in self.engine.machines() if machine.id == node.id)
@@ -92,6 +111,8 @@ class LocalProvider(Provider[LocalConfig], SupportsConsole, SupportsDial, Suppor
 
     def manual_delete_command(self, thing: Node | Resource) -> str:
         kind = thing.kind if isinstance(thing, Resource) else "machine"
+        if kind == claims.KIND:
+            return self._claims.manual_delete_command(thing.id)
         return self.engine.manual_delete_command(kind, thing.id)
 
     def manual_list_command(self, labels: Mapping[str, str]) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Keep, Providers
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Keep, Providers, Wait
 
 
 def command(
     config: Config = DEFAULT_CONFIG,
     provider: Providers = None,
     keep: Keep = None,
+    wait: Wait = False,
     json: Json = False,
 ) -> None:
     """Create and deploy fresh nodes, when there are none."""
     from spotdeploy.cli.run import RunOptions, run_command
 
-    run_command(RunOptions("create", config, provider, json, keep))
+    run_command(RunOptions("create", config, provider, json, keep, wait=wait))

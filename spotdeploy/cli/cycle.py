@@ -14,6 +14,7 @@ from spotdeploy.cli.options import (
     Json,
     Keep,
     Providers,
+    Wait,
 )
 
 
@@ -32,12 +33,13 @@ def command(
             "--watch", help="Run again when the config, the payload or a check's file changes."
         ),
     ] = False,
+    wait: Wait = False,
     json: Json = False,
 ) -> None:
     """Destroy, create and verify, and end with a verdict."""
     from spotdeploy.cli.run import RunOptions, run_command
 
-    options = RunOptions("cycle", config, provider, json, keep, evidence, events)
+    options = RunOptions("cycle", config, provider, json, keep, evidence, events, wait)
     if watch or repeat > 1:
         from spotdeploy.cli.repeat import run_again
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers, Wait
 
 
 def command(
-    config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False
+    config: Config = DEFAULT_CONFIG,
+    provider: Providers = None,
+    wait: Wait = False,
+    json: Json = False,
 ) -> None:
     """Destroy all nodes and prove that nothing is left."""
     from spotdeploy.cli.run import RunOptions, run_command
 
-    run_command(RunOptions("destroy", config, provider, json))
+    run_command(RunOptions("destroy", config, provider, json, wait=wait))

@@ -46,6 +46,9 @@ Events = Annotated[
         help="Write events here too, as JSON lines; - is standard output.",
     ),
 ]
+Wait = Annotated[
+    bool, typer.Option("--wait", help="Wait for a run on another computer, instead of refusing.")
+]
 Run = Annotated[str, typer.Argument(help="A run's id, its beginning, or 'last'.")]
 NodeName = Annotated[str, typer.Argument(help="A node's name or id, as 'list' shows it.")]
 

@@ -38,6 +38,8 @@ class RunOptions:
     evidence: str | None = None
     events: str | None = None
     """Where events are written besides the run's folder; "-" is standard output."""
+    wait: bool = False
+    """Wait for a run on another computer."""
 
     def __post_init__(self) -> None:
         """Refuse two kinds of data on one stream."""
@@ -86,7 +88,8 @@ def perform(
         screen,
     ):
         observers = (screen, *([extra] if extra else ()))
-        work = getattr(project, options.command)(observers=observers, recorder=recorder)
+        more = {"wait": True} if options.wait else {}
+        work = getattr(project, options.command)(observers=observers, recorder=recorder, **more)
         outcome = asyncio.run(_until_stopped(work, project, screen))
         screen.conclude(outcome)
     return outcome

@@ -91,7 +91,7 @@ async def end_by_policy(run: Run, progress: Progress) -> None:
         await _end_failed(run, progress)
         await _note_kept(run, progress)
     else:
-        progress.receipts.append(await destroy(run))
+        progress.receipts.append(await destroy(run, own=True))
 
 
 async def _end_failed(run: Run, progress: Progress) -> None:

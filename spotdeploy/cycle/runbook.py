@@ -15,6 +15,7 @@ from spotdeploy.model import Node, Phase
 from spotdeploy.node import keys
 from spotdeploy.node.connection import connect_until
 from spotdeploy.phases.boot import boot
+from spotdeploy.phases.claim import claimed
 from spotdeploy.phases.create import batch_template, create
 from spotdeploy.phases.deploy import deploy
 from spotdeploy.phases.destroy import destroy
@@ -31,34 +32,38 @@ from spotdeploy.run.verdict import Outcome, Receipt
 from spotdeploy.text import counted
 
 
-async def run_cycle(run: Run) -> Outcome:
+async def run_cycle(run: Run, *, wait: bool = False) -> Outcome:
     """Destroy what is there, create fresh nodes, deploy, reboot, verify; then keep or destroy.
 
-    Raises SpotdeployError for what was refused before anything was made.
+    With `wait`, a run on another computer is waited for. Raises SpotdeployError for what was
+    refused before anything was made.
     """
     allow_files(run.desired)
     prospects = await find_offers(run)
     check_budget(run, prospects)
-    before, stopped = await finish_despite_cancel(destroy(run, before_create=True))
-    if stopped or not before.clean:
-        return conclude(run, Progress(receipts=[before], stopped=stopped))
-    return await _make(run, prospects, _through_verify, [before])
+    async with claimed(run, "cycle", wait=wait):
+        before, stopped = await finish_despite_cancel(destroy(run, before_create=True))
+        if stopped or not before.clean:
+            return conclude(run, Progress(receipts=[before], stopped=stopped))
+        return await _make(run, prospects, _through_verify, [before])
 
 
-async def run_create(run: Run) -> Outcome:
-    """Create, deploy and reboot fresh nodes. Refuses while nodes of the deployment exist."""
+async def run_create(run: Run, *, wait: bool = False) -> Outcome:
+    """Create, deploy and reboot fresh nodes. Refuses while nodes of the deployment exist; `wait` as
+    in `run_cycle`."""
     allow_files(run.desired)
     prospects = await find_offers(run)
     check_budget(run, prospects)
-    existing = await list_nodes(run.all_locations, run.scope)
-    if existing:
-        exist = "exists" if len(existing) == 1 else "exist"
-        raise RefusedError(
-            f"{counted(len(existing), 'node')} of {run.deployment} {exist}: "
-            f"{', '.join(node.name for node in existing)}",
-            hint="run 'spotdeploy destroy' first, or 'spotdeploy cycle' for both",
-        )
-    return await _make(run, prospects, _through_reboot, [])
+    async with claimed(run, "create", wait=wait):
+        existing = await list_nodes(run.all_locations, run.scope)
+        if existing:
+            exist = "exists" if len(existing) == 1 else "exist"
+            raise RefusedError(
+                f"{counted(len(existing), 'node')} of {run.deployment} {exist}: "
+                f"{', '.join(node.name for node in existing)}",
+                hint="run 'spotdeploy destroy' first, or 'spotdeploy cycle' for both",
+            )
+        return await _make(run, prospects, _through_reboot, [])
 
 
 async def run_verify(run: Run) -> Outcome:
@@ -76,9 +81,10 @@ async def run_verify(run: Run) -> Outcome:
     return conclude(run, progress, desired=max(run.desired, len(nodes)))
 
 
-async def run_destroy(run: Run) -> Outcome:
-    """Destroy everything of the deployment and prove it."""
-    receipt, stopped = await finish_despite_cancel(destroy(run))
+async def run_destroy(run: Run, *, wait: bool = False) -> Outcome:
+    """Destroy everything of the deployment and prove it; `wait` as in `run_cycle`."""
+    async with claimed(run, "destroy", wait=wait):
+        receipt, stopped = await finish_despite_cancel(destroy(run))
     return conclude(run, Progress(receipts=[receipt], stopped=stopped), desired=0)
 
 

@@ -13,10 +13,11 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
+from spotdeploy import labels
 from spotdeploy.duration import spell
 from spotdeploy.errors import (
     CredentialsError,
@@ -49,8 +50,9 @@ class BrokenCallError(ProviderError):
     and where its trace is."""
 
 
-async def destroy(run: Run, *, before_create: bool = False) -> Receipt:
-    """Destroy everything of the deployment in every location, in parallel.
+async def destroy(run: Run, *, own: bool = False, before_create: bool = False) -> Receipt:
+    """Destroy everything of the deployment in every location, in parallel; with `own`, only what
+    this run made or may have made: another run's nodes are named and left.
 
     With `before_create` True, what the cloud is deleting itself is not waited for once its nodes
     are gone: it holds up no create. The next destroy looks at it again.
@@ -65,7 +67,8 @@ async def destroy(run: Run, *, before_create: bool = False) -> Receipt:
     """
     run.bus.emit(StepStarted(step="destroy"))
     sweeps = [
-        Sweep(run, location, wait_for_ending=not before_create) for location in run.all_locations
+        Sweep(run, location, own=own, wait_for_ending=not before_create)
+        for location in run.all_locations
     ]
     results = await asyncio.gather(*(sweep.run() for sweep in sweeps), return_exceptions=True)
     receipts = [result for result in results if isinstance(result, Receipt)]
@@ -123,15 +126,20 @@ class Sweep:
         run: Run,
         location: Location,
         *,
+        own: bool = False,
         only: frozenset[str] | None = None,
         wait_for_ending: bool = True,
     ) -> None:
+        """Of everything of the deployment; with `own`, of what the run made; or `only` of these
+        ids."""
         self._run = run
         self._location = location
+        self._own = own
         self._only = only
         self._wait_for_ending = wait_for_ending
         self._empty = 0
         """How many listings in a row showed nothing, or nothing but what the cloud is deleting."""
+        self._others: dict[str, Node] = {}
         self._message = ""
         self._known = {node.id: node for node in map(_as_node, self._journalled())}
         self._asked: set[str] = set()
@@ -142,7 +150,8 @@ class Sweep:
         self._released: list[Resource] = []
         self._things: Sequence[Resource] = ()
         self._asked_leftovers = False
-        self._unproven = [(one.what, one.by_hand) for one in self._noted_unproven()]
+        noted = [(one.what, one.by_hand) for one in self._noted_unproven()]
+        self._earlier, self._unproven = (noted, []) if own else ([], noted)
         self._expected = bool(self._known or self._open_intents() or self._unproven)
 
     async def run(self) -> Receipt:
@@ -254,15 +263,17 @@ class Sweep:
         found = await self._call(self._location.nodes(self._run.scope, longest_wait=0.0))
         self._listings += 1
         self._first_listed_at = min(self._first_listed_at, time.time())
-        listed = [n for n in found if n.state is not NodeState.GONE and self._desired(n.id)]
+        here = [node for node in found if node.state is not NodeState.GONE]
+        listed = [node for node in here if self._is_ours(node)]
+        self._tell_others(node for node in here if not self._is_ours(node))
         self._note(lambda: self._run.journal.seen(listed, self._run.deployment))
-        here = {node.id for node in listed}
-        for id_ in here & self._destroyed.keys():
+        ids = {node.id for node in listed}
+        for id_ in ids & self._destroyed.keys():
             del self._destroyed[id_]  # one listing only lacked it
         self._known |= {node.id: node for node in listed}
         if listed:
             self._expect()
-        gone = (self._known.keys() & self._tried) - here
+        gone = (self._known.keys() & self._tried) - ids
         if gone and asked_at >= self._trusted_from():
             self._gone([self._known.pop(id_) for id_ in gone])
         return listed
@@ -307,7 +318,8 @@ class Sweep:
     async def _release_things(self) -> bool:
         self._asked_leftovers = False
         try:
-            self._things = await self._call(self._location.leftovers(self._run.scope))
+            found = await self._call(self._location.leftovers(self._run.scope))
+            self._things = [thing for thing in found if self._is_leftover(thing)]
             self._asked_leftovers = True
             if self._things:
                 self._expect(self._things)
@@ -333,7 +345,8 @@ class Sweep:
         if self._only is None and named != self._unproven:
             self._unproven = named
             where = (self._run.deployment, *self._location.key)
-            self._note(lambda: self._run.journal.set_unproven(*where, named))
+            noted = [*self._earlier, *named]
+            self._note(lambda: self._run.journal.set_unproven(*where, noted))
 
     def _gone(self, nodes: Sequence[Node]) -> None:
         self._destroyed |= {node.id: node for node in nodes}
@@ -352,9 +365,10 @@ class Sweep:
         if self._only is None:
             trusted = asked_at - self._location.provider.settle_seconds
             where = (self._run.deployment, *self._location.key)
-            self._note(lambda: self._run.journal.close_intents(*where, trusted))
+            run = self._run.id if self._own else None
+            self._note(lambda: self._run.journal.close_intents(*where, trusted, run))
             if self._unproven and not self._things:
-                self._note(lambda: self._run.journal.set_unproven(*where, ()))
+                self._note(lambda: self._run.journal.set_unproven(*where, self._earlier))
 
     def _note(self, write: Callable[[], None]) -> None:
         """Write to the journal. A full disk is told, and keeps no node alive."""
@@ -399,7 +413,9 @@ class Sweep:
         return [
             node
             for node in self._read(self._run.journal.nodes) or ()
-            if (node.provider, node.location) == self._location.key and self._desired(node.id)
+            if (node.provider, node.location) == self._location.key
+            and (self._only is None or node.id in self._only)
+            and self._made_by(node.run)
         ]
 
     def _open_intents(self) -> list[Intent]:
@@ -407,6 +423,7 @@ class Sweep:
             intent
             for intent in self._read(self._run.journal.open_intents) or ()
             if (intent.provider, intent.location) == self._location.key
+            and self._made_by(intent.run)
         ]
 
     def _noted_unproven(self) -> list[Unproven]:
@@ -416,8 +433,34 @@ class Sweep:
             if (one.provider, one.location) == self._location.key and self._only is None
         ]
 
-    def _desired(self, id_: str) -> bool:
-        return self._only is None or id_ in self._only
+    def _made_by(self, run: str) -> bool:
+        """Whether what this run made is to go."""
+        return not self._own or run == self._run.id
+
+    def _is_ours(self, node: Node) -> bool:
+        """Whether this node is to go."""
+        if self._only is not None:
+            return node.id in self._only
+        return node.id in self._known or self._made_by(node.labels.get(labels.RUN, ""))
+
+    def _is_leftover(self, thing: Resource) -> bool:
+        """Whether this is to go: no claim, which its run gives back or which runs out, and what
+        says no run only while no other run's node may need it, as far as a listing has told."""
+        if labels.CLAIM in thing.labels:
+            return False
+        run = thing.labels.get(labels.RUN)
+        if run is not None:
+            return self._made_by(run)
+        return not self._others and (self._listings > 0 or not self._own)
+
+    def _tell_others(self, nodes: Iterable[Node]) -> None:
+        """Name, once, the nodes of other runs, which stay."""
+        new = [node for node in nodes if node.id not in self._others]
+        self._others |= {node.id: node for node in new}
+        if new and self._only is None:
+            names = ", ".join(f"{node.name} of {node.labels.get(labels.RUN, '?')}" for node in new)
+            text = f"nodes of another run stay in {self._location}: {names}"
+            self._run.bus.emit(Note(text=text, warning=True))
 
     def _explain(self, error: Exception) -> str:
         """The error in one line; the trace of one that is none of ours goes to a file."""

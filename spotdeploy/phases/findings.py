@@ -100,13 +100,13 @@ def require_life(project: Project, checks: Iterable[Check[Any]]) -> None:
             f"{project.path.name}: nodes.time_to_live: {life} is shorter than any run: "
             f"{spell(SHORTEST_LIFE)} until the node is there{stable}",
             hint=f"give at least {spell(least)}; the timeouts together allow "
-            f"{spell(_longest(project, checks))}",
+            f"{spell(longest_life(project, checks))}",
         )
 
 
 def of_life(project: Project, checks: Sequence[Check[Any]]) -> Iterator[Problem]:
     """Warn when a node may end itself within a run that is still within its timeouts."""
-    life, longest = project.config.nodes.time_to_live, _longest(project, checks)
+    life, longest = project.config.nodes.time_to_live, longest_life(project, checks)
     if life < longest:
         yield Problem(
             f"nodes.time_to_live is {life}, and the timeouts allow a run of {spell(longest)}: a "
@@ -116,7 +116,7 @@ def of_life(project: Project, checks: Sequence[Check[Any]]) -> Iterator[Problem]
         )
 
 
-def _longest(project: Project, checks: Iterable[Check[Any]]) -> float:
+def longest_life(project: Project, checks: Iterable[Check[Any]]) -> float:
     """Seconds from a node's creation to its verdict, at most."""
     timeouts = project.config.timeouts
     phases = timeouts.boot + timeouts.ship + timeouts.deploy

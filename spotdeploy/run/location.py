@@ -13,6 +13,7 @@ from spotdeploy.patience import LONGEST_PAUSE, LONGEST_WAIT, Patience
 from spotdeploy.provider import (
     Provider,
     SupportsAccount,
+    SupportsClaims,
     SupportsConsole,
     SupportsPlan,
     SupportsPrepare,
@@ -102,6 +103,12 @@ class Location:
             return await self._call(self.provider.account)
         except ProviderError:
             return ""
+
+    async def claim(self, labels: Mapping[str, str]) -> Resource | None:
+        """See `SupportsClaims.claim`; None where the provider has no claims."""
+        if isinstance(self.provider, SupportsClaims):
+            return await self._call(self.provider.claim, labels)
+        return None
 
     async def console(self, node: Node) -> str:
         """The node's console text; empty where the provider cannot show it."""

@@ -20,6 +20,7 @@ from typing import Annotated, Any, Final, TypeVar, cast
 
 import msgspec
 
+from spotdeploy import labels
 from spotdeploy.errors import HostError
 from spotdeploy.model import Node, Offer
 from spotdeploy.text import plain
@@ -202,13 +203,15 @@ class Journal:
         )
         return rows[0][0] if rows and isinstance(rows[0][0], str) else ""
 
-    def close_intents(self, deployment: str, provider: str, location: str, before: float) -> None:
-        """Close the intents older than `before` (Unix seconds): a proven-empty listing covers
-        them."""
+    def close_intents(
+        self, deployment: str, provider: str, location: str, before: float, run: str | None = None
+    ) -> None:
+        """Close the intents older than `before` (Unix seconds), all or those of a run: a
+        proven-empty listing covers them."""
         self._write(
             "UPDATE intent SET settled_at = ? WHERE deployment = ? AND provider = ?"
-            " AND location = ? AND settled_at IS NULL AND at <= ?",
-            (self._now(), deployment, provider, location, before),
+            " AND location = ? AND settled_at IS NULL AND at <= ? AND run = ifnull(?, run)",
+            (self._now(), deployment, provider, location, before, run),
         )
 
     def set_unproven(
@@ -236,7 +239,7 @@ class Journal:
         gone is not."""
         with self._transaction():
             for node in nodes:
-                self._record(node, deployment, "", "")
+                self._record(node, deployment, node.labels.get(labels.RUN, ""), "")
 
     def gone(self, provider: str, location: str, ids: Iterable[str], by: str) -> None:
         """Note that these nodes were seen gone. `by` says by which proof."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import filelock
@@ -26,6 +27,22 @@ class Holder(msgspec.Struct, frozen=True):
     command: str
 
 
+def home_id(folder: Path | None = None) -> str:
+    """The id of the state folder that the locks are in, made at its first use: who holds the lock
+    of a deployment there knows that no other run of this home is under way.
+
+    Raises HostError when it cannot be written.
+    """
+    path = (folder or _locks()) / "home-id"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError), path.open("x") as file:
+            file.write(secrets.token_hex(4))
+        return path.read_text().strip()
+    except OSError as error:
+        raise HostError(f"cannot write {path}: {error.strerror}") from error
+
+
 @contextmanager
 def locked(deployment: str, command: str, folder: Path | None = None) -> Iterator[None]:
     """Hold the deployment's lock. The operating system frees it when the process ends, however it
@@ -35,7 +52,7 @@ def locked(deployment: str, command: str, folder: Path | None = None) -> Iterato
         RefusedError: another live process holds it; it is named.
         HostError: the lock cannot be written.
     """
-    folder = folder or platformdirs.user_state_path("spotdeploy") / "locks"
+    folder = folder or _locks()
     path = folder / f"{deployment}.lock"
     note = folder / f"{deployment}.json"
     try:
@@ -55,6 +72,10 @@ def locked(deployment: str, command: str, folder: Path | None = None) -> Iterato
         yield
     finally:
         lock.release()
+
+
+def _locks() -> Path:
+    return platformdirs.user_state_path("spotdeploy") / "locks"
 
 
 def _describe(note: Path) -> str:

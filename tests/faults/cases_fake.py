@@ -1,8 +1,9 @@
 """Faults of the fake cloud, scripted in its state.
 
-Its calls in a cycle of two nodes: account and offers; twice nodes and leftovers; account and
+Its calls in a cycle of two nodes: account and offers; claim; twice nodes and leftovers; account and
 create; while nodes boot nodes, fate and console; nodes, destroy, nodes and so on until they are
-gone, leftovers, release, and twice nodes and leftovers. What goes wrong before create is an
+gone, leftovers, release, twice nodes and leftovers; release of the claim. What goes wrong before
+create is an
 infrastructure that failed. Once create was called, whatever cannot be proven gone is a leak, also
 when the call was refused: the cloud can no longer be asked whether that is true.
 """
@@ -38,6 +39,7 @@ STEPS = {
 DESTROY_STEPS = ("begin_run", "seen", "gone", "close_intents", "end_run")
 CALLS: tuple[Call, ...] = (
     "offers",
+    "claim",
     "nodes",
     "leftovers",
     "create",
@@ -46,7 +48,7 @@ CALLS: tuple[Call, ...] = (
     "destroy",
     "release",
 )
-BEFORE_CREATE = 6
+BEFORE_CREATE = 7
 """Calls before create."""
 EVERY: tuple[Ending, ...] = get_args(Ending)
 HURRIED = How(constants={"spotdeploy.patience:PATIENCE": 4.0, "spotdeploy.phases.boot:GRACE": 1.0})
@@ -269,7 +271,7 @@ def _outages() -> Iterator[Case]:
     for call, at in (("nodes", 3), ("nodes", 5), ("leftovers", 3)):
         outage = faults.Outage(call=call, at=at, times=0)
         yield scripted(family, f"{call} never works again after {at - 1} calls", LEAKED, outage)
-    for call, at in (("offers", 1), ("create", 1), ("destroy", 1), ("leftovers", 3), ("any", 7)):
+    for call, at in (("offers", 1), ("create", 1), ("destroy", 1), ("leftovers", 3), ("any", 8)):
         storm = faults.Throttled(call=call, at=at, times=0)
         expect = INFRASTRUCTURE if call in ("offers", "create") else LEAKED
         what = f"{call}, from call no. {at} on"
@@ -307,14 +309,14 @@ def _listings() -> Iterator[Case]:
 
 
 def _credentials() -> Iterator[Case]:
-    for at in range(1, 15):
+    for at in range(1, 16):
         expect = INFRASTRUCTURE if at <= BEFORE_CREATE else LEAKED
         yield scripted(
             Family.CREDENTIALS,
             f"credentials end at the call no. {at}",
             expect,
             faults.ExpiredCredentials(at=at),
-            quick=at == 7,
+            quick=at == 8,
         )
     yield scripted(
         Family.CREDENTIALS,

@@ -304,7 +304,9 @@ class LeavesStoppedNodes(FakeProvider):
         return known and self.cloud.machine(node.id).state(now) is NodeState.STOPPED
 
 
-@caught_by("test_the_cloud_itself_has_nothing_of_ours_in_the_end")
+@caught_by(
+    "test_the_cloud_itself_has_nothing_of_ours_in_the_end", "test_a_claim_is_a_leftover_and_no_node"
+)
 class ForgetsItsLeftovers(FakeProvider):
     def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
         return []
@@ -316,7 +318,10 @@ class NamesNoKind(FakeProvider):
         return [replace(thing, kind="") for thing in super().leftovers(labels)]
 
 
-@caught_by("test_leftovers_may_be_repeated", "test_doctor_changes_nothing_and_may_be_repeated")
+@caught_by(
+    "test_leftovers_may_be_repeated",
+    "test_doctor_changes_nothing_and_may_be_repeated",
+)
 class NamesLeftoversDifferently(FakeProvider):
     def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
         return [replace(thing, detail=secrets.token_hex(4)) for thing in super().leftovers(labels)]
@@ -344,7 +349,11 @@ class NamesEverythingForNoLabels(FakeProvider):
         return [Resource("group", id_, self.name, self.location) for id_ in every]
 
 
-@caught_by("test_releasing_a_missing_thing_is_success")
+@caught_by(
+    "test_releasing_a_missing_thing_is_success",
+    "test_a_claim_that_was_released_is_free_for_another_run",
+    "test_releasing_a_claim_leaves_the_one_that_took_its_place",
+)
 class RaisesForAMissingThing(FakeProvider):
     def release(self, resources: Sequence[Resource]) -> None:
         if any(thing.id not in self.cloud.billed() for thing in resources):

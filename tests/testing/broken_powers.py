@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
+from spotdeploy import labels as names
 from spotdeploy.model import Batch, Node, Pool, Problem, Resource
 from spotdeploy.provider import SupportsAllLocations, SupportsDial, SupportsPlan, SupportsPrepare
 from spotdeploy.testing import FakeConfig, FakeProvider
@@ -53,6 +54,30 @@ class GivesNoProxyCommand(Dialled):
 class NamesAPlaceTwice(FakeProvider, SupportsAllLocations):
     def all_locations(self) -> Sequence[str]:
         return (*self.config.locations, self.location)
+
+
+@caught_by("test_a_claim_has_its_labels_and_is_made_once", among_others=True)
+class ClaimsWithoutATime(FakeProvider):
+    def claim(self, labels: Mapping[str, str]) -> Resource:
+        said = {key: value for key, value in labels.items() if key != names.EXPIRES}
+        return super().claim(said)
+
+
+@caught_by("test_a_claim_is_one_deployments", among_others=True)
+class ClaimsForAll(FakeProvider):
+    def claim(self, labels: Mapping[str, str]) -> Resource:
+        made = self.leftovers({names.CLAIM: names.ANY})
+        return made[0] if made else super().claim(labels)
+
+
+@caught_by(
+    "test_a_claim_that_is_held_is_given_to_whoever_asks",
+    "test_of_many_who_claim_at_once_one_is_given_its_own",
+    "test_releasing_a_claim_leaves_the_one_that_took_its_place",
+)
+class ClaimsForEverybody(FakeProvider):
+    def claim(self, labels: Mapping[str, str]) -> Resource:
+        return replace(super().claim(labels), labels=dict(labels))
 
 
 @caught_by("test_a_request_that_the_cloud_takes_meets_no_objection")

@@ -66,7 +66,7 @@ def failures(folder: Path, code: str, *options: str) -> Mapping[str, set[str]]:
         env={"PYTHONPATH": f"{REPOSITORY}:{folder}", "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=400,
     )
     assert done.returncode in (0, 1), done.stdout + done.stderr
     failed: dict[str, set[str]] = {}

@@ -19,6 +19,11 @@ from spotdeploy_local.image.recipe import Recipe
 _FORMAT = "$(REPO_URI)|$(RELEASE)|$(CODENAME)|$(COMPONENT)|$(ORIGIN)"
 _NOT_FOR_IMAGES = ("Acquire::IndexTargets", "Acquire::Languages", "Acquire::CompressionTypes")
 _LAST_LINES = 15
+_CONFINED = (
+    *("setpriv", "--pdeathsig", "KILL"),
+    *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+)
+"""A builder, what it started and what it mounted end with this process, however that ends."""
 
 Command = Callable[[Recipe, Path, Path | None], list[str]]
 """Gives the command that fills a folder with a recipe's packages, from a base tree or none."""
@@ -84,10 +89,13 @@ def customize(recipe: Recipe, tree: Path) -> None:
 
 
 def run_build(command: list[str], progress: Progress) -> None:
-    """Run the command and pass its steps on. Raises HostError with the last lines of its output."""
+    """Run the command and pass its steps on; it ends with this process.
+
+    Raises HostError with the last lines of its output.
+    """
     lines: deque[str] = deque(maxlen=_LAST_LINES)
     with subprocess.Popen(
-        command,
+        [*_CONFINED, *command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

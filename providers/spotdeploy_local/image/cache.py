@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,11 +68,10 @@ class Images:
                 hint=f"free some space, or name another folder in {CACHE_VARIABLE}",
             )
         image = self._image(recipe)
-        part = image.with_suffix(".part")
-        for old in (part, image):
-            if old.exists():
-                progress(f"removing the broken image {old.name}")
-                shutil.rmtree(old)
+        for old in self.folder.glob(f"{image.name}*"):
+            progress(f"removing the broken image {old.name}")
+            shutil.rmtree(old, ignore_errors=old != image)  # its builder may be just dying
+        part = image.with_suffix(f".{secrets.token_hex(4)}.part")
         part.mkdir(mode=0o755)
         run_build(self.command(recipe, part / "tree", base), progress)
         progress("writing our own files into the image")

@@ -16,6 +16,7 @@ from spotdeploy.testing.fake.faults import AnyFault, Ending, Script
 from spotdeploy.testing.fake.machine import CallRecord, CloudState, End, Machine, Thing
 from spotdeploy.testing.fake.store import MemoryStore, Store
 
+CLAIM: Final = "claim"
 GOING_SECONDS: Final = 0.5
 """How long a destroyed machine is going before it is gone."""
 
@@ -82,6 +83,22 @@ class FakeCloud:
             return dict.fromkeys(refused, "it is protected from deletion")
 
         return self._dispatch.call("destroy", location, effect, " ".join(ids))
+
+    def claim(self, location: str, labels: Mapping[str, str]) -> Thing:
+        """The claim of the labels' deployment, made unless there is one."""
+        deployment = labels[label_rules.DEPLOYMENT]
+
+        def effect(state: CloudState, script: Script, now: float) -> Thing:
+            del script, now
+            for thing in state.things.values():
+                its = (thing.kind, thing.location, thing.labels.get(label_rules.DEPLOYMENT))
+                if its == (CLAIM, location, deployment):
+                    return thing
+            made = Thing(kind=CLAIM, id=state.new_id(CLAIM), location=location, labels=dict(labels))
+            state.things[made.id] = made
+            return made
+
+        return self._dispatch.call("claim", location, effect, deployment)
 
     def list_things(self, location: str, labels: Mapping[str, str]) -> list[Thing]:
         """The resources there that carry all these labels."""
@@ -156,7 +173,8 @@ class FakeCloud:
         now = self.clock.now()
         with self._store.transaction() as state:
             machines = [m for m in state.machines.values() if m.exists(max(now, m.appears_at))]
-            every: list[Machine | Thing] = [*machines, *state.things.values()]
+            things = [thing for thing in state.things.values() if thing.kind != CLAIM]
+            every: list[Machine | Thing] = [*machines, *things]
             return [
                 one.id for one in every if not labels or label_rules.matches(one.labels, labels)
             ]

@@ -17,6 +17,7 @@ from spotdeploy.model import Market
 Call = Literal[
     "any",
     "account",
+    "claim",
     "offers",
     "create",
     "nodes",

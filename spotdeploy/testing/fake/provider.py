@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 from spotdeploy.errors import CredentialsError, ProviderError
 from spotdeploy.model import Batch, Created, Fate, Market, Node, Offer, Pool, Problem, Resource
-from spotdeploy.provider import Provider, SupportsAccount, SupportsConsole
+from spotdeploy.provider import Provider, SupportsAccount, SupportsClaims, SupportsConsole
 from spotdeploy.testing.fake.cloud import FakeCloud
 from spotdeploy.testing.fake.config import FakeConfig
 from spotdeploy.testing.fake.machine import Machine, Thing
@@ -17,7 +17,7 @@ from spotdeploy.testing.fake.store import FileStore
 SPOT_SHARE: Final = 0.25
 
 
-class FakeProvider(Provider[FakeConfig], SupportsAccount, SupportsConsole):
+class FakeProvider(Provider[FakeConfig], SupportsAccount, SupportsClaims, SupportsConsole):
     """One location of a fake cloud."""
 
     name: ClassVar[str] = "fake"
@@ -89,6 +89,9 @@ class FakeProvider(Provider[FakeConfig], SupportsAccount, SupportsConsole):
     def release(self, resources: Sequence[Resource]) -> None:
         if resources:
             self.cloud.release(self.location, [resource.id for resource in resources])
+
+    def claim(self, labels: Mapping[str, str]) -> Resource:
+        return self._resource(self.cloud.claim(self.location, labels))
 
     def fate(self, node: Node) -> Fate:
         return self.cloud.fate(self.location, node.id)

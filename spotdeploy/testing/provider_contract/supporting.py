@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
 import pytest
 from msgspec.structs import replace
 
-from spotdeploy.model import Node, NodeState, Pool
+from spotdeploy import labels as names
+from spotdeploy.errors import ThrottledError
+from spotdeploy.model import Node, NodeState, Pool, Resource
 from spotdeploy.provider import (
     Provider,
     SupportsAccount,
     SupportsAllLocations,
+    SupportsClaims,
     SupportsConsole,
     SupportsDial,
     SupportsPlan,
@@ -25,7 +29,7 @@ T = TypeVar("T")
 
 class Supporting(LabFixtures):
     """`SupportsConsole`, `SupportsDial`, `SupportsAccount`, `SupportsAllLocations`,
-    `SupportsPlan`, `SupportsPrepare`."""
+    `SupportsClaims`, `SupportsPlan`, `SupportsPrepare`."""
 
     def test_the_console_is_text_and_may_be_read_again(self, lab: Lab) -> None:
         provider = _supports(lab, SupportsConsole)
@@ -82,6 +86,71 @@ class Supporting(LabFixtures):
         assert node.location in places
         assert len(set(places)) == len(places)
 
+    def test_a_claim_has_its_labels_and_is_made_once(self, lab: Lab) -> None:
+        provider = _supports(lab, SupportsClaims)
+        labels = _claim(lab, "run-1")
+        first, again = _claimed(lab, provider, labels), _claimed(lab, provider, labels)
+        assert first == again
+        assert first.labels == labels
+
+    def test_a_claim_that_is_held_is_given_to_whoever_asks(
+        self, lab: Lab, make_provider: Callable[[], Provider[Any]]
+    ) -> None:
+        mine = _claimed(lab, _supports(lab, SupportsClaims), _claim(lab, "run-1"))
+        assert _claimed(lab, make_provider(), _claim(lab, "run-2")) == mine
+
+    def test_a_claim_is_one_deployments(self, lab: Lab) -> None:
+        _claimed(lab, _supports(lab, SupportsClaims), _claim(lab, "run-1"))
+        labels = _claim(lab.beside, "run-2")
+        assert _claimed(lab, lab.beside.provider, labels).labels == labels
+
+    def test_of_many_who_claim_at_once_one_is_given_its_own(
+        self, lab: Lab, make_provider: Callable[[], Provider[Any]]
+    ) -> None:
+        _supports(lab, SupportsClaims)
+        claims = {f"run-{number}": make_provider() for number in range(4)}
+        with ThreadPoolExecutor(len(claims)) as threads:
+            given = list(
+                threads.map(
+                    lambda run: _claimed(lab, claims[run], _claim(lab, run)).labels[names.RUN],
+                    claims,
+                )
+            )
+        assert len(set(given)) == 1
+
+    def test_a_claim_is_a_leftover_and_no_node(self, lab: Lab) -> None:
+        claim = _claimed(lab, _supports(lab, SupportsClaims), _claim(lab, "run-1"))
+        lab.until(
+            lambda: claim.id in {thing.id for thing in lab.provider.leftovers(lab.scope)},
+            lab.facts.listed_within,
+            "be listed",
+        )
+        assert not lab.listed()
+
+    def test_a_claim_that_was_released_is_free_for_another_run(self, lab: Lab) -> None:
+        provider = _supports(lab, SupportsClaims)
+        mine = _claimed(lab, provider, _claim(lab, "run-1"))
+        lab.provider.release([mine])
+        theirs = _claim(lab, "run-2")
+        lab.until(
+            lambda: _claimed(lab, provider, theirs).labels == theirs,
+            lab.facts.gone_within,
+            "be free",
+        )
+
+    def test_releasing_a_claim_leaves_the_one_that_took_its_place(self, lab: Lab) -> None:
+        provider = _supports(lab, SupportsClaims)
+        mine = _claimed(lab, provider, _claim(lab, "run-1"))
+        lab.provider.release([mine])
+        theirs = _claim(lab, "run-2")
+        lab.until(
+            lambda: _claimed(lab, provider, theirs).labels == theirs,
+            lab.facts.gone_within,
+            "be free",
+        )
+        lab.provider.release([mine])
+        assert _claimed(lab, provider, _claim(lab, "run-3")).labels == theirs
+
     def test_a_request_that_the_cloud_takes_meets_no_objection(self, lab: Lab, pool: Pool) -> None:
         provider = _supports(lab, SupportsPlan)
         draft = replace(lab.batch(), user_data=b"")
@@ -107,6 +176,27 @@ def _supports(lab: Lab, power: Callable[[], T]) -> T:
     if not isinstance(lab.provider, kind):
         pytest.skip(f"this provider has no {kind.__name__}")
     return lab.provider
+
+
+def _claim(lab: Lab, run: str) -> Mapping[str, str]:
+    expires_at = lab.clock.now() + 3600
+    return names.for_claim(lab.deployment, run, "5e1f", "cycle", "Build.Host", expires_at)
+
+
+def _claimed(lab: Lab, provider: object, labels: Mapping[str, str]) -> Resource:
+    """Ask as the core does: again while the cloud wants time."""
+    assert isinstance(provider, SupportsClaims)
+    found: list[Resource] = []
+
+    def is_answered() -> bool:
+        try:
+            found.append(provider.claim(labels))
+        except ThrottledError:
+            return False
+        return True
+
+    lab.until(is_answered, lab.facts.listed_within, "answer a claim")
+    return found[0]
 
 
 def _answers(provider: SupportsDial, node: Node) -> bool:

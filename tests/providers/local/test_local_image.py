@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +20,9 @@ from spotdeploy_local.image.cache import Images
 from spotdeploy_local.image.recipe import Recipe
 from spotdeploy_local.layout import CACHE_VARIABLE
 from spotdeploy_local.linux import syscalls
+from tests.cycles.project import eventually
 
+REPOSITORY = Path(__file__).parents[3]
 RECIPE = Recipe(packages=("systemd",), files={"/etc/ours": "text\n"}, masked=("getty.target",))
 BUILD = """
 mkdir -p "$1/usr/bin" "$1/etc/ssh"
@@ -97,6 +102,41 @@ def test_what_an_interrupted_build_left_is_thrown_away(log: Path) -> None:
     tree = builder(BUILD, log).build(RECIPE, print)
     assert not (tree / "half").exists()
     assert [one.name for one in log.parent.glob("cache/*.part")] == []
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from tests.providers.local.test_local_image import RECIPE, builder
+builder(sys.argv[1], Path(sys.argv[2])).build(RECIPE, print)
+"""
+BUSY = """
+mkdir -p "$1"; mount -t tmpfs tmpfs "$1"
+(while :; do mkdir -p "$1/a/b"; touch "$1/a/b/file"; done) & echo $1 > "$2"; wait
+"""
+
+
+def test_a_builder_dies_with_its_parent_and_the_next_build_meets_nothing_of_it(log: Path) -> None:
+    killed = subprocess.Popen([sys.executable, "-c", KILLED, BUSY, str(log)], cwd=REPOSITORY)
+    eventually(log.exists, "the build is under way")
+    killed.kill()
+    killed.wait()
+    (tree,) = log.read_text().split()
+    log.unlink()
+    made = builder(BUILD, log).build(RECIPE, print)
+    assert (made / "usr/bin/program").exists()
+    eventually(lambda: not _running(tree), "the builder is dead")
+    assert tree not in Path("/proc/self/mountinfo").read_text()
+    assert [one.name for one in log.parent.glob("cache/*.part")] == []
+
+
+def _running(word: str) -> list[str]:
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if word.encode() in file.read_bytes().split(b"\0"):
+                found.append(file.parent.name)
+    return found
 
 
 def test_two_builders_at_once_build_one_image(images: Images, log: Path) -> None:
