@@ -379,7 +379,7 @@ async def destroy_with(here: FakeProject, place: str, call: str, error: Exceptio
 async def test_an_exception_that_is_none_of_ours_is_told_and_the_other_location_ends_well(
     fake_project: FakeProjects, call: str, error: Exception
 ) -> None:
-    here = fake_project(count=4, locations=("here", "there"), patience="700ms")
+    here = fake_project(count=4, locations=("here", "there"), patience="3s")
     made = await here.create()
     receipt = await destroy_with(here, "here", call, error)
     there = {node.id for node in made.nodes if node.location == "there"}
