@@ -175,8 +175,9 @@ def manual_delete_command(thing: Node | Resource) -> str:
     https://learn.microsoft.com/en-us/cli/azure/group
     """
     if isinstance(thing, Node):
-        group, name = split_id(thing.id) or ("GROUP", thing.name)
-        return f"vm delete --resource-group {group} --name {name} --yes"
+        place = split_id(thing.id)
+        where = f"--resource-group {place[0]} --name {place[1]}" if place else f"--ids {thing.id}"
+        return f"vm delete {where} --yes"
     if thing.ending:
         return f"group wait --name {thing.id} --deleted"
     return f"group delete --name {thing.id} --yes"
