@@ -156,6 +156,9 @@ class Resource(msgspec.Struct, frozen=True):
     location: str
     labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     detail: str = ""
+    ending: bool = False
+    """True while the cloud is deleting it, with no more calls of ours: once its nodes are gone it
+    holds up nothing."""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.id} ({self.provider} {self.location})"

@@ -12,10 +12,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-COMPUTE_VERSION: Final = "2026-04-01"
-NETWORK_VERSION: Final = "2026-03-01"
+COMPUTE_VERSION: Final = "2024-03-01"
+NETWORK_VERSION: Final = "2023-11-01"
 SCHEDULES_VERSION: Final = "2018-09-15"
-RESOURCES_VERSION: Final = "2025-04-01"
+RESOURCES_VERSION: Final = "2022-09-01"
+"""Azure's clouds other than the public one get new versions late, and refuse what they do not have;
+all of them have had these for long:
+https://learn.microsoft.com/en-us/azure/azure-government/compare-azure-government-global-azure"""
+INTERFACE_TAGS_VERSION: Final = "2025-04-01"
+"""The first in which a virtual machine's interface and address are made with tags. Only the public
+cloud is asked for it."""
 
 _SUBSCRIPTION: Final = "/subscriptions/{subscription}"
 _GROUP: Final = f"{_SUBSCRIPTION}/resourcegroups/{{group}}"
@@ -43,7 +49,7 @@ class Action(Enum):
     CANCEL_DEPLOYMENT = Operation(
         "POST",
         f"{_DEPLOYMENT}/cancel",
-        "2026-06-01",
+        RESOURCES_VERSION,
         ("Microsoft.Resources/deployments/cancel/action",),
     )
     CREATE_GROUP = Operation(
@@ -72,7 +78,7 @@ class Action(Enum):
     DEPLOY = Operation(
         "PUT",
         _DEPLOYMENT,
-        "2026-06-01",
+        RESOURCES_VERSION,
         (
             "Microsoft.Resources/deployments/write",
             "Microsoft.Compute/virtualMachines/write",
@@ -88,7 +94,7 @@ class Action(Enum):
         ),
     )
     GET_DEPLOYMENT = Operation(
-        "GET", _DEPLOYMENT, "2026-06-01", ("Microsoft.Resources/deployments/read",)
+        "GET", _DEPLOYMENT, RESOURCES_VERSION, ("Microsoft.Resources/deployments/read",)
     )
     GET_GROUP = Operation(
         "GET", _GROUP, RESOURCES_VERSION, ("Microsoft.Resources/subscriptions/resourceGroups/read",)

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import msgspec
 from libcloud.common.azure_arm import (
@@ -26,19 +26,13 @@ from libcloud.compute.base import Node as LibcloudNode
 from libcloud.compute.drivers.azure_arm import AzureNodeDriver
 from libcloud.utils.retry import MinimalRetry
 
-from spotdeploy.errors import (
-    ConfigError,
-    CredentialsError,
-    ProviderError,
-    ThrottledError,
-)
+from spotdeploy.errors import ConfigError, CredentialsError, ProviderError
 from spotdeploy_azure.actions import Action
 from spotdeploy_azure.auth import Chain
 from spotdeploy_azure.config import AzureConfig
-from spotdeploy_azure.errors import UNKNOWN_OUTCOME, login_hint, refusal
-from spotdeploy_azure.schemas import LoginRefusal, Page, Token
+from spotdeploy_azure.errors import UNKNOWN_OUTCOME, refusal
+from spotdeploy_azure.schemas import Page
 from spotdeploy_libcloud.paging import all_pages
-from spotdeploy_libcloud.tokens import no_token
 from spotdeploy_libcloud.transport import (
     Transport,
     address_of,
@@ -51,11 +45,9 @@ TIMEOUT: Final = 90.0
 ENVIRONMENTS: Final = {"AzureCloud": "default"}
 """Azure's names for its clouds, where libcloud's are others."""
 LOGIN: Final = "login"
-LOGIN_BUSY: Final = frozenset({"server_error", "temporarily_unavailable"})
-"""Trouble of the login's own, whatever the HTTP status:
-https://learn.microsoft.com/en-us/entra/identity-platform/reference-error-codes"""
-LOGIN_MARGIN: Final = 300.0
-"""Seconds before its end from which on a token is no longer used."""
+LOGIN_MARGIN: Final = 120.0
+"""Seconds before its end from which on a token is no longer used. The Azure CLI gives some that
+live for five minutes."""
 T = TypeVar("T")
 Query = Mapping[str, str]
 PathParameters = Mapping[str, str]
@@ -101,8 +93,7 @@ class Connection(AzureResourceManagementConnection):
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # libcloud
         environment = kwargs["cloud_environment"]
         self._chain = chain
-        self._login = environment["activeDirectoryEndpointUrl"].rstrip("/")
-        self._login_transport = Transport(self._login)
+        self._login_transport = Transport(environment["activeDirectoryEndpointUrl"].rstrip("/"))
         address = require_address(environment["resourceManagerEndpointUrl"])
         self.host, self.port, self.secure = address.host, address.port, int(address.secure)
         self.access_token = ""
@@ -118,6 +109,7 @@ class Connection(AzureResourceManagementConnection):
     def forget_token(self) -> None:
         """Log in again before the next request."""
         self.expires_on = 0
+        self._chain.forget()
 
     def log_in(self) -> None:
         """Get a token, unless there is one that lasts.
@@ -127,52 +119,10 @@ class Connection(AzureResourceManagementConnection):
         if self.expires_on > time.time() + LOGIN_MARGIN:
             return
         with self._login_transport.call(LOGIN, repeatable=True):
-            token = self._token()
-        self.access_token, self.expires_on = token.access_token, int(token.expires_on)
+            self.access_token, self.expires_on = self._chain.token()
 
     def get_token_from_credentials(self) -> None:
         """libcloud calls this in the last minutes of a token. `log_in` was there before."""
-
-    def _token(self) -> Token:
-        url = f"{self._login}/{self._chain.tenant}/oauth2/token"
-        address = require_address(url)
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": self._chain.client,
-            "resource": self.login_resource,
-            **self._chain.proof(url),
-        }
-        at = {"host": address.host, "port": address.port, "secure": address.secure}
-        login: Any = self.conn_class(**at, timeout=self.timeout)  # type: ignore[no-untyped-call]  # libcloud
-        keep_authorization(login)
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        login.request("POST", address.path, urlencode(form), headers)
-        answer: Any = login.getresponse()
-        if int(answer.status_code) != 200:
-            error = login_refusal(int(answer.status_code), answer.content)
-            raise told_when(error, answer.headers)
-        return read_token(answer.content)
-
-
-def read_token(body: bytes) -> Token:
-    """The token in the login's answer. Raises what `no_token` says when there is none."""
-    try:
-        return msgspec.json.decode(body, type=Token)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise no_token("Azure's login", body) from error
-
-
-def login_refusal(status: int, body: bytes) -> ProviderError:
-    """The typed error for what the login answers instead of a token."""
-    try:
-        reported = msgspec.json.decode(body, type=LoginRefusal)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        reported = LoginRefusal(error=f"HTTP {status}")
-    message = reported.error_description.partition("\n")[0].strip() or reported.error
-    if status in (408, 429) or status >= 500 or reported.error in LOGIN_BUSY:
-        return ThrottledError(f"{LOGIN}: {message}", code=reported.error)
-    hint = login_hint(message) or "check AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"
-    return CredentialsError(f"Azure refuses the login: {message}", code=reported.error, hint=hint)
 
 
 class AzureDriver(AzureNodeDriver):
@@ -212,7 +162,24 @@ class AzureDriver(AzureNodeDriver):
         path = self.path(action, at or {})
         params = {"api-version": operation.version, **(query or {})}
         answer = self._send(action.id, operation.verb, path, params, body, repeatable=repeatable)
-        return read(answer, schema, action.id)
+        return read(answer.object, schema, action.id)
+
+    def begin(self, action: Action, at: PathParameters, query: Query) -> str:
+        """Call an operation that goes on after its answer. Gives where to ask how far it is; empty
+        when it is over. Raises as `call` does."""
+        operation = action.value
+        params = {"api-version": operation.version, **query}
+        answer = self._send(
+            action.id, operation.verb, self.path(action, at), params, None, repeatable=True
+        )
+        headers = answer.headers
+        return str(headers.get("location") or headers.get("azure-asyncoperation") or "")
+
+    def follow(self, what: str, link: str) -> None:
+        """Ask how far an operation is that `begin` gave a link for. Raises as `call` does, also for
+        an operation that has failed."""
+        path, query = _split(link)
+        self._send(what, "GET", path, query, None, repeatable=True)
 
     def pages(
         self,
@@ -226,10 +193,9 @@ class AzureDriver(AzureNodeDriver):
         params = {"api-version": action.value.version, **(query or {})}
 
         def page(link: str | None) -> tuple[list[object], str | None]:
-            parts = urlsplit(link) if link else None
-            at, query = (parts.path, dict(parse_qsl(parts.query))) if parts else (path, params)
+            at, query = _split(link) if link else (path, params)
             answer = self._send(action.id, "GET", at, query, None, repeatable=True)
-            found = read(answer, Page, action.id)
+            found = read(answer.object, Page, action.id)
             return found.value, found.next_link
 
         return [read(one, item, action.id) for one in all_pages(page, action.id)]
@@ -256,13 +222,14 @@ class AzureDriver(AzureNodeDriver):
 
     def _send(
         self, what: str, verb: str, path: str, params: Query, body: object, *, repeatable: bool
-    ) -> object:
+    ) -> Any:
+        """libcloud's response."""
         connection: Any = self.connection
         connection.set_context({"call": what})
         try:
             connection.log_in()
             with self._transport.call(what, repeatable=repeatable):
-                return connection.request(path, params=dict(params), data=body, method=verb).object
+                return connection.request(path, params=dict(params), data=body, method=verb)
         except CredentialsError:
             connection.forget_token()
             raise
@@ -272,10 +239,16 @@ class AzureDriver(AzureNodeDriver):
         return {**kwargs, "chain": self._chain, "timeout": TIMEOUT}
 
 
+def _split(link: str) -> tuple[str, dict[str, str]]:
+    """Path and query of a link that Azure gave."""
+    parts = urlsplit(link)
+    return parts.path, dict(parse_qsl(parts.query))
+
+
 def environment_of(config: AzureConfig) -> dict[str, str]:
     """libcloud's description of the cloud of a config.
 
-    Raises ConfigError for an endpoint that is not an http(s) URL.
+    Raises ConfigError for an endpoint that is not an http(s) URL, and a login that is not https.
     """
     environment = dict(publicEnvironments[ENVIRONMENTS.get(config.cloud, config.cloud)])
     login = config.login_endpoint or os.environ.get("AZURE_AUTHORITY_HOST")
@@ -289,6 +262,11 @@ def environment_of(config: AzureConfig) -> dict[str, str]:
                 f"{environment[key]!r} is not an http(s) URL",
                 hint="check provider.azure.endpoint, login_endpoint and AZURE_AUTHORITY_HOST",
             )
+    if not environment["activeDirectoryEndpointUrl"].startswith("https://"):
+        raise ConfigError(
+            f"{environment['activeDirectoryEndpointUrl']!r}: Azure's login is only by https",
+            hint="check provider.azure.login_endpoint and AZURE_AUTHORITY_HOST",
+        )
     return environment
 
 

@@ -1,54 +1,70 @@
-"""Who acts, and in which subscription: a service principal, as Azure's tools find it in the
-environment (https://learn.microsoft.com/en-us/python/api/azure-identity/azure.identity.environmentcredential).
+"""Who acts, and in which subscription.
+
+Credentials are found where Azure's tools find them, and azure-identity logs in with them:
+https://learn.microsoft.com/en-us/azure/developer/python/sdk/authentication/credential-chains
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-import time
-import uuid
-from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from spotdeploy.config.secret import Secret
-from spotdeploy.errors import ConfigError, CredentialsError
+from spotdeploy.errors import ConfigError, CredentialsError, HostError
 from spotdeploy_azure.config import AzureConfig
 
+if TYPE_CHECKING:  # azure-identity takes most of a second to load
+    from spotdeploy_azure.login import Login, Source
+
+INSTALL: Final = "run: pip install 'spotdeploy[azure]'"
 HOW: Final = (
-    "run 'az ad sp create-for-rbac' once, and set AZURE_TENANT_ID, AZURE_CLIENT_ID, "
-    "AZURE_CLIENT_SECRET and AZURE_SUBSCRIPTION_ID to what it prints"
+    "run 'az login'; or 'az ad sp create-for-rbac' once, and set AZURE_TENANT_ID, AZURE_CLIENT_ID "
+    "and AZURE_CLIENT_SECRET to what it prints"
 )
-ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-ASSERTION_LIFE: Final = 600
+AZURE_TAG: Final = "7783-7084-3265-9085-8269-3286-77"
+"""The chassis of every virtual machine of Azure:
+https://learn.microsoft.com/en-us/azure/virtual-machines/linux/using-cloud-init#azure-datasource"""
+TAG_FILE: Final = Path("/sys/class/dmi/id/chassis_asset_tag")
+IDENTITY_VARIABLES: Final = (
+    "IDENTITY_ENDPOINT",
+    "MSI_ENDPOINT",
+    "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+)
+"""What Azure's services set where they serve a managed identity."""
 
 
 class Chain:
-    """A service principal with its secret, its certificate or a federated token, in this order.
+    """Whose credentials are used: the first that is there of a secret, a certificate, a federated
+    token's file and GitHub's OIDC, each of a service principal; then a managed identity, and what
+    'az login' left. Nothing ever asks a person.
 
-    Files and the environment are read when they are needed; secrets are not kept.
+    The environment is read when it is needed.
     """
 
-    def __init__(self, config: AzureConfig) -> None:
-        """Reads nothing yet."""
+    def __init__(self, config: AzureConfig, authority: str) -> None:
+        """Reads nothing yet. `authority` is the URL of the Entra login."""
         self._config = config
+        self._authority = authority
+        self._source: Source | None = None
 
     @property
     def tenant(self) -> str:
-        """The tenant's id. Raises CredentialsError when nothing names it."""
-        return self._config.tenant or _variable("AZURE_TENANT_ID", "tenant")
+        """The tenant's id; empty when nothing names it."""
+        return self._config.tenant or os.environ.get("AZURE_TENANT_ID", "")
 
     @property
     def client(self) -> str:
-        """The application's id. Raises CredentialsError when nothing names it."""
-        return self._config.client_id or _variable("AZURE_CLIENT_ID", "service principal")
+        """The application's id; empty when nothing names it."""
+        return self._config.client_id or os.environ.get("AZURE_CLIENT_ID", "")
 
     @property
     def subscription(self) -> str:
-        """The subscription's id. Raises ConfigError when nothing names it."""
-        found = self._config.subscription or os.environ.get("AZURE_SUBSCRIPTION_ID")
+        """The subscription's id: the named one, or that which the Azure CLI works in when its login
+        is the one that is used. Raises ConfigError when there is none."""
+        found = self._named_subscription or self._default_subscription
         if found:
             return found.lower()
         raise ConfigError(
@@ -56,15 +72,52 @@ class Chain:
             hint='set AZURE_SUBSCRIPTION_ID, or subscription = "..." under [provider.azure]',
         )
 
-    def proof(self, audience: str) -> Mapping[str, str]:
-        """What is sent to the login to prove who we are. `audience` is the URL it is sent to.
+    def token(self) -> tuple[str, int]:
+        """A fresh token, and the Unix time of its end. Blocks for a call, or for the Azure CLI.
 
-        Raises CredentialsError when there is nothing to prove it with.
+        Raises CredentialsError with the login's own message and what to do, ThrottledError when it
+        cannot say now, and what requests raises when it cannot be reached.
         """
+        if self._source is None:
+            self._source = self._find()
+        return self._login.token(self._source)
+
+    def forget(self) -> None:
+        """Read the credentials again for the next token, and take no remembered one."""
+        self._source = None
+
+    @cached_property
+    def _login(self) -> Login:
+        try:
+            from spotdeploy_azure.login import Login
+        except ImportError as error:
+            raise HostError(f"azure-identity is missing: {error}", hint=INSTALL) from error
+
+        return Login(self._authority, self._config.cloud)
+
+    def _find(self) -> Source:
         secret = self._secret()
+        certificate = os.environ.get("AZURE_CLIENT_CERTIFICATE_PATH")
+        federated = os.environ.get("AZURE_FEDERATED_TOKEN_FILE")
         if secret is not None:
-            return {"client_secret": secret}
-        return {"client_assertion_type": ASSERTION_TYPE, "client_assertion": self._token(audience)}
+            return self._login.secret(*self._principal("a secret"), secret)
+        if certificate:
+            return self._login.certificate(*self._principal("a certificate"), certificate)
+        if federated:
+            return self._login.federated(*self._principal("a federated token"), federated)
+        if self.tenant and self.client and os.environ.get("ACTIONS_ID_TOKEN_REQUEST_URL"):
+            return self._login.github(self.tenant, self.client)
+        identity = has_managed_identity()
+        return self._login.machine_or_person(
+            self.tenant, self.client, self._named_subscription, identity=identity
+        )
+
+    def _principal(self, what: str) -> tuple[str, str]:
+        for value, name in ((self.tenant, "AZURE_TENANT_ID"), (self.client, "AZURE_CLIENT_ID")):
+            if not value:
+                message = f"there is {what} for Azure, and {name} is not set"
+                raise CredentialsError(message, hint=HOW)
+        return self.tenant, self.client
 
     def _secret(self) -> str | None:
         reference = self._config.client_secret
@@ -80,48 +133,33 @@ class Chain:
                 hint=HOW,
             ) from error
 
-    def _token(self, audience: str) -> str:
-        certificate = os.environ.get("AZURE_CLIENT_CERTIFICATE_PATH")
-        if certificate:
-            return assertion(_read(certificate), self.client, audience)
-        federated = os.environ.get("AZURE_FEDERATED_TOKEN_FILE")
-        if federated:
-            return _text(federated)
-        raise CredentialsError(
-            f"the Azure service principal {self.client} has no secret, certificate or token",
-            hint=HOW,
-        )
+    @property
+    def _named_subscription(self) -> str:
+        return self._config.subscription or os.environ.get("AZURE_SUBSCRIPTION_ID", "")
+
+    @property
+    def _default_subscription(self) -> str:
+        """https://learn.microsoft.com/en-us/cli/azure/azure-cli-configuration#cli-configuration-file
+        names the folder; a service principal of ours never takes the CLI's subscription."""
+        if self.client:
+            return ""
+        folder = os.environ.get("AZURE_CONFIG_DIR") or "~/.azure"
+        try:
+            text = (Path(folder).expanduser() / "azureProfile.json").read_text("utf-8-sig")
+            every = json.loads(text)["subscriptions"]
+            return str(next((one["id"] for one in every if one.get("isDefault")), ""))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return ""
 
 
-def assertion(pem: bytes, client: str, audience: str) -> str:
-    """A signed statement that we are `client`; `pem` has the private key and the certificate.
-
-    https://learn.microsoft.com/en-us/entra/identity-platform/certificate-credentials
-
-    Raises CredentialsError for a file that is neither.
-    """
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import padding
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-
+def has_managed_identity() -> bool:
+    """True where Azure may serve one: on its machines and in its services. Calls nothing."""
+    if any(os.environ.get(name) for name in IDENTITY_VARIABLES):
+        return True
     try:
-        key = serialization.load_pem_private_key(pem, password=None)
-        thumbprint = x509.load_pem_x509_certificate(pem).fingerprint(hashes.SHA256())
-    except (ValueError, TypeError) as error:
-        raise CredentialsError(
-            f"AZURE_CLIENT_CERTIFICATE_PATH: {error}",
-            hint="give a PEM file with the unencrypted private key and the certificate",
-        ) from error
-    if not isinstance(key, RSAPrivateKey):
-        raise CredentialsError("AZURE_CLIENT_CERTIFICATE_PATH: the key is not an RSA key")
-    now = int(time.time())
-    head = {"alg": "PS256", "typ": "JWT", "x5t#S256": _base64url(thumbprint)}
-    claims = {"aud": audience, "iss": client, "sub": client, "jti": str(uuid.uuid4())}
-    times = {"nbf": now, "exp": now + ASSERTION_LIFE}
-    signed = f"{_part(head)}.{_part({**claims, **times})}"
-    pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
-    return f"{signed}.{_base64url(key.sign(signed.encode(), pss, hashes.SHA256()))}"
+        return TAG_FILE.read_text("ascii").strip() == AZURE_TAG
+    except (OSError, ValueError):
+        return False
 
 
 def throwaway_public_key() -> str:
@@ -139,32 +177,3 @@ def throwaway_public_key() -> str:
         .public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
         .decode()
     )
-
-
-def _variable(name: str, what: str) -> str:
-    value = os.environ.get(name)
-    if value:
-        return value
-    raise CredentialsError(f"no Azure credentials found: no {what} is named", hint=HOW)
-
-
-def _read(path: str) -> bytes:
-    try:
-        return Path(path).expanduser().read_bytes()
-    except OSError as error:
-        raise CredentialsError(f"cannot read {path}: {error.strerror}", hint=HOW) from error
-
-
-def _text(path: str) -> str:
-    try:
-        return _read(path).decode().strip()
-    except UnicodeDecodeError as error:
-        raise CredentialsError(f"{path} is no token: {error}", hint=HOW) from error
-
-
-def _part(content: Mapping[str, Any]) -> str:
-    return _base64url(json.dumps(content).encode())
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 
-from spotdeploy_azure.api import AzureDriver
+from spotdeploy_azure.api import AzureDriver, environment_of
 from spotdeploy_azure.auth import Chain
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.nodes import Nodes
 from spotdeploy_azure.offers import Images, Prices, Size, sold
-from spotdeploy_libcloud.cache import DAY, user_cache
 from spotdeploy_libcloud.network import OwnAddress
 
 
@@ -22,11 +21,13 @@ class Cloud:
         self._config = config
         self.location = location
         self.pause = pause
+        self.deletions: dict[str, str] = {}
+        """Names of groups, in lower case, to where Azure says how far their deletion is."""
 
     @cached_property
     def chain(self) -> Chain:
-        """The service principal and the subscription."""
-        return Chain(self._config)
+        """Whose credentials are used, and the subscription."""
+        return Chain(self._config, environment_of(self._config)["activeDirectoryEndpointUrl"])
 
     @cached_property
     def driver(self) -> AzureDriver:
@@ -41,8 +42,7 @@ class Cloud:
     @cached_property
     def images(self) -> Images:
         """The images."""
-        cache = user_cache("azure-images", DAY)
-        return Images(self.driver, self._config, self.location, cache)
+        return Images(self.driver, self._config, self.location)
 
     @cached_property
     def prices(self) -> Prices:

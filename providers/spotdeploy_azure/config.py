@@ -18,7 +18,7 @@ Guid = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}
 SubnetId = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Network/"
+        pattern=r"(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Network/"
         r"virtualNetworks/[^/]+/subnets/[^/]+$"
     ),
 ]

@@ -14,7 +14,8 @@ from spotdeploy_azure.auth import throwaway_public_key
 from spotdeploy_azure.cloud import Cloud
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.destroy import delete_machines
-from spotdeploy_azure.errors import ACTIVE, GOING, MISSING, OVER, most_telling
+from spotdeploy_azure.errors import ACTIVE, GOING, MISSING, NOT_FOUND, OVER, most_telling
+from spotdeploy_azure.network import require_subnet
 from spotdeploy_azure.nodes import Snapshot, failure, is_allocated
 from spotdeploy_azure.offers import require
 from spotdeploy_azure.request import (
@@ -33,6 +34,30 @@ from spotdeploy_libcloud.errors import none_if_missing
 POLL_SECONDS: Final = 3.0
 PLACEMENT_TIMEOUT: Final = 600.0
 """Seconds to wait for Azure to find a place for every machine, or for an old group to go."""
+
+
+KNOWN_SECONDS: Final = 60.0
+"""Seconds to wait until all parts of Azure know a group that was just made."""
+
+
+class Deadline:
+    """An end of waiting: pauses count, and so does the time that calls take."""
+
+    def __init__(self, cloud: Cloud, seconds: float) -> None:
+        """Begins now."""
+        self._pause = cloud.pause
+        self._left = seconds
+        self._end = time.monotonic() + seconds
+
+    @property
+    def over(self) -> bool:
+        """True once the time is over."""
+        return self._left < 0 or time.monotonic() > self._end
+
+    def pause(self) -> None:
+        """Wait until it is worth asking again."""
+        self._pause(POLL_SECONDS)
+        self._left -= POLL_SECONDS
 
 
 @dataclass(slots=True)
@@ -54,10 +79,11 @@ def create_batch(cloud: Cloud, config: AzureConfig, offer: Offer, batch: Batch) 
     size = require(cloud.sizes, offer.size, cloud.location)
     site = Site(
         location=cloud.location,
-        image=cloud.images.reference(arm64=size.arm64),
+        image=cloud.images.reference(size),
         ingress=cloud.own_address.ingress(batch),
         admin_key=throwaway_public_key(),
     )
+    require_subnet(config)
     group = _group(cloud, config, batch)
     requested = parts(batch)
     errors: list[ProviderError] = []
@@ -82,16 +108,14 @@ def _group(cloud: Cloud, config: AzureConfig, batch: Batch) -> Group:
     that ended all its nodes here may want another."""
     name = group_name(batch.labels, cloud.location)
     body = {"location": cloud.location, "tags": group_tags(batch.labels, config)}
-    deadline = time.monotonic() + PLACEMENT_TIMEOUT
-    waited = 0.0
+    deadline = Deadline(cloud, PLACEMENT_TIMEOUT)
     while True:
         try:
             return cloud.driver.call(Action.CREATE_GROUP, Group, {"group": name}, body=body)
         except ProviderError as error:
-            if error.code not in GOING or waited > PLACEMENT_TIMEOUT or time.monotonic() > deadline:
+            if error.code not in GOING or deadline.over:
                 raise
-        cloud.pause(POLL_SECONDS)
-        waited += POLL_SECONDS
+        deadline.pause()
 
 
 def _deploy(
@@ -103,16 +127,26 @@ def _deploy(
     site: Site,
     group: str,
 ) -> None:
-    """Deploy a part, unless that was done before."""
+    """Deploy a part, unless that was done before. A group that was just made may not be known yet
+    where it is deployed to: then nothing came of the call, which is made again for a minute."""
     if _deployment(cloud, group, part.deployment) is not None:
         return
     at = {"group": group, "deployment": part.deployment}
     body = deployment(offer, batch, part, site, config)
-    try:
-        cloud.driver.call(Action.DEPLOY, Deployment, at, body=body, repeatable=False)
-    except ProviderError as error:
-        if error.code not in ACTIVE:
-            raise
+    deadline = Deadline(cloud, KNOWN_SECONDS)
+    while True:
+        try:
+            cloud.driver.call(Action.DEPLOY, Deployment, at, body=body, repeatable=False)
+        except ProviderError as error:
+            if error.code in ACTIVE:
+                return
+            if error.code != NOT_FOUND:
+                raise
+            if deadline.over:
+                raise ThrottledError(error.message, code=error.code) from error
+        else:
+            return
+        deadline.pause()
 
 
 def _deployment(cloud: Cloud, group: str, name: str) -> Deployment | None:
@@ -124,16 +158,21 @@ def _deployment(cloud: Cloud, group: str, name: str) -> Deployment | None:
 def _wait_until_placed(
     cloud: Cloud, group: Group, batch: Batch, requested: Sequence[Part]
 ) -> Outcome:
-    waited = 0.0
+    deadline = Deadline(cloud, PLACEMENT_TIMEOUT)
     while True:
-        outcome = _observe(cloud, group, batch, requested)
+        try:
+            outcome = _observe(cloud, group, batch, requested)
+        except ThrottledError as error:
+            if error.code != NOT_FOUND or deadline.over:
+                raise
+            deadline.pause()
+            continue
         if not outcome.waiting:
             return outcome
-        if waited > PLACEMENT_TIMEOUT:
+        if deadline.over:
             _give_up(cloud, group, outcome, requested)
             return outcome
-        cloud.pause(POLL_SECONDS)
-        waited += POLL_SECONDS
+        deadline.pause()
 
 
 def _give_up(cloud: Cloud, group: Group, outcome: Outcome, requested: Sequence[Part]) -> None:
@@ -230,12 +269,12 @@ def _not_worth_repeating(error: ProviderError) -> ProviderError:
 def _clean_up(cloud: Cloud, group: Group, refused: Sequence[str]) -> None:
     """Delete what is left of machines that could not be made, and wait until it is gone."""
     left = _existing(cloud, group, refused) if refused else []
-    waited = 0.0
-    while left and waited <= PLACEMENT_TIMEOUT:
-        if waited == 0:
-            delete_machines(cloud, group.name, left)
-        cloud.pause(POLL_SECONDS)
-        waited += POLL_SECONDS
+    if not left:
+        return
+    deadline = Deadline(cloud, PLACEMENT_TIMEOUT)
+    delete_machines(cloud, group.name, left)
+    while left and not deadline.over:
+        deadline.pause()
         left = _existing(cloud, group, refused)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from spotdeploy import labels as names
 from spotdeploy.errors import CredentialsError, ProviderError, ThrottledError
-from spotdeploy.model import Resource
+from spotdeploy.model import Node, Resource
 from spotdeploy_azure.actions import Action
 from spotdeploy_azure.cloud import Cloud
 from spotdeploy_azure.errors import GOING, MISSING
@@ -46,7 +46,8 @@ def delete_group(cloud: Cloud, group: str) -> None:
     Raises ProviderError when Azure refuses.
     """
     try:
-        cloud.driver.call(Action.DELETE_GROUP, object, {"group": group}, query=FORCE_GROUP)
+        link = cloud.driver.begin(Action.DELETE_GROUP, {"group": group}, FORCE_GROUP)
+        cloud.deletions[group.lower()] = link
     except ProviderError as error:
         if error.code not in MISSING | GOING:
             raise
@@ -73,22 +74,26 @@ def living(machines: Sequence[Raw]) -> set[str]:
 
 
 def _end(cloud: Cloud, group: str, names: Collection[str]) -> list[ProviderError]:
+    """What else is in the group must be known before it goes whole; where Compute cannot say that
+    now, its machines go one by one."""
     try:
         machines = cloud.nodes.machines(group)
-        if machines is None:
-            return []
-        alive = living(machines)
-        if alive <= set(names):
-            try:
-                delete_group(cloud, group)
-            except (CredentialsError, ThrottledError):
-                raise
-            except ProviderError:
-                return delete_machines(cloud, group, sorted(alive))
-            return []
+    except ThrottledError:
+        return delete_machines(cloud, group, sorted(names))
+    if machines is None:
+        return []
+    alive = living(machines)
+    if not alive <= set(names):
+        return delete_machines(cloud, group, sorted(alive & set(names)))
+    try:
+        delete_group(cloud, group)
+    except CredentialsError:
+        raise
     except ThrottledError as error:
         return [error]
-    return delete_machines(cloud, group, sorted(alive & set(names)))
+    except ProviderError:
+        return delete_machines(cloud, group, sorted(alive))
+    return []
 
 
 def _state(raw: Raw) -> str:
@@ -109,6 +114,7 @@ def leftovers(cloud: Cloud, labels: Mapping[str, str]) -> list[Resource]:
             location=cloud.location,
             labels=group.tags or {},
             detail=group.properties.provisioning_state,
+            ending=group.going,
         )
         for group in cloud.nodes.groups(labels)
         if names.matches(group.tags or {}, labels)
@@ -117,27 +123,61 @@ def leftovers(cloud: Cloud, labels: Mapping[str, str]) -> list[Resource]:
 
 def release(cloud: Cloud, resources: Sequence[Resource]) -> None:
     """Begin to delete these. A missing one is success; one with a living machine stays, and one
-    that is going is left to go.
+    that is going is left to go. Where Compute is too busy to say what lives in a group, the word
+    of the caller counts, who has nothing left to keep in it.
 
     Raises:
-        ProviderError: Azure's error for the first one it refused; the others were tried.
+        ProviderError: Azure's error for the first one it refused, or why an earlier deletion of it
+            failed, which is then begun again; the others were tried.
     """
     refused: list[ProviderError] = []
     for thing in resources:
-        if thing.kind != GROUP or thing.detail == "Deleting":
-            continue
-        machines = cloud.nodes.machines(thing.id)
-        if machines is None or living(machines):
+        if thing.kind != GROUP or thing.ending or _in_use(cloud, thing.id):
             continue
         try:
+            failure = _failure(cloud, thing.id)
             delete_group(cloud, thing.id)
-        except (CredentialsError, ThrottledError):
+        except CredentialsError:
             raise
         except ProviderError as error:
             refused.append(error)
+        else:
+            refused += [failure] if failure else []
     raise_first(refused)
 
 
-def manual_delete_command(thing: Resource) -> str:
-    """The arguments of `az` that delete it."""
+def _in_use(cloud: Cloud, group: str) -> bool:
+    try:
+        machines = cloud.nodes.machines(group)
+    except ThrottledError:
+        return False
+    return machines is not None and bool(living(machines))
+
+
+def _failure(cloud: Cloud, group: str) -> ProviderError | None:
+    """Why the last deletion of a group that stands failed, when this process began one. Azure rolls
+    the group back then: https://learn.microsoft.com/en-us/azure/azure-resource-manager/management/delete-resource-group
+    """
+    link = cloud.deletions.pop(group.lower(), "")
+    try:
+        if link:
+            cloud.driver.follow(f"delete group {group}", link)
+    except (CredentialsError, ThrottledError):
+        return None  # it cannot be read now; the deletion is begun again all the same
+    except ProviderError as error:
+        return None if error.code in MISSING else error
+    return None
+
+
+def manual_delete_command(thing: Node | Resource) -> str:
+    """The arguments of `az` that delete it, or wait for it where Azure is deleting it:
+    https://learn.microsoft.com/en-us/cli/azure/vm#az-vm-delete,
+    https://learn.microsoft.com/en-us/cli/azure/group
+    """
+    if isinstance(thing, Node):
+        place = split_id(thing.id)
+        where = f"--resource-group {place[0]} --name {place[1]}" if place else f"--ids {thing.id}"
+        return f"vm delete {where} --yes"
+    if thing.ending:
+        return f"group wait --name {thing.id} --deleted"
     return f"group delete --name {thing.id} --yes"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Final
 
 from spotdeploy import labels
@@ -12,6 +13,7 @@ from spotdeploy_azure.actions import Action, permissions
 from spotdeploy_azure.cloud import Cloud
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.errors import MORE_QUOTA
+from spotdeploy_azure.network import require_subnet
 from spotdeploy_azure.schemas import Permission, ResourceProvider, Subscription, Usage
 from spotdeploy_libcloud.doctor import problems_of
 from spotdeploy_libcloud.quota import Need, share, shortages
@@ -46,6 +48,7 @@ def objections(
     """What Azure would refuse of a batch; see `SupportsPlan`."""
     return [
         *cloud.own_address.objections(batch),
+        *problems_of(lambda: _private(config)),
         *_tags(config.tags, len(batch.labels)),
         *problems_of(lambda: _quotas(cloud, locations, pool, batch)),
     ]
@@ -96,7 +99,9 @@ def _covers(granted: Permission, action: str) -> bool:
 
 
 def _quotas(cloud: Cloud, locations: Sequence[str], pool: Pool, batch: Batch) -> list[Problem]:
-    """Cores of the market that is tried first. A node takes as many as the smallest size has."""
+    """Cores of the market that is tried first, of which a node takes as many as the smallest size
+    has; and on demand those of each family of sizes, where no other family has room:
+    https://learn.microsoft.com/en-us/azure/virtual-machines/quotas"""
     count, fatal = share(pool, batch, locations)
     metric = SPOT_CORES if pool.policy.markets[0] is Market.SPOT else REGULAR_CORES
     scope = labels.scope(batch.labels[labels.DEPLOYMENT])
@@ -108,18 +113,41 @@ def _quotas(cloud: Cloud, locations: Sequence[str], pool: Pool, batch: Batch) ->
     def own_sizes() -> list[str]:
         return [node.size or "" for node in cloud.nodes.with_labels(scope)]
 
-    needs = [
-        Need(
-            f"{usage.name.localized_value or metric} of {cloud.location}",
-            usage.limit,
-            usage.current_value,
-            count * least,
-            by_node,
-        )
+    usages = {
+        usage.name.value.lower(): usage
         for usage in cloud.driver.pages(Action.LIST_USAGES, Usage, {"location": cloud.location})
-        if usage.name.value == metric
-    ]
-    return shortages(needs, own_sizes, MORE_QUOTA, fatal=fatal)
+    }
+
+    def need(quota: str, cpus: int, sizes: Callable[[str], float | None]) -> Need | None:
+        usage = usages.get(quota.lower())
+        if usage is None:
+            return None
+        name = f"{usage.name.localized_value or quota} of {cloud.location}"
+        return Need(name, usage.limit, usage.current_value, count * cpus, sizes)
+
+    cores = need(metric, least, by_node)
+    found = shortages([cores] if cores else [], own_sizes, MORE_QUOTA, fatal=fatal)
+    if metric == SPOT_CORES:
+        return found
+    families: dict[str, int] = {}
+    for size in cloud.sizes.values():
+        families[size.family] = min(size.cpus, families.get(size.family, size.cpus))
+    needs = [need(one, cpus, partial(_of_family, cloud, one)) for one, cpus in families.items()]
+    known = [one for one in needs if one]
+    short = shortages(known, own_sizes, MORE_QUOTA, fatal=fatal and len(known) == len(families))
+    return found + (short if len(short) == len(families) else [])
+
+
+def _of_family(cloud: Cloud, family: str, size: str) -> float | None:
+    """How many cores of a family's quota a node of a size takes."""
+    if size not in cloud.sizes:
+        return None
+    return cloud.sizes[size].cpus if cloud.sizes[size].family == family else 0.0
+
+
+def _private(config: AzureConfig) -> Iterator[Problem]:
+    require_subnet(config)
+    yield from ()
 
 
 def _tags(tags: Mapping[str, str], ours: int) -> Iterator[Problem]:
@@ -135,12 +163,17 @@ def _tags(tags: Mapping[str, str], ours: int) -> Iterator[Problem]:
 
 
 def _sizes(cloud: Cloud, names: Sequence[str]) -> Iterator[Problem]:
+    if not cloud.sizes:
+        what = f"Azure does not sell {' or '.join(names)} to this subscription in {cloud.location}"
+        remedy = "check provider.azure.sizes with 'az vm list-skus', and the location with "
+        yield Problem(what, f"{remedy}'az account list-locations'", exit_code=2)
+        return
     for name in names:
         size = cloud.sizes.get(name)
         if size is None:
             what = f"Azure does not sell {name} to this subscription in {cloud.location}"
-            yield Problem(what, "check provider.azure.sizes", fatal=not cloud.sizes, exit_code=2)
+            yield Problem(what, "check provider.azure.sizes", fatal=False, exit_code=2)
         elif not size.spot:
             yield Problem(f"{name} cannot be had as Spot", "choose another size", fatal=False)
-    for arm64 in {size.arm64 for size in cloud.sizes.values()}:
-        cloud.images.reference(arm64=arm64)
+    for size in cloud.sizes.values():
+        cloud.images.reference(size)

@@ -7,6 +7,7 @@ https://learn.microsoft.com/en-us/azure/virtual-machines/error-codes-spot.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -36,6 +37,11 @@ REGISTER: Final = (
     "run 'az provider register --namespace NAME' for Microsoft.Compute, Microsoft.Network and "
     "Microsoft.DevTestLab, then wait some minutes"
 )
+POLICY: Final = "RequestDisallowedByPolicy"
+"""403, and no matter of rights: https://learn.microsoft.com/en-us/azure/azure-resource-manager/troubleshooting/error-policy-requestdisallowedbypolicy"""
+GENERATION: Final = "cannot boot hypervisor generation"
+"""In the message of a BadRequest: https://learn.microsoft.com/en-us/azure/virtual-machines/generation-2"""
+OTHER_IMAGE: Final = "choose an image of the size's generation, or another size"
 CODES: Final = Codes(
     capacity=frozenset(
         {
@@ -44,7 +50,10 @@ CODES: Final = Codes(
             "AllocationTimedOut",
             "AzureSpotFeatureNotEnabledForSubscription",
             "AzureSpotIsNotSupportedForThisVMSize",
+            "Deleting",
+            "Gone",
             "NotAvailableForSubscription",
+            "OperationPreempted",
             "OverconstrainedAllocationRequest",
             "OverconstrainedZonalAllocationRequest",
             "RequestDisallowedByAzure",
@@ -85,7 +94,6 @@ CODES: Final = Codes(
         {
             "AnotherOperationInProgress",
             "InternalServerError",
-            "OperationPreempted",
             "ResourceGroupBeingDeleted",
             "RetryableError",
             "ServerTimeout",
@@ -106,7 +114,8 @@ CODES: Final = Codes(
         "QuotaExceeded": MORE_QUOTA,
         "ReadOnlyDisabledSubscription": "enable the subscription again in the portal",
         "ScopeLocked": "remove the lock with 'az lock delete', then try again",
-        "RequestDisallowedByPolicy": "satisfy the policy, for example with provider.azure.tags",
+        POLICY: "satisfy the policy that the message names; tags that it asks for go under "
+        "provider.azure.tags, and are put on all that is made",
         "SubscriptionNotFound": SUBSCRIPTION,
         "SubscriptionNotRegistered": REGISTER,
         "invalid_client": RENEW,
@@ -121,21 +130,47 @@ CODES: Final = Codes(
 
 UNKNOWN_OUTCOME: Final = frozenset({"InternalServerError", "ServerTimeout", "ServiceUnavailable"})
 """After these a create call may have taken effect all the same."""
-MISSING: Final = frozenset(
-    {"DeploymentNotFound", "NotFound", "ResourceGroupNotFound", "ResourceNotFound"}
-)
+NOT_FOUND: Final = "ResourceGroupNotFound"
+NO_GROUP: Final = frozenset({NOT_FOUND})
+MISSING: Final = frozenset({"DeploymentNotFound", "NotFound", "ResourceNotFound"}) | NO_GROUP
 """No such thing."""
 GOING: Final = frozenset({"ResourceGroupBeingDeleted", "ResourceGroupDeletionBlocked"})
 ACTIVE: Final = frozenset({"DeploymentActive", "DeploymentBeingCreated"})
 """A deployment of that name is under way."""
 OVER: Final = frozenset({"DeploymentCannotBeCancelled", "DeploymentCannotBeCanceled"})
 """A deployment that is over cannot be cancelled."""
+LOG_IN: Final = "run 'az login' again"
+TRUST: Final = (
+    "give the application a federated credential with the issuer, subject and audience that the "
+    "message names: 'az ad app federated-credential create --id $AZURE_CLIENT_ID --parameters FILE'"
+)
+ENABLE: Final = (
+    "enable it: 'az ad sp update --id $AZURE_CLIENT_ID --set accountEnabled=true', as an "
+    "administrator of the tenant"
+)
+LET_IN: Final = (
+    "a Conditional Access policy of the tenant keeps it out: run from a network that the policy "
+    "allows, or have an administrator leave this identity out of it"
+)
+_NUMBER: Final = re.compile(r"AADSTS\d+")
 _OVER_QUOTA: Final = ("quota", "limit")
 _LOGIN: Final = {
+    "AADSTS50076": LOG_IN,
+    "AADSTS50078": LOG_IN,
+    "AADSTS50079": LOG_IN,
+    "AADSTS50173": LOG_IN,
+    "AADSTS53003": LET_IN,
+    "AADSTS70021": TRUST,
+    "AADSTS70043": LOG_IN,
+    "AADSTS700082": LOG_IN,
+    "AADSTS700211": TRUST,
+    "AADSTS700212": TRUST,
+    "AADSTS700213": TRUST,
+    "AADSTS7000112": ENABLE,
     "AADSTS7000215": RENEW,
     "AADSTS7000222": RENEW,
     "AADSTS700016": "check AZURE_CLIENT_ID and AZURE_TENANT_ID: no such application is there",
-    "AADSTS700024": "get a new federated token, or set this computer's clock",
+    "AADSTS700024": "have the federated token made anew, or set this computer's clock",
     "AADSTS700027": "give the application the certificate's public part",
     "AADSTS90002": "check AZURE_TENANT_ID",
     "AADSTS900023": "check AZURE_TENANT_ID",
@@ -187,8 +222,9 @@ def innermost(details: Sequence[ErrorDetail]) -> Iterator[ErrorDetail]:
 
 
 def login_hint(description: str) -> str | None:
-    """What to do about a refused login, by the number that its message begins with."""
-    return _LOGIN.get(description.partition(":")[0])
+    """What to do about a refused login, by the number in its message."""
+    found = _NUMBER.search(description)
+    return _LOGIN.get(found[0]) if found else None
 
 
 def _inside_message(message: str) -> list[ErrorDetail]:
@@ -202,8 +238,12 @@ def _inside_message(message: str) -> list[ErrorDetail]:
 
 def _typed(cause: ErrorDetail, status: int, call: str) -> ProviderError:
     text = (cause.message or "").lower()
-    if cause.code == "OperationNotAllowed" and any(word in text for word in _OVER_QUOTA):
-        error: ProviderError = QuotaError(call, code=cause.code, hint=MORE_QUOTA)
+    if cause.code == POLICY:
+        error: ProviderError = ProviderError(call, code=POLICY, hint=CODES.hints[POLICY])
+    elif GENERATION in text:
+        error = CapacityError(call, code=cause.code, hint=OTHER_IMAGE, reach=Reach.SIZE)
+    elif cause.code == "OperationNotAllowed" and any(word in text for word in _OVER_QUOTA):
+        error = QuotaError(call, code=cause.code, hint=MORE_QUOTA)
     else:
         error = CODES.error(cause.code, cause.message or "no message", status, call)
     if isinstance(error, QuotaError):
@@ -222,4 +262,6 @@ def _reach_of_quota(text: str) -> Reach:
 
 def _one_message(cause: ErrorDetail) -> str:
     text = " ".join((cause.message or "no message").split())
+    if cause.target and cause.target.lower() not in text.lower():
+        text = f"{cause.target.rpartition('/')[2]}: {text}"
     return f"{cause.code}: {text}" if cause.code else text

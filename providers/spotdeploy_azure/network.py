@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from spotdeploy.errors import ConfigError
 from spotdeploy_azure.actions import NETWORK_VERSION
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_libcloud.network import Ingress
@@ -57,20 +58,25 @@ def resources(
     return [firewall] if config.subnet else [firewall, network]
 
 
-def interface(name: str, config: AzureConfig) -> Body:
+def interface(name: str, tags: Mapping[str, str], config: AzureConfig) -> Body:
     """The interface of a machine, with its address, made and deleted with the machine:
     https://learn.microsoft.com/en-us/rest/api/compute/virtual-machines/create-or-update
+
+    Both get the tags where the cloud takes them there.
     """
+    tagged: Body = {"tags": tags} if takes_interface_tags(config) else {}
     subnet = config.subnet or f"[resourceId('{NETWORKS}/subnets', '{NETWORK}', '{SUBNET}')]"
     address: dict[str, Json] = {"primary": True, "subnet": {"id": subnet}}
     if config.address == "public":
         address["publicIPAddressConfiguration"] = {
             "name": _suffixed(name, "ip"),
+            **tagged,
             "sku": {"name": "Standard"},
             "properties": {"deleteOption": "Delete", "publicIPAllocationMethod": "Static"},
         }
     return {
         "name": _suffixed(name, "nic"),
+        **tagged,
         "properties": {
             "primary": True,
             "deleteOption": "Delete",
@@ -78,6 +84,21 @@ def interface(name: str, config: AzureConfig) -> Body:
             "ipConfigurations": [{"name": "address", "properties": address}],
         },
     }
+
+
+def require_subnet(config: AzureConfig) -> None:
+    """Raises ConfigError when nobody could reach the nodes: without `subnet` they are in a network
+    that the run makes, and that nothing leads to but public addresses."""
+    if config.address == "private" and not config.subnet:
+        raise ConfigError(
+            'provider.azure.subnet is needed when provider.azure.address is "private"',
+            hint="give the id of a subnet that you reach, or leave address out",
+        )
+
+
+def takes_interface_tags(config: AzureConfig) -> bool:
+    """Whether this cloud has `INTERFACE_TAGS_VERSION`."""
+    return config.cloud == "AzureCloud"
 
 
 def _rule(name: str, priority: int, sources: list[str], ports: list[str]) -> Body:

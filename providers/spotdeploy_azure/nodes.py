@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
 from spotdeploy import labels as names
+from spotdeploy.errors import ProviderError, ThrottledError
 from spotdeploy.model import Market, Node, NodeState
 from spotdeploy.provider import require_labels
 from spotdeploy_azure.actions import Action
 from spotdeploy_azure.api import AzureDriver, read
 from spotdeploy_azure.config import AzureConfig
-from spotdeploy_azure.errors import MISSING
+from spotdeploy_azure.errors import MISSING, NO_GROUP, NOT_FOUND
 from spotdeploy_azure.schemas import (
     ErrorDetail,
     Group,
@@ -47,6 +50,9 @@ _ID: Final = re.compile(
     r"Microsoft\.Compute/virtualMachines/(?P<name>[^/]+)",
     re.IGNORECASE,
 )
+
+LONG: Final = 60.0
+"""Seconds: a longer `Retry-After` is remembered here; callers wait a shorter one out."""
 
 Raw: TypeAlias = dict[str, Any]
 """A virtual machine as the API gives it."""
@@ -82,6 +88,9 @@ class Nodes:
         self._public = config.address == "public"
         self._location = location
         self._price_of = price_of
+        self.clock = time.monotonic
+        self._closed_until = -math.inf
+        """Until then Compute asks that no listing of it be made."""
 
     def groups(self, labels: Mapping[str, str]) -> list[Group]:
         """The resource groups here that may hold something with these labels: one call for each
@@ -112,8 +121,11 @@ class Nodes:
         )
 
     def machines(self, group: str) -> list[Raw] | None:
-        """The virtual machines of a group, without what they are doing; None of a missing group."""
-        return self._in_group(Action.LIST_VMS, Raw, group)
+        """The virtual machines of a group, without what they are doing; None of a missing group.
+
+        Raises ThrottledError, without a call, while Compute asks to be left alone.
+        """
+        return self._costly(lambda: self._in_group(Action.LIST_VMS, Raw, group))
 
     def machine(self, group: str, name: str) -> VirtualMachine | None:
         """One virtual machine with what it is doing, or None when there is none."""
@@ -122,17 +134,26 @@ class Nodes:
     def with_labels(self, labels: Mapping[str, str]) -> list[Node]:
         """Those with all these labels. One call, two more when there are any groups, and two for
         each group: a run has one here."""
-        return [
-            snapshot.node
-            for group in self.groups(labels)
-            for snapshot in self.snapshots(group).values()
-            if names.matches(snapshot.node.labels, labels)
-        ]
+        groups = self.groups(labels)
+        try:
+            return [
+                snapshot.node
+                for group in groups
+                for snapshot in self.snapshots(group).values()
+                if names.matches(snapshot.node.labels, labels)
+            ]
+        except ThrottledError as error:
+            if all(group.going for group in groups):
+                error.retry_after = None  # they go without Compute: look at them again soon
+            raise
 
     def snapshots(self, group: Group, only: Collection[str] | None = None) -> dict[str, Snapshot]:
         """The virtual machines of a group by name, or only those named, as they are now. One call,
         three more when there are any."""
-        machines = self.machines(group.name) or []
+        machines = self.machines(group.name)
+        if machines is None and not group.going:
+            raise _not_known_yet(group.name)
+        machines = machines or []
         if only is not None:
             machines = [raw for raw in machines if str(raw["name"]).lower() in only]
         if not machines:
@@ -173,20 +194,61 @@ class Nodes:
         """What every virtual machine of the subscription is doing: Azure gives it for all or one.
 
         https://learn.microsoft.com/en-us/rest/api/compute/virtual-machines/list-all
+
+        Nothing while Compute is too busy to say: then how far each machine was made must do.
         """
-        found = self._driver.pages(
-            Action.LIST_STATUSES, VirtualMachine, query={"statusOnly": "true"}
-        )
+        pages, query = self._driver.pages, {"statusOnly": "true"}
+        try:
+            found = self._costly(lambda: pages(Action.LIST_STATUSES, VirtualMachine, query=query))
+        except ThrottledError:
+            return {}
         return {machine.id.lower(): machine.statuses for machine in found}
+
+    def _costly(self, ask: Callable[[], T]) -> T:
+        """A listing of Compute's. All of them share one budget of the subscription, and when it is
+        used up Compute names a time of up to half an hour, which is obeyed:
+        https://learn.microsoft.com/en-us/troubleshoot/azure/virtual-machines/troubleshooting-throttling-errors
+        """
+        left = self._closed_until - self.clock()
+        if left > 0:
+            error = ThrottledError(f"Compute asks for no listing in the next {left:.0f} s")
+            error.retry_after = left
+            raise error
+        try:
+            return ask()
+        except ThrottledError as error:
+            if (error.retry_after or 0.0) > LONG:
+                self._closed_until = self.clock() + (error.retry_after or 0.0)
+            raise
 
     def _one(self, kind: type[T], group: str, name: str) -> T | None:
         at, query = {"group": group, "vm": name}, {"$expand": "instanceView"}
         call = self._driver.call
-        return none_if_missing(lambda: call(Action.GET_VM, kind, at, query=query), MISSING)
+        return self._unless_missing(group, lambda: call(Action.GET_VM, kind, at, query=query))
 
     def _in_group(self, action: Action, item: type[T], group: str) -> list[T] | None:
         pages = self._driver.pages
-        return none_if_missing(lambda: pages(action, item, {"group": group}), MISSING)
+        return self._unless_missing(group, lambda: pages(action, item, {"group": group}))
+
+    def _unless_missing(self, group: str, ask: Callable[[], T]) -> T | None:
+        """What `ask` returns, or None when there is no such thing.
+
+        For some seconds after a group was made, parts of Azure do not know it. That is no proof of
+        anything: ThrottledError while the group itself can be read.
+        """
+        try:
+            return none_if_missing(ask, MISSING - NO_GROUP)
+        except ProviderError as error:
+            if error.code not in NO_GROUP:
+                raise
+            found = self.group(group)
+            if found is not None and not found.going:
+                raise _not_known_yet(group) from error
+            return None
+
+
+def _not_known_yet(group: str) -> ThrottledError:
+    return ThrottledError(f"Azure lists {group}, and does not find it yet", code=NOT_FOUND)
 
 
 def node_id(subscription: str, group: str, name: str) -> str:

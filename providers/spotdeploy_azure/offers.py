@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
@@ -19,17 +22,24 @@ from spotdeploy_azure.actions import Action
 from spotdeploy_azure.api import AzureDriver
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.schemas import Named, Price, PricePage, Sku
-from spotdeploy_libcloud.cache import Cache
+from spotdeploy_libcloud.paging import all_pages
 from spotdeploy_libcloud.request import Body
 
 MACHINES: Final = "virtualMachines"
 PRICES_TIMEOUT: Final = 30.0
-MAX_PRICE_PAGES: Final = 20
 CANONICAL: Final = "Canonical"
 """https://documentation.ubuntu.com/azure/azure-how-to/instances/find-ubuntu-images/"""
 UBUNTU_LTS: Final = "ubuntu-lts"
 _RELEASE: Final = re.compile(r"ubuntu-(?P<release>\d\d)_04-lts")
 _URN_PARTS: Final = 4
+_IN_GALLERY: Final = r"/images/[^/]+(/versions/[^/]+)?"
+_IMAGE_ID: Final = re.compile(
+    r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Compute/"
+    rf"(images/[^/]+|galleries/[^/]+{_IN_GALLERY})"
+    rf"|/(sharedGalleries|communityGalleries)/[^/]+{_IN_GALLERY}",
+    re.IGNORECASE,
+)
+"""https://learn.microsoft.com/en-us/rest/api/compute/virtual-machines/create-or-update#imagereference"""
 
 
 def candidates(
@@ -81,6 +91,8 @@ class Size:
     """The availability zones in which it is sold."""
     family: str
     """Azure's name for the sizes that one quota counts together."""
+    generation2: bool = True
+    """False for sizes that boot images of Hyper-V's first generation only."""
 
     def sold_as(self, market: Market, zone: str | None) -> bool:
         """True when it can be had in this market and zone; None is anywhere in the location."""
@@ -129,6 +141,7 @@ def _size(sku: Sku, name: str) -> Size:
         cpus=int(facts.get("vCPUs", "1")),
         zones=frozenset(zones - closed),
         family=sku.family,
+        generation2="V2" in facts.get("HyperVGenerations", "V1,V2").split(","),
     )
 
 
@@ -140,6 +153,7 @@ class Prices:
         self._service = service
         self._location = location
         self._known: dict[tuple[Market, str], float] = {}
+        self._clock = time.time
 
     @property
     def can_be_known(self) -> bool:
@@ -148,34 +162,53 @@ class Prices:
 
     def refresh(self, sizes: Sequence[str]) -> None:
         """Ask for the prices of these sizes: one paginated call; none without a service."""
-        if self._service is None:
+        if self._service is None or not sizes:
             return
         names = " or ".join(f"armSkuName eq '{size}'" for size in sizes)
         filter_ = (
             "serviceName eq 'Virtual Machines' and priceType eq 'Consumption' "
             f"and armRegionName eq '{self._location}' and ({names})"
         )
-        link: str | None = f"{self._service}/api/retail/prices?{urlencode({'$filter': filter_})}"
-        for _ in range(MAX_PRICE_PAGES):
-            if link is None:
-                return
-            page = _price_page(link)
-            for price in page.items:
-                self._keep(price)
-            link = page.next_page_link
+        query = urlencode({"currencyCode": "'USD'", "$filter": filter_})
+        first = f"{self._service.rstrip('/')}/api/retail/prices?{query}"
+
+        def page(link: str | None) -> tuple[list[Price], str | None]:
+            found = _price_page(link or first)
+            return found.items, found.next_page_link
+
+        self._known = valid_prices(all_pages(page, "the price list"), self._clock())
 
     def of(self, market: Market, zone: str | None, size: str | None) -> float | None:  # noqa: ARG002  # the same everywhere
         """USD per hour for one node, or None when unknown, in any zone. Calls nothing."""
         return self._known.get((market, size or ""))
 
-    def _keep(self, price: Price) -> None:
-        """A 0.0 is unknown, never free; Windows and the old low priority are not what we make."""
+
+def valid_prices(prices: Sequence[Price], now: float) -> dict[tuple[Market, str], float]:
+    """The prices of Linux machines by market and size, in USD per hour, that hold at a Unix time.
+
+    The list has the same size under Windows and Cloud Services too, and as the old low priority,
+    each with times in which it holds. Of several that hold, the one that began last does; where two
+    of these differ, the price is not known. A 0.0 is unknown, never free.
+    """
+    found: dict[tuple[Market, str], dict[float, set[float]]] = {}
+    for price in prices:
         name = price.sku_name.lower()
-        if "windows" in price.product_name.lower() or "low priority" in name:
-            return
-        if price.unit_of_measure == "1 Hour" and price.retail_price > 0:
-            market = Market.SPOT if name.endswith("spot") else Market.ON_DEMAND
-            self._known[market, price.arm_sku_name] = price.retail_price
+        began = price.effective_start_date.timestamp() if price.effective_start_date else 0.0
+        ends = price.effective_end_date.timestamp() if price.effective_end_date else math.inf
+        if not _is_ours(price, name) or not began <= now < ends:
+            continue
+        market = Market.SPOT if name.endswith(" spot") else Market.ON_DEMAND
+        known = found.setdefault((market, price.arm_sku_name), {})
+        known.setdefault(began, set()).add(price.retail_price)
+    last = {key: times[max(times)] for key, times in found.items()}
+    return {key: next(iter(one)) for key, one in last.items() if len(one) == 1}
+
+
+def _is_ours(price: Price, name: str) -> bool:
+    product = price.product_name.lower()
+    other = " win" in product or "cloud services" in product or "low priority" in name
+    hourly = price.unit_of_measure == "1 Hour" and price.type == "Consumption"
+    return hourly and not other and price.currency_code == "USD" and price.retail_price > 0
 
 
 def _price_page(link: str) -> PricePage:
@@ -193,40 +226,34 @@ def _price_page(link: str) -> PricePage:
 
 
 class Images:
-    """Finds images, and remembers them on disk for a day."""
+    """Finds images."""
 
-    def __init__(
-        self, driver: AzureDriver, config: AzureConfig, location: str, cache: Cache
-    ) -> None:
+    def __init__(self, driver: AzureDriver, config: AzureConfig, location: str) -> None:
         """Calls nothing."""
         self._driver = driver
         self._config = config
         self._location = location
-        self._cache = cache
 
-    def reference(self, *, arm64: bool) -> Body:
-        """The `imageReference` for an architecture. May call once; may be repeated.
+    def reference(self, size: Size) -> Body:
+        """The `imageReference` for a size. May call once; may be repeated.
 
         Raises ConfigError when there is no such image.
         """
         image = self._config.image
         if image == UBUNTU_LTS:
-            sku = "server-arm64" if arm64 else "server"
-            return _marketplace(CANONICAL, self._latest_offer(), sku, "latest")
-        if image.startswith("/"):
+            return _marketplace(CANONICAL, self._newest, _ubuntu_sku(size), "latest")
+        if _IMAGE_ID.fullmatch(image):
             return {"id": image}
         parts = image.split(":")
-        if len(parts) != _URN_PARTS or not all(parts):
+        if image.startswith("/") or len(parts) != _URN_PARTS or not all(parts):
             raise ConfigError(
                 f"provider.azure.image: {image!r} is not an image",
-                hint='give "ubuntu-lts", "publisher:offer:sku:version", or an image\'s id',
+                hint='give "ubuntu-lts", "publisher:offer:sku:version", or the id of a managed '
+                "image, or of an image or image version in a gallery",
             )
         return _marketplace(*parts)
 
-    def _latest_offer(self) -> str:
-        key = f"{self._config.cloud} {self._config.endpoint} {self._location} {UBUNTU_LTS}"
-        return self._cache.remember(key, lambda: {"offer": self._newest()})["offer"]
-
+    @cached_property
     def _newest(self) -> str:
         """The newest release that is supported for long: https://ubuntu.com/about/release-cycle"""
         at = {"location": self._location, "publisher": CANONICAL}
@@ -239,6 +266,13 @@ class Images:
                 hint="set provider.azure.image",
             )
         return max(supported, key=lambda match: match["release"]).string
+
+
+def _ubuntu_sku(size: Size) -> str:
+    """https://documentation.ubuntu.com/azure/azure-how-to/instances/find-ubuntu-images/"""
+    if size.arm64:
+        return "server-arm64"
+    return "server" if size.generation2 else "server-gen1"
 
 
 def _marketplace(publisher: str, offer: str, sku: str, version: str) -> Body:

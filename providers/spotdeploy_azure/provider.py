@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from spotdeploy.errors import ConfigError
 from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
 from spotdeploy.provider import (
     Provider,
@@ -127,12 +128,10 @@ class AzureProvider(
         return "powers itself off when its time to live ends, but Azure bills it until destroyed"
 
     def manual_delete_command(self, thing: Node | Resource) -> str:
-        """The `az` command."""
+        """The `az` command, which names the subscription."""
         from spotdeploy_azure.destroy import manual_delete_command
 
-        end = f"vm delete --ids {thing.id} --yes"
-        what = manual_delete_command(thing) if isinstance(thing, Resource) else end
-        return f"az {what}{self._flag}"
+        return f"az {manual_delete_command(thing)}{self._flag}"
 
     def manual_list_command(self, labels: Mapping[str, str]) -> str:
         """The `az` command that lists the resource groups, which hold all else. It takes one
@@ -165,8 +164,10 @@ class AzureProvider(
 
     @property
     def _flag(self) -> str:
-        named = self._config.subscription
-        return f" --subscription {named}" if named else ""
+        try:
+            return f" --subscription {self._cloud.chain.subscription}"
+        except ConfigError:
+            return ""
 
     @cached_property
     def _cloud(self) -> Cloud:

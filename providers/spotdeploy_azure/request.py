@@ -16,7 +16,7 @@ from typing import Final
 
 from spotdeploy import labels as label_names
 from spotdeploy.model import Batch, Market, Offer
-from spotdeploy_azure.actions import COMPUTE_VERSION, SCHEDULES_VERSION
+from spotdeploy_azure.actions import COMPUTE_VERSION, INTERFACE_TAGS_VERSION, SCHEDULES_VERSION
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.network import (
     FIREWALL,
@@ -25,6 +25,7 @@ from spotdeploy_azure.network import (
     NETWORKS,
     interface,
     resources,
+    takes_interface_tags,
 )
 from spotdeploy_libcloud.network import Ingress
 from spotdeploy_libcloud.request import Body, Json, check_user_data
@@ -100,12 +101,10 @@ def deployment(offer: Offer, batch: Batch, part: Part, site: Site, config: Azure
     """The body of the call that makes a part of a batch."""
     tags = {**config.tags, **batch.labels}
     run_tags = {key: _literal(value) for key, value in group_tags(batch.labels, config).items()}
-    machines = _machines(offer, batch, part, site, config)
-    copies: list[Body] = [
-        {**machines, "tags": {key: _literal(value) for key, value in tags.items()}}
-    ]
+    own_tags = {key: _literal(value) for key, value in tags.items()}
+    copies: list[Body] = [_machines(offer, batch, part, site, own_tags, config)]
     if config.auto_shutdown and (at := shutdown_time(batch.time_to_live, time.time())):
-        copies.append(_schedules(part, site.location, _stem(batch), at))
+        copies.append({**_schedules(part, site.location, _stem(batch), at), "tags": own_tags})
     template: Body = {
         "$schema": SCHEMA,
         "contentVersion": "1.0.0.0",
@@ -146,16 +145,24 @@ def check(batch: Batch) -> None:
     check_user_data(batch.user_data, USER_DATA_LIMIT, "Azure")
 
 
-def _machines(offer: Offer, batch: Batch, part: Part, site: Site, config: AzureConfig) -> Body:
+def _machines(
+    offer: Offer,
+    batch: Batch,
+    part: Part,
+    site: Site,
+    tags: Mapping[str, str],
+    config: AzureConfig,
+) -> Body:
     name = _copy_name(_stem(batch), part)
     needed = [f"[resourceId('{GROUPS}', '{FIREWALL}')]"]
     if not config.subnet:
         needed.append(f"[resourceId('{NETWORKS}', '{NETWORK}')]")
     resource: dict[str, Json] = {
         "type": MACHINES,
-        "apiVersion": COMPUTE_VERSION,
+        "apiVersion": INTERFACE_TAGS_VERSION if takes_interface_tags(config) else COMPUTE_VERSION,
         "name": name,
         "location": site.location,
+        "tags": tags,
         "copy": {"name": "machines", "count": part.count},
         "dependsOn": list(needed),
         "properties": {
@@ -164,7 +171,7 @@ def _machines(offer: Offer, batch: Batch, part: Part, site: Site, config: AzureC
             "osProfile": _system(name, site.admin_key),
             "networkProfile": {
                 "networkApiVersion": "2022-11-01",
-                "networkInterfaceConfigurations": [interface(name, config)],
+                "networkInterfaceConfigurations": [interface(name, tags, config)],
             },
             "diagnosticsProfile": {"bootDiagnostics": {"enabled": True}},
             **market_properties(offer.market, batch.max_usd_per_hour),

@@ -53,6 +53,7 @@ class ErrorDetail(Schema, frozen=True):
 
     code: str = ""
     message: str | None = None
+    target: str | None = None
     details: list[ErrorDetail] | None = None
 
 
@@ -73,7 +74,16 @@ class Token(Schema, frozen=True, rename=None):
     """An access token."""
 
     access_token: Annotated[str, msgspec.Meta(pattern=r"^[!-~]+$")]
-    expires_on: Annotated[str, msgspec.Meta(pattern=r"^\d{1,12}$")] | int
+    expires_in: (
+        Annotated[str, msgspec.Meta(pattern=r"^\d{1,9}$")]
+        | Annotated[int, msgspec.Meta(ge=0, lt=10**9)]
+    )
+
+
+class FederatedToken(Schema, frozen=True):
+    """GitHub's answer: a token that says which job this is."""
+
+    value: Annotated[str, msgspec.Meta(pattern=r"^[!-~]+$")]
 
 
 class DeploymentState(State, frozen=True):
@@ -298,6 +308,10 @@ class Price(Schema, frozen=True):
     product_name: str
     retail_price: float
     unit_of_measure: str = ""
+    type: str = "Consumption"
+    currency_code: str = "USD"
+    effective_start_date: datetime | None = None
+    effective_end_date: datetime | None = None
 
 
 class PricePage(Schema, frozen=True, rename="pascal"):

@@ -43,7 +43,7 @@ async def run_cycle(run: Run, *, wait: bool = False) -> Outcome:
     prospects = await find_offers(run)
     check_budget(run, prospects)
     async with claimed(run, "cycle", wait=wait):
-        before, stopped = await finish_despite_cancel(destroy(run))
+        before, stopped = await finish_despite_cancel(destroy(run, before_create=True))
         if stopped or not before.clean:
             return conclude(run, Progress(receipts=[before], stopped=stopped))
         return await _make(run, prospects, _through_verify, [before])

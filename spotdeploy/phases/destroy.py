@@ -25,6 +25,7 @@ from spotdeploy.errors import (
     ProviderError,
     RefusedError,
     SpotdeployError,
+    ThrottledError,
 )
 from spotdeploy.events import NodeDestroyed, Note, StepEnded, StepStarted
 from spotdeploy.model import Node, NodeState, Resource
@@ -49,9 +50,12 @@ class BrokenCallError(ProviderError):
     and where its trace is."""
 
 
-async def destroy(run: Run, *, own: bool = False) -> Receipt:
+async def destroy(run: Run, *, own: bool = False, before_create: bool = False) -> Receipt:
     """Destroy everything of the deployment in every location, in parallel; with `own`, only what
     this run made or may have made: another run's nodes are named and left.
+
+    With `before_create` True, what the cloud is deleting itself is not waited for once its nodes
+    are gone: it holds up no create. The next destroy looks at it again.
 
     Each location ends for itself. What could not be proven gone is in the receipt, and so is a
     location that cannot be asked, once another one had something to tell.
@@ -62,7 +66,10 @@ async def destroy(run: Run, *, own: bool = False) -> Receipt:
         RefusedError: a rule of the product forbids it, and no location has or had anything.
     """
     run.bus.emit(StepStarted(step="destroy"))
-    sweeps = [Sweep(run, location, own=own) for location in run.all_locations]
+    sweeps = [
+        Sweep(run, location, own=own, wait_for_ending=not before_create)
+        for location in run.all_locations
+    ]
     results = await asyncio.gather(*(sweep.run() for sweep in sweeps), return_exceptions=True)
     receipts = [result for result in results if isinstance(result, Receipt)]
     changed = any(each.destroyed or each.released or each.left for each in receipts)
@@ -91,13 +98,18 @@ def join(receipts: Sequence[Receipt]) -> Receipt:
         listings=min((receipt.listings for receipt in receipts), default=0),
         seconds=max((receipt.seconds for receipt in receipts), default=0.0),
         left=tuple(what for receipt in receipts for what in receipt.left),
+        ending=tuple(what for receipt in receipts for what in receipt.ending),
     )
 
 
 def describe(receipt: Receipt) -> str:
-    """A receipt in one line; what is left has a line each below it."""
+    """A receipt in one line; what is left, and what is ending, has a line each below it."""
     if not receipt.clean:
-        return "\n".join(("not proven gone:", *receipt.left))
+        return "\n".join(("not proven gone:", *receipt.left, *receipt.ending))
+    return "\n".join((_describe_gone(receipt), *receipt.ending))
+
+
+def _describe_gone(receipt: Receipt) -> str:
     if not receipt.destroyed and not receipt.released:
         return f"nothing was there ({receipt.listings} listings)"
     released = counted(len(receipt.released), "leftover")
@@ -116,6 +128,7 @@ class Sweep:
         *,
         own: bool = False,
         only: frozenset[str] | None = None,
+        wait_for_ending: bool = True,
     ) -> None:
         """Of everything of the deployment; with `own`, of what the run made; or `only` of these
         ids."""
@@ -123,6 +136,9 @@ class Sweep:
         self._location = location
         self._own = own
         self._only = only
+        self._wait_for_ending = wait_for_ending
+        self._empty = 0
+        """How many listings in a row showed nothing, or nothing but what the cloud is deleting."""
         self._others: dict[str, Node] = {}
         self._message = ""
         self._known = {node.id: node for node in map(_as_node, self._journalled())}
@@ -140,7 +156,8 @@ class Sweep:
 
     async def run(self) -> Receipt:
         """Repeat list, destroy, release until `PROOFS` listings in a row show nothing, within
-        `timeouts.destroy`, whether the cloud answers or not.
+        `timeouts.destroy`, whether the cloud answers or not. What the cloud is deleting itself once
+        its nodes are gone is waited for, and when the time is over it is told as that: no leak.
 
         An exception that is none of ours, from a plugin or from this code, ends as what is left.
 
@@ -149,14 +166,13 @@ class Sweep:
             RefusedError: a rule of the product forbids it.
         """
         started = time.monotonic()
-        listings = 0
         limit = asyncio.timeout(self._run.config.timeouts.destroy)
         try:
             async with limit:
                 if self._expected:
                     self._expect()
                     await self._require_same_account()
-                listings = await self._until_empty()
+                await self._until_empty()
         except Exception as error:  # whatever it is, what is left must be told
             if self._is_refusal(error):
                 raise
@@ -164,15 +180,17 @@ class Sweep:
                 self._message = self._explain(error)
             elif not self._listings and not self._message:
                 self._say(f"no answer within {spell(self._run.config.timeouts.destroy)}")
-        if listings < PROOFS:
+        proven = self._empty >= PROOFS
+        if not proven:
             self._expect(self._things if self._asked_leftovers else None)
         return Receipt(
             destroyed=tuple(self._destroyed.values()),
             proofs=tuple(self._proofs()),
             released=tuple(self._released),
-            listings=listings,
+            listings=self._empty if proven else 0,
             seconds=time.monotonic() - started,
-            left=() if listings >= PROOFS else tuple(self._left()),
+            left=() if proven else tuple(self._left()),
+            ending=tuple(map(self._ending, self._things)) if proven else (),
         )
 
     def _is_refusal(self, error: Exception) -> bool:
@@ -207,35 +225,42 @@ class Sweep:
         except Exception as error:
             raise BrokenCallError(self._explain(error)) from error
 
-    async def _until_empty(self) -> int:
-        proofs = 0
+    async def _until_empty(self) -> None:
+        provider = self._location.provider
         while True:
             asked_at = time.time()
+            done = self._done
             try:
                 listed = await self._list(asked_at)
             except CredentialsError:
                 raise
             except ProviderError as error:
-                proofs = 0
-                await self._outage(error)
+                self._empty = 0
+                await self._end_unlisted()
+                await self._outage(error, acted=self._done != done)
                 continue
-            done = len(self._asked) + len(self._released)
             await self._end(listed)
             released = await self._release(listed)
             if listed or not released or asked_at < self._trusted_from():
-                proofs = 0
-                if len(self._asked) + len(self._released) == done:  # else look at once what it did
-                    await asyncio.sleep(self._location.provider.poll_seconds)
+                self._empty = 0
+                if self._done == done:  # else look at once what it did
+                    await asyncio.sleep(provider.poll_seconds)
                 continue
-            proofs += 1
-            if proofs == PROOFS:
+            self._empty += 1
+            if self._empty >= PROOFS:
                 self._close(asked_at)
-                return proofs
-            provider = self._location.provider
-            await asyncio.sleep(min(provider.poll_seconds, provider.settle_seconds))
+                if not (self._things and self._wait_for_ending):
+                    return
+            last = self._empty >= PROOFS or bool(self._things)
+            quick = min(provider.poll_seconds, provider.settle_seconds)
+            await asyncio.sleep(provider.poll_seconds if last else quick)
+
+    @property
+    def _done(self) -> int:
+        return len(self._asked) + len(self._released)
 
     async def _list(self, asked_at: float) -> list[Node]:
-        found = await self._call(self._location.nodes(self._run.scope))
+        found = await self._call(self._location.nodes(self._run.scope, longest_wait=0.0))
         self._listings += 1
         self._first_listed_at = min(self._first_listed_at, time.time())
         here = [node for node in found if node.state is not NodeState.GONE]
@@ -253,12 +278,21 @@ class Sweep:
             self._gone([self._known.pop(id_) for id_ in gone])
         return listed
 
-    async def _outage(self, error: ProviderError) -> None:
+    async def _end_unlisted(self) -> None:
+        """End what is known without the listing, which fails: what holds nodes, by its label, and
+        the journal's nodes by their ids."""
+        if self._only is None:
+            await self._release_things()
+        await self._end(())
+
+    async def _outage(self, error: ProviderError, *, acted: bool) -> None:
         """Be patient with a cloud that fails to answer only while something of ours is there."""
         if not self._expected:
             raise error
         self._say(f"listing {self._location}: {error.message}")
-        await asyncio.sleep(self._location.provider.poll_seconds)
+        asked = (isinstance(error, ThrottledError) and error.retry_after) or 0.0
+        pause = self._location.provider.poll_seconds
+        await asyncio.sleep(pause if acted else max(pause, asked))
 
     async def _end(self, listed: Sequence[Node]) -> None:
         """Destroy what is listed, and once what only the journal knows."""
@@ -279,6 +313,9 @@ class Sweep:
         nothing: no answer is no proof."""
         if listed or self._known or self._only is not None:
             return not self._known
+        return await self._release_things()
+
+    async def _release_things(self) -> bool:
         self._asked_leftovers = False
         try:
             found = await self._call(self._location.leftovers(self._run.scope))
@@ -296,7 +333,7 @@ class Sweep:
             return False
         finally:
             self._released += [thing for thing in self._things if thing not in self._released]
-        return not self._things
+        return all(thing.ending for thing in self._things)
 
     def _expect(self, things: Sequence[Resource] | None = None) -> None:
         """From now on something may be here, and the journal is to know it whatever becomes of this
@@ -330,7 +367,7 @@ class Sweep:
             where = (self._run.deployment, *self._location.key)
             run = self._run.id if self._own else None
             self._note(lambda: self._run.journal.close_intents(*where, trusted, run))
-            if self._unproven:
+            if self._unproven and not self._things:
                 self._note(lambda: self._run.journal.set_unproven(*where, self._earlier))
 
     def _note(self, write: Callable[[], None]) -> None:
@@ -408,11 +445,13 @@ class Sweep:
 
     def _is_leftover(self, thing: Resource) -> bool:
         """Whether this is to go: no claim, which its run gives back or which runs out, and what
-        says no run only while no other run's node may need it."""
+        says no run only while no other run's node may need it, as far as a listing has told."""
         if labels.CLAIM in thing.labels:
             return False
         run = thing.labels.get(labels.RUN)
-        return self._made_by(run) if run is not None else not self._others
+        if run is not None:
+            return self._made_by(run)
+        return not self._others and (self._listings > 0 or not self._own)
 
     def _tell_others(self, nodes: Iterable[Node]) -> None:
         """Name, once, the nodes of other runs, which stay."""
@@ -462,6 +501,10 @@ class Sweep:
         if not left or (self._only is None and not self._asked_leftovers):
             left.append((self._whatever(" else" if left else ""), self._by_hand()))
         return [f"{what}{because}; by hand: {by_hand}" for what, by_hand in left]
+
+    def _ending(self, thing: Resource) -> str:
+        name, by_hand = self._location.provider.name, self._by_hand(thing)
+        return f"{thing}: {name} is still deleting it, its nodes are gone; by hand: {by_hand}"
 
     def _whatever(self, but: str = "") -> str:
         return f"whatever{but} is in {self._location}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 from spotdeploy.duration import spell
 from spotdeploy.errors import ProviderError, SpotdeployError, ThrottledError
@@ -21,7 +21,7 @@ from spotdeploy.provider import (
 )
 from spotdeploy.run.worker import Worker
 
-P = ParamSpec("P")
+A = TypeVarTuple("A")
 R = TypeVar("R")
 
 
@@ -75,8 +75,11 @@ class Location:
     async def create(self, offer: Offer, batch: Batch) -> Created:
         return await self._call(self.provider.create, offer, batch)
 
-    async def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
-        return await self._call(self.provider.nodes, labels)
+    async def nodes(
+        self, labels: Mapping[str, str], *, longest_wait: float = LONGEST_WAIT
+    ) -> Sequence[Node]:
+        """See `Provider.nodes`, and `Patience` for `longest_wait`."""
+        return await self._call(self.provider.nodes, labels, longest_wait=longest_wait)
 
     async def destroy(self, nodes: Sequence[Node]) -> None:
         if nodes:
@@ -113,12 +116,14 @@ class Location:
             return await self._call(self.provider.console, node)
         return ""
 
-    async def _call(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    async def _call(
+        self, method: Callable[[*A], R], *args: *A, longest_wait: float = LONGEST_WAIT
+    ) -> R:
         loop = asyncio.get_running_loop()
-        patience = Patience(LONGEST_WAIT)
+        patience = Patience(longest_wait)
         while True:
             try:
-                return await loop.run_in_executor(self._thread, lambda: method(*args, **kwargs))
+                return await loop.run_in_executor(self._thread, lambda: method(*args))
             except ThrottledError as error:
                 seconds = patience.pause(error)
                 if seconds > LONGEST_PAUSE:

@@ -84,6 +84,8 @@ class Receipt:
     seconds: float = 0.0
     left: tuple[str, ...] = ()
     """What could not be proven gone, each with how to finish by hand."""
+    ending: tuple[str, ...] = ()
+    """What held nodes that are proven gone, and what the cloud was still deleting itself."""
 
     @property
     def clean(self) -> bool:

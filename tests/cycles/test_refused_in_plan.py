@@ -89,6 +89,33 @@ def test_an_image_that_is_not_there(shop: Shop) -> None:
 
 
 @on("azure")
+def test_private_addresses_in_a_network_of_the_runs_own(shop: Shop) -> None:
+    shop.table["address"] = "private"
+    shop.config["nodes"]["allow_from"] = ["10.0.0.0/8"]
+    shop.refused("provider.azure.subnet is needed", "try: give the id of a subnet")
+
+
+@on("azure")
+def test_an_image_id_of_another_kind(shop: Shop) -> None:
+    group = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Compute"
+    shop.table["image"] = f"{group}/galleries/g/applications/a"
+    shop.refused("provider.azure.image: ", "image version in a gallery")
+
+
+@on("azure")
+def test_a_location_that_does_not_exist(shop: Shop) -> None:
+    shop.table["locations"] = ["eastus", "eastus9"]
+    shop.refused("in eastus9", "az account list-locations")
+
+
+@on("azure")
+def test_networks_that_overlap_are_no_reason(shop: Shop) -> None:
+    shop.config["nodes"]["allow_from"] = ["10.0.0.0/8", "10.1.2.0/24", "203.0.113.7", "203.0.113.7"]
+    shop.write()
+    assert shop.run("plan").code == 0
+
+
+@on("azure")
 def test_an_image_that_is_no_image(shop: Shop) -> None:
     shop.table["image"] = "Canonical:ubuntu"
     shop.refused("provider.azure.image: 'Canonical:ubuntu'", "publisher:offer:sku:version")

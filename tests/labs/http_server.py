@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import socket
+import ssl
+import sys
 import threading
 from abc import abstractmethod
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+TLS_HANDSHAKE = b"\x16"
+"""The first byte of a TLS connection: https://www.rfc-editor.org/rfc/rfc8446#section-5.1"""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -14,6 +20,22 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    secure = False
+    """True when the client spoke TLS."""
+
+    def setup(self) -> None:
+        """TLS where the server has it and the client begins with it, on the same port."""
+        context = getattr(self.server, "tls", None)
+        if context and self.request.recv(1, socket.MSG_PEEK) == TLS_HANDSHAKE:
+            self.request = context.wrap_socket(self.request, server_side=True)
+            self.secure = True
+        super().setup()
+
+    def finish(self) -> None:
+        """What was wrapped is ours to close."""
+        super().finish()
+        if self.secure:
+            self.request.close()
 
     @abstractmethod
     def answer(self) -> None:
@@ -47,13 +69,20 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.shutdown(socket.SHUT_RDWR)
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that does not trust the certificate hangs up, which is no fault of the lab."""
+        if not isinstance(sys.exception(), ssl.SSLError):
+            super().handle_error(request, client_address)
+
+
 class HttpServer:
     """Listens on an address until it is stopped."""
 
     def __init__(self, listener: socket.socket, handler: type[Handler], **given: object) -> None:
         """`listener` is bound already, in whichever network namespace it belongs to. What is
         `given` becomes attributes of the handler's `server`."""
-        server = ThreadingHTTPServer(("", 0), handler, bind_and_activate=False)
+        server = _Server(("", 0), handler, bind_and_activate=False)
         server.socket.close()
         server.socket = listener
         server.daemon_threads = True

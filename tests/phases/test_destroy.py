@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -18,12 +18,13 @@ from spotdeploy.errors import (
     LostReplyError,
     ProviderError,
     RefusedError,
+    ThrottledError,
 )
 from spotdeploy.events import Bus, Note
-from spotdeploy.model import Market, Node, NodeState, Offer
-from spotdeploy.phases.destroy import destroy
+from spotdeploy.model import Market, Node, NodeState, Offer, Resource
+from spotdeploy.phases.destroy import describe, destroy
 from spotdeploy.project import Project
-from spotdeploy.run.context import Plan, open_run
+from spotdeploy.run.context import Plan, Run, open_run
 from spotdeploy.run.trace import TRACES
 from spotdeploy.run.verdict import Receipt
 from spotdeploy.state.journal import Journal
@@ -378,7 +379,7 @@ async def destroy_with(here: FakeProject, place: str, call: str, error: Exceptio
 async def test_an_exception_that_is_none_of_ours_is_told_and_the_other_location_ends_well(
     fake_project: FakeProjects, call: str, error: Exception
 ) -> None:
-    here = fake_project(count=4, locations=("here", "there"), patience="700ms")
+    here = fake_project(count=4, locations=("here", "there"), patience="3s")
     made = await here.create()
     receipt = await destroy_with(here, "here", call, error)
     there = {node.id for node in made.nodes if node.location == "there"}
@@ -389,9 +390,97 @@ async def test_an_exception_that_is_none_of_ours_is_told_and_the_other_location_
     traces = here.new_run("run-2").folder / TRACES
     assert any(type(error).__name__ in what and str(traces) in what for what in receipt.left)
     assert traces.read_text().count(type(error).__name__) == 1, "kept once, however often it came"
-    assert here.existing() > 0
+    assert (here.existing() > 0) == (call != "nodes"), "known nodes end by their ids, unlisted"
     assert (await here.destroy()).clean
     assert here.existing() == 0
+
+
+class Holder:
+    """A thing that holds nodes, and that the cloud deletes itself once it is asked to: it takes
+    `looks` looks, and fails `fails` times."""
+
+    def __init__(self, provider: FakeProvider, looks: int = 10**9, fails: int = 0) -> None:
+        self.looks, self.fails, self.released = looks, fails, 0
+        self.ending = self.gone = False
+        self._left = looks
+        setattr(provider, "leftovers", self.leftovers)  # noqa: B010
+        setattr(provider, "release", self.release)  # noqa: B010
+
+    def leftovers(self, _: object) -> list[Resource]:
+        if self.ending:
+            self._left -= 1
+        if self._left <= 0:
+            self.gone, self.ending = not self.fails, False
+            self.fails, self._left = max(0, self.fails - 1), self.looks
+        thing = Resource("group", "g-1", "fake", "here", ending=self.ending)
+        return [] if self.gone else [thing]
+
+    def release(self, things: Sequence[Resource]) -> None:
+        if not self.ending and things:
+            self.released, self.ending = self.released + 1, True
+
+
+def provider_of(run: Run) -> FakeProvider:
+    provider = run.locations[0].provider
+    assert isinstance(provider, FakeProvider)
+    return provider
+
+
+async def test_what_the_cloud_is_still_deleting_when_time_is_over_is_told_and_no_leak(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(patience="1s")
+    await here.create()
+    holder = Holder(provider_of(here.run))
+    receipt = await destroy(here.run)
+    assert receipt.clean
+    assert receipt.listings >= 2
+    (still,) = receipt.ending
+    assert still.startswith("group g-1 (fake here): fake is still deleting it, its nodes are gone")
+    assert still in describe(receipt)
+    assert here.machines() == 0
+    assert here.run.journal.unproven("demo"), "the next destroy looks at it again"
+    holder.gone = True
+    assert (await destroy(here.run)).ending == ()
+    assert here.run.journal.unproven("demo") == []
+
+
+async def test_what_the_cloud_is_deleting_holds_up_no_create(fake_project: FakeProjects) -> None:
+    here = fake_project(patience="60s")
+    await here.create()
+    Holder(provider_of(here.run))
+    receipt = await destroy(here.run, before_create=True)
+    assert receipt.clean
+    assert receipt.ending
+    assert receipt.seconds < 10
+
+
+async def test_a_deletion_of_the_clouds_that_fails_is_asked_for_again(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(patience="10s")
+    await here.create()
+    holder = Holder(provider_of(here.run), looks=4, fails=2)
+    receipt = await destroy(here.run)
+    assert (receipt.clean, receipt.ending, holder.released) == (True, (), 3)
+
+
+async def test_a_listing_that_is_throttled_for_long_keeps_nothing_alive(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(patience="2s")
+    await here.create()
+    provider, error = provider_of(here.run), ThrottledError("come back later")
+    holder, error.retry_after = Holder(provider), 1235.0
+
+    def nodes(_: object) -> None:
+        raise error
+
+    setattr(provider, "nodes", nodes)  # noqa: B010
+    receipt = await destroy(here.run)
+    assert here.machines() == 0
+    assert holder.released == 1
+    assert not receipt.clean, "that they are gone was not proven"
 
 
 @pytest.mark.parametrize("call", ["nodes", "destroy", "leftovers", "release", "account"])

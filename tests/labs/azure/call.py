@@ -51,11 +51,13 @@ class ArmError(Exception):
     words: str
     details: list[Json] = field(default_factory=list)
     headers: Mapping[str, str] = field(default_factory=dict)
+    target: str = ""
 
     @property
     def json(self) -> Json:
         """The error itself."""
         error: Json = {"code": self.code, "message": self.words}
+        error |= {"target": self.target} if self.target else {}
         return error | ({"details": self.details} if self.details else {})
 
     def reply(self) -> Reply:

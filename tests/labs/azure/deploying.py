@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+import ipaddress
+import itertools
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
 from tests.labs.azure.call import ArmError, Call, Json
+from tests.labs.azure.catalogue import FIRST_GENERATION, OLD
 from tests.labs.azure.published import DEVTESTLABS, version_of, violations
 from tests.labs.azure.state import Group
 from tests.labs.azure.template import Scope, expand, invalid, resource_id
@@ -17,6 +20,8 @@ MODELS = {
     "Microsoft.DevTestLab/schedules": f"{DEVTESTLABS}:Schedule",
 }
 MACHINES = "Microsoft.Compute/virtualMachines"
+INTERFACE_TAGS = "2025-04-01"
+"""The first version of virtual machines whose interfaces are made with tags."""
 ENVELOPE = ("type", "apiVersion", "name", "dependsOn", "comments")
 MOST_RESOURCES = 800
 LARGEST_CUSTOM_DATA = 87380
@@ -70,11 +75,74 @@ def wrong_with(template: Json, parameters: Json, scope: Scope) -> list[str]:
         if kind not in MODELS:
             wrong.append(f"{kind}: no such type is known to the lab")
             continue
-        if resource["apiVersion"] != version_of(kind):
-            wrong.append(f"{kind}: version {resource['apiVersion']} is not {version_of(kind)}")
+        if resource["apiVersion"] > str(version_of(kind)):
+            wrong.append(f"{kind}: there is no version {resource['apiVersion']}")
+        if resource["apiVersion"] < INTERFACE_TAGS and _tags_interfaces(resource):
+            wrong.append(f"{kind}: interfaces have no tags in {resource['apiVersion']}")
         body = {key: value for key, value in resource.items() if key not in ENVELOPE}
         wrong += violations(MODELS[kind], body, request=True)
     return wrong
+
+
+def require_networks_apart(resource: Json) -> None:
+    """Raises ArmError for a rule with networks that overlap, as Azure was recorded to do."""
+    for rule in resource["properties"].get("securityRules", ()):
+        prefixes = rule["properties"].get("sourceAddressPrefixes", ())
+        networks = [ipaddress.ip_network(one) for one in prefixes]
+        for one, other in itertools.combinations(networks, 2):
+            if one.version == other.version and one.overlaps(other):
+                words = (
+                    f"Security rule parameter SourceAddressPrefix for rule with Id {rule['name']} "
+                    f"contains overlapping subnets [{one}, {other}]. Remove the conflicting "
+                    "address prefix(es)."
+                )
+                raise ArmError(400, "OverlappingSubnetsNotPermittedInSecurityRule", words)
+
+
+def _tags_interfaces(resource: Json) -> bool:
+    profile = resource["properties"].get("networkProfile", {})
+    return any("tags" in one for one in profile.get("networkInterfaceConfigurations", ()))
+
+
+def _tagless(resource: Json) -> list[str]:
+    """What of a resource, and of what is made with it, has no tags."""
+    found = [] if resource.get("tags") else [resource["name"]]
+    profile = resource["properties"].get("networkProfile", {})
+    for one in profile.get("networkInterfaceConfigurations", ()):
+        found += [] if one.get("tags") else [one["name"]]
+        for address in one["properties"]["ipConfigurations"]:
+            public = address["properties"].get("publicIPAddressConfiguration")
+            found += [public["name"]] if public and not public.get("tags") else []
+    return found
+
+
+def require_tags(resources: Sequence[Json]) -> None:
+    """Raises ArmError when a policy asks for tags and one of these has none:
+    https://learn.microsoft.com/en-us/azure/governance/policy/samples/built-in-policies#tags"""
+    for name in (name for one in resources for name in _tagless(one)):
+        words = (
+            f"Resource '{name}' was disallowed by policy. Policy identifiers: '[{{\"policy"
+            'Assignment":{"name":"Require a tag on resources"}}]\'.'
+        )
+        raise ArmError(403, "RequestDisallowedByPolicy", words, target=name)
+
+
+def require_generation(machine: Json) -> None:
+    """Raises ArmError for an image that the machine's size does not boot, after
+    https://learn.microsoft.com/en-us/azure/virtual-machines/generation-2"""
+    properties = machine["properties"]
+    size, image = (
+        properties["hardwareProfile"]["vmSize"],
+        properties["storageProfile"]["imageReference"],
+    )
+    if size == OLD and not image.get("sku", "gen1").endswith(FIRST_GENERATION):
+        words = (
+            f"The selected VM size '{size}' cannot boot Hypervisor Generation '2'. If this was a "
+            "Create operation please check that the Hypervisor Generation of the Image matches the "
+            "Hypervisor Generation of the selected VM Size."
+        )
+        inner = {"code": "BadRequest", "message": words}
+        raise ArmError(400, "InvalidTemplateDeployment", "It is not valid.", [inner])
 
 
 def _identified(resource: Json, scope: Scope) -> Json:

@@ -50,6 +50,12 @@ class Faults(FaultQueue[Call, Capacity]):
 
     locked: set[str] = field(default_factory=set)
     """Ids of machines, in lower case, that may not be deleted."""
+    closed_until: float = 0.0
+    """Until when, in the lab's time, Compute's listings are refused."""
+    stuck: list[Trouble] = field(default_factory=list)
+    """Why the next deletions of groups fail, once their machines are gone."""
+    unknown_until: float = 0.0
+    """Until when a group that was just made is not found by what is asked about its inside."""
 
     def name_of(self, call: Call) -> str:
         return call.operation
@@ -83,6 +89,19 @@ class Faults(FaultQueue[Call, Capacity]):
     def clear(self) -> None:
         super().clear()
         self.locked.clear()
+        self.stuck.clear()
+        self.closed_until = self.unknown_until = 0.0
+
+    def costly(self, now: float) -> ArmError:
+        """What Compute answers to a listing while its budget for the subscription is used up:
+        https://learn.microsoft.com/en-us/troubleshoot/azure/virtual-machines/troubleshooting-throttling-errors
+        """
+        words = "The server rejected the request because too many requests have been received"
+        policy = '{"operationGroup":"HighCostGet30Min","allowedRequestCount":900}'
+        inner = {"code": "TooManyRequests", "target": "HighCostGet30Min", "message": policy}
+        headers = {"Retry-After": str(round(self.closed_until - now))}
+        words += " for this subscription."
+        return ArmError(429, "OperationNotAllowed", words, [inner], headers)
 
     def at_once(self, size: str, zone: str | None, market: str, count: int) -> Trouble | None:
         """What keeps a deployment from beginning."""

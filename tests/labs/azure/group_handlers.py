@@ -6,7 +6,13 @@ import re
 
 from tests.labs.azure import rendering
 from tests.labs.azure.call import ArmError, Call, Json, Reply, answer
-from tests.labs.azure.deploying import Request, requested
+from tests.labs.azure.deploying import (
+    Request,
+    requested,
+    require_generation,
+    require_networks_apart,
+    require_tags,
+)
 from tests.labs.azure.handlers import DEPLOYMENT, GROUP, Behaviours, Handlers, locked
 from tests.labs.azure.state import Deployment, Group, Machine, next_time
 
@@ -79,13 +85,14 @@ class GroupHandlers(Handlers):
         if held:
             raise locked(held[0].id)
         if group.ends_at is None:
+            group.failure = None
             group.ends_at = self.inventory.now + self.inventory.timing.group_going
             for machine in self.inventory.inside(group):
                 self.inventory.end(machine)
         where = (
             f"{call.url}/subscriptions/{self.inventory.subscription}/operationresults/{group.name}"
         )
-        return Reply(202, headers={"Location": f"{where}?api-version=2025-04-01"})
+        return Reply(202, headers={"Location": f"{where}?api-version=2022-09-01"})
 
     def _deploy(self, call: Call) -> Reply:
         group = self.group(call)
@@ -98,7 +105,13 @@ class GroupHandlers(Handlers):
             words = f"Unable to edit or replace deployment '{former.name}': it is still active."
             raise ArmError(409, "DeploymentActive", words)
         request = requested(call, group, self.inventory.subscription, set(self.inventory.machines))
+        if self.inventory.tag_policy:
+            require_tags([*request.others, *request.machines])
         self._preflight(call.names["2"], request)
+        for one in request.machines:
+            require_generation(one)
+        for one in request.others:
+            require_networks_apart(one)
         for resource in request.others:
             self._keep(group, resource)
         made = [self._make(group, body) for body in request.machines]
@@ -107,7 +120,7 @@ class GroupHandlers(Handlers):
         self.inventory.deployments[key] = deployment
         self.inventory.changed()
         at = self._deployment_path(deployment)
-        where = f"{call.url}{at}/operationStatuses/08584?api-version=2026-06-01"
+        where = f"{call.url}{at}/operationStatuses/08584?api-version=2022-09-01"
         body = rendering.deployment(deployment, self.inventory.now, at)
         return answer(body, 201, {"Azure-AsyncOperation": where})
 
@@ -180,9 +193,12 @@ class GroupHandlers(Handlers):
 
     def _group_operation(self, call: Call) -> Reply:
         """https://learn.microsoft.com/en-us/azure/azure-resource-manager/management/async-operations"""
-        if call.names["1"].lower() not in self.inventory.groups:
+        group = self.inventory.groups.get(call.names["1"].lower())
+        if group is None:
             return Reply(200)
-        where = f"{call.url}{call.names['path']}?api-version=2025-04-01"
+        if group.failure:
+            raise ArmError(409, group.failure.code, group.failure.words)
+        where = f"{call.url}{call.names['path']}?api-version=2022-09-01"
         return Reply(202, headers={"Location": where, "Retry-After": "1"})
 
     def _deployment_operation(self, call: Call) -> Reply:

@@ -37,7 +37,11 @@ class Inventory:
     """Resource providers that the subscription is not registered with."""
     actions: list[str] = field(default_factory=lambda: ["*"])
     """What the caller may do."""
+    tag_policy: bool = False
+    """True where a policy asks for tags on all resources."""
     spot_limit: int = 100
+    family_limits: dict[str, int] = field(default_factory=dict)
+    """Quotas of families of sizes, such as `standardDASv5Family`."""
     subscription_state: str = "Enabled"
     holding: bool = False
     """True where machines wait for real ones."""
@@ -63,7 +67,11 @@ class Inventory:
         for group in self.groups.values():
             self._shut_down(group)
         for name, group in list(self.groups.items()):
-            if _over(group.ends_at, self.now) and not self.inside(group):
+            if not _over(group.ends_at, self.now) or self.inside(group):
+                continue
+            if self.faults.stuck:
+                group.ends_at, group.failure = None, self.faults.stuck.pop(0)
+            else:
                 del self.groups[name]
                 for key in [key for key in self.deployments if key[0] == name]:
                     del self.deployments[key]

@@ -1,4 +1,16 @@
-"""The Azure lab: a small Resource Manager that is held to what Microsoft publishes of it."""
+"""The Azure lab: a small Resource Manager that is held to what Microsoft publishes of it.
+
+Every call and answer is held to Microsoft's own client libraries: operations, query parameters,
+models, and versions that all of Azure's clouds have. It refuses what Azure is documented or was
+recorded to refuse: tags a policy asks for, images of another generation than the size's, networks
+that overlap in a rule, a login without TLS or with another audience, deployments into a group that
+is going or that is not known yet; and it throttles Compute's listings while Resource Manager works,
+deletes groups in minutes, and lets deletions fail.
+
+It cannot know how late a real Azure's listings and its activity log are, which sizes have capacity,
+what policies a tenant has, when a location is closed to a subscription, or what Azure checks
+beyond what it publishes.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +26,7 @@ from tests.labs.azure.server import Logins, Server
 from tests.labs.azure.state import Machine, Timing
 from tests.labs.lab import Lab
 from tests.labs.network import Network
+from tests.labs.tls import certificate
 
 TENANT = "11111111-2222-3333-4444-555555555555"
 CLIENT = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
@@ -38,6 +51,11 @@ class AzureLab(Lab[Call, Faults, Timing]):
         return Server(listener, self.cloud, self.logins)
 
     @property
+    def login_url(self) -> str:
+        """Where one logs in: the same port, by TLS."""
+        return self.url.replace("http:", "https:")
+
+    @property
     def environment(self) -> dict[str, str]:
         """See `Lab`."""
         return {
@@ -45,6 +63,7 @@ class AzureLab(Lab[Call, Faults, Timing]):
             "AZURE_CLIENT_ID": CLIENT,
             "AZURE_CLIENT_SECRET": SECRET,
             "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
+            "REQUESTS_CA_BUNDLE": str(certificate()),
         }
 
     @property
@@ -52,7 +71,7 @@ class AzureLab(Lab[Call, Faults, Timing]):
         """See `Lab`."""
         return {
             "endpoint": self.url,
-            "login_endpoint": self.url,
+            "login_endpoint": self.login_url,
             "address_service": f"{self.url}/my-address",
         }
 

@@ -74,7 +74,7 @@ class ResourceHandlers(Handlers):
         self.inventory.end(machine)
         where = (
             f"{call.url}/subscriptions/{self.inventory.subscription}/providers/Microsoft.Compute/locations/"
-            f"{machine.body['location']}/operations/{machine.number}?api-version=2026-04-01"
+            f"{machine.body['location']}/operations/{machine.number}?api-version=2024-03-01"
         )
         return Reply(202, headers={"Azure-AsyncOperation": where})
 
@@ -95,10 +95,13 @@ class ResourceHandlers(Handlers):
         wanted = re.fullmatch(r"location eq '(\w+)'", call.query["$filter"])
         if wanted is None:
             raise ArmError(400, "InvalidFilterInQueryString", "Invalid $filter.")
-        return self.page(call, catalogue.skus(wanted[1]))
+        known = wanted[1] in catalogue.LOCATIONS or wanted[1] == "uaecentral"
+        return self.page(call, catalogue.skus(wanted[1]) if known else [])
 
     def _usages(self, call: Call) -> Reply:
-        return self.page(call, catalogue.usages(self.inventory.spot_limit))
+        return self.page(
+            call, catalogue.usages(self.inventory.spot_limit, self.inventory.family_limits)
+        )
 
     def _offers(self, call: Call) -> Reply:
         return answer(catalogue.offers(call.names["1"]))

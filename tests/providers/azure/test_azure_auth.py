@@ -17,12 +17,12 @@ from cryptography.x509.oid import NameOID
 
 from spotdeploy.errors import ConfigError, CredentialsError, ProviderError, ThrottledError
 from spotdeploy_azure.actions import Action
-from spotdeploy_azure.auth import assertion
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
 from tests.labs.azure.call import DROPPED, Reply
 from tests.labs.azure.lab import CLIENT, SECRET, SUBSCRIPTION
+from tests.labs.azure.server import GITHUB
 from tests.providers.azure.conftest import SCOPE, MakeProvider
 
 VARIABLES = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
@@ -142,11 +142,212 @@ def test_a_federated_token_serves_in_place_of_a_secret(
 ) -> None:
     del os.environ["AZURE_CLIENT_SECRET"]
     token = tmp_path / "token"
-    token.write_text("the-token\n")
     os.environ["AZURE_FEDERATED_TOKEN_FILE"] = str(token)
-    lab.logins.assertions.add("the-token")
-    assert provider.nodes(SCOPE) == []
+    connection: Any = provider._cloud.driver.connection
+    for content in ("the-token", "the-next-token"):  # it lives for minutes, and is made anew
+        token.write_text(f"{content}\n")
+        lab.logins.assertions = {content}
+        connection.forget_token()
+        assert provider.nodes(SCOPE) == []
+    sent = [form["client_assertion"] for form in lab.logins.forms]
+    assert sent == ["the-token", "the-next-token"]
     assert lab.logins.forms[0]["client_assertion_type"].endswith("jwt-bearer")
+
+
+@pytest.fixture
+def github(lab: AzureLab) -> AzureLab:
+    """A job of GitHub Actions with 'id-token: write'."""
+    del os.environ["AZURE_CLIENT_SECRET"]
+    os.environ["ACTIONS_ID_TOKEN_REQUEST_URL"] = f"{lab.url}/github?job=1"
+    os.environ["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] = GITHUB
+    return lab
+
+
+def test_githubs_token_is_made_anew_for_each_login(
+    provider: AzureProvider, github: AzureLab
+) -> None:
+    connection: Any = provider._cloud.driver.connection
+    for _ in range(3):
+        connection.expires_on = 0
+        assert provider.nodes(SCOPE) == []
+        connection.forget_token()
+    assert len({form["client_assertion"] for form in github.logins.forms}) == 3
+
+
+def test_github_that_refuses_says_which_permission_is_missing(
+    provider: AzureProvider, github: AzureLab
+) -> None:
+    os.environ["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] = "old"
+    with pytest.raises(CredentialsError, match="GitHub's OIDC gives no token: HTTP 401") as caught:
+        provider.nodes(SCOPE)
+    assert "id-token: write" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("reply", [DROPPED, Reply(503), Reply(429), Reply(200, b"{}")])
+def test_an_outage_of_github_is_no_refusal(
+    provider: AzureProvider, github: AzureLab, reply: Reply
+) -> None:
+    github.logins.github_trouble = [reply]
+    with pytest.raises(ThrottledError, match="GitHub's OIDC"):
+        provider.nodes(SCOPE)
+    assert provider.nodes(SCOPE) == []
+
+
+@pytest.fixture
+def machine(lab: AzureLab) -> AzureLab:
+    """A machine of Azure's, or a service, that has a managed identity."""
+    for name in VARIABLES:
+        del os.environ[name]
+    os.environ["AZURE_POD_IDENTITY_AUTHORITY_HOST"] = lab.url
+    lab.logins.identities = {""}
+    return lab
+
+
+def test_a_managed_identity_serves(provider: AzureProvider, machine: AzureLab) -> None:
+    assert provider.nodes(SCOPE) == []
+    assert "client_id" not in machine.logins.asked[0]
+    assert machine.logins.forms == []
+
+
+def test_a_managed_identity_may_be_named(provider: AzureProvider, machine: AzureLab) -> None:
+    machine.logins.identities = {CLIENT}
+    os.environ["AZURE_CLIENT_ID"] = CLIENT
+    assert provider.nodes(SCOPE) == []
+    assert machine.logins.asked[0]["client_id"] == CLIENT
+
+
+@pytest.mark.parametrize("reply", [DROPPED, Reply(503), Reply(429), Reply(410), Reply(500, b"{}")])
+def test_an_outage_of_managed_identities_is_no_refusal(
+    provider: AzureProvider, machine: AzureLab, reply: Reply
+) -> None:
+    machine.logins.identity_trouble = [reply]
+    with pytest.raises(ThrottledError):
+        provider.nodes(SCOPE)
+    assert provider.nodes(SCOPE) == []
+
+
+def put_az(folder: Path, script: str) -> None:
+    """An Azure CLI on the PATH that does this."""
+    az = folder / "az"
+    az.write_text(f'#!/bin/sh\necho "$@" >> {folder}/asked\n{script}\n')
+    az.chmod(0o755)
+    os.environ["PATH"] = f"{folder}:/usr/bin:/bin"
+
+
+TOKEN = '{"accessToken": "%s", "expires_on": 4102444800, "tokenType": "Bearer"}'
+
+
+def test_a_machine_without_identity_takes_the_login_of_the_azure_cli(
+    provider: AzureProvider, machine: AzureLab, tmp_path: Path
+) -> None:
+    machine.logins.identities = set()
+    machine.logins.tokens.add("from-az")
+    put_az(tmp_path, f"echo '{TOKEN % 'from-az'}'")
+    assert provider.nodes(SCOPE) == []
+    (asked,) = (tmp_path / "asked").read_text().splitlines()
+    assert asked.startswith("account get-access-token --output json --resource https://management")
+    assert asked.endswith(f"--subscription {SUBSCRIPTION}")
+
+
+def test_the_azure_cli_names_the_subscription_when_nothing_else_does(
+    lab: AzureLab, make: MakeProvider, tmp_path: Path
+) -> None:
+    for name in (*VARIABLES, "AZURE_SUBSCRIPTION_ID"):
+        del os.environ[name]
+    os.environ["AZURE_CONFIG_DIR"] = str(tmp_path)
+    every = [{"id": "0", "isDefault": False}, {"id": SUBSCRIPTION.upper(), "isDefault": True}]
+    profile = json.dumps({"subscriptions": every})
+    (tmp_path / "azureProfile.json").write_text(profile, "utf-8-sig")
+    lab.logins.tokens.add("from-az")
+    put_az(tmp_path, f"echo '{TOKEN % 'from-az'}'")
+    provider = make()
+    assert provider.account() == SUBSCRIPTION
+    assert provider.nodes(SCOPE) == []
+
+
+@pytest.mark.parametrize(
+    ("script", "kind", "hint"),
+    [
+        ("echo \"ERROR: Please run 'az login' to setup account.\" >&2; exit 1", None, "az login"),
+        ("echo 'ERROR: AADSTS70043: The refresh token has expired' >&2; exit 1", None, "az login"),
+        ("echo 'ERROR: HTTPSConnectionPool: Max retries exceeded' >&2; exit 1", ThrottledError, ""),
+        ("echo nonsense", None, ""),
+    ],
+)
+def test_what_the_azure_cli_says_is_told_with_what_to_do(
+    lab: AzureLab,
+    provider: AzureProvider,
+    tmp_path: Path,
+    script: str,
+    kind: type[ProviderError] | None,
+    hint: str,
+) -> None:
+    for name in VARIABLES:
+        del os.environ[name]
+    put_az(tmp_path, script)
+    with pytest.raises(kind or CredentialsError) as caught:
+        provider.nodes(SCOPE)
+    assert "\n" not in caught.value.message
+    assert hint in str(caught.value.hint)
+
+
+def test_nothing_at_all_names_every_way_in(
+    lab: AzureLab, provider: AzureProvider, tmp_path: Path
+) -> None:
+    for name in VARIABLES:
+        del os.environ[name]
+    os.environ["PATH"] = str(tmp_path)
+    with pytest.raises(CredentialsError, match="no Azure credentials found: az login: ") as caught:
+        provider.nodes(SCOPE)
+    assert "az login" in str(caught.value.hint)
+    assert "AZURE_CLIENT_SECRET" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "hint"),
+    [
+        ("AADSTS700213", "No matching federated identity record found", "federated-credential"),
+        ("AADSTS700211", "No matching federated identity record found", "federated-credential"),
+        ("AADSTS7000112", "Application is disabled.", "accountEnabled=true"),
+        ("AADSTS53003", "Blocked by Conditional Access policies.", "Conditional Access"),
+        ("AADSTS700024", "Client assertion is not within its valid time range", "made anew"),
+        ("AADSTS700027", "The certificate is not registered", "certificate's public part"),
+    ],
+)
+def test_a_refusal_has_its_own_cure(
+    provider: AzureProvider, lab: AzureLab, number: str, words: str, hint: str
+) -> None:
+    lab.logins.refused = ("invalid_client", f"{number}: {words}")
+    with pytest.raises(CredentialsError, match=number) as caught:
+        provider.nodes(SCOPE)
+    assert hint in str(caught.value.hint)
+    assert "AZURE_CLIENT_SECRET" not in str(caught.value.hint)
+
+
+def test_a_refusal_of_no_known_number_names_what_was_shown(
+    provider: AzureProvider, github: AzureLab
+) -> None:
+    github.logins.refused = ("invalid_client", "AADSTS999: Something new.")
+    with pytest.raises(CredentialsError, match="Something new") as caught:
+        provider.nodes(SCOPE)
+    assert "AZURE_CLIENT_ID and a federated token" in str(caught.value.hint)
+
+
+def test_a_login_that_is_not_by_https_is_refused(make: MakeProvider) -> None:
+    with pytest.raises(ConfigError, match="only by https"):
+        make(login_endpoint="http://127.0.0.1:9").nodes(SCOPE)
+
+
+def test_a_tenant_that_is_no_tenant_is_refused(provider: AzureProvider) -> None:
+    os.environ["AZURE_TENANT_ID"] = "no tenant/at all"
+    with pytest.raises(ConfigError, match="tenant"):
+        provider.nodes(SCOPE)
+
+
+def test_the_login_of_an_unknown_issuer_is_not_trusted(provider: AzureProvider) -> None:
+    del os.environ["REQUESTS_CA_BUNDLE"]
+    with pytest.raises(ProviderError, match=r"login: cannot reach https.*certificate"):
+        provider.nodes(SCOPE)
 
 
 def test_a_certificate_signs_a_statement_for_the_login(
@@ -160,27 +361,32 @@ def test_a_certificate_signs_a_statement_for_the_login(
     with pytest.raises(CredentialsError):  # the lab cannot know what was signed just now
         provider.nodes(SCOPE)
     head, claims, signature = lab.logins.forms[0]["client_assertion"].split(".")
+    signed, header = f"{head}.{claims}".encode(), json.loads(decoded(head))
     pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
-    signed = f"{head}.{claims}".encode()
-    key.public_key().verify(decoded(signature), signed, pss, hashes.SHA256())
+    kind = {"PS256": pss, "RS256": padding.PKCS1v15()}[header["alg"]]
+    key.public_key().verify(decoded(signature), signed, kind, hashes.SHA256())
     asserted = json.loads(decoded(claims))
     assert (asserted["iss"], asserted["sub"]) == (CLIENT, CLIENT)
-    assert asserted["aud"] == f"{lab.url}/{os.environ['AZURE_TENANT_ID']}/oauth2/token"
-    assert decoded(json.loads(decoded(head))["x5t#S256"]) == certificate.fingerprint(
-        hashes.SHA256()
-    )
+    assert asserted["aud"] == f"{lab.login_url}/{os.environ['AZURE_TENANT_ID']}/oauth2/v2.0/token"
+    algorithm = hashes.SHA256() if "x5t#S256" in header else hashes.SHA1()
+    shown = header.get("x5t#S256") or header["x5t"]
+    assert decoded(shown) == certificate.fingerprint(algorithm)
 
 
-def test_a_file_that_is_no_certificate_is_reported() -> None:
+def test_a_file_that_is_no_certificate_is_reported(provider: AzureProvider, tmp_path: Path) -> None:
+    del os.environ["AZURE_CLIENT_SECRET"]
+    path = tmp_path / "certificate.pem"
+    path.write_bytes(b"nonsense")
+    os.environ["AZURE_CLIENT_CERTIFICATE_PATH"] = str(path)
     with pytest.raises(CredentialsError, match="AZURE_CLIENT_CERTIFICATE_PATH") as caught:
-        assertion(b"nonsense", CLIENT, "https://login.example")
+        provider.nodes(SCOPE)
     assert "PEM" in str(caught.value.hint)
 
 
 def test_a_login_that_cannot_be_reached_is_reported(make: MakeProvider) -> None:
-    where = "login: cannot reach http://127.0.0.1:9:"
+    where = "login: cannot reach https://127.0.0.1:9:"
     with pytest.raises(ProviderError, match=where) as caught:
-        make(login_endpoint="http://127.0.0.1:9").nodes(SCOPE)
+        make(login_endpoint="https://127.0.0.1:9").nodes(SCOPE)
     assert not isinstance(caught.value, CredentialsError | ThrottledError)
 
 
@@ -232,11 +438,11 @@ DAMAGED = [
     b"[]",
     b'{"access_token": "eyJ0eXAi',
     b'{"access_token": "a"}',
-    b'{"access_token": null, "expires_on": "1800003600"}',
-    b'{"access_token": "two\\nlines", "expires_on": "1800003600"}',
-    b'{"access_token": "a", "expires_on": "tomorrow"}',
-    b'{"access_token": "a", "expires_on": "' + b"9" * 5000 + b'"}',
-    b'{"access_token": "\xff\xfe", "expires_on": "1800003600"}',
+    b'{"access_token": null, "expires_in": 3600}',
+    b'{"access_token": "two\\nlines", "expires_in": 3600}',
+    b'{"access_token": "a", "expires_in": "tomorrow"}',
+    b'{"access_token": "a", "expires_in": "' + b"9" * 5000 + b'"}',
+    b'{"access_token": "\xff\xfe", "expires_in": 3600}',
     b"\x80\x81",
     b"[" * 100_000,
 ]
@@ -281,7 +487,7 @@ def test_a_federated_token_that_is_no_text_is_reported(
 
 
 def test_the_authority_of_the_environment_is_used(make: MakeProvider, lab: AzureLab) -> None:
-    os.environ["AZURE_AUTHORITY_HOST"] = lab.url
+    os.environ["AZURE_AUTHORITY_HOST"] = lab.login_url
     provider = make(login_endpoint=None)
     assert provider.nodes(SCOPE) == []
 

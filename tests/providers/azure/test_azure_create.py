@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import time
 
@@ -17,13 +18,14 @@ from spotdeploy.errors import (
     LostReplyError,
     ProviderError,
     QuotaError,
+    Reach,
     ThrottledError,
 )
 from spotdeploy.model import Market, NodeState
 from spotdeploy.testing import ManualClock
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
-from tests.labs.azure.call import Json
+from tests.labs.azure.call import ArmError, Json
 from tests.labs.azure.faults import ALLOCATION, QUOTA, SKU, Trouble
 from tests.labs.azure.handlers import DEPLOYMENT, GROUP
 from tests.providers.azure.conftest import LABELS, SCOPE, SIZE, MakeProvider, batch, machine, offer
@@ -73,6 +75,46 @@ def test_labels_are_on_the_group_and_on_the_machine(make: MakeProvider, lab: Azu
     assert one.body["tags"] == {**LABELS, "team": "[edge]"}
     of_run = {key: value for key, value in LABELS.items() if key != labels.BATCH}
     assert one.group.tags == {**of_run, "team": "[edge]"}
+
+
+def test_a_policy_that_asks_for_tags_is_satisfied(make: MakeProvider, lab: AzureLab) -> None:
+    lab.cloud.tag_policy = True
+    make(tags={"costcenter": "42"}).create(offer(), batch(2))
+    (group,) = lab.cloud.groups.values()
+    asked = machine_configurations(lab)
+    tagged = [*group.resources.values(), *asked, *(address_of(one) for one in asked)]
+    assert len(tagged) == 2 + 2 + 2 + 2
+    assert {one["tags"]["costcenter"] for one in tagged} == {"42"}
+
+
+def test_a_cloud_that_takes_no_tags_on_interfaces_is_sent_none(
+    make: MakeProvider, lab: AzureLab
+) -> None:
+    make(cloud="AzureUSGovernment", tags={"a": "b"}).create(offer(), batch())
+    (interface,) = machine_configurations(lab)
+    assert "tags" not in interface
+    (sent,) = [one for one in deployed(lab)["template"]["resources"] if "copy" in one][:1]
+    assert sent["apiVersion"] == "2024-03-01"
+
+
+def machine_configurations(lab: AzureLab) -> list[Json]:
+    return [one.interface for one in lab.cloud.machines.values()]
+
+
+def address_of(interface: Json) -> Json:
+    (one,) = interface["properties"]["ipConfigurations"]
+    found: Json = one["properties"]["publicIPAddressConfiguration"]
+    return found
+
+
+def test_a_policy_that_refuses_is_told_with_what_it_refused(
+    provider: AzureProvider, lab: AzureLab
+) -> None:
+    error = ArmError(403, "RequestDisallowedByPolicy", "was disallowed", target="/x/shop-1-nic")
+    lab.faults.answer(DEPLOY, error)
+    with pytest.raises(ProviderError, match="shop-1-nic: was disallowed") as caught:
+        provider.create(offer(), batch())
+    assert "provider.azure.tags" in str(caught.value.hint)
 
 
 def test_interface_address_and_disk_go_with_the_machine(
@@ -323,16 +365,16 @@ def test_a_machine_that_is_evicted_at_once_is_no_node(
 ) -> None:
     lab.timing.deploying = 0.0
     lab.timing.booting = 60.0
-    lab.cloud.on_change.append(lambda: _evict_second(lab))
+    lab.cloud.on_change.append(lambda: _evict(lab, "-2", 3600))
     created = provider.create(offer(), batch(2))
     assert len(created.nodes) == 1
     assert "Deleting" in str(created.shortfall)
 
 
-def _evict_second(lab: AzureLab) -> None:
+def _evict(lab: AzureLab, which: str, seconds: float) -> None:
     for one in lab.cloud.machines.values():
-        if one.name.endswith("-2") and one.ends_at is None:
-            one.ends_at = lab.cloud.now + 3600
+        if one.name.endswith(which) and one.ends_at is None:
+            one.ends_at = one.made_at + seconds
 
 
 def test_azure_that_finds_no_place_in_time_is_out_of_capacity_and_makes_none_later(
@@ -369,6 +411,68 @@ def test_a_token_of_64_characters_still_names_a_deployment(
     other = replace(long, token="t" * 63 + "u", labels={**LABELS, labels.BATCH: "other"})
     assert provider.create(offer(), other).nodes[0].name != node.name
     assert all(len(call.names["2"]) <= 64 for call in lab.calls if call.operation == DEPLOY)
+
+
+def test_a_group_that_azure_does_not_know_yet_is_waited_for(
+    provider: AzureProvider, lab: AzureLab, clock: ManualClock
+) -> None:
+    lab.faults.unknown_until = clock.now() + 40
+    assert len(provider.create(offer(), batch(2)).nodes) == 2
+    assert len(lab.cloud.groups) == 1
+
+
+def test_a_group_that_stays_unknown_is_a_reason_to_try_again_later(
+    provider: AzureProvider, lab: AzureLab, clock: ManualClock
+) -> None:
+    lab.faults.unknown_until = clock.now() + 3600
+    with pytest.raises(ThrottledError, match="could not be found"):
+        provider.create(offer(), batch(2))
+    lab.faults.clear()
+    assert len(provider.create(offer(), batch(2)).nodes) == 2
+
+
+def test_a_group_that_is_not_known_proves_nothing_of_its_nodes(
+    provider: AzureProvider, lab: AzureLab, clock: ManualClock
+) -> None:
+    (node,) = provider.create(offer(), batch()).nodes
+    lab.faults.unknown_until = clock.now() + 3600
+    for ask in (lambda: provider.nodes(SCOPE), lambda: provider.fate(node)):
+        with pytest.raises(ThrottledError, match="does not find it yet"):
+            ask()
+
+
+@pytest.mark.parametrize("market", list(Market))
+def test_a_deployment_that_azure_gives_up_for_another_is_out_of_capacity(
+    provider: AzureProvider, lab: AzureLab, market: Market
+) -> None:
+    words = "The operation has been preempted by a more recent operation."
+    lab.faults.limit(0, trouble=Trouble("OperationPreempted", words))
+    with pytest.raises(CapacityError, match="OperationPreempted: The operation") as caught:
+        provider.create(offer(market=market), batch(2))
+    assert caught.value.reach is Reach.OFFER
+    assert lab.cloud.machines == {}
+
+
+@pytest.mark.parametrize("seconds", [0.0, 3600.0])
+def test_a_machine_that_is_taken_back_while_it_is_made_is_a_lack_of_capacity(
+    provider: AzureProvider, lab: AzureLab, seconds: float
+) -> None:
+    lab.timing.booting = 60.0
+    lab.cloud.on_change.append(lambda: _evict(lab, "-1", seconds))
+    with pytest.raises(CapacityError, match=r"Deleting|Gone"):
+        provider.create(offer(), batch())
+
+
+def test_waiting_counts_the_time_that_calls_take(
+    provider: AzureProvider, lab: AzureLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.timing.allocating = 7200.0
+    ticks = itertools.count(step=60)
+    monkeypatch.setattr("spotdeploy_azure.create.time.monotonic", lambda: float(next(ticks)))
+    before = lab.cloud.now
+    with pytest.raises(CapacityError, match="in 600 s"):
+        provider.create(offer(), batch())
+    assert lab.cloud.now - before < 120
 
 
 @pytest.mark.parametrize("code", ["MissingSubscriptionRegistration", "AuthorizationFailed"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 from msgspec.structs import replace
 
@@ -10,7 +12,10 @@ from spotdeploy.model import NodeState
 from spotdeploy.testing import ManualClock
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
+from tests.labs.azure.cloud import LISTINGS
+from tests.labs.azure.faults import Trouble
 from tests.labs.azure.handlers import GROUP, MACHINE
+from tests.labs.azure.lab import SUBSCRIPTION
 from tests.providers.azure.conftest import GROUP as RUN_GROUP
 from tests.providers.azure.conftest import SCOPE, MakeProvider, batch, offer
 
@@ -186,12 +191,140 @@ def test_a_group_is_deleted_by_force_for_speed(provider: AzureProvider, lab: Azu
     assert call.query["forceDeletionTypes"] == "Microsoft.Compute/virtualMachines"
 
 
+def close_compute(provider: AzureProvider, lab: AzureLab, clock: ManualClock) -> None:
+    """Let Compute refuse to list anything for 1235 s."""
+    lab.faults.closed_until = clock.now() + 1235
+    provider._cloud.nodes.clock = clock.now
+
+
+def listings(lab: AzureLab) -> int:
+    return sum(call.operation in LISTINGS for call in lab.calls)
+
+
+def test_a_group_is_deleted_whatever_compute_says(
+    provider: AzureProvider, lab: AzureLab, clock: ManualClock
+) -> None:
+    provider.create(offer(), batch(3))
+    lab.timing.group_going = 394.5
+    close_compute(provider, lab, clock)
+    with pytest.raises(ThrottledError, match="HighCostGet30Min") as caught:
+        provider.nodes(SCOPE)
+    assert caught.value.retry_after == 1235
+    provider.release(provider.leftovers(SCOPE))
+    with pytest.raises(ThrottledError, match="no listing in the next") as caught:
+        provider.nodes(SCOPE)
+    assert caught.value.retry_after is None, "the group goes by itself: worth a look soon"
+    clock.sleep(400)
+    assert provider.nodes(SCOPE) == []
+    assert provider.leftovers(SCOPE) == []
+    assert listings(lab) == 1 + lab_listings_of_create(lab)
+    assert lab.remains() == []
+
+
+def lab_listings_of_create(lab: AzureLab) -> int:
+    made = [call.operation for call in lab.calls]
+    return sum(one in LISTINGS for one in made[: made.index(f"DELETE {GROUP}")]) - 1
+
+
+def test_known_nodes_are_deleted_one_by_one_while_their_group_cannot_be_listed(
+    provider: AzureProvider, lab: AzureLab, clock: ManualClock
+) -> None:
+    first, second, third = provider.create(offer(), batch(3)).nodes
+    close_compute(provider, lab, clock)
+    provider.destroy([first, third])
+    clock.sleep(60)
+    assert lab.ids() == [second.id.lower()]
+
+
+def test_compute_is_left_alone_for_as_long_as_it_asks(
+    provider: AzureProvider, lab: AzureLab, clock: ManualClock
+) -> None:
+    provider.create(offer(), batch())
+    close_compute(provider, lab, clock)
+    lab.forget_calls()
+    for _ in range(5):
+        with pytest.raises(ThrottledError):
+            provider.nodes(SCOPE)
+        clock.sleep(200)
+    assert listings(lab) == 1
+    clock.sleep(300)
+    assert len(provider.nodes(SCOPE)) == 1
+
+
+def test_machines_are_listed_without_what_they_do_when_only_that_cannot_be_asked(
+    provider: AzureProvider, lab: AzureLab, clock: ManualClock
+) -> None:
+    provider.create(offer(), batch(2))
+    clock.sleep(60)
+    lab.faults.throttle(LISTINGS[1], seconds=1235)
+    assert [node.state for node in provider.nodes(SCOPE)] == [NodeState.RUNNING] * 2
+
+
+def test_a_deletion_that_failed_is_told_in_azures_words_and_begun_again(
+    provider: AzureProvider, lab: AzureLab, clock: ManualClock
+) -> None:
+    words = "Deletion of resource group failed as resources could not be deleted."
+    lab.faults.stuck.append(Trouble("ResourceGroupDeletionTimeout", words))
+    provider.destroy(provider.create(offer(), batch()).nodes)
+    (group,) = provider.leftovers(SCOPE)
+    assert group.ending
+    clock.sleep(60)
+    (group,) = provider.leftovers(SCOPE)
+    assert not group.ending
+    with pytest.raises(ProviderError, match=f"ResourceGroupDeletionTimeout: {words}"):
+        provider.release([group])
+    clock.sleep(60)
+    assert lab.remains() == []
+
+
+@pytest.mark.parametrize("code", [500, 404])
+def test_a_failure_that_cannot_be_read_keeps_no_group(
+    provider: AzureProvider, lab: AzureLab, clock: ManualClock, code: int
+) -> None:
+    lab.faults.stuck.append(Trouble("ResourceGroupDeletionTimeout", "no"))
+    provider.destroy(provider.create(offer(), batch()).nodes)
+    clock.sleep(60)
+    lab.faults.refuse("GET /subscriptions/{}/operationresults/{}", code, "NotFound", "no")
+    provider.release(provider.leftovers(SCOPE))
+    clock.sleep(60)
+    assert lab.remains() == []
+
+
+FLAGS = {
+    "vm delete": {"--resource-group", "--name", "--yes", "--subscription"},
+    "group delete": {"--name", "--yes", "--subscription"},
+    "group wait": {"--name", "--deleted", "--subscription"},
+    "group list": {"--tag", "--subscription"},
+}
+"""The flags that the documentation of each command has:
+https://learn.microsoft.com/en-us/cli/azure/reference-index"""
+
+
+def test_every_command_by_hand_names_the_subscription_and_has_documented_flags(
+    provider: AzureProvider, lab: AzureLab
+) -> None:
+    (node,) = provider.create(offer(), batch()).nodes
+    (standing,) = provider.leftovers(SCOPE)
+    provider.destroy([node])
+    (going,) = provider.leftovers(SCOPE)
+    commands = [provider.manual_delete_command(one) for one in (node, standing, going)]
+    said = set()
+    for command in [*commands, provider.manual_list_command(SCOPE)]:
+        az, group, verb, *rest = shlex.split(command)
+        assert az == "az"
+        assert {word for word in rest if word.startswith("-")} == FLAGS[f"{group} {verb}"]
+        assert rest[rest.index("--subscription") + 1] == SUBSCRIPTION
+        said.add(f"{group} {verb}")
+    assert said == FLAGS.keys()
+
+
 def test_the_manual_delete_command_is_one_of_the_azure_tool(make: MakeProvider) -> None:
     subscription = "99999999-8888-7777-6666-555555555555"
     provider = make(subscription=subscription)
     (node,) = provider.create(offer(), batch()).nodes
     assert provider.manual_delete_command(node) == (
-        f"az vm delete --ids {node.id} --yes --subscription {subscription}"
+        f"az vm delete --resource-group {RUN_GROUP.lower()} --name {node.name} --yes "
+        f"--subscription {subscription}"
     )
     (group,) = provider.leftovers(SCOPE)
     assert provider.manual_delete_command(group) == (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from spotdeploy.errors import ConfigError
 from spotdeploy.model import MarketPolicy, Pool
 from spotdeploy_azure.actions import permissions
 from spotdeploy_azure.provider import AzureProvider
@@ -78,6 +79,20 @@ def test_a_spot_quota_is_held_against_count_and_size(
     assert provider.objections(regular, batch(2)) == []
 
 
+def test_a_quota_of_a_family_stops_a_run_on_demand_when_no_other_has_room(
+    make: MakeProvider, lab: AzureLab
+) -> None:
+    lab.cloud.family_limits = {"standardDASv5Family": 3, "standardDSv5Family": 4}
+    regular = Pool(2, MarketPolicy.ON_DEMAND)
+    assert make(sizes=TWO).objections(regular, batch(2)) == []
+    assert make(sizes=TWO).objections(Pool(2), batch(2)) == [], "Spot has a quota of its own"
+    lab.cloud.family_limits["standardDSv5Family"] = 0
+    found = make(sizes=TWO).objections(regular, batch(2))
+    assert [(one.fatal, one.what.partition(" has ")[0]) for one in found] == [
+        (True, f"quota standard{family}Family vCPUs of eastus") for family in ("DASv5", "DSv5")
+    ]
+
+
 def test_what_our_own_nodes_use_counts_as_free(provider: AzureProvider, lab: AzureLab) -> None:
     provider.create(offer(), batch())
     lab.cloud.spot_limit = 5  # of which the lab says that 2 are used
@@ -92,7 +107,6 @@ def test_what_our_own_nodes_use_counts_as_free(provider: AzureProvider, lab: Azu
         ({"tags": {"cost/center": "7"}}, "does not take 'cost/center' = '7'"),
         ({"tags": {"team": "x" * 257}}, "does not take 'team'"),
         ({"tags": {f"k{n}": "" for n in range(50)}}, "has 50 tags"),
-        ({"address": "private"}, 'allow_from is needed when provider.azure.address is "private"'),
     ],
 )
 def test_what_azure_would_refuse_of_a_batch_is_known_before(
@@ -104,6 +118,23 @@ def test_what_azure_would_refuse_of_a_batch_is_known_before(
     assert {call.operation.partition(" ")[0] for call in lab.calls} == {"GET"}
 
 
+def test_private_nodes_need_a_subnet_and_someone_who_may_reach_them(
+    make: MakeProvider, lab: AzureLab
+) -> None:
+    found = [one.what for one in make(address="private").objections(Pool(1), batch())]
+    assert found == [
+        f'{key} is needed when provider.azure.address is "private"'
+        for key in ("nodes.allow_from", "provider.azure.subnet")
+    ]
+    with pytest.raises(ConfigError, match="subnet is needed"):
+        make(address="private").create(offer(), batch(allow_from=("10.0.0.0/8",)))
+    net = "microsoft.network/virtualNetworks/net/subnets/nodes"
+    subnet = f"/subscriptions/x/resourcegroups/mine/providers/{net}"  # as some tools spell it
+    private = make(address="private", subnet=subnet)
+    assert private.objections(Pool(1), batch(allow_from=("10.0.0.0/8",))) == []
+    assert len(private.create(offer(), batch(allow_from=("10.0.0.0/8",))).nodes) == 1
+
+
 def test_sizes_that_will_not_do_are_named(make: MakeProvider) -> None:
     problems = make(sizes=["Standard_B2s", "Standard_M128s", "Standard_D2as_v5"]).doctor()
     found = [problem.what for problem in problems]
@@ -112,3 +143,4 @@ def test_sizes_that_will_not_do_are_named(make: MakeProvider) -> None:
     assert not any(problem.fatal for problem in problems)
     (only,) = make(sizes=["Standard_M128s"]).doctor()
     assert only.fatal
+    assert "does not sell Standard_M128s to" in only.what

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spotdeploy.errors import (
-    ConfigError,
-)
+from spotdeploy.errors import ConfigError, ProviderError
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
 from tests.providers.azure.conftest import SCOPE, MakeProvider, batch, machine, offer
@@ -41,6 +39,11 @@ def test_only_the_caller_and_only_the_desired_ports_are_let_in(
     (rule,) = firewall["properties"]["securityRules"]
     assert rule["properties"]["sourceAddressPrefixes"] == ["127.0.0.1/32"]
     assert rule["properties"]["destinationPortRanges"] == ["22", "8081"]
+
+
+def test_a_rule_with_networks_that_overlap_is_refused_by_azure(provider: AzureProvider) -> None:
+    with pytest.raises(ProviderError, match="OverlappingSubnets"):
+        provider.create(offer(), batch(allow_from=("10.0.0.0/8", "10.1.2.0/24")))
 
 
 def test_addresses_of_both_kinds_get_a_rule_each(provider: AzureProvider, lab: AzureLab) -> None:

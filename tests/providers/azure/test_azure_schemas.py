@@ -42,9 +42,9 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> AzureDriver:
     config = AzureConfig(
         subscription=SUBSCRIPTION,
         endpoint="http://127.0.0.1:9",
-        login_endpoint="http://127.0.0.1:9",
+        login_endpoint="https://127.0.0.1:9",
     )
-    return AzureDriver(config, Chain(config))
+    return AzureDriver(config, Chain(config, "https://127.0.0.1:9"))
 
 
 def answers(folder: Path, part: str) -> list[Any]:
@@ -122,4 +122,4 @@ def test_the_recorded_login_is_read(recorded: Path) -> None:
     for path in recorded.glob("*oauth2_token.json"):
         token = msgspec.json.decode(path.read_bytes(), type=Token)
         assert token.access_token
-        assert int(token.expires_on) == 1111111111
+        assert int(token.expires_in) == 3600
