@@ -18,7 +18,7 @@ from spotdeploy.errors import ConfigError, ProviderError, SpotdeployError
 from spotdeploy.model import Batch, Problem
 from spotdeploy.node.user_data import SHORTEST_LIFE
 from spotdeploy.project import Project
-from spotdeploy.provider import problem_of
+from spotdeploy.provider import Provider, problem_of
 from spotdeploy.run.location import Location
 
 
@@ -116,6 +116,18 @@ def of_life(project: Project, checks: Sequence[Check[Any]]) -> Iterator[Problem]
         )
 
 
+def of_destroy(project: Project, provider: Provider[Any]) -> Iterator[Problem]:
+    """Warn when a destroy has less time than the cloud may hide what was just made."""
+    limit, settle = project.config.timeouts.destroy, provider.settle_seconds
+    if limit <= settle:
+        yield Problem(
+            f"timeouts.destroy is {limit}, and {provider.name} may hide for {spell(settle)} what "
+            "was just made: a destroy that has to wait for that is told as a leak",
+            "raise timeouts.destroy",
+            fatal=False,
+        )
+
+
 def longest_life(project: Project, checks: Iterable[Check[Any]]) -> float:
     """Seconds from a node's creation to its verdict, at most."""
     timeouts = project.config.timeouts
@@ -128,7 +140,10 @@ def longest_life(project: Project, checks: Iterable[Check[Any]]) -> float:
 
 async def _examine(project: Project, location: Location, batch: Batch, account: bool) -> Findings:
     try:
-        problems = await location.problems(project.pool, batch)
+        problems = (
+            *await location.problems(project.pool, batch),
+            *of_destroy(project, location.provider),
+        )
     except SpotdeployError as error:
         return Findings(str(location), (problem_of(error),))
     return Findings(str(location), problems, await location.account() if account else "")

@@ -159,6 +159,15 @@ def test_a_time_to_live_below_the_timeouts_is_a_warning_for_plan_and_doctor(shop
     assert words in found
 
 
+def test_a_destroy_that_has_less_time_than_the_cloud_may_hide_is_a_warning(shop: Shop) -> None:
+    shop.configure('[timeouts]\ndestroy = "20s"\n[provider.fake]\nsettle = 45.0\n')
+    words = "timeouts.destroy is 20s, and fake may hide for 45s what was just made"
+    planned, examined = shop.run("plan"), shop.run("doctor")
+    assert (planned.code, examined.code) == (0, 0), (planned, examined)
+    assert f"warning: fake here: {words}" in planned.out
+    assert f"warning: {words}" in examined.out
+
+
 def test_doctor_names_every_location_besides_a_config_that_will_not_do(shop: Shop) -> None:
     shop.configure('[nodes]\ntime_to_live = "1s"')
     done = shop.run("doctor")

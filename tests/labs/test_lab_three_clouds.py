@@ -8,14 +8,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from spotdeploy.report.html.matrix import matrix
 from spotdeploy.report.run_store import read_report
 from spotdeploy_local.engine import Engine
-from tests.labs.azure.faults import ALLOCATION
+from tests.labs.azure import AzureLab
+from tests.labs.azure.faults import ALLOCATION, QUOTA
 from tests.labs.clouds import CLOUDS, AnyMachineLab
 from tests.labs.lab_project import LabProject, assert_as_published
 from tests.labs.machine_network import MachineNetwork
@@ -92,6 +93,14 @@ def by_provider(report: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     }
 
 
+def verdicts(project: LabProject) -> dict[str, list[str]]:
+    """How the nodes of each cloud ended in the only run so far."""
+    report = json.loads((last_run(project) / "report.json").read_text())
+    return {
+        cloud: [node["verdict"] for node in nodes] for cloud, nodes in by_provider(report).items()
+    }
+
+
 def test_one_cycle_goes_through_three_clouds_and_leaves_nothing_in_any(
     project: LabProject, clouds: Clouds, engine: Engine
 ) -> None:
@@ -135,3 +144,57 @@ def test_a_cloud_without_capacity_fails_the_cycle_in_its_words_and_leaves_nothin
     assert (report["verdict"], report["exit_code"]) == ("infrastructure failed", 3)
     assert {cloud: len(nodes) for cloud, nodes in by_provider(report).items()} == clouds.made()
     assert [receipt["left"] for receipt in report["receipts"]] == [[], []]
+
+
+def test_a_cloud_without_quota_fails_its_nodes_and_the_others_pass(
+    project: LabProject, clouds: Clouds
+) -> None:
+    project.config["nodes"]["count"] = 1
+    clouds.labs["azure"].faults.limit(0, trouble=QUOTA)
+    done = project.cycle(*EVERYWHERE)
+    assert done.code == 3, done
+    assert QUOTA.words in done.out
+    assert verdicts(project) == {"aws": ["passed"], "gcp": ["passed"], "azure": []}
+    assert clouds.remains() == NOTHING
+
+
+def test_a_cloud_whose_credentials_end_in_the_middle_fails_its_nodes_and_the_others_pass(
+    project: LabProject, clouds: Clouds
+) -> None:
+    project.config["nodes"]["count"] = 1
+    project.config["keep"] = "always"
+    azure = cast("AzureLab", clouds.labs["azure"])
+    with project.started("cycle", *EVERYWHERE) as running:
+        running.until("Creating 3 nodes")
+        azure.revoke()
+        done = running.end()
+    azure.restore()
+    assert done.code == 3, done
+    mine = verdicts(project)
+    assert (mine["aws"], mine["gcp"]) == (["passed"], ["passed"])
+    assert "passed" not in mine["azure"]
+    assert project.run("destroy", *EVERYWHERE).code == 0
+    assert clouds.remains() == NOTHING
+
+
+def test_a_zone_that_falls_silent_is_no_payloads_fault_and_what_it_hides_is_told(
+    project: LabProject, clouds: Clouds
+) -> None:
+    project.config["nodes"]["count"] = 1
+    project.config["timeouts"] = {"destroy": "60s"}
+    gcp = clouds.labs["gcp"]
+    with project.started("cycle", "--keep", "never", *EVERYWHERE) as running:
+        running.until("ship done")
+        gcp.faults.unreachable.add("us-central1-a")
+        done = running.end()
+    assert done.code == 4, done
+    mine = verdicts(project)
+    assert (mine["aws"], mine["azure"]) == (["passed"], ["passed"])
+    assert "payload failed" not in mine["gcp"]
+    assert "us-central1-a" in done.out
+    assert "gcloud compute instances delete" in done.out
+    left = clouds.remains()
+    assert (left["aws"], left["azure"]) == ([], [])
+    gcp.faults.clear()
+    assert project.run("destroy", *EVERYWHERE).code == 0
+    assert clouds.remains() == NOTHING
