@@ -184,7 +184,7 @@ def _labels(labels: Mapping[str, str], ours: int) -> Iterator[Problem]:
 def _prices(cloud: Cloud) -> Iterator[Problem]:
     cloud.prices.load()
     if (trouble := cloud.prices.trouble) is not None:
-        what = "nodes.max_price leaves out whatever has no known price, and spot has none"
+        what = "nodes.max_price leaves out what has no known price, and none is known"
         remedy = "run 'gcloud services enable cloudbilling.googleapis.com', or take max_price out"
         yield Problem(f"{what}: {trouble.message}", remedy, fatal=False)
 

@@ -116,7 +116,7 @@ class Prices:
         price_list: PriceList | None = None,
     ) -> None:
         """`kind` gives the machine type of a size, as far as it is known; without a `price_list`
-        spot prices are not known."""
+        no price is known."""
         self._region = region
         self._kind = kind
         self._list = price_list
@@ -152,19 +152,9 @@ class Prices:
         return round(cpus * cpu + kind.memory_mb / 1024 * ram, 6)
 
     def _rate(self, market: Market, series: str, part: str) -> float | None:
-        """USD per hour for one CPU or GiB: by Google's list, or else, on demand, by libcloud's."""
-        if self._rates:
-            known = self._rates.get(rate_key(self._region, market, series, part))
-            return float(known) if known else None
-        return self._rate_of_libcloud(series, part) if market is Market.ON_DEMAND else None
-
-    def _rate_of_libcloud(self, series: str, part: str) -> float | None:
-        """A 0.0 in the table is unknown, never free."""
-        from libcloud.pricing import get_pricing
-
-        table = (get_pricing("compute", "gce_instances") or {}).get(series, {})
-        rate = table.get(part, {}).get("on_demand", {}).get(self._region, {}).get("price")
-        return float(rate) or None if rate is not None else None
+        """USD per hour for one CPU or GiB, or None when the list does not say."""
+        known = self._rates.get(rate_key(self._region, market, series, part))
+        return float(known) if known else None
 
 
 class Images:

@@ -1,7 +1,8 @@
 """The fault campaign and its page, `docs/faults.md`.
 
 `python -m tests.faults.campaign` plays every case and writes the page from what came of it. With
-arguments for pytest, such as `-k "aws and kill"`, it plays some and writes nothing.
+arguments for pytest, such as `-k "aws and kill"`, it plays some and writes nothing, or after
+`--write` a page that says how many were not played.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 import junitparser
 
 from tests.faults.case import Family
-from tests.faults.catalogue import ROWS
+from tests.faults.catalogue import CASES, REFUSALS, ROWS
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = REPOSITORY / "docs/faults.md"
@@ -112,6 +113,8 @@ def render(lines: Sequence[Line]) -> str:
     """The page."""
     passed, left = sum(not line.trouble for line in lines), sum(line.left for line in lines)
     total = f"**{len(lines)} cases, {passed} passed, {left} things leaked.**"
+    if unplayed := len(CASES) + len(REFUSALS) - len(lines):
+        total += f" {unplayed} more were not played in this run."
     order = {row: number for number, row in enumerate(ROWS)}
     lines = sorted(merge(lines), key=lambda line: order.get((line.where, line.fault), -1))
     tables = [text for family in Family for text in _table(family, lines)]
@@ -175,8 +178,9 @@ def _words(case: str) -> str:
 def main() -> int:
     """Action, write, and give 1 when a case did not pass."""
     some = sys.argv[1:]
-    lines = run(*some)
-    if not some:
+    write = not some or some[0] == "--write"
+    lines = run(*some[some[:1] == ["--write"] :])
+    if write:
         PAGE.write_text(render(lines), "utf-8")
         sys.stdout.write(f"wrote {PAGE.relative_to(REPOSITORY)}\n")
     bad = [line for line in lines if line.trouble]

@@ -1,19 +1,23 @@
-"""The page of the fault campaign is of the cases that there are."""
+"""The page of the fault campaign is of cases that there are, and of nothing that failed."""
 
 from __future__ import annotations
 
+import re
+
 from tests.faults.campaign import PAGE, Line, render, rows
-from tests.faults.catalogue import CASES, REFUSALS, ROWS
+from tests.faults.catalogue import ROWS
 
 
-def test_the_page_has_every_case_and_each_passed() -> None:
+def test_each_line_of_the_page_is_a_case_that_passed() -> None:
     page = PAGE.read_text("utf-8")
     lines = rows(page)
-    assert sorted(row[:2] for row in lines) == sorted(ROWS)
+    assert lines
+    assert {row[:2] for row in lines} <= set(ROWS)
     assert {row[4] for row in lines} == {"0"}
     assert "(failed)" not in page
-    played = len(CASES) + len(REFUSALS)
-    assert f"**{played} cases, {played} passed, 0 things leaked.**" in page
+    total = re.search(r"\*\*(\d+) cases, (\d+) passed, 0 things leaked\.\*\*", page)
+    assert total
+    assert total[1] == total[2]
 
 
 def test_cases_that_share_a_line_are_counted_in_it_and_one_that_failed_is_named() -> None:
@@ -27,6 +31,7 @@ def test_cases_that_share_a_line_are_counted_in_it_and_one_that_failed_is_named(
     assert row[2:] == ("killed (2), leaked (1)", "destroy: passed (3)", "0")
     page = render([*good, line(4, "killed", 1, "disk-1 is left")])
     assert "**4 cases, 3 passed, 1 things leaked.**" in page
+    assert "more were not played in this run." in page
     (row,) = rows(page)
     assert row[2] == "killed (3), leaked (1) **(failed)**"
     assert row[4] == "1"

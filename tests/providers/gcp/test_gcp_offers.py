@@ -8,7 +8,7 @@ from spotdeploy.errors import ConfigError
 from spotdeploy.model import Market, MarketPolicy, Pool
 from spotdeploy_gcp.provider import GcpProvider
 from tests.labs.gcp import GcpLab, catalogue
-from tests.providers.gcp.conftest import SCOPE, MakeProvider, batch, offer
+from tests.providers.gcp.conftest import MakeProvider, batch, offer
 
 ZONES = [f"us-central1-{letter}" for letter in "abcf"]
 
@@ -51,24 +51,14 @@ def test_the_second_market_comes_after_all_of_the_first(make: MakeProvider) -> N
     assert [o.market for o in offers] == [Market.SPOT] * 4 + [Market.ON_DEMAND] * 4
 
 
-def test_spot_prices_are_unknown_and_list_prices_are_not(make: MakeProvider) -> None:
-    sizes = ["e2-small", "n2-standard-2"]
-    offers = make(sizes=sizes).offers(Pool(1, MarketPolicy.SPOT_THEN_ON_DEMAND))
-    prices = {(o.size, o.market): o.usd_per_hour for o in offers}
-    assert prices["e2-small", Market.SPOT] is None
-    assert prices["e2-small", Market.ON_DEMAND] == pytest.approx(0.01675, abs=0.0005)
-    assert prices["n2-standard-2", Market.ON_DEMAND] == pytest.approx(0.0971, abs=0.001)
-
-
-def test_an_unknown_price_does_not_pass_a_limit(make: MakeProvider) -> None:
-    pool = Pool(1, MarketPolicy.SPOT_THEN_ON_DEMAND, max_usd_per_hour=0.05)
-    offers = make(sizes=["e2-small", "n2-standard-2"]).offers(pool)
-    assert {(o.size, o.market) for o in offers} == {("e2-small", Market.ON_DEMAND)}
-
-
-def test_a_family_without_list_prices_has_none(make: MakeProvider) -> None:
-    offers = make(sizes=["t2a-standard-1"]).offers(Pool(1, MarketPolicy.ON_DEMAND))
+def test_without_a_price_list_no_price_is_known_and_none_passes_a_limit(
+    make: MakeProvider,
+) -> None:
+    provider = make(sizes=["e2-small", "n2-standard-2"])
+    offers = provider.offers(Pool(1, MarketPolicy.SPOT_THEN_ON_DEMAND))
     assert {o.usd_per_hour for o in offers} == {None}
+    limit = Pool(1, MarketPolicy.SPOT_THEN_ON_DEMAND, max_usd_per_hour=9.0)
+    assert list(provider.offers(limit)) == []
 
 
 def test_zones_that_do_not_sell_a_size_are_left_out(make: MakeProvider) -> None:
@@ -80,12 +70,6 @@ def test_offers_create_nothing_and_need_two_calls(provider: GcpProvider, lab: Gc
     provider.offers(Pool(1, MarketPolicy.SPOT_THEN_ON_DEMAND))
     assert sorted(lab.called()) == ["machineTypes.aggregatedList", "regions.get"]
     assert lab.instances() == {}
-
-
-def test_an_on_demand_node_shows_its_list_price(provider: GcpProvider) -> None:
-    provider.offers(Pool(1))
-    provider.create(offer(market=Market.ON_DEMAND), batch())
-    assert provider.nodes(SCOPE)[0].usd_per_hour == pytest.approx(0.01675, abs=0.0005)
 
 
 @pytest.mark.parametrize(
