@@ -15,15 +15,12 @@ from typing import TYPE_CHECKING, Final
 from spotdeploy.config.secret import Secret
 from spotdeploy.errors import ConfigError, CredentialsError, HostError
 from spotdeploy_azure.config import AzureConfig
+from spotdeploy_azure.errors import HOW
 
 if TYPE_CHECKING:  # azure-identity takes most of a second to load
     from spotdeploy_azure.login import Login, Source
 
 INSTALL: Final = "run: pip install 'spotdeploy[azure]'"
-HOW: Final = (
-    "run 'az login'; or 'az ad sp create-for-rbac' once, and set AZURE_TENANT_ID, AZURE_CLIENT_ID "
-    "and AZURE_CLIENT_SECRET to what it prints"
-)
 AZURE_TAG: Final = "7783-7084-3265-9085-8269-3286-77"
 """The chassis of every virtual machine of Azure:
 https://learn.microsoft.com/en-us/azure/virtual-machines/linux/using-cloud-init#azure-datasource"""

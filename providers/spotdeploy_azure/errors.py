@@ -24,6 +24,11 @@ from spotdeploy.errors import (
 from spotdeploy_azure.schemas import ErrorDetail, RefusalBody
 from spotdeploy_libcloud.errors import Codes
 
+HOW: Final = (
+    "run 'az login'; or 'az ad sp create-for-rbac' once, and set AZURE_TENANT_ID, AZURE_CLIENT_ID "
+    "and AZURE_CLIENT_SECRET to what it prints"
+)
+"""Where credentials come from."""
 PERMISSIONS: Final = "the permissions needed are listed in docs/providers/azure.md"
 MORE_QUOTA: Final = (
     "ask for more under 'Quotas', Compute, in the portal, or choose another location"

@@ -29,8 +29,7 @@ from requests import Session
 from requests.exceptions import RequestException
 
 from spotdeploy.errors import ConfigError, CredentialsError, ProviderError, ThrottledError
-from spotdeploy_azure.auth import HOW
-from spotdeploy_azure.errors import login_hint
+from spotdeploy_azure.errors import HOW, login_hint
 from spotdeploy_azure.schemas import FederatedToken, LoginRefusal, Token
 from spotdeploy_libcloud.tokens import no_token
 from spotdeploy_libcloud.transport import Transport, keep_authorization, told_when

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import secrets
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-
-from filelock import FileLock
 
 from spotdeploy import labels as names
 from spotdeploy.errors import HostError
@@ -31,7 +29,7 @@ class Claims:
         Raises HostError when it cannot be written.
         """
         file = self._file(labels[names.DEPLOYMENT])
-        part = self.folder / f".{secrets.token_hex(8)}"
+        part = self.folder / f".{os.urandom(8).hex()}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             part.write_text(json.dumps(dict(labels)))
@@ -54,6 +52,8 @@ class Claims:
         file = self._file(claim.rpartition(".")[0])
         if not self.folder.is_dir():
             return
+        from filelock import FileLock  # a listing needs none
+
         with FileLock(self.folder / ".lock"):
             found = _read(file)
             if found and found.id == claim:

@@ -56,7 +56,9 @@ async def deploy(node_run: NodeRun) -> None:
 def start_script(entry: str) -> str:
     """The script that starts the entry once; its standard input is the environment file.
 
-    Starting it a second time (after a lost answer) does nothing.
+    Starting it a second time (after a lost answer) does nothing. An entry that fails at once may be
+    over before systemd has noted that it started; systemd-run then says that it did not, although
+    there was a process.
     """
     command = ["flock", "-o", _LOCK, *interpreter(f"{paths.PAYLOAD}/{entry}")]
     properties = (
@@ -73,7 +75,8 @@ def start_script(entry: str) -> str:
     return (
         f"set -eu; umask 077; mkdir -p /run/spotdeploy; cat > {_ENVIRONMENT}.new; "
         f"[ ! -e {_ENVIRONMENT} ] || exit {_STARTED_ALREADY}; "
-        f"mv {_ENVIRONMENT}.new {_ENVIRONMENT}; {shlex.join(launch)}"
+        f"mv {_ENVIRONMENT}.new {_ENVIRONMENT}; {shlex.join(launch)} || "
+        f'[ "$(systemctl show --property=ExecMainPID --value {UNIT})" -gt 0 ]'
     )
 
 

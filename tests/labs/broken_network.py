@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from tests.labs.http_server import Handler, HttpServer
 from tests.labs.network import HttpConnection, Network
+from tests.labs.tls import client_context, server_context
 
 HOST: Final = "127.0.0.1"
 LONGEST_DELAY: Final = 0.3
@@ -47,7 +48,10 @@ class BrokenNetwork:
     def start(self, network: Network, port: int) -> int:
         """Listen before what listens on `port` of that network. Gives the port to call."""
         listener = network.listener(HOST)
-        self._server = HttpServer(listener, _Handler, weather=self, network=network, behind=port)
+        tls = server_context()  # what a client does not encrypt goes on as it is
+        self._server = HttpServer(
+            listener, _Handler, weather=self, network=network, behind=port, tls=tls
+        )
         self._server.start()
         return int(listener.getsockname()[1])
 
@@ -103,6 +107,11 @@ class _Handler(Handler):
         connection = HttpConnection(self.server.network, HOST, self.server.behind)
         headers = {k: v for k, v in self.headers.items() if k.lower() not in HOP}
         try:
+            connection.connect()
+            if self.secure:
+                connection.sock = client_context().wrap_socket(
+                    connection.sock, server_hostname=HOST
+                )
             connection.request(self.command, self.path, self.sent or None, headers)
             found = connection.getresponse()
             body = found.read()

@@ -51,3 +51,9 @@ def server_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate())
     return context
+
+
+@cache
+def client_context() -> ssl.SSLContext:
+    """What a client needs to trust it, and nothing else."""
+    return ssl.create_default_context(cafile=str(certificate()))
