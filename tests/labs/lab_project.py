@@ -22,9 +22,12 @@ class LabProject(Project):
         deployment: str,
         labs: Sequence[AnyLab],
         tables: Mapping[str, Mapping[str, Any]],
+        home: Path | None = None,
     ) -> None:
-        """`tables` are what `[provider.NAME]` has; the labs must be in one network."""
+        """`tables` are what `[provider.NAME]` has; the labs must be in one network. `home` is where
+        this person's locks are, when that is not where everybody's are."""
         super().__init__(folder, deployment)
+        self._home = home
         self._labs = labs
         self.config |= {"providers": list(tables), "provider": tables, "keep": "never"}
         self.config["nodes"]["count"] = 2
@@ -38,7 +41,8 @@ class LabProject(Project):
     @property
     def environment(self) -> dict[str, str]:
         """What lets a client into each lab."""
-        return client_environment(*(lab.environment for lab in self._labs))
+        mine = {"XDG_STATE_HOME": str(self._home)} if self._home else {}
+        return {**client_environment(*(lab.environment for lab in self._labs)), **mine}
 
 
 def assert_as_published(lab: AnyMachineLab) -> None:

@@ -214,3 +214,27 @@ def test_a_cycle_with_an_expired_secret_says_what_to_do(
     assert "The secret keys are expired" in done.err
     assert "az ad app credential reset" in done.err
     lab.restore()
+
+
+@on("aws")
+def test_of_two_people_at_once_the_second_is_refused_and_the_firsts_nodes_stay(
+    project: LabProject, cloud: Cloud, lab: AnyMachineLab, tmp_path: Path
+) -> None:
+    project.config["keep"] = "passing"
+    project.config["nodes"]["count"] = 1
+    project.entry("sleep 20")
+    tables = {cloud.name: cloud.table(lab)}
+    name = str(project.config["deployment"])
+    other = LabProject(tmp_path / "other", name, [lab], tables, home=tmp_path / "other-home")
+    other.entry("echo deployed by another")
+    with project.started("cycle") as running:
+        running.until("boot done")
+        second = other.cycle()
+        first = running.end()
+    assert second.code == 2, second
+    assert "is in use by run" in second.err
+    assert "--wait" in second.err
+    assert first.code == 0, first
+    assert len(project.nodes()) == 1
+    assert project.run("verify").code == 0
+    assert other.run("destroy", "--wait").code == 0
