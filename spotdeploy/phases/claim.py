@@ -63,7 +63,7 @@ class _Claims:
         self._answer = min(ANSWER, run.config.timeouts.destroy)
 
     async def take(self, location: Location, *, wait: bool) -> None:
-        told = ""
+        told = False
         while (found := await self._ask(location)) is not None:
             if self._is_ours(found):
                 self._held.append((location, found))
@@ -71,7 +71,9 @@ class _Claims:
             if self._is_void(found):
                 await location.release([found])
             elif wait:
-                told = self._tell(told, f"waiting for {self._describe(found)}")
+                if not told:
+                    self._run.bus.emit(Note(text=f"waiting for {self._describe(found)}"))
+                told = True
             else:
                 by_hand = location.provider.manual_delete_command(found)
                 raise RefusedError(
@@ -128,11 +130,6 @@ class _Claims:
         told += [f"begun {spell(float(int(now - began)))} ago"] if began and began < now else []
         told += [f"for {spell(float(int(until - now)))} more at most"] if until else []
         return f"{what} ({', '.join(told)})" if told else what
-
-    def _tell(self, told: str, text: str) -> str:
-        if not told:
-            self._run.bus.emit(Note(text=text))
-        return text
 
     def _warn(self, location: Location, what: str, error: Exception) -> None:
         if isinstance(error, SpotdeployError):

@@ -177,10 +177,9 @@ def _words(case: str) -> str:
 
 def main() -> int:
     """Action, write, and give 1 when a case did not pass."""
-    some = sys.argv[1:]
-    write = not some or some[0] == "--write"
-    lines = run(*some[some[:1] == ["--write"] :])
-    if write:
+    some = [word for word in sys.argv[1:] if word != "--write"]
+    lines = run(*some)
+    if not some or "--write" in sys.argv:
         PAGE.write_text(render(lines), "utf-8")
         sys.stdout.write(f"wrote {PAGE.relative_to(REPOSITORY)}\n")
     bad = [line for line in lines if line.trouble]

@@ -130,25 +130,11 @@ class Supporting(LabFixtures):
 
     def test_a_claim_that_was_released_is_free_for_another_run(self, lab: Lab) -> None:
         provider = _supports(lab, SupportsClaims)
-        mine = _claimed(lab, provider, _claim(lab, "run-1"))
-        lab.provider.release([mine])
-        theirs = _claim(lab, "run-2")
-        lab.until(
-            lambda: _claimed(lab, provider, theirs).labels[names.RUN] == "run-2",
-            lab.facts.gone_within,
-            "be free",
-        )
+        _handed_over(lab, provider)
 
     def test_releasing_a_claim_leaves_the_one_that_took_its_place(self, lab: Lab) -> None:
         provider = _supports(lab, SupportsClaims)
-        mine = _claimed(lab, provider, _claim(lab, "run-1"))
-        lab.provider.release([mine])
-        theirs = _claim(lab, "run-2")
-        lab.until(
-            lambda: _claimed(lab, provider, theirs).labels[names.RUN] == "run-2",
-            lab.facts.gone_within,
-            "be free",
-        )
+        mine = _handed_over(lab, provider)
         lab.provider.release([mine])
         assert _claimed(lab, provider, _claim(lab, "run-3")).labels[names.RUN] == "run-2"
 
@@ -198,6 +184,19 @@ def _claimed(lab: Lab, provider: object, labels: Mapping[str, str]) -> Resource:
 
     lab.until(is_answered, lab.facts.listed_within, "answer a claim")
     return found[0]
+
+
+def _handed_over(lab: Lab, provider: SupportsClaims) -> Resource:
+    """The claim that a first run had and gave back, once a second run has its own."""
+    first = _claimed(lab, provider, _claim(lab, "run-1"))
+    lab.provider.release([first])
+    second = _claim(lab, "run-2")
+    lab.until(
+        lambda: _claimed(lab, provider, second).labels[names.RUN] == "run-2",
+        lab.facts.gone_within,
+        "be free",
+    )
+    return first
 
 
 def _answers(provider: SupportsDial, node: Node) -> bool:
