@@ -18,7 +18,7 @@ from typing import Final
 
 from spotdeploy import labels
 from spotdeploy.duration import spell
-from spotdeploy.errors import RefusedError, SpotdeployError
+from spotdeploy.errors import ProviderError, RefusedError, SpotdeployError
 from spotdeploy.events import Note
 from spotdeploy.model import Resource
 from spotdeploy.phases.findings import longest_life
@@ -63,13 +63,18 @@ class _Claims:
         self._answer = min(ANSWER, run.config.timeouts.destroy)
 
     async def take(self, location: Location, *, wait: bool) -> None:
-        told = False
+        told, patience = False, 0.0
         while (found := await self._ask(location)) is not None:
             if self._is_ours(found):
                 self._held.append((location, found))
                 return
             if self._is_void(found):
-                await location.release([found])
+                patience = patience or time.monotonic() + self._answer
+                if time.monotonic() > patience:  # deleted, says the cloud, and still there
+                    self._warn(location, "made", ProviderError(f"{found} stays when it is deleted"))
+                    return
+                if not await self._release(location, found, "made"):
+                    return
             elif wait:
                 if not told:
                     self._run.bus.emit(Note(text=f"waiting for {self._describe(found)}"))
@@ -91,11 +96,17 @@ class _Claims:
                 self._held.append((location, found))
         for location, claim in self._held:
             if time.time() < self._until:
-                try:
-                    async with asyncio.timeout(self._answer):
-                        await location.release([claim])
-                except Exception as error:  # noqa: BLE001  # it runs out by itself
-                    self._warn(location, "given back", error)
+                await self._release(location, claim, "given back")
+
+    async def _release(self, location: Location, claim: Resource, what: str) -> bool:
+        """Delete one; False, and told, where that cannot be done: it runs out by itself."""
+        try:
+            async with asyncio.timeout(self._answer):
+                await location.release([claim])
+        except Exception as error:  # noqa: BLE001  # whoever may end nodes may do without
+            self._warn(location, what, error)
+            return False
+        return True
 
     async def _ask(self, location: Location) -> Resource | None:
         """The claim that is there now; None, and told, where there can be none."""

@@ -186,6 +186,29 @@ async def test_a_cloud_that_gives_no_claim_is_told_of_and_keeps_nobody_from_dest
     assert people.claims() == []
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        faults.Outage(call="release", times=2),
+        faults.Bug(call="release", times=2),
+        faults.StuckResource(),
+    ],
+    ids=lambda fault: type(fault).__name__,
+)
+async def test_a_dead_claim_that_cannot_be_deleted_keeps_nobody_from_destroying(
+    fake_project: FakeProjects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: AnyFault
+) -> None:
+    people = People(fake_project(count=2, patience="1s"), tmp_path, monkeypatch)
+    people.run("anna")
+    await people.here.create()
+    dead = labels.for_claim("demo", new_run_id(), "other", "cycle", "host", time.time() - 60)
+    people.cloud.claim("here", dead)
+    people.cloud.script(fault)
+    await run_destroy(people.run("ben"))
+    assert people.here.machines() == 0
+    assert [text for text in people.told() if "no claim could be made in fake here" in text]
+
+
 async def test_a_claim_that_came_of_a_call_without_an_answer_is_given_back(
     fake_project: FakeProjects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
