@@ -23,6 +23,7 @@ CALLS = Calls(
         "opening ports": "AuthorizeSecurityGroupIngress",
         "making nodes": "RunInstances",
     },
+    claims="CreateSecurityGroup",
     release="DeleteSecurityGroup",
     things="DescribeSecurityGroups",
     reads={

@@ -22,6 +22,7 @@ CALLS = Calls(
         "making the resource group": f"PUT {GROUP}",
         "making nodes": AZURE.create,
     },
+    claims="",
     release=f"DELETE {GROUP}",
     things="GET /subscriptions/{}/resourcegroups",
     reads={

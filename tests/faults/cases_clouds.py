@@ -49,6 +49,8 @@ class Calls:
     """The first of all calls."""
     makes: Mapping[str, str]
     """What makes something, in order: in a few words, and the call. The last one makes nodes."""
+    claims: str
+    """Which of them makes the claim too, before anything else; "" where there are no claims."""
     release: str
     things: str
     """The listing of what is not a node."""
@@ -159,11 +161,11 @@ def _refuse(call: str, how: str, times: int = 1_000_000) -> Trouble:
     return lambda testbed: testbed.fault(call, times, error=getattr(testbed, how))
 
 
-def _refuse_since(start: str, call: str, how: str, *, after: bool = False) -> Trouble:
-    """Refuse a call, or every one, from the moment on when another one came."""
+def _refuse_since(start: str, call: str, how: str, *, after: bool = False, nth: int = 1) -> Trouble:
+    """Refuse a call, or every one, from the moment on when another one came for the `nth` time."""
 
     def trouble(testbed: LabTestbed) -> None:
-        begun, first = testbed.since(start), []
+        begun, first = testbed.since(start, nth), []
 
         def when(one: object) -> bool:
             if not begun(one):
@@ -198,12 +200,20 @@ def _expired(calls: Calls) -> Iterator[Case]:
         INFRASTRUCTURE,
         cycle(_refuse(ANY, "expired")),
     )
+    if calls.claims:
+        yield calls.case(
+            Family.CREDENTIALS,
+            "credentials end at the claim",
+            INFRASTRUCTURE,
+            cycle(_refuse_since(calls.claims, "", "expired")),
+        )
     for what, call in calls.changes.items():
+        nth = 2 if call == calls.claims else 1
         yield calls.case(
             Family.CREDENTIALS,
             f"credentials end at {what}",
             LEAKED,
-            cycle(_refuse_since(call, "", "expired")),
+            cycle(_refuse_since(call, "", "expired", nth=nth)),
         )
     yield calls.case(
         Family.CREDENTIALS,
@@ -336,7 +346,8 @@ def _stopped(calls: Calls) -> Iterator[Case]:
 def names_every_machine(testbed: LabTestbed, done: Done) -> Iterator[str]:
     """Every machine that is left is named with the command that ends it."""
     for id_ in testbed.machines():
-        said = [line for line in done.out.splitlines() if id_ in line.lower()]
+        named = (id_, f"--name {id_.rpartition('/')[2]} ")
+        said = [line for line in done.out.lower().splitlines() if any(n in line for n in named)]
         if not any("by hand: " in line for line in said):
             yield f"{id_} is left, and no line says how to end it by hand: {done}"
 

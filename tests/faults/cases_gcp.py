@@ -20,6 +20,7 @@ CALLS = Calls(
         "making firewall rules": "compute.firewalls.insert",
         "making nodes": "compute.instances.bulkInsert",
     },
+    claims="compute.firewalls.insert",
     release="compute.firewalls.delete",
     things="compute.disks.aggregatedList",
     reads={
