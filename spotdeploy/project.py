@@ -125,8 +125,7 @@ class Project:
 
     def open_provider(self, name: str, location: str) -> Provider[Any]:
         """The object for one location of one provider, one that the config names or not."""
-        cls, config = self.provider_config(name)
-        return cls(config, location)
+        return _open(*self.provider_config(name), location)
 
     def open_providers(self) -> list[Opened]:
         """An object for each location of each provider in use, with the location's name.
@@ -136,7 +135,7 @@ class Project:
         opened: list[Opened] = []
         for name in self.providers:
             cls, config = self.provider_config(name)
-            opened += [(cls(config, place), place) for place in cls.locations(config)]
+            opened += [(_open(cls, config, place), place) for place in cls.locations(config)]
         return opened
 
     def open_all_locations(self) -> list[Opened]:
@@ -148,10 +147,10 @@ class Project:
         for name in self.providers:
             cls, config = self.provider_config(name)
             places = list(cls.locations(config))
-            first = cls(config, places[0])
+            first = _open(cls, config, places[0])
             if isinstance(first, SupportsAllLocations):
                 places += [place for place in ask(first.all_locations) if place not in places]
-            opened += [(cls(config, place), place) for place in places]
+            opened += [(_open(cls, config, place), place) for place in places]
         return opened
 
     def nodes(self) -> list[Node]:
@@ -182,6 +181,13 @@ class Project:
         settings_of_checks = [check.settings for check in checks]
         environment = self.config.payload.environment
         return Redactor(secret_values(environment, *configs, *settings_of_checks))
+
+
+def _open(cls: type[Provider[Any]], config: ProviderConfig, location: str) -> Provider[Any]:
+    provider = cls(config, location)
+    if config.settle_seconds is not None:
+        provider.settle_seconds = config.settle_seconds
+    return provider
 
 
 def pick(nodes: Sequence[Node], name: str) -> Node:

@@ -15,12 +15,17 @@ from typing import ClassVar, Generic, TypeVar
 
 import msgspec
 
+from spotdeploy.duration import Duration
 from spotdeploy.errors import SpotdeployError
 from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
 
 
 class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The base of a provider's `[provider.NAME]` table."""
+
+    settle_seconds: Duration | None = None
+    """How long a listing may miss what was just made, instead of what the provider says; a page of
+    `plugins test --live` shows what was seen."""
 
 
 C = TypeVar("C", bound=ProviderConfig)
@@ -35,9 +40,9 @@ class Provider(ABC, Generic[C]):
     """The type of `[provider.NAME]`."""
     user_data_limit: ClassVar[int] = 16384
     """The most bytes of user-data the cloud takes, before base64."""
-    settle_seconds: ClassVar[float] = 0.0
+    settle_seconds: float = 0.0
     """How long after a create call its nodes may still be missing from a listing: absence is
-    believed only after that. 0 where listings are consistent."""
+    believed only after that. 0 where listings are consistent. The config may say another."""
     poll_seconds: ClassVar[float] = 5.0
     """How often the core lists while it waits."""
 

@@ -25,7 +25,7 @@ FLOORS = (
 )
 """From the ground up. What stands on a floor may be imported from the floors above, and from the
 same floor as long as there is no circle."""
-BESIDE = {"scaffold", "testing"}
+BESIDE = {"live", "scaffold", "testing"}
 """What is not part of a run: it may use any floor, and the cli may use it."""
 REPORT_USERS = {"api", "cli", "report"}
 CLOUDS = ("spotdeploy_", "libcloud", "botocore", "boto3", "google", "azure")

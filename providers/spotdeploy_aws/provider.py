@@ -40,7 +40,7 @@ class AwsProvider(
     name: ClassVar[str] = "aws"
     Config: ClassVar[type[ProviderConfig]] = AwsConfig
     user_data_limit: ClassVar[int] = USER_DATA_LIMIT
-    settle_seconds: ClassVar[float] = 120.0
+    settle_seconds = 120.0
     """EC2 is eventually consistent, for some seconds as a rule and over a minute at times:
     https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html. An instance whose id
     is known is waited for longer: `nodes.VISIBLE_SECONDS`."""

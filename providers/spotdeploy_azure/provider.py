@@ -41,7 +41,7 @@ class AzureProvider(
     name: ClassVar[str] = "azure"
     Config: ClassVar[type[ProviderConfig]] = AzureConfig
     user_data_limit: ClassVar[int] = USER_DATA_LIMIT
-    settle_seconds: ClassVar[float] = 30.0
+    settle_seconds = 30.0
     """The Resource Manager answers listings from copies that lag for some seconds; machines of a
     deployment come one after the other."""
 

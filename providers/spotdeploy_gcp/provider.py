@@ -43,7 +43,7 @@ class GcpProvider(
     name: ClassVar[str] = "gcp"
     Config: ClassVar[type[ProviderConfig]] = GcpConfig
     user_data_limit: ClassVar[int] = USER_DATA_LIMIT
-    settle_seconds: ClassVar[float] = 10.0
+    settle_seconds = 10.0
     """A create call ends after its operation, so its nodes are there; Google promises nothing about
     how soon the listing over all zones shows them."""
 

@@ -10,9 +10,9 @@ from typing import Annotated, Final
 
 import typer
 
-from spotdeploy.cli.options import Json
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json
 from spotdeploy.cli.tables import table
-from spotdeploy.errors import SpotdeployError
+from spotdeploy.errors import ConfigError, SpotdeployError
 from spotdeploy.plugins import PluginError, Plugins
 from spotdeploy.scaffold.kinds import Kind
 
@@ -54,8 +54,33 @@ def _test(
     name: Annotated[
         str, typer.Argument(help="An installed plugin, or a plugin's folder (with a /, or .).")
     ],
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Test a provider on a real account: it makes a node there."),
+    ] = False,
+    max_cost: Annotated[
+        float | None,
+        typer.Option("--max-cost", min=0, help="With --live: the most it may cost, in USD."),
+    ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option("--page", help="With --live: where the page of what was seen is written."),
+    ] = None,
+    config: Config = DEFAULT_CONFIG,
 ) -> None:
-    """Run the contract that every provider and every check must keep. Exit code 1: it is broken."""
+    """Run the contract that every provider and every check must keep. Exit code 1: it is broken.
+
+    With --live, look at what can be shown on a real account instead: one node of the cheapest size
+    in the config's first location, destroyed at the end however it ends.
+    """
+    if live:
+        from spotdeploy.cli.live_test import run_live
+
+        raise typer.Exit(run_live(name, config, max_cost, page))
+    if max_cost is not None or page is not None:
+        raise ConfigError(
+            "--max-cost and --page go with --live", hint="add --live, or leave them out"
+        )
     from spotdeploy.scaffold.contract_run import run_contract
 
     raise typer.Exit(run_contract(name))

@@ -116,6 +116,10 @@ class Location:
             return await self._call(self.provider.console, node)
         return ""
 
+    async def call(self, method: Callable[[*A], R], *args: *A) -> R:
+        """Any other method of the provider, called as the ones above are."""
+        return await self._call(method, *args)
+
     async def _call(
         self, method: Callable[[*A], R], *args: *A, longest_wait: float = LONGEST_WAIT
     ) -> R:

@@ -6,9 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
-from spotdeploy.errors import CredentialsError, ProviderError
+from spotdeploy.errors import CredentialsError, ProviderError, Reach
 from spotdeploy.model import Batch, Created, Fate, Market, Node, Offer, Pool, Problem, Resource
-from spotdeploy.provider import Provider, SupportsAccount, SupportsClaims, SupportsConsole
+from spotdeploy.provider import (
+    Provider,
+    SupportsAccount,
+    SupportsClaims,
+    SupportsConsole,
+    require_labels,
+)
 from spotdeploy.testing.fake.cloud import FakeCloud
 from spotdeploy.testing.fake.config import FakeConfig
 from spotdeploy.testing.fake.machine import Machine, Thing
@@ -33,10 +39,7 @@ class FakeProvider(Provider[FakeConfig], SupportsAccount, SupportsClaims, Suppor
         self.config = config
         self.location = location
         self.cloud = cloud or FakeCloud(FileStore(Path(config.state)), script=config.faults)
-
-    @property
-    def settle_seconds(self) -> float:  # type: ignore[override]  # set in the config, for tests
-        return self.config.settle
+        self.settle_seconds = config.settle
 
     def doctor(self) -> Sequence[Problem]:
         try:
@@ -67,12 +70,15 @@ class FakeProvider(Provider[FakeConfig], SupportsAccount, SupportsClaims, Suppor
         return [o for o in offers if o.usd_per_hour is not None and o.usd_per_hour <= limit]
 
     def create(self, offer: Offer, batch: Batch) -> Created:
+        if offer.zone not in self.config.zones:
+            raise ProviderError(
+                f"{self.location} has no zone {offer.zone}", code="InvalidZone", reach=Reach.ZONE
+            )
         machines, shortfall = self.cloud.create(offer, batch)
         return Created(tuple(map(self._node, machines)), shortfall)
 
     def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
-        if not labels:
-            raise ValueError("labels must not be empty")
+        require_labels(labels)
         return [self._node(machine) for machine in self.cloud.list_machines(self.location, labels)]
 
     def destroy(self, nodes: Sequence[Node]) -> None:
@@ -84,6 +90,7 @@ class FakeProvider(Provider[FakeConfig], SupportsAccount, SupportsClaims, Suppor
             raise ProviderError(f"cannot destroy {message}", code="OperationNotPermitted")
 
     def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
+        require_labels(labels)
         return [self._resource(thing) for thing in self.cloud.list_things(self.location, labels)]
 
     def release(self, resources: Sequence[Resource]) -> None:
