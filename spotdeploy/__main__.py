@@ -22,10 +22,10 @@ def main() -> None:
 
         show(error)
         sys.exit(error.exit_code)
-    except Exception:  # noqa: BLE001  # shown whole, under an exit code of its own
-        import traceback
+    except Exception as error:  # noqa: BLE001  # shown whole, under an exit code of its own
+        from spotdeploy.cli.errors import show_trace
 
-        traceback.print_exc()
+        show_trace(error)
         sys.exit(BUG)
 
 

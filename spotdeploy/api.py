@@ -110,12 +110,12 @@ class Project(_Project):
         recorder: RunRecorder | None,
     ) -> Outcome:
         recorder = recorder or RunRecorder()
-        redactor = self.redactor(plan.checks)
+        redactor = self.hide_secrets(plan.checks, plan.secrets.values())
         bus = Bus(recorder.log, *observers, redact=redactor.anything)
         with (
             recorder,
             locked(self.deployment, command),
-            open_run(self, plan, bus, redactor) as run,
+            open_run(self, plan, bus) as run,
         ):
             recorder.begin(run.folder)
             outcome = redactor.anything(await _perform(run, command, operation))

@@ -218,8 +218,8 @@ class Bus:
 
     def emit(self, event: Event) -> None:
         """Hand one event to every observer, in order."""
-        stamped = msgspec.structs.replace(event, at=self._now(), **_harmless(event))
         if self._redact is not None:
-            stamped = self._redact(stamped)
+            event = self._redact(event)  # the raw texts, before any of them is cut
+        stamped = msgspec.structs.replace(event, at=self._now(), **_harmless(event))
         for observer in self._observers:
             observer.on(stamped)

@@ -172,15 +172,24 @@ class Project:
             if node.state is not NodeState.GONE
         ]
 
-    def redactor(self, checks: Iterable[Check[Any]] = ()) -> Redactor:
-        """What takes the secrets of this project out of everything that is shown or kept."""
-        from spotdeploy.config.secret import secret_values
+    def hide_secrets(
+        self, checks: Iterable[Check[Any]] = (), secrets: Iterable[str] = ()
+    ) -> Redactor:
+        """From now on take the secrets of this project, those in its checks and the given ones, of
+        its payload, out of everything that this process shows or keeps. Gives what does so."""
+        from spotdeploy.config.secret import secret_parts, secret_values
         from spotdeploy.redact import Redactor
+        from spotdeploy.text import hide
 
         configs = [self.provider_config(name)[1] for name in self.providers]
         settings_of_checks = [check.settings for check in checks]
         environment = self.config.payload.environment
-        return Redactor(secret_values(environment, *configs, *settings_of_checks))
+        values = {*secret_values(environment, *configs, *settings_of_checks)}
+        for secret in secrets:
+            values |= {secret, *secret_parts(secret)}
+        redactor = Redactor(values)
+        hide(str(self.path), redactor.excerpt)
+        return redactor
 
 
 def _open(cls: type[Provider[Any]], config: ProviderConfig, location: str) -> Provider[Any]:

@@ -1,8 +1,9 @@
-"""Making text from nodes harmless: no terminal escapes, no control characters, bounded."""
+"""Making text from nodes harmless: no secrets, no terminal escapes, no controls, bounded."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 _ESCAPE: Final = re.compile(
@@ -19,10 +20,30 @@ REDACTED: Final = "[redacted]"
 """What stands in the place of a secret."""
 
 
+_hidden: Final[dict[str, Callable[[str], str]]] = {}
+
+
+def hide(owner: str, redact: Callable[[str], str]) -> None:
+    """From now on take the secrets of `owner` (a project) out of all text that this process shows
+    or keeps. `redact` replaces an earlier one of the same owner."""
+    _hidden[owner] = redact
+
+
+def redacted(text: str) -> str:
+    """The text without the secrets that are hidden, escapes and all."""
+    for redact in tuple(_hidden.values()):
+        text = redact(text)
+    return text
+
+
 def plain(text: str, *, limit: int = 4000) -> str:
-    """The text without escapes and control characters (newlines and tabs stay), stripped of
-    space at its ends, and cut to `limit` characters."""
-    text = _ESCAPE.sub("", text[: 4 * limit + 4096].replace("\r\n", "\n"))
+    """The text without secrets, escapes and control characters (newlines and tabs stay), stripped
+    of space at its ends, and cut to `limit` characters.
+
+    Secrets go first, out of the raw text: half a secret would not be known for one.
+    """
+    text = redacted(text) if _hidden else text[: 4 * limit + 4096]
+    text = _ESCAPE.sub("", text.replace("\r\n", "\n"))
     text = _SURROGATE.sub("\ufffd", _CONTROL.sub("", text)).strip()
     return text if len(text) <= limit else text[: max(0, limit - len(CUT))] + CUT
 
@@ -31,6 +52,15 @@ def below(text: str, *, limit: int, indent: str = "      ") -> str:
     """The plain text as the rest of a line of ours: its further lines are indented, so that none
     can be taken for one that spotdeploy says."""
     return plain(text, limit=limit).replace("\n", f"\n{indent}")
+
+
+def inert(json: str) -> str:
+    """The same JSON, in which no text can act as a workflow command of GitHub Actions. Those of the
+    older form may stand anywhere in a line; those of the newer one begin it, as no JSON does.
+
+    https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
+    """
+    return json.replace("##[", "\\u0023#[")
 
 
 def counted(count: int, noun: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from spotdeploy import text
 from tests.fake_project import FakeProject
 
 
@@ -26,6 +27,13 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_hidden() -> Iterator[None]:
+    """What one test hides as a secret is no secret in the next."""
+    yield
+    text._hidden.clear()
 
 
 @pytest.fixture(autouse=True)

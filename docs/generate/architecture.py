@@ -14,7 +14,10 @@ FLOORS: Final = (
     (("node",), "connection, shells, keys, user-data, diagnostics"),
     (("project", "patience", "config", "payload", "state"), "one deployment on this computer"),
     (("provider", "check", "hookspecs", "plugins"), "the contracts"),
-    (("model", "errors", "labels", "text", "duration", "events", "redact"), "the nouns"),
+    (
+        ("model", "errors", "labels", "text", "duration", "events", "redact", "spelling"),
+        "the nouns",
+    ),
 )
 """What stands on each floor, from the top down, and what it is for."""
 BESIDE: Final = (("report",), "html, junit, github")

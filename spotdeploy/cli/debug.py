@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from spotdeploy.check import CommandResult
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, NodeName, Providers
 from spotdeploy.cli.tables import json_text
+from spotdeploy.errors import ConfigError
 from spotdeploy.node.access import inspect_node
 from spotdeploy.node.diagnostics import Diagnostic
+from spotdeploy.payload.variables import read_secrets
 from spotdeploy.phases.plan import read_checks
 from spotdeploy.project import Project
-from spotdeploy.redact import Redactor
+from spotdeploy.report.github import quoting
 from spotdeploy.text import plain
 
 LIMIT: Final = 20_000
@@ -25,15 +28,31 @@ def command(
 ) -> None:
     """Show the condition of a node; changes nothing on it."""
     project = Project.open(config, providers=provider)
-    redactor = project.redactor(read_checks(project))
-    show_diagnostics(inspect_node(project, node), redactor, as_json=json)
+    project.hide_secrets(read_checks(project), known_secrets(project))
+    show_diagnostics(inspect_node(project, node), as_json=json)
+
+
+def known_secrets(project: Project) -> list[str]:
+    """The values of the payload's secrets. Warns of one that cannot be read: it cannot be hidden,
+    and what a node shows is most needed when much is out of order."""
+    values: list[str] = []
+    for name, secret in project.config.payload.secrets.items():
+        try:
+            found = read_secrets(project.path.name, project.settings.folder, {name: secret})
+        except ConfigError as error:
+            sys.stderr.write(f"warning: {plain(error.message)}: its value is not hidden below\n")
+        else:
+            values += found.values()
+    return values
 
 
 def show_diagnostics(
-    diagnostics: Sequence[tuple[Diagnostic, CommandResult]], redactor: Redactor, *, as_json: bool
+    diagnostics: Sequence[tuple[Diagnostic, CommandResult]],
+    *,
+    as_json: bool,
+    environment: Mapping[str, str] = os.environ,
 ) -> None:
     """Print what each command said, harmless, bounded and without secrets."""
-    diagnostics = redactor.anything(diagnostics)
     if as_json:
         data = [
             {
@@ -47,10 +66,11 @@ def show_diagnostics(
         ]
         sys.stdout.write(json_text(data) + "\n")
         return
-    for diagnostic, result in diagnostics:
-        sys.stdout.write(f"== {diagnostic.title}\n{_text(result)}\n\n")
+    with quoting(sys.stdout, environment):
+        for diagnostic, result in diagnostics:
+            sys.stdout.write(f"== {diagnostic.title}\n{_text(result)}\n\n")
 
 
 def _text(result: CommandResult) -> str:
-    text = plain("\n".join(filter(None, (result.stdout, result.stderr))), limit=LIMIT)
-    return text or "(nothing)"
+    streams = (plain(stream, limit=LIMIT) for stream in (result.stdout, result.stderr))
+    return plain("\n".join(filter(None, streams)), limit=LIMIT) or "(nothing)"

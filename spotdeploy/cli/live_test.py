@@ -44,7 +44,7 @@ def run_live(provider: str, config: Path, max_cost: float | None, page: Path | N
         screen.say(f"  {word}: {promise.text}{detail}")
 
     screen.say(f"{provider} on a real account, as deployment {project.deployment}")
-    bus = Bus(screen, redact=project.redactor().anything)
+    bus = Bus(screen, redact=project.hide_secrets().anything)
     found, names = asyncio.run(_stoppable(live_test(project, bus, tell), screen))
     page.write_text(render(found, Anonymizer(names)), encoding="utf-8")
     screen.say(f"page: {page} (names and ids are taken out; read it before you send it)")

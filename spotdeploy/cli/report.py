@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -15,10 +17,11 @@ from spotdeploy.duration import spell
 from spotdeploy.errors import HostError
 from spotdeploy.project import Project
 from spotdeploy.report.event_log import EVENTS, JUNIT, PAGE, REPORT
+from spotdeploy.report.github import quoting
 from spotdeploy.report.model import NodeReport, RunReport, encode
 from spotdeploy.report.run_store import find_run, read_report
 from spotdeploy.report.writer import html_page, junit_xml, write_reports
-from spotdeploy.text import plain
+from spotdeploy.text import inert, plain
 
 
 def command(
@@ -48,12 +51,13 @@ def show_report(
     if junit is not None:
         _write(junit, junit_xml(report))
     if as_json:
-        text = encode(report).decode().rstrip()
+        text = inert(encode(report).decode().rstrip())
     else:
         names = (PAGE, JUNIT, REPORT, EVENTS)
         files = [f"  {folder / name}" for name in names if (folder / name).exists()]
         text = "\n".join([*_summary(report), "", *files])
-    sys.stdout.write(text + "\n")
+    with nullcontext() if as_json else quoting(sys.stdout, os.environ):
+        sys.stdout.write(text + "\n")
     sys.stderr.writelines(f"warning: {problem}\n" for problem in problems)
     return html or folder / PAGE
 

@@ -21,6 +21,7 @@ from spotdeploy.report import github
 from spotdeploy.report.event_log import PAGE, EventStream, event_stream
 from spotdeploy.report.model import encode
 from spotdeploy.report.run_store import read_report
+from spotdeploy.text import inert
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -178,7 +179,7 @@ def _report(folder: Path, stream: TextIO, environment: Mapping[str, str]) -> lis
 
 def _hand_over(folder: Path, data: TextIO) -> list[str]:
     try:
-        data.write(encode(read_report(folder)).decode())
+        data.write(inert(encode(read_report(folder)).decode()))
         data.flush()
     except Exception as error:  # noqa: BLE001  # a report never changes how a run ended
         return [f"no JSON: {type(error).__name__}: {error}"]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from spotdeploy.duration import spell
 from spotdeploy.labels import expires_at
 from spotdeploy.model import Node
-from spotdeploy.text import below
+from spotdeploy.text import below, inert
 
 HEADER = ("NODE", "PROVIDER", "PLACE", "SIZE", "MARKET", "STATE", "ADDRESS", "PAYLOAD", "ENDS IN")
 
@@ -67,7 +67,7 @@ def verdict_text(verdict: str, message: str, left: Sequence[str]) -> str:
 
 
 def json_text(data: object) -> str:
-    """Data as indented JSON."""
+    """Data as indented JSON, in which no text can act as a workflow command of GitHub."""
     import msgspec
 
-    return msgspec.json.format(msgspec.json.encode(data)).decode()
+    return inert(msgspec.json.format(msgspec.json.encode(data)).decode())

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from spotdeploy.config.secret import NOT_WRITTEN
+from spotdeploy.config.secret import NOT_WRITTEN, is_reference
 from spotdeploy.errors import ConfigError
 
 _COMPLAINT: Final = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<where>[\w.\[\]-]*)`)?", re.DOTALL)
@@ -78,9 +78,13 @@ def explain_toml(error: ValueError, path: Path, text: str) -> ConfigError:
 
 
 def _entry(file: str, path: str, table: dict[str, object], what: str) -> ConfigError:
-    """The first entry of a table of texts that is none."""
-    key = next(key for key, value in table.items() if not isinstance(value, str))
-    where = f"{file}: {_join(path, quoted(key))}"
+    """The first entry of a table of texts that is none, or of a table of references."""
+    found = (key for key, value in table.items() if not isinstance(value, str))
+    if what.startswith(NOT_WRITTEN):
+        found = (key for key, value in table.items() if not is_reference(str(value)))
+    where = f"{file}: {_join(path, quoted(next(found)))}"
+    if what.startswith(NOT_WRITTEN):
+        return ConfigError(f"{where}: {what}")
     return ConfigError(f"{where}: {_plain(what)}", hint="write it in quotes")
 
 
@@ -126,7 +130,7 @@ def _plain(what: str) -> str:
 def _but(value: object, what: str) -> str:
     if value is None or isinstance(value, dict | list) or repr(value) in what:
         return ""
-    if what == NOT_WRITTEN:
+    if what.startswith(NOT_WRITTEN):
         return ""
     return f" (it is {_shown(value)})"
 

@@ -10,12 +10,13 @@ import textwrap
 from collections.abc import Sequence
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, get_args
+from types import GenericAlias
+from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 
 from spotdeploy.config.schema import Config
-from spotdeploy.config.secret import Secret
+from spotdeploy.config.secret import PayloadSecret, Secret
 from spotdeploy.duration import Duration
 from spotdeploy.events import AnyEvent
 from spotdeploy.plugins import PluginError, Plugins
@@ -30,6 +31,14 @@ Written = {
     Secret: Annotated[
         str,
         msgspec.Meta(title="secret", pattern=r"^(env|file):.+$", examples=["env:TOKEN"]),
+    ],
+    PayloadSecret: Annotated[
+        str,
+        msgspec.Meta(
+            title="secret of the payload",
+            pattern=r"^(env|file|command):.+$",
+            examples=["env:TOKEN", "file:token.txt", "command:pass show token"],
+        ),
     ],
 }
 """How our own types are written in TOML."""
@@ -125,6 +134,8 @@ def _written(kind: Any) -> Any:
     if kind in Written:
         return Written[kind]
     parts = get_args(kind)
+    if get_origin(kind) is dict:
+        return GenericAlias(dict, (parts[0], _written(parts[1])))
     if parts and any(part in Written for part in parts if isinstance(part, type)):
         return reduce(or_, (Written.get(part, part) for part in parts))
     return kind

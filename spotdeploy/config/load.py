@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from spotdeploy.config.schema import Config, Settings
-from spotdeploy.config.secret import Secret
+from spotdeploy.config.secret import NOT_WRITTEN, PayloadSecret, Secret
 from spotdeploy.duration import Duration
 from spotdeploy.errors import ConfigError
 
@@ -20,7 +20,8 @@ PREFIX: Final = "SPOTDEPLOY_"
 """Of the environment variable that stands for a key: `nodes.count` is SPOTDEPLOY_NODES_COUNT."""
 DEEPEST: Final = 2
 """Dots in the longest path of a key: `provider.aws.regions`."""
-_TABLES: Final = ("provider", "checks", "payload.environment")
+_FREE: Final = ("payload.environment", "payload.secrets")
+_TABLES: Final = ("provider", "checks", *_FREE)
 """Tables whose keys are not known here: no variable stands for one."""
 
 
@@ -118,20 +119,21 @@ def _decode_config(data: dict[str, Any], source: str) -> Config:
     return msgspec.structs.replace(config, nodes=nodes)
 
 
-def _custom(kind: type, value: object) -> object:
-    if kind not in (Duration, Secret):
+def _custom(kind: type[Any], value: object) -> object:
+    if kind not in (Duration, Secret, PayloadSecret):
         raise NotImplementedError(kind)
     if not isinstance(value, str):
-        example = '"20s" or "2m"' if kind is Duration else '"env:NAME" or "file:PATH"'
-        raise ValueError(f"should be text such as {example}, not {value!r}")  # noqa: TRY004  # msgspec turns ValueError into a path
+        if issubclass(kind, Secret):
+            raise ValueError(NOT_WRITTEN + kind.written)  # noqa: TRY004  # as below
+        raise ValueError(f'should be text such as "20s" or "2m", not {value!r}')  # noqa: TRY004  # msgspec turns ValueError into a path
     return kind(value)
 
 
 def _keys(data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """The path of every key; what a plugin's key or `environment` holds is that one's value."""
+    """The path of every key; what a plugin's key or a free table holds is that one's value."""
     for key, value in data.items():
         path = f"{prefix}{key}"
-        if isinstance(value, dict) and path != "payload.environment" and path.count(".") < DEEPEST:
+        if isinstance(value, dict) and path not in _FREE and path.count(".") < DEEPEST:
             yield from _keys(value, f"{path}.")
         else:
             yield path

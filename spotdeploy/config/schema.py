@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from spotdeploy.config.secret import PayloadSecret
 from spotdeploy.duration import Duration
 from spotdeploy.model import MarketPolicy
 
@@ -62,7 +63,14 @@ class Payload(_Section, frozen=True):
     upload: tuple[str, ...] = ()
     """Files and folders that go to /opt/uploaded_files, modes kept; of a folder, its contents."""
     environment: dict[str, str] = {}
-    """Variables for the entry."""
+    """Variables for the entry, in the clear. A name is of letters, digits and `_`."""
+    secrets: dict[str, PayloadSecret] = {}
+    """Variables for the entry that are not in the clear: each is read on this computer before
+    anything is destroyed, from `env:NAME`, `file:PATH` or the output of `command:COMMAND`. Units of
+    the payload find them below /run/spotdeploy."""
+    secrets_after_reboot: bool = False
+    """Whether the secrets are delivered again after the reboot, which takes them from the node;
+    `spotdeploy-secrets.target` then starts the units that it wants."""
     reboot: bool = True
     """Whether the node reboots after the entry, before it is verified."""
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from spotdeploy.check import CommandResult
 from spotdeploy.errors import HostError, RefusedError, UnreachableError
@@ -23,8 +23,6 @@ from spotdeploy.node.diagnostics import DIAGNOSTICS, Diagnostic
 from spotdeploy.project import Project, pick
 from spotdeploy.provider import Provider, SupportsDial
 from spotdeploy.state.journal import Journal
-
-KNOWN_HOSTS: Final = "known_hosts"
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def open_shell(project: Project, name: str, command: Sequence[str]) -> list[str]
         raise HostError("OpenSSH's client is not installed", hint="apt-get install openssh-client")
     found = find(project, name)
     asyncio.run(_touch(found))
-    known_hosts = project.keys_folder / KNOWN_HOSTS
+    known_hosts = project.keys_folder / keys.KNOWN_HOSTS
     known_hosts.write_text(f"{found.node.id} {found.host_key}\n", encoding="utf-8")
     return ssh_line(found, known_hosts, command)
 

@@ -20,6 +20,7 @@ from spotdeploy.node import paths
 from spotdeploy.node.exec import LOST, execute, limited, started
 from spotdeploy.node.shells import Shell, ShellEndedError, Shells, is_far
 from spotdeploy.provider import Provider, SupportsDial
+from spotdeploy.text import plain
 
 PORT: Final = 22
 CHANNELS: Final = 16
@@ -110,7 +111,7 @@ class NodeConnection(Connection):
         except TimeoutError as error:
             raise self._unreachable(f"no answer within {timeout:.0f}s") from error
         except ShellEndedError as error:
-            raise self._unreachable(f"not ready yet: {str(error).strip()[:200]}") from error
+            raise self._unreachable(f"not ready yet: {plain(str(error), limit=200)}") from error
         except _CUT as error:
             raise self._unreachable(_reason(error)) from error
         self._ssh, self._shells = ssh, shells

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from spotdeploy.errors import HostError, RefusedError
 
 if TYPE_CHECKING:
     import asyncssh
+
+KNOWN_HOSTS: Final = "known_hosts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,15 @@ def read(folder: Path, deployment: str) -> Keys:
             hint="run it where they were created, or 'spotdeploy cycle' for fresh nodes",
         ) from error
     return Keys(login, host)
+
+
+def forget(folder: Path) -> None:
+    """Delete what `make` kept, and the list of host keys beside it; nodes that are left cannot be
+    reached any more. May be repeated. Raises OSError."""
+    for path in (login_path(folder), folder / "bootstrap_host"):
+        path.unlink(missing_ok=True)
+        path.with_suffix(".pub").unlink(missing_ok=True)
+    (folder / KNOWN_HOSTS).unlink(missing_ok=True)
 
 
 def login_path(folder: Path) -> Path:

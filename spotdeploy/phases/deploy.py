@@ -16,6 +16,7 @@ from spotdeploy.errors import UnreachableError
 from spotdeploy.model import Phase
 from spotdeploy.node import paths
 from spotdeploy.node.connection import connect_until
+from spotdeploy.phases.secrets import deliver, environment_file
 from spotdeploy.run.node_run import NodeRun
 from spotdeploy.text import plain
 
@@ -41,6 +42,7 @@ async def deploy(node_run: NodeRun) -> None:
     """
     limit = node_run.config.timeouts.deploy
     async with node_run.in_phase(Phase.DEPLOY):
+        await deliver(node_run)
         await _start(node_run)
         try:
             async with asyncio.timeout(limit):
@@ -53,8 +55,9 @@ async def deploy(node_run: NodeRun) -> None:
             raise node_run.blame_payload(await _why(node_run, state))
 
 
-def start_script(entry: str) -> str:
-    """The script that starts the entry once; its standard input is the environment file.
+def start_script(entry: str, *, secrets: bool = False) -> str:
+    """The script that starts the entry once; its standard input is the environment file, which is
+    emptied once systemd has read it. With `secrets`, their variables come with it.
 
     Starting it a second time (after a lost answer) does nothing. An entry that fails at once may be
     over before systemd has noted that it started; systemd-run then says that it did not, although
@@ -63,6 +66,7 @@ def start_script(entry: str) -> str:
     command = ["flock", "-o", _LOCK, *interpreter(f"{paths.PAYLOAD}/{entry}")]
     properties = (
         f"EnvironmentFile={_ENVIRONMENT}",
+        *((f"EnvironmentFile={paths.SECRETS_ENVIRONMENT}",) if secrets else ()),
         f"WorkingDirectory={paths.PAYLOAD}",
         f"StandardOutput=append:{paths.DEPLOYMENT_LOG}",
         f"StandardError=append:{paths.DEPLOYMENT_LOG}",
@@ -75,7 +79,8 @@ def start_script(entry: str) -> str:
     return (
         f"set -eu; umask 077; mkdir -p /run/spotdeploy; cat > {_ENVIRONMENT}.new; "
         f"[ ! -e {_ENVIRONMENT} ] || exit {_STARTED_ALREADY}; "
-        f"mv {_ENVIRONMENT}.new {_ENVIRONMENT}; {shlex.join(launch)} || "
+        f"mv {_ENVIRONMENT}.new {_ENVIRONMENT}; failed=0; {shlex.join(launch)} || failed=$?; "
+        f": > {_ENVIRONMENT}; [ $failed -eq 0 ] || "
         f'[ "$(systemctl show --property=ExecMainPID --value {UNIT})" -gt 0 ]'
     )
 
@@ -85,15 +90,6 @@ def interpreter(path: str) -> Sequence[str]:
     if path.endswith(".py"):
         return ("/usr/bin/python3", "-B", path)
     return ("/bin/sh", path) if path.endswith(".sh") else (path,)
-
-
-def environment_file(values: Mapping[str, str]) -> bytes:
-    """Variables as systemd's EnvironmentFile= wants them."""
-    lines = []
-    for name, value in values.items():
-        quoted = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
-        lines.append(f'{name}="{quoted.replace("`", chr(92) + "`")}"\n')
-    return "".join(lines).encode()
 
 
 def _environment(node_run: NodeRun) -> dict[str, str]:
@@ -110,8 +106,8 @@ def _environment(node_run: NodeRun) -> dict[str, str]:
 
 
 async def _start(node_run: NodeRun) -> None:
-    entry = node_run.config.payload.entry
-    command = ["sh", "-c", start_script(entry)]
+    entry, secrets = node_run.config.payload.entry, bool(node_run.plan.secrets)
+    command = ["sh", "-c", start_script(entry, secrets=secrets)]
     result = await _answer(node_run, command, environment_file(_environment(node_run)))
     if result.exit_code not in (0, _STARTED_ALREADY):
         raise UnreachableError(

@@ -29,6 +29,7 @@ from spotdeploy.errors import (
 )
 from spotdeploy.events import NodeDestroyed, Note, StepEnded, StepStarted
 from spotdeploy.model import Node, NodeState, Resource
+from spotdeploy.node import keys
 from spotdeploy.phases.account import require_same_account
 from spotdeploy.provider import Provider
 from spotdeploy.run.context import Run
@@ -80,8 +81,22 @@ async def destroy(run: Run, *, own: bool = False, before_create: bool = False) -
             run.bus.emit(StepEnded(step="destroy", ok=False, detail=str(result)))
             raise result
     receipt = join(receipts)
+    if receipt.clean:
+        _forget_keys(run)
     run.bus.emit(StepEnded(step="destroy", ok=receipt.clean, detail=describe(receipt)))
     return receipt
+
+
+def _forget_keys(run: Run) -> None:
+    """Delete the ssh keys of the deployment, unless the journal knows of a node somewhere else or
+    may have lost what it knew."""
+    try:
+        known = run.journal.nodes(run.deployment) or run.journal.open_intents(run.deployment)
+        if run.journal.whole and not known:
+            keys.forget(run.project.keys_folder)
+    except (HostError, OSError) as error:
+        text = f"the ssh keys in {run.project.keys_folder} were not deleted: {error}"
+        run.bus.emit(Note(text=text, warning=True))
 
 
 async def destroy_nodes(run: Run, location: Location, nodes: Collection[Node]) -> Receipt:

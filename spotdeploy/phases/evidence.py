@@ -55,7 +55,7 @@ async def collect(node_run: NodeRun, folder: Path) -> tuple[Item, ...]:
     try:
         await collector.fill()
     except Exception as error:  # noqa: BLE001  # whatever it is, it must not mask the verdict
-        problem = node_run.run.redactor.text(plain(f"{type(error).__name__}: {error}", limit=300))
+        problem = plain(f"{type(error).__name__}: {error}", limit=300)
     node_run.bus.emit(
         EvidenceKept(
             node=node_run.node.id,
@@ -151,10 +151,9 @@ class _EvidenceCollector:
             self._keep(diagnostic, CommandResult(0, text[-FILE_LIMIT:], ""))
 
     def _keep(self, diagnostic: Diagnostic, result: CommandResult) -> None:
-        redactor = self.node_run.run.redactor
         limit = min(FILE_LIMIT, self._room)
-        text = redactor.excerpt(plain(result.stdout, limit=limit))
-        problem = redactor.text(plain(result.stderr, limit=500)) if result.exit_code else ""
+        text = plain(result.stdout, limit=limit)
+        problem = plain(result.stderr, limit=500) if result.exit_code else ""
         data = (text or problem).encode()[:limit]
         self._room -= len(data)
         (self.folder / diagnostic.file).write_bytes(data)

@@ -13,12 +13,15 @@ from typing import Any
 
 from spotdeploy import labels
 from spotdeploy.check import Check
+from spotdeploy.config.secret import named_secret, secret_parts
 from spotdeploy.duration import spell
 from spotdeploy.errors import ConfigError, ProviderError, SpotdeployError
-from spotdeploy.model import Batch, Problem
+from spotdeploy.model import Batch, PayloadFile, Problem
+from spotdeploy.node import paths
 from spotdeploy.node.user_data import SHORTEST_LIFE
 from spotdeploy.project import Project
 from spotdeploy.provider import Provider, problem_of
+from spotdeploy.run.context import Plan
 from spotdeploy.run.location import Location
 
 
@@ -102,6 +105,40 @@ def require_life(project: Project, checks: Iterable[Check[Any]]) -> None:
             hint=f"give at least {spell(least)}; the timeouts together allow "
             f"{spell(longest_life(project, checks))}",
         )
+
+
+def of_config(project: Project, plan: Plan) -> Iterator[Problem]:
+    """What of the config will work, and may not be what was meant."""
+    yield from of_life(project, plan.checks)
+    yield from of_secrets(project, plan)
+
+
+def of_secrets(project: Project, plan: Plan) -> Iterator[Problem]:
+    """Warn of a secret in the clear, and of units that will miss theirs after the reboot."""
+    payload = project.config.payload
+    for name, value in payload.environment.items():
+        if named_secret(name) or any(secret_parts(value)):
+            yield Problem(
+                f"payload.environment.{name} holds a secret in the clear, by its name or form",
+                f'move it: payload.secrets.{name} = "env:{name}"',
+                fatal=False,
+            )
+    if not payload.secrets or payload.secrets_after_reboot or not payload.reboot:
+        return
+    for entry in plan.manifest.entries:
+        if entry.path.endswith((".service", ".conf")) and _names_secrets(entry):
+            yield Problem(
+                f"{entry.path} reads {paths.SECRETS}, which the reboot takes away",
+                "set payload.secrets_after_reboot",
+                fatal=False,
+            )
+
+
+def _names_secrets(entry: PayloadFile) -> bool:
+    try:
+        return paths.SECRETS.encode() in entry.source.read_bytes()
+    except OSError:
+        return False  # it went away since plan; shipping tells
 
 
 def of_life(project: Project, checks: Sequence[Check[Any]]) -> Iterator[Problem]:

@@ -17,10 +17,11 @@ from spotdeploy.model import Offer
 from spotdeploy.payload import hashes
 from spotdeploy.payload.hashes import Digests
 from spotdeploy.payload.manifest import build_manifest
+from spotdeploy.payload.variables import read_secrets, require_variables
 from spotdeploy.phases.findings import (
     Findings,
     examine_locations,
-    of_life,
+    of_config,
     require_life,
     require_none_fatal,
     warnings,
@@ -48,9 +49,11 @@ class Prospects:
 def read_plan(project: Project) -> Plan:
     """Build the manifest and the checks of a project.
 
+    Reads the payload's secrets, and runs their commands, once nothing else stands against the plan.
     Raises ConfigError for anything in the config or the payload that cannot work.
     """
     config = project.config.payload
+    require_variables(project.path.name, config)
     root = project.resolve(config.path)
     uploads = [project.resolve(path) for path in config.upload]
     manifest = build_manifest(root, uploads, digests=Digests(project.state / hashes.FILE))
@@ -62,7 +65,8 @@ def read_plan(project: Project) -> Plan:
     require_life(project, checks)
     for name in project.config.provider:
         project.provider_config(name)  # those that are not in use too
-    return Plan(manifest, checks)
+    secrets = read_secrets(project.path.name, project.settings.folder, config.secrets)
+    return Plan(manifest, checks, secrets)
 
 
 def examine_config(project: Project) -> Findings:
@@ -72,7 +76,7 @@ def examine_config(project: Project) -> Findings:
         plan = read_plan(project)
     except SpotdeployError as error:
         return Findings(where, (problem_of(error),))
-    return Findings(where, tuple(of_life(project, plan.checks)))
+    return Findings(where, tuple(of_config(project, plan)))
 
 
 def read_checks(project: Project) -> tuple[Check[Any], ...]:
@@ -106,7 +110,7 @@ async def ask_offers(run: Run) -> Prospects:
         ConfigError: the config cannot work.
         ProviderError: a cloud would refuse.
     """
-    life = Findings(run.project.path.name, tuple(of_life(run.project, run.plan.checks)))
+    life = Findings(run.project.path.name, tuple(of_config(run.project, run.plan)))
     examined = examine_locations(run.project, run.locations)
     findings = [life, *await contained(run, examined, "asking what stands against the run")]
     require_none_fatal(findings)

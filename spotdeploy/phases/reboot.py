@@ -14,6 +14,7 @@ from spotdeploy.errors import UnreachableError
 from spotdeploy.model import Phase
 from spotdeploy.node import paths
 from spotdeploy.node.connection import connect_until
+from spotdeploy.phases.secrets import deliver
 from spotdeploy.phases.settle import wait_for_cloud_init, wait_for_systemd
 from spotdeploy.run.node_run import NodeRun, one_line
 from spotdeploy.text import plain
@@ -40,6 +41,8 @@ async def reboot(node_run: NodeRun) -> None:
                 f"it did not come back after the reboot: {message}"
             ) from error
         await _settle(node_run, deadline)
+        if node_run.config.payload.secrets_after_reboot:
+            await _deliver_again(node_run)
 
 
 def go_down_script(word: str) -> str:
@@ -90,3 +93,12 @@ async def _settle(node_run: NodeRun, deadline: float) -> None:
         await node_run.sign_of_life()
         message = one_line(error, node_run.node)
         raise node_run.blame_payload(f"it did not settle after the reboot: {message}") from error
+
+
+async def _deliver_again(node_run: NodeRun) -> None:
+    try:
+        await deliver(node_run)
+    except UnreachableError as error:
+        await node_run.sign_of_life()
+        message = one_line(error, node_run.node)
+        raise node_run.blame_payload(f"after the reboot, it {message}") from error

@@ -11,6 +11,7 @@ import msgspec
 
 from spotdeploy.errors import HostError
 from spotdeploy.events import Event
+from spotdeploy.text import inert
 
 EVENTS: Final = "events.jsonl"
 REPORT: Final = "report.json"
@@ -71,7 +72,7 @@ class EventStream:
         if self._stream is None:
             return
         try:
-            self._stream.write(self._encoder.encode(event) + b"\n")
+            self._stream.write(inert(self._encoder.encode(event).decode()).encode() + b"\n")
             self._stream.flush()
         except OSError:
             self.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,6 @@ from spotdeploy.config.schema import Config
 from spotdeploy.events import Bus, Note
 from spotdeploy.model import Manifest, Node, Pool
 from spotdeploy.project import Project
-from spotdeploy.redact import Redactor
 from spotdeploy.run.location import Location
 from spotdeploy.state.ids import new_run_id
 from spotdeploy.state.journal import Journal
@@ -25,6 +24,8 @@ class Plan:
 
     manifest: Manifest = field(default_factory=lambda: Manifest(()))
     checks: tuple[Check[Any], ...] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The payload's secrets, by name: their values."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,6 @@ class Run:
     bus: Bus
     previous_locations: tuple[Location, ...] = ()
     """Locations the config no longer names, but where the journal knows of something."""
-    redactor: Redactor = field(default_factory=Redactor)
-    """Takes the secrets in use out of what is kept."""
 
     @property
     def config(self) -> Config:
@@ -104,9 +103,7 @@ class Run:
 
 
 @contextmanager
-def open_run(
-    project: Project, plan: Plan, bus: Bus, redactor: Redactor | None = None
-) -> Iterator[Run]:
+def open_run(project: Project, plan: Plan, bus: Bus) -> Iterator[Run]:
     """A run with an id of its own, closed at the end.
 
     Raises PluginError and ConfigError for providers that cannot be opened, HostError for a journal
@@ -122,9 +119,7 @@ def open_run(
     locations = tuple(Location(*one, tell) for one in project.open_providers())
     journal = Journal(project.journal_path, tell=warn)
     previous = _previous_locations(project, journal, locations, tell)
-    run = Run(
-        project, new_run_id(), plan, locations, journal, bus, previous, redactor or Redactor()
-    )
+    run = Run(project, new_run_id(), plan, locations, journal, bus, previous)
     try:
         yield run
     finally:

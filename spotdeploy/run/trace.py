@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from spotdeploy.errors import ProviderError, SpotdeployError
 from spotdeploy.run.context import Run
-from spotdeploy.text import plain
+from spotdeploy.text import plain, redacted
 
 TRACES: Final = "traces.txt"
 T = TypeVar("T")
@@ -37,7 +37,7 @@ def keep_trace(run: Run, error: Exception, doing: str) -> str:
     what = " ".join(traceback.format_exception_only(error)[-1].split())
     path = run.folder / TRACES
     trace = "".join(traceback.format_exception(error))
-    text = run.redactor.text(f"{doing}:\n{trace}\n")
+    text = redacted(f"{doing}:\n{trace}\n")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+", encoding="utf-8", errors="replace") as file:

@@ -181,3 +181,63 @@ def test_init_leaves_no_config_with_a_provider_that_is_not_there(shop: Shop) -> 
     assert done.code == 2, done
     assert "did you mean aws?" in done.err
     assert list((shop.folder / "new").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "says", "cure"),
+    [
+        ('[payload.secrets]\nTOKEN = "env:NOT_SET_HERE"', "payload.secrets.TOKEN", "export"),
+        ("[payload.secrets]\nTOKEN = \"command:sh -c 'exit 4'\"", "exited with 4", "by hand"),
+        ('[payload.environment]\nDB = "env:DB"', "payload.environment.DB", "payload.secrets.DB"),
+        ('[payload.environment]\n"my.name" = "x"', 'payload.environment."my.name"', "drop it"),
+    ],
+)
+@pytest.mark.parametrize("command", ["plan", "cycle"])
+def test_variables_that_cannot_be_delivered_are_refused(
+    shop: Shop, command: str, more: str, says: str, cure: str
+) -> None:
+    shop.configure(more)
+    done = shop.run(command)
+    assert done.code == 2, done
+    assert says in done.err
+    assert cure in done.err
+    assert shop.old_nodes() == 2
+
+
+def test_a_broken_variable_keeps_nobody_from_destroying(shop: Shop) -> None:
+    shop.configure('[payload.environment]\n"1ST" = "x"\n[payload.secrets]\nA = "env:NOT_SET_HERE"')
+    done = shop.run("destroy")
+    assert done.code == 0, done
+    assert shop.old_nodes() == 0
+
+
+def test_a_secret_in_the_clear_is_a_warning(shop: Shop) -> None:
+    shop.configure('[payload.environment]\nDB_PASS = "plainly"\nURL = "amqp://u:pw-pw@q"\nA = "b"')
+    done = shop.run("plan")
+    warned = [line for line in done.out.splitlines() if line.startswith("warning: ")]
+    assert len(warned) == 2, done
+    assert "payload.environment.DB_PASS" in warned[0]
+    assert "payload.environment.URL" in warned[1]
+    assert "plainly" not in done.out + done.err
+
+
+def test_units_that_will_miss_their_secrets_after_the_reboot_are_a_warning(shop: Shop) -> None:
+    unit = "[Service]\nExecStart=/bin/true\nEnvironmentFile=/run/spotdeploy/secrets.env\n"
+    (shop.folder / "instance" / "web.service").write_text(unit)
+    secrets = '[payload.secrets]\nA = "command:echo abcdef"'
+    for after, warned in ((False, True), (True, False)):
+        shop.configure(f"secrets_after_reboot = {str(after).lower()}\n{secrets}")
+        assert ("web.service reads /run/spotdeploy/secrets" in shop.run("plan").out) is warned
+
+
+def test_a_command_runs_once_a_run_and_its_value_is_nowhere(shop: Shop) -> None:
+    shop.configure("[payload.secrets]\nA = \"command:sh -c 'echo x >> runs; echo hidden-2000'\"")
+    done = shop.run("cycle")
+    assert done.code == 3, done
+    assert (shop.folder / "runs").read_text() == "x\n"
+    files = [path for path in shop.folder.rglob("*") if path.is_file()]
+    assert not [
+        path
+        for path in files
+        if path.name != "spotdeploy.toml" and b"hidden-2000" in path.read_bytes()
+    ]

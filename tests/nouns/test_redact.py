@@ -36,13 +36,23 @@ class Table(msgspec.Struct, frozen=True):
         "SSH_KEY",
         "keys",
         "key-id",
+        "DB_PASS",
+        "MYSQL_PWD",
+        "PGPASSWORD",
+        "dbPass",
+        "SENTRY_DSN",
+        "AZURE_STORAGE_CONNECTION_STRING",
+        "AWS_ACCESS_KEY_ID",
+        "REGISTRY_AUTH",
     ],
 )
 def test_names_that_speak_of_secrets_are_known(name: str) -> None:
     assert named_secret(name)
 
 
-@pytest.mark.parametrize("name", ["KEYBOARD", "LOG_LEVEL", "PATH", "COMPASS", "HOME"])
+@pytest.mark.parametrize(
+    "name", ["KEYBOARD", "LOG_LEVEL", "PATH", "COMPASS", "HOME", "PWD", "AUTHOR", "SPINNER"]
+)
 def test_other_names_are_not(name: str) -> None:
     assert not named_secret(name)
 
@@ -58,7 +68,25 @@ def test_values_are_found_in_secrets_and_under_telling_names(
         Table(Secret("env:THE_ONE"), {"Authorization": "Bearer x"}, ({"my_key": "deep"},)),
         (Secret(f"file:{file}"), Secret("env:NOT_THERE"), Secret(f"file:{tmp_path / 'none'}")),
     )
-    assert set(found) == {"plainly", "from-the-environment", "Bearer x", "deep", "from-a-file"}
+    assert set(found) == {
+        *("plainly", "from-the-environment", "Bearer x", "x", "deep", "from-a-file")
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "secret"),
+    [
+        ("postgres://app:s3cr3t%21pw@db/app", "s3cr3t!pw"),
+        ("postgres://app:s3cr3t%21pw@db/app", "s3cr3t%21pw"),
+        ("redis://:s3cr3t-pw@cache:6379/0", "s3cr3t-pw"),
+        ("Bearer abc.def-ghi", "abc.def-ghi"),
+        ("Basic bWU6czNjcjN0LXB3", "s3cr3t-pw"),
+    ],
+)
+def test_a_value_that_is_a_secret_by_its_form_is_one_under_any_name(
+    value: str, secret: str
+) -> None:
+    assert secret in set(secret_values({"ANYTHING": value}))
 
 
 @pytest.mark.parametrize(

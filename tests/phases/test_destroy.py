@@ -22,6 +22,7 @@ from spotdeploy.errors import (
 )
 from spotdeploy.events import Bus, Note
 from spotdeploy.model import Market, Node, NodeState, Offer, Resource
+from spotdeploy.node import keys
 from spotdeploy.phases.destroy import describe, destroy
 from spotdeploy.project import Project
 from spotdeploy.run.context import Plan, Run, open_run
@@ -746,3 +747,32 @@ def test_a_row_that_makes_no_sense_is_a_warning_of_the_run(tmp_path: Path) -> No
     assert isinstance(note, Note)
     assert note.warning
     assert "row 1 of table intent makes no sense" in note.text
+
+
+async def test_keys_go_once_the_nodes_are_proven_gone(fake_project: FakeProjects) -> None:
+    here = fake_project(count=1)
+    await here.create()
+    folder = here.run.project.keys_folder
+    keys.make(folder, "demo")
+    (folder / keys.KNOWN_HOSTS).write_text("i-1 ssh-ed25519 AAAA\n")
+    assert (await here.destroy()).clean
+    assert list(folder.iterdir()) == []
+    assert (await here.destroy()).clean
+
+
+async def test_keys_stay_while_a_node_may_be_left(fake_project: FakeProjects) -> None:
+    here = fake_project(count=1, faults=[faults.Stuck()], patience="1s")
+    await here.create()
+    keys.make(here.run.project.keys_folder, "demo")
+    assert not (await here.destroy()).clean
+    assert keys.read(here.run.project.keys_folder, "demo")
+
+
+async def test_keys_stay_while_another_provider_has_a_node(fake_project: FakeProjects) -> None:
+    here = fake_project(count=1)
+    await here.create()
+    keys.make(here.run.project.keys_folder, "demo")
+    elsewhere = Node("i-9", "demo-9", "other", "there", NodeState.RUNNING)
+    here.run.journal.seen([elsewhere], "demo")
+    assert (await here.destroy()).clean
+    assert keys.read(here.run.project.keys_folder, "demo")

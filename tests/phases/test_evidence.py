@@ -33,6 +33,7 @@ from spotdeploy.redact import Redactor
 from spotdeploy.run.context import Plan
 from spotdeploy.run.node_run import NodeRun
 from spotdeploy.testing.connection import ScriptedConnection
+from spotdeploy.text import hide
 from tests.fake_project import FakeProject, configured
 
 FakeProjects = Callable[..., FakeProject]
@@ -76,7 +77,8 @@ def new_run(
     plan: Plan | None = None,
     secrets: Sequence[str] = (),
 ) -> NodeRun:
-    run = replace(fake_project.run, redactor=Redactor(secrets), plan=plan or Plan())
+    hide("demo", Redactor(secrets).excerpt)
+    run = replace(fake_project.run, plan=plan or Plan())
     connection = cast("NodeConnection", line)
     return NodeRun(run, run.locations[0], NODE, connection)
 

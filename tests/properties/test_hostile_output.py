@@ -42,7 +42,6 @@ from spotdeploy.events import (
 from spotdeploy.model import Node, NodeState, Phase, Verdict
 from spotdeploy.node.diagnostics import DIAGNOSTICS
 from spotdeploy.phases.evidence import INDEX, Item
-from spotdeploy.redact import Redactor
 from spotdeploy.report import github
 from spotdeploy.report.event_log import EVENTS, JUNIT, PAGE, REPORT, EventLog
 from spotdeploy.report.html.findings import findings
@@ -296,11 +295,11 @@ def test_debug_shows_no_control_of_a_nodes(out: str, err: str) -> None:
     stream, before = io.StringIO(), sys.stdout
     sys.stdout = stream
     try:
-        show_diagnostics([(DIAGNOSTICS[0], CommandResult(1, out, err))], Redactor(), as_json=False)
+        show_diagnostics([(DIAGNOSTICS[0], CommandResult(1, out, err))], as_json=False)
         as_text = stream.getvalue()
         stream.seek(0)
         stream.truncate()
-        show_diagnostics([(DIAGNOSTICS[0], CommandResult(1, out, err))], Redactor(), as_json=True)
+        show_diagnostics([(DIAGNOSTICS[0], CommandResult(1, out, err))], as_json=True)
         (data,) = json.loads(stream.getvalue())
     finally:
         sys.stdout = before
