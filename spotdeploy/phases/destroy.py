@@ -353,6 +353,8 @@ class Sweep:
         ids = [node.id for node in nodes]
         by = f"absent from listing {self._listings} of {self._location} by {self._label}"
         self._note(lambda: self._run.journal.gone(*self._location.key, ids, by))
+        listed = [node for node in nodes if node.size]  # of others the market is not known
+        self._note(lambda: self._run.journal.freed(listed, self._run.deployment))
         for node in nodes:
             place, kind, emit = node.location, node.provider, self._run.bus.emit
             emit(NodeDestroyed(node=node.id, name=node.name, provider=kind, location=place))

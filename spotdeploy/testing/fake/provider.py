@@ -38,6 +38,10 @@ class FakeProvider(Provider[FakeConfig], SupportsAccount, SupportsClaims, Suppor
     def settle_seconds(self) -> float:  # type: ignore[override]  # set in the config, for tests
         return self.config.settle
 
+    @property
+    def quota_seconds(self) -> float:  # type: ignore[override]  # set in the config, for tests
+        return self.config.quota_late
+
     def doctor(self) -> Sequence[Problem]:
         try:
             self.cloud.ping("account", self.location)
