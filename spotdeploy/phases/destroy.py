@@ -209,11 +209,19 @@ class Sweep:
         return Receipt(left=tuple(self._left()))
 
     async def _require_same_account(self) -> None:
-        """Raises RefusedError for another account. One that cannot be told is no reason to stop."""
-        try:
-            await self._call(require_same_account(self._run, self._location))
-        except (BrokenCallError, HostError) as error:
-            self._say(error.message)
+        """Raises RefusedError for another account. One that cannot be told is asked for again, until
+        the time is over: in another account a destroy would prove nothing, and end what is not
+        ours. Where the journal cannot be read, no account is known."""
+        while True:
+            try:
+                return await self._call(require_same_account(self._run, self._location))
+            except HostError as error:
+                return self._say(error.message)
+            except CredentialsError:
+                raise
+            except ProviderError as error:
+                self._say(f"asking {self._location} whose account it is: {error.message}")
+            await asyncio.sleep(self._location.provider.poll_seconds)
 
     async def _call(self, answer: Awaitable[T]) -> T:
         """What a call of the provider answers. What it raises is one of ours: BrokenCallError
