@@ -9,8 +9,8 @@ from spotdeploy.run.trace import contained
 
 
 async def record_accounts(run: Run) -> None:
-    """Note, before anything is made, the account of each provider that has one. Raises ProviderError
-    where it cannot be told: a destroy could not know it again."""
+    """Note, before anything is made, the account of each provider that has one. Raises
+    ProviderError where it cannot be told: a destroy could not know it again."""
     for name in run.providers:
         asked = run.of_provider(name)[0].account()
         if account := await contained(run, asked, f"asking {name} whose account it is"):
