@@ -210,8 +210,8 @@ class Sweep:
 
     async def _require_same_account(self) -> None:
         """Raises RefusedError for another account. One that cannot be told is asked for again
-        until the time is over: in another account a destroy would prove nothing, and end what is not
-        ours. Where the journal cannot be read, no account is known."""
+        until the time is over: in another account a destroy would prove nothing, and end
+        what is not ours. Where the journal cannot be read, no account is known."""
         while True:
             try:
                 return await self._call(require_same_account(self._run, self._location))
