@@ -277,6 +277,40 @@ def test_a_deletion_that_failed_is_told_in_azures_words_and_begun_again(
     assert lab.remains() == []
 
 
+def test_a_deletion_that_another_process_began_and_that_failed_is_read_in_the_log(
+    provider: AzureProvider, make: MakeProvider, lab: AzureLab, clock: ManualClock
+) -> None:
+    words = "The resource 'disk-7' is locked by a backup."
+    lab.faults.stuck.append(Trouble("ResourceGroupDeletionBlocked", words))
+    provider.destroy(provider.create(offer(), batch()).nodes)
+    clock.sleep(60)
+    later = make()
+    (group,) = later.leftovers(SCOPE)
+    assert not group.ending
+    with pytest.raises(ProviderError, match=r"resourceGroups/delete by .* failed: .*ResourceGroup"):
+        later.release([group])
+    clock.sleep(60)
+    assert lab.remains() == []
+
+
+def test_a_group_whose_last_deletion_did_not_fail_is_deleted_without_a_word(
+    provider: AzureProvider, make: MakeProvider, lab: AzureLab, clock: ManualClock
+) -> None:
+    provider.destroy(provider.create(offer(), batch(2)).nodes[:1])
+    clock.sleep(60)
+    for id_ in lab.ids():
+        lab.cloud.end(lab.cloud.machines[id_])
+    clock.sleep(60)
+    lab.faults.refuse(
+        "GET /subscriptions/{}/providers/microsoft.insights/eventtypes/management/values",
+        *(403, "AuthorizationFailed", "no right to read the log"),
+    )
+    later = make()
+    later.release(later.leftovers(SCOPE))
+    clock.sleep(60)
+    assert lab.remains() == []
+
+
 @pytest.mark.parametrize("code", [500, 404])
 def test_a_failure_that_cannot_be_read_keeps_no_group(
     provider: AzureProvider, lab: AzureLab, clock: ManualClock, code: int
