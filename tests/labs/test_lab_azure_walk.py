@@ -38,8 +38,8 @@ DISALLOWED = ArmError(
 FAMILY = inner(
     "QuotaExceeded",
     "Operation could not be completed as it results in exceeding approved standardEASv5Family "
-    "Cores quota. Additional details - Deployment Model: Resource Manager, Location: westeurope, Current "
-    "Limit: 4, Current Usage: 4, Additional Required: 2, (Minimum) New Limit Required: 6.",
+    "Cores quota. Additional details - Deployment Model: Resource Manager, Location: westeurope, "
+    "Current Limit: 4, Current Usage: 4, Additional Required: 2, (Minimum) New Limit Required: 6.",
 )
 NO_SPOT = inner("AzureSpotFeatureNotEnabledForSubscription", "Spot is not enabled here.")
 
