@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -350,6 +354,29 @@ def test_every_command_by_hand_names_the_subscription_and_has_documented_flags(
         assert rest[rest.index("--subscription") + 1] == SUBSCRIPTION
         said.add(f"{group} {verb}")
     assert said == FLAGS.keys()
+
+
+@pytest.mark.skipif(shutil.which("az") is None, reason="azure-cli has its own grammar; no az here")
+def test_every_command_by_hand_is_read_by_azs_own_grammar(
+    provider: AzureProvider, lab: AzureLab, tmp_path: Path
+) -> None:
+    """Without a login az reads the whole command line and then asks for one. Last played with
+    azure-cli 2.91.0."""
+    (node,) = provider.create(offer(), batch()).nodes
+    (standing,) = provider.leftovers(SCOPE)
+    provider.destroy([node])
+    (going,) = provider.leftovers(SCOPE)
+    commands = [provider.manual_delete_command(one) for one in (node, standing, going)]
+    commands.append(provider.manual_list_command(SCOPE))
+    environment = {**os.environ, "AZURE_CONFIG_DIR": str(tmp_path)}
+    environment["AZURE_CORE_COLLECT_TELEMETRY"] = "0"
+
+    def said(command: str) -> str:
+        words = shlex.split(command)
+        return subprocess.run(words, env=environment, capture_output=True, text=True).stderr
+
+    assert all("Please run 'az login'" in said(command) for command in commands)
+    assert "unrecognized arguments" in said(f"{commands[0]} --forcibly")
 
 
 def test_the_manual_delete_command_is_one_of_the_azure_tool(make: MakeProvider) -> None:
