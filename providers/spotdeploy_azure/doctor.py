@@ -38,6 +38,7 @@ def examine(cloud: Cloud, config: AzureConfig) -> list[Problem]:
         lambda: _registrations(cloud, config),
         lambda: _permissions(cloud),
         lambda: _sizes(cloud, config.sizes),
+        lambda: _zones(cloud, config.zones),
     )
     return [problem for check in checks for problem in problems_of(check)]
 
@@ -49,6 +50,7 @@ def objections(
     return [
         *cloud.own_address.objections(batch),
         *problems_of(lambda: _private(config)),
+        *_places(config, locations, cloud.location),
         *_tags(config.tags, len(batch.labels)),
         *problems_of(lambda: _quotas(cloud, locations, pool, batch)),
     ]
@@ -148,6 +150,29 @@ def _of_family(cloud: Cloud, family: str, size: str) -> float | None:
 def _private(config: AzureConfig) -> Iterator[Problem]:
     require_subnet(config)
     yield from ()
+
+
+def _places(config: AzureConfig, locations: Sequence[str], here: str) -> Iterator[Problem]:
+    """A virtual network is in one region, and so is a subnet of it:
+    https://learn.microsoft.com/en-us/azure/virtual-network/virtual-networks-faq"""
+    for name in config.location:
+        if name not in locations:
+            what = f"provider.azure.location.{name}: {name} is not one of the locations in use"
+            yield Problem(what, f"these are {', '.join(locations)}", exit_code=2)
+    own = {name for name, one in config.location.items() if one.subnet}
+    shared = [name for name in locations if name not in own]
+    if config.subnet and here not in own and len(shared) > 1:
+        what = f"provider.azure.subnet is in one location, and {' and '.join(shared)} have no other"
+        yield Problem(what, f"set subnet under [provider.azure.location.{shared[-1]}]", exit_code=2)
+
+
+def _zones(cloud: Cloud, zones: Sequence[str]) -> Iterator[Problem]:
+    sold = {zone for size in cloud.sizes.values() for zone in size.zones}
+    for zone in zones if cloud.sizes else ():
+        if zone not in sold:
+            what = f"zone {zone} of {cloud.location} has none of the sizes"
+            remedy = f"those that have are {', '.join(sorted(sold)) or 'none: take zones out'}"
+            yield Problem(what, remedy, fatal=not sold & set(zones), exit_code=2)
 
 
 def _tags(tags: Mapping[str, str], ours: int) -> Iterator[Problem]:

@@ -17,9 +17,9 @@ START_SECONDS = 60.0
 
 
 @contextmanager
-def running_moto(folder: Path) -> Iterator[MotoServer]:
-    """A server on this host's loopback, whose files are in `folder`."""
-    server = MotoServer(folder)
+def running_moto(folder: Path, network: Network | None = None) -> Iterator[MotoServer]:
+    """A server whose files are in `folder`, in this network namespace or another."""
+    server = MotoServer(folder, network)
     server.start()
     try:
         yield server
