@@ -52,7 +52,8 @@ class AzureConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     locations: tuple[Location, ...] = ()
     """First choice first; AZURE_LOCATION or eastus when left out."""
     location: dict[Location, LocationConfig] = msgspec.field(default_factory=dict)
-    """Location to what is another there, in a table of its own."""
+    """Location to what is another there: `subnet`, `zones` and `image`, each in place of the key of
+    that name."""
     zones: tuple[Zone, ...] = ()
     """Availability zones, first choice first; Azure chooses when left out."""
     sizes: Annotated[tuple[Size, ...], msgspec.Meta(min_length=1)] = (

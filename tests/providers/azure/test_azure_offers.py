@@ -32,6 +32,12 @@ def test_a_price_service_without_a_route_is_told_after_seconds(make: MakeProvide
         assert time.monotonic() - began < 10
 
 
+def test_a_location_has_zones_of_its_own(make: MakeProvider) -> None:
+    table: dict[str, Any] = {"zones": ["1", "2"], "location": {"westeurope": {"zones": ["3"]}}}
+    assert {one.zone for one in make("westeurope", **table).offers(Pool(1))} == {"3"}
+    assert {one.zone for one in make("eastus", **table).offers(Pool(1))} == {"1", "2"}
+
+
 def test_offers_are_market_by_market_size_by_size_zone_by_zone(make: MakeProvider) -> None:
     provider = make(sizes=TWO, zones=["2", "1"])
     pool = Pool(1, MarketPolicy.SPOT_THEN_ON_DEMAND)
