@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from spotdeploy import labels
-from spotdeploy.model import Batch, Market, Pool, Problem
+from spotdeploy.model import Batch, Market, Node, Pool, Problem
 from spotdeploy_azure.actions import Action, permissions
 from spotdeploy_azure.cloud import Cloud
 from spotdeploy_azure.config import AzureConfig
@@ -112,8 +112,8 @@ def _quotas(cloud: Cloud, locations: Sequence[str], pool: Pool, batch: Batch) ->
     def by_node(size: str) -> float | None:
         return cloud.sizes[size].cpus if size in cloud.sizes else None
 
-    def own_sizes() -> list[str]:
-        return [node.size or "" for node in cloud.nodes.with_labels(scope)]
+    def own_nodes() -> Sequence[Node]:
+        return cloud.nodes.with_labels(scope)
 
     usages = {
         usage.name.value.lower(): usage
@@ -128,7 +128,7 @@ def _quotas(cloud: Cloud, locations: Sequence[str], pool: Pool, batch: Batch) ->
         return Need(name, usage.limit, usage.current_value, count * cpus, sizes)
 
     cores = need(metric, least, by_node)
-    found = shortages([cores] if cores else [], own_sizes, MORE_QUOTA, fatal=fatal)
+    found = shortages([cores] if cores else [], own_nodes, MORE_QUOTA, fatal=fatal)
     if metric == SPOT_CORES:
         return found
     families: dict[str, int] = {}
@@ -136,7 +136,7 @@ def _quotas(cloud: Cloud, locations: Sequence[str], pool: Pool, batch: Batch) ->
         families[size.family] = min(size.cpus, families.get(size.family, size.cpus))
     needs = [need(one, cpus, partial(_of_family, cloud, one)) for one, cpus in families.items()]
     known = [one for one in needs if one]
-    short = shortages(known, own_sizes, MORE_QUOTA, fatal=fatal and len(known) == len(families))
+    short = shortages(known, own_nodes, MORE_QUOTA, fatal=fatal and len(known) == len(families))
     return found + (short if len(short) == len(families) else [])
 
 
