@@ -247,7 +247,8 @@ def parsed(line: str) -> dict[str, list[str]]:
 def test_every_command_by_hand_is_one_that_the_aws_cli_reads(provider: AwsProvider) -> None:
     (node,) = provider.create(offer(), batch(1)).nodes
     things = [Resource(kind.name, f"x-{n}", "aws", REGION) for n, kind in enumerate(KINDS)]
-    for thing in (node, *things):
+    every: list[Node | Resource] = [node, *things]
+    for thing in every:
         read = parsed(provider.manual_delete_command(thing))
         assert [thing.id] in read.values(), thing
     read = parsed(provider.manual_list_command(SCOPE))
