@@ -43,6 +43,9 @@ class Provider(ABC, Generic[C]):
     settle_seconds: float = 0.0
     """How long after a create call its nodes may still be missing from a listing: absence is
     believed only after that. 0 where listings are consistent. The config may say another."""
+    quota_seconds: float = 60.0
+    """How long after a node is gone its quota may still be counted: for so long a create call that
+    would fit is asked again. 0 where there is no quota, or it is free with the node."""
     poll_seconds: ClassVar[float] = 5.0
     """How often the core lists while it waits."""
 

@@ -69,12 +69,15 @@ class FakeProject:
         sizes: Sequence[str] = ("small", "large"),
         faults: Sequence[AnyFault] = (),
         settle: float = 0.0,
+        quota_late: float = 0.0,
         patience: str = "10s",
         policy: MarketPolicy = MarketPolicy.SPOT,
         quorum: int | None = None,
     ) -> None:
         self.cloud = FakeCloud(script=faults)
-        self.config = FakeConfig(locations=tuple(locations), sizes=tuple(sizes), settle=settle)
+        self.config = FakeConfig(
+            locations=tuple(locations), sizes=tuple(sizes), settle=settle, quota_late=quota_late
+        )
         self.ears = Ears()
         self.folder = folder
         self.settings = Settings(

@@ -16,6 +16,9 @@ from spotdeploy.errors import ConfigError, CredentialsError, SpotdeployError
 from spotdeploy_libcloud.transport import address_of
 
 TIMEOUT: Final = 60.0
+PRICING: Final = "pricing"
+PRICING_CONNECT: Final = 5.0
+"""Seconds: a price is worth no wait where the endpoint has no route, as in closed networks."""
 """Seconds to connect within, and to wait for each part of an answer."""
 HINT: Final = "check provider.aws.endpoint, AWS_ENDPOINT_URL and ~/.aws/config"
 _ASKING: Final = Lock()
@@ -133,11 +136,13 @@ class Chain:
         return self._session.get_credentials()
 
     def _client(self, service: str, region: str, endpoint: str | None, bundle: str | None) -> Any:
+        from botocore.config import Config
         from botocore.exceptions import EndpointVariantError, UnknownRegionError
 
+        quick = Config(connect_timeout=PRICING_CONNECT) if service == PRICING else None
         try:
             client = self._session.create_client(
-                service, region, endpoint_url=endpoint, verify=bundle
+                service, region, endpoint_url=endpoint, verify=bundle, config=quick
             )
             url = client.meta.endpoint_url
             if f".{region}." in url:

@@ -23,19 +23,26 @@ QUOTAS: Final = {
     (Market.SPOT, "p"): "L-7212CCBC",
     (Market.SPOT, "p5"): "L-C4BD4855",
     (Market.SPOT, "f"): "L-88CF9481",
+    (Market.SPOT, "dl"): "L-85EED4F7",
     (Market.SPOT, "inf"): "L-B5D1601B",
+    (Market.SPOT, "trn"): "L-6B0D517C",
     (Market.SPOT, "x"): "L-E3A00192",
     (Market.ON_DEMAND, "standard"): "L-1216C47A",
     (Market.ON_DEMAND, "g"): "L-DB2E81BA",
     (Market.ON_DEMAND, "p"): "L-417A185B",
     (Market.ON_DEMAND, "f"): "L-74FC7D96",
+    (Market.ON_DEMAND, "dl"): "L-6E869C2A",
+    (Market.ON_DEMAND, "hpc"): "L-F7808C92",
     (Market.ON_DEMAND, "inf"): "L-1945791B",
+    (Market.ON_DEMAND, "trn"): "L-2C3B7624",
+    (Market.ON_DEMAND, "u"): "L-43DA4232",
     (Market.ON_DEMAND, "x"): "L-7295265B",
 }
 """The codes that Service Quotas has for EC2, each of which counts vCPUs:
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-spot-limits.html and
-https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-on-demand-instances.html. Of families that
-are not here nothing is known before the launch."""
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-on-demand-instances.html link each
+quota by its code. HPC and high memory (u) have none for spot: of what is not here nothing is known
+before the launch."""
 COUNTED: Final = ("pending", "running")
 _OLD_P: Final = re.compile(r"p[234]")
 

@@ -18,7 +18,9 @@ SCHEDULES_VERSION: Final = "2018-09-15"
 RESOURCES_VERSION: Final = "2022-09-01"
 """Azure's clouds other than the public one get new versions late, and refuse what they do not have;
 all of them have had these for long:
-https://learn.microsoft.com/en-us/azure/azure-government/compare-azure-government-global-azure"""
+https://learn.microsoft.com/en-us/azure/azure-government/compare-azure-government-global-azure.
+azure-cli 2.91, which serves them all by one profile, asks for 2023-11-01 of interfaces too, and for
+later versions of Compute and of resource groups."""
 INTERFACE_TAGS_VERSION: Final = "2025-04-01"
 """The first in which a virtual machine's interface and address are made with tags. Only the public
 cloud is asked for it."""

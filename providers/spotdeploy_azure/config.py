@@ -24,6 +24,17 @@ SubnetId = Annotated[
 ]
 
 
+class LocationConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The keys of `[provider.azure.location.NAME]`: what is another in that location."""
+
+    subnet: SubnetId | None = None
+    """In place of `subnet`."""
+    zones: tuple[Zone, ...] = ()
+    """In place of `zones`."""
+    image: str | None = None
+    """In place of `image`."""
+
+
 class AzureConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The keys of `[provider.azure]`. Everything has a default that suits a fresh subscription."""
 
@@ -40,6 +51,9 @@ class AzureConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     """Which of the Azures."""
     locations: tuple[Location, ...] = ()
     """First choice first; AZURE_LOCATION or eastus when left out."""
+    location: dict[Location, LocationConfig] = msgspec.field(default_factory=dict)
+    """Location to what is another there: `subnet`, `zones` and `image`, each in place of the key of
+    that name."""
     zones: tuple[Zone, ...] = ()
     """Availability zones, first choice first; Azure chooses when left out."""
     sizes: Annotated[tuple[Size, ...], msgspec.Meta(min_length=1)] = (
@@ -50,7 +64,8 @@ class AzureConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     image: str = "ubuntu-lts"
     """`ubuntu-lts`, `publisher:offer:sku:version`, or the id of an image or image version."""
     subnet: SubnetId | None = None
-    """Where to put nodes; a network of the run's own when left out."""
+    """Where to put nodes; a network of the run's own when left out. A subnet is in one location, so
+    that several need one each."""
     address: Literal["public", "private"] = "public"
     """Which address of a node ssh dials; with `private`, nodes get no public one."""
     root_volume_gb: Annotated[int, msgspec.Meta(ge=30, le=4095)] = 30
@@ -69,3 +84,13 @@ class AzureConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     """URL of the Entra login, instead of AZURE_AUTHORITY_HOST or the cloud's own."""
     address_service: str = "https://checkip.amazonaws.com"
     """Asked for this computer's own address when `nodes.allow_from` is left out."""
+
+    def at(self, location: str) -> AzureConfig:
+        """The same, with what is another in a location."""
+        own = self.location.get(location, LocationConfig())
+        return msgspec.structs.replace(
+            self,
+            subnet=own.subnet or self.subnet,
+            zones=own.zones or self.zones,
+            image=own.image or self.image,
+        )

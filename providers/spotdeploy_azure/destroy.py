@@ -12,6 +12,7 @@ from spotdeploy import labels as names
 from spotdeploy.errors import CredentialsError, ProviderError, ThrottledError
 from spotdeploy.model import Node, Resource
 from spotdeploy_azure.actions import Action
+from spotdeploy_azure.activity import events, told_by
 from spotdeploy_azure.cloud import Cloud
 from spotdeploy_azure.errors import GOING, MISSING
 from spotdeploy_azure.nodes import Raw, split_id
@@ -22,6 +23,7 @@ FORCE_VM: Final = {"forceDeletion": "true"}
 """Cuts the power instead of shutting down, which takes minutes:
 https://learn.microsoft.com/en-us/azure/virtual-machines/delete#force-delete-for-vms"""
 GROUP: Final = "resource group"
+GROUP_DELETED: Final = "microsoft.resources/subscriptions/resourcegroups/delete"
 
 
 def destroy_nodes(cloud: Cloud, ids: Sequence[str]) -> None:
@@ -155,18 +157,30 @@ def _in_use(cloud: Cloud, group: str) -> bool:
 
 
 def _failure(cloud: Cloud, group: str) -> ProviderError | None:
-    """Why the last deletion of a group that stands failed, when this process began one. Azure rolls
-    the group back then: https://learn.microsoft.com/en-us/azure/azure-resource-manager/management/delete-resource-group
+    """Why the last deletion of a group that stands failed, whoever began it. Azure rolls the group
+    back then: https://learn.microsoft.com/en-us/azure/azure-resource-manager/management/delete-resource-group
     """
     link = cloud.deletions.pop(group.lower(), "")
     try:
-        if link:
-            cloud.driver.follow(f"delete group {group}", link)
+        if not link:
+            return _logged_failure(cloud, group)
+        cloud.driver.follow(f"delete group {group}", link)
     except (CredentialsError, ThrottledError):
         return None  # it cannot be read now; the deletion is begun again all the same
     except ProviderError as error:
         return None if error.code in MISSING else error
     return None
+
+
+def _logged_failure(cloud: Cloud, group: str) -> ProviderError | None:
+    """Why another process's deletion of the group failed, by the activity log."""
+    log = events(cloud, f"resourceGroupName eq '{group}'")
+    deletions = (one for one in log if one.operation_name.value.lower() == GROUP_DELETED)
+    last = next(deletions, None)
+    if last is None or last.status.value != "Failed":
+        return None
+    why = last.properties.status_message if last.properties else ""
+    return ProviderError(f"{told_by(last)} failed: {why}", code="ResourceGroupDeletionFailed")
 
 
 def manual_delete_command(thing: Node | Resource) -> str:

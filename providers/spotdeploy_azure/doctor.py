@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from spotdeploy import labels
-from spotdeploy.model import Batch, Market, Pool, Problem
+from spotdeploy.model import Batch, Market, Node, Pool, Problem
 from spotdeploy_azure.actions import Action, permissions
 from spotdeploy_azure.cloud import Cloud
 from spotdeploy_azure.config import AzureConfig
@@ -38,6 +38,7 @@ def examine(cloud: Cloud, config: AzureConfig) -> list[Problem]:
         lambda: _registrations(cloud, config),
         lambda: _permissions(cloud),
         lambda: _sizes(cloud, config.sizes),
+        lambda: _zones(cloud, config.zones),
     )
     return [problem for check in checks for problem in problems_of(check)]
 
@@ -49,6 +50,7 @@ def objections(
     return [
         *cloud.own_address.objections(batch),
         *problems_of(lambda: _private(config)),
+        *_places(config, locations, cloud.location),
         *_tags(config.tags, len(batch.labels)),
         *problems_of(lambda: _quotas(cloud, locations, pool, batch)),
     ]
@@ -110,8 +112,8 @@ def _quotas(cloud: Cloud, locations: Sequence[str], pool: Pool, batch: Batch) ->
     def by_node(size: str) -> float | None:
         return cloud.sizes[size].cpus if size in cloud.sizes else None
 
-    def own_sizes() -> list[str]:
-        return [node.size or "" for node in cloud.nodes.with_labels(scope)]
+    def own_nodes() -> Sequence[Node]:
+        return cloud.nodes.with_labels(scope)
 
     usages = {
         usage.name.value.lower(): usage
@@ -126,7 +128,7 @@ def _quotas(cloud: Cloud, locations: Sequence[str], pool: Pool, batch: Batch) ->
         return Need(name, usage.limit, usage.current_value, count * cpus, sizes)
 
     cores = need(metric, least, by_node)
-    found = shortages([cores] if cores else [], own_sizes, MORE_QUOTA, fatal=fatal)
+    found = shortages([cores] if cores else [], own_nodes, MORE_QUOTA, fatal=fatal)
     if metric == SPOT_CORES:
         return found
     families: dict[str, int] = {}
@@ -134,7 +136,7 @@ def _quotas(cloud: Cloud, locations: Sequence[str], pool: Pool, batch: Batch) ->
         families[size.family] = min(size.cpus, families.get(size.family, size.cpus))
     needs = [need(one, cpus, partial(_of_family, cloud, one)) for one, cpus in families.items()]
     known = [one for one in needs if one]
-    short = shortages(known, own_sizes, MORE_QUOTA, fatal=fatal and len(known) == len(families))
+    short = shortages(known, own_nodes, MORE_QUOTA, fatal=fatal and len(known) == len(families))
     return found + (short if len(short) == len(families) else [])
 
 
@@ -148,6 +150,29 @@ def _of_family(cloud: Cloud, family: str, size: str) -> float | None:
 def _private(config: AzureConfig) -> Iterator[Problem]:
     require_subnet(config)
     yield from ()
+
+
+def _places(config: AzureConfig, locations: Sequence[str], here: str) -> Iterator[Problem]:
+    """A virtual network is in one region, and so is a subnet of it:
+    https://learn.microsoft.com/en-us/azure/virtual-network/virtual-networks-faq"""
+    for name in config.location:
+        if name not in locations:
+            what = f"provider.azure.location.{name}: {name} is not one of the locations in use"
+            yield Problem(what, f"these are {', '.join(locations)}", exit_code=2)
+    own = {name for name, one in config.location.items() if one.subnet}
+    shared = [name for name in locations if name not in own]
+    if config.subnet and here not in own and len(shared) > 1:
+        what = f"provider.azure.subnet is in one location, and {' and '.join(shared)} have no other"
+        yield Problem(what, f"set subnet under [provider.azure.location.{shared[-1]}]", exit_code=2)
+
+
+def _zones(cloud: Cloud, zones: Sequence[str]) -> Iterator[Problem]:
+    sold = {zone for size in cloud.sizes.values() for zone in size.zones}
+    for zone in zones if cloud.sizes else ():
+        if zone not in sold:
+            what = f"zone {zone} of {cloud.location} has none of the sizes"
+            remedy = f"those that have are {', '.join(sorted(sold)) or 'none: take zones out'}"
+            yield Problem(what, remedy, fatal=not sold & set(zones), exit_code=2)
 
 
 def _tags(tags: Mapping[str, str], ours: int) -> Iterator[Problem]:

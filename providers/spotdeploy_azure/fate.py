@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ from urllib.request import urlopen
 from spotdeploy.errors import CredentialsError, ProviderError
 from spotdeploy.model import Fate, FateKind, Market, Node, NodeState
 from spotdeploy_azure.actions import Action
+from spotdeploy_azure.activity import events, told_by
 from spotdeploy_azure.api import AzureDriver
 from spotdeploy_azure.cloud import Cloud
 from spotdeploy_azure.errors import MISSING
@@ -20,7 +20,6 @@ from spotdeploy_azure.schemas import Console, Event, VirtualMachine
 
 EVICTED: Final = "microsoft.compute/virtualmachines/evictspotvm/action"
 DELETED: Final = "microsoft.compute/virtualmachines/delete"
-LOG_SECONDS: Final = 86400.0
 NO_TRACE: Final = (
     "Azure no longer has this Spot machine, and its activity log names nobody who deleted it: "
     "an eviction leaves just that"
@@ -50,15 +49,15 @@ def fate(cloud: Cloud, node: Node) -> Fate:
         return Fate(FateKind.INTERRUPTED, reported)
     if STATES.get(state) in (NodeState.PENDING, NodeState.RUNNING):
         return Fate(FateKind.ALIVE, state)
-    events, log_error = _events(cloud, node)
-    for event in events:
+    log, log_error = _events(cloud, node)
+    for event in log:
         if event.operation_name.value.lower() == EVICTED:
-            return Fate(FateKind.INTERRUPTED, _message(event))
-    deleted = next((one for one in events if one.operation_name.value.lower() == DELETED), None)
+            return Fate(FateKind.INTERRUPTED, told_by(event))
+    deleted = next((one for one in log if one.operation_name.value.lower() == DELETED), None)
     if machine is not None and state != "deleting":
         return Fate(FateKind.STOPPED, f"{state}: {reported}{log_error}")
     if deleted is not None:
-        return Fate(FateKind.VANISHED, _message(deleted))
+        return Fate(FateKind.VANISHED, told_by(deleted))
     if node.market is Market.SPOT and _group_exists(cloud, place[0]):
         return Fate(FateKind.INTERRUPTED, NO_TRACE + log_error)
     return Fate(FateKind.VANISHED, f"Azure no longer has it{log_error}")
@@ -71,14 +70,9 @@ def _doing(machine: VirtualMachine) -> tuple[str, str]:
 
 
 def _events(cloud: Cloud, node: Node) -> tuple[list[Event], str]:
-    """The events of the last day about a machine, and why they could not be read, if so.
-
-    https://learn.microsoft.com/en-us/rest/api/monitor/activity-logs/list
-    """
-    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - LOG_SECONDS))
-    query = {"$filter": f"eventTimestamp ge '{since}' and resourceUri eq '{node.id}'"}
+    """The events of the last day about a machine, and why they could not be read, if so."""
     try:
-        return cloud.driver.pages(Action.LIST_EVENTS, Event, query=query), ""
+        return events(cloud, f"resourceUri eq '{node.id}'"), ""
     except CredentialsError as error:
         if error.code != "AuthorizationFailed":
             raise
@@ -90,11 +84,6 @@ def _events(cloud: Cloud, node: Node) -> tuple[list[Event], str]:
 def _group_exists(cloud: Cloud, group: str) -> bool:
     found = cloud.nodes.group(group)
     return found is not None and not found.going
-
-
-def _message(event: Event) -> str:
-    who = f" by {event.caller}" if event.caller else ""
-    return f"{event.operation_name.value}{who} at {event.event_timestamp}"
 
 
 def console(driver: AzureDriver, id_: str) -> str:

@@ -8,10 +8,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Final
-from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
-from urllib.request import urlopen
 
 import msgspec
 
@@ -24,9 +23,12 @@ from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.schemas import Named, Price, PricePage, Sku
 from spotdeploy_libcloud.paging import all_pages
 from spotdeploy_libcloud.request import Body
+from spotdeploy_libcloud.transport import keep_authorization
 
 MACHINES: Final = "virtualMachines"
 PRICES_TIMEOUT: Final = 30.0
+PRICES_CONNECT: Final = 5.0
+"""Seconds."""
 CANONICAL: Final = "Canonical"
 """https://documentation.ubuntu.com/azure/azure-how-to/instances/find-ubuntu-images/"""
 UBUNTU_LTS: Final = "ubuntu-lts"
@@ -214,13 +216,17 @@ def _is_ours(price: Price, name: str) -> bool:
 def _price_page(link: str) -> PricePage:
     if urlsplit(link).scheme not in ("http", "https"):
         raise ConfigError(f"provider.azure.price_service: {link!r} is not an http(s) URL")
+    import requests
+
+    with requests.Session() as session:
+        keep_authorization(SimpleNamespace(session=session))
+        try:
+            answer = session.get(link, timeout=(PRICES_CONNECT, PRICES_TIMEOUT))
+            answer.raise_for_status()
+        except requests.RequestException as error:
+            raise ProviderError(f"cannot ask for prices: {error}") from error
     try:
-        with urlopen(link, timeout=PRICES_TIMEOUT) as answer:  # noqa: S310  # checked above
-            return msgspec.json.decode(answer.read(), type=PricePage)
-    except (URLError, OSError) as error:
-        if isinstance(error, HTTPError):
-            error.close()
-        raise ProviderError(f"cannot ask for prices: {error}") from error
+        return msgspec.json.decode(answer.content, type=PricePage)
     except msgspec.DecodeError as error:
         raise ProviderError(f"the price service's answer is not as documented: {error}") from error
 

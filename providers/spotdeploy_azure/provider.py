@@ -57,7 +57,7 @@ class AzureProvider(
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         """Keep what is given. `pause` waits for seconds."""
-        self._config = config
+        self._config = config.at(location)
         self._location = location
         self._pause = pause
 

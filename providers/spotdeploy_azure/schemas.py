@@ -285,6 +285,13 @@ class Localized(Schema, frozen=True):
     value: str = ""
 
 
+class EventProperties(Schema, frozen=True):
+    """What belongs to an entry of the activity log."""
+
+    status_message: str = ""
+    """The answer of what failed, as text."""
+
+
 class Event(Schema, frozen=True):
     """An entry of the activity log."""
 
@@ -292,6 +299,7 @@ class Event(Schema, frozen=True):
     status: Localized = Localized()
     caller: str = ""
     event_timestamp: str = ""
+    properties: EventProperties | None = None
 
 
 class Console(Schema, frozen=True):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Final
@@ -26,6 +27,8 @@ COMPUTE_ENGINE: Final = "services/6F81-5844-456A"
 CALL: Final = "cloudbilling.services.skus.list"
 PAGE: Final = 5000
 TIMEOUT: Final = 30.0
+CONNECT_TIMEOUT: Final = 5.0
+"""Seconds: a price is worth no wait where the API has no route, as in closed networks."""
 """Seconds for one page."""
 HOUR: Final = 3600.0
 """Seconds for which prices are kept. Google changes those of spot instances once a day at most:
@@ -40,6 +43,8 @@ _PART: Final = re.compile(
 """How the price of a CPU or of a GiB is called. Others, such as those of custom machine types,
 commitments, sole tenants and reservations, are called otherwise."""
 _FETCHING: Final = threading.Lock()
+_FAILED: Final[dict[str, tuple[float, ProviderError]]] = {}
+"""Service to when it failed last, and how."""
 
 
 class PriceList:
@@ -55,12 +60,21 @@ class PriceList:
 
     def rates(self) -> Mapping[str, str]:
         """USD per hour by `rate_key`. Asks for the whole list when the kept one is too old, which
-        takes some seconds; may be repeated.
+        takes some seconds; may be repeated. Whoever waits for another region's question shares its
+        answer, and its failure.
 
         Raises ProviderError when the list is not to be had.
         """
+        asked_at = time.monotonic()
         with _FETCHING:
-            return self._cache.remember(self._service, lambda: dict(_rates(self._skus())))
+            failed = _FAILED.get(self._service)
+            if failed and failed[0] > asked_at:
+                raise failed[1]
+            try:
+                return self._cache.remember(self._service, lambda: dict(_rates(self._skus())))
+            except ProviderError as error:
+                _FAILED[self._service] = time.monotonic(), error
+                raise
 
     def _skus(self) -> list[Sku]:
         import requests
@@ -74,7 +88,10 @@ class PriceList:
             url = f"{self._service}/v1/{COMPUTE_ENGINE}/skus"
             try:
                 answer = session.get(
-                    url, params=query, headers=dict(self._headers()), timeout=TIMEOUT
+                    url,
+                    params=query,
+                    headers=dict(self._headers()),
+                    timeout=(CONNECT_TIMEOUT, TIMEOUT),
                 )
             except RequestException as error:
                 raise ProviderError(f"{CALL}: no answer from {self._service}") from error

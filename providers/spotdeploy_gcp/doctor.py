@@ -202,10 +202,7 @@ def _quotas(
     kinds = {size: cloud.sizes.of(size) for size in _sold(cloud)}
     remedy = f"{MORE_QUOTA}, ask for fewer or smaller nodes, or choose another region"
 
-    @cache
-    def own_sizes() -> list[str]:
-        return [node.size or "" for node in cloud.nodes.with_labels(scope)]
-
+    own_nodes = cache(lambda: cloud.nodes.with_labels(scope))
     found: list[Problem] = []
     stopped: set[str] = set()
     for where, quotas in ((cloud.region, region), ("the project", cloud.project.quotas)):
@@ -217,7 +214,7 @@ def _quotas(
             }
             if takes:
                 need = _need(quota, where, count, takes, kinds)
-                short = shortages([need], own_sizes, remedy, fatal=False)
+                short = shortages([need], own_nodes, remedy, fatal=False)
                 found += short
                 stopped |= takes.keys() if short else set()
     if fatal and stopped == kinds.keys():

@@ -32,9 +32,12 @@ MARGIN: Final = 120.0
 TERMINATED, which takes its limit away and leaves its disk: Google's must come first, and it may be
 half a minute late (see `MAX_LIFE`)."""
 HYPERDISK_ONLY: Final = re.compile(
-    r"(a4x?|c4[ad]?|ct6e|g4|h4d|m4|n4[ad]?|tpu7x|x4|z4[dm])-|a3-ultra"
+    r"(a4x?|c4[adn]?|ct6e|g4|h4d|m4n?|n4[ad]?|tpu7x|x4|z4[dm])-|a3-ultra"
 )
-"""Sizes that take no Persistent Disk: https://cloud.google.com/compute/docs/disks#disk-types"""
+"""Sizes that take no Persistent Disk: https://cloud.google.com/compute/docs/disks#disk-types. C4
+and N4 take none, and C3 does, says https://github.com/nextflow-io/nextflow/issues/6614 too; Z3
+takes both. Of the newest series this may be wrong: a disk that does not suit is refused for the
+size alone, and `disk_type` says another."""
 BOOTHOOK: Final = "#cloud-boothook"
 UNLESS_CLOUD_INIT: Final = "command -v cloud-init >/dev/null && exit 0"
 MAX_PER_CALL: Final = 1000

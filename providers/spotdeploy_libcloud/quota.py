@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from spotdeploy.model import Batch, Pool, Problem
+from spotdeploy.model import Batch, Node, Pool, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +31,14 @@ def share(pool: Pool, batch: Batch, locations: Sequence[str]) -> tuple[int, bool
 
 
 def shortages(
-    needs: Iterable[Need], own_sizes: Callable[[], Sequence[str]], remedy: str, *, fatal: bool
+    needs: Iterable[Need], own_nodes: Callable[[], Sequence[Node]], remedy: str, *, fatal: bool
 ) -> list[Problem]:
     """A problem for each quota that is too small. What the deployment's own nodes take counts as
-    free, since they end first; their sizes are asked for only when that makes a difference."""
+    free, since they end first; they are listed only when that makes a difference."""
     short = [need for need in needs if need.limit - need.used < need.by_run]
     if not short:
         return []
-    sizes = own_sizes()
+    sizes = [node.size or "" for node in own_nodes()]
     return [
         Problem(
             f"quota {need.quota} has room for {free:g} of {need.limit:g}, and this run needs "

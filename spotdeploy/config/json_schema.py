@@ -113,10 +113,7 @@ def as_written(struct: type[msgspec.Struct]) -> type[msgspec.Struct]:
     meanings = attribute_docs(struct)
     fields: list[tuple[str, Any, Any]] = []
     for field in msgspec.structs.fields(struct):
-        kind = field.type
-        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-            kind = as_written(kind)
-        written = _described(_written(kind), meanings.get(field.name))
+        written = _described(_written(field.type), meanings.get(field.name))
         fields.append((field.encode_name, written, _default(field)))
     safe = [(_identifier(name), kind, default) for name, kind, default in fields]
     made: type[msgspec.Struct] = msgspec.defstruct(
@@ -136,6 +133,8 @@ def _written(kind: Any) -> Any:
     parts = get_args(kind)
     if get_origin(kind) is dict:
         return GenericAlias(dict, (parts[0], _written(parts[1])))
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return as_written(kind)
     if parts and any(part in Written for part in parts if isinstance(part, type)):
         return reduce(or_, (Written.get(part, part) for part in parts))
     return kind

@@ -9,7 +9,8 @@ from spotdeploy.run.trace import contained
 
 
 async def record_accounts(run: Run) -> None:
-    """Note, before anything is made, the account of each provider that can tell it."""
+    """Note, before anything is made, the account of each provider that has one. Raises
+    ProviderError where it cannot be told: a destroy could not know it again."""
     for name in run.providers:
         asked = run.of_provider(name)[0].account()
         if account := await contained(run, asked, f"asking {name} whose account it is"):
@@ -17,7 +18,8 @@ async def record_accounts(run: Run) -> None:
 
 
 async def require_same_account(run: Run, location: Location) -> None:
-    """Raises RefusedError when the credentials are of another account than the known nodes."""
+    """Raises RefusedError when the credentials are of another account than the known nodes, and
+    ProviderError while that cannot be told."""
     name = location.provider.name
     made_in = run.journal.account(run.deployment, name)
     now = await location.account() if made_in else ""

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from spotdeploy import labels
+from spotdeploy.duration import spell
 from spotdeploy.errors import (
     CredentialsError,
     LostReplyError,
@@ -24,6 +25,7 @@ from spotdeploy.events import NodeCreated, Note, OfferTried, StepEnded, StepStar
 from spotdeploy.model import Batch, Created, Market, Node, Offer
 from spotdeploy.node.keys import Keys
 from spotdeploy.node.user_data import UserData
+from spotdeploy.patience import LONGEST_PAUSE
 from spotdeploy.phases.account import record_accounts
 from spotdeploy.phases.findings import draft
 from spotdeploy.run.context import Run
@@ -34,6 +36,8 @@ from spotdeploy.state import ids
 from spotdeploy.text import counted, plain
 
 LOST_REPLY_TRIES: Final = 3
+FIRST_QUOTA_PAUSE: Final = 0.5
+"""Seconds; each further one is twice as long."""
 UNEXPLAINED: Final = "the cloud gave fewer and did not say why"
 
 
@@ -115,6 +119,7 @@ class _Walk:
         self._untried: dict[tuple[Market, str], list[Offer]] = {}
         for offer in offers:
             self._untried.setdefault((offer.market, offer.location), []).append(offer)
+        self._quota_pauses: dict[Offer, float] = {}
         self.nodes: list[Node] = []
         self.refusals: list[Refusal] = []
 
@@ -148,8 +153,11 @@ class _Walk:
                 created = await self._ask(location, offer, count)
                 nodes, message, reach = created.nodes, created.shortfall, Reach.OFFER
             except ProviderError as error:
-                if isinstance(error, QuotaError) and counts:
-                    continue
+                if isinstance(error, QuotaError):
+                    if await self._wait_for_quota(location, offer, count, error):
+                        counts.insert(0, count)
+                    if counts:
+                        continue
                 message, reach = _message(error), error.reach
             except SpotdeployError:
                 raise
@@ -161,6 +169,23 @@ class _Walk:
             if not full:
                 self._drop(offer, reach)
             counts = _fewer_and_fewer(min(share, 2 * count) if full else share)
+
+    async def _wait_for_quota(
+        self, location: Location, offer: Offer, count: int, error: QuotaError
+    ) -> bool:
+        """Pause before the call is made again, when nodes of this market went here a moment ago, as
+        many as are asked for: the cloud may still count them. False when it had its time."""
+        run, late = self._run, location.provider.quota_seconds
+        freed = run.journal.freed_since(run.deployment, offer, time.time() - late)
+        if len(freed) < count:
+            return False
+        if offer not in self._quota_pauses:
+            text = f"{offer}: {error.message}; what was destroyed may still count: asking again"
+            run.bus.emit(Note(text=f"{text} for {spell(late)} at most"))
+        pause = self._quota_pauses.get(offer, FIRST_QUOTA_PAUSE)
+        self._quota_pauses[offer] = min(2 * pause, LONGEST_PAUSE)
+        await asyncio.sleep(max(0.0, min(pause, freed[-count] + late - time.time())))
+        return True
 
     def _drop(self, refused: Offer, reach: Reach) -> None:
         for offers in self._untried.values():

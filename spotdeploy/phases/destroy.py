@@ -224,11 +224,19 @@ class Sweep:
         return Receipt(left=tuple(self._left()))
 
     async def _require_same_account(self) -> None:
-        """Raises RefusedError for another account. One that cannot be told is no reason to stop."""
-        try:
-            await self._call(require_same_account(self._run, self._location))
-        except (BrokenCallError, HostError) as error:
-            self._say(error.message)
+        """Raises RefusedError for another account. One that cannot be told is asked for again
+        until the time is over: in another account a destroy would prove nothing, and end
+        what is not ours. Where the journal cannot be read, no account is known."""
+        while True:
+            try:
+                return await self._call(require_same_account(self._run, self._location))
+            except HostError as error:
+                return self._say(error.message)
+            except CredentialsError:
+                raise
+            except ProviderError as error:
+                self._say(f"asking {self._location} whose account it is: {error.message}")
+            await asyncio.sleep(self._location.provider.poll_seconds)
 
     async def _call(self, answer: Awaitable[T]) -> T:
         """What a call of the provider answers. What it raises is one of ours: BrokenCallError
@@ -368,6 +376,8 @@ class Sweep:
         ids = [node.id for node in nodes]
         by = f"absent from listing {self._listings} of {self._location} by {self._label}"
         self._note(lambda: self._run.journal.gone(*self._location.key, ids, by))
+        listed = [node for node in nodes if node.size]  # of others the market is not known
+        self._note(lambda: self._run.journal.freed(listed, self._run.deployment))
         for node in nodes:
             place, kind, emit = node.location, node.provider, self._run.bus.emit
             emit(NodeDestroyed(node=node.id, name=node.name, provider=kind, location=place))

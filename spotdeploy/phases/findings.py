@@ -183,4 +183,12 @@ async def _examine(project: Project, location: Location, batch: Batch, account: 
         )
     except SpotdeployError as error:
         return Findings(str(location), (problem_of(error),))
-    return Findings(str(location), problems, await location.account() if account else "")
+    return Findings(str(location), problems, await _account(location) if account else "")
+
+
+async def _account(location: Location) -> str:
+    """For people; what keeps it from being told is a problem that the provider found itself."""
+    try:
+        return await location.account()
+    except ProviderError:
+        return ""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, TypeVarTuple
 
 from spotdeploy.duration import spell
-from spotdeploy.errors import ProviderError, SpotdeployError, ThrottledError
+from spotdeploy.errors import SpotdeployError, ThrottledError
 from spotdeploy.model import Batch, Created, Fate, Node, NodeState, Offer, Pool, Problem, Resource
 from spotdeploy.patience import LONGEST_PAUSE, LONGEST_WAIT, Patience
 from spotdeploy.provider import (
@@ -96,13 +96,11 @@ class Location:
         return await self._call(self.provider.fate, node)
 
     async def account(self) -> str:
-        """Whose account it acts in; empty where the provider cannot tell, or not now."""
-        if not isinstance(self.provider, SupportsAccount):
-            return ""
-        try:
+        """Whose account it acts in; empty where the provider has no word for it. Raises
+        ProviderError where it cannot be told now."""
+        if isinstance(self.provider, SupportsAccount):
             return await self._call(self.provider.account)
-        except ProviderError:
-            return ""
+        return ""
 
     async def claim(self, labels: Mapping[str, str]) -> Resource | None:
         """See `SupportsClaims.claim`; None where the provider has no claims."""

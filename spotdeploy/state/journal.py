@@ -22,7 +22,7 @@ import msgspec
 
 from spotdeploy import labels
 from spotdeploy.errors import HostError
-from spotdeploy.model import Node, Offer
+from spotdeploy.model import Market, Node, Offer
 from spotdeploy.text import plain
 
 VERSION: Final = 1
@@ -49,6 +49,9 @@ CREATE TABLE IF NOT EXISTS account (
 CREATE TABLE IF NOT EXISTS unproven (
     deployment TEXT NOT NULL, provider TEXT NOT NULL, location TEXT NOT NULL, what TEXT NOT NULL,
     by_hand TEXT NOT NULL, PRIMARY KEY (deployment, provider, location, what));
+CREATE TABLE IF NOT EXISTS freed (
+    deployment TEXT NOT NULL, provider TEXT NOT NULL, location TEXT NOT NULL, id TEXT NOT NULL,
+    market TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (provider, location, id));
 """
 """Came later; a spotdeploy that does not know them passes them over."""
 _TABLES: Final = {"run", "intent", "node"}
@@ -62,10 +65,12 @@ _DISK: Final = (
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_AUTH,
 )
+_FREED_KEPT: Final = 3600.0
+"""Seconds for which it is known what a node that is gone was: longer than any quota is late."""
 _BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 Moment = Annotated[float, msgspec.Meta(ge=0.0, le=1e13)]
 """Unix seconds, such as a calendar can show."""
-Row = TypeVar("Row", "Intent", "JournalNode", "RunRecord", "Unproven")
+Row = TypeVar("Row", "Freed", "Intent", "JournalNode", "RunRecord", "Unproven")
 
 
 class Journal:
@@ -250,6 +255,29 @@ class Journal:
                 [(self._now(), by, provider, location, id_) for id_ in ids],
             )
 
+    def freed(self, nodes: Iterable[Node], deployment: str) -> None:
+        """Note of which market these nodes were, which are gone now: their quota may be counted for
+        a while yet."""
+        now = self._now()
+        with self._transaction():
+            self._db.execute("DELETE FROM freed WHERE at < ?", (now - _FREED_KEPT,))
+            self._db.executemany(
+                "INSERT OR REPLACE INTO freed (deployment, provider, location, id, market, at)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                [(deployment, n.provider, n.location, n.id, n.market, now) for n in nodes],
+            )
+
+    def freed_since(self, deployment: str, offer: Offer, since: float) -> list[float]:
+        """When nodes of the offer's market and location went, no earlier than `since`, in order
+        (Unix seconds)."""
+        rows = self._rows(
+            Freed,
+            "freed WHERE deployment = ? AND provider = ? AND location = ? AND market = ?"
+            " AND at >= ? ORDER BY at",
+            *(deployment, offer.provider, offer.location, offer.market, since),
+        )
+        return [row.at for row in rows]
+
     def pin(self, node: Node, host_key: str) -> None:
         """Remember a node's own host key (OpenSSH's public key text).
 
@@ -419,6 +447,15 @@ class Unproven:
     location: str
     what: str
     by_hand: str
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """A node that is gone."""
+
+    id: str
+    market: Market
+    at: Moment
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -56,3 +57,9 @@ def test_a_group_that_is_still_going_is_told_and_no_leak(
     assert "azure is still deleting it, its nodes are gone" in done.out + done.err
     assert "az group wait --name spotdeploy-shop-" in done.out + done.err
     assert lab.ids() == []
+    (run,) = project.folder.glob(".spotdeploy/runs/*/report.json")
+    (receipt,) = json.loads(run.read_text())["receipts"]
+    (ending,) = receipt["ending"]
+    assert ending.startswith("resource group spotdeploy-shop-")
+    assert "az group wait" in ending
+    assert [thing["ending"] for thing in receipt["released"]] == [True]

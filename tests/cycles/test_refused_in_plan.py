@@ -108,6 +108,37 @@ def test_a_location_that_does_not_exist(shop: Shop) -> None:
     shop.refused("in eastus9", "az account list-locations")
 
 
+SUBNET = (
+    "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/net/providers"
+    "/Microsoft.Network/virtualNetworks/net/subnets/nodes"
+)
+
+
+@on("azure")
+def test_a_subnet_for_two_locations(shop: Shop) -> None:
+    shop.table.update(locations=["eastus", "westeurope"], subnet=SUBNET)
+    shop.refused("provider.azure.subnet is in one location", "[provider.azure.location.westeurope]")
+
+
+@on("azure")
+def test_a_table_of_a_location_that_is_not_in_use(shop: Shop) -> None:
+    shop.table.update(locations=["eastus"], location={"westeurop": {"zones": ["1"]}})
+    shop.refused("provider.azure.location.westeurop", "these are eastus")
+
+
+@on("azure")
+def test_a_zone_that_has_none_of_the_sizes(shop: Shop) -> None:
+    shop.table.update(locations=["eastus"], location={"eastus": {"zones": ["7"]}})
+    shop.refused("zone 7 of eastus has none of the sizes", "those that have are 1")
+
+
+@on("azure")
+def test_an_image_of_another_kind_in_one_of_two_locations(shop: Shop) -> None:
+    image = f"{SUBNET.partition('/providers')[0]}/providers/Microsoft.Compute/disks/d"
+    shop.table.update(locations=["eastus", "westeurope"], location={"westeurope": {"image": image}})
+    shop.refused("provider.azure.image: ", "azure westeurope")
+
+
 @on("azure")
 def test_networks_that_overlap_are_no_reason(shop: Shop) -> None:
     shop.config["nodes"]["allow_from"] = ["10.0.0.0/8", "10.1.2.0/24", "203.0.113.7", "203.0.113.7"]

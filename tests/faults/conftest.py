@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.labs.aws.moto_server import MotoServer
+from tests.labs.aws.moto_server import MotoServer, running_moto
 from tests.labs.network import Namespace
 
 
@@ -31,7 +31,5 @@ def nowhere() -> Iterator[Namespace]:
 @pytest.fixture(scope="session")
 def moto(nowhere: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoServer]:
     """moto's server, shared by all cases of a worker."""
-    server = MotoServer(tmp_path_factory.mktemp("moto"), nowhere)
-    server.start()
-    yield server
-    server.stop()
+    with running_moto(tmp_path_factory.mktemp("moto"), nowhere) as server:
+        yield server

@@ -15,7 +15,7 @@ from tests.faults.catalogue import REFUSALS
 from tests.faults.lab_testbed import waits
 from tests.faults.refusals import REFUSERS, Refusal, Refuser, play
 from tests.labs.aws import AwsLab
-from tests.labs.aws.moto_server import MotoServer
+from tests.labs.aws.moto_server import MotoServer, running_moto
 from tests.labs.azure import AzureLab
 from tests.labs.clouds import AnyLab
 from tests.labs.gcp import GcpLab
@@ -40,10 +40,8 @@ QUICK = {
 @pytest.fixture(scope="session")
 def own_moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoServer]:
     """moto on this host's loopback."""
-    server = MotoServer(tmp_path_factory.mktemp("moto"))
-    server.start()
-    yield server
-    server.stop()
+    with running_moto(tmp_path_factory.mktemp("moto")) as server:
+        yield server
 
 
 @pytest.fixture

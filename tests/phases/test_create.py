@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
 
 from spotdeploy.errors import Reach
+from spotdeploy.events import Note
 from spotdeploy.model import Created, Market, MarketPolicy
 from spotdeploy.testing.fake import faults
 from spotdeploy.testing.fake.provider import FakeProvider
@@ -161,6 +163,65 @@ async def test_a_quota_of_one_family_leaves_the_others(fake_project: FakeProject
     here = fake_project(count=3, sizes=SIZES, faults=full)
     creation = await here.create()
     assert sorted(str(node.size) for node in creation.nodes) == ["c-small", "c-small", "m-small"]
+
+
+def asked(here: FakeProject) -> list[int]:
+    """How many nodes each create call asked for."""
+    calls = [call for call in here.cloud.calls() if call.name == "create"]
+    return [int(call.detail.split()[0]) for call in calls]
+
+
+async def recreate(here: FakeProject, *script: faults.AnyFault) -> tuple[int, list[int]]:
+    """Destroy all, and create anew with these faults: how many came, and what was asked for."""
+    await here.destroy()
+    before = len(asked(here))
+    here.cloud.script(*script)
+    here.run = here.new_run("run-3")
+    return len((await here.create()).nodes), asked(here)[before:]
+
+
+def notes(here: FakeProject) -> list[str]:
+    return [event.text for event in here.ears.received if isinstance(event, Note)]
+
+
+async def test_a_quota_that_the_cloud_frees_late_is_waited_for(fake_project: FakeProjects) -> None:
+    here = fake_project(count=4, quota_late=20.0)
+    await here.create()
+    late = faults.Quota(limit=4, whole=True, late=2.0)
+    came, calls = await recreate(here, late)
+    assert (came, set(calls)) == (4, {4})
+    assert 2 <= len(calls) <= 5
+    (told,) = [text for text in notes(here) if "may still count" in text]
+    assert "the quota of 4 machines is used up" in told
+    assert "for 20s at most" in told
+
+
+async def test_a_quota_is_not_waited_for_longer_than_the_provider_says(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(count=4, sizes=("small",), quota_late=1.2)
+    await here.create()
+    began = time.monotonic()
+    came, calls = await recreate(here, faults.Quota(limit=5, whole=True, late=600.0))
+    assert time.monotonic() - began < 5.0
+    assert came == 1  # beside the four that still count
+    assert calls[calls.index(2) :][:2] == [2, 1]
+
+
+async def test_a_quota_waits_for_nothing_that_was_not_freed(fake_project: FakeProjects) -> None:
+    full = faults.Quota(limit=2, whole=True)
+    here = fake_project(count=3, sizes=("small",), quota_late=600.0, faults=[full])
+    assert len((await here.create()).nodes) == 2
+    assert not [text for text in notes(here) if "may still count" in text]
+
+
+async def test_a_quota_of_the_other_market_is_not_waited_for(fake_project: FakeProjects) -> None:
+    here = fake_project(count=2, policy=ON_DEMAND, quota_late=600.0)
+    here.cloud.script(faults.NoCapacity(market=Market.SPOT))
+    await here.create()
+    here.cloud.heal()
+    came, calls = await recreate(here, faults.Quota(market=Market.SPOT, reach=Reach.MARKET))
+    assert (came, calls) == (2, [2, 1, 2])
 
 
 async def test_a_plugins_bug_is_a_refusal_whose_traceback_is_kept(

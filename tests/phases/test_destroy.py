@@ -532,6 +532,45 @@ async def test_a_place_that_cannot_be_asked_is_an_error_where_no_place_has_anyth
         await destroy_with(here, "there", "nodes", ProviderError("no route"))
 
 
+async def test_nothing_is_ended_while_it_cannot_be_told_whose_account_it_is(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(count=2, patience="1500ms")
+    await here.create()
+    here.cloud.script(faults.Outage(call="account", times=0))
+    left = (await here.destroy()).left
+    assert len(left) == 3
+    assert "asking fake here whose account it is: " in left[0]
+    assert "; by hand: remove m-" in left[0]
+    assert here.cloud.count("destroy") == 0
+    assert here.machines() == 2
+
+
+async def test_an_account_that_cannot_be_told_for_a_moment_is_asked_for_again_and_compared(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(count=2)
+    await here.create()
+    here.config = msgspec.structs.replace(here.config, account="another")
+    here.cloud.script(faults.Outage(call="account", times=3))
+    with pytest.raises(RefusedError, match="the credentials are of another"):
+        await here.destroy()
+    assert here.cloud.count("destroy") == 0
+    here.config = msgspec.structs.replace(here.config, account="fake-account")
+    here.cloud.script(faults.Outage(call="account", times=5))
+    assert (await here.destroy()).clean
+    assert here.existing() == 0
+
+
+async def test_nothing_is_made_while_it_cannot_be_told_whose_account_it_is(
+    fake_project: FakeProjects,
+) -> None:
+    here = fake_project(faults=[faults.Outage(call="account", times=0)])
+    with pytest.raises(ProviderError):
+        await here.create()
+    assert here.cloud.count("create") == 0
+
+
 async def test_credentials_that_are_refused_in_the_middle_of_a_run_leave_what_it_made(
     fake_project: FakeProjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from spotdeploy.testing import Facts, Powers, ProviderContract
 from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.provider import AwsProvider
 from tests.labs.aws import AwsLab
-from tests.labs.aws.moto_server import MotoServer
+from tests.labs.aws.moto_server import MotoServer, running_moto
 from tests.labs.fault_queue import ANY
 
 REGION = "eu-west-1"
@@ -24,10 +24,8 @@ class Contract(ProviderContract):
     @pytest.fixture(scope="class")
     @classmethod
     def moto(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoServer]:
-        server = MotoServer(tmp_path_factory.mktemp("moto"))
-        server.start()
-        yield server
-        server.stop()
+        with running_moto(tmp_path_factory.mktemp("moto")) as server:
+            yield server
 
     @pytest.fixture
     def aws(

@@ -33,5 +33,7 @@ class FakeConfig(ProviderConfig, frozen=True):
     When left out, small costs 0.02 and large 0.08."""
     settle: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     """Seconds that the provider says its listings may lag behind."""
+    quota_late: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    """Seconds that the provider says a quota may still count what is gone."""
     faults: tuple[AnyFault, ...] = ()
     """Faults on top of those in the state file."""

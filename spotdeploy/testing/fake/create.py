@@ -91,7 +91,7 @@ def _room(state: CloudState, place: _Place, now: float, asked: int) -> tuple[int
     count, why = asked, None
     for quota in place.hits(faults.Quota):
         here = (m for m in state.machines.values() if m.location == place.offer.location)
-        left = quota.limit - sum(m.exists(now) for m in here)
+        left = quota.limit - sum(m.exists(now) or m.gone_since(now - quota.late) for m in here)
         if left <= 0 or (quota.whole and left < count):
             words = f"the quota of {quota.limit} machines is used up"
             raise QuotaError(words, code="LimitReached", reach=quota.reach)

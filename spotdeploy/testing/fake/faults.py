@@ -129,6 +129,8 @@ class Quota(PlaceFault, frozen=True):
     limit: Count = 0
     whole: bool = False
     """A batch that does not fit is refused whole, instead of filled as far as the quota goes."""
+    late: Seconds = 0.0
+    """What is gone counts for so long."""
     reach: Reach = Reach.LOCATION
 
 

@@ -65,6 +65,10 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """True from its creation until it is gone."""
         return now >= self.appears_at and self.state(now) is not NodeState.GONE
 
+    def gone_since(self, then: float) -> bool:
+        """True when it was destroyed, and went later than then."""
+        return self.gone_at is not None and self.gone_at > then
+
     def state(self, now: float) -> NodeState:
         """Its state at that moment."""
         if self.gone_at is not None and now >= self.gone_at:

@@ -40,6 +40,7 @@ class FakeProvider(Provider[FakeConfig], SupportsAccount, SupportsClaims, Suppor
         self.location = location
         self.cloud = cloud or FakeCloud(FileStore(Path(config.state)), script=config.faults)
         self.settle_seconds = config.settle
+        self.quota_seconds = config.quota_late
 
     def doctor(self) -> Sequence[Problem]:
         try:

@@ -11,7 +11,7 @@ from botocore.session import Session
 
 from tests.labs.aws import AwsLab
 from tests.labs.aws.lab import ACCESS_KEY
-from tests.labs.aws.moto_server import MotoServer
+from tests.labs.aws.moto_server import MotoServer, running_moto
 from tests.labs.aws.proxy import SECRETS
 
 ONCE = Config(retries={"total_max_attempts": 1})
@@ -21,10 +21,8 @@ ONCE = Config(retries={"total_max_attempts": 1})
 @pytest.fixture(scope="session")
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoServer]:
     """moto's server."""
-    server = MotoServer(tmp_path_factory.mktemp("moto"))
-    server.start()
-    yield server
-    server.stop()
+    with running_moto(tmp_path_factory.mktemp("moto")) as server:
+        yield server
 
 
 @pytest.fixture

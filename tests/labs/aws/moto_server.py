@@ -6,12 +6,25 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.labs.aws.amis import write_amis
 from tests.labs.network import HttpConnection, Loopback, Network
 
 START_SECONDS = 60.0
+
+
+@contextmanager
+def running_moto(folder: Path, network: Network | None = None) -> Iterator[MotoServer]:
+    """A server whose files are in `folder`, in this network namespace or another."""
+    server = MotoServer(folder, network)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 class MotoServer:

@@ -48,6 +48,8 @@ QUOTAS: Final = (
     Quota("L-C4BD4855", "All P5 Spot Instance Requests", "spot", ("p",), 0.0),
     Quota("L-88CF9481", "All F Spot Instance Requests", "spot", ("f",), 0.0),
     Quota("L-B5D1601B", "All Inf Spot Instance Requests", "spot", ("inf",), 0.0),
+    Quota("L-85EED4F7", "All DL Spot Instance Requests", "spot", ("dl",), 0.0),
+    Quota("L-6B0D517C", "All Trn Spot Instance Requests", "spot", ("trn",), 0.0),
     Quota("L-E3A00192", "All X Spot Instance Requests", "spot", ("x",), 0.0),
     Quota(
         "L-1216C47A",
@@ -63,8 +65,12 @@ QUOTAS: Final = (
     Quota("L-74FC7D96", "Running On-Demand F instances", "on-demand", ("f",), 0.0),
     Quota("L-1945791B", "Running On-Demand Inf instances", "on-demand", ("inf",), 0.0),
     Quota("L-7295265B", "Running On-Demand X instances", "on-demand", ("x",), 0.0),
+    Quota("L-6E869C2A", "Running On-Demand DL instances", "on-demand", ("dl",), 0.0),
+    Quota("L-F7808C92", "Running On-Demand HPC instances", "on-demand", ("hpc",), 0.0),
+    Quota("L-2C3B7624", "Running On-Demand Trn instances", "on-demand", ("trn",), 0.0),
+    Quota("L-43DA4232", "Running On-Demand High Memory instances", "on-demand", ("u",), 0.0),
 )
-"""Those whose codes could be confirmed; DL, Trn, high memory and HPC have more."""
+"""All that the two pages above list, with the codes that they link."""
 
 
 def quota_of(size: str, market: str) -> Quota | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any
 
 from spotdeploy.testing.clock import Clock, SystemClock
 from tests.labs.azure.call import Call, Json
-from tests.labs.azure.faults import Faults
+from tests.labs.azure.faults import Faults, Trouble
 from tests.labs.azure.state import DAY, Deployment, Group, Machine, Timing, stamp
 
 
@@ -71,6 +72,7 @@ class Inventory:
                 continue
             if self.faults.stuck:
                 group.ends_at, group.failure = None, self.faults.stuck.pop(0)
+                self._record_failure(group, group.failure)
             else:
                 del self.groups[name]
                 for key in [key for key in self.deployments if key[0] == name]:
@@ -116,8 +118,24 @@ class Inventory:
             "caller": caller,
             "eventTimestamp": stamp(self.now),
             "resourceId": machine.id,
+            "resourceGroupName": machine.group.name,
         }
         self.events.append((machine.id.lower(), event))
+
+    def _record_failure(self, group: Group, trouble: Trouble) -> None:
+        id_ = f"/subscriptions/{self.subscription}/resourceGroups/{group.name}"
+        operation = "Microsoft.Resources/subscriptions/resourceGroups/delete"
+        message = {"error": {"code": trouble.code, "message": trouble.words}}
+        event = {
+            "operationName": {"value": operation, "localizedValue": "Delete resource group"},
+            "status": {"value": "Failed", "localizedValue": "Failed"},
+            "caller": "someone@example.com",
+            "eventTimestamp": stamp(self.now),
+            "resourceId": id_,
+            "resourceGroupName": group.name,
+            "properties": {"statusMessage": json.dumps(message)},
+        }
+        self.events.append((id_.lower(), event))
 
 
 def _over(moment: float | None, now: float) -> bool:

@@ -9,7 +9,10 @@ from tests.labs.azure.call import ArmError, Call, Reply, answer
 from tests.labs.azure.handlers import GROUP, MACHINE, Behaviours, Handlers, locked
 from tests.labs.azure.state import Machine
 
-_EVENTS = re.compile(r"eventTimestamp ge '[\dTZ:-]+' and resourceUri eq '([^']+)'")
+_EVENTS = re.compile(
+    r"eventTimestamp ge '[\dTZ:-]+' and "
+    r"(?:resourceUri eq '(?P<id>[^']+)'|resourceGroupName eq '(?P<group>[^']+)')"
+)
 _COMPUTE = "/subscriptions/{}/providers/microsoft.compute"
 
 
@@ -128,7 +131,12 @@ class ResourceHandlers(Handlers):
         wanted = _EVENTS.fullmatch(call.query["$filter"])
         if wanted is None:
             raise ArmError(400, "BadRequest", "Invalid $filter.")
-        found = [event for id_, event in self.inventory.events if id_ == wanted[1].lower()]
+        id_, group = ((wanted[key] or "").lower() for key in ("id", "group"))
+        found = [
+            event
+            for its, event in self.inventory.events
+            if its == id_ or event["resourceGroupName"].lower() == group
+        ]
         return self.page(call, found[::-1])
 
     def _machine(self, call: Call) -> Machine:

@@ -75,11 +75,10 @@ def machine_types(cloud: Cloud, call: Call) -> Json:
 
 
 def instances(cloud: Cloud, call: Call) -> Json:
-    late = cloud.timing.listing_delay
     found = [
         (one.zone, instance_resource(one, cloud.project, cloud.now))
         for one in cloud.living()
-        if cloud.now >= one.made_at + late
+        if cloud.shows(one.made_at)
     ]
     return aggregated(cloud, call, found, "instances", "compute#instanceAggregatedList")
 
@@ -129,6 +128,7 @@ def disks(cloud: Cloud, call: Call) -> Json:
     found = [
         (zone, disk_resource(disk, cloud.project, attached=(zone, name) in living))
         for (zone, name), disk in cloud.disks.items()
+        if cloud.shows(disk["made_at"])
     ]
     return aggregated(cloud, call, found, "disks", "compute#diskAggregatedList")
 
@@ -159,6 +159,7 @@ def insert_firewall(cloud: Cloud, call: Call) -> Json:
     if name in cloud.firewalls:
         raise GoogleError(409, "alreadyExists", f"The resource '{path}' already exists")
     if not cloud.faults.operations.get(call.method):
+        cloud.rules_made_at[name] = cloud.now
         cloud.firewalls[name] = {
             **call.body,
             "kind": "compute#firewall",
@@ -170,7 +171,9 @@ def insert_firewall(cloud: Cloud, call: Call) -> Json:
 
 
 def list_firewalls(cloud: Cloud, call: Call) -> Json:
-    return listed(cloud, call, firewalls_of(cloud, call), "compute#firewallList")
+    made = cloud.rules_made_at
+    found = [one for one in firewalls_of(cloud, call) if cloud.shows(made.get(one["name"], 0.0))]
+    return listed(cloud, call, found, "compute#firewallList")
 
 
 def firewalls_of(cloud: Cloud, call: Call) -> list[Json]:

@@ -35,6 +35,8 @@ class Cloud:
     """By zone and name; those that are gone too."""
     disks: dict[tuple[str, str], Json] = field(default_factory=dict)
     firewalls: dict[str, Json] = field(default_factory=dict)
+    rules_made_at: dict[str, float] = field(default_factory=dict)
+    """Name of a firewall rule to Unix seconds."""
     networks: dict[tuple[str, str], VpcNetwork] = field(
         default_factory=lambda: {
             (catalogue.PROJECT, "default"): VpcNetwork(),
@@ -87,6 +89,10 @@ class Cloud:
     def now(self) -> float:
         """Unix seconds, by the lab's clock."""
         return self.timing.clock()
+
+    def shows(self, made_at: float) -> bool:
+        """Whether listings show by now what was made then."""
+        return self.now >= made_at + self.timing.listing_delay
 
     def number(self) -> int:
         """One that was never given before."""

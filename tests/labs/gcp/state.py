@@ -23,7 +23,8 @@ class Timing:
     boot: float = 0.0
     """From the end of the operation until RUNNING, first PROVISIONING and then STAGING."""
     listing_delay: float = 0.0
-    """For so long a listing lacks a new instance; a direct question finds it."""
+    """For so long a listing lacks a new instance, disk or firewall rule; a direct question finds
+    it."""
     going: float = 0.0
     """How long an instance is STOPPING before it is gone or TERMINATED."""
     clock: Callable[[], float] = time.time

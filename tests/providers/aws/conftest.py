@@ -22,7 +22,7 @@ from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.provider import AwsProvider
 from spotdeploy_aws.schemas import Parameters
 from tests.labs.aws import AwsLab
-from tests.labs.aws.moto_server import MotoServer
+from tests.labs.aws.moto_server import MotoServer, running_moto
 from tests.labs.aws.wire_model import violations
 
 REGION = "us-west-2"
@@ -51,10 +51,8 @@ class Clock:
 @pytest.fixture(scope="session")
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoServer]:
     """moto's server."""
-    server = MotoServer(tmp_path_factory.mktemp("moto"))
-    server.start()
-    yield server
-    server.stop()
+    with running_moto(tmp_path_factory.mktemp("moto")) as server:
+        yield server
 
 
 @pytest.fixture

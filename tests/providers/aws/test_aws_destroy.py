@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
+import shlex
+from typing import Any
+
 import pytest
+from botocore import xform_name
+from botocore.session import Session
 
 from spotdeploy.errors import CredentialsError, ProviderError, ThrottledError
 from spotdeploy.model import Node, NodeState, Resource
+from spotdeploy_aws.destroy import KINDS
 from spotdeploy_aws.provider import AwsProvider
 from tests.labs.aws import AwsLab
 from tests.providers.aws.conftest import REGION, SCOPE, Clock, batch, offer
@@ -215,6 +222,37 @@ def test_a_leftover_that_may_not_be_deleted_is_named(provider: AwsProvider, lab:
     with pytest.raises(CredentialsError, match=f"volume/{strange.id}"):
         provider.release([strange, *provider.leftovers(SCOPE)])
     assert provider.leftovers(SCOPE) == []
+
+
+def parsed(line: str) -> dict[str, list[str]]:
+    """An `aws ec2` command as the AWS CLI reads it, which makes its commands and arguments from
+    botocore's service model: https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-commandstructure.html
+    """
+    service: Any = Session().get_service_model("ec2")
+    program, noun, verb, *rest = shlex.split(line)
+    assert (program, noun) == ("aws", "ec2")
+    names = {xform_name(name, "-"): name for name in service.operation_names}
+    shape = service.operation_model(names[verb]).input_shape
+    parser = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--region", required=True)
+    for member, its in shape.members.items():
+        parser.add_argument(
+            f"--{xform_name(member, '-')}",
+            nargs="+" if its.type_name == "list" else 1,
+            required=member in shape.required_members,
+        )
+    return {key: value for key, value in vars(parser.parse_args(rest)).items() if value}
+
+
+def test_every_command_by_hand_is_one_that_the_aws_cli_reads(provider: AwsProvider) -> None:
+    (node,) = provider.create(offer(), batch(1)).nodes
+    things = [Resource(kind.name, f"x-{n}", "aws", REGION) for n, kind in enumerate(KINDS)]
+    every: list[Node | Resource] = [node, *things]
+    for thing in every:
+        read = parsed(provider.manual_delete_command(thing))
+        assert [thing.id] in read.values(), thing
+    read = parsed(provider.manual_list_command(SCOPE))
+    assert read["filters"] == ["Name=tag:spotdeploy-deployment,Values=shop"]
 
 
 def test_the_manual_delete_command_is_given_for_every_kind(provider: AwsProvider) -> None:

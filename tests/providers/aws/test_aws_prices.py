@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from spotdeploy.model import Market, MarketPolicy, Pool
 from spotdeploy_aws.prices import ADDRESS, GP3_MONTH, price_list_region
 from tests.labs.aws import AwsLab
+from tests.labs.silence import nowhere
 from tests.providers.aws.conftest import SCOPE, SIZE, ZONE, MakeProvider, batch, offer
 
 BOTH = MarketPolicy.SPOT_THEN_ON_DEMAND
@@ -40,6 +43,16 @@ def test_a_larger_volume_costs_more(make: MakeProvider) -> None:
     large = price_of(make, Market.SPOT, root_volume_gb=116)
     assert bare is not None
     assert large == pytest.approx(bare + 100 * 0.08 / 730)
+
+
+def test_a_price_list_without_a_route_is_given_up_after_seconds(
+    make: MakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with nowhere() as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", url)
+        began = time.monotonic()
+        assert price_of(make, Market.ON_DEMAND) is None
+        assert time.monotonic() - began < 10
 
 
 def test_where_prices_may_not_be_asked_on_demand_is_unknown_and_a_volume_estimated(

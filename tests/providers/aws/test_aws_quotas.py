@@ -74,7 +74,28 @@ def test_a_location_has_to_give_its_share(ask: Ask, lab: AwsLab) -> None:
     assert not problem.fatal
 
 
-@pytest.mark.parametrize("size", ["trn1.2xlarge", "x1.16xlarge"])
+@pytest.mark.parametrize(
+    ("size", "market", "code"),
+    [
+        ("dl2q.24xlarge", MarketPolicy.SPOT, "L-85EED4F7"),
+        ("trn1.2xlarge", MarketPolicy.SPOT, "L-6B0D517C"),
+        ("trn1.32xlarge", MarketPolicy.ON_DEMAND, "L-2C3B7624"),
+        ("inf2.xlarge", MarketPolicy.ON_DEMAND, "L-1945791B"),
+        ("hpc7a.12xlarge", MarketPolicy.ON_DEMAND, "L-F7808C92"),
+        ("u-6tb1.56xlarge", MarketPolicy.ON_DEMAND, "L-43DA4232"),
+    ],
+)
+def test_families_of_their_own_have_quotas_of_their_own(
+    ask: Ask, lab: AwsLab, size: str, market: MarketPolicy, code: str
+) -> None:
+    assert ask(1, market, sizes=[size]) == []
+    lab.cloud.quotas.applied[code] = 2.0
+    (problem,) = ask(1, market, sizes=[size])
+    assert "room for 2 of 2 vCPUs" in problem.what
+    assert code in problem.remedy
+
+
+@pytest.mark.parametrize("size", ["hpc7a.12xlarge", "u-6tb1.56xlarge"])
 def test_of_a_quota_that_nobody_knows_nothing_is_said(ask: Ask, lab: AwsLab, size: str) -> None:
     lab.cloud.quotas.applied[SPOT] = 0.0
     assert ask(2, sizes=["t3.small", size]) == []

@@ -46,7 +46,7 @@ def lab(clock: ManualClock) -> Iterator[AzureLab]:
 def make(lab: AzureLab, clock: ManualClock) -> MakeProvider:
     """Make a provider from keys of `[provider.azure]`."""
 
-    def make(location: str = LOCATION, **table: Any) -> AzureProvider:
+    def make(location: str = LOCATION, /, **table: Any) -> AzureProvider:
         table = {**lab.table, "sizes": [SIZE], **table}
         config = decode(table, AzureConfig, "spotdeploy.toml", "provider.azure")
         return AzureProvider(config, location, clock.sleep)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -277,6 +281,40 @@ def test_a_deletion_that_failed_is_told_in_azures_words_and_begun_again(
     assert lab.remains() == []
 
 
+def test_a_deletion_that_another_process_began_and_that_failed_is_read_in_the_log(
+    provider: AzureProvider, make: MakeProvider, lab: AzureLab, clock: ManualClock
+) -> None:
+    words = "The resource 'disk-7' is locked by a backup."
+    lab.faults.stuck.append(Trouble("ResourceGroupDeletionBlocked", words))
+    provider.destroy(provider.create(offer(), batch()).nodes)
+    clock.sleep(60)
+    later = make()
+    (group,) = later.leftovers(SCOPE)
+    assert not group.ending
+    with pytest.raises(ProviderError, match=r"resourceGroups/delete by .* failed: .*ResourceGroup"):
+        later.release([group])
+    clock.sleep(60)
+    assert lab.remains() == []
+
+
+def test_a_group_whose_last_deletion_did_not_fail_is_deleted_without_a_word(
+    provider: AzureProvider, make: MakeProvider, lab: AzureLab, clock: ManualClock
+) -> None:
+    provider.destroy(provider.create(offer(), batch(2)).nodes[:1])
+    clock.sleep(60)
+    for id_ in lab.ids():
+        lab.cloud.end(lab.cloud.machines[id_])
+    clock.sleep(60)
+    lab.faults.refuse(
+        "GET /subscriptions/{}/providers/microsoft.insights/eventtypes/management/values",
+        *(403, "AuthorizationFailed", "no right to read the log"),
+    )
+    later = make()
+    later.release(later.leftovers(SCOPE))
+    clock.sleep(60)
+    assert lab.remains() == []
+
+
 @pytest.mark.parametrize("code", [500, 404])
 def test_a_failure_that_cannot_be_read_keeps_no_group(
     provider: AzureProvider, lab: AzureLab, clock: ManualClock, code: int
@@ -316,6 +354,29 @@ def test_every_command_by_hand_names_the_subscription_and_has_documented_flags(
         assert rest[rest.index("--subscription") + 1] == SUBSCRIPTION
         said.add(f"{group} {verb}")
     assert said == FLAGS.keys()
+
+
+@pytest.mark.skipif(shutil.which("az") is None, reason="azure-cli has its own grammar; no az here")
+def test_every_command_by_hand_is_read_by_azs_own_grammar(
+    provider: AzureProvider, lab: AzureLab, tmp_path: Path
+) -> None:
+    """Without a login az reads the whole command line and then asks for one. Last played with
+    azure-cli 2.91.0."""
+    (node,) = provider.create(offer(), batch()).nodes
+    (standing,) = provider.leftovers(SCOPE)
+    provider.destroy([node])
+    (going,) = provider.leftovers(SCOPE)
+    commands = [provider.manual_delete_command(one) for one in (node, standing, going)]
+    commands.append(provider.manual_list_command(SCOPE))
+    environment = {**os.environ, "AZURE_CONFIG_DIR": str(tmp_path)}
+    environment["AZURE_CORE_COLLECT_TELEMETRY"] = "0"
+
+    def said(command: str) -> str:
+        words = shlex.split(command)
+        return subprocess.run(words, env=environment, capture_output=True, text=True).stderr
+
+    assert all("Please run 'az login'" in said(command) for command in commands)
+    assert "unrecognized arguments" in said(f"{commands[0]} --forcibly")
 
 
 def test_the_manual_delete_command_is_one_of_the_azure_tool(make: MakeProvider) -> None:

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import msgspec
 import pytest
 
-from spotdeploy.errors import CapacityError, ConfigError, Reach
+from spotdeploy.errors import CapacityError, ConfigError, ProviderError, Reach
 from spotdeploy.model import Market, MarketPolicy, Pool
 from spotdeploy_azure.offers import valid_prices
 from spotdeploy_azure.provider import AzureProvider
 from spotdeploy_azure.schemas import Price
 from tests.labs.azure import AzureLab
 from tests.labs.azure.catalogue import OLD, PRICES
+from tests.labs.silence import nowhere
 from tests.providers.azure.conftest import SIZE, MakeProvider, batch, machine, offer
 
 IN_GROUP = "/subscriptions/s/resourceGroups/mine/providers/Microsoft.Compute"
 IN_GALLERY = f"{IN_GROUP}/galleries/g"
 COMMUNITY = "/CommunityGalleries/public-1/Images/i/Versions/latest"
 TWO = ["Standard_D2as_v5", "Standard_D2s_v5"]
+
+
+def test_a_price_service_without_a_route_is_told_after_seconds(make: MakeProvider) -> None:
+    with nowhere() as url:
+        began = time.monotonic()
+        with pytest.raises(ProviderError, match="cannot ask for prices"):
+            make(price_service=url).offers(Pool(1))
+        assert time.monotonic() - began < 10
+
+
+def test_a_location_has_zones_of_its_own(make: MakeProvider) -> None:
+    table: dict[str, Any] = {"zones": ["1", "2"], "location": {"westeurope": {"zones": ["3"]}}}
+    assert {one.zone for one in make("westeurope", **table).offers(Pool(1))} == {"3"}
+    assert {one.zone for one in make("eastus", **table).offers(Pool(1))} == {"1", "2"}
 
 
 def test_offers_are_market_by_market_size_by_size_zone_by_zone(make: MakeProvider) -> None:

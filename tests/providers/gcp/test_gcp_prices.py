@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -10,6 +12,7 @@ from spotdeploy.model import Market, MarketPolicy, Pool
 from tests.labs.gcp import GcpLab
 from tests.labs.gcp.call import Json
 from tests.labs.gcp.skus import sku
+from tests.labs.silence import nowhere
 from tests.providers.gcp.conftest import SCOPE, MakeProvider, batch, offer
 
 BOTH = MarketPolicy.SPOT_THEN_ON_DEMAND
@@ -40,6 +43,21 @@ def prices(
     """The price of a size by market."""
     offers = make(region, sizes=[size]).offers(Pool(1, BOTH))
     return {one.market: one.usd_per_hour for one in offers}
+
+
+def test_a_price_service_without_a_route_is_given_up_after_seconds_once_for_all_regions(
+    make: MakeProvider,
+) -> None:
+    with nowhere() as url, ThreadPoolExecutor() as threads:
+        began = time.monotonic()
+        regions = ("us-central1", "europe-west4")
+        asked = [
+            threads.submit(make(one, price_service=url).offers, Pool(1, BOTH)) for one in regions
+        ]
+        offers = [offer for one in asked for offer in one.result()]
+        assert time.monotonic() - began < 9
+    assert offers
+    assert {offer.usd_per_hour for offer in offers} == {None}
 
 
 @pytest.fixture
