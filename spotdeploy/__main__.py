@@ -8,11 +8,16 @@ from typing import Final
 BUG: Final = 70
 """The exit code of a traceback: a bug must not look like a failed payload, which is 1."""
 
+STOPPED: Final = 130
+"""Of a command that a signal ended before it had begun anything."""
+
 
 def main() -> None:
     """Run spotdeploy with the arguments of this process."""
+    from spotdeploy.cli.streams import harden
     from spotdeploy.errors import SpotdeployError
 
+    harden()
     try:
         from spotdeploy.cli import build_app
 
@@ -22,6 +27,8 @@ def main() -> None:
 
         show(error)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(STOPPED)
     except Exception:  # noqa: BLE001  # shown whole, under an exit code of its own
         import traceback
 

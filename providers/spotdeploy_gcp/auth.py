@@ -140,7 +140,7 @@ class Chain:
                 f"provider.gcp.credentials: {path} is not a service account's key: {error}",
                 hint="for other kinds of credentials, set GOOGLE_APPLICATION_CREDENTIALS instead",
             ) from error
-        where = str(credentials._token_uri)  # google-auth has no public name for it
+        where = str(credentials._token_uri)  # noqa: SLF001  # google-auth has no public name for it
         if not is_trusted(where, OWN_TOKENS):
             raise CredentialsError(
                 f"provider.gcp.credentials: {path} asks for tokens at {where!r}, which is none of "

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Run
+from spotdeploy.cli.streams import ascii_json
 from spotdeploy.cli.tables import table, verdict_text
 from spotdeploy.duration import spell
 from spotdeploy.errors import HostError
@@ -48,7 +49,7 @@ def show_report(
     if junit is not None:
         _write(junit, junit_xml(report))
     if as_json:
-        text = encode(report).decode().rstrip()
+        text = ascii_json(encode(report).decode().rstrip(), sys.stdout)
     else:
         names = (PAGE, JUNIT, REPORT, EVENTS)
         files = [f"  {folder / name}" for name in names if (folder / name).exists()]

@@ -67,7 +67,9 @@ def verdict_text(verdict: str, message: str, left: Sequence[str]) -> str:
 
 
 def json_text(data: object) -> str:
-    """Data as indented JSON."""
+    """Data as indented JSON, for standard output."""
     import msgspec
 
-    return msgspec.json.format(msgspec.json.encode(data)).decode()
+    from spotdeploy.cli.streams import ascii_json
+
+    return ascii_json(msgspec.json.format(msgspec.json.encode(data)).decode(), sys.stdout)
