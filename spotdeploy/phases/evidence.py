@@ -17,6 +17,7 @@ from spotdeploy.events import EvidenceKept
 from spotdeploy.model import PAYLOAD, Node
 from spotdeploy.node.diagnostics import Diagnostic, diagnostics_for
 from spotdeploy.run.node_run import NodeRun
+from spotdeploy.state.folder import private_folder, write_private
 from spotdeploy.text import plain
 
 LIMIT_SECONDS: Final = 60.0
@@ -114,7 +115,7 @@ class _EvidenceCollector:
     _room: int = NODE_LIMIT
 
     async def fill(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self.folder)
         asked = diagnostics(self.node_run)
         try:
             async with asyncio.timeout(self.limit):
@@ -128,7 +129,7 @@ class _EvidenceCollector:
         order = {diagnostic.file: index for index, diagnostic in enumerate(asked)}
         self.items.sort(key=lambda item: order.get(item.file, -1))
         index = msgspec.json.format(msgspec.json.encode(self.items))
-        (self.folder / INDEX).write_bytes(index + b"\n")
+        write_private(self.folder / INDEX, index + b"\n")
 
     async def _ask(self, asked: tuple[Diagnostic, ...]) -> None:
         if await _reached(self.node_run):
@@ -162,7 +163,7 @@ class _EvidenceCollector:
         problem = redactor.text(plain(result.stderr, limit=500)) if result.exit_code else ""
         data = (text or problem).encode()[:limit]
         self._room -= len(data)
-        (self.folder / diagnostic.file).write_bytes(data)
+        write_private(self.folder / diagnostic.file, data)
         full = diagnostic.most is not None and result.stdout.count("\n") >= diagnostic.most
         complete = not (full or problem or result.truncated or len(result.stdout) >= limit)
         self.items.append(Item(diagnostic.file, diagnostic.title, len(data), complete, problem))
