@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+if __name__ == "__main__" and sys.path[0] in ("", os.getcwd()):  # noqa: PTH109  # of `python -m spotdeploy`
+    del sys.path[0]  # the folder that it runs in may be anybody's
+
 from typing import Final
 
 BUG: Final = 70
