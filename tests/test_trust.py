@@ -121,7 +121,10 @@ def config(folder: Path, provider: str, more: str, plugins: str = "[]") -> None:
 
 
 def run(
-    folder: Path, command: str, program: tuple[str, ...] = SPOTDEPLOY, **environment: str
+    folder: Path,
+    command: str,
+    program: tuple[str, ...] = SPOTDEPLOY,
+    environment: Mapping[str, str] = {},  # never changed
 ) -> subprocess.CompletedProcess[str]:
     variables = {**os.environ, "HOME": str(folder.parent / "home"), **environment}
     return subprocess.run(
@@ -171,7 +174,7 @@ def test_no_command_sends_anything_to_a_host_that_a_config_names(
     provider, table = HOSTILE[hostile]
     config(folder, provider, table)
     (folder / "key.json").write_text(json.dumps(service_account(f"https://{FOREIGN}/token")))
-    done = run(folder, command, **credentials(recorder))
+    done = run(folder, command, environment=credentials(recorder))
     assert done.returncode in (2, 3), done
     told = done.stdout + done.stderr
     assert FOREIGN in told
@@ -182,7 +185,7 @@ def test_no_command_sends_anything_to_a_host_that_a_config_names(
 def test_a_host_that_the_environment_names_is_asked(folder: Path, recorder: Recorder) -> None:
     config(folder, "aws", '[provider.aws]\nregions = ["us-east-1"]\n')
     variables = credentials(recorder) | {"AWS_ENDPOINT_URL_EC2": f"http://{FOREIGN}"}
-    run(folder, "list", **variables)
+    run(folder, "list", environment=variables)
     assert [text for text in recorder.heard if f"http://{FOREIGN}" in text]
 
 
