@@ -12,7 +12,7 @@ from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
-from spotdeploy.state.folder import private_folder
+from spotdeploy.state.folder import make_private
 
 FILE: Final = "digests.json"
 RACY_NS: Final = 2_000_000_000
@@ -76,7 +76,7 @@ def _read(file: Path) -> dict[str, _Known]:
 
 
 def _replace(file: Path, data: bytes) -> None:
-    private_folder(file.parent)
+    make_private(file.parent)
     handle, name = tempfile.mkstemp(dir=file.parent, prefix=file.name)
     try:
         with os.fdopen(handle, "wb") as half:

@@ -41,13 +41,18 @@ def refuse_links(state: Path) -> None:
         )
 
 
-def private_folder(path: Path) -> None:
-    """Make a folder, and what is missing above it, for its owner alone. The state folder that it
-    is in, or is, becomes so too and ignores itself in git. Raises OSError."""
+def make_private(path: Path) -> None:
+    """Make a folder, and what is missing above it, for its owner alone. Raises OSError."""
     if not path.is_dir():
         if not path.parent.is_dir():
-            private_folder(path.parent)
+            make_private(path.parent)
         path.mkdir(mode=0o700, exist_ok=True)
+
+
+def private_folder(path: Path) -> None:
+    """The same; and the state folder that it is in, or is, becomes its owner's alone if it was not,
+    and ignores itself in git."""
+    make_private(path)
     for state in (path, *path.parents):
         if state.name == NAME:
             _settle(state)
