@@ -24,10 +24,8 @@ def require_own_host(key: str, url: str | None, own: str, variable: str) -> None
     `key` is the key's path in the config, `own` a pattern of the cloud's own host names, `variable`
     the environment variable that may name any other host. Raises ConfigError.
     """
-    if url is None or is_trusted(url, own):
-        return
-    if address_of(url) is None:
-        raise ConfigError(f"{key}: {url!r} is not an http(s) URL")
+    if url is None or address_of(url) is None or is_trusted(url, own):
+        return  # what is no http(s) URL is refused where it would be used
     raise ConfigError(
         f"{key}: {url!r} is not one of the cloud's own hosts by https, and a config may send "
         "credentials to no other",

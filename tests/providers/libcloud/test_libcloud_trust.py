@@ -15,9 +15,11 @@ from spotdeploy.config.load import decode
 from spotdeploy.errors import ConfigError, ProviderError
 from spotdeploy.provider import ProviderConfig
 from spotdeploy_aws.config import AwsConfig
+from spotdeploy_aws.provider import AwsProvider
 from spotdeploy_azure.config import AzureConfig
+from spotdeploy_azure.provider import AzureProvider
 from spotdeploy_gcp.config import GcpConfig
-from spotdeploy_libcloud.transport import guard_session
+from spotdeploy_libcloud.transport import guard_session, require_address
 
 KEYS: dict[str, tuple[type[ProviderConfig], str]] = {
     "provider.aws.endpoint": (AwsConfig, "AWS_ENDPOINT_URL_EC2"),
@@ -73,9 +75,6 @@ FOREIGN = [
     "https://localhost@evil.example",
     "http://{own}",
     "https://{own}:8443",
-    "https://{own}:99999",
-    "ftp://{own}",
-    "file:///etc/passwd",
 ]
 CUSTOMERS = {
     "provider.aws.endpoint": [
@@ -179,3 +178,18 @@ def test_a_redirect_is_not_followed_and_takes_nothing_along(
         with pytest.raises(ProviderError, match=r"redirects to .* not followed"):
             session.post(listener(redirect), data={"client_secret": "s3cr3t-value"})
     assert reached == []
+
+
+@pytest.mark.parametrize("url", ["ftp://evil.example", "file:///etc/passwd", "https://x:99999"])
+def test_what_is_no_http_url_is_refused_where_it_would_be_used(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    scope = {"spotdeploy-deployment": "demo"}
+    with pytest.raises(ConfigError, match=r"not an http|no endpoint|Invalid endpoint"):
+        AwsProvider(AwsConfig(endpoint=url), "us-east-1").nodes(scope)
+    with pytest.raises(ConfigError, match="not an http"):
+        AzureProvider(AzureConfig(endpoint=url), "eastus").nodes(scope)
+    with pytest.raises(ProviderError, match="not an http"):
+        require_address(GcpConfig(endpoint=url).api)
