@@ -131,9 +131,14 @@ class Plugins:
         path = (self._folder / plugin).resolve()
         if not path.exists():
             raise ConfigError(f"plugins: {path} does not exist")
+        if path.stem in sys.stdlib_module_names:
+            raise PluginError(
+                f"plugin {plugin!r}: Python has a module named {path.stem!r} itself",
+                hint="give the file another name",
+            )
         folder = str(path.parent)
         if folder not in sys.path:
-            sys.path.insert(0, folder)
+            sys.path.append(folder)  # last, so that nothing there hides an installed module
         self._register(plugin, path.stem)
 
     def _register(self, name: str, module: str) -> None:

@@ -16,6 +16,7 @@ from spotdeploy.model import Node, NodeState, Pool
 from spotdeploy.patience import ask, ask_all
 from spotdeploy.plugins import Plugins
 from spotdeploy.provider import Provider, ProviderConfig, SupportsAllLocations
+from spotdeploy.state.folder import refuse_links
 
 if TYPE_CHECKING:
     from spotdeploy.check import Check
@@ -45,7 +46,8 @@ class Project:
     ) -> Self:
         """Read the config at `path`. The other arguments stand above what it says.
 
-        Raises ConfigError when the config or an argument will not do.
+        Raises ConfigError when the config or an argument will not do, RefusedError for a link in
+        the state folder, HostError when that is somebody else's.
         """
         options: dict[str, tuple[str, object]] = {
             "--provider": ("providers", list(providers) if providers else None),
@@ -53,6 +55,7 @@ class Project:
             "--evidence": ("evidence.collect", evidence),
         }
         settings = load(Path(path), options)
+        refuse_links(settings.state)
         plugins = Plugins(settings.folder)
         _require_known_tables(settings, plugins)
         return cls(settings, plugins, settings.config.providers)

@@ -20,7 +20,7 @@ def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     state out of it."""
     before = dict(os.environ)
     for name in list(os.environ):
-        if name.startswith(("AWS_", "GOOGLE_", "AZURE_", "SPOTDEPLOY_", "GITHUB_")):
+        if name.startswith(("AWS_", "CLOUDSDK_", "GOOGLE_", "AZURE_", "SPOTDEPLOY_", "GITHUB_")):
             del os.environ[name]
     home = tmp_path_factory.mktemp("home")
     os.environ.update(HOME=str(home), XDG_STATE_HOME=str(home / "state"))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
+from functools import cache
+from importlib.resources import files
 from typing import Annotated, Literal
 
 import msgspec
 
 from spotdeploy.provider import ProviderConfig
+from spotdeploy_libcloud.trust import require_own_host
 
 Region = Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d+$", examples=["us-west-2"])]
 RegionPattern = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9*-]+$", examples=["ap-*"])]
@@ -45,6 +50,33 @@ class AwsConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fields
     tags: dict[str, str] = msgspec.field(default_factory=dict)
     """More tags for everything that is created, such as a cost centre."""
     endpoint: str | None = None
-    """URL of the EC2 API, instead of AWS_ENDPOINT_URL_EC2 or AWS's own."""
+    """URL of another EC2 API of AWS's, such as a VPC endpoint's. One of anybody else's is named in
+    AWS_ENDPOINT_URL_EC2."""
     address_service: str = "https://checkip.amazonaws.com"
     """Asked for this computer's own address when `nodes.allow_from` is left out."""
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError where credentials would go to another host than AWS's."""
+        if self.endpoint is not None:
+            own = own_hosts()
+            require_own_host("provider.aws.endpoint", self.endpoint, own, "AWS_ENDPOINT_URL_EC2")
+
+
+@cache
+def own_hosts() -> str:
+    """A pattern of the hosts of EC2's API in all of AWS's partitions, as botocore knows them: its
+    public ones, with FIPS or two stacks too, and those of VPC endpoints. Other hosts below these
+    domains may be customers'.
+
+    https://docs.aws.amazon.com/ec2/latest/devguide/ec2-endpoints.html,
+    https://docs.aws.amazon.com/vpc/latest/privatelink/privatelink-access-aws-services.html
+    """
+    text = files("botocore").joinpath("data", "partitions.json").read_text("utf-8")
+    outputs = [partition["outputs"] for partition in json.loads(text)["partitions"]]
+    names = {one[key] for one in outputs for key in ("dnsSuffix", "dualStackDnsSuffix")}
+    domains = "|".join(re.escape(name) for name in sorted(names))
+    region = r"[a-z]{2,4}(-[a-z]+)+-\d+"
+    return (
+        rf"ec2(-fips)?(\.{region})?\.({domains})|"
+        rf"([a-z0-9-]+\.)?vpce-[a-z0-9-]+\.ec2(-fips)?\.{region}\.vpce\.({domains})"
+    )

@@ -29,14 +29,14 @@ from libcloud.utils.retry import MinimalRetry
 from spotdeploy.errors import ConfigError, CredentialsError, ProviderError
 from spotdeploy_azure.actions import Action
 from spotdeploy_azure.auth import Chain
-from spotdeploy_azure.config import AzureConfig
+from spotdeploy_azure.config import ENDPOINT_VARIABLE, LOGIN_VARIABLE, AzureConfig
 from spotdeploy_azure.errors import UNKNOWN_OUTCOME, refusal
 from spotdeploy_azure.schemas import Page
 from spotdeploy_libcloud.paging import all_pages
 from spotdeploy_libcloud.transport import (
     Transport,
     address_of,
-    keep_authorization,
+    guard_session,
     require_address,
     told_when,
 )
@@ -104,7 +104,7 @@ class Connection(AzureResourceManagementConnection):
     ) -> None:
         """Without logging in: `log_in` does that."""
         ConnectionUserAndKey.connect(self, host, port, base_url, **kwargs)
-        keep_authorization(self.connection)
+        guard_session(self.connection)
 
     def forget_token(self) -> None:
         """Log in again before the next request."""
@@ -251,16 +251,16 @@ def environment_of(config: AzureConfig) -> dict[str, str]:
     Raises ConfigError for an endpoint that is not an http(s) URL, and a login that is not https.
     """
     environment = dict(publicEnvironments[ENVIRONMENTS.get(config.cloud, config.cloud)])
-    login = config.login_endpoint or os.environ.get("AZURE_AUTHORITY_HOST")
+    login = config.login_endpoint or os.environ.get(LOGIN_VARIABLE)
     if login:
         environment["activeDirectoryEndpointUrl"] = login if "://" in login else f"https://{login}"
-    if config.endpoint:
-        environment["resourceManagerEndpointUrl"] = config.endpoint
+    if endpoint := config.endpoint or os.environ.get(ENDPOINT_VARIABLE):
+        environment["resourceManagerEndpointUrl"] = endpoint
     for key in ("activeDirectoryEndpointUrl", "resourceManagerEndpointUrl"):
         if address_of(environment[key]) is None:
             raise ConfigError(
                 f"{environment[key]!r} is not an http(s) URL",
-                hint="check provider.azure.endpoint, login_endpoint and AZURE_AUTHORITY_HOST",
+                hint=f"check {ENDPOINT_VARIABLE} and {LOGIN_VARIABLE}",
             )
     if not environment["activeDirectoryEndpointUrl"].startswith("https://"):
         raise ConfigError(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from spotdeploy.config.secret import Secret
 from spotdeploy.provider import ProviderConfig
+from spotdeploy_libcloud.trust import require_own_host
 
 Location = Annotated[str, msgspec.Meta(pattern=r"^[a-z]+[a-z0-9]*$", examples=["eastus"])]
 Size = Annotated[
@@ -22,6 +23,23 @@ SubnetId = Annotated[
         r"virtualNetworks/[^/]+/subnets/[^/]+$"
     ),
 ]
+
+ENDPOINT_VARIABLE: Final = "SPOTDEPLOY_PROVIDER_AZURE_ENDPOINT"
+"""Azure's own tools have no variable for the Resource Manager's URL."""
+LOGIN_VARIABLE: Final = "AZURE_AUTHORITY_HOST"
+OWN_HOSTS: Final = (
+    r"([a-z0-9-]+\.)?management\.azure\.com|management\.(chinacloudapi\.cn|usgovcloudapi\.net|"
+    r"microsoftazure\.de|sovcloud-api\.(fr|de|sg))"
+)
+"""The Resource Manager of each Azure, and of a region:
+https://learn.microsoft.com/en-us/azure/azure-resource-manager/management/manage-resources-rest"""
+OWN_LOGINS: Final = (
+    r"login(-us)?\.microsoftonline\.(com|us|de)|login\.partner\.microsoftonline\.cn|"
+    r"login\.(microsoft\.com|windows\.net|chinacloudapi\.cn|usgovcloudapi\.net)|"
+    r"sts\.windows\.net|login\.sovcloud-identity\.(fr|de|sg)"
+)
+"""Entra's logins, as Microsoft's own library knows them:
+https://learn.microsoft.com/en-us/entra/identity-platform/authentication-national-cloud"""
 
 
 class LocationConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,11 +97,20 @@ class AzureConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     price_service: str | None = None
     """URL of the Retail Prices API, https://prices.azure.com; prices are unknown without it."""
     endpoint: str | None = None
-    """URL of the Resource Manager, instead of the cloud's own."""
+    """URL of another Resource Manager of Azure's. One of anybody else's is named in
+    SPOTDEPLOY_PROVIDER_AZURE_ENDPOINT."""
     login_endpoint: str | None = None
-    """URL of the Entra login, instead of AZURE_AUTHORITY_HOST or the cloud's own."""
+    """URL of another Entra login of Azure's. One of anybody else's is named in
+    AZURE_AUTHORITY_HOST."""
     address_service: str = "https://checkip.amazonaws.com"
     """Asked for this computer's own address when `nodes.allow_from` is left out."""
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError where credentials would go to another host than Azure's."""
+        require_own_host("provider.azure.endpoint", self.endpoint, OWN_HOSTS, ENDPOINT_VARIABLE)
+        require_own_host(
+            "provider.azure.login_endpoint", self.login_endpoint, OWN_LOGINS, LOGIN_VARIABLE
+        )
 
     def at(self, location: str) -> AzureConfig:
         """The same, with what is another in a location."""

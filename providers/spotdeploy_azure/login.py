@@ -32,7 +32,7 @@ from spotdeploy.errors import ConfigError, CredentialsError, ProviderError, Thro
 from spotdeploy_azure.errors import HOW, login_hint
 from spotdeploy_azure.schemas import FederatedToken, LoginRefusal, Token
 from spotdeploy_libcloud.tokens import no_token
-from spotdeploy_libcloud.transport import Transport, keep_authorization, told_when
+from spotdeploy_libcloud.transport import Transport, guard_session, told_when
 
 LOGIN: Final = "login"
 LOGIN_BUSY: Final = frozenset({"server_error", "temporarily_unavailable"})
@@ -173,7 +173,7 @@ def _pipeline(check: Callable[[int, bytes, Mapping[str, str]], None]) -> dict[st
     transport: Any = RequestsTransport(
         session=Session(), connection_timeout=TIMEOUT, read_timeout=TIMEOUT
     )
-    keep_authorization(transport)
+    guard_session(transport)
 
     def hook(answer: Any) -> None:
         response = answer.http_response
@@ -226,7 +226,7 @@ def github_token(audience: str) -> str:
     headers = {"Authorization": f"bearer {os.environ.get('ACTIONS_ID_TOKEN_REQUEST_TOKEN', '')}"}
     what = "GitHub's OIDC"
     with Transport(what).call(what, repeatable=True), Session() as session:
-        keep_authorization(SimpleNamespace(session=session))
+        guard_session(SimpleNamespace(session=session))
         reply = session.get(url, params={"audience": audience}, headers=headers, timeout=TIMEOUT)
         status, body = reply.status_code, reply.content
         if status in (408, 429) or status >= 500:

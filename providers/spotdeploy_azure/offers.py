@@ -23,7 +23,7 @@ from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.schemas import Named, Price, PricePage, Sku
 from spotdeploy_libcloud.paging import all_pages
 from spotdeploy_libcloud.request import Body
-from spotdeploy_libcloud.transport import keep_authorization
+from spotdeploy_libcloud.transport import guard_session
 
 MACHINES: Final = "virtualMachines"
 PRICES_TIMEOUT: Final = 30.0
@@ -219,7 +219,7 @@ def _price_page(link: str) -> PricePage:
     import requests
 
     with requests.Session() as session:
-        keep_authorization(SimpleNamespace(session=session))
+        guard_session(SimpleNamespace(session=session))
         try:
             answer = session.get(link, timeout=(PRICES_CONNECT, PRICES_TIMEOUT))
             answer.raise_for_status()

@@ -30,7 +30,7 @@ from spotdeploy_libcloud.gathering import Gathering
 from spotdeploy_libcloud.paging import all_pages
 from spotdeploy_libcloud.transport import (
     Transport,
-    keep_authorization,
+    guard_session,
     require_address,
     told_when,
 )
@@ -86,7 +86,7 @@ class Connection(GCEConnection):
     def connect(self, *args: Any, **kwargs: Any) -> None:
         """As libcloud, with the token kept."""
         super().connect(*args, **kwargs)  # type: ignore[no-untyped-call]  # libcloud
-        keep_authorization(self.connection)
+        guard_session(self.connection)
 
     def add_default_headers(self, headers: dict[str, str]) -> dict[str, str]:
         """JSON, unless the request says otherwise."""

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from spotdeploy.errors import ConfigError, CredentialsError, ProviderError, ThrottledError
+from spotdeploy_gcp.config import OWN_TOKENS
 from spotdeploy_gcp.errors import LOGIN
 from spotdeploy_libcloud.tokens import no_token
-from spotdeploy_libcloud.transport import keep_authorization, told_when
+from spotdeploy_libcloud.transport import guard_session, told_when
+from spotdeploy_libcloud.trust import is_trusted
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -138,6 +140,13 @@ class Chain:
                 f"provider.gcp.credentials: {path} is not a service account's key: {error}",
                 hint="for other kinds of credentials, set GOOGLE_APPLICATION_CREDENTIALS instead",
             ) from error
+        where = str(credentials._token_uri)  # noqa: SLF001  # google-auth has no public name for it
+        if not is_trusted(where, OWN_TOKENS):
+            raise CredentialsError(
+                f"provider.gcp.credentials: {path} asks for tokens at {where!r}, which is none of "
+                "Google's",
+                hint="if you trust that host, name the file in GOOGLE_APPLICATION_CREDENTIALS",
+            )
         return credentials.with_quota_project_from_environment(), credentials.project_id
 
     @cached_property
@@ -151,6 +160,8 @@ class Chain:
         self._transport.answer = None
         try:
             yield
+        except ProviderError:
+            raise
         except Exception as error:
             raise _typed(error, self._transport.answer) from error
 
@@ -162,7 +173,7 @@ class _Transport:
         from google.auth.transport.requests import Request
 
         self._request: Any = Request()
-        keep_authorization(self._request)
+        guard_session(self._request)
         self.answer: Any = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

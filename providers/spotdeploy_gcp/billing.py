@@ -20,7 +20,7 @@ from spotdeploy_gcp.api import read, refusal
 from spotdeploy_gcp.schemas import Sku, SkuPage
 from spotdeploy_libcloud.cache import Cache
 from spotdeploy_libcloud.paging import all_pages
-from spotdeploy_libcloud.transport import keep_authorization
+from spotdeploy_libcloud.transport import guard_session
 
 SCOPES: Final = ("https://www.googleapis.com/auth/cloud-billing.readonly",)
 COMPUTE_ENGINE: Final = "services/6F81-5844-456A"
@@ -81,7 +81,7 @@ class PriceList:
         from requests.exceptions import RequestException
 
         session = requests.Session()
-        keep_authorization(SimpleNamespace(session=session))
+        guard_session(SimpleNamespace(session=session))
 
         def page(token: str | None) -> tuple[list[Sku], str]:
             query = {"currencyCode": "USD", "pageSize": str(PAGE), "pageToken": token or ""}

@@ -13,7 +13,7 @@ from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.api import GceDriver, quota_header
 from spotdeploy_gcp.auth import Chain
 from spotdeploy_gcp.billing import PriceList
-from spotdeploy_gcp.config import ENDPOINT, GcpConfig
+from spotdeploy_gcp.config import GcpConfig
 from spotdeploy_gcp.network import Firewall
 from spotdeploy_gcp.nodes import Nodes
 from spotdeploy_gcp.offers import Images, Prices, Sizes
@@ -23,7 +23,6 @@ from spotdeploy_libcloud.gathering import Gathering
 
 _GATHERINGS: Final[dict[tuple[str | None, ...], Gathering]] = {}
 """By endpoint and credentials: the core makes one object for each region."""
-BILLING: Final = "https://cloudbilling.googleapis.com"
 _STANDARD: Final = re.compile(r".+-[a-z]")
 """The name of a zone that is no AI zone."""
 
@@ -48,7 +47,7 @@ class Cloud:
         chain = self.chain
         return GceDriver(
             chain.project(),
-            self._config.endpoint,
+            self._config.api,
             chain.token,
             chain.quota_project,
             self._gathering,
@@ -58,7 +57,7 @@ class Cloud:
     def _gathering(self) -> Gathering:
         """That of all regions under the same credentials."""
         config = self._config
-        who = (config.endpoint, config.credentials, config.impersonate, config.project)
+        who = (config.api, config.credentials, config.impersonate, config.project)
         return _GATHERINGS.setdefault(who, Gathering())
 
     @cached_property
@@ -122,7 +121,7 @@ class Cloud:
     @property
     def _price_list(self) -> PriceList | None:
         config = self._config
-        service = config.price_service or (BILLING if config.endpoint == ENDPOINT else None)
+        service = config.prices
         if service is None:
             return None
         chain = Chain(config.credentials, config.project, config.impersonate, billing.SCOPES)

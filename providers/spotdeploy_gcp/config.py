@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Final, Literal
 
 import msgspec
 
 from spotdeploy.provider import ProviderConfig
+from spotdeploy_libcloud.trust import require_own_host
 
 Region = Annotated[str, msgspec.Meta(pattern=r"^[a-z]+-[a-z]+\d+$", examples=["us-central1"])]
 Zone = Annotated[
@@ -15,6 +17,19 @@ Zone = Annotated[
 Size = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{1,62}$", examples=["e2-small"])]
 Project = Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]$")]
 ENDPOINT: Final = "https://compute.googleapis.com"
+BILLING: Final = "https://cloudbilling.googleapis.com"
+ENDPOINT_VARIABLE: Final = "CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE"
+"""Also gcloud's: https://cloud.google.com/sdk/gcloud/reference/topic/endpoint-override"""
+PRICES_VARIABLE: Final = "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDBILLING"
+_UNIVERSES: Final = r"(googleapis\.com|s3nsapis\.fr|apis-berlin-build0\.goog)"
+"""The domains of Google's APIs, and of the sovereign clouds that partners run."""
+_API: Final = rf"(\.mtls)?\.{_UNIVERSES}|(\.[a-z0-9-]+\.rep|-[a-z0-9-]+\.p)\.{_UNIVERSES}"
+"""What follows an API's name: its domain, a region's endpoint, a private one.
+https://cloud.google.com/vpc/docs/private-service-connect#supported-apis"""
+_SHARED: Final = rf"(www|private|restricted)\.{_UNIVERSES}"
+OWN_HOSTS: Final = rf"compute({_API})|{_SHARED}"
+OWN_PRICES: Final = rf"cloudbilling({_API})|{_SHARED}"
+OWN_TOKENS: Final = rf"oauth2({_API})|{_SHARED}|accounts\.google\.com"
 RESOURCE: Final = "[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
 ResourceName = Annotated[str, msgspec.Meta(pattern=f"^{RESOURCE}$")]
 Network = Annotated[
@@ -75,13 +90,32 @@ class GcpConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fields
     that asks for a second factor does not lock spotdeploy out."""
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     """More labels for every node and disk, such as a cost centre."""
-    endpoint: str = ENDPOINT
-    """URL of the Compute Engine API, without its path."""
+    endpoint: str | None = None
+    """URL of another Compute Engine API of Google's, without its path, such as one by Private
+    Service Connect. One of anybody else's is named in CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE."""
     price_service: str | None = None
     """URL of the Cloud Billing API, which is asked for prices; Google's own when left out, or none
     where `endpoint` is set."""
     address_service: str = "https://checkip.amazonaws.com"
     """Asked for this computer's own address when `nodes.allow_from` is left out."""
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError where credentials would go to another host than Google's."""
+        require_own_host("provider.gcp.endpoint", self.endpoint, OWN_HOSTS, ENDPOINT_VARIABLE)
+        require_own_host(
+            "provider.gcp.price_service", self.price_service, OWN_PRICES, PRICES_VARIABLE
+        )
+
+    @property
+    def api(self) -> str:
+        """URL of the Compute Engine API: the config's, the environment's or Google's own."""
+        return self.endpoint or os.environ.get(ENDPOINT_VARIABLE) or ENDPOINT
+
+    @property
+    def prices(self) -> str | None:
+        """URL of the Cloud Billing API; None where prices are not known."""
+        named = self.price_service or os.environ.get(PRICES_VARIABLE)
+        return named or (BILLING if self.api == ENDPOINT else None)
 
 
 def network_path(network: str, project: str) -> str:

@@ -1,4 +1,4 @@
-"""Turning what goes wrong in transport into our errors."""
+"""Turning what goes wrong in transport into our errors, and sending nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from spotdeploy.errors import LostReplyError, ProviderError, ThrottledError
 
 T = TypeVar("T")
+SHOWN: Final = 200
+"""Characters of a redirect's target that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,15 @@ class Address:
 def address_of(url: str) -> Address | None:
     """The parts of an endpoint's URL, with the port that its scheme implies; None when it is not
     an http(s) URL."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        named = parts.port
+    except ValueError:  # a port or an IPv6 address that is none
+        return None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return None
     secure = parts.scheme == "https"
-    port = parts.port or (443 if secure else 80)
+    port = named or (443 if secure else 80)
     return Address(parts.hostname, port, secure, parts.path)
 
 
@@ -54,10 +60,25 @@ def told_when(error: ProviderError, headers: Mapping[str, str]) -> ProviderError
     return error
 
 
-def keep_authorization(client: Any) -> None:
-    """Let what sends by a requests `session` send the Authorization that it is given: requests puts
-    what a ~/.netrc has for the host, or for any, in its place unless the session has an auth."""
+def guard_session(client: Any) -> None:
+    """Let what sends by a requests `session` send the Authorization that it is given, to the host
+    that it is meant for: requests puts what a ~/.netrc has for the host, or for any, in its place
+    unless the session has an auth, and sends bodies and headers again wherever it is redirected to.
+    https://requests.readthedocs.io/en/latest/user/quickstart/#redirection-and-history
+    """
     client.session.auth = _unchanged
+    client.session.hooks["response"].append(_refuse_redirect)
+
+
+def _refuse_redirect(response: Any, **_: object) -> None:
+    """requests calls it before it looks where a redirect leads. Raises ProviderError for one."""
+    if not response.is_redirect:
+        return
+    here, there = urlsplit(response.url).hostname, response.headers["location"]
+    raise ProviderError(
+        f"{here} redirects to {there[:SHOWN]!r}, which is not followed: it may be anybody's host",
+        hint="check the endpoint, and what stands between this computer and the internet",
+    )
 
 
 def _unchanged(request: T) -> T:

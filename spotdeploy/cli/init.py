@@ -19,6 +19,7 @@ from spotdeploy.errors import ConfigError, RefusedError, SpotdeployError
 from spotdeploy.payload.manifest import IGNORED
 from spotdeploy.plugins import Plugins
 from spotdeploy.project import Project
+from spotdeploy.state.folder import IGNORE, NAME
 
 CONFIG: Final = "spotdeploy.toml"
 PAYLOAD: Final = "instance"
@@ -83,7 +84,8 @@ def choose(
 
 
 def write(folder: Path, name: str | None, chosen: Mapping[str, Any]) -> list[Path]:
-    """Write the config and the reference payload into `folder`, which is made if needed.
+    """Write the config and the reference payload into `folder`, which is made if needed, and have
+    git ignore the state folder.
 
     `name` becomes the deployment's name; the folder's own name is used when it is None.
 
@@ -104,9 +106,20 @@ def write(folder: Path, name: str | None, chosen: Mapping[str, Any]) -> list[Pat
         if chosen:
             _require_valid(targets[0])
         shutil.copytree(source() / PAYLOAD, targets[1], ignore=shutil.ignore_patterns(*IGNORED))
+        ignore = _ignored(folder / IGNORE)
     except OSError as error:
         raise ConfigError(f"cannot write to {folder}: {error.strerror}") from error
-    return list(targets)
+    return [*targets, *ignore]
+
+
+def _ignored(file: Path) -> list[Path]:
+    """Keep keys and evidence out of git. The file, if it was changed."""
+    known = file.read_text("utf-8", "replace") if file.is_file() else ""
+    if {line.strip().strip("/") for line in known.splitlines()} & {NAME, f"**/{NAME}"}:
+        return []
+    with file.open("a", encoding="utf-8") as more:
+        more.write(("\n" if known and not known.endswith("\n") else "") + f"{NAME}/\n")
+    return [file]
 
 
 def _config(name: str, chosen: Mapping[str, Any]) -> str:

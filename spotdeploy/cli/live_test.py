@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final
 
-from spotdeploy.cli.run import SIGNALS
 from spotdeploy.cli.screen import PlainScreen
+from spotdeploy.cli.stopping import StopSignals
 from spotdeploy.errors import ConfigError
 from spotdeploy.events import Bus
 from spotdeploy.live.findings import Answer, Findings, Promise
@@ -19,7 +18,6 @@ from spotdeploy.model import Verdict
 from spotdeploy.text import below, counted
 
 BROKEN: Final = 1
-T = TypeVar("T")
 
 
 def run_live(provider: str, config: Path, max_cost: float | None, page: Path | None) -> int:
@@ -45,31 +43,13 @@ def run_live(provider: str, config: Path, max_cost: float | None, page: Path | N
 
     screen.say(f"{provider} on a real account, as deployment {project.deployment}")
     bus = Bus(screen, redact=project.hide_secrets().anything)
-    found, names = asyncio.run(_stoppable(live_test(project, bus, tell), screen))
+    with StopSignals(remedy=None) as signals:
+        work = live_test(project, bus, tell)
+        found, names = asyncio.run(signals.until_stopped(work, screen.say))
     page.write_text(render(found, Anonymizer(names)), encoding="utf-8")
     screen.say(f"page: {page} (names and ids are taken out; read it before you send it)")
     screen.say(_verdict(found))
     return _exit_code(found)
-
-
-async def _stoppable(work: Coroutine[Any, Any, T], screen: PlainScreen) -> T:
-    """Await the work. The first signal stops it: it then ends what it made, and cannot be stopped
-    in that."""
-    task = asyncio.create_task(work)
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        if not task.cancelling():
-            screen.say("Stopping: what was made is destroyed first.")
-            task.cancel()
-
-    for number in SIGNALS:
-        loop.add_signal_handler(number, stop)
-    try:
-        return await task
-    finally:
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)
 
 
 def _verdict(found: Findings) -> str:

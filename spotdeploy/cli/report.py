@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Run
+from spotdeploy.cli.streams import printed_json
 from spotdeploy.cli.tables import table, verdict_text
 from spotdeploy.duration import spell
 from spotdeploy.errors import HostError
@@ -21,7 +22,7 @@ from spotdeploy.report.github import quoting
 from spotdeploy.report.model import NodeReport, RunReport, encode
 from spotdeploy.report.run_store import find_run, read_report
 from spotdeploy.report.writer import html_page, junit_xml, write_reports
-from spotdeploy.text import inert, plain
+from spotdeploy.text import plain
 
 
 def command(
@@ -51,7 +52,7 @@ def show_report(
     if junit is not None:
         _write(junit, junit_xml(report))
     if as_json:
-        text = inert(encode(report).decode().rstrip())
+        text = printed_json(encode(report).decode().rstrip(), sys.stdout)
     else:
         names = (PAGE, JUNIT, REPORT, EVENTS)
         files = [f"  {folder / name}" for name in names if (folder / name).exists()]

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
-from typing import Final, NoReturn, TextIO
+from typing import NoReturn, TextIO
 
 import typer
 
-from spotdeploy.api import Outcome, Project, RunRecorder, Verdict
+from spotdeploy.api import Outcome, Project, RunRecorder
 from spotdeploy.cli.screen import PlainScreen, Screen
+from spotdeploy.cli.stopping import StopSignals
+from spotdeploy.cli.streams import printed_json
 from spotdeploy.errors import ConfigError
 from spotdeploy.report import github
 from spotdeploy.report.event_log import PAGE, EventStream, event_stream
 from spotdeploy.report.model import encode
 from spotdeploy.report.run_store import read_report
-from spotdeploy.text import inert
-
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,16 @@ def perform(
 
     Raises SpotdeployError for what was refused.
     """
+    with StopSignals(f"spotdeploy destroy --config {options.config.absolute()}") as signals:
+        return _perform(options, signals, data, environment)
+
+
+def _perform(
+    options: RunOptions,
+    signals: StopSignals,
+    data: TextIO | None,
+    environment: Mapping[str, str],
+) -> Outcome:
     project = options.open_project()
     recorder, screen = RunRecorder(), new_screen(options.screen_stream)
     with (
@@ -91,7 +100,7 @@ def perform(
         observers = (screen, *([extra] if extra else ()))
         more = {"wait": True} if options.wait else {}
         work = getattr(project, options.command)(observers=observers, recorder=recorder, **more)
-        outcome = asyncio.run(_until_stopped(work, project, screen))
+        outcome: Outcome = asyncio.run(signals.until_stopped(work, screen.say))
         screen.conclude(outcome)
     return outcome
 
@@ -122,38 +131,6 @@ def new_screen(stream: TextIO) -> Screen:
     return PlainScreen(stream)
 
 
-async def _until_stopped(
-    work: Coroutine[None, None, Outcome], project: Project, screen: Screen
-) -> Outcome:
-    """Await the work. The first signal stops it cleanly, the second at once."""
-    task = asyncio.create_task(work)
-    signals = 0
-
-    def stop() -> None:
-        nonlocal signals
-        signals += 1
-        if signals == 1:
-            screen.say("Stopping: nodes end by policy; press Ctrl-C again to stop at once.")
-            task.cancel()
-        else:
-            screen.close()
-            sys.stderr.write(
-                f"stopped at once; nodes may be left\ntry: spotdeploy destroy "
-                f"--config {project.path}\n"
-            )
-            sys.stderr.flush()
-            os._exit(Verdict.STOPPED.exit_code)
-
-    loop = asyncio.get_running_loop()
-    for number in SIGNALS:
-        loop.add_signal_handler(number, stop)
-    try:
-        return await task
-    finally:
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)
-
-
 @contextmanager
 def _events(options: RunOptions) -> Iterator[EventStream | None]:
     if options.events is None:
@@ -170,8 +147,12 @@ def _report(folder: Path, stream: TextIO, environment: Mapping[str, str]) -> lis
     try:
         if (folder / PAGE).exists():
             stream.write(f"report: {folder / PAGE}\n")
-        if github.asked(environment):
-            github.tell(read_report(folder), folder, stream, environment)
+    except (OSError, ValueError):  # a reader that went away, or a closed stream
+        stream = StringIO()
+    if not github.asked(environment):
+        return []
+    try:
+        github.tell(read_report(folder), folder, stream, environment)
     except Exception as error:  # noqa: BLE001  # a report never changes how a run ended
         return [f"no summary for GitHub: {type(error).__name__}: {error}"]
     return []
@@ -179,7 +160,7 @@ def _report(folder: Path, stream: TextIO, environment: Mapping[str, str]) -> lis
 
 def _hand_over(folder: Path, data: TextIO) -> list[str]:
     try:
-        data.write(inert(encode(read_report(folder)).decode()))
+        data.write(printed_json(encode(read_report(folder)).decode(), data))
         data.flush()
     except Exception as error:  # noqa: BLE001  # a report never changes how a run ended
         return [f"no JSON: {type(error).__name__}: {error}"]

@@ -113,11 +113,12 @@ class PlainScreen(Screen):
 
     def say(self, text: str) -> None:
         """Write the line; a reader that went away, a closed terminal or a full disk silences the
-        screen, not the run."""
+        screen, not the run. A character that the stream cannot take is spelled out."""
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
         try:
-            self._stream.write(text + "\n")
+            self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
             self._stream.flush()
-        except OSError:
+        except (OSError, ValueError):  # ValueError is that of a closed stream
             self._stream = StringIO()
 
 

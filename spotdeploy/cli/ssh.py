@@ -23,5 +23,7 @@ def command(
     from spotdeploy.node.access import open_shell
     from spotdeploy.project import Project
 
-    line = open_shell(Project.open(config, providers=provider), node, words or [])
+    project = Project.open(config, providers=provider)
+    line = open_shell(project, node, words or [])
+    os.chdir(project.keys_folder)
     os.execvp(line[0], line)  # noqa: S606  # the terminal now belongs to OpenSSH

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from spotdeploy.duration import spell
 from spotdeploy.labels import expires_at
 from spotdeploy.model import Node
-from spotdeploy.text import below, inert
+from spotdeploy.text import below
 
 HEADER = ("NODE", "PROVIDER", "PLACE", "SIZE", "MARKET", "STATE", "ADDRESS", "PAYLOAD", "ENDS IN")
 
@@ -67,7 +67,9 @@ def verdict_text(verdict: str, message: str, left: Sequence[str]) -> str:
 
 
 def json_text(data: object) -> str:
-    """Data as indented JSON, in which no text can act as a workflow command of GitHub."""
+    """Data as indented JSON, for standard output."""
     import msgspec
 
-    return inert(msgspec.json.format(msgspec.json.encode(data)).decode())
+    from spotdeploy.cli.streams import printed_json
+
+    return printed_json(msgspec.json.format(msgspec.json.encode(data)).decode(), sys.stdout)

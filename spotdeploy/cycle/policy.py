@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -36,6 +37,8 @@ class Progress:
     trouble: str = ""
     not_gone: list[Node] = field(default_factory=list)
     """Interrupted nodes that were replaced and could not be proven gone then."""
+    partings: list[asyncio.Task[None]] = field(default_factory=list)
+    """See `NodeRunner.partings`."""
     unanswered: Sequence[Intent] = ()
     """Create calls of the run of which nobody knows what came: machines may exist."""
 

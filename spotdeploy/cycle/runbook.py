@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 from spotdeploy.cycle.budget import check_budget, within_budget
 from spotdeploy.cycle.policy import Progress, Replacer, conclude, end_by_policy
@@ -31,6 +32,10 @@ from spotdeploy.run.node_run import NodeRun
 from spotdeploy.run.trace import contained
 from spotdeploy.run.verdict import Outcome, Receipt
 from spotdeploy.text import counted
+
+LAST_LOOK_SECONDS: Final = 2.0
+"""How long a stopped run's nodes live on for evidence, which a healthy node gives within a second.
+What takes longer is brought back while they end."""
 
 
 async def run_cycle(run: Run, *, wait: bool = False) -> Outcome:
@@ -78,7 +83,11 @@ async def run_verify(run: Run) -> Outcome:
         )
     pair = keys.read(run.project.keys_folder, run.deployment)
     progress = Progress(kept=list(nodes))
-    progress.nodes = await NodeRunner(run, pair, _just_verify).run_nodes(nodes)
+    runner = NodeRunner(run, pair, _just_verify)
+    try:
+        progress.nodes = await runner.run_nodes(nodes)
+    finally:
+        await asyncio.gather(*runner.partings)
     return conclude(run, progress, desired=max(run.desired, len(nodes)))
 
 
@@ -111,11 +120,15 @@ async def _make(
     except asyncio.CancelledError:
         progress.stopped = True
         clear_cancellation()
+        if progress.partings:
+            last_look = asyncio.wait(progress.partings, timeout=LAST_LOOK_SECONDS)
+            await finish_despite_cancel(last_look)
     except BaseException:
         await finish_despite_cancel(end_by_policy(run, progress))
         raise
     _, stopped = await finish_despite_cancel(end_by_policy(run, progress))
     progress.stopped |= stopped
+    await finish_despite_cancel(asyncio.gather(*progress.partings))
     if refusal and not progress.changed:
         raise refusal
     return conclude(run, progress)
@@ -132,7 +145,7 @@ async def _create_and_run(
         one for one in run.journal.open_intents(run.deployment) if one.run == run.id
     ]
     replacer = Replacer(run, prospects.offers, template, progress.not_gone)
-    runner = NodeRunner(run, pair, pipeline, replacer)
+    runner = NodeRunner(run, pair, pipeline, replacer, progress.partings)
     if ready := worth_running(run, nodes):
         progress.nodes = await runner.run_nodes(ready)
 

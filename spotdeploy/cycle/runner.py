@@ -7,7 +7,7 @@ import gc
 import resource
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import asyncssh
@@ -28,6 +28,8 @@ from spotdeploy.run.verdict import NodeOutcome
 FILES_EACH: Final = 2
 """Open files of one node: its ssh connection, and one port dialled from here."""
 FILES_BESIDE: Final = 256
+PARTING_SECONDS: Final = 5.0
+"""For the evidence of a stopped run: CI runners kill it ten seconds after they asked it to stop."""
 Pipeline = Callable[[NodeRun, Liveness], Awaitable[None]]
 OnInterrupted = Callable[[NodeOutcome], Awaitable[Sequence[Node]]]
 
@@ -42,6 +44,8 @@ class NodeRunner:
     """The phases that each node goes through."""
     on_interrupted: OnInterrupted | None = None
     """Asked for replacements when a node was interrupted; it destroys the old one."""
+    partings: list[asyncio.Task[None]] = field(default_factory=list)
+    """After a stop, what nodes can still show while they end, for `PARTING_SECONDS` at most."""
 
     async def run_nodes(self, nodes: Iterable[Node]) -> tuple[NodeOutcome, ...]:
         """Take every node through the pipeline, none waiting for another."""
@@ -87,26 +91,15 @@ class NodeRunner:
 
     async def _outcome(self, node: Node, shared: _Shared) -> NodeOutcome:
         node_run = self._node_run(node, shared)
-        liveness = shared.liveness[node_run.location]
         try:
-            try:
-                await unless_lost(self.pipeline(node_run, liveness), liveness, node_run)
-            except asyncio.CancelledError:
-                await self._collect(node_run)  # the node may not outlive the stop
-                raise
-            except NodeError as error:
-                outcome = await self._failed(node_run, error)
-            except HostError:
-                raise
-            except Exception as error:  # noqa: BLE001  # of a plugin: the other nodes go on
-                message = keep_trace(self.run, error, f"{node_run.phase} of {node.name}")
-                outcome = _outcome(node_run, Verdict.INFRASTRUCTURE_FAILED, message)
-            else:
-                outcome = _outcome(node_run, Verdict.PASSED)
-            if self.run.config.evidence.collect == "always" or not outcome.passed:
-                await self._collect(node_run)
-        finally:
+            outcome = await self._judged(node_run, shared.liveness[node_run.location])
+        except asyncio.CancelledError:
+            self.partings.append(asyncio.create_task(self._part(node_run)))
+            raise  # the nodes end soon, however long evidence takes
+        except BaseException:
             await node_run.connection.close()
+            raise
+        await node_run.connection.close()
         self.run.bus.emit(
             NodeEnded(
                 node=node_run.node.id,
@@ -116,6 +109,30 @@ class NodeRunner:
             )
         )
         return outcome
+
+    async def _judged(self, node_run: NodeRun, liveness: Liveness) -> NodeOutcome:
+        """Take a node through the pipeline, and collect its evidence as the config says."""
+        try:
+            await unless_lost(self.pipeline(node_run, liveness), liveness, node_run)
+        except NodeError as error:
+            outcome = await self._failed(node_run, error)
+        except HostError:
+            raise
+        except Exception as error:  # noqa: BLE001  # of a plugin: the other nodes go on
+            message = keep_trace(self.run, error, f"{node_run.phase} of {node_run.node.name}")
+            outcome = _outcome(node_run, Verdict.INFRASTRUCTURE_FAILED, message)
+        else:
+            outcome = _outcome(node_run, Verdict.PASSED)
+        if self.run.config.evidence.collect == "always" or not outcome.passed:
+            await collect(node_run, self.run.folder / "evidence")
+        return outcome
+
+    async def _part(self, node_run: NodeRun) -> None:
+        """Bring back what there is time for, over the connection that stands."""
+        try:
+            await collect(node_run, self.run.folder / "evidence", PARTING_SECONDS, console=False)
+        finally:
+            await node_run.connection.close()
 
     def _node_run(self, node: Node, shared: _Shared) -> NodeRun:
         location = self.run.location_of(node)
@@ -149,9 +166,6 @@ class NodeRunner:
         elif isinstance(error, PayloadError):
             verdict = Verdict.PAYLOAD_FAILED
         return _outcome(node_run, verdict, message, fate)
-
-    async def _collect(self, node_run: NodeRun) -> None:
-        await collect(node_run, self.run.folder / "evidence")
 
     @asynccontextmanager
     async def _liveness(self) -> AsyncIterator[dict[Location, Liveness]]:

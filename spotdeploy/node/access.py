@@ -12,17 +12,20 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from spotdeploy.check import CommandResult
-from spotdeploy.errors import HostError, RefusedError, UnreachableError
+from spotdeploy.errors import HostError, RefusedError
 from spotdeploy.model import Manifest, Node
 from spotdeploy.node import keys, paths
 from spotdeploy.node.connection import PORT, Dialer, NodeConnection
 from spotdeploy.node.diagnostics import DIAGNOSTICS, Diagnostic
 from spotdeploy.project import Project, pick
 from spotdeploy.provider import Provider, SupportsDial
+from spotdeploy.state.folder import write_private
 from spotdeploy.state.journal import Journal
+
+_LOGIN_SHELL: Final = 'exec "${SHELL:-/bin/sh}" -l'
 
 
 @dataclass(frozen=True)
@@ -79,53 +82,52 @@ def inspect_node(project: Project, name: str) -> list[tuple[Diagnostic, CommandR
 
 
 def open_shell(project: Project, name: str, command: Sequence[str]) -> list[str]:
-    """Mark the node as touched, and give the OpenSSH command line that opens it.
+    """The OpenSSH command line that opens a node. It is run in the deployment's keys folder, whose
+    path needs no quoting then. The session itself marks the node as touched before anything else,
+    so a node that was never reached is not marked, and none is entered without a mark.
 
-    Raises HostError without OpenSSH, UnreachableError when the mark cannot be left.
+    Raises HostError without OpenSSH, RefusedError for an unknown node or host key.
     """
     if shutil.which("ssh") is None:
         raise HostError("OpenSSH's client is not installed", hint="apt-get install openssh-client")
     found = find(project, name)
-    asyncio.run(_touch(found))
-    known_hosts = project.keys_folder / keys.KNOWN_HOSTS
-    known_hosts.write_text(f"{found.node.id} {found.host_key}\n", encoding="utf-8")
-    return ssh_line(found, known_hosts, command)
+    known_hosts = f"{found.node.id} {found.host_key}\n"
+    write_private(project.keys_folder / keys.KNOWN_HOSTS, known_hosts.encode())
+    return ssh_line(found, command)
 
 
-def ssh_line(found: NodeAccess, known_hosts: Path, command: Sequence[str]) -> list[str]:
+def ssh_line(found: NodeAccess, command: Sequence[str]) -> list[str]:
     """The command line: our key, only the pinned host key, nothing of the user's own config."""
     project = found.project
     options = {
-        "IdentityFile": str(keys.login_path(project.keys_folder)),
+        "IdentityFile": keys.login_path(Path()).name,
         "IdentitiesOnly": "yes",
-        "UserKnownHostsFile": str(known_hosts),
+        "UserKnownHostsFile": keys.KNOWN_HOSTS,
         "GlobalKnownHostsFile": "/dev/null",
         "StrictHostKeyChecking": "yes",
         "HostKeyAlias": found.node.id,
         "LogLevel": "ERROR",
     }
     if isinstance(found.provider, SupportsDial):
-        options["ProxyCommand"] = shlex.join(found.provider.proxy_command(found.node, PORT))
+        proxy = shlex.join(found.provider.proxy_command(found.node, PORT))
+        options["ProxyCommand"] = proxy.replace("%", "%%")  # else a token of ssh_config(5)
     return [
         *("ssh", "-F", "/dev/null"),
         *(part for name, value in options.items() for part in ("-o", f"{name}={value}")),
+        *(() if command else ("-t",)),
         f"{project.config.nodes.user}@{found.node.address or found.node.name}",
-        *(("--", *command) if command else ()),
+        "--",
+        f"{_mark(project.config.nodes.user)}; {' '.join(command) or _LOGIN_SHELL}",
     ]
 
 
-async def _touch(found: NodeAccess) -> None:
+def _mark(user: str) -> str:
+    """A line of shell that leaves the mark on the node, or ends the session."""
     who = f"{getpass.getuser()} on {platform.node()}"
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    async with found.connected() as connection:
-        result = await connection.run(
-            ["tee", "-a", paths.TOUCHED], stdin=f"{when} {who}: spotdeploy ssh\n".encode()
-        )
-    if result.exit_code != 0:
-        raise UnreachableError(
-            f"{found.node.name}: cannot mark it as touched: {result.stderr.strip()}",
-            phase="ssh",
-        )
+    line = shlex.quote(f"{when} {who}: spotdeploy ssh")
+    sudo = "" if user == "root" else "sudo -n "
+    return f"printf '%s\\n' {line} | {sudo}tee -a {paths.TOUCHED} >/dev/null || exit 1"
 
 
 def _host_key(project: Project, node: Node) -> str:

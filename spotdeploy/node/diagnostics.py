@@ -82,6 +82,8 @@ DIAGNOSTICS: Final = (
 
 UNITS_SHOWN: Final = 30
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
+_PLAIN: Final = (".txt", ".log", ".json", ".conf")
+"""Names that no browser takes for a page or a picture with scripts."""
 
 
 def diagnostics_for(units: Iterable[str], files: Iterable[str]) -> tuple[Diagnostic, ...]:
@@ -105,8 +107,9 @@ def diagnostics_for(units: Iterable[str], files: Iterable[str]) -> tuple[Diagnos
 
 
 def _free(name: str, taken: Iterable[Diagnostic]) -> str:
-    """A file name that is safe in any path and that no other look has."""
+    """A file name that is safe in any path, that no browser runs, and that no other look has."""
     safe = _UNSAFE.sub("_", name)[-120:].lstrip(".")
+    safe = safe if safe.endswith(_PLAIN) else f"{safe}.txt"
     names = {diagnostic.file for diagnostic in taken}
     numbered = (f"{number}-{safe}" for number in range(2, len(names) + 3))
     return safe if safe not in names else next(name for name in numbered if name not in names)

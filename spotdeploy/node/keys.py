@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from spotdeploy.errors import HostError, RefusedError
+from spotdeploy.state.folder import private_folder, write_private
 
 if TYPE_CHECKING:
     import asyncssh
@@ -55,11 +56,11 @@ def make(folder: Path, deployment: str) -> Keys:
         new_pair(f"spotdeploy {deployment}"), new_pair(f"spotdeploy {deployment} bootstrap")
     )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         folder.chmod(0o700)
         for path, pair in _files(folder, keys):
             _write_private(path, pair.private)
-            path.with_suffix(".pub").write_text(pair.public + "\n", encoding="utf-8")
+            write_private(path.with_suffix(".pub"), pair.public.encode() + b"\n")
     except OSError as error:
         raise HostError(
             f"cannot write the ssh keys to {folder}: {error.strerror}",

@@ -12,6 +12,8 @@ from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
+from spotdeploy.state.folder import make_private
+
 FILE: Final = "digests.json"
 RACY_NS: Final = 2_000_000_000
 """A file that changed so shortly before it was read may change again within the same tick of the
@@ -74,7 +76,7 @@ def _read(file: Path) -> dict[str, _Known]:
 
 
 def _replace(file: Path, data: bytes) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_private(file.parent)
     handle, name = tempfile.mkstemp(dir=file.parent, prefix=file.name)
     try:
         with os.fdopen(handle, "wb") as half:

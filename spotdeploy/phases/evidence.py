@@ -17,6 +17,7 @@ from spotdeploy.events import EvidenceKept
 from spotdeploy.model import PAYLOAD, Node
 from spotdeploy.node.diagnostics import Diagnostic, diagnostics_for
 from spotdeploy.run.node_run import NodeRun
+from spotdeploy.state.folder import private_folder, write_private
 from spotdeploy.text import plain
 
 LIMIT_SECONDS: Final = 60.0
@@ -42,15 +43,18 @@ class Item(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
-async def collect(node_run: NodeRun, folder: Path) -> tuple[Item, ...]:
+async def collect(
+    node_run: NodeRun, folder: Path, limit: float = LIMIT_SECONDS, *, console: bool = True
+) -> tuple[Item, ...]:
     """Bring back what the node can show, into a folder of its own under `folder`.
 
-    Bounded to `LIMIT_SECONDS`, `FILE_LIMIT` bytes a file and `NODE_LIMIT` bytes in all; secrets
-    are taken out. A node that cannot be reached shows its console, where the provider has it.
+    Bounded to `limit` seconds, `FILE_LIMIT` bytes a file and `NODE_LIMIT` bytes in all; secrets
+    are taken out. A node that cannot be reached shows its console, where the provider has it and
+    `console` is true: asking for it would keep other calls to the cloud waiting.
     Raises nothing: what could not be had is said in `index.json`, and the verdict stands.
     """
     name = folder_name(node_run.node)
-    collector = _EvidenceCollector(node_run, folder / name)
+    collector = _EvidenceCollector(node_run, folder / name, limit, console)
     problem = ""
     try:
         await collector.fill()
@@ -105,30 +109,32 @@ class _EvidenceCollector:
 
     node_run: NodeRun
     folder: Path
+    limit: float
+    console: bool
     items: list[Item] = field(default_factory=list)
     _room: int = NODE_LIMIT
 
     async def fill(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self.folder)
         asked = diagnostics(self.node_run)
         try:
-            async with asyncio.timeout(LIMIT_SECONDS):
+            async with asyncio.timeout(self.limit):
                 await self._ask(asked)
         except TimeoutError:
             there = {item.file for item in self.items}
-            late = f"it did not come within {LIMIT_SECONDS:.0f}s"
+            late = f"it did not come within {self.limit:.0f}s"
             self.items += [
                 _missing(diagnostic, late) for diagnostic in asked if diagnostic.file not in there
             ]
         order = {diagnostic.file: index for index, diagnostic in enumerate(asked)}
         self.items.sort(key=lambda item: order.get(item.file, -1))
         index = msgspec.json.format(msgspec.json.encode(self.items))
-        (self.folder / INDEX).write_bytes(index + b"\n")
+        write_private(self.folder / INDEX, index + b"\n")
 
     async def _ask(self, asked: tuple[Diagnostic, ...]) -> None:
         if await _reached(self.node_run):
             await asyncio.gather(*(self._diagnose(diagnostic) for diagnostic in asked))
-        if not any(item.bytes for item in self.items):
+        if self.console and not any(item.bytes for item in self.items):
             await self._console()
 
     async def _diagnose(self, diagnostic: Diagnostic) -> None:
@@ -156,7 +162,7 @@ class _EvidenceCollector:
         problem = plain(result.stderr, limit=500) if result.exit_code else ""
         data = (text or problem).encode()[:limit]
         self._room -= len(data)
-        (self.folder / diagnostic.file).write_bytes(data)
+        write_private(self.folder / diagnostic.file, data)
         full = diagnostic.most is not None and result.stdout.count("\n") >= diagnostic.most
         complete = not (full or problem or result.truncated or len(result.stdout) >= limit)
         self.items.append(Item(diagnostic.file, diagnostic.title, len(data), complete, problem))

@@ -11,6 +11,7 @@ import msgspec
 
 from spotdeploy.errors import HostError
 from spotdeploy.events import Event
+from spotdeploy.state.folder import private, private_folder
 from spotdeploy.text import inert
 
 EVENTS: Final = "events.jsonl"
@@ -32,8 +33,8 @@ class EventLog:
     def open(self, folder: Path) -> None:
         """Begin the file. Raises HostError when it cannot be made."""
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file = (folder / EVENTS).open("ab", buffering=0)
+            private_folder(folder)
+            self._file = FileIO(folder / EVENTS, "ab", opener=private)
         except OSError as error:
             raise HostError(f"cannot write to {folder}: {error.strerror}") from error
         self._write(b"".join(self._early))

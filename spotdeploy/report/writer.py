@@ -11,6 +11,7 @@ from spotdeploy.report.event_log import JUNIT, PAGE, REPORT, EventLog
 from spotdeploy.report.model import RunReport, build, encode
 from spotdeploy.report.run_store import read_events, written_report
 from spotdeploy.run.verdict import Outcome
+from spotdeploy.state.folder import write_private
 
 
 @dataclass
@@ -77,7 +78,8 @@ def _write(path: Path, make: Callable[[], bytes]) -> str:
     """Replace the file at once, so that a reader never sees half of it."""
     part = path.with_name(f".{path.name}.part")
     try:
-        part.write_bytes(make())
+        part.unlink(missing_ok=True)
+        write_private(part, make())
         part.replace(path)
     except Exception as error:  # noqa: BLE001  # see the module's first line
         part.unlink(missing_ok=True)

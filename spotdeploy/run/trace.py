@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 from spotdeploy.errors import ProviderError, SpotdeployError
 from spotdeploy.run.context import Run
+from spotdeploy.state.folder import private, private_folder
 from spotdeploy.text import plain, redacted
 
 TRACES: Final = "traces.txt"
@@ -39,8 +40,8 @@ def keep_trace(run: Run, error: Exception, doing: str) -> str:
     trace = "".join(traceback.format_exception(error))
     text = redacted(f"{doing}:\n{trace}\n")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+", encoding="utf-8", errors="replace") as file:
+        private_folder(path.parent)
+        with open(path, "a+", encoding="utf-8", errors="replace", opener=private) as file:
             file.seek(0)
             if text not in file.read():
                 file.write(text)

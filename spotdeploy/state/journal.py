@@ -23,6 +23,7 @@ import msgspec
 from spotdeploy import labels
 from spotdeploy.errors import HostError
 from spotdeploy.model import Market, Node, Offer
+from spotdeploy.state.folder import private_folder
 from spotdeploy.text import plain
 
 VERSION: Final = 1
@@ -93,7 +94,9 @@ class Journal:
         try:
             if path.is_dir():
                 raise self._unusable("is a folder")
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(path.parent)
+            if not path.exists():  # SQLite gives its other files the same mode
+                path.touch(mode=0o600)
             self._db = sqlite3.connect(path, isolation_level=None, timeout=30.0)
             self._db.text_factory = _text
         except (OSError, *_FAILURES) as error:

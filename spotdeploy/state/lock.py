@@ -1,4 +1,8 @@
-"""One changing run at a time on a deployment, on this computer."""
+"""One changing run at a time on a deployment, by one user with one state folder.
+
+Runs of other users, homes and computers are kept apart by claims in the cloud itself, where the
+provider has them; see `spotdeploy.phases.claim`.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ import msgspec
 import platformdirs
 
 from spotdeploy.errors import HostError, RefusedError
+from spotdeploy.state.folder import private_folder
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -35,7 +40,7 @@ def home_id(folder: Path | None = None) -> str:
     """
     path = (folder or _locks()) / "home-id"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         with suppress(FileExistsError), path.open("x") as file:
             file.write(secrets.token_hex(4))
         return path.read_text().strip()
@@ -56,8 +61,8 @@ def locked(deployment: str, command: str, folder: Path | None = None) -> Iterato
     path = folder / f"{deployment}.lock"
     note = folder / f"{deployment}.json"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(path, timeout=0)
+        private_folder(folder)
+        lock = filelock.FileLock(path, timeout=0, mode=0o600)
         lock.acquire()
     except filelock.Timeout as error:
         raise RefusedError(

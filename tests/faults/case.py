@@ -38,6 +38,7 @@ class Family(StrEnum):
     INTERRUPTION = "Interruption"
     HOST = "This computer"
     STOPPED = "Stopped by the user"
+    STOP = "Stopped by runners, shells and terminals"
     CONNECTION = "Connections cut"
     BOOT = "Nodes that never come up"
     PAYLOAD = "Payloads that misbehave"

@@ -13,6 +13,7 @@ from tests.faults import (
     cases_interruption,
     cases_payload,
     cases_seeded,
+    cases_stop,
     cases_stopped,
     cases_this_host,
 )
@@ -28,6 +29,7 @@ CASES: tuple[Case, ...] = (
     *cases_interruption.cases(),
     *cases_this_host.cases(),
     *cases_stopped.cases(),
+    *cases_stop.cases(),
     *cases_connection.cases(),
     *cases_boot.cases(),
     *cases_payload.cases(),

@@ -9,15 +9,16 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from spotdeploy.errors import HostError
 from spotdeploy_local.engine import Progress
 from spotdeploy_local.image.build import Command, customize, run_build
 from spotdeploy_local.image.recipe import Recipe
 from spotdeploy_local.layout import CACHE_VARIABLE
 from spotdeploy_local.linux.host import IMAGE_BYTES, explain_full_disk
+from spotdeploy_local.linux.hostlock import held
 
+BUILD_SECONDS = 900.0
+"""How long another process's build is waited for, over a slow line too."""
 _SAMPLED = ("usr/bin", "usr/sbin", "usr/lib/systemd/system", "usr/lib/x86_64-linux-gnu", "etc")
 
 
@@ -52,7 +53,7 @@ class Images:
         self.folder.mkdir(parents=True, exist_ok=True)
         base = self.build(recipe.base, progress) if recipe.base else None
         with (
-            FileLock(self.folder / f"{recipe.digest}.lock"),
+            held(self.folder / f"{recipe.digest}.lock", BUILD_SECONDS),
             explain_full_disk(self.folder, CACHE_VARIABLE),
         ):
             if not self.is_complete(recipe):

@@ -1,6 +1,6 @@
 """Reaching a machine from the host: a socket made inside its network's namespace.
 
-Run as a program, it is an OpenSSH ProxyCommand: `python -m spotdeploy_local.network.dial FILE
+Run as a program, it is an OpenSSH ProxyCommand: `python -P -m spotdeploy_local.network.dial FILE
 ADDRESS PORT` bridges standard input and output to a port inside the namespace on FILE.
 """
 
@@ -33,8 +33,10 @@ def dial(switch: Path, address: str, port: int, timeout: float) -> socket.socket
 
 
 def proxy_command(switch: Path, address: str, port: int) -> list[str]:
-    """The command that runs this module as a program."""
-    return [sys.executable, "-m", "spotdeploy_local.network.dial", str(switch), address, str(port)]
+    """The command that runs this module as a program, and imports nothing from the folder that it
+    is run in: https://docs.python.org/3/using/cmdline.html#cmdoption-P"""
+    program = (sys.executable, "-P", "-m", "spotdeploy_local.network.dial")
+    return [*program, str(switch), address, str(port)]
 
 
 def main(arguments: Sequence[str]) -> int:

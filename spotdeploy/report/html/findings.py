@@ -141,7 +141,7 @@ class _EvidenceReader:
 
     def _tail(self, path: Path) -> str:
         room = min(TAIL, self._left)
-        if room <= 0:
+        if room <= 0 or not path.resolve().is_relative_to(self._folder.resolve()):
             return ""
         try:
             with path.open("rb") as file:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-
-from filelock import FileLock
 
 from spotdeploy.errors import HostError, ProviderError
 from spotdeploy.model import Problem
@@ -23,6 +21,7 @@ from spotdeploy_local.image.recipe import BASE, CLOUD_INIT
 from spotdeploy_local.layout import STATE_VARIABLE, Layout
 from spotdeploy_local.linux import host
 from spotdeploy_local.linux.cgroups import Groups
+from spotdeploy_local.linux.hostlock import held
 from spotdeploy_local.machine_dir import read, write
 from spotdeploy_local.network.networks import Networks
 from spotdeploy_local.specs import assign_addresses, check_specs
@@ -167,9 +166,9 @@ class Lifecycle:
     def _leftovers(self) -> Leftovers:
         return Leftovers(self.layout, self._groups(), self.networks())
 
-    def _lock(self) -> FileLock:
+    def _lock(self) -> AbstractContextManager[object]:
         self.layout.machines.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return FileLock(self.layout.lock)
+        return held(self.layout.lock)
 
 
 def _refuse_stuck(machines: Sequence[str]) -> None:
