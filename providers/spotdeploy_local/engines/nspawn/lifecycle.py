@@ -21,7 +21,7 @@ from spotdeploy_local.image.build import mmdebstrap
 from spotdeploy_local.image.cache import Images
 from spotdeploy_local.image.recipe import BASE, CLOUD_INIT
 from spotdeploy_local.layout import STATE_VARIABLE, Layout
-from spotdeploy_local.linux import host
+from spotdeploy_local.linux import host, users
 from spotdeploy_local.linux.cgroups import Groups
 from spotdeploy_local.machine_dir import read, write
 from spotdeploy_local.network.networks import Networks
@@ -75,7 +75,7 @@ class Lifecycle:
                 self._write_folder(spec, address, trees[spec.cloud_init], groups)
             for spec in specs:
                 networks.ensure(spec.network)
-                groups.create(spec.id)
+                groups.create(spec.id, users.first_user(spec.id))
 
     def stop(self, ids: Sequence[str]) -> None:
         _refuse_stuck(self._groups().remove(ids))
@@ -134,13 +134,13 @@ class Lifecycle:
         plan = make_plan(
             spec,
             address,
-            folder,
             tree,
             self.layout.switch(spec.network),
             groups.procs_files(spec.id, "engine"),
             groups.procs_files(spec.id, "node"),
+            users.first_user(spec.id),
         )
-        write.machine(part, spec, address, tree, plan)
+        write.machine(part, spec, address, tree, plan, plan["first_user"])
         part.rename(folder)
 
     def _remove_idle_networks(self) -> None:

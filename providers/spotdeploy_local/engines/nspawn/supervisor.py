@@ -8,7 +8,7 @@ wrong, to the pipe named on its command line, and never needs its creator again.
 """
 
 # pathlib would cost every machine milliseconds and megabytes.
-# ruff: noqa: PTH103, PTH105, PTH123
+# ruff: noqa: PTH102, PTH103, PTH105, PTH112, PTH123
 
 from __future__ import annotations
 
@@ -21,9 +21,15 @@ import threading
 import time
 from collections.abc import Callable
 
-from spotdeploy_local.linux import syscalls
+from spotdeploy_local.linux import syscalls, users
 from spotdeploy_local.machine_dir import locks
 
+HOME = "/run/systemd/nspawn"
+"""What systemd-nspawn writes outside of its machine is below; it is the machine's own here."""
+DISK = f"{HOME}/disk"
+BINDS = f"{HOME}/binds"
+USER_NAMESPACE = f"{HOME}/user"
+NETWORK_NAMESPACE = f"{HOME}/network"
 REBOOT = 133
 CONSOLE_BYTES = 512 * 1024
 CONSOLE_SECONDS = 2.0
@@ -49,7 +55,7 @@ def main() -> None:
     try:
         listeners, address = publish(plan)
         join_groups(plan["engine_groups"])
-        syscalls.unshare(syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET)
+        syscalls.unshare(syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNS)
         if os.fork():
             os._exit(0)
         if not locks.take("lock"):
@@ -109,13 +115,66 @@ def prepare(plan: Plan) -> None:
     """Everything the container needs before it starts. Raises OSError."""
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     syscalls.mount("proc", "/proc", "proc")
+    first = plan["first_user"]
+    os.makedirs(HOME, exist_ok=True)
+    syscalls.mount("tmpfs", HOME, "tmpfs", data=f"mode=755,uid={first},gid={first}")
+    user = join_namespaces(first)
     connect_to_switch(plan)
     run_ip([], plan["machine_commands"])
     for switch in mounts_below(plan["run_folder"]):
         syscalls.unmount(switch)
-    syscalls.mount("overlay", "root", "overlay", data=plan["overlay"])
-    os.makedirs("/run/systemd/nspawn", exist_ok=True)
-    syscalls.mount("tmpfs", "/run/systemd/nspawn", "tmpfs", data="mode=755")
+    mount_disk(plan["image"], user)
+    os.mkdir(BINDS)
+    for number, (source, read_only) in enumerate(plan["binds"]):
+        show_bind(source, f"{BINDS}/{number}", user, read_only=read_only)
+
+
+def join_namespaces(first: int) -> int | None:
+    """Give the machine its network namespace, and a user namespace unless its first user is the
+    host's root: the container enters them by their files. Gives the latter's descriptor."""
+    user = None
+    if first:
+        user, network = users.make(first)
+        syscalls.setns(network, syscalls.CLONE_NEWNET)
+        os.close(network)
+        show(f"/proc/self/fd/{user}", USER_NAMESPACE)
+    else:
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+    show("/proc/self/ns/net", NETWORK_NAMESPACE)
+    return user
+
+
+def show(namespace: str, file: str) -> None:
+    """Mount a namespace on a file of that name."""
+    os.close(os.open(file, os.O_CREAT))
+    syscalls.mount(namespace, file, flags=syscalls.MS_BIND)
+
+
+def mount_disk(image: str, user: int | None) -> None:
+    """Mount the machine's disk: an overlay on the image, whose files are shown as owned by the
+    machine's users. What the machine writes is theirs on the host's disk too."""
+    lower = f"{HOME}/image"
+    show_bind(image, lower, user, read_only=True)
+    os.mkdir(DISK)
+    options = f"lowerdir={lower},upperdir=upper,workdir=work"
+    syscalls.mount("overlay", DISK, "overlay", data=options)
+    syscalls.unmount(lower)
+
+
+def show_bind(source: str, target: str, user: int | None, *, read_only: bool) -> None:
+    """Mount a file or folder of the host a second time, its owners shown as the machine's users.
+    In a user namespace none can take back that it is read-only."""
+    if os.path.isdir(source):
+        os.mkdir(target)
+    else:
+        os.close(os.open(target, os.O_CREAT))
+    if user is None:
+        syscalls.mount(source, target, flags=syscalls.MS_BIND)
+    else:
+        syscalls.mount_shifted(source, target, user)
+    if read_only:
+        flags = syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY
+        syscalls.mount("none", target, flags=flags)
 
 
 def connect_to_switch(plan: Plan) -> None:
