@@ -17,6 +17,9 @@ IDS = 65536
 FIRST, LAST = 524288, 1879048191
 """The host's users that containers may be given: https://systemd.io/UIDS-GIDS/."""
 
+HOME = "/run/systemd/nspawn"
+"""What systemd-nspawn writes outside of its machine is below; each machine has its own there."""
+
 _CONTAINER = (
     syscalls.CLONE_NEWNS
     | syscalls.CLONE_NEWPID
@@ -65,27 +68,27 @@ def make(first: int) -> tuple[int, int]:
 
 
 def main() -> None:
-    """Try all that a machine in a user namespace needs of this host, with the folders named on the
-    command line as its disk. Prints what fails; nothing of it is left."""
-    folders = sys.argv[1:]
+    """Try all that a machine in a user namespace needs of this host, with the two folders named on
+    the command line as its image and its own. Prints what fails; nothing of it is left."""
+    image, state = sys.argv[1:]
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID)
     if child := os.fork():
         sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     try:
-        _try(folders)
+        _try(image, state)
     except OSError as error:
         sys.stdout.write(f"{error.filename}: {error.strerror}")
 
 
-def _try(folders: list[str]) -> None:
+def _try(image: str, state: str) -> None:
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     syscalls.mount("proc", "/proc", "proc")
     user, network = make(FIRST)
-    syscalls.mount("tmpfs", "/tmp", "tmpfs")
-    for name, folder in (("0", folders[0]), ("1", folders[1])):
-        os.mkdir(f"/tmp/{name}")
-        syscalls.mount_shifted(folder, f"/tmp/{name}", user)
-    syscalls.mount("overlay", "/tmp", "overlay", data="lowerdir=/tmp/0:/tmp/1")
+    os.makedirs(HOME, exist_ok=True)
+    syscalls.mount("tmpfs", HOME, "tmpfs")
+    os.mkdir(f"{HOME}/image")
+    syscalls.mount_shifted(image, f"{HOME}/image", user)
+    syscalls.mount("overlay", HOME, "overlay", data=f"lowerdir={HOME}/image:{state}")
     syscalls.setns(network, syscalls.CLONE_NEWNET)
     syscalls.setns(user, syscalls.CLONE_NEWUSER)
     syscalls.unshare(_CONTAINER)

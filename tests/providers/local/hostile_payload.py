@@ -32,7 +32,7 @@ OF_ITS_OWN_NAMESPACES = (
     "/proc/sys/user/",
     "/proc/sys/fs/mqueue/",
     *(f"/proc/sys/kernel/{name}" for name in ("shm", "msg", "sem", "auto_msgmni")),
-    *(f"/proc/sys/kernel/{name}" for name in ("hostname", "domainname", "ns_last_pid")),
+    *(f"/proc/sys/kernel/{name}" for name in ("hostname", "domainname", "ns_last_pid", "pid_max")),
     "/sys/fs/cgroup/",
     "/sys/devices/virtual/net/",
 )
@@ -198,7 +198,10 @@ def main() -> None:
         "mounts a disk": mounts_a_disk,
         "reads a disk of devtmpfs": device_file_system,
         "opens /dev/mem": lambda: character(1, 1, "/dev/mem"),
-        "opens /dev/kmsg": lambda: character(1, 11, "/dev/kmsg", "/proc/kmsg"),
+        "opens /dev/kmsg": lambda: character(1, 11, "/dev/kmsg"),
+        "opens a new /proc/kmsg": lambda: any(
+            opens(f"{top}/kmsg", os.O_RDONLY) for top in mounted("proc")
+        ),
         "opens /dev/loop-control": lambda: character(10, 237, "/dev/loop-control"),
         "opens /dev/kvm": lambda: character(10, 232, "/dev/kvm"),
         "opens /proc/kcore": lambda: opens("/proc/kcore", os.O_RDONLY),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from spotdeploy_local.engine import Bind, MachineSpec
+from spotdeploy_local.engines.nspawn.confinement import Confinement
 from spotdeploy_local.engines.nspawn.supervisor import BINDS, DISK, NETWORK_NAMESPACE, USER_NAMESPACE
 from spotdeploy_local.network.commands import machine_commands, port_commands
 
@@ -51,9 +52,10 @@ def make_plan(
     switch: Path,
     engine_groups: list[str],
     node_groups: list[str],
-    first_user: int,
+    confined: Confinement,
 ) -> Plan:
     """The whole plan of one machine."""
+    first_user = confined.first_user(spec.id)
     return Plan(
         address=address,
         switch=str(switch),
@@ -63,7 +65,7 @@ def make_plan(
         first_user=first_user,
         image=str(tree.parent),
         binds=[(str(bind.source), bind.read_only) for bind in spec.binds],
-        container=container_command(spec, tree.name, node_groups, first_user),
+        container=container_command(spec, tree.name, node_groups, confined),
         engine_groups=engine_groups,
         publish_ports=list(spec.publish),
         publish_addresses=publish_addresses(address),
@@ -72,14 +74,14 @@ def make_plan(
 
 
 def container_command(
-    machine: MachineSpec, root: str, groups: Sequence[str], first_user: int
+    machine: MachineSpec, root: str, groups: Sequence[str], confined: Confinement
 ) -> list[str]:
     """The command that boots the machine inside its supervisor's namespaces. `root` is the folder
     on the machine's disk that is its root: in a user namespace systemd-nspawn may move no mount
     that was made outside of it, and so it is given a folder, which it binds by itself."""
     return [
         *("/bin/sh", "-ec", _JOIN, "sh", *groups, "--"),
-        *(("nsenter", f"--user={USER_NAMESPACE}", "--") if first_user else ()),
+        *(() if confined.refusal else ("nsenter", f"--user={USER_NAMESPACE}", "--")),
         "systemd-nspawn",
         "--quiet",
         "--settings=no",
@@ -94,6 +96,7 @@ def container_command(
         "--timezone=off",
         "--link-journal=no",
         "--kill-signal=SIGRTMIN+3",
+        *confined.options,
         *(bind_option(number, bind) for number, bind in enumerate(machine.binds)),
     ]
 

@@ -22,10 +22,9 @@ import time
 from collections.abc import Callable
 
 from spotdeploy_local.linux import syscalls, users
+from spotdeploy_local.linux.users import HOME
 from spotdeploy_local.machine_dir import locks
 
-HOME = "/run/systemd/nspawn"
-"""What systemd-nspawn writes outside of its machine is below; it is the machine's own here."""
 DISK = f"{HOME}/disk"
 BINDS = f"{HOME}/binds"
 USER_NAMESPACE = f"{HOME}/user"
