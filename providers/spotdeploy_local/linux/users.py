@@ -5,10 +5,11 @@ The namespace is made before the container, so that the machine's network can be
 the machine may then set up addresses and packet filters there, and nothing elsewhere.
 """
 
+# ruff: noqa: PTH123
+
 from __future__ import annotations
 
 import os
-import sys
 
 from spotdeploy_local.linux import syscalls
 
@@ -16,17 +17,6 @@ IDS = 65536
 """How many users a machine has."""
 FIRST, LAST = 524288, 1879048191
 """The host's users that containers may be given: https://systemd.io/UIDS-GIDS/."""
-
-HOME = "/run/systemd/nspawn"
-"""What systemd-nspawn writes outside of its machine is below; each machine has its own there."""
-
-_CONTAINER = (
-    syscalls.CLONE_NEWNS
-    | syscalls.CLONE_NEWPID
-    | syscalls.CLONE_NEWUTS
-    | syscalls.CLONE_NEWIPC
-    | syscalls.CLONE_NEWCGROUP
-)
 
 
 def first_user(machine: str) -> int:
@@ -67,40 +57,8 @@ def make(first: int) -> tuple[int, int]:
         os.waitpid(child, 0)
 
 
-def main() -> None:
-    """Try all that a machine in a user namespace needs of this host, with the two folders named on
-    the command line as its image and its own. Prints what fails; nothing of it is left."""
-    image, state = sys.argv[1:]
-    syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID)
-    if child := os.fork():
-        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-    try:
-        _try(image, state)
-    except OSError as error:
-        sys.stdout.write(f"{error.filename}: {error.strerror}")
-
-
-def _try(image: str, state: str) -> None:
-    syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
-    syscalls.mount("proc", "/proc", "proc")
-    user, network = make(FIRST)
-    os.makedirs(HOME, exist_ok=True)
-    syscalls.mount("tmpfs", HOME, "tmpfs")
-    os.mkdir(f"{HOME}/image")
-    syscalls.mount_shifted(image, f"{HOME}/image", user)
-    syscalls.mount("overlay", HOME, "overlay", data=f"lowerdir={HOME}/image:{state}")
-    syscalls.setns(network, syscalls.CLONE_NEWNET)
-    syscalls.setns(user, syscalls.CLONE_NEWUSER)
-    syscalls.unshare(_CONTAINER)
-    syscalls.mount("sysfs", "/sys", "sysfs")
-    if child := os.fork():
-        os.waitpid(child, 0)
-    else:
-        syscalls.mount("proc", "/proc", "proc")
-
-
 def _unshare() -> int:
-    """Gives 0, or the number of the error."""
+    """Move into new namespaces; gives 0, or the number of the error."""
     try:
         syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNET)
     except OSError as error:

@@ -44,7 +44,12 @@ def machine_id(machine: str) -> str:
 
 
 def machine(
-    folder: Path, spec: MachineSpec, address: str, tree: Path, plan: Mapping[str, object], owner: int
+    folder: Path,
+    spec: MachineSpec,
+    address: str,
+    tree: Path,
+    plan: Mapping[str, object],
+    owner: int,
 ) -> None:
     """Make a machine's folder. `tree` is the root of its image, `owner` the host's user and group
     that the machine's root is. Raises OSError."""

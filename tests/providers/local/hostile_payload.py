@@ -5,6 +5,8 @@ Nothing here can harm a computer that lets it: it reads a first sector, opens wh
 to without writing, and sets the clock to what it says already.
 """
 
+# ruff: noqa: T201
+
 from __future__ import annotations
 
 import contextlib
@@ -36,7 +38,7 @@ OF_ITS_OWN_NAMESPACES = (
     "/sys/fs/cgroup/",
     "/sys/devices/virtual/net/",
 )
-CGROUPS = "cpu,cpuacct cpu cpuacct memory devices freezer blkio pids cpuset rdma misc".split()
+CGROUPS = ("cpu", "cpuacct", "memory", "devices", "freezer", "blkio", "pids", "cpuset", "name=x")
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -64,7 +66,7 @@ def node(kind: int, major: int, minor: int) -> Iterator[str]:
         with contextlib.suppress(OSError):
             os.mknod(file, kind | 0o600, os.makedev(major, minor))
             yield file
-            os.unlink(file)
+            Path(file).unlink()
 
 
 def disks() -> Iterator[tuple[int, int]]:
@@ -75,7 +77,7 @@ def disks() -> Iterator[tuple[int, int]]:
 
 
 def sector(file: str) -> bool:
-    with contextlib.suppress(OSError), open(file, "rb") as disk:
+    with contextlib.suppress(OSError), Path(file).open("rb") as disk:
         return len(disk.read(512)) == 512
     return False
 
@@ -93,7 +95,7 @@ def writable(top: str, name: str) -> list[str]:
         file
         for file in files
         if not (name + file[len(top) :]).startswith(OF_ITS_OWN_NAMESPACES)
-        and os.stat(file, follow_symlinks=False).st_mode & 0o100000
+        and not Path(file).is_symlink()
         and opens(file, os.O_WRONLY)
     ]
 
@@ -141,7 +143,7 @@ def host_by_handle(bind: str) -> bool:
     """Open the root folder, inode 2 of ext4, of the file system that a bind is from."""
     handle = struct.pack("=IiII", 8, 1, 2, 0)
     top = os.open(bind, os.O_RDONLY)
-    found = libc.open_by_handle_at(top, handle, os.O_RDONLY)
+    found: int = libc.open_by_handle_at(top, handle, os.O_RDONLY)
     os.close(top)
     return found >= 0
 
@@ -165,11 +167,11 @@ def reaches(port: int) -> list[str]:
 
 def other_roots() -> list[str]:
     """Processes whose root is another than this machine's, by way of /proc."""
-    own = os.stat("/")
+    own = Path("/").stat()
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            root = os.stat(process / "root/.")
+            root = (process / "root/.").stat()
             if (root.st_dev, root.st_ino) != (own.st_dev, own.st_ino):
                 found.append((process / "cmdline").read_text())
     return found

@@ -43,7 +43,7 @@ class Confinement:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """Options of systemd-nspawn. Without CAP_SYS_ADMIN, systemd needs its mounts to be there."""
+        """Options of systemd-nspawn. Without CAP_SYS_ADMIN, systemd must find all its mounts."""
         if not self.refusal:
             return ()
         return (f"--drop-capability={','.join(DROPPED)}", "--tmpfs=/run/lock:mode=1777,size=5m")
@@ -68,7 +68,8 @@ def confinement(layout: Layout) -> Confinement:
 
 def try_user_namespace(image: Path, state: Path) -> str:
     """What fails when a machine in a user namespace, with a disk in these folders, is tried."""
-    command = small_python("spotdeploy_local.linux.users", str(image), str(state))
-    tried = subprocess.run(command, capture_output=True, text=True, timeout=_TRIAL_SECONDS)
-    failed = tried.stdout or (tried.stderr.strip().splitlines() or [""])[-1]
-    return failed or ("" if tried.returncode == 0 else f"the trial ended with {tried.returncode}")
+    command = small_python("spotdeploy_local.engines.nspawn.trial", str(image), str(state))
+    tried = subprocess.run(
+        command, check=True, capture_output=True, text=True, timeout=_TRIAL_SECONDS
+    )
+    return tried.stdout

@@ -43,7 +43,7 @@ def supervisor_command(folder: Path, pipe: int) -> list[str]:
 
 
 def small_python(module: str, *arguments: str) -> list[str]:
-    """The command that runs `main` of a module of ours. It imports next to nothing, to stay small."""
+    """The command that runs `main` of a module, which should import next to nothing."""
     code = _MAIN.format(folder=str(Path(__file__).parents[2]), module=module)
     return [sys.executable, "-I", "-S", "-c", code, *arguments]
 

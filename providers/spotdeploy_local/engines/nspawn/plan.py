@@ -9,7 +9,12 @@ from typing import TypedDict
 
 from spotdeploy_local.engine import Bind, MachineSpec
 from spotdeploy_local.engines.nspawn.confinement import Confinement
-from spotdeploy_local.engines.nspawn.supervisor import BINDS, DISK, NETWORK_NAMESPACE, USER_NAMESPACE
+from spotdeploy_local.engines.nspawn.places import (
+    BINDS,
+    DISK,
+    NETWORK_NAMESPACE,
+    USER_NAMESPACE,
+)
 from spotdeploy_local.network.commands import machine_commands, port_commands
 
 PUBLISH_NETWORKS = 256
@@ -96,6 +101,7 @@ def container_command(
         "--timezone=off",
         "--link-journal=no",
         "--kill-signal=SIGRTMIN+3",
+        "--capability=CAP_NET_ADMIN",  # of its own network, for packet filters
         *confined.options,
         *(bind_option(number, bind) for number, bind in enumerate(machine.binds)),
     ]

@@ -21,14 +21,16 @@ import threading
 import time
 from collections.abc import Callable
 
+from spotdeploy_local.engines.nspawn.places import (
+    BINDS,
+    DISK,
+    HOME,
+    NETWORK_NAMESPACE,
+    USER_NAMESPACE,
+)
 from spotdeploy_local.linux import syscalls, users
-from spotdeploy_local.linux.users import HOME
 from spotdeploy_local.machine_dir import locks
 
-DISK = f"{HOME}/disk"
-BINDS = f"{HOME}/binds"
-USER_NAMESPACE = f"{HOME}/user"
-NETWORK_NAMESPACE = f"{HOME}/network"
 REBOOT = 133
 CONSOLE_BYTES = 512 * 1024
 CONSOLE_SECONDS = 2.0
