@@ -27,6 +27,7 @@ MNT_DETACH = 2
 _OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
 _AT_FDCWD, _AT_EMPTY_PATH, _OPEN_TREE_CLONE, _MOVE_MOUNT_F_EMPTY_PATH = -100, 0x1000, 1, 4
 _MOUNT_ATTR_IDMAP = 0x00100000
+_RENAME_EXCHANGE = 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -75,6 +76,12 @@ def mount_shifted(source: str, target: str, user_namespace: int) -> None:
         _checked(moved, source)
     finally:
         os.close(tree)
+
+
+def exchange(one: str, other: str) -> None:
+    """Let two files or folders take each other's name at once: renameat2(2). Raises OSError."""
+    names = (os.fsencode(one), _AT_FDCWD, os.fsencode(other))
+    _checked(_libc.renameat2(_AT_FDCWD, *names, _RENAME_EXCHANGE), one)
 
 
 def unmount(target: str) -> None:

@@ -49,7 +49,7 @@ class Lifecycle:
 
     def prepare(self, progress: Progress, *, cloud_init: bool) -> None:
         self._refuse_unfit_host()
-        self._image(progress, cloud_init=cloud_init)
+        self._images().renew(CLOUD_INIT if cloud_init else BASE, progress)
 
     def start_all(self, specs: Sequence[MachineSpec]) -> Started:
         check_specs(specs)

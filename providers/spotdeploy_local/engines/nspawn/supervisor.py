@@ -13,6 +13,7 @@ wrong, to the pipe named on its command line, and never needs its creator again.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import socket
@@ -153,7 +154,9 @@ def show(namespace: str, file: str) -> None:
 
 def mount_disk(image: str, user: int | None) -> None:
     """Mount the machine's disk: an overlay on the image, whose files are shown as owned by the
-    machine's users. What the machine writes is theirs on the host's disk too."""
+    machine's users. What the machine writes is theirs on the host's disk too. The image stays
+    locked until this process ends: a newer one does not replace it under the machine."""
+    fcntl.flock(os.open(image, os.O_RDONLY | os.O_CLOEXEC), fcntl.LOCK_SH)
     lower = f"{HOME}/image"
     show_bind(image, lower, user, read_only=True)
     os.mkdir(DISK)
