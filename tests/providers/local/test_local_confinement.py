@@ -78,6 +78,7 @@ def test_a_confined_machine_is_whole(confined: Bench) -> None:
     assert confined.run("one", "ip link add v0 type veth && ip -br link show v0").startswith("v0")
     unit = "systemd-run --wait -q -p User=nobody -p Nice=-5 -p LimitNOFILE=65536 -p PrivateTmp=yes"
     assert confined.run("one", f"{unit} sh -c 'touch /tmp/x' && echo done") == "done"
+    confined.ssh("one", "touch /var/pinned; chattr +i /var/pinned")  # would hinder its removal
     owners = "useradd -m ops && sudo -u ops touch /home/ops/x && stat -c %U:%G /home/ops/x"
     assert confined.run("one", owners) == "ops:ops"
     confined.run("one", "touch /var/kept")
@@ -95,13 +96,13 @@ def test_a_user_of_a_machine_is_nobody_here(bench: Bench) -> None:
     bench.run("one", "touch /root/written")
     written = bench.engine.layout.machine("one") / "upper/tree/root/written"
     assert (written.stat().st_uid, written.stat().st_gid) == (first, first)
-    assert confined.problems == [] or first == 0
+    assert (confined.problems == []) == (first != 0)
 
 
 def test_without_user_namespaces_doctor_says_why(unshiftable: Layout) -> None:
     (problem,) = NspawnEngine(unshiftable).problems()
     assert not problem.fatal
-    assert "with fewer capabilities" in problem.what
+    assert "by dropped capabilities alone" in problem.what
     assert f"{unshiftable.cache}: Invalid argument" in problem.what
 
 

@@ -54,10 +54,10 @@ class Confinement:
         if not self.refusal:
             return []
         what = (
-            "root on a node is this computer's root, with fewer capabilities: "
-            f"there are no user namespaces here ({self.refusal})"
+            "nodes are kept apart from this computer by dropped capabilities alone: "
+            f"no user namespace can be had ({self.refusal})"
         )
-        remedy = "run only payloads that you trust; docs/providers/local.md says what they can do"
+        remedy = "run payloads that you trust; docs/providers/local.md says what they can do"
         return [Problem(what, remedy, fatal=False)]
 
 
