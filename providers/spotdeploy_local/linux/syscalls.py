@@ -19,6 +19,7 @@ CLONE_NEWNET = 0x40000000
 MS_RDONLY = 0x1
 MS_REMOUNT = 0x20
 MS_BIND = 0x1000
+MS_MOVE = 0x2000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
 MNT_DETACH = 2
@@ -76,6 +77,14 @@ def mount_shifted(source: str, target: str, user_namespace: int) -> None:
         _checked(moved, source)
     finally:
         os.close(tree)
+
+
+def change_root(folder: str) -> None:
+    """Make a mounted folder the root of this mount namespace, and let go of the one before:
+    pivot_root(2). The current folder becomes the new root. Raises OSError."""
+    os.chdir(folder)
+    _checked(_libc.pivot_root(b".", b"."), folder)
+    unmount(".")
 
 
 def exchange(one: str, other: str) -> None:

@@ -38,6 +38,7 @@ OF_ITS_OWN_NAMESPACES = (
     "/sys/fs/cgroup/",
     "/sys/devices/virtual/net/",
 )
+HOST_ONLY = "/var/cache/spotdeploy"
 CGROUPS = ("cpu", "cpuacct", "memory", "devices", "freezer", "blkio", "pids", "cpuset", "name=x")
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -177,6 +178,18 @@ def other_roots() -> list[str]:
     return found
 
 
+def below_its_root() -> bool:
+    """Take away the machine's root, and see whether the host's is below it."""
+    child = os.fork()
+    if not child:
+        libc.unshare(0x20000)
+        own = os.open("/proc/self/ns/mnt", os.O_RDONLY)
+        libc.umount2(b"/", 2)
+        libc.setns(own, 0x20000)
+        os._exit(Path(HOST_ONLY).exists())
+    return os.waitpid(child, 0)[1] != 0
+
+
 def character(major: int, minor: int, *names: str) -> bool:
     files = chain(node(0o020000, major, minor), names)
     return any(opens(file, os.O_RDONLY) for file in files)
@@ -224,6 +237,7 @@ def main() -> None:
         "writes to a read-only bind": lambda: writes_to_bind(bind),
         "reaches the host": lambda: reaches(port),
         "sees other roots": other_roots,
+        "sees the host's folders": below_its_root,
     }
     results = {name: attack() for name, attack in attacks.items()}
     print(json.dumps({name: result for name, result in results.items() if result}))

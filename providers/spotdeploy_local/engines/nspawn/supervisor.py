@@ -8,7 +8,7 @@ wrong, to the pipe named on its command line, and never needs its creator again.
 """
 
 # pathlib would cost every machine milliseconds and megabytes.
-# ruff: noqa: PTH102, PTH103, PTH105, PTH112, PTH123
+# ruff: noqa: PTH101, PTH102, PTH103, PTH105, PTH110, PTH112, PTH114, PTH115, PTH123, PTH211
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ from spotdeploy_local.engines.nspawn.places import (
 from spotdeploy_local.linux import syscalls, users
 from spotdeploy_local.machine_dir import locks
 
+PROGRAMS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "net/tun")
+"""What systemd-nspawn shows in a machine's /dev."""
 REBOOT = 133
 CONSOLE_BYTES = 512 * 1024
 CONSOLE_SECONDS = 2.0
@@ -52,6 +55,7 @@ def main() -> None:
     folder, pipe = sys.argv[1], int(sys.argv[2])
     os.set_inheritable(pipe, False)
     os.chdir(folder)
+    os.umask(0o022)
     with open("plan.json", encoding="utf-8") as file:
         plan = json.load(file)
     try:
@@ -129,6 +133,7 @@ def prepare(plan: Plan) -> None:
     os.mkdir(BINDS)
     for number, (source, read_only) in enumerate(plan["binds"]):
         show_bind(source, f"{BINDS}/{number}", user, read_only=read_only)
+    leave_host(plan["run_folder"])
 
 
 def join_namespaces(first: int) -> int | None:
@@ -139,17 +144,11 @@ def join_namespaces(first: int) -> int | None:
         user, network = users.make(first)
         syscalls.setns(network, syscalls.CLONE_NEWNET)
         os.close(network)
-        show(f"/proc/self/fd/{user}", USER_NAMESPACE)
+        bind(f"/proc/self/fd/{user}", USER_NAMESPACE)
     else:
         syscalls.unshare(syscalls.CLONE_NEWNET)
-    show("/proc/self/ns/net", NETWORK_NAMESPACE)
+    bind("/proc/self/ns/net", NETWORK_NAMESPACE)
     return user
-
-
-def show(namespace: str, file: str) -> None:
-    """Mount a namespace on a file of that name."""
-    os.close(os.open(file, os.O_CREAT))
-    syscalls.mount(namespace, file, flags=syscalls.MS_BIND)
 
 
 def mount_disk(image: str, user: int | None) -> None:
@@ -168,10 +167,7 @@ def mount_disk(image: str, user: int | None) -> None:
 def show_bind(source: str, target: str, user: int | None, *, read_only: bool) -> None:
     """Mount a file or folder of the host a second time, its owners shown as the machine's users.
     In a user namespace none can take back that it is read-only."""
-    if os.path.isdir(source):
-        os.mkdir(target)
-    else:
-        os.close(os.open(target, os.O_CREAT))
+    make_target(source, target)
     if user is None:
         syscalls.mount(source, target, flags=syscalls.MS_BIND)
     else:
@@ -179,6 +175,46 @@ def show_bind(source: str, target: str, user: int | None, *, read_only: bool) ->
     if read_only:
         flags = syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY
         syscalls.mount("none", target, flags=flags)
+
+
+def leave_host(root: str) -> None:
+    """Go on with the programs and the kernel's folders of this host alone, mounted on a folder that
+    nobody needs here. systemd-nspawn only covers the root that it starts in, and root in a machine
+    can take the cover away. The machine's own folder stays the current one."""
+    folder = os.open(".", os.O_PATH | os.O_CLOEXEC)
+    syscalls.mount("tmpfs", root, "tmpfs", data="mode=755")
+    for name in PROGRAMS:
+        if os.path.islink(f"/{name}"):
+            os.symlink(os.readlink(f"/{name}"), f"{root}/{name}")
+        elif os.path.isdir(f"/{name}"):
+            bind(f"/{name}", f"{root}/{name}")
+    for name in ("proc", "sys"):
+        bind(f"/{name}", f"{root}/{name}")
+    os.makedirs(f"{root}/dev/net")
+    for name in DEVICES:
+        if os.path.exists(f"/dev/{name}"):
+            bind(f"/dev/{name}", f"{root}/dev/{name}")
+    os.mkdir(f"{root}/tmp")
+    os.chmod(f"{root}/tmp", 0o1777)
+    os.makedirs(f"{root}{HOME}")
+    syscalls.mount(HOME, f"{root}{HOME}", flags=syscalls.MS_MOVE)
+    syscalls.change_root(root)
+    os.fchdir(folder)
+    os.close(folder)
+
+
+def bind(source: str, target: str) -> None:
+    """Show a file, or a folder with all that is mounted below, a second time."""
+    make_target(source, target)
+    syscalls.mount(source, target, flags=syscalls.MS_BIND | syscalls.MS_REC)
+
+
+def make_target(source: str, target: str) -> None:
+    """Make the empty folder or file on which `source` can be mounted."""
+    if os.path.isdir(source):
+        os.mkdir(target)
+    else:
+        os.close(os.open(target, os.O_CREAT))
 
 
 def connect_to_switch(plan: Plan) -> None:
