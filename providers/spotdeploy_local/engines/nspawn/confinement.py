@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ from spotdeploy_local.layout import Layout
 from spotdeploy_local.linux import users
 from spotdeploy_local.linux.host import existing
 
-_TRIAL_SECONDS = 20.0
+_TRIAL_SECONDS = 60.0
 
 DROPPED: Final = tuple(
     f"CAP_{name}"
@@ -66,8 +67,10 @@ def confinement(layout: Layout) -> Confinement:
     return Confinement(try_user_namespace(existing(layout.cache), existing(layout.state)))
 
 
+@cache
 def try_user_namespace(image: Path, state: Path) -> str:
-    """What fails when a machine in a user namespace, with a disk in these folders, is tried."""
+    """What fails when a machine in a user namespace, with a disk in these folders, is tried; once
+    in a process, since it takes some 50 ms."""
     command = small_python("spotdeploy_local.engines.nspawn.trial", str(image), str(state))
     tried = subprocess.run(
         command, check=True, capture_output=True, text=True, timeout=_TRIAL_SECONDS

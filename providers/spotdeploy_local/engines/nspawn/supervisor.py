@@ -8,7 +8,7 @@ wrong, to the pipe named on its command line, and never needs its creator again.
 """
 
 # pathlib would cost every machine milliseconds and megabytes.
-# ruff: noqa: PTH101, PTH102, PTH103, PTH105, PTH110, PTH112, PTH114, PTH115, PTH123, PTH211
+# ruff: noqa: PTH102, PTH103, PTH105, PTH110, PTH112, PTH114, PTH115, PTH123, PTH211
 
 from __future__ import annotations
 
@@ -194,8 +194,6 @@ def leave_host(root: str) -> None:
     for name in DEVICES:
         if os.path.exists(f"/dev/{name}"):
             bind(f"/dev/{name}", f"{root}/dev/{name}")
-    os.mkdir(f"{root}/tmp")
-    os.chmod(f"{root}/tmp", 0o1777)
     os.makedirs(f"{root}{HOME}")
     syscalls.mount(HOME, f"{root}{HOME}", flags=syscalls.MS_MOVE)
     syscalls.change_root(root)
