@@ -39,6 +39,7 @@ REBOOT = 133
 CONSOLE_BYTES = 512 * 1024
 CONSOLE_SECONDS = 2.0
 """Seconds for the rest of the console's text to be written once the container has ended."""
+CONNECT_SECONDS = 10.0
 PORT_SECONDS = 3.0
 """How long the port of a destroyed machine may still exist."""
 
@@ -180,7 +181,8 @@ def show_bind(source: str, target: str, user: int | None, *, read_only: bool) ->
 def leave_host(root: str) -> None:
     """Go on with the programs and the kernel's folders of this host alone, mounted on a folder that
     nobody needs here. systemd-nspawn only covers the root that it starts in, and root in a machine
-    can take the cover away. The machine's own folder stays the current one."""
+    can take the cover away. The machine's own folder stays the current one. Python's files may be
+    gone, so nothing more can be imported."""
     folder = os.open(".", os.O_PATH | os.O_CLOEXEC)
     syscalls.mount("tmpfs", root, "tmpfs", data="mode=755")
     for name in PROGRAMS:
@@ -320,12 +322,10 @@ def accept(listener: socket.socket, address: str) -> None:
 
 def forward(client: socket.socket, address: str, port: int) -> None:
     """Carry a connection until both sides have ended."""
-    with client:
-        try:
-            node = socket.create_connection((address, port), timeout=10)
-        except OSError:
-            return
-        with node:
+    with client, socket.socket() as node:  # create_connection would import more
+        node.settimeout(CONNECT_SECONDS)
+        with contextlib.suppress(OSError):
+            node.connect((address, port))
             node.settimeout(None)
             back = in_background(copy, node, client)
             copy(client, node)
