@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -86,6 +87,15 @@ def test_a_confined_machine_is_whole(confined: Bench) -> None:
     eventually(lambda: confined.machine("one").boots == 2)
     confined.await_ssh("one")
     assert confined.run("one", "stat -c %U /var/kept") == "root"
+
+
+def test_a_machine_boots_whatever_its_creator_hides_from_others(bench: Bench) -> None:
+    before = os.umask(0o077)
+    try:
+        bench.start(bench.spec("one", files={"/opt/deep/file": b"put"}))
+    finally:
+        os.umask(before)
+    assert bench.run("one", "cat /opt/deep/file") == "put"
 
 
 def test_a_user_of_a_machine_is_nobody_here(bench: Bench) -> None:
