@@ -51,6 +51,8 @@ class Groups:
         for tree in self.hierarchies:
             parent = tree.root / self.base
             _make(parent / machine)
+            for group in (parent, parent / machine):
+                group.chmod(0o755)  # whatever the umask was: the owner has to get there
             if tree.unified:
                 _delegate([tree.root, parent, parent / machine])
                 for leaf in ("engine", "node"):
@@ -161,6 +163,7 @@ def _give(group: Path, owner: int) -> None:
     for path in (group, *(group / name for name in _DELEGATED)):
         if path.exists():
             os.chown(path, owner, owner)
+    group.chmod(0o755)
 
 
 def _inherit_cpuset(parent: Path, child: Path) -> None:
