@@ -92,7 +92,7 @@ class NodeTestbed(Testbed):
 
     def on_disk(self, path: str) -> Path:
         """A path of the node, as this host sees what the node wrote there."""
-        return self.engine.layout.machine(self._any().id) / "upper" / path.lstrip("/")
+        return self.engine.layout.machine(self._any().id) / "upper/tree" / path.lstrip("/")
 
     def sessions(self) -> list[int]:
         """The processes that serve ssh connections on the node."""

@@ -1,11 +1,18 @@
-"""The cached root images: built once, checked at each use, rebuilt when broken."""
+"""The cached root images: checked at each use, rebuilt when broken, and in time when old.
+
+They hold programs that run as their owner, root, without this host's updates: only root gets in.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
 import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +21,15 @@ from spotdeploy_local.engine import Progress
 from spotdeploy_local.image.build import Command, customize, run_build
 from spotdeploy_local.image.recipe import Recipe
 from spotdeploy_local.layout import CACHE_VARIABLE
+from spotdeploy_local.linux import syscalls
 from spotdeploy_local.linux.host import IMAGE_BYTES, explain_full_disk
 from spotdeploy_local.linux.hostlock import held
 
 BUILD_SECONDS = 900.0
 """How long another process's build is waited for, over a slow line too."""
+OLD_SECONDS = 30 * 86400.0
+"""The age at which an image is renewed, for its packages' security updates."""
+
 _SAMPLED = ("usr/bin", "usr/sbin", "usr/lib/systemd/system", "usr/lib/x86_64-linux-gnu", "etc")
 
 
@@ -50,15 +61,44 @@ class Images:
         """
         if self.is_complete(recipe):
             return self.tree(recipe)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         base = self.build(recipe.base, progress) if recipe.base else None
+        with self._lock(recipe):
+            if not self.is_complete(recipe):
+                self._rebuild(recipe, base, progress)
+        return self.tree(recipe)
+
+    def renew(self, recipe: Recipe, progress: Progress) -> Path:
+        """The recipe's root, built now if it is missing, broken or old; machines that run on an old
+        one keep it. One that cannot be built anew is used on. Raises HostError as `build` does."""
+        tree = self.build(recipe, progress)
+        if tree.parent.stat().st_mode & 0o077:  # before this release
+            tree.parent.chmod(0o700)
+        if self._is_old(recipe):
+            try:
+                base = self.renew(recipe.base, progress) if recipe.base else None
+                with self._lock(recipe):
+                    if self._is_old(recipe):
+                        progress(f"the image is {self._age(recipe) / 86400:.0f} days old")
+                        self._rebuild(recipe, base, progress)
+            except HostError as error:
+                progress(f"the image stays as it is, without security updates: {error.message}")
+        return tree
+
+    def _is_old(self, recipe: Recipe) -> bool:
+        return self._age(recipe) > OLD_SECONDS
+
+    def _age(self, recipe: Recipe) -> float:
+        """Seconds since an image was complete."""
+        return time.time() - (self._image(recipe) / "stamp.json").stat().st_mtime
+
+    @contextmanager
+    def _lock(self, recipe: Recipe) -> Iterator[None]:
         with (
             held(self.folder / f"{recipe.digest}.lock", BUILD_SECONDS),
             explain_full_disk(self.folder, CACHE_VARIABLE),
         ):
-            if not self.is_complete(recipe):
-                self._rebuild(recipe, base, progress)
-        return self.tree(recipe)
+            yield
 
     def _rebuild(self, recipe: Recipe, base: Path | None, progress: Progress) -> None:
         free = shutil.disk_usage(self.folder).free
@@ -69,21 +109,39 @@ class Images:
                 hint=f"free some space, or name another folder in {CACHE_VARIABLE}",
             )
         image = self._image(recipe)
-        for old in self.folder.glob(f"{image.name}*"):
-            progress(f"removing the broken image {old.name}")
-            shutil.rmtree(old, ignore_errors=old != image)  # its builder may be just dying
+        if image.exists() and not self.is_complete(recipe):
+            progress(f"removing the broken image {image.name}")
+            shutil.rmtree(image)
+        for old in self.folder.glob(f"{image.name}.*"):
+            _remove_unused(old)
         part = image.with_suffix(f".{secrets.token_hex(4)}.part")
-        part.mkdir(mode=0o755)
+        part.mkdir(mode=0o700)
         run_build(self.command(recipe, part / "tree", base), progress)
         progress("writing our own files into the image")
         customize(recipe, part / "tree")
         (part / "stamp.json").write_text(json.dumps(_stamp(recipe, part / "tree")))
         os.sync()
-        part.rename(image)
+        if image.exists():
+            syscalls.exchange(str(part), str(image))
+            _remove_unused(part)
+        else:
+            part.rename(image)
         progress("the image is ready")
 
     def _image(self, recipe: Recipe) -> Path:
         return self.folder / f"root-{recipe.digest}"
+
+
+def _remove_unused(folder: Path) -> None:
+    """Remove an old or half-built image, unless a machine runs on it, which then locks it."""
+    used = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(used, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    finally:
+        os.close(used)
+    shutil.rmtree(folder, ignore_errors=True)  # its builder may be just dying
 
 
 def _stamp(recipe: Recipe, tree: Path) -> dict[str, object]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _CONTROLLERS = ("cpu", "memory", "pids", "io")
+_DELEGATED = ("cgroup.procs", "cgroup.subtree_control", "cgroup.threads", "tasks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Hierarchy:
     root: Path
     unified: bool
     """True for version 2."""
+    controls: bool = True
+    """False for systemd's own tree of version 1, which has no controller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +44,22 @@ class Groups:
         """In the hierarchies that are mounted here."""
         return cls(base, hierarchies(Path("/proc/self/mountinfo").read_text()))
 
-    def create(self, machine: str) -> None:
-        """Make the machine's groups; those that exist stay. Raises OSError."""
+    def create(self, machine: str, owner: int) -> None:
+        """Make the machine's groups; those that exist stay. The host's user that the machine's
+        root is may make groups below its own where that is safe: on version 1, whoever may write
+        to a group of a controller decides about the host's resources. Raises OSError."""
         for tree in self.hierarchies:
             parent = tree.root / self.base
             _make(parent / machine)
+            for group in (parent, parent / machine):
+                group.chmod(0o755)  # whatever the umask was: the owner has to get there
             if tree.unified:
                 _delegate([tree.root, parent, parent / machine])
                 for leaf in ("engine", "node"):
                     (parent / machine / leaf).mkdir(exist_ok=True)
+                _give(parent / machine / leaf, owner)
+            elif not tree.controls:
+                _give(parent / machine, owner)
             elif (parent / "cpuset.cpus").exists():
                 _inherit_cpuset(tree.root, parent)
                 _inherit_cpuset(parent, parent / machine)
@@ -127,7 +137,8 @@ def hierarchies(mountinfo: str) -> tuple[Hierarchy, ...]:
         kind = after.split(" ", 1)[0]
         if kind in {"cgroup", "cgroup2"}:
             fields = before.split(" ")
-            found.setdefault(fields[2], Hierarchy(Path(fields[4]), kind == "cgroup2"))
+            unified, controls = kind == "cgroup2", not after.endswith("name=systemd")
+            found.setdefault(fields[2], Hierarchy(Path(fields[4]), unified, controls))
     return tuple(found.values())
 
 
@@ -145,6 +156,14 @@ def _delegate(groups: Sequence[Path]) -> None:
         controllers = " ".join(f"+{name}" for name in _CONTROLLERS if name in available)
         with contextlib.suppress(OSError):  # a busy group gives no controllers: none are needed
             (group / "cgroup.subtree_control").write_text(controllers)
+
+
+def _give(group: Path, owner: int) -> None:
+    """Let a user make groups below this one: https://systemd.io/CGROUP_DELEGATION/."""
+    for path in (group, *(group / name for name in _DELEGATED)):
+        if path.exists():
+            os.chown(path, owner, owner)
+    group.chmod(0o755)
 
 
 def _inherit_cpuset(parent: Path, child: Path) -> None:

@@ -102,7 +102,7 @@ def missing_tools(which: Callable[[str], str | None]) -> list[Problem]:
 
 def unfit_disk(folder: Path, mountinfo: str) -> list[Problem]:
     """A machine's disk is an overlay, and cannot lie on another overlay (as in a container)."""
-    device = _existing(folder).stat().st_dev
+    device = existing(folder).stat().st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
@@ -130,6 +130,11 @@ def explain_full_disk(folder: Path, variable: str) -> Iterator[None]:
         ) from error
 
 
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(parent for parent in (folder, *folder.parents) if parent.exists())
+
+
 def _missing_kernel_parts(mountinfo: str) -> list[Problem]:
     parts = [f"{n} namespaces" for n in _NAMESPACES if not Path("/proc/self/ns", n).exists()]
     if "\toverlay\n" not in Path("/proc/filesystems").read_text():
@@ -142,7 +147,7 @@ def _missing_kernel_parts(mountinfo: str) -> list[Problem]:
 
 
 def _missing_space(folder: Path, needed: int, variable: str) -> list[Problem]:
-    free = shutil.disk_usage(_existing(folder)).free
+    free = shutil.disk_usage(existing(folder)).free
     if free >= needed:
         return []
     return [
@@ -151,7 +156,3 @@ def _missing_space(folder: Path, needed: int, variable: str) -> list[Problem]:
             f"free some space, or set {variable} to a folder on another disk",
         )
     ]
-
-
-def _existing(folder: Path) -> Path:
-    return next(parent for parent in (folder, *folder.parents) if parent.exists())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -43,18 +44,27 @@ def machine_id(machine: str) -> str:
 
 
 def machine(
-    folder: Path, spec: MachineSpec, address: str, tree: Path, plan: Mapping[str, object]
+    folder: Path,
+    spec: MachineSpec,
+    address: str,
+    tree: Path,
+    plan: Mapping[str, object],
+    owner: int,
 ) -> None:
-    """Make a machine's folder. `tree` is the root of its image. Raises OSError."""
+    """Make a machine's folder. `tree` is the root of its image, `owner` the host's user and group
+    that the machine's root is. Raises OSError."""
     folder.mkdir(mode=0o700)
-    for name in ("upper", "work", "root"):
-        (folder / name).mkdir()
-        (folder / name).chmod(0o755)
+    root = folder / "upper" / tree.name
+    for part in (folder / "work", root.parent, root):
+        part.mkdir(mode=0o700)
+    root.chmod(0o755)
     for name, content in first_files(spec, address).items():
         mode = 0o644 if name.startswith("/etc/") else 0o600
-        _place(folder / "upper", tree, name, content, mode)
+        _place(root, tree, name, content, mode)
     for name, content in spec.files.items():
-        _place(folder / "upper", tree, name, content, 0o600)
+        _place(root, tree, name, content, 0o600)
+    for path in (root.parent, *root.parent.rglob("*")):
+        os.chown(path, owner, owner)
     facts = {
         "id": spec.id,
         "name": spec.name,

@@ -59,7 +59,7 @@ class TestLocalContract(ProviderContract):
             engine.preempt(node.id)
 
         def user_data(node: Node) -> bytes:
-            return (engine.layout.machine(node.id) / f"upper{USER_DATA}").read_bytes()
+            return (engine.layout.machine(node.id) / f"upper/tree{USER_DATA}").read_bytes()
 
         return Powers(
             no_capacity=lambda: engine.limit.append(0),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -85,6 +88,70 @@ def test_an_image_that_lost_a_file_is_rebuilt(images: Images, log: Path) -> None
     images.build(RECIPE, print)
     assert (tree / "usr/bin/program").exists()
     assert log.read_text() == "built\nbuilt\n"
+
+
+def test_only_root_gets_at_the_programs_of_an_image(images: Images) -> None:
+    tree = images.build(RECIPE, print)
+    assert images.folder.stat().st_mode & 0o777 == 0o700
+    assert tree.parent.stat().st_mode & 0o777 == 0o700
+    tree.parent.chmod(0o755)  # as it was once made
+    images.renew(RECIPE, print)
+    assert tree.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_an_old_image_is_renewed_and_a_young_one_is_not(images: Images, log: Path) -> None:
+    reported: list[str] = []
+    tree = images.build(RECIPE, reported.append)
+    grow_old(tree, 29)
+    images.renew(RECIPE, reported.append)
+    assert log.read_text() == "built\n"
+    grow_old(tree, 31)
+    assert images.renew(RECIPE, reported.append) == tree
+    assert log.read_text() == "built\nbuilt\n"
+    assert "the image is 31 days old" in reported
+    images.renew(RECIPE, reported.append)
+    assert log.read_text() == "built\nbuilt\n"
+    assert [one.name for one in images.folder.glob("root-*")] == [tree.parent.name]
+
+
+def test_an_image_upon_an_old_one_is_built_upon_a_new_one(images: Images, log: Path) -> None:
+    above = replace(RECIPE, packages=("cloud-init",), base=RECIPE)
+    grow_old(images.build(above, print), 40)
+    grow_old(images.tree(RECIPE), 40)
+    images.renew(above, print)
+    assert log.read_text() == "built\n" * 4
+
+
+def test_a_machine_keeps_the_old_image_that_it_runs_on(images: Images, log: Path) -> None:
+    tree = images.build(RECIPE, print)
+    machine = os.open(tree.parent, os.O_RDONLY)
+    fcntl.flock(machine, fcntl.LOCK_SH)
+    program = os.open(tree / "usr/bin/program", os.O_RDONLY)
+    for _ in range(2):
+        grow_old(tree, 31)
+        images.renew(RECIPE, print)
+    assert log.read_text() == "built\n" * 3
+    assert os.fstat(program).st_nlink == 1
+    os.close(machine)
+    grow_old(tree, 31)
+    images.renew(RECIPE, print)
+    assert os.fstat(program).st_nlink == 0
+    os.close(program)
+    assert [one.name for one in images.folder.glob("root-*")] == [tree.parent.name]
+
+
+def test_an_old_image_that_cannot_be_renewed_is_used_on(images: Images, log: Path) -> None:
+    tree = images.build(RECIPE, print)
+    grow_old(tree, 31)
+    reported: list[str] = []
+    assert builder("exit 9", log).renew(RECIPE, reported.append) == tree
+    assert "without security updates: the image could not be built" in reported[-1]
+    assert (tree / "usr/bin/program").exists()
+
+
+def grow_old(tree: Path, days: float) -> None:
+    moment = time.time() - days * 86400
+    os.utime(tree.parent / "stamp.json", (moment, moment))
 
 
 @pytest.mark.parametrize("stamp", ["", "[]", "{", "{}", '{"recipe": "another"}'])

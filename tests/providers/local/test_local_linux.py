@@ -27,6 +27,7 @@ def test_each_mounted_hierarchy_is_used_once() -> None:
         ("systemd", False),
         ("unified", True),
     ]
+    assert [tree.controls for tree in found] == [True, False, True]
     assert cgroups.hierarchies(UNIFIED) == (
         cgroups.Hierarchy(Path("/sys/fs/cgroup"), unified=True),
     )
@@ -39,6 +40,18 @@ def test_only_version_2_puts_supervisor_and_container_into_leaves_of_their_own()
         "/sys/fs/cgroup/systemd/ours/one/cgroup.procs",
         "/sys/fs/cgroup/unified/ours/one/node/cgroup.procs",
     ]
+
+
+def test_a_machine_s_user_may_make_groups_but_not_where_version_1_has_a_controller(
+    tmp_path: Path,
+) -> None:
+    trees = [("cpu", False, True), ("systemd", False, False), ("unified", True, True)]
+    groups = cgroups.Groups("ours", tuple(cgroups.Hierarchy(tmp_path / n, *m) for n, *m in trees))
+    for name, *_ in trees:
+        (tmp_path / name).mkdir()
+    groups.create("one", 777)
+    owned = {str(f.relative_to(tmp_path)) for f in tmp_path.rglob("*") if f.stat().st_uid == 777}
+    assert owned == {"systemd/ours/one", "unified/ours/one/node"}
 
 
 def test_a_missing_tool_is_named_with_the_line_that_installs_it() -> None:

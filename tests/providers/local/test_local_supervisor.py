@@ -12,18 +12,40 @@ import pytest
 
 from spotdeploy_local.engine import Bind, MachineSpec
 from spotdeploy_local.engines.nspawn import launch, plan, supervisor
+from spotdeploy_local.engines.nspawn.confinement import Confinement
 from spotdeploy_local.machine_dir import read
 
 
-def test_the_container_joins_its_groups_and_then_becomes_nspawn() -> None:
-    binds = (Bind(Path("/a:b"), "/c"), Bind(Path("/d"), "/e", read_only=False))
-    machine = MachineSpec(id="one", name="one", binds=binds)
-    command = plan.container_command(machine, Path("/state/one"), ["/cg/cgroup.procs"])
+def test_the_container_joins_its_groups_enters_its_namespace_and_then_becomes_nspawn() -> None:
+    command = container(Confinement())
     assert command[:2] == ["/bin/sh", "-ec"]
-    assert command[3:7] == ["sh", "/cg/cgroup.procs", "--", "systemd-nspawn"]
-    assert "--directory=/state/one/root" in command
-    assert "--network-namespace-path=/proc/1/ns/net" in command
-    assert command[-2:] == ["--bind-ro=/a\\:b:/c", "--bind=/d:/e"]
+    enter = ["nsenter", "--user=/run/systemd/nspawn/user", "--"]
+    assert command[3:10] == ["sh", "/cg/cgroup.procs", "--", *enter, "systemd-nspawn"]
+    assert "--directory=/run/systemd/nspawn/disk/tree" in command
+    assert "--network-namespace-path=/run/systemd/nspawn/network" in command
+    binds = [f"/run/systemd/nspawn/binds/{number}" for number in range(2)]
+    assert command[-2:] == [f"--bind-ro={binds[0]}:/c\\:d", f"--bind={binds[1]}:/e"]
+
+
+def test_without_a_user_namespace_the_container_has_no_say_about_the_host() -> None:
+    command = container(Confinement("refused"))
+    assert command[6] == "systemd-nspawn"
+    (dropped,) = (one for one in command if one.startswith("--drop-capability="))
+    assert {"CAP_SYS_ADMIN", "CAP_MKNOD", "CAP_DAC_READ_SEARCH"} <= set(dropped[18:].split(","))
+    assert Confinement("refused").first_user("one") == 0
+
+
+def test_a_machine_s_users_are_in_the_range_of_containers() -> None:
+    firsts = {Confinement().first_user(f"machine-{number}") for number in range(1000)}
+    assert len(firsts) > 900
+    assert all(524288 <= one <= 1879048192 - 65536 and one % 65536 == 0 for one in firsts)
+    assert Confinement().first_user("one") == Confinement().first_user("one")
+
+
+def container(confined: Confinement) -> list[str]:
+    binds = (Bind(Path("/a:b"), "/c:d"), Bind(Path("/d"), "/e", read_only=False))
+    machine = MachineSpec(id="one", name="one", binds=binds)
+    return plan.container_command(machine, "tree", ["/cg/cgroup.procs"], confined)
 
 
 def test_published_ports_start_at_an_address_that_ends_like_the_machine_s() -> None:

@@ -18,11 +18,11 @@ _ENVIRONMENT = {
     "LANG": "C.UTF-8",
 }
 
-# The package's own __init__ imports pluggy, which a supervisor must do without.
+# The package's own __init__ imports pluggy, which these programs must do without.
 _MAIN = (
     "import sys, types; p = types.ModuleType('spotdeploy_local'); p.__path__ = [{folder!r}]; "
     "sys.modules[p.__name__] = p; "
-    "from spotdeploy_local.engines.nspawn.supervisor import main; main()"
+    "from {module} import main; main()"
 )
 
 
@@ -38,9 +38,14 @@ def launch(folders: Sequence[Path]) -> Mapping[Path, str]:
 
 
 def supervisor_command(folder: Path, pipe: int) -> list[str]:
-    """The command that starts a supervisor. It imports next to nothing, to stay small."""
-    code = _MAIN.format(folder=str(Path(__file__).parents[2]))
-    return [sys.executable, "-I", "-S", "-c", code, str(folder), str(pipe)]
+    """The command that starts a supervisor."""
+    return small_python("spotdeploy_local.engines.nspawn.supervisor", str(folder), str(pipe))
+
+
+def small_python(module: str, *arguments: str) -> list[str]:
+    """The command that runs `main` of a module, which should import next to nothing."""
+    code = _MAIN.format(folder=str(Path(__file__).parents[2]), module=module)
+    return [sys.executable, "-I", "-S", "-c", code, *arguments]
 
 
 def _start(folder: Path) -> tuple[int, subprocess.Popen[bytes]]:

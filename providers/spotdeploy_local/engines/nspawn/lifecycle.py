@@ -12,6 +12,7 @@ from pathlib import Path
 from spotdeploy.errors import HostError, ProviderError
 from spotdeploy.model import Problem
 from spotdeploy_local.engine import Leftover, MachineSpec, Progress, Started
+from spotdeploy_local.engines.nspawn.confinement import Confinement, confinement
 from spotdeploy_local.engines.nspawn.launch import launch
 from spotdeploy_local.engines.nspawn.leftovers import Leftovers
 from spotdeploy_local.engines.nspawn.plan import make_plan
@@ -38,14 +39,16 @@ class Lifecycle:
     """See `Networks.held`."""
 
     def problems(self) -> Sequence[Problem]:
-        return host.problems(self.layout, has_image=self._images().is_complete(BASE))
+        found = self._unfit()
+        fatal = any(problem.fatal for problem in found)
+        return found if fatal else [*found, *confinement(self.layout).problems]
 
     def room(self) -> int:
         return host.room()
 
     def prepare(self, progress: Progress, *, cloud_init: bool) -> None:
         self._refuse_unfit_host()
-        self._image(progress, cloud_init=cloud_init)
+        self._images().renew(CLOUD_INIT if cloud_init else BASE, progress)
 
     def start_all(self, specs: Sequence[MachineSpec]) -> Started:
         check_specs(specs)
@@ -66,15 +69,16 @@ class Lifecycle:
         kinds = {spec.cloud_init for spec in specs}
         trees = {kind: self._image(_silent, cloud_init=kind) for kind in kinds}
         groups, networks = self._groups(), self.networks()
+        confined = confinement(self.layout)
         with host.explain_full_disk(self.layout.state, STATE_VARIABLE), self._lock():
             existing = read.machines(self.layout.machines)
             known = {machine.id for machine in existing}
             new = [spec for spec in specs if spec.id not in known]
             for spec, address in assign_addresses(new, existing):
-                self._write_folder(spec, address, trees[spec.cloud_init], groups)
+                self._write_folder(spec, address, trees[spec.cloud_init], groups, confined)
             for spec in specs:
                 networks.ensure(spec.network)
-                groups.create(spec.id)
+                groups.create(spec.id, confined.first_user(spec.id))
 
     def stop(self, ids: Sequence[str]) -> None:
         _refuse_stuck(self._groups().remove(ids))
@@ -127,19 +131,26 @@ class Lifecycle:
         """The networks of this layout."""
         return Networks(self.layout, self.held)
 
-    def _write_folder(self, spec: MachineSpec, address: str, tree: Path, groups: Groups) -> None:
+    def _write_folder(
+        self,
+        spec: MachineSpec,
+        address: str,
+        tree: Path,
+        groups: Groups,
+        confined: Confinement,
+    ) -> None:
         """The folder gets its name when it is whole, so that no half of one is ever listed."""
         folder, part = self.layout.machine(spec.id), self.layout.being_written(spec.id)
         plan = make_plan(
             spec,
             address,
-            folder,
             tree,
             self.layout.switch(spec.network),
             groups.procs_files(spec.id, "engine"),
             groups.procs_files(spec.id, "node"),
+            confined,
         )
-        write.machine(part, spec, address, tree, plan)
+        write.machine(part, spec, address, tree, plan, plan["first_user"])
         part.rename(folder)
 
     def _remove_idle_networks(self) -> None:
@@ -149,8 +160,11 @@ class Lifecycle:
             for network in networks.idle(used):
                 networks.remove(network)
 
+    def _unfit(self) -> Sequence[Problem]:
+        return host.problems(self.layout, has_image=self._images().is_complete(BASE))
+
     def _refuse_unfit_host(self) -> None:
-        for problem in self.problems():
+        for problem in self._unfit():
             if problem.fatal:
                 raise HostError(problem.what, hint=problem.remedy)
 

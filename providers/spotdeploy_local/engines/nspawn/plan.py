@@ -8,6 +8,13 @@ from pathlib import Path
 from typing import TypedDict
 
 from spotdeploy_local.engine import Bind, MachineSpec
+from spotdeploy_local.engines.nspawn.confinement import Confinement
+from spotdeploy_local.engines.nspawn.places import (
+    BINDS,
+    DISK,
+    NETWORK_NAMESPACE,
+    USER_NAMESPACE,
+)
 from spotdeploy_local.network.commands import machine_commands, port_commands
 
 PUBLISH_NETWORKS = 256
@@ -27,8 +34,12 @@ class Plan(TypedDict):
     """Mounts below it belong to other networks and are let go."""
     port_commands: str
     machine_commands: str
-    overlay: str
-    """Mount options, relative to the machine's folder."""
+    first_user: int
+    """The host's user that the machine's root is; 0 without a user namespace."""
+    image: str
+    """The folder that has the root of its image."""
+    binds: list[tuple[str, bool]]
+    """What of the host is shown, and whether it is read-only."""
     container: list[str]
     engine_groups: list[str]
     """The `cgroup.procs` files that the supervisor joins."""
@@ -42,21 +53,24 @@ class Plan(TypedDict):
 def make_plan(
     spec: MachineSpec,
     address: str,
-    folder: Path,
     tree: Path,
     switch: Path,
     engine_groups: list[str],
     node_groups: list[str],
+    confined: Confinement,
 ) -> Plan:
     """The whole plan of one machine."""
+    first_user = confined.first_user(spec.id)
     return Plan(
         address=address,
         switch=str(switch),
         run_folder=str(switch.parent.parent),
         port_commands=port_commands(address, spec.extra_addresses),
         machine_commands=machine_commands(address, spec.extra_addresses),
-        overlay=overlay_options(tree),
-        container=container_command(spec, folder, node_groups),
+        first_user=first_user,
+        image=str(tree.parent),
+        binds=[(str(bind.source), bind.read_only) for bind in spec.binds],
+        container=container_command(spec, tree.name, node_groups, confined),
         engine_groups=engine_groups,
         publish_ports=list(spec.publish),
         publish_addresses=publish_addresses(address),
@@ -64,38 +78,39 @@ def make_plan(
     )
 
 
-def overlay_options(tree: Path) -> str:
-    """Mount options of the machine's disk, from within its folder."""
-    return f"lowerdir={tree},upperdir=upper,workdir=work"
-
-
-def container_command(machine: MachineSpec, folder: Path, groups: Sequence[str]) -> list[str]:
-    """The command that boots the machine inside its supervisor's namespaces."""
+def container_command(
+    machine: MachineSpec, root: str, groups: Sequence[str], confined: Confinement
+) -> list[str]:
+    """The command that boots the machine inside its supervisor's namespaces. `root` is the folder
+    on the machine's disk that is its root: in a user namespace systemd-nspawn may move no mount
+    that was made outside of it, and so it is given a folder, which it binds by itself."""
     return [
         *("/bin/sh", "-ec", _JOIN, "sh", *groups, "--"),
+        *(() if confined.refusal else ("nsenter", f"--user={USER_NAMESPACE}", "--")),
         "systemd-nspawn",
         "--quiet",
         "--settings=no",
         "--register=no",
         "--keep-unit",
         "--boot",
-        f"--directory={folder / 'root'}",
+        f"--directory={DISK}/{root}",
         f"--machine={machine.name}",
-        "--network-namespace-path=/proc/1/ns/net",
+        f"--network-namespace-path={NETWORK_NAMESPACE}",
         "--console=read-only",
         "--resolv-conf=off",
         "--timezone=off",
         "--link-journal=no",
         "--kill-signal=SIGRTMIN+3",
-        *(bind_option(bind) for bind in machine.binds),
+        "--capability=CAP_NET_ADMIN",  # of its own network, for packet filters
+        *confined.options,
+        *(bind_option(number, bind) for number, bind in enumerate(machine.binds)),
     ]
 
 
-def bind_option(bind: Bind) -> str:
-    """One `--bind` option; colons in paths are escaped."""
-    paths = (str(bind.source), bind.target)
-    source, target = (path.replace("\\", "\\\\").replace(":", "\\:") for path in paths)
-    return f"--bind{'-ro' if bind.read_only else ''}={source}:{target}"
+def bind_option(number: int, bind: Bind) -> str:
+    """One `--bind` option, of what the supervisor shows; colons in paths are escaped."""
+    target = bind.target.replace("\\", "\\\\").replace(":", "\\:")
+    return f"--bind{'-ro' if bind.read_only else ''}={BINDS}/{number}:{target}"
 
 
 def publish_addresses(address: str) -> list[str]:

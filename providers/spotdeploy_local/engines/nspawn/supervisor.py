@@ -8,11 +8,12 @@ wrong, to the pipe named on its command line, and never needs its creator again.
 """
 
 # pathlib would cost every machine milliseconds and megabytes.
-# ruff: noqa: PTH103, PTH105, PTH123
+# ruff: noqa: PTH102, PTH103, PTH105, PTH110, PTH112, PTH114, PTH115, PTH123, PTH211
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import socket
@@ -21,13 +22,24 @@ import threading
 import time
 from collections.abc import Callable
 
-from spotdeploy_local.linux import syscalls
+from spotdeploy_local.engines.nspawn.places import (
+    BINDS,
+    DISK,
+    HOME,
+    NETWORK_NAMESPACE,
+    USER_NAMESPACE,
+)
+from spotdeploy_local.linux import syscalls, users
 from spotdeploy_local.machine_dir import locks
 
+PROGRAMS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "net/tun")
+"""What systemd-nspawn shows in a machine's /dev."""
 REBOOT = 133
 CONSOLE_BYTES = 512 * 1024
 CONSOLE_SECONDS = 2.0
 """Seconds for the rest of the console's text to be written once the container has ended."""
+CONNECT_SECONDS = 10.0
 PORT_SECONDS = 3.0
 """How long the port of a destroyed machine may still exist."""
 
@@ -44,12 +56,13 @@ def main() -> None:
     folder, pipe = sys.argv[1], int(sys.argv[2])
     os.set_inheritable(pipe, False)
     os.chdir(folder)
+    os.umask(0o022)
     with open("plan.json", encoding="utf-8") as file:
         plan = json.load(file)
     try:
         listeners, address = publish(plan)
         join_groups(plan["engine_groups"])
-        syscalls.unshare(syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET)
+        syscalls.unshare(syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNS)
         if os.fork():
             os._exit(0)
         if not locks.take("lock"):
@@ -109,13 +122,99 @@ def prepare(plan: Plan) -> None:
     """Everything the container needs before it starts. Raises OSError."""
     syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
     syscalls.mount("proc", "/proc", "proc")
+    first = plan["first_user"]
+    os.makedirs(HOME, exist_ok=True)
+    syscalls.mount("tmpfs", HOME, "tmpfs", data=f"mode=755,uid={first},gid={first}")
+    user = join_namespaces(first)
     connect_to_switch(plan)
     run_ip([], plan["machine_commands"])
     for switch in mounts_below(plan["run_folder"]):
         syscalls.unmount(switch)
-    syscalls.mount("overlay", "root", "overlay", data=plan["overlay"])
-    os.makedirs("/run/systemd/nspawn", exist_ok=True)
-    syscalls.mount("tmpfs", "/run/systemd/nspawn", "tmpfs", data="mode=755")
+    mount_disk(plan["image"], user)
+    os.mkdir(BINDS)
+    for number, (source, read_only) in enumerate(plan["binds"]):
+        show_bind(source, f"{BINDS}/{number}", user, read_only=read_only)
+    leave_host(plan["run_folder"])
+
+
+def join_namespaces(first: int) -> int | None:
+    """Give the machine its network namespace, and a user namespace unless its first user is the
+    host's root: the container enters them by their files. Gives the latter's descriptor."""
+    user = None
+    if first:
+        user, network = users.make(first)
+        syscalls.setns(network, syscalls.CLONE_NEWNET)
+        os.close(network)
+        bind(f"/proc/self/fd/{user}", USER_NAMESPACE)
+    else:
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+    bind("/proc/self/ns/net", NETWORK_NAMESPACE)
+    return user
+
+
+def mount_disk(image: str, user: int | None) -> None:
+    """Mount the machine's disk: an overlay on the image, whose files are shown as owned by the
+    machine's users. What the machine writes is theirs on the host's disk too. The image stays
+    locked until this process ends: a newer one does not replace it under the machine."""
+    fcntl.flock(os.open(image, os.O_RDONLY | os.O_CLOEXEC), fcntl.LOCK_SH)
+    lower = f"{HOME}/image"
+    show_bind(image, lower, user, read_only=True)
+    os.mkdir(DISK)
+    options = f"lowerdir={lower},upperdir=upper,workdir=work"
+    syscalls.mount("overlay", DISK, "overlay", data=options)
+    syscalls.unmount(lower)
+
+
+def show_bind(source: str, target: str, user: int | None, *, read_only: bool) -> None:
+    """Mount a file or folder of the host a second time, its owners shown as the machine's users.
+    In a user namespace none can take back that it is read-only."""
+    make_target(source, target)
+    if user is None:
+        syscalls.mount(source, target, flags=syscalls.MS_BIND)
+    else:
+        syscalls.mount_shifted(source, target, user)
+    if read_only:
+        flags = syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY
+        syscalls.mount("none", target, flags=flags)
+
+
+def leave_host(root: str) -> None:
+    """Go on with the programs and the kernel's folders of this host alone, mounted on a folder that
+    nobody needs here. systemd-nspawn only covers the root that it starts in, and root in a machine
+    can take the cover away. The machine's own folder stays the current one. Python's files may be
+    gone, so nothing more can be imported."""
+    folder = os.open(".", os.O_PATH | os.O_CLOEXEC)
+    syscalls.mount("tmpfs", root, "tmpfs", data="mode=755")
+    for name in PROGRAMS:
+        if os.path.islink(f"/{name}"):
+            os.symlink(os.readlink(f"/{name}"), f"{root}/{name}")
+        elif os.path.isdir(f"/{name}"):
+            bind(f"/{name}", f"{root}/{name}")
+    for name in ("proc", "sys"):
+        bind(f"/{name}", f"{root}/{name}")
+    os.makedirs(f"{root}/dev/net")
+    for name in DEVICES:
+        if os.path.exists(f"/dev/{name}"):
+            bind(f"/dev/{name}", f"{root}/dev/{name}")
+    os.makedirs(f"{root}{HOME}")
+    syscalls.mount(HOME, f"{root}{HOME}", flags=syscalls.MS_MOVE)
+    syscalls.change_root(root)
+    os.fchdir(folder)
+    os.close(folder)
+
+
+def bind(source: str, target: str) -> None:
+    """Show a file, or a folder with all that is mounted below, a second time."""
+    make_target(source, target)
+    syscalls.mount(source, target, flags=syscalls.MS_BIND | syscalls.MS_REC)
+
+
+def make_target(source: str, target: str) -> None:
+    """Make the empty folder or file on which `source` can be mounted."""
+    if os.path.isdir(source):
+        os.mkdir(target)
+    else:
+        os.close(os.open(target, os.O_CREAT))
 
 
 def connect_to_switch(plan: Plan) -> None:
@@ -223,12 +322,10 @@ def accept(listener: socket.socket, address: str) -> None:
 
 def forward(client: socket.socket, address: str, port: int) -> None:
     """Carry a connection until both sides have ended."""
-    with client:
-        try:
-            node = socket.create_connection((address, port), timeout=10)
-        except OSError:
-            return
-        with node:
+    with client, socket.socket() as node:  # create_connection would import more
+        node.settimeout(CONNECT_SECONDS)
+        with contextlib.suppress(OSError):
+            node.connect((address, port))
             node.settimeout(None)
             back = in_background(copy, node, client)
             copy(client, node)
