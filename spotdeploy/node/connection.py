@@ -103,9 +103,13 @@ class NodeConnection(Connection):
         """
         await self.close()
         try:
+            trusted = asyncssh.import_public_key(self.host_key)
+        except asyncssh.KeyImportError as error:
+            raise self._unreachable(f"the host key on record is none: {error}") from error
+        try:
             sock = await self._dialer.open(self.node, PORT, timeout)
             async with self._turn(sock), asyncio.timeout(timeout):
-                ssh = await self._handshake(sock)
+                ssh = await self._handshake(sock, trusted)
                 shells = await self._registered(ssh, is_far(sock))
         except TimeoutError as error:
             raise self._unreachable(f"no answer within {timeout:.0f}s") from error
@@ -194,8 +198,9 @@ class NodeConnection(Connection):
         finally:
             self._turns.release()
 
-    async def _handshake(self, sock: sockets.socket) -> asyncssh.SSHClientConnection:
-        trusted = asyncssh.import_public_key(self.host_key)
+    async def _handshake(
+        self, sock: sockets.socket, trusted: asyncssh.SSHKey
+    ) -> asyncssh.SSHClientConnection:
         return await asyncssh.connect(
             sock=sock,
             host=self.node.address or self.node.name,

@@ -9,6 +9,7 @@ up; for commands that may leave such things running, see `Connection.run`.
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import shlex
 import socket as sockets
@@ -34,6 +35,8 @@ FAR_SHELLS: Final = 3
 _RTT_OFFSET: Final = 68
 """Of `tcpi_rtt` in `struct tcp_info`, <linux/tcp.h>: 8 bytes, then 15 numbers of 4 before it."""
 _DIGITS: Final = 3
+_CODE: Final = re.compile(rb"[0-9]{1,3}")
+"""An exit code behind the mark; what is something else was not written by the shell."""
 
 
 class ShellEndedError(Exception):
@@ -78,9 +81,10 @@ class Shell(asyncssh.SSHClientSession[bytes]):
         self._answered = asyncio.get_running_loop().create_future()
         self._channel.write(marked(line, self._mark).encode())
         await self._answered
-        if any(stream.more for stream in self._streams.values()):
+        reported = self._streams[None].reported
+        if any(stream.more for stream in self._streams.values()) or not _CODE.fullmatch(reported):
             self.close()
-        return int(self._streams[None].reported or LOST)
+        return int(reported) if _CODE.fullmatch(reported) else LOST
 
     @property
     def output(self) -> tuple[bytearray, bytearray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -207,3 +208,43 @@ async def test_a_command_alone_hears_nothing_of_what_another_left_running(held: 
             assert result.stdout == "quiet\n"
     finally:
         os.kill(pid, signal.SIGKILL)
+
+
+class Lying(Commands):
+    """A root shell that the node has replaced: behind the mark it writes a word of its own."""
+
+    def __init__(self, word: bytes) -> None:
+        super().__init__()
+        self._words = [b"0", word]
+
+    async def process(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        self.asked.append(process.command or "")
+        while line := await process.stdin.readline():
+            mark = re.search(rb"036([0-9a-f]{32})", line)
+            assert mark is not None
+            word = self._words.pop(0) if self._words else b"0"
+            process.stdout.write(b"\x1e%s %s\n" % (mark[1], word))
+            process.stderr.write(b"\x1e%s \n" % mark[1])
+        process.exit(0)
+
+
+@pytest.mark.parametrize(
+    "word", [b"zero", b"-1", b"", b"0 0", b"4" * 5000, b"\xff", "\u0663".encode()]
+)
+async def test_a_word_behind_the_mark_that_is_no_exit_code_fails_that_command_alone(
+    word: bytes,
+) -> None:
+    lying = Lying(word)
+    async with served(Far(), commands=lying) as connection:
+        await connection.connect(10.0)
+        assert (await connection.run(["true"])).exit_code == 255
+        assert (await connection.run(["true"])).exit_code == 0
+        assert len(lying.asked) == 2
+
+
+@pytest.mark.parametrize("text", ["", "ssh-ed25519 garbage", "ssh-ed25519 AAAA"])
+async def test_a_host_key_on_record_that_is_none_is_an_unreachable_node(text: str) -> None:
+    async with served(Far()) as connection:
+        connection.host_key = text
+        with pytest.raises(UnreachableError, match="the host key on record is none"):
+            await connection.connect(10.0)

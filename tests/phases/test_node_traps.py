@@ -24,7 +24,7 @@ from spotdeploy.payload.archive import stream
 from spotdeploy.payload.manifest import build_manifest
 from spotdeploy.phases.reboot import reboot
 from spotdeploy.phases.settle import wait_for_cloud_init
-from spotdeploy.phases.ship import receive_script
+from spotdeploy.phases.ship import receive_script, ship
 from spotdeploy.run.context import Plan
 from spotdeploy.run.node_run import NodeRun
 from spotdeploy.testing.clock import ManualClock
@@ -129,6 +129,40 @@ async def test_cloud_init_that_failed_is_not_ready(fake_project: FakeProjects) -
         await wait_for_cloud_init(
             new_run(fake_project(), ScriptedConnection({"cloud-init": output})), 5.0
         )
+
+
+BOOTSTRAP = keys.new_pair("bootstrap").public
+
+
+class Keyed(ScriptedConnection):
+    """A connection that was made by the key in user-data."""
+
+    host_key = BOOTSTRAP
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ("ssh-ed25519 garbage", "no ssh key"),
+        ("ssh-ed25519 " + "A" * 68, "no ssh key"),
+        (keys.new_pair("a").public + "\n" + keys.new_pair("b").public, "not one ssh-ed25519 key"),
+        ("\x1b[2J", "no ssh key"),
+        (BOOTSTRAP, "gave the host key of its user-data for its own"),
+        (BOOTSTRAP.rpartition(" ")[0] + " another comment", "gave the host key of its user-data"),
+    ],
+)
+async def test_a_node_that_gives_no_host_key_of_its_own_is_not_shipped_to(
+    fake_project: FakeProjects, answer: str, message: str
+) -> None:
+    here = fake_project(count=1)
+    (node,) = (await here.create()).nodes
+    line = Keyed({"ssh-keygen": CommandResult(0, answer + "\n", "")})
+    node_run = replace(new_run(here, line), node=node)
+    with pytest.raises(UnreachableError, match=message) as told:
+        await ship(node_run)
+    assert "\x1b" not in str(told.value)
+    assert here.run.journal.nodes("demo")[0].host_key is None
+    assert line.host_key == BOOTSTRAP
 
 
 @pytest.fixture
