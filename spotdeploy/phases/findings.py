@@ -19,6 +19,7 @@ from spotdeploy.model import Batch, Problem
 from spotdeploy.node.user_data import SHORTEST_LIFE
 from spotdeploy.project import Project
 from spotdeploy.provider import Provider, problem_of
+from spotdeploy.run.context import Plan
 from spotdeploy.run.location import Location
 
 
@@ -104,6 +105,11 @@ def require_life(project: Project, checks: Iterable[Check[Any]]) -> None:
         )
 
 
+def of_plan(project: Project, plan: Plan) -> tuple[Problem, ...]:
+    """What is worth a warning in the config and the payload themselves."""
+    return (*of_life(project, plan.checks), *of_checks(plan))
+
+
 def of_life(project: Project, checks: Sequence[Check[Any]]) -> Iterator[Problem]:
     """Warn when a node may end itself within a run that is still within its timeouts."""
     life, longest = project.config.nodes.time_to_live, longest_life(project, checks)
@@ -114,6 +120,13 @@ def of_life(project: Project, checks: Sequence[Check[Any]]) -> Iterator[Problem]
             "raise nodes.time_to_live, or lower timeouts",
             fatal=False,
         )
+
+
+def of_checks(plan: Plan) -> Iterator[Problem]:
+    """Warn of what looks like a mistake in a check and may be none."""
+    for check in plan.checks:
+        if doubt := check.doubt(plan.manifest):
+            yield Problem(f"check {check.name!r}: {doubt}", "correct it if so", fatal=False)
 
 
 def of_destroy(project: Project, provider: Provider[Any]) -> Iterator[Problem]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -70,9 +70,13 @@ class _Loop:
         clock = asyncio.get_running_loop()
         started = clock.time()
         good_since: float | None = None
+        instances: Mapping[str, str] = {}
         while True:
             result = await self._ask()
             now = clock.time()
+            if result.ok and good_since is not None:
+                result = self._same(result, instances)
+            instances = result.instances if result.ok else {}
             good_since = (good_since if good_since is not None else now) if result.ok else None
             if good_since is not None and now >= good_since + settings.stable_for:
                 return self._settled(result, now - started)
@@ -80,6 +84,16 @@ class _Loop:
                 return self._settled(result, now - started)
             self._changed(result)
             await asyncio.sleep(self._pause(now, started, good_since))
+
+    def _same(self, result: CheckResult, before: Mapping[str, str]) -> CheckResult:
+        """A good answer, unless it is about something that was started since the one before."""
+        anew = [one for one, word in result.instances.items() if before.get(one, word) != word]
+        if not anew:
+            return result
+        stable = self._check.settings.stable_for
+        return self._check.failed(
+            f"started again by something, while it should be stable for {stable}: {', '.join(anew)}"
+        )
 
     def _pause(self, now: float, started: float, good_since: float | None) -> float:
         """Until the next question; a deadline inside the pause shortens it."""

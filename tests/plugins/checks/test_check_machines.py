@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
+import asyncssh
 import pytest
 
 from spotdeploy.check import CheckResult
@@ -95,7 +96,8 @@ async def test_an_attempt_broken_off_before_it_registered_is_no_login_by_hand(
     real: RealNode,
 ) -> None:
     sock = await real.connection._dialer.open(real.node, 22, 5.0)
-    attempt = await real.connection._handshake(sock)
+    trusted = asyncssh.import_public_key(real.connection.host_key)
+    attempt = await real.connection._handshake(sock, trusted)
     attempt.abort()
     await attempt.wait_closed()
     first = await real.ask(PayloadCheck)
