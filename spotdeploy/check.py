@@ -90,8 +90,10 @@ class Connection(ABC):
         """Run a command as root, and wait for it. `timeout` is in seconds; when it passes, the
         result's exit code is 124 and stderr says so.
 
-        `alone` is for commands that are not the check's own: nothing that they leave running can
-        then speak into another command's answer. It costs the node a login shell and a sudo.
+        A command finds the system's own tools, not what was put into /usr/local. `alone` is for
+        commands that are not the check's own: they have the PATH that sudo gives, and nothing that
+        they leave running can speak into another command's answer. It costs the node a login shell
+        and a sudo.
         """
 
     @abstractmethod

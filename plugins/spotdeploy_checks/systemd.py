@@ -52,6 +52,7 @@ shift
 exec setpriv --reuid="$id" --regid="$group" --init-groups -- \\
     env XDG_RUNTIME_DIR="/run/user/$id" "$@"
 """
+_MANAGER: Final = " (does the manager of {0} run? 'loginctl enable-linger {0}', libpam-systemd)"
 _USERS_KEY: Final = 'user = "NAME"'
 State = Literal["active", "succeeded"]
 
@@ -114,7 +115,8 @@ class SystemdCheck(Check[SystemdSettings]):
         found = parse(result.stdout)
         if len(found) != len(units):
             message = plain(result.stderr, limit=300) or f"it told of {len(found)} units"
-            return self.failed(f"systemctl did not tell of {len(units)} units: {message}")
+            manager = _MANAGER.format(self.settings.user) if self.settings.user else ""
+            return self.failed(f"systemctl did not tell of {len(units)} units: {message}{manager}")
         by_unit = dict(zip(units, found, strict=True))
         if absent := [unit for unit, facts in by_unit.items() if is_absent(facts)]:
             return self.failed(await self._absence(connection, absent), final=True)

@@ -45,6 +45,9 @@ class NodeRunner:
     """The phases that each node goes through."""
     on_interrupted: OnInterrupted | None = None
     """Asked for replacements when a node was interrupted; it destroys the old one."""
+    fresh: bool = True
+    """Whether this run made the nodes, so that they still have the host key of their user-data.
+    Others must have the one on record: whoever reads user-data has the first."""
 
     async def run_nodes(self, nodes: Iterable[Node]) -> tuple[NodeOutcome, ...]:
         """Take every node through the pipeline, none waiting for another."""
@@ -127,8 +130,9 @@ class NodeRunner:
             Dialer(location.provider),
             self.run.config.nodes.user,
             shared.login,
-            shared.pinned_keys.get((node.provider, node.location, node.id))
-            or self.keys.bootstrap_host.public,
+            self.keys.bootstrap_host.public
+            if self.fresh
+            else shared.pinned_keys.get((node.provider, node.location, node.id), ""),
             self.run.plan.manifest,
             shared.turns,
         )

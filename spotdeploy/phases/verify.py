@@ -8,17 +8,42 @@ from dataclasses import replace
 from typing import Any, Final
 
 from spotdeploy.check import Check, CheckResult, Mandatory
-from spotdeploy.errors import UnreachableError
+from spotdeploy.errors import ShutOutError, UnreachableError
 from spotdeploy.events import CheckAnswered
 from spotdeploy.model import Phase
-from spotdeploy.run.node_run import NodeRun
+from spotdeploy.node.connection import connect_until
+from spotdeploy.run.node_run import NodeRun, one_line
 from spotdeploy.run.verdict import CheckOutcome
 from spotdeploy.text import plain
 
 DETAIL_LIMIT: Final = 4000
 NAME_LIMIT: Final = 200
+CONNECT_SECONDS: Final = 30.0
 PATIENCE: Final = 300.0
 """Seconds beyond a check's own time within which it must answer one question."""
+
+
+async def connect(node_run: NodeRun) -> None:
+    """Connect to a node that an earlier run made.
+
+    Raises:
+        PayloadError: it is the node, by its host key, and it lets us in no more.
+        UnreachableError: no answer, another host key, or none on record to know the node by.
+    """
+    connection = node_run.connection
+    if not connection.host_key:
+        raise UnreachableError(
+            f"{node_run.node.name}: its host key is not on record here, and none is trusted on "
+            "first use: whether it is the node that answers cannot be proven",
+            phase=node_run.phase,
+        )
+    try:
+        await connect_until(connection, CONNECT_SECONDS)
+    except ShutOutError as error:
+        if error.unknown:
+            raise
+        message = one_line(error, node_run.node)
+        raise node_run.blame_payload(f"its ssh no longer lets us in: {message}") from error
 
 
 async def verify(node_run: NodeRun) -> None:
@@ -35,6 +60,7 @@ async def verify(node_run: NodeRun) -> None:
         node_run.checks = await _together(node_run, first)
         node_run.checks += await _together(node_run, last)
         if not node_run.connection.connected:
+            await _let_in_again(node_run)
             raise UnreachableError(
                 f"{node_run.node.name}: the connection was lost", phase=Phase.VERIFY
             )
@@ -44,6 +70,17 @@ async def verify(node_run: NodeRun) -> None:
             raise node_run.blame_payload(
                 "; ".join(f"{c.name}: {first_line(c.detail)}" for c in failed)
             )
+
+
+async def _let_in_again(node_run: NodeRun) -> None:
+    """Blame the payload when the connection is lost because the node lets us in no more."""
+    try:
+        await node_run.reconnect()
+    except ShutOutError as error:
+        message = one_line(error, node_run.node)
+        raise node_run.blame_payload(f"its ssh no longer lets us in: {message}") from error
+    except UnreachableError:
+        return  # no answer of the node's
 
 
 def first_line(text: str) -> str:

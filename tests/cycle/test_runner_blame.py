@@ -136,3 +136,21 @@ async def test_a_payload_that_announces_its_own_interruption_is_blamed_unless_th
 
     (outcome,) = await outcomes(fake_project(count=1, faults=fates), pipeline)
     assert outcome.verdict is verdict
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+async def test_only_a_node_that_this_run_made_may_have_the_key_of_its_user_data(
+    fake_project: FakeProjects, fresh: bool
+) -> None:
+    here, seen = fake_project(count=1), []
+
+    async def pipeline(node_run: NodeRun, _: Liveness) -> None:
+        seen.append(node_run.connection.host_key)
+
+    pair = keys.make(here.folder / "keys", "demo")
+    nodes = (await here.create()).nodes
+    await NodeRunner(here.run, pair, pipeline, fresh=fresh).run_nodes(nodes)
+    here.run.journal.pin(nodes[0], "ssh-ed25519 its own")
+    await NodeRunner(here.run, pair, pipeline, fresh=fresh).run_nodes(nodes)
+    bootstrap = pair.bootstrap_host.public
+    assert seen == ([bootstrap, bootstrap] if fresh else ["", "ssh-ed25519 its own"])
