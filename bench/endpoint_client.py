@@ -99,7 +99,9 @@ def run_of(count: int, folder: Path, tables: Sequence[dict[str, Any]]) -> Run:
     run = Run(project, "run-1", asked, (Location(provider, "loopback"),), journal, Bus(log))
     log.open(run.folder)
     journal.seen(provider.nodes({}), DEPLOYMENT)
-    keys.make(project.keys_folder, DEPLOYMENT)
+    pair = keys.make(project.keys_folder, DEPLOYMENT)
+    for node in provider.nodes({}):
+        journal.pin(node, pair.bootstrap_host.public)  # the one key of the far side
     return run
 
 

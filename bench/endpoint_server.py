@@ -18,10 +18,13 @@ from pathlib import Path
 import asyncssh
 
 from spotdeploy.node.connection import REGISTER
+from spotdeploy.node.exec import SUDO, TOOLS
 from spotdeploy.node.shells import marked
 
 PORT = 22
-PREFIX = re.compile(r"(sudo -n -- )?(timeout \S+ \S+ )?")
+PREFIX = re.compile(rf"({SUDO} )?({TOOLS} )?(/usr/bin/timeout \S+ \S+ )?")
+BEGIN = re.compile(r"printf '\\036([0-9a-f]+)\\n'; printf '\\036\1\\n' >&2; exec (.*)", re.DOTALL)
+"""What stands before a command that has a channel of its own."""
 DEPLOYMENT_LOG = "/opt/deployment.log"
 UNIT = {
     "LoadState": "loaded",
@@ -92,8 +95,12 @@ class Answers:
         """Answer one command, or all that a shell is asked."""
         line = process.command or ""
         if not line.startswith("set -- $SSH_CONNECTION"):
-            code, out = await self._once(line)
-            process.stdout.write(out)
+            begin = BEGIN.fullmatch(line)
+            assert begin is not None
+            code, out = await self._once(begin[2])
+            mark = b"\x1e%s\n" % begin[1].encode()
+            process.stdout.write(mark + out)
+            process.stderr.write(mark)
             process.exit(code)
             return
         asked = ""
@@ -108,7 +115,7 @@ class Answers:
         process.exit(0)
 
     async def _once(self, line: str) -> tuple[int, bytes]:
-        if line == REGISTER:
+        if line == REGISTER.format(broken=""):
             return 0, b""
         if line not in self._known:
             self._known[line] = asyncio.ensure_future(self._answer(line))

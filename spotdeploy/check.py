@@ -7,8 +7,8 @@ failed check is data and an unreachable node is data; an exception is a bug in t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
@@ -56,6 +56,9 @@ class CheckResult:
     """Why, in one line or a few; what was seen, not what was expected."""
     final: bool = False
     """True when asking again cannot change the answer; the core then stops asking."""
+    instances: Mapping[str, str] = field(default_factory=dict)
+    """Of a good answer: what was asked about, each with a word that changes when it is started
+    anew. Another word than in the good answer before is a failure, whoever started it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,10 @@ class Connection(ABC):
         """Run a command as root, and wait for it. `timeout` is in seconds; when it passes, the
         result's exit code is 124 and stderr says so.
 
-        `alone` is for commands that are not the check's own: nothing that they leave running can
-        then speak into another command's answer. It costs the node a login shell and a sudo.
+        A command finds the system's own tools, not what was put into /usr/local. `alone` is for
+        commands that are not the check's own: they have the PATH that sudo gives, and nothing that
+        they leave running can speak into another command's answer. It costs the node a login shell
+        and a sudo.
         """
 
     @abstractmethod
@@ -149,9 +154,17 @@ class Check(ABC, Generic[S]):
         del manifest
         return ""
 
-    def passed(self, detail: str = "") -> CheckResult:
+    def doubt(self, manifest: Manifest) -> str:
+        """What looks like a mistake beside such a payload and may be none, for a warning of plan;
+        empty when nothing does. Asks no node."""
+        del manifest
+        return ""
+
+    def passed(
+        self, detail: str = "", *, instances: Mapping[str, str] | None = None
+    ) -> CheckResult:
         """A good answer under this check's name."""
-        return CheckResult(ok=True, name=self.name, detail=detail)
+        return CheckResult(ok=True, name=self.name, detail=detail, instances=instances or {})
 
     def failed(self, detail: str, *, final: bool = False) -> CheckResult:
         """A bad answer under this check's name."""

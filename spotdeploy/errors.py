@@ -135,3 +135,15 @@ class PayloadError(NodeError):
 
 class UnreachableError(NodeError):
     """The node could not be reached, or the connection was lost. Exit code 3."""
+
+
+class ShutOutError(UnreachableError):
+    """The node answers, and its ssh lets us in no more (or not yet): it has another host key, or
+    refuses our user, key or commands.
+
+    `unknown` says that it is not known to be the node that answers: its host key is another.
+    """
+
+    def __init__(self, message: str, *, phase: str, unknown: bool = False) -> None:
+        super().__init__(message, phase=phase)
+        self.unknown = unknown

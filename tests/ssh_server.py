@@ -57,13 +57,15 @@ class Commands:
     def __init__(self) -> None:
         self.asked: list[str] = []
         """The command of every channel so far."""
+        self.before = ""
+        """What the user's own shell runs before each, from its .bashrc for example."""
         self._running: list[tuple[subprocess.Popen[bytes], asyncio.Task[object] | None]] = []
 
     async def process(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         """Run one command."""
         self.asked.append(process.command or "")
         shell = subprocess.Popen(  # noqa: ASYNC220  # it returns at once
-            ["sh", "-c", self.asked[-1]],
+            ["sh", "-c", self.before + self.asked[-1]],
             env=ENVIRONMENT,
             start_new_session=True,
             stdin=subprocess.PIPE,

@@ -1,20 +1,23 @@
-"""Reading an HTTP/1.1 answer from bytes, with the standard library's parser."""
+"""One GET and its answer, by h11: bytes in, what the server said out."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse, IncompleteRead
-from io import BytesIO
-from socket import socket
-from typing import Final, cast
+from typing import Final
+
+import h11
 
 from spotdeploy.text import plain
 
 LIMIT: Final = 1 << 20
 """Bytes of an answer that are read, head and body together."""
-_LENGTH: Final = re.compile(rb"(?im)^content-length:[ \t]*(\d{1,18})[ \t]*\r?$")
-_CHUNKED: Final = re.compile(rb"(?im)^transfer-encoding:.*\bchunked[ \t]*\r?$")
+HEAD_LIMIT: Final = 1 << 16
+"""Bytes of a head, and of anything else that must be whole before it can be read."""
+_SWITCHING: Final = 101
+_SEEN: Final = 400
+_ALERT: Final = b"\x15\x03"
+"""How an alert begins: https://www.rfc-editor.org/rfc/rfc8446#section-5.1"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,61 +33,91 @@ class Answer:
     """True when the body goes on beyond `LIMIT`."""
 
 
-def complete(raw: bytes) -> bool:
-    """Whether the whole answer is there, by its own account. An answer that does not say how
-    long it is ends when the server closes."""
-    head, ended, body = raw.partition(b"\r\n\r\n")
-    if not ended:
-        return False
-    if _CHUNKED.search(head):
-        return body.endswith(b"0\r\n\r\n") and _ends_well(raw)
-    length = _LENGTH.search(head)
-    return length is not None and len(body) >= int(length[1])
+class Exchange:
+    """One request, and its answer as it comes."""
 
+    def __init__(self, path: str, host: str, headers: Mapping[str, str]) -> None:
+        """Raises ValueError when that makes no request."""
+        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_LIMIT)
+        self._response: h11.Response | h11.InformationalResponse | None = None
+        self._body = bytearray()
+        self._seen = b""
+        self._count = 0
+        self._problem = ""
+        self._complete = False
+        self.request = self._say(path, host, headers)
+        """The bytes to send. They ask for the connection to be closed after the answer."""
 
-def parse(raw: bytes) -> Answer:
-    """The answer in `raw`. Raises ValueError when it is none, or was cut short by the server."""
-    answer = HTTPResponse(cast("socket", _Heard(raw)), method="GET")
-    cut = False
-    try:
-        answer.begin()
+    def take(self, data: bytes) -> bool:
+        """Take what came, or nothing at its end. True when no more is wanted."""
+        self._seen += data[: _SEEN - len(self._seen)]
+        self._count += len(data)
         try:
-            body = answer.read()
-        except IncompleteRead as error:
-            if len(raw) < LIMIT:
-                raise ValueError(f"the answer was cut short: {_seen(raw)}") from error
-            body, cut = error.partial, True
-    except HTTPException as error:
-        raise ValueError(f"it does not speak HTTP: {_seen(raw)}") from error
-    return Answer(
-        answer.status,
-        plain(answer.reason, limit=80),
-        plain(answer.getheader("Location") or "", limit=200),
-        body.decode(errors="replace"),
-        cut or len(raw) >= LIMIT,
-    )
+            self._connection.receive_data(data)
+            while not self._complete and self._read(self._connection.next_event()):
+                pass
+        except h11.ProtocolError as error:
+            self._problem = str(error)
+        return self._complete or bool(self._problem)
+
+    @property
+    def may_be_tls(self) -> bool:
+        """Whether a server of TLS would have answered so: with nothing, or with an alert."""
+        return not self._seen or self._seen[:2] == _ALERT
+
+    def answer(self) -> Answer:
+        """The answer. Raises ValueError when what came is none, or was cut short."""
+        full = self._count >= LIMIT
+        if self._response is None:
+            raise ValueError(self._no_http())
+        if not self._complete and not full:
+            raise ValueError(f"the answer was cut short: {_shown(self._seen)}")
+        found = (value for name, value in self._response.headers if name == b"location")
+        return Answer(
+            self._response.status_code,
+            plain(_text(self._response.reason), limit=80),
+            plain(_text(next(found, b"")), limit=200),
+            _text(self._body),
+            full,
+        )
+
+    def _say(self, path: str, host: str, headers: Mapping[str, str]) -> bytes:
+        named = {name.lower() for name in headers}
+        usual = {"Host": host, "User-Agent": "spotdeploy", "Accept": "*/*"}
+        fields = {name: value for name, value in usual.items() if name.lower() not in named}
+        every = [*fields.items(), *headers.items(), ("Connection", "close")]
+        try:
+            request = h11.Request(method="GET", target=path, headers=list(_encoded(every)))
+            said = self._connection.send(request) or b""
+            return said + (self._connection.send(h11.EndOfMessage()) or b"")
+        except h11.ProtocolError as error:
+            raise ValueError(str(error)) from error
+
+    def _read(self, event: object) -> bool:
+        """Whether there may be more to read in what came."""
+        if isinstance(event, h11.Response):
+            self._response = event
+        elif isinstance(event, h11.InformationalResponse) and event.status_code == _SWITCHING:
+            self._response, self._complete = event, True
+        elif isinstance(event, h11.Data):
+            self._body += event.data
+        elif isinstance(event, h11.EndOfMessage):
+            self._complete = True
+        return not (event in (h11.NEED_DATA, h11.PAUSED) or isinstance(event, h11.ConnectionClosed))
+
+    def _no_http(self) -> str:
+        if not self._seen:
+            return "it closed the connection without a word"
+        return f"it does not speak HTTP: {_shown(self._seen)}"
 
 
-def _ends_well(raw: bytes) -> bool:
-    try:
-        parse(raw)
-    except ValueError:
-        return False
-    return True
+def _encoded(fields: Iterable[tuple[str, str]]) -> Iterable[tuple[bytes, bytes]]:
+    return ((name.encode(), value.encode()) for name, value in fields)
 
 
-def _seen(raw: bytes) -> str:
-    if not raw:
-        return "it closed the connection without a word"
-    return repr(plain(raw[:400].decode(errors="replace"), limit=200))
+def _shown(seen: bytes) -> str:
+    return repr(plain(_text(seen), limit=200))
 
 
-class _Heard:
-    """The one thing that `HTTPResponse` wants of a socket."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def makefile(self, mode: str) -> BytesIO:
-        del mode
-        return BytesIO(self._data)
+def _text(data: bytes | bytearray) -> str:
+    return data.decode(errors="replace")

@@ -32,6 +32,8 @@ _KINDS: Final = {
     stat.S_IFREG: "a file",
 }
 
+_END: Final = "~"
+"""Sorted behind every record: an answer without it is not whole, whichever tool failed."""
 # What should be there and what is there are joined; a line that comes twice is as it should be.
 _LOOK: Final = f"""
 export LC_ALL=C
@@ -47,6 +49,7 @@ printf '\\0'
         printf '%s\\n' "$expected" \\
             | sed -n 's#^[0-9a-f]* \\({paths.UPLOADED}\\)#\\1#p' | tr '\\n' '\\0'
     }} 2>/dev/null | xargs -0 -r stat --printf='%f %n\\0' -- 2>/dev/null
+    printf '{_END}\\0'
 }} | sort -z | uniq -zu
 """
 
@@ -91,8 +94,9 @@ def read_look(output: str, modes: Mapping[str, int]) -> Found:
     digest, *records = output.split("\0")
     if digest and not _DIGEST.fullmatch(digest):
         raise ValueError(f"the node gave {plain(digest, limit=100)!r} as a digest")
-    if records and not records[-1]:
-        records.pop()
+    if records[-2:] != [_END, ""]:
+        raise ValueError("the node's answer about the shipped files has no end")
+    del records[-2:]
     present: dict[str, int] = {}
     unmet: set[str] = set()
     for record in records:

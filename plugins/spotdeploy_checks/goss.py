@@ -94,7 +94,7 @@ class GossCheck(Check[GossSettings]):
             message = f"file: {self.settings.file} has more than {LIMIT} bytes"
             return self.failed(message, final=True)
         result = await connection.run(
-            command(self.settings), timeout=self.settings.timeout, stdin=file
+            command(self.settings), timeout=self.settings.timeout, stdin=file, alone=True
         )
         return self._judged(result)
 

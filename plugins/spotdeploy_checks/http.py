@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Annotated, Any, Final
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from spotdeploy.check import Check, CheckResult, CheckSettings, Connection
 from spotdeploy.duration import Duration
-from spotdeploy.model import Node
+from spotdeploy.model import Manifest, Node
 from spotdeploy.text import plain
-from spotdeploy_checks.answer import LIMIT, Answer, complete, parse
+from spotdeploy_checks.answer import LIMIT, Answer, Exchange
 from spotdeploy_checks.jsonpaths import differences
+from spotdeploy_checks.local import missing_here
 from spotdeploy_checks.matching import expression, missing
-from spotdeploy_checks.ports import Port, Side, exchange, place
+from spotdeploy_checks.ports import Port, Side, Tls, exchange, place
+from spotdeploy_checks.tls import context
 
 _PATH: Final = re.compile(r"/[!-~]*")
+_HOST: Final = re.compile(
+    r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63}){0,12}|\[[0-9A-Fa-f:.]{2,45}\]"
+)
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A field name: https://www.rfc-editor.org/rfc/rfc9110#name-tokens"""
 
@@ -29,13 +37,22 @@ class HttpSettings(CheckSettings, frozen=True, kw_only=True, rename={"from_": "f
     """The TCP port that is asked."""
     path: str = "/"
     """With its query, if it has one."""
+    scheme: Literal["http", "https"] = "http"
+    """`https` speaks TLS."""
+    host: str = "localhost"
+    """The server's name, in the header Host and in TLS: its certificate must be for it."""
+    ca: str = ""
+    """Of https: a file of certificates as PEM, relative to spotdeploy.toml, that are trusted in
+    place of this computer's. The server's own may be among them."""
+    verify: bool = True
+    """Of https: whether the certificate is looked at."""
     from_: Side = "node"
     """Who asks: the node itself through ssh, so the port may be closed to the outside; or `here`,
     this computer, so the port must be open to it."""
     status: Annotated[int, msgspec.Meta(ge=100, le=599)] = 200
     """The status that the answer must have."""
     headers: dict[str, str] = msgspec.field(default_factory=dict)
-    """Sent with the request. Host is `localhost` when it is not given here."""
+    """Sent with the request. A Host among them is sent in the place of `host`."""
     contains: str = ""
     """Text that the body must have."""
     matches: str = ""
@@ -54,6 +71,16 @@ class HttpSettings(CheckSettings, frozen=True, kw_only=True, rename={"from_": "f
                 raise ValueError(f"headers: {name!r} is not the name of a header")
             if not value.isprintable() or not value.isascii():
                 raise ValueError(f"headers.{name}: has characters that no header may have")
+        if not _HOST.fullmatch(self.host):
+            raise ValueError(f"host: {self.host!r} is not the name of a server")
+        if self.scheme == "http" and (self.ca or not self.verify):
+            raise ValueError(f'{"ca" if self.ca else "verify"}: is for scheme = "https"')
+        if self.ca and not self.verify:
+            raise ValueError("ca: nothing is held against it with verify = false")
+        try:
+            Exchange(self.path, self.host, self.headers)
+        except ValueError as error:
+            raise ValueError(f"headers: {error}") from error
         expression("matches", self.matches)
 
 
@@ -64,37 +91,66 @@ class HttpCheck(Check[HttpSettings]):
     Settings = HttpSettings
 
     def title(self) -> str:
-        here = " from here" if self.settings.from_ == "here" else ""
-        return f"http {place(self.settings.port, 'node')}{self.settings.path}{here}"
+        expected = self.settings
+        here = " from here" if expected.from_ == "here" else ""
+        return f"{expected.scheme} {place(expected.port, 'node')}{expected.path}{here}"
+
+    def files(self) -> Sequence[Path]:
+        return (self._ca,) if self.settings.ca else ()
+
+    def objection(self, manifest: Manifest) -> str:
+        """A file of certificates that is missing, or is none."""
+        del manifest
+        if not self.settings.ca:
+            return ""
+        if message := missing_here("ca", self.folder, [self.settings.ca]):
+            return message
+        try:
+            context(str(self._ca), verify=True)
+        except ValueError as error:
+            return f"ca: {self.settings.ca} {error}"
+        return ""
 
     async def run(self, node: Node, connection: Connection) -> CheckResult:
         del node
         expected = self.settings
-        say = request(expected.path, expected.headers)
+        asked = Exchange(expected.path, expected.host, expected.headers)
         try:
+            tls = self._tls
             async with asyncio.timeout(expected.timeout):
-                raw = await exchange(
-                    connection, expected.port, expected.from_, say, complete, LIMIT
+                await exchange(
+                    connection,
+                    expected.port,
+                    expected.from_,
+                    asked.request,
+                    asked.take,
+                    LIMIT,
+                    tls,
                 )
+            answer = asked.answer()
         except TimeoutError:
             return self.failed(f"no answer within {expected.timeout}")
-        except OSError as error:
-            return self.failed(plain(str(error), limit=300))
-        try:
-            answer = parse(raw)
-        except ValueError as error:
-            return self.failed(str(error))
+        except (OSError, ValueError) as error:
+            return self.failed(plain(str(error), limit=300) + self._hint(asked))
         wrong = judge(answer, expected)
         return self.failed(wrong) if wrong else self.passed(f"status {answer.status}")
 
+    @property
+    def _ca(self) -> Path:
+        return self.folder / Path(self.settings.ca).expanduser()
 
-def request(path: str, headers: dict[str, str]) -> bytes:
-    """The bytes of a GET that asks for the connection to be closed after the answer."""
-    named = {name.lower() for name in headers}
-    usual = {"Host": "localhost", "User-Agent": "spotdeploy", "Accept": "*/*"}
-    fields = {name: value for name, value in usual.items() if name.lower() not in named}
-    lines = [f"{name}: {value}" for name, value in {**fields, **headers}.items()]
-    return "\r\n".join([f"GET {path} HTTP/1.1", *lines, "Connection: close", "", ""]).encode()
+    @cached_property
+    def _tls(self) -> Tls | None:
+        """Read once, as reading this computer's certificates takes long."""
+        expected = self.settings
+        if expected.scheme == "http":
+            return None
+        ca = str(self._ca) if expected.ca else ""
+        return context(ca, verify=expected.verify), expected.host.strip("[]")
+
+    def _hint(self, asked: Exchange) -> str:
+        tls = self.settings.scheme == "http" and asked.may_be_tls
+        return ' (if it speaks TLS: scheme = "https")' if tls else ""
 
 
 def judge(answer: Answer, expected: HttpSettings) -> str:

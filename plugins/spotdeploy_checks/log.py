@@ -16,17 +16,30 @@ SHOWN: Final = 3
 """Lines shown of what was found."""
 FOUND: Final = 0
 NOT_FOUND: Final = 1
-_READ_FILE: Final = """
+_FILE: Final = """
 export LC_ALL=C
 [ -f "$1" ] || { echo "there is no file $1" >&2; exit 3; }
-cat -- "$1" |"""
-_READ_JOURNAL: Final = """
+read_it() { cat -- "$1"; }
+"""
+_JOURNAL: Final = """
 export LC_ALL=C
 [ "$(systemctl show --property=LoadState --value -- "$1")" != not-found ] \\
     || { echo "there is no unit $1" >&2; exit 3; }
-journalctl --boot --quiet --no-pager --output=cat --unit="$1" |"""
-_SEARCH: Final = f' grep --text --perl-regexp --max-count={SHOWN} --regexp="$2"'
-_END: Final = ' tail -n "$2"'
+read_it() { journalctl --boot --quiet --no-pager --output=cat --unit="$1"; }
+"""
+# Nothing is ruled out in what could not be read to its end. A reader that is ended
+# by SIGPIPE (141) was not needed any more.
+_SEARCH: Final = f"""
+exec 4>&1
+ended=$({{
+    {{ read_it "$1" || [ $? -eq 141 ] || echo unread >&3; }} \\
+        | grep --text --perl-regexp --max-count={SHOWN} --regexp="$2" >&4
+    echo $? >&3
+}} 3>&1)
+case $ended in unread*1) echo "it could not be read to its end" >&2; exit 3;; esac
+exit ${{ended#unread}}
+"""
+_END: Final = 'read_it "$1" | tail -n "$2"'
 
 
 class LogSettings(CheckSettings, frozen=True, kw_only=True):
@@ -122,7 +135,7 @@ def ending(path: str, unit: str) -> Sequence[str]:
 
 
 def _reading(path: str) -> str:
-    return _READ_FILE if path else _READ_JOURNAL
+    return _FILE if path else _JOURNAL
 
 
 def _lines(text: str) -> str:

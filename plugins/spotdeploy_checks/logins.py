@@ -19,9 +19,6 @@ from typing import Final
 from spotdeploy.node import paths
 from spotdeploy.text import plain
 
-BROKEN_OFF: Final = timedelta(seconds=2)
-"""A login without any session that ended this soon was a connection attempt of ours that was
-broken off before it could register; nobody can have done anything with it."""
 SETTLED: Final = timedelta(seconds=5)
 """A login may be ours and not yet registered; after this time it is not."""
 NAMED: Final = 20
@@ -68,6 +65,8 @@ fi
 [ ! -e {paths.SESSIONS} ] || sed 's/^/S /' {paths.SESSIONS}
 """
 _LINE: Final = re.compile(r"(\S+) \S+ ([^\s\[:]+(?:\[\d+\])?): (.*)")
+_RECORD: Final = re.compile(r"(\S+) (\S+)(?: ([0-9]{1,6}))?")
+"""Of one connection of spotdeploy's own: address, port, and how many broke off before it."""
 _FROM: Final = r"for (?P<user>\S+) from (?P<address>\S+) port (?P<port>\d+)"
 _ACCEPTED: Final = re.compile(rf"Accepted \S+ {_FROM}(?: .*)?")
 _SESSION: Final = re.compile(rf"Starting session: (?P<kind>.*) {_FROM}(?: id \d+)?")
@@ -111,6 +110,9 @@ class Traces:
     """Lines left by `spotdeploy ssh`."""
     own: tuple[Peer, ...]
     """Registered connections of spotdeploy's own, the oldest first."""
+    broken: int
+    """How many attempts of spotdeploy's own may have logged in and were broken off before they
+    could register, by its own count."""
     events: tuple[Event, ...]
     now: str = ""
     """By the node's clock."""
@@ -132,30 +134,32 @@ def inspect_command() -> Sequence[str]:
 def read(output: str) -> Traces:
     """What that command said; a line that tells nothing is passed over."""
     lines = [line.partition(" ")[::2] for line in output.splitlines()]
-    peers = [tuple(rest.split()) for tag, rest in lines if tag == "S"]
+    records = [match for tag, rest in lines if tag == "S" and (match := _RECORD.fullmatch(rest))]
     events = (_event(rest) for tag, rest in lines if tag == "L")
     return Traces(
         marks=tuple(plain(rest, limit=300) for tag, rest in lines if tag == "T"),
-        own=tuple((peer[0], peer[1]) for peer in peers if len(peer) == 2),
+        own=tuple((match[1], match[2]) for match in records),
+        broken=sum(int(match[3] or 0) for match in records),
         events=tuple(event for event in events if event),
         now=next((rest for tag, rest in lines if tag == "N"), ""),
     )
 
 
 def strangers(traces: Traces) -> list[Event]:
-    """Every login that was not spotdeploy's own."""
+    """Every login that was not spotdeploy's own. Of those that had no session and are over, so many
+    were its own as it counted attempts that broke off: nobody else's are tolerated, as a port can
+    be forwarded without a session."""
     own = Counter(traces.own)
     logins, sessions = traces.of(What.LOGIN), traces.of(What.SESSION)
-    ends: dict[str, list[Event]] = {}
-    for event in traces.events:
-        if event.what is What.CLOSED:
-            ends.setdefault(event.process, []).append(event)
-    found = [
-        login
-        for peer, some in logins.items()
-        for login in some[own[peer] :]
-        if peer in sessions or not _broken_off(login, ends.get(login.process, ()))
-    ]
+    ended = {event.process for event in traces.events if event.what is What.CLOSED}
+    left = traces.broken
+    found = []
+    for peer, some in logins.items():
+        for login in some[own[peer] :]:
+            if left and peer not in sessions and login.process in ended:
+                left -= 1
+            else:
+                found.append(login)
     found += [some[0] for peer, some in sessions.items() if peer not in {*logins, *own}]
     return found + [event for event in traces.events if event.what is What.CONSOLE]
 
@@ -200,11 +204,6 @@ def _event(line: str) -> Event | None:
     if m := _CONSOLE.fullmatch(output):
         return Event(What.CONSOLE, when, m["user"])
     return Event(What.CLOSED, when, process=process) if _CLOSED.fullmatch(output) else None
-
-
-def _broken_off(login: Event, ends: Sequence[Event]) -> bool:
-    times = [_between(login.when, end.when) for end in ends]
-    return any(lasted is not None and lasted <= BROKEN_OFF for lasted in times)
 
 
 def _between(first: str, second: str) -> timedelta | None:

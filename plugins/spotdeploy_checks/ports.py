@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Annotated, Final, Literal
@@ -10,10 +11,13 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from spotdeploy.check import Connection
+from spotdeploy_checks.tls import TlsStream
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Side = Literal["node", "here"]
 """Who connects: the node to itself, through ssh; or this computer to the node's address."""
+Tls = tuple[ssl.SSLContext, str]
+"""How certificates are verified, and the server's name."""
 _CHUNK: Final = 65536
 
 
@@ -22,27 +26,29 @@ async def exchange(
     port: int,
     side: Side,
     say: bytes,
-    is_complete: Callable[[bytes], bool],
+    take: Callable[[bytes], bool],
     limit: int,
-) -> bytes:
-    """Connect, send `say`, and read until `enough`, the end, or `limit` bytes. A service may speak
-    and be gone before it is told anything: what it said counts.
+    tls: Tls | None = None,
+) -> None:
+    """Connect, send `say`, and hand what comes to `take` until that is true, `limit` bytes came, or
+    the end, which is handed on as nothing. A service may speak and be gone before it is told
+    anything: what it said counts.
 
-    Raises OSError when the port refuses or cuts the connection.
+    Raises OSError when the port refuses or cuts the connection, or TLS fails.
     """
     reader, writer = await _streams(connection, port, side)
     try:
+        stream = await TlsStream(reader, writer, *tls).shake_hands() if tls else None
+        source, sink = (stream or reader), (stream or writer)
         if say:
             with suppress(ConnectionError):  # what was lost is told by what can be read
-                writer.write(say)
-                await writer.drain()
-        received = b""
-        while not is_complete(received) and len(received) < limit:
-            data = await reader.read(min(_CHUNK, limit - len(received)))
-            if not data:
-                break
-            received += data
-        return received
+                sink.write(say)
+                await sink.drain()
+        while limit > 0:
+            data = await source.read(min(_CHUNK, limit))
+            limit -= len(data)
+            if take(data) or not data:
+                return
     finally:
         writer.close()
 

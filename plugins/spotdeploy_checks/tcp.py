@@ -47,28 +47,31 @@ class TcpCheck(Check[TcpSettings]):
         expected = self.settings
         received = bytearray()
 
-        def is_complete(data: bytes) -> bool:
-            received[:] = data
-            return bool(expression("banner", expected.banner).search(_text(data)))
+        wanted = expression("banner", expected.banner)
 
+        def take(data: bytes) -> bool:
+            received.extend(data)
+            return bool(wanted.search(_text(received)))
+
+        limit = LIMIT if expected.banner else 0
         try:
             async with asyncio.timeout(expected.timeout):
-                await exchange(connection, expected.port, expected.from_, b"", is_complete, LIMIT)
+                await exchange(connection, expected.port, expected.from_, b"", take, limit)
         except TimeoutError:
             output = f", but said {_output(received)!r}" if received else ""
             return self.failed(f"no answer within {expected.timeout}{output}")
         except OSError as error:
             return self.failed(plain(str(error), limit=300))
-        if is_complete(bytes(received)):
+        if wanted.search(_text(received)):
             return self.passed(_output(received))
         return self.failed(
             f"it said {_output(received)!r}, which does not match {expected.banner!r}"
         )
 
 
-def _text(data: bytes) -> str:
+def _text(data: bytes | bytearray) -> str:
     return data.decode(errors="replace")
 
 
 def _output(data: bytes | bytearray) -> str:
-    return plain(_text(bytes(data)), limit=200)
+    return plain(_text(data), limit=200)

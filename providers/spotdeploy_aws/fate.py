@@ -114,5 +114,5 @@ def parse_notice(output: str) -> Fate | None:
         return Fate(
             FateKind.INTERRUPTED, f"AWS will {announced['action']} it at {announced['time']}"
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -137,6 +137,6 @@ def parse_notice(output: str) -> Fate | None:
         events = json.loads(output)["Events"]
         event = next(one for one in events if one["EventType"] == PREEMPT)
         when = event["NotBefore"] or "any moment"
-    except (ValueError, KeyError, TypeError, StopIteration):
+    except (ValueError, KeyError, TypeError, RecursionError, StopIteration):
         return None
     return Fate(FateKind.INTERRUPTED, f"Azure is evicting it, not before {when}")

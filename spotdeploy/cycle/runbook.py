@@ -14,16 +14,15 @@ from spotdeploy.errors import HostError, ProviderError, RefusedError
 from spotdeploy.events import NodeListed
 from spotdeploy.model import Node, Phase
 from spotdeploy.node import keys
-from spotdeploy.node.connection import connect_until
 from spotdeploy.phases.boot import boot
 from spotdeploy.phases.claim import claimed
 from spotdeploy.phases.create import batch_template, create
 from spotdeploy.phases.deploy import deploy
 from spotdeploy.phases.destroy import destroy
 from spotdeploy.phases.plan import Prospects, find_offers
-from spotdeploy.phases.reboot import reboot
+from spotdeploy.phases.reboot import log_in_again, reboot
 from spotdeploy.phases.ship import ship
-from spotdeploy.phases.verify import verify
+from spotdeploy.phases.verify import connect, verify
 from spotdeploy.run.cancellation import clear_cancellation, finish_despite_cancel
 from spotdeploy.run.context import Run
 from spotdeploy.run.liveness import Liveness
@@ -83,7 +82,7 @@ async def run_verify(run: Run) -> Outcome:
         )
     pair = keys.read(run.project.keys_folder, run.deployment)
     progress = Progress(kept=list(nodes))
-    runner = NodeRunner(run, pair, _just_verify)
+    runner = NodeRunner(run, pair, _just_verify, fresh=False)
     try:
         progress.nodes = await runner.run_nodes(nodes)
     finally:
@@ -165,6 +164,8 @@ async def _through_reboot(node_run: NodeRun, liveness: Liveness) -> None:
     await deploy(node_run)
     if node_run.config.payload.reboot:
         await reboot(node_run)
+    else:
+        await log_in_again(node_run)
 
 
 async def _through_verify(node_run: NodeRun, liveness: Liveness) -> None:
@@ -174,5 +175,5 @@ async def _through_verify(node_run: NodeRun, liveness: Liveness) -> None:
 
 async def _just_verify(node_run: NodeRun, _: Liveness) -> None:
     async with node_run.in_phase(Phase.CONNECT, node_run.config.timeouts.boot):
-        await connect_until(node_run.connection, 30.0)
+        await connect(node_run)
     await verify(node_run)

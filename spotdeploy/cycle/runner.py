@@ -19,7 +19,7 @@ from spotdeploy.node.connection import HANDSHAKES, Dialer, NodeConnection
 from spotdeploy.node.keys import Keys
 from spotdeploy.phases.evidence import collect
 from spotdeploy.run.context import Run
-from spotdeploy.run.liveness import Liveness, LostError, unless_lost
+from spotdeploy.run.liveness import NOTICE_SECONDS, Liveness, LostError, unless_lost
 from spotdeploy.run.location import Location
 from spotdeploy.run.node_run import NodeRun, one_line
 from spotdeploy.run.trace import keep_trace
@@ -30,6 +30,9 @@ FILES_EACH: Final = 2
 FILES_BESIDE: Final = 256
 PARTING_SECONDS: Final = 5.0
 """For the evidence of a stopped run: CI runners kill it ten seconds after they asked it to stop."""
+CONFIRM_SECONDS: Final = 60.0
+"""How long an interruption that only the node told of may take to show. EC2 shows one as soon as it
+announces it; GCP and Azure take the machine half a minute later."""
 Pipeline = Callable[[NodeRun, Liveness], Awaitable[None]]
 OnInterrupted = Callable[[NodeOutcome], Awaitable[Sequence[Node]]]
 
@@ -46,6 +49,9 @@ class NodeRunner:
     """Asked for replacements when a node was interrupted; it destroys the old one."""
     partings: list[asyncio.Task[None]] = field(default_factory=list)
     """After a stop, what nodes can still show while they end, for `PARTING_SECONDS` at most."""
+    fresh: bool = True
+    """Whether this run made the nodes, so that they still have the host key of their user-data.
+    Others must have the one on record: whoever reads user-data has the first."""
 
     async def run_nodes(self, nodes: Iterable[Node]) -> tuple[NodeOutcome, ...]:
         """Take every node through the pipeline, none waiting for another."""
@@ -141,8 +147,9 @@ class NodeRunner:
             Dialer(location.provider),
             self.run.config.nodes.user,
             shared.login,
-            shared.pinned_keys.get((node.provider, node.location, node.id))
-            or self.keys.bootstrap_host.public,
+            self.keys.bootstrap_host.public
+            if self.fresh
+            else shared.pinned_keys.get((node.provider, node.location, node.id), ""),
             self.run.plan.manifest,
             shared.turns,
         )
@@ -154,17 +161,20 @@ class NodeRunner:
 
     async def _failed(self, node_run: NodeRun, error: NodeError) -> NodeOutcome:
         """Ask what became of the node before anything is blamed on the payload: only a cloud that
-        says that it lives, and announced no interruption, lets the blame stand."""
+        says that it lives lets the blame stand. What the node read of an interruption is no more
+        than a reason to ask for longer, as the payload may have written it."""
         fate = error.fate if isinstance(error, LostError) else await node_run.fate()
+        if node_run.announced and isinstance(error, PayloadError):
+            fate = await _unless_confirmed(node_run, fate)
         message, verdict = one_line(error, node_run.node), Verdict.INFRASTRUCTURE_FAILED
         if fate.kind is FateKind.UNKNOWN:
             message = f"{message}; what became of the node is not known: {fate.message}"
         elif fate.kind is not FateKind.ALIVE:
             message = f"{fate.kind} during {node_run.phase}: {fate.message or message}"
-        elif node_run.announced:
-            message = f"{message}; an interruption was announced: {node_run.announced.message}"
         elif isinstance(error, PayloadError):
             verdict = Verdict.PAYLOAD_FAILED
+        elif node_run.announced:
+            message = f"{message}; an interruption was announced: {node_run.announced.message}"
         return _outcome(node_run, verdict, message, fate)
 
     @asynccontextmanager
@@ -206,6 +216,16 @@ def allow_files(nodes: int) -> None:
         )
     if soft != resource.RLIM_INFINITY and soft < needed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+async def _unless_confirmed(node_run: NodeRun, fate: Fate) -> Fate:
+    """The fate of a node that read of an interruption, once the cloud has had time for it."""
+    clock = asyncio.get_running_loop().time
+    until = clock() + CONFIRM_SECONDS
+    while fate.kind is FateKind.ALIVE and clock() < until:
+        await asyncio.sleep(NOTICE_SECONDS)
+        fate = await node_run.fate()
+    return fate
 
 
 def _outcome(

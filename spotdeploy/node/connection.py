@@ -14,22 +14,29 @@ import asyncssh
 from asyncssh.stream import SSHTCPStreamSession
 
 from spotdeploy.check import CommandResult, Connection
-from spotdeploy.errors import UnreachableError
+from spotdeploy.errors import ShutOutError, UnreachableError
 from spotdeploy.model import Manifest, Node
 from spotdeploy.node import paths
-from spotdeploy.node.exec import LOST, execute, limited, started
+from spotdeploy.node.exec import LOST, SUDO, TOOLS, execute, limited, started
 from spotdeploy.node.shells import Shell, ShellEndedError, Shells, is_far
 from spotdeploy.provider import Provider, SupportsDial
 from spotdeploy.text import plain
 
 PORT: Final = 22
+ATTEMPT: Final = 15.0
+"""Seconds that one attempt to connect may take."""
 CHANNELS: Final = 16
 HANDSHAKES: Final = 64
 """How many handshakes of one run are under way at once. Each costs some milliseconds of CPU:
 with a thousand at once, all of them would wait for all, and checks would time out here."""
 _CUT: Final = (asyncssh.Error, OSError, asyncio.IncompleteReadError)
-_SHELL: Final = 'set -- $SSH_CONNECTION; exec {root}sh -s -- "$1" "$2"'
-REGISTER: Final = f'printf "%s %s\\n" "$1" "$2" >> {paths.SESSIONS}'
+_SHELL: Final = f'set -- $SSH_CONNECTION; exec {{root}}{TOOLS} sh -s -- "$1" "$2"'
+REGISTER: Final = f'printf "%s %s%s\\n" "$1" "$2" "{{broken}}" >> {paths.SESSIONS}'
+_SHUT_OUT: Final = (
+    asyncssh.HostKeyNotVerifiable,
+    asyncssh.PermissionDenied,
+    asyncssh.KeyExchangeFailed,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,32 +96,50 @@ class NodeConnection(Connection):
         self._shells: Shells | None = None
         self._channels = asyncio.Semaphore(CHANNELS)
         self._turns = turns or asyncio.Semaphore(1)
+        self._broken = 0
+        """Attempts that may have logged in and were broken off before they were on record."""
 
     @property
     def connected(self) -> bool:
         """True while the connection stands."""
         return self._ssh is not None and not self._ssh.is_closed()
 
-    async def connect(self, timeout: float = 15.0) -> None:
+    async def connect(self, timeout: float = ATTEMPT) -> None:
         """Connect once and register the session on the node. `timeout` is in seconds, without
         the time until it is this node's turn.
 
         Raises:
-            UnreachableError: refused, timed out, wrong host key or key not accepted (yet).
+            ShutOutError: wrong host key, or user, key or commands not accepted (yet).
+            UnreachableError: refused, cut or timed out.
         """
         await self.close()
         try:
+            trusted = asyncssh.import_public_key(self.host_key)
+        except asyncssh.KeyImportError as error:
+            raise self._unreachable(f"the host key on record is none: {error}") from error
+        client = _Client()
+        try:
             sock = await self._dialer.open(self.node, PORT, timeout)
             async with self._turn(sock), asyncio.timeout(timeout):
-                ssh = await self._handshake(sock)
+                ssh = await self._handshake(sock, trusted, client)
                 shells = await self._registered(ssh, is_far(sock))
         except TimeoutError as error:
             raise self._unreachable(f"no answer within {timeout:.0f}s") from error
         except ShellEndedError as error:
-            raise self._unreachable(f"not ready yet: {plain(str(error), limit=200)}") from error
+            raise self._shut_out(f"not ready yet: {plain(str(error), limit=200)}") from error
+        except _SHUT_OUT as error:
+            client.refused = True
+            strange = not isinstance(error, asyncssh.PermissionDenied)
+            raise self._shut_out(_reason(error), unknown=strange) from error
+        except ConnectionRefusedError as error:
+            reason = f"{_reason(error)}: nothing listens on port {PORT}"
+            raise self._unreachable(reason) from error
         except _CUT as error:
             raise self._unreachable(_reason(error)) from error
-        self._ssh, self._shells = ssh, shells
+        else:
+            self._ssh, self._shells, self._broken = ssh, shells, 0
+        finally:
+            self._broken += not self.connected and client.may_be_in
 
     async def close(self) -> None:
         """Close it; closing twice is fine."""
@@ -135,7 +160,7 @@ class NodeConnection(Connection):
         try:
             if stdin or alone:
                 async with self._channels:
-                    line = self._as_root(limited(command, timeout))
+                    line = self._as_root(limited(command, timeout), own=not alone)
                     return await execute(self._require(), line, timeout, stdin)
             if self._shells is None or not self.connected:
                 raise self._unreachable("the connection was lost")
@@ -176,7 +201,10 @@ class NodeConnection(Connection):
         Raises UnreachableError when the connection is cut inside the block.
         """
         try:
-            async with self._channels, started(self._require(), self._as_root(command)) as process:
+            async with (
+                self._channels,
+                started(self._require(), self._as_root(command, own=True)) as process,
+            ):
                 yield process
         except _CUT as error:
             raise self._unreachable(_reason(error)) from error
@@ -195,10 +223,12 @@ class NodeConnection(Connection):
         finally:
             self._turns.release()
 
-    async def _handshake(self, sock: sockets.socket) -> asyncssh.SSHClientConnection:
-        trusted = asyncssh.import_public_key(self.host_key)
+    async def _handshake(
+        self, sock: sockets.socket, trusted: asyncssh.SSHKey, client: _Client
+    ) -> asyncssh.SSHClientConnection:
         return await asyncssh.connect(
             sock=sock,
+            client_factory=lambda: client,
             host=self.node.address or self.node.name,
             username=self._user,
             client_keys=[self._key],
@@ -217,28 +247,51 @@ class NodeConnection(Connection):
         """The shells of a connection, once the node has it on record."""
         shells = Shells(lambda: self._open_shell(ssh), far=far)
         try:
-            await shells.begin(REGISTER)
+            broken = f" {self._broken}" if self._broken else ""
+            await shells.begin(REGISTER.format(broken=broken))
         except BaseException:
             ssh.abort()
             raise
         return shells
 
     async def _open_shell(self, ssh: asyncssh.SSHClientConnection) -> Shell:
-        line = _SHELL.format(root="" if self._user == "root" else "sudo -n -- ")
+        line = _SHELL.format(root="" if self._user == "root" else f"{SUDO} ")
         _, session = await ssh.create_session(Shell, line, encoding=None)
         return cast("Shell", session)
 
-    def _as_root(self, command: Sequence[str]) -> str:
-        line = shlex.join(command)
-        return line if self._user == "root" else f"sudo -n -- {line}"
+    def _as_root(self, command: Sequence[str], *, own: bool) -> str:
+        """The line that runs a command of ours, or one that the user wrote, with the PATH that it
+        then expects."""
+        root = [] if self._user == "root" else [SUDO]
+        return " ".join([*root, *([TOOLS] if own else []), shlex.join(command)])
 
     def _require(self) -> asyncssh.SSHClientConnection:
         if self._ssh is None or self._ssh.is_closed():
             raise self._unreachable("the connection was lost")
         return self._ssh
 
+    def _shut_out(self, why: str, *, unknown: bool = False) -> ShutOutError:
+        return ShutOutError(f"{self.node.name}: {why}", phase="connection", unknown=unknown)
+
     def _unreachable(self, why: str) -> UnreachableError:
         return UnreachableError(f"{self.node.name}: {why}", phase="connection")
+
+
+class _Client(asyncssh.SSHClient):
+    """What is known on this side of one attempt to log in."""
+
+    refused = False
+    _connection: asyncssh.SSHClientConnection | None = None
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        self._connection = conn
+
+    @property
+    def may_be_in(self) -> bool:
+        """Whether the node may have let us in: keys were exchanged, and it did not refuse."""
+        if self._connection is None or self.refused:
+            return False
+        return self._connection.get_extra_info("send_cipher") is not None
 
 
 class _Tunnel(SSHTCPStreamSession[bytes]):
@@ -255,7 +308,8 @@ async def connect_until(
 ) -> None:
     """Connect, trying again until `seconds` have passed; see `pause_after`.
 
-    Raises UnreachableError with the last reason. `ready` may say that trying makes no sense yet.
+    Raises UnreachableError with the last reason; what the node itself answered is not forgotten
+    for a last attempt that had little time. `ready` may say that trying makes no sense yet.
     """
     loop = asyncio.get_running_loop()
     started = loop.time()
@@ -263,10 +317,12 @@ async def connect_until(
     last = UnreachableError(f"{connection.node.name}: never ready", phase="connection")
     while loop.time() < deadline:
         if ready():
+            timeout = min(ATTEMPT, max(1.0, deadline - loop.time()))
             try:
-                return await connection.connect(min(15.0, max(1.0, deadline - loop.time())))
+                return await connection.connect(timeout)
             except UnreachableError as error:
-                last = error
+                answered = isinstance(error, ShutOutError) or timeout == ATTEMPT
+                last = error if answered or not isinstance(last, ShutOutError) else last
         now = loop.time()
         await asyncio.sleep(min(pause_after(now - started), max(0.0, deadline - now)))
     raise last
@@ -283,6 +339,8 @@ def _reason(error: BaseException) -> str:
         return "its host key is not the expected one"
     if isinstance(error, asyncssh.PermissionDenied):
         return "it does not accept our key (yet)"
+    if isinstance(error, asyncssh.KeyExchangeFailed):
+        return f"its ssh and ours have no method in common: {error}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return str(error) or type(error).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
@@ -11,6 +12,10 @@ import asyncssh
 
 from spotdeploy.check import CommandResult
 
+SUDO: Final = "/usr/bin/sudo -n --"
+TOOLS: Final = "/usr/bin/env PATH=/usr/sbin:/usr/bin:/sbin:/bin"
+"""The system's own tools. sudo's secure_path often has /usr/local before them, where a payload puts
+what it likes: https://www.sudo.ws/docs/man/sudoers.man/#secure_path"""
 OUTPUT_LIMIT: Final = 1 << 20
 GRACE: Final = 3.0
 """Seconds after its time by which a command must be gone; then it is left behind."""
@@ -29,24 +34,28 @@ _ENDED: Final = (TIMED_OUT, 137, -9)
 def limited(command: Sequence[str], seconds: float) -> list[str]:
     """The command, ended by the node itself when its time is up: closing the channel does not end
     it, and each one that hangs keeps one of the few sessions that sshd allows a connection."""
-    return ["timeout", "--kill-after=1", f"{max(seconds, SHORTEST):g}", *command]
+    return ["/usr/bin/timeout", "--kill-after=1", f"{max(seconds, SHORTEST):g}", *command]
 
 
 async def execute(
     ssh: asyncssh.SSHClientConnection, line: str, timeout: float, stdin: bytes
 ) -> CommandResult:
-    """Run a line of the node's shell and wait for it, for `timeout` and `GRACE` seconds.
+    """Run a line of the node's shell and wait for it, for `timeout` and `GRACE` seconds. What the
+    shell says before the line, of a .bashrc for example, is left out.
 
     Raises asyncssh.Error and OSError when the connection is cut.
     """
     out, err = bytearray(), bytearray()
+    mark = secrets.token_hex(16)
+    begin = f"\x1e{mark}\n".encode()
+    line = f"printf '\\036{mark}\\n'; printf '\\036{mark}\\n' >&2; exec {line}"
     clock = asyncio.get_running_loop().time
     began = clock()
     try:
         async with asyncio.timeout(timeout + GRACE), started(ssh, line) as process:
             await asyncio.gather(
-                _read_bounded(process.stdout, out),
-                _read_bounded(process.stderr, err),
+                _read_bounded(process.stdout, out, begin),
+                _read_bounded(process.stderr, err, begin),
                 _feed(process.stdin, stdin),
             )
             code = (await process.wait()).returncode
@@ -95,6 +104,13 @@ async def _feed(stream: asyncssh.SSHWriter[bytes], data: bytes) -> None:
         return  # the command ended without reading it all; its exit code tells
 
 
-async def _read_bounded(stream: asyncssh.SSHReader[bytes], kept: bytearray) -> None:
+async def _read_bounded(stream: asyncssh.SSHReader[bytes], kept: bytearray, begin: bytes) -> None:
+    """Keep the beginning of what comes after `begin`; of what comes without it, the end."""
+    begun = False
     while data := await stream.read(65536):
-        kept += data[: OUTPUT_LIMIT - len(kept)]
+        kept += data[: OUTPUT_LIMIT - len(kept)] if begun else data
+        if not begun and (at := kept.find(begin)) >= 0:
+            begun = True
+            del kept[: at + len(begin)]
+        elif not begun:
+            del kept[:-OUTPUT_LIMIT]

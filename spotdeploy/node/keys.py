@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from spotdeploy.errors import HostError, RefusedError
 from spotdeploy.state.folder import private_folder, write_private
+from spotdeploy.text import plain
 
 if TYPE_CHECKING:
     import asyncssh
@@ -45,6 +46,23 @@ def new_pair(comment: str) -> KeyPair:
     key = asyncssh.generate_private_key("ssh-ed25519", comment=comment)
     public = key.export_public_key().decode().strip()
     return KeyPair(key.export_private_key().decode(), public)
+
+
+def public_key(text: str) -> str:
+    """One Ed25519 public key in OpenSSH's format, without its comment, as text.
+
+    Raises ValueError when `text` is anything else: it may come from a node.
+    """
+    import asyncssh
+
+    fields = text.split()
+    try:
+        key = asyncssh.import_public_key(" ".join(fields[:2]))
+    except asyncssh.KeyImportError as error:
+        raise ValueError(f"{plain(text, limit=100)!r} is no ssh key") from error
+    if fields[0] != "ssh-ed25519" or len(text.strip().splitlines()) != 1:
+        raise ValueError(f"{plain(text, limit=100)!r} is not one ssh-ed25519 key")
+    return key.export_public_key().decode().strip()
 
 
 def make(folder: Path, deployment: str) -> Keys:

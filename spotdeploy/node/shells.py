@@ -9,6 +9,7 @@ up; for commands that may leave such things running, see `Connection.run`.
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import shlex
 import socket as sockets
@@ -34,6 +35,8 @@ FAR_SHELLS: Final = 3
 _RTT_OFFSET: Final = 68
 """Of `tcpi_rtt` in `struct tcp_info`, <linux/tcp.h>: 8 bytes, then 15 numbers of 4 before it."""
 _DIGITS: Final = 3
+_CODE: Final = re.compile(rb"[0-9]{1,3}")
+"""An exit code behind the mark; what is something else was not written by the shell."""
 
 
 class ShellEndedError(Exception):
@@ -56,7 +59,9 @@ class Shell(asyncssh.SSHClientSession[bytes]):
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
         self._streams[datatype].receive(data)
-        if self._answered is None or self._answered.done():
+        if self._answered is None:
+            return  # what the login shell says before the first question is part of no answer
+        if self._answered.done():
             self.close()
         elif all(stream.complete for stream in self._streams.values()):
             self._answered.set_result(None)
@@ -75,12 +80,14 @@ class Shell(asyncssh.SSHClientSession[bytes]):
             raise ShellEndedError("the shell has ended")
         for stream in self._streams.values():
             stream.forget()
+        greeting = marked(":", self._mark) if self._answered is None else ""
         self._answered = asyncio.get_running_loop().create_future()
-        self._channel.write(marked(line, self._mark).encode())
+        self._channel.write((greeting + marked(line, self._mark)).encode())
         await self._answered
-        if any(stream.more for stream in self._streams.values()):
+        reported = self._streams[None].reported
+        if any(stream.more for stream in self._streams.values()) or not _CODE.fullmatch(reported):
             self.close()
-        return int(self._streams[None].reported or LOST)
+        return int(reported) if _CODE.fullmatch(reported) else LOST
 
     @property
     def output(self) -> tuple[bytearray, bytearray]:
@@ -198,6 +205,7 @@ class _Stream:
     def __init__(self, mark: str) -> None:
         self._mark = b"\x1e" + mark.encode() + b" "
         self._keep = len(self._mark) + _DIGITS
+        self._greeted = False
         self.forget()
 
     def forget(self) -> None:
@@ -217,7 +225,13 @@ class _Stream:
         self.data += more
         at = self.data.find(self._mark, start)
         end = self.data.find(b"\n", at) if at >= 0 else -1
-        if end >= 0:
+        if end >= 0 and not self._greeted:
+            self._greeted = True
+            rest = bytes(self.data[end + 1 :])
+            self.data.clear()
+            if rest:
+                self.receive(rest)
+        elif end >= 0:
             self.reported = bytes(self.data[at + len(self._mark) : end])
             self.more = end + 1 < len(self.data)
             del self.data[min(at, OUTPUT_LIMIT) :]

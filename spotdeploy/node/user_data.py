@@ -48,6 +48,10 @@ HostKey $host_key
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 LogLevel VERBOSE
+AllowAgentForwarding no
+AllowStreamLocalForwarding no
+AllowTcpForwarding local
+X11Forwarding no
 MaxSessions 64
 MaxStartups 64:30:128
 END

@@ -7,7 +7,7 @@ from typing import Final
 
 from spotdeploy.model import Node, NodeState, Phase
 from spotdeploy.node.connection import connect_until
-from spotdeploy.phases.settle import wait_for_cloud_init
+from spotdeploy.phases.settle import wait_for_cloud_init, wait_for_packages
 from spotdeploy.run.liveness import Liveness
 from spotdeploy.run.node_run import NodeRun
 
@@ -26,6 +26,8 @@ async def boot(node_run: NodeRun, liveness: Liveness) -> None:
         left = deadline - asyncio.get_running_loop().time()
         await connect_until(node_run.connection, max(1.0, left))
         await wait_for_cloud_init(node_run, limit)
+        left = deadline - asyncio.get_running_loop().time()
+        await wait_for_packages(node_run, max(1.0, left))
 
 
 async def _running(node: Node, liveness: Liveness) -> Node:

@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from spotdeploy.check import CommandResult
-from spotdeploy.errors import UnreachableError
+from spotdeploy.errors import ShutOutError, UnreachableError
 from spotdeploy.model import Phase
 from spotdeploy.node import paths
 from spotdeploy.node.connection import connect_until
+from spotdeploy.phases.reboot import shut_out
 from spotdeploy.phases.secrets import deliver, environment_file
 from spotdeploy.run.node_run import NodeRun
 from spotdeploy.text import plain
@@ -140,7 +141,10 @@ async def _persist(node_run: NodeRun, command: Sequence[str]) -> str:
 
     Raises PayloadError when the node, which took commands before, no longer does.
     """
-    result = await _answer(node_run, command)
+    try:
+        result = await _answer(node_run, command)
+    except ShutOutError as error:
+        raise shut_out(node_run, error, "the entry began") from error
     if result.exit_code != 0:
         await node_run.sign_of_life()
         raise node_run.blame_payload(f"its node no longer runs commands: {_message(result)}")

@@ -107,10 +107,13 @@ def require_life(project: Project, checks: Iterable[Check[Any]]) -> None:
         )
 
 
-def of_config(project: Project, plan: Plan) -> Iterator[Problem]:
-    """What of the config will work, and may not be what was meant."""
-    yield from of_life(project, plan.checks)
-    yield from of_secrets(project, plan)
+def of_plan(project: Project, plan: Plan) -> tuple[Problem, ...]:
+    """What is worth a warning in the config and the payload themselves."""
+    return (
+        *of_life(project, plan.checks),
+        *of_secrets(project, plan),
+        *of_checks(plan),
+    )
 
 
 def of_secrets(project: Project, plan: Plan) -> Iterator[Problem]:
@@ -151,6 +154,13 @@ def of_life(project: Project, checks: Sequence[Check[Any]]) -> Iterator[Problem]
             "raise nodes.time_to_live, or lower timeouts",
             fatal=False,
         )
+
+
+def of_checks(plan: Plan) -> Iterator[Problem]:
+    """Warn of what looks like a mistake in a check and may be none."""
+    for check in plan.checks:
+        if doubt := check.doubt(plan.manifest):
+            yield Problem(f"check {check.name!r}: {doubt}", "correct it if so", fatal=False)
 
 
 def of_destroy(project: Project, provider: Provider[Any]) -> Iterator[Problem]:

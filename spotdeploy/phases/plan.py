@@ -21,7 +21,7 @@ from spotdeploy.payload.variables import read_secrets, require_variables
 from spotdeploy.phases.findings import (
     Findings,
     examine_locations,
-    of_config,
+    of_plan,
     require_life,
     require_none_fatal,
     warnings,
@@ -76,7 +76,7 @@ def examine_config(project: Project) -> Findings:
         plan = read_plan(project)
     except SpotdeployError as error:
         return Findings(where, (problem_of(error),))
-    return Findings(where, tuple(of_config(project, plan)))
+    return Findings(where, of_plan(project, plan))
 
 
 def read_checks(project: Project) -> tuple[Check[Any], ...]:
@@ -110,9 +110,9 @@ async def ask_offers(run: Run) -> Prospects:
         ConfigError: the config cannot work.
         ProviderError: a cloud would refuse.
     """
-    life = Findings(run.project.path.name, tuple(of_config(run.project, run.plan)))
+    own = Findings(run.project.path.name, of_plan(run.project, run.plan))
     examined = examine_locations(run.project, run.locations)
-    findings = [life, *await contained(run, examined, "asking what stands against the run")]
+    findings = [own, *await contained(run, examined, "asking what stands against the run")]
     require_none_fatal(findings)
     found = await asyncio.gather(*(_ask(run, place) for place in run.locations))
     return _join(run, found, warnings(findings))

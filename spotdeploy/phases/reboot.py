@@ -10,7 +10,7 @@ import asyncio
 import secrets
 from typing import Final
 
-from spotdeploy.errors import UnreachableError
+from spotdeploy.errors import PayloadError, ShutOutError, UnreachableError
 from spotdeploy.model import Phase
 from spotdeploy.node import paths
 from spotdeploy.node.connection import connect_until
@@ -20,6 +20,8 @@ from spotdeploy.run.node_run import NodeRun, one_line
 from spotdeploy.text import plain
 
 GRACE: Final = 60.0
+LOGIN_SECONDS: Final = 10.0
+SSHD: Final = "/etc/ssh/sshd_config.d/00-spotdeploy.conf"
 
 
 async def reboot(node_run: NodeRun) -> None:
@@ -33,16 +35,40 @@ async def reboot(node_run: NodeRun) -> None:
     async with node_run.in_phase(Phase.REBOOT, limit + GRACE):
         await _go_down(node_run)
         try:
-            async with asyncio.timeout(limit):
-                await _come_back(node_run, limit)
-        except (TimeoutError, UnreachableError) as error:
-            message = str(error) or f"no answer within {limit:.0f}s"
+            await _come_back(node_run, deadline)
+        except ShutOutError as error:
+            raise shut_out(node_run, error, "it came back after the reboot") from error
+        except UnreachableError as error:
             raise node_run.blame_payload(
-                f"it did not come back after the reboot: {message}"
+                f"it did not come back after the reboot: {one_line(error, node_run.node)}"
             ) from error
         await _settle(node_run, deadline)
         if node_run.config.payload.secrets_after_reboot:
             await _deliver_again(node_run)
+
+
+async def log_in_again(node_run: NodeRun) -> None:
+    """Where there is no reboot: see that the payload left the way in as it was.
+
+    Raises PayloadError when the node's ssh no longer lets us in, or its port is closed.
+    """
+    try:
+        await connect_until(node_run.connection, LOGIN_SECONDS)
+    except ShutOutError as error:
+        raise shut_out(node_run, error, "it was deployed") from error
+    except UnreachableError as error:
+        if isinstance(error.__cause__, ConnectionRefusedError):
+            message = f"it was deployed, and then: {one_line(error, node_run.node)}"
+            raise node_run.blame_payload(message) from error
+        # no answer of the node's: what follows tries again, and the cloud is asked
+
+
+def shut_out(node_run: NodeRun, error: ShutOutError, after: str) -> PayloadError:
+    """Blame the payload for an ssh that lets us in no more."""
+    return node_run.blame_payload(
+        f"{after}, but its ssh no longer lets us in: {one_line(error, node_run.node)}; keep "
+        f"{SSHD}, the Include of it, and the login of our user"
+    )
 
 
 def go_down_script(word: str) -> str:
@@ -65,8 +91,9 @@ async def _go_down(node_run: NodeRun) -> None:
         raise node_run.blame_payload(f"cannot reboot: {plain(result.stderr, limit=200).strip()}")
 
 
-async def _come_back(node_run: NodeRun, limit: float) -> None:
-    while True:
+async def _come_back(node_run: NodeRun, deadline: float) -> None:
+    clock = asyncio.get_running_loop().time
+    while clock() < deadline:
         try:
             if node_run.connection.connected and await _rebooted(node_run):
                 return
@@ -75,7 +102,11 @@ async def _come_back(node_run: NodeRun, limit: float) -> None:
         if node_run.connection.connected:
             await asyncio.sleep(0.1)
         else:
-            await connect_until(node_run.connection, limit)
+            await connect_until(node_run.connection, deadline - clock())
+    raise UnreachableError(
+        f"{node_run.node.name}: it has not gone down since the reboot was ordered",
+        phase=node_run.phase,
+    )
 
 
 async def _rebooted(node_run: NodeRun) -> bool:

@@ -11,6 +11,7 @@ import asyncssh
 from spotdeploy.errors import UnreachableError
 from spotdeploy.model import Phase
 from spotdeploy.node import paths
+from spotdeploy.node.keys import public_key
 from spotdeploy.payload.archive import stream
 from spotdeploy.run.node_run import NodeRun
 from spotdeploy.text import plain
@@ -74,14 +75,24 @@ async def ship(node_run: NodeRun) -> None:
 
 async def _rotate_host_key(node_run: NodeRun) -> None:
     result = await node_run.connection.run(["sh", "-c", _ROTATE])
-    key = result.stdout.strip()
-    if result.exit_code != 0 or not key.startswith("ssh-ed25519 "):
-        message = plain(result.stderr or key, limit=300)
-        raise UnreachableError(
-            f"{node_run.node.name}: cannot make its own host key: {message}", phase=node_run.phase
+    if result.exit_code != 0:
+        raise _refused(node_run, f"cannot make its own host key: {plain(result.stderr, limit=300)}")
+    try:
+        key = public_key(result.stdout)
+    except ValueError as error:
+        raise _refused(node_run, f"cannot make its own host key: {error}") from error
+    if key == public_key(node_run.connection.host_key):
+        raise _refused(
+            node_run,
+            "it gave the host key of its user-data for its own: whoever reads user-data has that "
+            "key, so it may not be the node that answers",
         )
     node_run.connection.host_key = key
     node_run.run.journal.pin(node_run.node, key)
+
+
+def _refused(node_run: NodeRun, message: str) -> UnreachableError:
+    return UnreachableError(f"{node_run.node.name}: {message}", phase=node_run.phase)
 
 
 async def deliver(node_run: NodeRun) -> None:
@@ -101,7 +112,7 @@ async def deliver(node_run: NodeRun) -> None:
         done = await p.wait()
     if done.exit_status != 0:
         output = plain(_text(done.stderr), limit=400)
-        raise UnreachableError(f"{node_run.node.name}: {message}: {output}", phase=node_run.phase)
+        raise _refused(node_run, f"{message}: {output}")
 
 
 def _text(output: bytes | str | None) -> str:

@@ -3,22 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from spotdeploy.check import Check, CheckResult, Mandatory
-from spotdeploy.errors import UnreachableError
+from spotdeploy.errors import ShutOutError, UnreachableError
 from spotdeploy.events import CheckAnswered
 from spotdeploy.model import Phase
-from spotdeploy.run.node_run import NodeRun
+from spotdeploy.node.connection import connect_until
+from spotdeploy.run.node_run import NodeRun, one_line
 from spotdeploy.run.verdict import CheckOutcome
 from spotdeploy.text import plain
 
 DETAIL_LIMIT: Final = 4000
 NAME_LIMIT: Final = 200
+CONNECT_SECONDS: Final = 30.0
 PATIENCE: Final = 300.0
 """Seconds beyond a check's own time within which it must answer one question."""
+
+
+async def connect(node_run: NodeRun) -> None:
+    """Connect to a node that an earlier run made.
+
+    Raises:
+        PayloadError: it is the node, by its host key, and it lets us in no more.
+        UnreachableError: no answer, another host key, or none on record to know the node by.
+    """
+    connection = node_run.connection
+    if not connection.host_key:
+        raise UnreachableError(
+            f"{node_run.node.name}: its host key is not on record here, and none is trusted on "
+            "first use: whether it is the node that answers cannot be proven",
+            phase=node_run.phase,
+        )
+    try:
+        await connect_until(connection, CONNECT_SECONDS)
+    except ShutOutError as error:
+        if error.unknown:
+            raise
+        message = one_line(error, node_run.node)
+        raise node_run.blame_payload(f"its ssh no longer lets us in: {message}") from error
 
 
 async def verify(node_run: NodeRun) -> None:
@@ -35,6 +60,7 @@ async def verify(node_run: NodeRun) -> None:
         node_run.checks = await _together(node_run, first)
         node_run.checks += await _together(node_run, last)
         if not node_run.connection.connected:
+            await _let_in_again(node_run)
             raise UnreachableError(
                 f"{node_run.node.name}: the connection was lost", phase=Phase.VERIFY
             )
@@ -44,6 +70,17 @@ async def verify(node_run: NodeRun) -> None:
             raise node_run.blame_payload(
                 "; ".join(f"{c.name}: {first_line(c.detail)}" for c in failed)
             )
+
+
+async def _let_in_again(node_run: NodeRun) -> None:
+    """Blame the payload when the connection is lost because the node lets us in no more."""
+    try:
+        await node_run.reconnect()
+    except ShutOutError as error:
+        message = one_line(error, node_run.node)
+        raise node_run.blame_payload(f"its ssh no longer lets us in: {message}") from error
+    except UnreachableError:
+        return  # no answer of the node's
 
 
 def first_line(text: str) -> str:
@@ -70,9 +107,13 @@ class _Loop:
         clock = asyncio.get_running_loop()
         started = clock.time()
         good_since: float | None = None
+        instances: Mapping[str, str] = {}
         while True:
             result = await self._ask()
             now = clock.time()
+            if result.ok and good_since is not None:
+                result = self._same(result, instances)
+            instances = result.instances if result.ok else {}
             good_since = (good_since if good_since is not None else now) if result.ok else None
             if good_since is not None and now >= good_since + settings.stable_for:
                 return self._settled(result, now - started)
@@ -80,6 +121,16 @@ class _Loop:
                 return self._settled(result, now - started)
             self._changed(result)
             await asyncio.sleep(self._pause(now, started, good_since))
+
+    def _same(self, result: CheckResult, before: Mapping[str, str]) -> CheckResult:
+        """A good answer, unless it is about something that was started since the one before."""
+        anew = [one for one, word in result.instances.items() if before.get(one, word) != word]
+        if not anew:
+            return result
+        stable = self._check.settings.stable_for
+        return self._check.failed(
+            f"started again by something, while it should be stable for {stable}: {', '.join(anew)}"
+        )
 
     def _pause(self, now: float, started: float, good_since: float | None) -> float:
         """Until the next question; a deadline inside the pause shortens it."""

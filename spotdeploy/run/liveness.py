@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from spotdeploy.errors import HostError, ProviderError, UnreachableError
 from spotdeploy.events import Note
 from spotdeploy.model import Fate, FateKind, Node, NodeState
@@ -15,6 +17,8 @@ from spotdeploy.provider import SupportsInterruptionNotice
 from spotdeploy.run.context import Run
 from spotdeploy.run.location import Location
 from spotdeploy.run.node_run import NodeRun
+from spotdeploy.run.trace import keep_trace
+from spotdeploy.text import plain
 
 SLOWER: Final = 4
 """Once every node runs, listings are this many times rarer."""
@@ -197,9 +201,22 @@ async def _announced(node_run: NodeRun, every: float) -> None:
             result = await node_run.connection.run(provider.notice_command(), timeout=10.0)
         except UnreachableError:
             continue  # the pipeline finds out, or the connection comes back
-        if fate := provider.notice(result.stdout):
+        if fate := _notice(node_run, provider, result.stdout):
             if node_run.announced is None:
                 text = f"{node_run.node.name}: an interruption was announced: {fate.message}"
                 node_run.bus.emit(Note(text=text, node=node_run.node.id, warning=True))
             node_run.announced = fate
             return
+
+
+def _notice(node_run: NodeRun, provider: SupportsInterruptionNotice, output: str) -> Fate | None:
+    """What a node's output announces. A provider that cannot bear it announces nothing: the
+    output is the node's, and costs it and the others no verdict."""
+    try:
+        fate = provider.notice(output)
+    except Exception as error:  # noqa: BLE001  # of a plugin: the node goes on
+        doing = f"reading what {node_run.node.name} said of an interruption"
+        text = f"{doing}: {keep_trace(node_run.run, error, doing)}"
+        node_run.bus.emit(Note(text=text, node=node_run.node.id, warning=True))
+        return None
+    return replace(fate, message=plain(fate.message, limit=200)) if fate else None

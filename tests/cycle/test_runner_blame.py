@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from spotdeploy.cycle import runner
 from spotdeploy.cycle.runner import NodeRunner, OnInterrupted, Pipeline
 from spotdeploy.errors import CapacityError, PayloadError
-from spotdeploy.model import FateKind, Node, Verdict
+from spotdeploy.model import Fate, FateKind, Node, Verdict
 from spotdeploy.node import keys
 from spotdeploy.run.liveness import Liveness
 from spotdeploy.run.node_run import NodeRun
@@ -108,3 +109,48 @@ async def test_a_node_that_cannot_be_replaced_is_told_and_ends_as_it_was(
     assert verdicts == [Verdict.INFRASTRUCTURE_FAILED, Verdict.PAYLOAD_FAILED]
     notes = [str(getattr(event, "text", "")) for event in here.ears.received]
     assert any("is not replaced: " in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("fates", "verdict"),
+    [
+        ([], Verdict.PAYLOAD_FAILED),
+        (
+            [faults.InterruptionAt(call="fate", at=3, ending="interrupted", nodes=1)],
+            Verdict.INFRASTRUCTURE_FAILED,
+        ),
+    ],
+)
+async def test_a_payload_that_announces_its_own_interruption_is_blamed_unless_the_cloud_confirms_it(
+    fake_project: FakeProjects,
+    monkeypatch: pytest.MonkeyPatch,
+    fates: list[faults.AnyFault],
+    verdict: Verdict,
+) -> None:
+    monkeypatch.setattr(runner, "NOTICE_SECONDS", 0.01)
+    monkeypatch.setattr(runner, "CONFIRM_SECONDS", 0.1)
+
+    async def pipeline(node_run: NodeRun, _: Liveness) -> None:
+        node_run.announced = Fate(FateKind.INTERRUPTED, "a curl of the payload's own")
+        raise node_run.blame_payload("the entry failed")
+
+    (outcome,) = await outcomes(fake_project(count=1, faults=fates), pipeline)
+    assert outcome.verdict is verdict
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+async def test_only_a_node_that_this_run_made_may_have_the_key_of_its_user_data(
+    fake_project: FakeProjects, fresh: bool
+) -> None:
+    here, seen = fake_project(count=1), []
+
+    async def pipeline(node_run: NodeRun, _: Liveness) -> None:
+        seen.append(node_run.connection.host_key)
+
+    pair = keys.make(here.folder / "keys", "demo")
+    nodes = (await here.create()).nodes
+    await NodeRunner(here.run, pair, pipeline, fresh=fresh).run_nodes(nodes)
+    here.run.journal.pin(nodes[0], "ssh-ed25519 its own")
+    await NodeRunner(here.run, pair, pipeline, fresh=fresh).run_nodes(nodes)
+    bootstrap = pair.bootstrap_host.public
+    assert seen == ([bootstrap, bootstrap] if fresh else ["", "ssh-ed25519 its own"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -13,11 +14,12 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from spotdeploy.errors import UnreachableError
-from spotdeploy.node.connection import NodeConnection
+from spotdeploy.errors import ShutOutError, UnreachableError
+from spotdeploy.node.connection import NodeConnection, connect_until
 from spotdeploy.node.exec import OUTPUT_LIMIT
+from spotdeploy.node.keys import new_pair
 from spotdeploy.node.shells import SHELLS
-from tests.ssh_server import Commands, LetsIn, served
+from tests.ssh_server import ENVIRONMENT, Commands, LetsIn, served
 
 pytestmark = pytest.mark.enable_socket
 
@@ -207,3 +209,131 @@ async def test_a_command_alone_hears_nothing_of_what_another_left_running(held: 
             assert result.stdout == "quiet\n"
     finally:
         os.kill(pid, signal.SIGKILL)
+
+
+NOISE = "echo welcome; echo careful >&2; printf '\\036x 0\\n'; "
+
+
+@pytest.mark.parametrize("wait", ["", "sleep 0.2; ", "head -c 2000000 /dev/zero; "])
+async def test_what_a_login_shell_says_is_part_of_no_answer(wait: str) -> None:
+    commands = Commands()
+    commands.before = NOISE + wait + NOISE
+    async with served(Far(), commands=commands) as connection:
+        await connection.connect(10.0)
+        await asyncio.sleep(0.3)
+        said = ["sh", "-c", "echo yes; echo no >&2"]
+        for keys in ({}, {"alone": True}, {"stdin": b"given"}):
+            result = await connection.run(said, **keys)
+            assert (result.exit_code, result.stdout, result.stderr) == (0, "yes\n", "no\n"), keys
+            assert not result.truncated
+        found = await asyncio.gather(*(connection.run(["sleep", "0.5"]) for _ in range(6)))
+        assert {one.stdout for one in found} == {""}
+
+
+async def test_a_line_that_a_login_shell_refuses_says_why() -> None:
+    commands = Commands()
+    async with served(Far(), commands=commands) as connection:
+        await connection.connect(10.0)
+        commands.before = "echo this account is closed >&2; sleep 0.3; exit 1; "
+        result = await connection.run(["true"], alone=True)
+        assert (result.exit_code, result.stderr) == (1, "this account is closed\n")
+
+
+async def test_our_own_commands_find_the_systems_tools_and_the_users_find_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "id").write_text("#!/bin/sh\necho shadowed\n")
+    (tmp_path / "id").chmod(0o755)
+    monkeypatch.setitem(ENVIRONMENT, "PATH", f"{tmp_path}:/usr/bin:/bin")
+    async with served(Far()) as connection:
+        await connection.connect(10.0)
+        assert (await connection.run(["id", "-u"])).stdout == "0\n"
+        assert (await connection.run(["sh", "-c", "id -u"], stdin=b"x")).stdout == "0\n"
+        assert (await connection.run(["id", "-u"], alone=True)).stdout == "shadowed\n"
+
+
+class Closed(Far):
+    """Lets nobody in."""
+
+    def begin_auth(self, username: str) -> bool:
+        return True
+
+
+async def test_attempts_that_may_have_logged_in_are_counted_in_the_next_record(
+    tmp_path: Path,
+) -> None:
+    record = tmp_path / "later/sessions"
+    async with served(Far(), record=str(record)) as connection:
+        for _ in range(3):
+            with pytest.raises(ShutOutError, match="not ready yet"):
+                await connection.connect(10.0)
+        record.parent.mkdir()
+        await connection.connect(10.0)
+        await connection.connect(10.0)
+    assert record.read_text() == "a 1 3\na 1\n"
+
+
+async def test_attempts_that_cannot_have_logged_in_are_not_counted() -> None:
+    async with served(Closed()) as connection:
+        with pytest.raises(ShutOutError, match="does not accept our key"):
+            await connection.connect(10.0)
+        assert connection._broken == 0
+        connection.host_key = new_pair("other").public
+        with pytest.raises(ShutOutError, match="its host key is not the expected one"):
+            await connection.connect(10.0)
+        assert connection._broken == 0
+
+
+async def test_what_the_node_answered_outlives_a_last_attempt_in_haste() -> None:
+    class Later(NodeConnection):
+        tries = 0
+
+        async def connect(self, timeout: float = 15.0) -> None:
+            self.tries += 1
+            if self.tries == 1:
+                raise ShutOutError("one: it does not accept our key (yet)", phase="connection")
+            raise UnreachableError(f"one: no answer within {timeout:.0f}s", phase="connection")
+
+    async with served(Far(), kind=Later) as connection:
+        with pytest.raises(ShutOutError, match="does not accept our key"):
+            await connect_until(connection, 0.5)
+
+
+class Lying(Commands):
+    """A root shell that the node has replaced: behind the mark it writes a word of its own."""
+
+    def __init__(self, word: bytes) -> None:
+        super().__init__()
+        self._words = [b"0", b"0", word]
+
+    async def process(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        self.asked.append(process.command or "")
+        while line := await process.stdin.readline():
+            mark = re.search(rb"036([0-9a-f]{32})", line)
+            assert mark is not None
+            word = self._words.pop(0) if self._words else b"0"
+            process.stdout.write(b"\x1e%s %s\n" % (mark[1], word))
+            process.stderr.write(b"\x1e%s \n" % mark[1])
+        process.exit(0)
+
+
+@pytest.mark.parametrize(
+    "word", [b"zero", b"-1", b"", b"0 0", b"4" * 5000, b"\xff", "\u0663".encode()]
+)
+async def test_a_word_behind_the_mark_that_is_no_exit_code_fails_that_command_alone(
+    word: bytes,
+) -> None:
+    lying = Lying(word)
+    async with served(Far(), commands=lying) as connection:
+        await connection.connect(10.0)
+        assert (await connection.run(["true"])).exit_code == 255
+        assert (await connection.run(["true"])).exit_code == 0
+        assert len(lying.asked) == 2
+
+
+@pytest.mark.parametrize("text", ["", "ssh-ed25519 garbage", "ssh-ed25519 AAAA"])
+async def test_a_host_key_on_record_that_is_none_is_an_unreachable_node(text: str) -> None:
+    async with served(Far()) as connection:
+        connection.host_key = text
+        with pytest.raises(UnreachableError, match="the host key on record is none"):
+            await connection.connect(10.0)

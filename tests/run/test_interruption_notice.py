@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -12,6 +13,7 @@ from msgspec.structs import replace as replace_struct
 
 from spotdeploy.check import CommandResult
 from spotdeploy.errors import PayloadError, ProviderError
+from spotdeploy.events import Note
 from spotdeploy.model import Fate, FateKind, Manifest, Node, NodeState, Phase
 from spotdeploy.node.connection import Dialer, NodeConnection
 from spotdeploy.provider import SupportsInterruptionNotice
@@ -124,6 +126,30 @@ async def test_a_listing_without_a_node_that_the_cloud_has_lost_ends_it(
         await asyncio.sleep(0.01)
     with pytest.raises(LostError, match="no spot capacity"):
         await work
+
+
+async def test_an_announcement_that_breaks_its_reader_is_told_and_ends_nothing(
+    fake_project: FakeProjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nested(self: Telling, output: str) -> Fate | None:
+        return json.loads(output) if output else None
+
+    monkeypatch.setattr(Telling, "notice", nested)
+    here = fake_project()
+    node_run, watch = await a_run(here, ['{"a":' * 100_000, ""])
+    await unless_lost(asyncio.sleep(0.2), watch, node_run, every=0.01)
+    notes = [event.text for event in here.ears.received if isinstance(event, Note)]
+    assert [note for note in notes if "RecursionError" in note], notes
+
+
+async def test_what_a_node_reads_is_shown_harmlessly(fake_project: FakeProjects) -> None:
+    here = fake_project()
+    node_run, watch = await a_run(here, ["\x1b[2J" + "soon " * 1000])
+    Telling.fates[:] = [ALIVE]
+    await unless_lost(asyncio.sleep(0.1), watch, node_run, every=0.01)
+    (note,) = [event.text for event in here.ears.received if isinstance(event, Note)]
+    assert "\x1b" not in note
+    assert len(note) < 400
 
 
 async def test_without_an_announcement_the_pipeline_goes_to_its_end(

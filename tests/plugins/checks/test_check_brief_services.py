@@ -77,4 +77,4 @@ async def test_an_answer_that_waits_for_no_request_counts(late: NodeConnection) 
 
 async def test_who_says_nothing_is_told_so(late: NodeConnection) -> None:
     result = await ask(late, HttpCheck)
-    assert result.detail.endswith("it closed the connection without a word")
+    assert "it closed the connection without a word" in result.detail

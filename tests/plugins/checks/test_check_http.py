@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import pytest
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 
 from spotdeploy.check import Check, CheckResult, Connection
 from spotdeploy.testing import CheckContract, ScriptedConnection
-from spotdeploy_checks.answer import LIMIT, complete, parse
-from spotdeploy_checks.http import HttpCheck, request
+from spotdeploy_checks.answer import HEAD_LIMIT, LIMIT, Exchange
+from spotdeploy_checks.http import HttpCheck
 from spotdeploy_checks.jsonpaths import differences
 from tests.plugins.checks.here import Here, Talk, ask, configured, refusal, says, serving
 
@@ -124,7 +125,8 @@ async def test_a_server_that_never_answers_fails_in_time() -> None:
         (answer(b"abcdef")[:-2], "the answer was cut short"),
         (chunked(b"abcdef")[:-5], "the answer was cut short"),
         (b"HTTP/1.1 999999 No\r\n\r\n", "it does not speak HTTP"),
-        (b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 200 + b"\r\n", "it does not speak HTTP"),
+        (b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 60000 + b"\r\n", "it does not speak HTTP"),
+        (b"\x15\x03\x01\x00\x02\x02F", '(if it speaks TLS: scheme = "https")'),
     ],
 )
 async def test_what_is_no_whole_answer_fails(raw: bytes, message: str) -> None:
@@ -169,10 +171,21 @@ def test_a_body_that_is_no_json_is_a_difference(body: str) -> None:
     assert differences(body, {"a": 1}).startswith("the body is not JSON")
 
 
+def taken(raw: bytes, size: int = 0) -> Exchange:
+    """An exchange whose answer came in pieces of that size, or at once, up to its end."""
+    exchange = Exchange("/", "localhost", {})
+    step = size or max(len(raw), 1)
+    for at in range(0, len(raw), step):
+        if exchange.take(raw[at : at + step]):
+            return exchange
+    exchange.take(b"")
+    return exchange
+
+
 def reported(raw: bytes) -> str:
     """What is said of an answer."""
     try:
-        return f"status {parse(raw).status}"
+        return f"status {taken(raw).answer().status}"
     except ValueError as error:
         return str(error)
 
@@ -180,20 +193,68 @@ def reported(raw: bytes) -> str:
 @given(st.binary(max_size=400))
 def test_no_bytes_break_the_parser(tail: bytes) -> None:
     for raw in (tail, b"HTTP/1.1 200 OK\r\n" + tail, chunked(b"ab")[:45] + tail):
-        assert complete(raw) in (True, False)
         assert reported(raw).isprintable()
 
 
-@given(st.lists(st.binary(min_size=1, max_size=50), max_size=5))
-def test_an_answer_in_chunks_is_complete_at_its_end_and_not_before(pieces: list[bytes]) -> None:
+HUGE = ("ffffffffffffffff", "7fffffffffffffff", "f" * 20, "f" * 21, "-1", "0x5", "1" * 5000)
+
+
+@pytest.mark.parametrize("size", HUGE)
+async def test_a_chunk_of_absurd_size_is_no_crash(size: str) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    result = await get(says(head + size.encode() + b"\r\nabc"))
+    assert not result.ok
+    assert "cut short" in result.detail
+
+
+@pytest.mark.parametrize("length", ["9" * 19, "9223372036854775808", "9" * 400, "-1", "1e3", "1,2"])
+async def test_an_absurd_length_is_no_crash(length: str) -> None:
+    result = await get(says(f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\nabc".encode()))
+    assert not result.ok
+    assert re.search("cut short|does not speak HTTP", result.detail), result.detail
+
+
+async def test_a_head_without_end_is_read_no_further_than_its_limit() -> None:
+    came = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal came
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            writer.write(b"a: b\r\n" * 1000)
+            await writer.drain()
+            came += 6000
+
+    result = await get(talk, timeout="5s")
+    assert "does not speak HTTP" in result.detail
+    assert came < 64 * HEAD_LIMIT
+
+
+@pytest.mark.parametrize("status", ["100 Continue", "103 Early Hints"])
+async def test_what_comes_before_the_answer_is_not_the_answer(status: str) -> None:
+    assert (await get(says(f"HTTP/1.1 {status}\r\n\r\n".encode() * 3 + answer(b"")))).ok
+
+
+async def test_a_protocol_may_be_switched_to() -> None:
+    talk = says(b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n")
+    headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
+    result = await get(talk, status=101, headers=headers)
+    assert result.ok, result
+
+
+@given(st.lists(st.binary(min_size=1, max_size=50), max_size=5), st.integers(1, 60), st.data())
+def test_an_answer_in_chunks_is_complete_at_its_end_and_not_before(
+    pieces: list[bytes], size: int, data: st.DataObject
+) -> None:
     raw = chunked(*pieces)
-    assert complete(raw)
-    assert parse(raw).body == b"".join(pieces).decode(errors="replace")
-    assert not any(complete(raw[:cut]) for cut in range(len(raw)))
+    assert taken(raw, size).answer().body == b"".join(pieces).decode(errors="replace")
+    cut = data.draw(st.integers(0, len(raw) - 1))
+    with pytest.raises(ValueError, match=r"cut short|HTTP|without a word"):
+        taken(raw[:cut]).answer()
 
 
 def test_the_request_is_plain_text() -> None:
-    assert request("/", {}) == (
+    assert Exchange("/", "localhost", {}).request == (
         b"GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: spotdeploy\r\nAccept: */*\r\n"
         b"Connection: close\r\n\r\n"
     )
@@ -213,6 +274,13 @@ def test_titles_tell_port_path_and_side() -> None:
         ({"status": 99}, "checks[0].status: should be at least 100"),
         ({"headers": {"a b": "c"}}, "headers: 'a b' is not the name of a header"),
         ({"headers": {"a": "c\r\nd: e"}}, "headers.a: has characters that no header may have"),
+        ({"headers": {"Content-Length": "5"}}, "headers: "),
+        ({"scheme": "ftp"}, "checks[0].scheme"),
+        ({"host": "a b"}, "host: 'a b' is not the name of a server"),
+        ({"host": "a." * 9}, "is not the name of a server"),
+        ({"ca": "a.pem"}, 'ca: is for scheme = "https"'),
+        ({"verify": False}, 'verify: is for scheme = "https"'),
+        ({"ca": "a", "verify": False, "scheme": "https"}, "nothing is held against it"),
         ({"headers": {"a": 1}}, "checks[0].headers"),
         ({"matches": "["}, "matches: '[' is not a regular expression"),
         ({"jsn": {}}, "checks[0].jsn: unknown key"),

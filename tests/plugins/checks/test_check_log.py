@@ -135,6 +135,27 @@ async def test_a_unit_that_does_not_exist_fails(tmp_path: Path) -> None:
     assert result.detail == "it cannot be searched: there is no unit ap.service"
 
 
+@pytest.mark.parametrize("end", ["exit 1", "echo fine; exit 1", "kill -9 $$"])
+async def test_a_log_that_cannot_be_read_to_its_end_has_no_forbidden_line_ruled_out(
+    tmp_path: Path, log: Path, end: str
+) -> None:
+    here = Here(root=tmp_path / "node")
+    (tmp_path / "node/bin").mkdir(parents=True)
+    (tmp_path / "node/bin/cat").write_text(f"#!/bin/sh\n{end}\n")
+    (tmp_path / "node/bin/cat").chmod(0o755)
+    for keys in ({"forbid": "panic"}, {"pattern": "panic"}):
+        result = await ask(LogCheck, here, path=str(log), **keys)
+        assert not result.ok
+        assert "could not be read to its end" in result.detail
+
+
+async def test_a_reader_that_is_not_needed_any_more_has_not_failed(tmp_path: Path) -> None:
+    file = tmp_path / "long.log"
+    file.write_text("ready\n" * 500_000)
+    result = await diagnostic(file, pattern="ready", forbid="panic")
+    assert result.ok, result
+
+
 def test_a_log_file_is_brought_back_as_evidence() -> None:
     assert configured(LogCheck, path="/a.log", pattern="x").evidence() == ("/a.log",)
     assert configured(LogCheck, unit="a.service", pattern="x").evidence() == ()

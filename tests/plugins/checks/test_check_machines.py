@@ -8,11 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
+import asyncssh
 import pytest
 
 from spotdeploy.check import CheckResult
 from spotdeploy.errors import UnreachableError
+from spotdeploy.node.connection import NodeConnection
 from spotdeploy.node.exec import CLOSING, GRACE
+from spotdeploy.node.shells import Shells
 from spotdeploy_checks.http import HttpCheck
 from spotdeploy_checks.log import LogCheck
 from spotdeploy_checks.payload import PayloadCheck
@@ -91,16 +94,36 @@ async def test_reconnecting_is_no_login_by_hand(real: RealNode) -> None:
     assert result.ok, result
 
 
-async def test_an_attempt_broken_off_before_it_registered_is_no_login_by_hand(
-    real: RealNode,
+async def test_an_attempt_broken_off_before_it_registered_is_known_by_its_count(
+    real: RealNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sock = await real.connection._dialer.open(real.node, 22, 5.0)
-    attempt = await real.connection._handshake(sock)
-    attempt.abort()
-    await attempt.wait_closed()
-    first = await real.ask(PayloadCheck)
-    assert not first.final
+    begin = NodeConnection._registered
+
+    async def cut(self: NodeConnection, ssh: asyncssh.SSHClientConnection, far: bool) -> Shells:
+        ssh.abort()
+        return await begin(self, ssh, far)
+
+    monkeypatch.setattr(NodeConnection, "_registered", cut)
+    with pytest.raises(UnreachableError):
+        await real.connection.connect()
+    monkeypatch.undo()
+    await real.connection.connect()
     await real.ask_until(passed, PayloadCheck)
+
+
+async def test_a_port_that_an_outsider_only_forwarded_is_seen(real: RealNode) -> None:
+    await real.log_in("-W127.0.0.1:22", given="hello")
+    assert "(without a session)" in await payload_words(real)
+
+
+async def test_no_socket_of_the_node_can_be_forwarded(real: RealNode) -> None:
+    await real.do("systemd-run --quiet --unit=sock systemd-socket-activate -l /run/x.sock cat")
+    await real.do("until [ -S /run/x.sock ]; do sleep 0.05; done; chmod 777 /run/x.sock")
+    refused = await real.do("/usr/sbin/sshd -T | grep -c -E '^allow(streamlocal|agent)[a-z]* no'")
+    assert refused == "2\n"
+    ssh = real.connection._require()
+    with pytest.raises(asyncssh.ChannelOpenError, match="open failed"):
+        await ssh.open_unix_connection("/run/x.sock")
 
 
 @pytest.mark.parametrize(

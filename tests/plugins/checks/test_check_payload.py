@@ -21,7 +21,7 @@ from tests.plugins.checks.shipped import OWN, ShippedNode, login, ship
 
 NODE = Node("n-1", "node-1", "fake", "here", NodeState.RUNNING)
 EMPTY = Manifest(())
-WHOLE = CommandResult(0, f"{EMPTY.digest}\0", "")
+WHOLE = CommandResult(0, f"{EMPTY.digest}\0~\0", "")
 
 
 def who(text: str) -> CommandResult:
@@ -46,7 +46,7 @@ class TestPayloadContract(CheckContract):
 
     @pytest.fixture
     def unhealthy(self) -> Connection:
-        return ScriptedConnection({"journalctl": OURS, "uniq": CommandResult(0, "\0", "")})
+        return ScriptedConnection({"journalctl": OURS, "uniq": CommandResult(0, "\0~\0", "")})
 
 
 def fill(tree: Path, uploads: Path) -> None:
@@ -311,7 +311,9 @@ def test_the_digests_of_node_tree_and_label_tell_what_happened(
     [
         CommandResult(127, "", "sh: find: not found"),
         CommandResult(124, "", "no end within 120s"),
-        CommandResult(0, f"{EMPTY.digest}\0", "", truncated=True),
+        CommandResult(0, f"{EMPTY.digest}\0~\0", "", truncated=True),
+        CommandResult(0, f"{EMPTY.digest}\0", ""),
+        CommandResult(0, f"{EMPTY.digest}\0~", ""),
         CommandResult(0, "rubbish\0", ""),
         CommandResult(0, f"{EMPTY.digest}\0rubbish\0", ""),
     ],
@@ -327,3 +329,12 @@ async def test_digests_that_could_not_be_made_are_no_pass(node: ShippedNode) -> 
     result = await node.check()
     assert (result.ok, result.final) == (False, False)
     assert "the node did not tell the digests of the shipped files" in result.detail
+
+
+@pytest.mark.parametrize("tool", ["sort", "uniq", "stat", "find", "xargs", "sha256sum"])
+async def test_a_tool_of_the_look_that_fails_is_no_pass(tmp_path: Path, tool: str) -> None:
+    node = await ship(tmp_path, lambda tree, uploads: (tree / "a").touch())
+    assert (await node.check()).ok
+    (node.root / "bin" / tool).write_text("#!/bin/sh\nexit 1\n")
+    (node.root / "bin" / tool).chmod(0o755)
+    assert not (await node.check()).ok

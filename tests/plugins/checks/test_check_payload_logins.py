@@ -78,26 +78,48 @@ async def test_a_tunnel_without_a_session_is_by_hand(node: ShippedNode) -> None:
     assert "(without a session)" in await touched(node)
 
 
-async def test_an_attempt_of_ours_that_broke_off_before_it_could_register_is_not_by_hand(
+async def test_attempts_of_ours_that_broke_off_are_known_by_our_own_count_of_them(
     node: ShippedNode,
 ) -> None:
-    node.journal(login(*STRANGER), end("2026-11-24T04:20:24+0000"))
+    over = end("2026-11-24T04:20:40+0000")
+    node.journal(login(*STRANGER), over)
+    assert "(without a session)" in await touched(node)
+    node.register("10.0.0.1", "50002 1")
+    node.journal(login("10.0.0.1", "50002"))
     assert (await node.check()).ok
+    node.journal(login("192.0.2.9", "40001"), over)
+    assert "192.0.2.9" in await touched(node)
+
+
+@pytest.mark.parametrize("ending", ["2026-11-24T04:20:23+0000", "2026-11-24T04:20:24+0000"])
+async def test_a_short_login_that_only_forwarded_a_port_is_by_hand(
+    node: ShippedNode, ending: str
+) -> None:
+    node.journal(login(*STRANGER), end(ending))
+    assert "(without a session)" in await touched(node)
 
 
 @pytest.mark.parametrize(
-    "ending",
-    [end("2026-11-24T04:20:24+0000", "sshd[87]"), end("2026-11-24T04:20:22+0000"), end("soon"), ""],
-    ids=["of another login", "before it began", "at no time", "never"],
+    "ending", [end("2026-11-24T04:20:24+0000", "sshd[87]"), ""], ids=["of another login", "never"]
 )
-async def test_a_login_without_a_session_that_has_not_ended_is_by_hand(
+async def test_a_login_that_still_stands_is_no_attempt_that_broke_off(
     node: ShippedNode, ending: str
 ) -> None:
-    node.journal(login(*STRANGER), ending)
+    node.register("10.0.0.1", "50002 5")
+    node.journal(login("10.0.0.1", "50002"), login(*STRANGER), ending)
     assert "by hand" in await touched(node)
 
 
+@pytest.mark.parametrize("count", ["-1", "x", "1 1", "9999999", "\u0663"])
+async def test_a_count_that_is_none_makes_no_record(node: ShippedNode, count: str) -> None:
+    node.register("10.0.0.1", f"50002 {count}")
+    node.journal(login("10.0.0.1", "50002"))
+    assert "by hand from 10.0.0.1" in await touched(node)
+
+
 async def test_a_short_login_with_a_session_is_by_hand(node: ShippedNode) -> None:
+    node.register("10.0.0.1", "50002 1")
+    node.journal(login("10.0.0.1", "50002"))
     node.journal(login(*STRANGER), session("command", *STRANGER), end("2026-11-24T04:20:23+0000"))
     assert "by hand" in await touched(node)
 
@@ -287,4 +309,4 @@ def test_the_command_only_reads() -> None:
 
 def test_an_answer_is_read_into_what_it_tells() -> None:
     traces = logins.read("T\nT who\nS 1.2.3.4 5\nS odd\nL nothing\n")
-    assert traces == logins.Traces(("", "who"), (("1.2.3.4", "5"),), ())
+    assert traces == logins.Traces(("", "who"), (("1.2.3.4", "5"),), 0, ())

@@ -142,7 +142,15 @@ def test_an_announced_eviction_is_an_interruption() -> None:
 
 @pytest.mark.parametrize(
     "output",
-    ["", "nonsense", "{}", '{"Events": []}', '{"Events": [{"EventType": "Reboot"}]}', "[]"],
+    [
+        "",
+        "nonsense",
+        "{}",
+        '{"Events": []}',
+        '{"Events": [{"EventType": "Reboot"}]}',
+        "[]",
+        '{"a":' * 90_000,
+    ],
 )
 def test_what_announces_nothing_is_nothing(output: str) -> None:
     assert parse_notice(output) is None
