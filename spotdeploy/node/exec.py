@@ -45,8 +45,8 @@ async def execute(
     try:
         async with asyncio.timeout(timeout + GRACE), started(ssh, line) as process:
             await asyncio.gather(
-                _read_bounded(process.stdout, out),
-                _read_bounded(process.stderr, err),
+                read_bounded(process.stdout, out),
+                read_bounded(process.stderr, err),
                 _feed(process.stdin, stdin),
             )
             code = (await process.wait()).returncode
@@ -95,6 +95,7 @@ async def _feed(stream: asyncssh.SSHWriter[bytes], data: bytes) -> None:
         return  # the command ended without reading it all; its exit code tells
 
 
-async def _read_bounded(stream: asyncssh.SSHReader[bytes], kept: bytearray) -> None:
+async def read_bounded(stream: asyncssh.SSHReader[bytes], kept: bytearray) -> None:
+    """Read a stream to its end, and keep the first `OUTPUT_LIMIT` bytes."""
     while data := await stream.read(65536):
         kept += data[: OUTPUT_LIMIT - len(kept)]

@@ -14,13 +14,13 @@ from spotdeploy.config.schema import Table
 from spotdeploy.errors import CapacityError, ConfigError, SpotdeployError
 from spotdeploy.events import Note, StepEnded, StepStarted
 from spotdeploy.model import Offer
-from spotdeploy.payload import hashes
-from spotdeploy.payload.hashes import Digests
-from spotdeploy.payload.manifest import build_manifest
+from spotdeploy.payload.manifest import read_manifest
+from spotdeploy.phases.entry import read_entry
 from spotdeploy.phases.findings import (
     Findings,
     examine_locations,
     of_life,
+    of_payload,
     require_life,
     require_none_fatal,
     warnings,
@@ -50,11 +50,8 @@ def read_plan(project: Project) -> Plan:
 
     Raises ConfigError for anything in the config or the payload that cannot work.
     """
-    config = project.config.payload
-    root = project.resolve(config.path)
-    uploads = [project.resolve(path) for path in config.upload]
-    manifest = build_manifest(root, uploads, digests=Digests(project.state / hashes.FILE))
-    _require_entry(root, config.entry)
+    manifest = read_manifest(project.settings)
+    entry = read_entry(project, manifest)
     checks = read_checks(project)
     for check in checks:
         if objection := check.objection(manifest):
@@ -62,7 +59,7 @@ def read_plan(project: Project) -> Plan:
     require_life(project, checks)
     for name in project.config.provider:
         project.provider_config(name)  # those that are not in use too
-    return Plan(manifest, checks)
+    return Plan(manifest, checks, entry)
 
 
 def examine_config(project: Project) -> Findings:
@@ -72,7 +69,7 @@ def examine_config(project: Project) -> Findings:
         plan = read_plan(project)
     except SpotdeployError as error:
         return Findings(where, (problem_of(error),))
-    return Findings(where, tuple(of_life(project, plan.checks)))
+    return Findings(where, (*of_life(project, plan.checks), *of_payload(project, plan.manifest)))
 
 
 def read_checks(project: Project) -> tuple[Check[Any], ...]:
@@ -106,9 +103,10 @@ async def ask_offers(run: Run) -> Prospects:
         ConfigError: the config cannot work.
         ProviderError: a cloud would refuse.
     """
-    life = Findings(run.project.path.name, tuple(of_life(run.project, run.plan.checks)))
+    doubts = (*of_life(run.project, run.plan.checks), *of_payload(run.project, run.plan.manifest))
+    here = Findings(run.project.path.name, doubts)
     examined = examine_locations(run.project, run.locations)
-    findings = [life, *await contained(run, examined, "asking what stands against the run")]
+    findings = [here, *await contained(run, examined, "asking what stands against the run")]
     require_none_fatal(findings)
     found = await asyncio.gather(*(_ask(run, place) for place in run.locations))
     return _join(run, found, warnings(findings))
@@ -128,14 +126,6 @@ async def find_offers(run: Run) -> Prospects:
     count = sum(map(len, prospects.offers.values()))
     run.bus.emit(StepEnded(step="plan", ok=True, detail=counted(count, "candidate")))
     return prospects
-
-
-def _require_entry(root: Path, entry: str) -> None:
-    if not (root / entry).is_file():
-        raise ConfigError(
-            f"payload.entry: {root / entry} does not exist",
-            hint="name the script that deploys the payload, relative to path",
-        )
 
 
 def _check(known: dict[str, type[Check[Any]]], table: Table, path: Path, index: int) -> Check[Any]:

@@ -25,6 +25,8 @@ class Plan:
 
     manifest: Manifest = field(default_factory=lambda: Manifest(()))
     checks: tuple[Check[Any], ...] = ()
+    entry: tuple[str, ...] = ()
+    """The command that runs the payload's entry on a node."""
 
 
 @dataclass(frozen=True)

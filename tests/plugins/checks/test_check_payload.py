@@ -21,7 +21,7 @@ from tests.plugins.checks.shipped import OWN, ShippedNode, login, ship
 
 NODE = Node("n-1", "node-1", "fake", "here", NodeState.RUNNING)
 EMPTY = Manifest(())
-WHOLE = CommandResult(0, f"{EMPTY.digest}\0", "")
+WHOLE = CommandResult(0, f"{EMPTY.digest}\0end\0", "")
 
 
 def who(text: str) -> CommandResult:
@@ -46,7 +46,7 @@ class TestPayloadContract(CheckContract):
 
     @pytest.fixture
     def unhealthy(self) -> Connection:
-        return ScriptedConnection({"journalctl": OURS, "uniq": CommandResult(0, "\0", "")})
+        return ScriptedConnection({"journalctl": OURS, "uniq": CommandResult(0, "\0end\0", "")})
 
 
 def fill(tree: Path, uploads: Path) -> None:
@@ -75,7 +75,10 @@ async def drifted(node: ShippedNode) -> list[str]:
     assert (result.ok, result.final) == (False, True), result
     assert result.detail.startswith("drift: ")
     assert "\n" not in result.detail
-    return result.detail.removeprefix("drift: ").split("; ")
+    named = result.detail.removeprefix("drift: ").removesuffix(f"; {drift.ELSEWHERE}").split("; ")
+    written = any("was added" in one or "was changed" in one for one in named)
+    assert written == result.detail.endswith(drift.ELSEWHERE)
+    return named
 
 
 async def test_a_node_as_it_was_shipped_passes_with_three_commands(node: ShippedNode) -> None:
@@ -106,10 +109,10 @@ async def test_a_changed_file_is_named(node: ShippedNode, path: str) -> None:
 
 async def test_a_changed_mode_is_named_special_bits_too(node: ShippedNode) -> None:
     (node.payload / "scripts/deploy.py").chmod(0o700)
-    (node.uploaded / "bin/tool").chmod(0o750)
+    (node.uploaded / "bin/tool").chmod(0o4755)
     assert await drifted(node) == [
         "/opt/spotdeploy/payload/scripts/deploy.py has mode 0700, not 0755",
-        "/opt/uploaded_files/bin/tool has mode 0750, not 4750",
+        "/opt/uploaded_files/bin/tool has mode 4755, not 0755",
     ]
 
 
@@ -248,8 +251,22 @@ async def test_a_tree_that_changed_since_makes_the_node_stale(
     assert (result.ok, result.final) == (False, True)
     assert result.detail == (
         "stale: the tree has changed since this node was created (the node has "
-        f"{was.digest[:12]}, the tree is {now.digest[:12]}); run 'spotdeploy cycle'"
+        f"{was.digest[:12]}, the tree is {now.digest[:12]}): payload/empty changed; "
+        "run 'spotdeploy cycle'"
     )
+
+
+async def test_a_stale_node_names_the_paths_and_of_many_the_number(
+    node: ShippedNode, tmp_path: Path
+) -> None:
+    for number in range(30):
+        (tmp_path / f"tree/n{number:02}").touch()
+    (tmp_path / "tree/empty").unlink()
+    (tmp_path / "tree/scripts/link").symlink_to("deploy.py")
+    node.here.manifest = build_manifest(tmp_path / "tree", [tmp_path / "uploads"])
+    detail = (await node.check()).detail
+    assert "): payload/empty is gone; payload/n00 is new; payload/n01 is new; " in detail
+    assert detail.endswith("; and 22 more; run 'spotdeploy cycle'")
 
 
 async def test_a_node_that_was_updated_in_place_to_the_new_tree_is_drift(
@@ -313,7 +330,8 @@ def test_the_digests_of_node_tree_and_label_tell_what_happened(
         CommandResult(124, "", "no end within 120s"),
         CommandResult(0, f"{EMPTY.digest}\0", "", truncated=True),
         CommandResult(0, "rubbish\0", ""),
-        CommandResult(0, f"{EMPTY.digest}\0rubbish\0", ""),
+        CommandResult(0, f"{EMPTY.digest}\0", ""),
+        CommandResult(0, f"{EMPTY.digest}\0end\0rubbish\0", ""),
     ],
 )
 async def test_a_look_that_failed_is_no_pass_and_is_asked_again(answer: CommandResult) -> None:
