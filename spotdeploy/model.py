@@ -278,11 +278,16 @@ class Manifest:
         return "".join(entry.line for entry in self.entries)
 
     @cached_property
+    def data(self) -> bytes:
+        """`text` as the bytes that are sent: the same ones to every node."""
+        return self.text.encode()
+
+    @cached_property
     def digest(self) -> str:
         """The sha256 of `text`: the name of this payload."""
         import hashlib  # takes longer than a listing needs
 
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        return hashlib.sha256(self.data).hexdigest()
 
     @property
     def files(self) -> tuple[PayloadFile, ...]:

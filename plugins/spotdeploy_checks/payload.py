@@ -118,7 +118,7 @@ async def _named(connection: Connection) -> str:
     """The paths of the tree that differ from what was shipped, to follow the verdict; empty when
     the node does not tell."""
     manifest = connection.manifest
-    result = await connection.run(drift.stale_command(), timeout=60.0, stdin=manifest.text.encode())
+    result = await connection.run(drift.stale_command(), timeout=60.0, stdin=manifest.data)
     named = drift.read_stale(result.stdout, manifest)
     more = f"; and {len(named) - NAMED} more" if len(named) > NAMED else ""
     return f": {'; '.join(named[:NAMED])}{more}" if named else ""

@@ -19,6 +19,7 @@ from spotdeploy.run.context import Run
 from spotdeploy.run.node_run import NodeRun
 from spotdeploy.text import plain
 
+_UNREADABLE: Final = "cannot read "
 NAMED: Final = 10
 """Changed paths that are named; of more, the number is told."""
 _ROTATE: Final = f"""
@@ -109,13 +110,14 @@ async def deliver(node_run: NodeRun) -> None:
         code = (await p.wait()).exit_status
     if code == 0 and not problem:
         return
-    if changed := await asyncio.to_thread(changed_here, node_run.run):
+    message = plain(output.decode(errors="replace"), limit=400)
+    ours = problem.startswith(_UNREADABLE) or b": FAILED" in output
+    if ours and (changed := await asyncio.to_thread(changed_here, node_run.run)):
         raise NodeError(
             f"{node_run.node.name}: the payload changed on this computer after the plan was made: "
             f"{changed}",
             phase=node_run.phase,
         )
-    message = plain(output.decode(errors="replace"), limit=400)
     raise UnreachableError(
         f"{node_run.node.name}: {problem or 'the node refused the bundle'}: {message}",
         phase=node_run.phase,
@@ -133,7 +135,7 @@ async def _send(process: asyncssh.SSHClientProcess[bytes], manifest: Manifest) -
         return "the node stopped reading"  # its standard error says why
     except OSError as error:
         process.close()
-        return f"cannot read {error.filename or error}"
+        return f"{_UNREADABLE}{error.filename or error}"
     return ""
 
 

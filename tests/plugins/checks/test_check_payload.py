@@ -62,6 +62,10 @@ def fill(tree: Path, uploads: Path) -> None:
     (uploads / "bin/tool").write_bytes(b"\x7fELF" + bytes(100))
     (uploads / "bin/tool").chmod(0o4750)
     (uploads / "notes.txt").write_text("hello\n")
+    (tree / "logs").mkdir()
+    (tree / "again").symlink_to("scripts/lib")
+    (tree / "scripts/up").symlink_to("deploy.py")
+    (uploads / "b").symlink_to("bin/tool")
 
 
 @pytest.fixture
@@ -121,6 +125,29 @@ async def test_a_file_that_was_changed_in_content_and_mode_is_named_once(node: S
     (node.payload / "empty").chmod(0o600)
     assert await drifted(node) == [
         "/opt/spotdeploy/payload/empty was changed and has mode 0600, not 0644"
+    ]
+
+
+async def test_another_owner_of_a_shipped_file_is_named(node: ShippedNode) -> None:
+    os.chown(node.payload / "empty", 1234, -1)
+    os.chown(node.uploaded / "notes.txt", -1, 55)
+    os.chown(node.uploaded, 1234, 1234)
+    assert await drifted(node) == [
+        "/opt/spotdeploy/payload/empty belongs to 1234:0, not 0:0",
+        "/opt/uploaded_files/notes.txt belongs to 0:55, not 0:0",
+    ]
+
+
+async def test_a_link_that_points_elsewhere_or_became_a_file_is_named(node: ShippedNode) -> None:
+    for link, target in ((node.payload / "again", "/etc/passwd"), (node.uploaded / "b", "notes.t")):
+        link.unlink()
+        link.symlink_to(target)
+    (node.payload / "scripts/up").unlink()
+    shutil.copy(node.payload / "empty", node.payload / "scripts/up")
+    assert await drifted(node) == [
+        "/opt/spotdeploy/payload/again points to /etc/passwd, not scripts/lib",
+        "/opt/spotdeploy/payload/scripts/up is a file now",
+        "/opt/uploaded_files/b points to notes.t, not bin/tool",
     ]
 
 
