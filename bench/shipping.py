@@ -117,7 +117,9 @@ async def _deliver_all(folder: Path, tree: Path) -> dict[str, float]:
     from spotdeploy.run.context import Plan, open_run
 
     project = Project.open(folder / "spotdeploy.toml", providers=["local"])
-    with open_run(project, Plan(build_manifest(tree)), Bus()) as run:
+    manifest = build_manifest(tree)
+    assert manifest.digest  # known since plan: no cost of a node
+    with open_run(project, Plan(manifest), Bus()) as run:
         return await _delivered(run)
 
 

@@ -271,16 +271,16 @@ class Manifest:
 
     entries: tuple[PayloadFile, ...]
 
-    @cached_property
+    @property
     def text(self) -> str:
         """One line for each path, the way it is stored on the node: the sha256 of a file, or
         `folder` or `link`; the mode; the path; and of a link, after a tab, where it points."""
-        return "".join(entry.line for entry in self.entries)
+        return self.data.decode()
 
     @cached_property
     def data(self) -> bytes:
         """`text` as the bytes that are sent: the same ones to every node."""
-        return self.text.encode()
+        return "".join(entry.line for entry in self.entries).encode()
 
     @cached_property
     def digest(self) -> str:

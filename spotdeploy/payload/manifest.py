@@ -109,7 +109,7 @@ class _Reader:
             yield from self.tree(upload, UPLOADED, key)
         elif upload.is_file():
             self._require_inside(upload, key)
-            _require_printable(upload, key)
+            _require_printable(upload.name, str(upload), key)
             yield self._file(upload, f"{UPLOADED}/{upload.name}", key, upload.stat())
         elif upload.exists():
             raise ConfigError(f"{key}: {upload} is not a plain file", hint="remove it")
@@ -153,7 +153,7 @@ class _Reader:
                     if item.name in LITTER | NEVER:
                         littered.add(parent)
                     continue
-                _require_printable(Path(item.path), key)
+                _require_printable(item.name, item.path, key)
                 found[path] = self._entry(item, f"{prefix}/{path}", key, root)
                 children[parent] += 1
                 if folder:
@@ -256,11 +256,11 @@ def _unreadable(path: Path, key: str, error: OSError) -> ConfigError:
     return ConfigError(f"{key}: cannot read {path}: {error.strerror}", hint=hint)
 
 
-def _require_printable(path: Path, key: str) -> None:
+def _require_printable(name: str, path: str, key: str) -> None:
     """Refuse what would break every line that names it. Raises ConfigError."""
-    if not path.name.isprintable():
+    if not name.isprintable():
         raise ConfigError(
-            f"{key}: {str(path)!r} has characters that cannot be printed", hint="rename it"
+            f"{key}: {path!r} has characters that cannot be printed", hint="rename it"
         )
 
 
