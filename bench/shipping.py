@@ -1,4 +1,5 @@
-"""Shipping the payload: 1 KB, 1 MB and 200 MB to twenty machines, beside `tar | ssh`.
+"""Shipping the payload: 1 KB, 1 MB and 200 MB to twenty machines, 40,000 files to two, beside
+`tar | ssh`.
 
 The data are random, so incompressible; neither side compresses what it sends. Both sides end with
 the files on the machine's disk (`sync`) and their sha256 compared there.
@@ -33,6 +34,9 @@ from spotdeploy.run.context import Run
 
 NODES = 20
 SIZES = {"1 KB": 1 << 10, "1 MB": 1 << 20, "200 MB": 200 << 20}
+MANY = 40_000
+"""Files of about 1 KB, as a folder of dependencies has them."""
+FEW_NODES = 2
 WITHIN = 1.2
 BOUND_MB = 4.0
 """What ssh keeps for one node while it waits for it: a window of 2 MB, and chunks."""
@@ -50,14 +54,29 @@ def bundle(folder: Path, size: int) -> Path:
     return folder
 
 
+def many_files(folder: Path, count: int) -> Path:
+    """A tree of that many small files of random bytes, 100 to a folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for number in range(0, count, 100):
+        below = folder / f"group-{number // 2000}" / f"package-{number // 100}"
+        below.mkdir(parents=True)
+        for each in range(100):
+            (below / f"module-{each}.js").write_bytes(os.urandom(512 + each * 10))
+    (folder / "entry.sh").write_text("true\n")
+    return folder
+
+
 def by_hand(there: Machines, tree: Path) -> float:
     """Seconds of `tar | ssh` to all machines side by side, each checking what it got."""
     sums = "".join(
-        f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in tree.iterdir()
+        f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(tree)}\n"
+        for file in tree.rglob("*")
+        if file.is_file()
     )
+    tree.with_name("sums").write_text(sums)
     receive = (
         f"sudo rm -rf {BESIDE}; sudo mkdir -p {BESIDE}; cd {BESIDE}; sudo tar -xf -; "
-        f"echo {shlex.quote(sums)} | grep . | sha256sum --check --quiet --strict; sync"
+        "sha256sum --check --quiet --strict sums; sync"
     )
     began = time.monotonic()
     shells = [
@@ -72,7 +91,7 @@ def by_hand(there: Machines, tree: Path) -> float:
 
 
 def _tar_to_ssh(there: Machines, address: str, tree: Path, receive: str) -> str:
-    tar = shlex.join(["tar", "-C", str(tree), "-cf", "-", "."])
+    tar = shlex.join(["tar", "-C", str(tree), "-cf", "-", ".", "-C", str(tree.parent), "sums"])
     ssh = shlex.join(["ssh", "-F", str(there.ssh_config), address, receive])
     return f"set -e; {tar} | {ssh}"
 
@@ -98,7 +117,9 @@ async def _deliver_all(folder: Path, tree: Path) -> dict[str, float]:
     from spotdeploy.run.context import Plan, open_run
 
     project = Project.open(folder / "spotdeploy.toml", providers=["local"])
-    with open_run(project, Plan(build_manifest(tree)), Bus()) as run:
+    manifest = build_manifest(tree)
+    assert manifest.digest  # known since plan: no cost of a node
+    with open_run(project, Plan(manifest), Bus()) as run:
         return await _delivered(run)
 
 
@@ -138,7 +159,7 @@ async def _delivered(run: Run) -> dict[str, float]:
 @contextmanager
 def _settled(tree: Path) -> Iterator[Path]:
     """A file for digests, once the tree is old enough for them to be trusted."""
-    newest = max(file.stat().st_ctime_ns for file in tree.iterdir())
+    newest = max(file.stat().st_ctime_ns for file in tree.rglob("*"))
     time.sleep(max(0.0, (newest + hashes.RACY_NS - time.time_ns()) / 1e9) + 0.1)
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder) / hashes.FILE
@@ -176,7 +197,17 @@ def rows(rounds: int = 1, nodes: int = NODES) -> list[Row]:
         with machines(folder / "project", nodes, []) as there:
             for label, size in SIZES.items():
                 found += _size_rows(there, bundle(folder / "tree", size), label, rounds)
-    return found
+    return found + many_rows(rounds, min(nodes, FEW_NODES))
+
+
+def many_rows(rounds: int = 1, nodes: int = FEW_NODES, count: int = MANY) -> list[Row]:
+    """The rows of a payload of many small files."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "project").mkdir()
+        with machines(folder / "project", nodes, []) as there:
+            tree = many_files(folder / "tree", count)
+            return _size_rows(there, tree, f"{count:,} files", rounds)
 
 
 def _size_rows(there: Machines, tree: Path, label: str, rounds: int) -> list[Row]:
@@ -207,5 +238,7 @@ def _size_rows(there: Machines, tree: Path, label: str, rounds: int) -> list[Row
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--deliver"]:
         print(json.dumps(asyncio.run(_deliver_all(*map(Path, sys.argv[2:])))))
+    elif sys.argv[1:2] == ["--many"]:
+        show(many_rows(*map(int, sys.argv[2:])))
     else:
         show(rows(*map(int, sys.argv[1:])))

@@ -229,43 +229,84 @@ UPLOADED: Final = "uploaded_files"
 """Where the paths of a manifest begin."""
 
 
+class FileKind(StrEnum):
+    """What a shipped path is."""
+
+    FILE = "file"
+    FOLDER = "folder"
+    LINK = "link"
+
+
 @dataclass(frozen=True, slots=True)
 class PayloadFile:
-    """One shipped file."""
+    """One shipped path: a file, a folder or a link."""
 
     path: str
     """`payload/...` or `uploaded_files/...`, with forward slashes."""
     mode: int
-    """The permission bits, for example 0o644."""
+    """The permission bits it has on the node, for example 0o644."""
     sha256: str
+    """Of a file's content; empty for a folder and a link."""
     size: int
     """Bytes."""
     source: Path
     """Where it is read from on this computer."""
+    kind: FileKind = FileKind.FILE
+    target: str = ""
+    """Where a link points, relative to its folder."""
+    modified: int = 0
+    """Its time on the node, in Unix seconds. It is no part of the digest."""
+
+    @property
+    def line(self) -> str:
+        """Its line in the manifest."""
+        what = self.sha256 if self.kind is FileKind.FILE else self.kind
+        to = f"\t{self.target}" if self.kind is FileKind.LINK else ""
+        return f"{what} 0{self.mode:o} {self.path}{to}\n"
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """Every shipped file, sorted by path."""
+    """Everything that is shipped, sorted by path."""
 
     entries: tuple[PayloadFile, ...]
 
-    @cached_property
+    @property
     def text(self) -> str:
-        """One line for each file, the way it is stored on the node: sha256, mode, path."""
-        return "".join(f"{e.sha256} {e.mode:04o} {e.path}\n" for e in self.entries)
+        """One line for each path, the way it is stored on the node: the sha256 of a file, or
+        `folder` or `link`; the mode; the path; and of a link, after a tab, where it points."""
+        return self.data.decode()
+
+    @cached_property
+    def data(self) -> bytes:
+        """`text` as the bytes that are sent: the same ones to every node."""
+        return "".join(entry.line for entry in self.entries).encode()
 
     @cached_property
     def digest(self) -> str:
         """The sha256 of `text`: the name of this payload."""
         import hashlib  # takes longer than a listing needs
 
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        return hashlib.sha256(self.data).hexdigest()
+
+    @property
+    def files(self) -> tuple[PayloadFile, ...]:
+        """Those that are files."""
+        return tuple(entry for entry in self.entries if entry.kind is FileKind.FILE)
 
     @property
     def size(self) -> int:
         """The bytes of all files together."""
         return sum(entry.size for entry in self.entries)
+
+
+def changed_paths(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Each path whose line is not the same in two manifests, with how it differs; sorted."""
+    return [
+        f"{path} {'is gone' if path not in now else 'changed' if path in before else 'is new'}"
+        for path in sorted(before.keys() | now.keys())
+        if before.get(path) != now.get(path)
+    ]
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -6,9 +6,9 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import asyncssh
 import pytest
@@ -59,23 +59,27 @@ class Commands:
         """The command of every channel so far."""
         self.before = ""
         """What the user's own shell runs before each, from its .bashrc for example."""
-        self._running: list[tuple[subprocess.Popen[bytes], asyncio.Task[object] | None]] = []
+        self._running: list[tuple[asyncio.subprocess.Process, asyncio.Task[object] | None]] = []
 
     async def process(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         """Run one command."""
         self.asked.append(process.command or "")
-        shell = subprocess.Popen(  # noqa: ASYNC220  # it returns at once
-            ["sh", "-c", self.before + self.asked[-1]],
+        shell = await asyncio.create_subprocess_exec(
+            *("sh", "-c", self.before + self.asked[-1]),
             env=ENVIRONMENT,
             start_new_session=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
         )
         self._running.append((shell, asyncio.current_task()))
-        await process.redirect(shell.stdin, shell.stdout, shell.stderr)
-        process.exit(await asyncio.to_thread(shell.wait) & 0xFF)
-        await process.wait_closed()
+        feeding = asyncio.create_task(_copy(process.stdin, shell.stdin))
+        await asyncio.gather(
+            _copy(shell.stdout, process.stdout), _copy(shell.stderr, process.stderr)
+        )
+        process.exit(await shell.wait() & 0xFF)
+        feeding.cancel()
+        await asyncio.gather(feeding, process.wait_closed(), return_exceptions=True)
 
     async def end(self) -> None:
         """Stop what is still running."""
@@ -84,6 +88,16 @@ class Commands:
                 os.killpg(shell.pid, signal.SIGKILL)
         tasks = (task for _, task in self._running if task is not None)
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _copy(source: Any, target: Any) -> None:
+    """Copy to the end, and close what was written to. asyncssh's own redirection may lose the end
+    of what goes into a pipe."""
+    with suppress(ConnectionError):
+        while data := await source.read(65536):
+            target.write(data)
+            await target.drain()
+        target.write_eof()
 
 
 @asynccontextmanager

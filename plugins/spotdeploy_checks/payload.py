@@ -16,6 +16,9 @@ from spotdeploy_checks import drift, logins
 
 HASHED_PER_SECOND: Final = 10 << 20
 """Bytes that even a slow disk reads in a second."""
+NAMED: Final = 10
+"""Paths that are named of a tree that has changed; of more, the number is told."""
+STALE: Final = "stale: "
 
 
 class PayloadSettings(CheckSettings, frozen=True, kw_only=True):
@@ -92,8 +95,8 @@ def version(there: str, tree: str, label: str) -> str:
     if label and not there.startswith(label):
         return f"drift: {paths.MANIFEST} was changed on the node; run 'spotdeploy cycle'"
     return (
-        f"stale: the tree has changed since this node was created (the node has {there[:12]}, "
-        f"the tree is {tree[:12]}); run 'spotdeploy cycle'"
+        f"{STALE}the tree has changed since this node was created (the node has {there[:12]}, "
+        f"the tree is {tree[:12]})"
     )
 
 
@@ -102,14 +105,23 @@ async def _shipped(node: Node, connection: Connection, looked: str) -> str:
     manifest = connection.manifest
     found = drift.read_look(looked, drift.expected(manifest))
     if wrong := version(found.digest, manifest.digest, node.labels.get(labels.DIGEST, "")):
-        return wrong
+        if not wrong.startswith(STALE):
+            return wrong
+        return f"{wrong}{await _named(connection)}; run 'spotdeploy cycle'"
     command, given = drift.hashing(manifest, found)
     changed = await _changed(connection, command, given, manifest) if given else []
     differing = drift.differences(manifest, found, changed)
-    if not differing:
-        return ""
-    more = f"; and {len(differing) - drift.NAMED} more" if len(differing) > drift.NAMED else ""
-    return f"drift: {'; '.join(differing[: drift.NAMED])}{more}"
+    return drift.in_words(differing) if differing else ""
+
+
+async def _named(connection: Connection) -> str:
+    """The paths of the tree that differ from what was shipped, to follow the verdict; empty when
+    the node does not tell."""
+    manifest = connection.manifest
+    result = await connection.run(drift.stale_command(), timeout=60.0, stdin=manifest.data)
+    named = drift.read_stale(result.stdout, manifest)
+    more = f"; and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    return f": {'; '.join(named[:NAMED])}{more}" if named else ""
 
 
 async def _changed(

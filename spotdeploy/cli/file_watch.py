@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from spotdeploy.config.schema import Settings
 from spotdeploy.errors import SpotdeployError
-from spotdeploy.payload import hashes
-from spotdeploy.payload.hashes import Digests
-from spotdeploy.payload.manifest import build_manifest
+from spotdeploy.payload.manifest import read_manifest
 from spotdeploy.phases.plan import read_checks
 from spotdeploy.project import Project
 
@@ -27,7 +26,7 @@ class _Sources:
     uploads: tuple[Path, ...]
     checks: tuple[Path, ...]
     """What checks read."""
-    state: Path
+    settings: Settings
 
     @property
     def all(self) -> tuple[Path, ...]:
@@ -45,8 +44,7 @@ def fingerprint(config: Path) -> str:
         sources = _sources(config)
         for part in _parts(sources.checks):
             whole.update(b"\0" + part)
-        kept = Digests(sources.state / hashes.FILE)
-        digest = build_manifest(sources.payload, sources.uploads, digests=kept).digest
+        digest = read_manifest(sources.settings).digest
     except (SpotdeployError, OSError) as error:
         digest = str(error)
     return hashlib.sha256(whole.digest() + digest.encode()).hexdigest()
@@ -113,7 +111,7 @@ def _sources(config: Path) -> _Sources:
         project.resolve(payload.path),
         tuple(project.resolve(path) for path in payload.upload),
         tuple(dict.fromkeys(path for check in read_checks(project) for path in check.files())),
-        project.state,
+        project.settings,
     )
 
 

@@ -16,7 +16,7 @@ from spotdeploy.config.keys import every_key
 from spotdeploy.config.load import put, toml_value
 from spotdeploy.config.schema import Config
 from spotdeploy.errors import ConfigError, RefusedError, SpotdeployError
-from spotdeploy.payload.manifest import IGNORED
+from spotdeploy.payload.ignore import LITTER, NEVER
 from spotdeploy.plugins import Plugins
 from spotdeploy.project import Project
 from spotdeploy.state.folder import IGNORE, NAME
@@ -105,7 +105,9 @@ def write(folder: Path, name: str | None, chosen: Mapping[str, Any]) -> list[Pat
         targets[0].write_text(text, encoding="utf-8")
         if chosen:
             _require_valid(targets[0])
-        shutil.copytree(source() / PAYLOAD, targets[1], ignore=shutil.ignore_patterns(*IGNORED))
+        shutil.copytree(
+            source() / PAYLOAD, targets[1], ignore=shutil.ignore_patterns(*LITTER, *NEVER)
+        )
         ignore = _ignored(folder / IGNORE)
     except OSError as error:
         raise ConfigError(f"cannot write to {folder}: {error.strerror}") from error

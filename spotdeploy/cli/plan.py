@@ -4,30 +4,66 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Final
+from typing import Annotated, Final
+
+import typer
 
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers
 from spotdeploy.cli.tables import json_text, table
 from spotdeploy.cycle.budget import expected_cost
 from spotdeploy.duration import spell
 from spotdeploy.events import Bus
-from spotdeploy.model import Offer
+from spotdeploy.model import FileKind, Manifest, Offer, PayloadFile
+from spotdeploy.payload.manifest import read_manifest
 from spotdeploy.phases.plan import Prospects, ask_offers, read_plan
 from spotdeploy.project import Project
 from spotdeploy.run.context import Run, open_run
 from spotdeploy.text import counted, plain
 
 HEADER: Final = ("PROVIDER", "PLACE", "SIZE", "MARKET", "USD/HOUR", "AUTO-SHUTDOWN")
+FILES_HEADER: Final = ("MODE", "BYTES", "PATH")
 SHOWN: Final = 40
 
 
 def command(
-    config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False
+    config: Config = DEFAULT_CONFIG,
+    provider: Providers = None,
+    files: Annotated[
+        bool, typer.Option("--files", help="List what is shipped instead; no cloud is asked.")
+    ] = False,
+    json: Json = False,
 ) -> None:
     """Show what a cycle would do; changes nothing."""
     project = Project.open(config, providers=provider)
+    if files:
+        show_files(read_manifest(project.settings), as_json=json)
+        return
     with open_run(project, read_plan(project), Bus()) as run:
         show_plan(run, asyncio.run(ask_offers(run)), as_json=json)
+
+
+def show_files(manifest: Manifest, *, as_json: bool) -> None:
+    """Print every path that is shipped, with its mode and size on the node, and what they make."""
+    total = f"{counted(len(manifest.files), 'file')}, {manifest.size} bytes"
+    if as_json:
+        entries = [_entry(entry) for entry in manifest.entries]
+        text = json_text({"digest": manifest.digest, "bytes": manifest.size, "entries": entries})
+    else:
+        rows = [FILES_HEADER, *(_file_row(entry) for entry in manifest.entries)]
+        text = f"{table(rows)}\n{total}, digest {manifest.digest[:12]}"
+    sys.stdout.write(text + "\n")
+
+
+def _entry(entry: PayloadFile) -> dict[str, object]:
+    link = {"target": entry.target} if entry.kind is FileKind.LINK else {}
+    mode = f"{entry.mode:04o}"
+    return {"path": entry.path, "kind": entry.kind, "mode": mode, "bytes": entry.size, **link}
+
+
+def _file_row(entry: PayloadFile) -> tuple[str, ...]:
+    size = str(entry.size) if entry.kind is FileKind.FILE else "-"
+    after = {FileKind.FOLDER: "/", FileKind.LINK: f" -> {entry.target}"}.get(entry.kind, "")
+    return f"{entry.mode:04o}", size, f"{entry.path}{after}"
 
 
 def show_plan(run: Run, prospects: Prospects, *, as_json: bool) -> None:
@@ -39,7 +75,7 @@ def show_plan(run: Run, prospects: Prospects, *, as_json: bool) -> None:
             "wanted": run.desired,
             "digest": plan.manifest.digest,
             "bytes": plan.manifest.size,
-            "files": [entry.path for entry in plan.manifest.entries],
+            "files": [e.path for e in plan.manifest.entries if e.kind is not FileKind.FOLDER],
             "offers": prospects.offers,
             "protection": prospects.auto_shutdown,
             "checks": [check.name for check in plan.checks],
@@ -60,7 +96,7 @@ def _lines(run: Run, prospects: Prospects) -> list[str]:
     more = [f"... and {len(offers) - SHOWN} more"] if len(offers) > SHOWN else []
     return [
         f"{run.deployment}: {counted(run.desired, 'node')}, {_must_pass(run)}",
-        f"payload: {counted(len(plan.manifest.entries), 'file')}, {plan.manifest.size} bytes, "
+        f"payload: {counted(len(plan.manifest.files), 'file')}, {plan.manifest.size} bytes, "
         f"digest {plan.manifest.digest[:12]}",
         f"time to live: {spell(nodes.time_to_live)}",
         f"expected cost: {expected_cost(run, prospects) or 'unknown'}",

@@ -16,6 +16,7 @@ Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
 UserName = Annotated[str, msgspec.Meta(pattern=r"^[a-z_][a-z0-9_-]{0,30}$")]
 Keep = Literal["always", "passing", "never"]
+Modes = Literal["normal", "exact"]
 Table = dict[str, Any]
 """A table whose keys a plugin knows."""
 
@@ -56,12 +57,17 @@ class Payload(_Section, frozen=True):
     """`[payload]`: what is shipped and run."""
 
     path: str = "instance"
-    """The folder that is shipped to each node, relative to the config."""
+    """The folder that is shipped to each node, relative to the config. What `.spotdeployignore`
+    names is left out, by gitignore's rules."""
     entry: str = "scripts/deploy_services.py"
-    """What is run there as root, relative to `path`. Files ending in .py and .sh are run by python3
-    and sh, all others by themselves."""
+    """What is run there as root, relative to `path`: by the interpreter that its first line names
+    (`#!`), or else by python3 and sh where it ends in .py and .sh, or else by itself."""
     upload: tuple[str, ...] = ()
-    """Files and folders that go to /opt/uploaded_files, modes kept; of a folder, its contents."""
+    """Files and folders that go to /opt/uploaded_files; of a folder, its contents."""
+    modes: Modes = "normal"
+    """What modes the shipped files have. With `normal`, 0755 for folders and for what its owner may
+    execute, and 0644 for the rest; of what is uploaded, 0700 and 0600 where only its owner may read
+    it. With `exact`, those that they have here, on which the umask of a checkout has a say."""
     environment: dict[str, str] = {}
     """Variables for the entry, in the clear. A name is of letters, digits and `_`."""
     secrets: dict[str, PayloadSecret] = {}

@@ -11,7 +11,7 @@ from spotdeploy.cycle.budget import check_budget, within_budget
 from spotdeploy.cycle.policy import Progress, Replacer, conclude, end_by_policy
 from spotdeploy.cycle.runner import NodeRunner, Pipeline, allow_files
 from spotdeploy.errors import HostError, ProviderError, RefusedError
-from spotdeploy.events import NodeListed
+from spotdeploy.events import NodeListed, Note
 from spotdeploy.model import Node, Phase
 from spotdeploy.node import keys
 from spotdeploy.phases.boot import boot
@@ -21,7 +21,7 @@ from spotdeploy.phases.deploy import deploy
 from spotdeploy.phases.destroy import destroy
 from spotdeploy.phases.plan import Prospects, find_offers
 from spotdeploy.phases.reboot import log_in_again, reboot
-from spotdeploy.phases.ship import ship
+from spotdeploy.phases.ship import changed_here, ship
 from spotdeploy.phases.verify import connect, verify
 from spotdeploy.run.cancellation import clear_cancellation, finish_despite_cancel
 from spotdeploy.run.context import Run
@@ -147,6 +147,15 @@ async def _create_and_run(
     runner = NodeRunner(run, pair, pipeline, replacer, progress.partings)
     if ready := worth_running(run, nodes):
         progress.nodes = await runner.run_nodes(ready)
+        await _tell_changes(run, progress)
+
+
+async def _tell_changes(run: Run, progress: Progress) -> None:
+    """Warn when the tree is not what the verdict is about any more, unless a node's failure did."""
+    changed = await asyncio.to_thread(changed_here, run)
+    if changed and not any(changed in outcome.message for outcome in progress.nodes):
+        text = f"the payload changed on this computer after the plan was made: {changed}"
+        run.bus.emit(Note(text=text, warning=True))
 
 
 def worth_running(run: Run, nodes: Sequence[Node]) -> Sequence[Node]:

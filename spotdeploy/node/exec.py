@@ -54,8 +54,8 @@ async def execute(
     try:
         async with asyncio.timeout(timeout + GRACE), started(ssh, line) as process:
             await asyncio.gather(
-                _read_bounded(process.stdout, out, begin),
-                _read_bounded(process.stderr, err, begin),
+                read_bounded(process.stdout, out, begin),
+                read_bounded(process.stderr, err, begin),
                 _feed(process.stdin, stdin),
             )
             code = (await process.wait()).returncode
@@ -104,9 +104,12 @@ async def _feed(stream: asyncssh.SSHWriter[bytes], data: bytes) -> None:
         return  # the command ended without reading it all; its exit code tells
 
 
-async def _read_bounded(stream: asyncssh.SSHReader[bytes], kept: bytearray, begin: bytes) -> None:
-    """Keep the beginning of what comes after `begin`; of what comes without it, the end."""
-    begun = False
+async def read_bounded(
+    stream: asyncssh.SSHReader[bytes], kept: bytearray, begin: bytes = b""
+) -> None:
+    """Read a stream to its end, and keep the first `OUTPUT_LIMIT` bytes of what comes after
+    `begin`; of what comes without it, the end."""
+    begun = not begin
     while data := await stream.read(65536):
         kept += data[: OUTPUT_LIMIT - len(kept)] if begun else data
         if not begun and (at := kept.find(begin)) >= 0:

@@ -24,6 +24,16 @@ from spotdeploy.text import plain
 UNIT: Final = "spotdeploy-deploy.service"
 _ENVIRONMENT: Final = "/run/spotdeploy/deploy.env"
 _LOCK: Final = "/run/spotdeploy/deploy.lock"
+_LOGIN: Final = {
+    "HOME": "/root",
+    "USER": "root",
+    "LOGNAME": "root",
+    "SHELL": "/bin/sh",
+    "LANG": "C.UTF-8",
+    "TERM": "dumb",
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+}
+"""What a login of root has, and a unit has not. The config's own values go before."""
 _LOOK: Final = 20
 """Seconds one question waits for the end, so that a dead connection is noticed."""
 _STOP: Final = 5
@@ -32,6 +42,8 @@ _RECONNECT: Final = 60.0
 _GOING_DOWN: Final = 0.5
 """Seconds between two questions to a node that is shutting down."""
 _STARTED_ALREADY: Final = 75
+_NOT_RUN: Final = "flock: failed to execute "
+"""How flock begins when there is no such program, or it is for another processor."""
 
 
 async def deploy(node_run: NodeRun) -> None:
@@ -56,15 +68,15 @@ async def deploy(node_run: NodeRun) -> None:
             raise node_run.blame_payload(await _why(node_run, state))
 
 
-def start_script(entry: str, *, secrets: bool = False) -> str:
-    """The script that starts the entry once; its standard input is the environment file, which is
-    emptied once systemd has read it. With `secrets`, their variables come with it.
+def start_script(entry: Sequence[str], *, secrets: bool = False) -> str:
+    """The script that starts the entry's command once; its standard input is the environment file,
+    which is emptied once systemd has read it. With `secrets`, their variables come with it.
 
     Starting it a second time (after a lost answer) does nothing. An entry that fails at once may be
     over before systemd has noted that it started; systemd-run then says that it did not, although
     there was a process.
     """
-    command = ["flock", "-o", _LOCK, *interpreter(f"{paths.PAYLOAD}/{entry}")]
+    command = ["flock", "-o", _LOCK, *entry]
     properties = (
         f"EnvironmentFile={_ENVIRONMENT}",
         *((f"EnvironmentFile={paths.SECRETS_ENVIRONMENT}",) if secrets else ()),
@@ -86,15 +98,9 @@ def start_script(entry: str, *, secrets: bool = False) -> str:
     )
 
 
-def interpreter(path: str) -> Sequence[str]:
-    """How an entry is run: Python and shell scripts by their ending, all else by itself."""
-    if path.endswith(".py"):
-        return ("/usr/bin/python3", "-B", path)
-    return ("/bin/sh", path) if path.endswith(".sh") else (path,)
-
-
 def _environment(node_run: NodeRun) -> dict[str, str]:
     return {
+        **_LOGIN,
         **node_run.config.payload.environment,
         "SPOTDEPLOY_DEPLOYMENT": node_run.run.deployment,
         "SPOTDEPLOY_RUN": node_run.run.id,
@@ -107,8 +113,7 @@ def _environment(node_run: NodeRun) -> dict[str, str]:
 
 
 async def _start(node_run: NodeRun) -> None:
-    entry, secrets = node_run.config.payload.entry, bool(node_run.plan.secrets)
-    command = ["sh", "-c", start_script(entry, secrets=secrets)]
+    command = ["sh", "-c", start_script(node_run.plan.entry, secrets=bool(node_run.plan.secrets))]
     result = await _answer(node_run, command, environment_file(_environment(node_run)))
     if result.exit_code not in (0, _STARTED_ALREADY):
         raise UnreachableError(
@@ -172,4 +177,6 @@ async def _why(node_run: NodeRun, state: Mapping[str, str]) -> str:
         how = f"the entry ended by {state['Result']} ({state.get('ExecMainStatus', '?')})"
     last = f"tail -c 2000 {paths.DEPLOYMENT_LOG} | grep -av '^[[:space:]]*$' | tail -n 1"
     output = plain(await _persist(node_run, ["sh", "-c", last]), limit=500)
+    if output.startswith(_NOT_RUN):
+        how, output = "the node cannot run the entry", output.removeprefix(_NOT_RUN)
     return f"{how}: {output}" if output else how

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from spotdeploy import labels
@@ -16,9 +17,11 @@ from spotdeploy.check import Check
 from spotdeploy.config.secret import named_secret, secret_parts
 from spotdeploy.duration import spell
 from spotdeploy.errors import ConfigError, ProviderError, SpotdeployError
-from spotdeploy.model import Batch, PayloadFile, Problem
+from spotdeploy.model import PAYLOAD, Batch, FileKind, Manifest, PayloadFile, Problem
 from spotdeploy.node import paths
 from spotdeploy.node.user_data import SHORTEST_LIFE
+from spotdeploy.payload.ignore import FILE
+from spotdeploy.payload.manifest import dependency_folders
 from spotdeploy.project import Project
 from spotdeploy.provider import Provider, problem_of
 from spotdeploy.run.context import Plan
@@ -112,6 +115,7 @@ def of_plan(project: Project, plan: Plan) -> tuple[Problem, ...]:
     return (
         *of_life(project, plan.checks),
         *of_secrets(project, plan),
+        *of_payload(project, plan.manifest),
         *of_checks(plan),
     )
 
@@ -163,6 +167,24 @@ def of_checks(plan: Plan) -> Iterator[Problem]:
             yield Problem(f"check {check.name!r}: {doubt}", "correct it if so", fatal=False)
 
 
+def of_payload(project: Project, manifest: Manifest) -> Iterator[Problem]:
+    """Warn of folders that were made for this computer, and of what others could read on a node
+    and cannot read here."""
+    for folder in dependency_folders(manifest):
+        yield Problem(
+            f"{folder} is shipped, and what is in it was made for this computer",
+            f"put '{PurePosixPath(folder).name}/' into {FILE}, and let the entry install it",
+            fatal=False,
+        )
+    if private := _widened(project, manifest):
+        more = f" and {len(private) - 1} more" if len(private) > 1 else ""
+        yield Problem(
+            f"{private[0]}{more} can be read by its owner alone here, and by everybody on a node",
+            "name it in payload.upload, where that is kept, or set payload.modes to exact",
+            fatal=False,
+        )
+
+
 def of_destroy(project: Project, provider: Provider[Any]) -> Iterator[Problem]:
     """Warn when a destroy has less time than the cloud may hide what was just made."""
     limit, settle = project.config.timeouts.destroy, provider.settle_seconds
@@ -183,6 +205,28 @@ def longest_life(project: Project, checks: Iterable[Check[Any]]) -> float:
     settings = [check.settings for check in checks]
     checking = max((one.within + one.stable_for for one in settings), default=0.0)
     return phases + rebooting + checking
+
+
+def _widened(project: Project, manifest: Manifest) -> list[Path]:
+    """What only its owner may read in the payload's tree. In one that is private as a whole, the
+    umask is to blame, and nobody meant that."""
+    payload = project.config.payload
+    if payload.modes == "exact" or _is_private(project.resolve(payload.path)):
+        return []
+    return [
+        entry.source
+        for entry in manifest.entries
+        if entry.path.startswith(f"{PAYLOAD}/")
+        and entry.kind is not FileKind.LINK
+        and _is_private(entry.source)
+    ]
+
+
+def _is_private(path: Path) -> bool:
+    try:
+        return not path.stat().st_mode & 0o077
+    except OSError:
+        return False  # gone since; shipping tells
 
 
 async def _examine(project: Project, location: Location, batch: Batch, account: bool) -> Findings:

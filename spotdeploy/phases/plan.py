@@ -14,10 +14,9 @@ from spotdeploy.config.schema import Table
 from spotdeploy.errors import CapacityError, ConfigError, SpotdeployError
 from spotdeploy.events import Note, StepEnded, StepStarted
 from spotdeploy.model import Offer
-from spotdeploy.payload import hashes
-from spotdeploy.payload.hashes import Digests
-from spotdeploy.payload.manifest import build_manifest
+from spotdeploy.payload.manifest import read_manifest
 from spotdeploy.payload.variables import read_secrets, require_variables
+from spotdeploy.phases.entry import read_entry
 from spotdeploy.phases.findings import (
     Findings,
     examine_locations,
@@ -52,12 +51,10 @@ def read_plan(project: Project) -> Plan:
     Reads the payload's secrets, and runs their commands, once nothing else stands against the plan.
     Raises ConfigError for anything in the config or the payload that cannot work.
     """
-    config = project.config.payload
-    require_variables(project.path.name, config)
-    root = project.resolve(config.path)
-    uploads = [project.resolve(path) for path in config.upload]
-    manifest = build_manifest(root, uploads, digests=Digests(project.state / hashes.FILE))
-    _require_entry(root, config.entry)
+    payload = project.config.payload
+    require_variables(project.path.name, payload)
+    manifest = read_manifest(project.settings)
+    entry = read_entry(project, manifest)
     checks = read_checks(project)
     for check in checks:
         if objection := check.objection(manifest):
@@ -65,8 +62,8 @@ def read_plan(project: Project) -> Plan:
     require_life(project, checks)
     for name in project.config.provider:
         project.provider_config(name)  # those that are not in use too
-    secrets = read_secrets(project.path.name, project.settings.folder, config.secrets)
-    return Plan(manifest, checks, secrets)
+    secrets = read_secrets(project.path.name, project.settings.folder, payload.secrets)
+    return Plan(manifest, checks, entry, secrets)
 
 
 def examine_config(project: Project) -> Findings:
@@ -132,14 +129,6 @@ async def find_offers(run: Run) -> Prospects:
     count = sum(map(len, prospects.offers.values()))
     run.bus.emit(StepEnded(step="plan", ok=True, detail=counted(count, "candidate")))
     return prospects
-
-
-def _require_entry(root: Path, entry: str) -> None:
-    if not (root / entry).is_file():
-        raise ConfigError(
-            f"payload.entry: {root / entry} does not exist",
-            hint="name the script that deploys the payload, relative to path",
-        )
 
 
 def _check(known: dict[str, type[Check[Any]]], table: Table, path: Path, index: int) -> Check[Any]:

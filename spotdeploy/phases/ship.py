@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 from string import Template
 from typing import Final
 
 import asyncssh
 
-from spotdeploy.errors import UnreachableError
-from spotdeploy.model import Phase
+from spotdeploy.errors import ConfigError, NodeError, UnreachableError
+from spotdeploy.model import Manifest, Phase, changed_paths
 from spotdeploy.node import paths
+from spotdeploy.node.exec import read_bounded
 from spotdeploy.node.keys import public_key
 from spotdeploy.payload.archive import stream
+from spotdeploy.payload.manifest import read_manifest
+from spotdeploy.run.context import Run
 from spotdeploy.run.node_run import NodeRun
 from spotdeploy.text import plain
 
+_UNREADABLE: Final = "cannot read "
+NAMED: Final = 10
+"""Changed paths that are named; of more, the number is told."""
 _ROTATE: Final = f"""
 set -eu
 umask 077
@@ -36,29 +43,34 @@ for taken in $payload $uploaded; do
         exit 1
     fi
 done
+export LC_ALL=C
 rm -rf $root/incoming
-mkdir -p $root/incoming
-cd $root/incoming
-tar --extract --no-same-owner --preserve-permissions --file -
+mkdir -p $root/incoming/tree
+cd $root/incoming/tree
+tar --extract --no-same-owner --preserve-permissions --delay-directory-restore --file -
 if [ "$$(sha256sum < manifest | cut -d ' ' -f 1)" != $digest ]; then
     echo "the manifest arrived damaged" >&2
     exit 1
 fi
-if [ -n "$$(find . ! -type d ! -type f)" ] \\
-    || [ "$$(find . -type f | wc -l)" -ne $$(($$(wc -l < manifest) + 1)) ]; then
-    echo "the bundle holds something that its manifest does not name" >&2
+mkdir -p payload uploaded_files
+{
+    printf '%s\\n' 'file 0644 manifest' 'folder 0755 payload' 'folder 0755 uploaded_files'
+    sed 's/^[0-9a-f]\\{64\\} /file /' manifest
+} | sort > ../named
+find . -mindepth 1 \\( -type f -printf 'file 0%m %P\\n' -o -type d -printf 'folder 0%m %P\\n' \\
+    -o -type l -printf 'link 0%m %P\\t%l\\n' -o -printf 'other 0%m %P\\n' \\) | sort > ../found
+comm -3 ../named ../found > ../differing
+if [ -s ../differing ]; then
+    echo "the bundle is not what its manifest names: $$(head -n 3 ../differing)" >&2
     exit 1
 fi
-sed 's/^\\([0-9a-f]*\\) [0-7]* /\\1  /' manifest > files
-[ ! -s files ] || sha256sum --check --quiet --strict files >&2
-rm files
-mkdir -p payload uploaded_files
-chmod 755 payload uploaded_files
+sed -n 's/^\\([0-9a-f]\\{64\\}\\) [0-7]* /\\1  /p' manifest > ../files
+[ ! -s ../files ] || sha256sum --check --quiet --strict ../files >&2
 sync
 mv payload $payload
 mv uploaded_files $uploaded
 mv manifest $manifest
-rmdir $root/incoming
+rm -rf $root/incoming
 """)
 
 
@@ -66,7 +78,8 @@ async def ship(node_run: NodeRun) -> None:
     """Rotate the host key and deliver the payload. The manifest is put in place last: a node
     that has it has everything.
 
-    Raises UnreachableError when the connection is cut or the node cannot take the bundle.
+    Raises UnreachableError when the connection is cut or the node cannot take the bundle, NodeError
+    when it is no longer what was planned.
     """
     async with node_run.in_phase(Phase.SHIP, node_run.config.timeouts.ship):
         await _rotate_host_key(node_run)
@@ -97,26 +110,54 @@ def _refused(node_run: NodeRun, message: str) -> UnreachableError:
 
 async def deliver(node_run: NodeRun) -> None:
     """Stream the bundle to a node that is connected; see `ship`."""
-    async with node_run.connection.process(
-        ["sh", "-c", receive_script(node_run.plan.manifest.digest)]
-    ) as p:
-        try:
-            for chunk in stream(node_run.plan.manifest):
-                p.stdin.write(chunk)
-                await p.stdin.drain()
-            p.stdin.write_eof()
-        except (BrokenPipeError, asyncssh.DisconnectError):
-            message = "the node stopped reading"  # its standard error says why
-        else:
-            message = "the node refused the bundle"
-        done = await p.wait()
-    if done.exit_status != 0:
-        output = plain(_text(done.stderr), limit=400)
-        raise _refused(node_run, f"{message}: {output}")
+    manifest = node_run.plan.manifest
+    output = bytearray()
+    async with node_run.connection.process(["sh", "-c", receive_script(manifest.digest)]) as p:
+        _, _, problem = await asyncio.gather(
+            read_bounded(p.stdout, bytearray()),
+            read_bounded(p.stderr, output),
+            _send(p, manifest),
+        )
+        code = (await p.wait()).exit_status
+    if code == 0 and not problem:
+        return
+    message = plain(output.decode(errors="replace"), limit=400)
+    ours = problem.startswith(_UNREADABLE) or b": FAILED" in output
+    if ours and (changed := await asyncio.to_thread(changed_here, node_run.run)):
+        raise NodeError(
+            f"{node_run.node.name}: the payload changed on this computer after the plan was made: "
+            f"{changed}",
+            phase=node_run.phase,
+        )
+    raise _refused(node_run, f"{problem or 'the node refused the bundle'}: {message}")
 
 
-def _text(output: bytes | str | None) -> str:
-    return output if isinstance(output, str) else (output or b"").decode(errors="replace")
+async def _send(process: asyncssh.SSHClientProcess[bytes], manifest: Manifest) -> str:
+    """Send the bundle to its end. Gives why that could not be, in a few words."""
+    try:
+        for chunk in stream(manifest):
+            process.stdin.write(chunk)
+            await process.stdin.drain()
+        process.stdin.write_eof()
+    except (ConnectionError, asyncssh.DisconnectError):
+        return "the node stopped reading"  # its standard error says why
+    except OSError as error:
+        process.close()
+        return f"{_UNREADABLE}{error.filename or error}"
+    return ""
+
+
+def changed_here(run: Run) -> str:
+    """What differs from the plan in the payload on this computer, in one line; empty when nothing
+    does. Blocks while it reads what has changed."""
+    try:
+        now = read_manifest(run.project.settings)
+    except ConfigError as error:
+        return error.message
+    before = {entry.path: entry.line for entry in run.plan.manifest.entries}
+    found = changed_paths(before, {entry.path: entry.line for entry in now.entries})
+    more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return "; ".join(found[:NAMED]) + more
 
 
 def receive_script(digest: str) -> str:

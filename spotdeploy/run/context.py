@@ -24,6 +24,8 @@ class Plan:
 
     manifest: Manifest = field(default_factory=lambda: Manifest(()))
     checks: tuple[Check[Any], ...] = ()
+    entry: tuple[str, ...] = ()
+    """The command that runs the payload's entry on a node."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The payload's secrets, by name: their values."""
 

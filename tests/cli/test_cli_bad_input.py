@@ -66,6 +66,19 @@ def escape(folder: Path) -> None:
     (folder / "instance" / "x").symlink_to("/etc/hostname")
 
 
+def not_executable(folder: Path) -> None:
+    (folder / "instance/deploy").write_text("#!/bin/sh\n")
+    swap('"e.sh"', '"deploy"')(folder)
+
+
+def windows(folder: Path) -> None:
+    (folder / "instance/e.sh").write_bytes(b"#!/bin/sh\r\ntrue\r\n")
+
+
+def made_here(folder: Path) -> None:
+    (folder / "instance/e.sh").write_text("#!/Users/me/.venv/bin/python\n")
+
+
 def misnamed(folder: Path) -> None:
     (folder / "instance" / "sensor-generator.service").write_text("[Service]\n")
     add('[[checks]]\ntype = "systemd"\nunits = ["sensor-generater.service"]\n')(folder)
@@ -96,7 +109,10 @@ def dangle(folder: Path) -> None:
         (swap('"e.sh"', '"../e.sh"'), "escapes the payload"),
         (swap('["fake"]', '["nonsense"]'), "no plugin named 'nonsense' is installed; known:"),
         (misnamed, "no unit sensor-generater.service is in the payload; did you mean sensor-gen"),
-        (escape, "escapes the payload"),
+        (escape, "x is a link that points out of the payload: to /etc/hostname"),
+        (not_executable, "instance/deploy is not executable"),
+        (windows, "e.sh ends as on Windows (CRLF)"),
+        (made_here, "names '/Users/me/.venv/bin/python' as its interpreter"),
         (dangle, "x"),
     ],
 )

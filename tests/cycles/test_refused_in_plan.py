@@ -263,3 +263,14 @@ def test_a_quota_that_is_too_small_even_without_the_old_node_on_aws(shop: Shop) 
     quotas = shop._labs[0].cloud.quotas  # type: ignore[attr-defined]  # of AWS
     quotas.applied["L-34B43A08"] = 3.0
     shop.refused("has room for 3 of 3 vCPUs, and this run needs 4", code=3)
+
+
+@on("aws", "gcp", "azure")
+def test_an_entry_that_no_node_could_run(shop: Shop) -> None:
+    shop.config["payload"]["entry"] = "deploy"
+    shop.file("deploy", "#!/bin/bash\n")
+    shop.refused("instance/deploy is not executable", "try: chmod +x")
+    shop.file("deploy", "#!/bin/bash\r\n", mode=0o755)
+    shop.refused("deploy ends as on Windows (CRLF)", "try: sed -i")
+    shop.file("deploy", "#!/tmp/env/bin/python\n", mode=0o755)
+    shop.refused("names '/tmp/env/bin/python'", "try: name one that the image has")

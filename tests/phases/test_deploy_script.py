@@ -29,7 +29,10 @@ def start(node: Path, *, launched: int, main_pid: int) -> int:
         command.chmod(0o755)
     path = f"{node / 'bin'}:{os.environ['PATH']}"
     done = subprocess.run(
-        ["sh", "-c", start_script("entry.sh")], env={"PATH": path}, input=b'A="1"\n', check=False
+        ["sh", "-c", start_script(["/bin/sh", "entry.sh"])],
+        env={"PATH": path},
+        input=b'A="1"\n',
+        check=False,
     )
     return done.returncode
 

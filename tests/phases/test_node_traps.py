@@ -229,7 +229,8 @@ async def test_a_lock_is_seen_while_it_is_held(
     with file.open("w") as lock:
         assert await held(node_run) == ""
         fcntl.lockf(lock, fcntl.LOCK_EX)
-        assert await held(node_run) == f"/var/{name} is locked by pytest"
+        holder = Path("/proc/self/comm").read_text().strip()
+        assert await held(node_run) == f"/var/{name} is locked by {holder}"
     assert await held(node_run) == ""
 
 
@@ -271,6 +272,7 @@ class Keyed(ScriptedConnection):
         (BOOTSTRAP, "gave the host key of its user-data for its own"),
         (BOOTSTRAP.rpartition(" ")[0] + " another comment", "gave the host key of its user-data"),
     ],
+    ids=["short", "no key", "two", "escapes", "bootstrap", "bootstrap with a comment"],
 )
 async def test_a_node_that_gives_no_host_key_of_its_own_is_not_shipped_to(
     fake_project: FakeProjects, answer: str, message: str

@@ -23,10 +23,12 @@ from spotdeploy.errors import ConfigError
 from spotdeploy.model import Manifest
 from spotdeploy.payload.archive import stream
 from spotdeploy.payload.hashes import Digests
-from spotdeploy.payload.manifest import IGNORED, build_manifest
+from spotdeploy.payload.ignore import LITTER, NEVER
+from spotdeploy.payload.manifest import build_manifest
 from spotdeploy.phases.ship import receive_script
 from tests.properties.effort import FEW, USUAL
 
+LEFT_OUT = LITTER | NEVER
 ODD = [
     "-rf",
     "--",
@@ -65,6 +67,7 @@ KINDS = st.sampled_from(
     + [
         "folder",
         "link-in",
+        "link-absolute",
         "link-out",
         "link-up",
         "link-folder",
@@ -120,10 +123,11 @@ def plant(root: Path, tree: Tree) -> None:
 
 def plant_one(root: Path, path: Path, kind: str, content: bytes, mode: int) -> None:
     links = {
-        "link-in": root / "first",
+        "link-in": os.path.relpath(root / "first", path.parent),
+        "link-absolute": root / "first",
         "link-out": root.parent / "outside",
         "link-up": "../../outside",
-        "link-folder": root,
+        "link-folder": os.path.relpath(root, path.parent),
         "dangling": "nothing-there",
         "loop": path.name,
     }
@@ -150,16 +154,26 @@ def plant_one(root: Path, path: Path, kind: str, content: bytes, mode: int) -> N
         path.symlink_to(str(links[kind]))
 
 
-def arrived(root: Path) -> dict[str, tuple[int, str]]:
-    """What stands on the node: path to mode and digest."""
+def below(root: Path) -> Iterator[Path]:
+    """Everything in a folder, links not followed."""
+    for folder, folders, files in os.walk(root):
+        yield from (Path(folder, name) for name in (*folders, *files))
+
+
+def arrived(root: Path) -> dict[str, tuple[int, str, str]]:
+    """What stands on the node: path to mode, digest and target."""
     return {
-        str(path.relative_to(root.parent if root.name == "payload" else root)): (
+        str(path.relative_to(root.parent)): (
             stat.S_IMODE(path.lstat().st_mode),
-            hashlib.sha256(path.read_bytes()).hexdigest(),
+            hashlib.sha256(path.read_bytes()).hexdigest() if plain(path) else "",
+            str(path.readlink()) if path.is_symlink() else "",
         )
-        for path in root.rglob("*")
-        if not path.is_dir()
+        for path in below(root)
     }
+
+
+def plain(path: Path) -> bool:
+    return stat.S_ISREG(path.lstat().st_mode)
 
 
 def unpack(node: Path, manifest: Manifest, data: bytes) -> subprocess.CompletedProcess[bytes]:
@@ -193,16 +207,21 @@ def test_a_tree_arrives_as_it_is_or_is_refused_in_one_line(
         return
     done = unpack(node, manifest, b"".join(stream(manifest)))
     assert done.returncode == 0, done.stderr
-    desired = {e.path: (e.mode, e.sha256) for e in manifest.entries}
+    desired = {e.path: (e.mode, e.sha256, e.target) for e in manifest.entries}
     assert arrived(node / "spotdeploy/payload") == desired
     assert (node / "spotdeploy/manifest").read_text() == manifest.text
-    files = [p for p in root.rglob("*") if p.is_file() and not IGNORED & set(p.parts)]
-    assert len(files) == len(desired), "nothing is left out"
+    there = [path.relative_to(root) for path in below(root)]
+    holders = {path.parent for path in there if path.name in LEFT_OUT}
+    missing = {p for p in there if not LEFT_OUT & set(p.parts)} - {
+        Path(e.path).relative_to("payload") for e in manifest.entries
+    }
+    assert all(any(h.is_relative_to(path) for h in holders) for path in missing), missing
+    assert all((root / path).is_dir() for path in missing), "nothing else is left out"
     assert not list(node.rglob("incoming"))
 
 
 SANE_TREES = st.dictionaries(
-    st.lists(SANE.filter(lambda n: n.strip(".") and n not in IGNORED), min_size=1, max_size=3).map(
+    st.lists(SANE.filter(lambda n: n.strip(".") and n not in LEFT_OUT), min_size=1, max_size=3).map(
         lambda parts: "/".join([*(f"{part}_" for part in parts[:-1]), parts[-1]])
     ),
     st.tuples(st.binary(max_size=50), st.sampled_from([0o644, 0o755, 0o600])),
@@ -238,8 +257,10 @@ def test_the_digest_is_of_paths_modes_and_contents_and_of_nothing_else(
     assert build_manifest(other).digest != digest
     (other / name).write_bytes(files[name][0])
     assert build_manifest(other).digest == digest
-    (other / name).chmod(0o640)
-    assert build_manifest(other).digest != digest
+    (other / name).chmod(0o640 if files[name][1] & 0o100 else 0o750)
+    assert build_manifest(other).digest != digest, "executable or not"
+    (other / name).chmod(files[name][1] | 0o020)
+    assert build_manifest(other).digest == digest, "what a umask decides does not count"
     (other / name).chmod(files[name][1])
     (other / name).rename(other / f"{name}~")
     assert build_manifest(other).digest != digest

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spotdeploy_checks import logins
+from spotdeploy_checks import drift, logins
 from tests.plugins.checks.shipped import NOW, OWN, ShippedNode, end, line, login, session, ship
 
 STRANGER = ("192.0.2.7", "40000")
@@ -207,7 +207,7 @@ async def test_drift_and_logins_are_told_together(node: ShippedNode) -> None:
     result = await node.check()
     assert result.final
     first, second = result.detail.splitlines()
-    assert first == "drift: /opt/spotdeploy/payload/a was changed"
+    assert first == f"drift: /opt/spotdeploy/payload/a was changed; {drift.ELSEWHERE}"
     assert second.startswith("touched: ")
 
 
