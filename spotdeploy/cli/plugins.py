@@ -13,7 +13,7 @@ import typer
 from spotdeploy.cli.options import Json
 from spotdeploy.cli.tables import table
 from spotdeploy.errors import SpotdeployError
-from spotdeploy.plugins import PluginError, Plugins
+from spotdeploy.plugins import Plugins
 from spotdeploy.scaffold.kinds import Kind
 
 HEADER: Final = ("PLUGIN", "FROM", "GIVES")
@@ -54,11 +54,22 @@ def _test(
     name: Annotated[
         str, typer.Argument(help="An installed plugin, or a plugin's folder (with a /, or .).")
     ],
+    options: Annotated[
+        list[str] | None, typer.Argument(help="Options for pytest, after --.", show_default=False)
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option("-k", metavar="WORDS", help="Only the tests whose names match.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Write JUnit XML of each test.")
+    ] = None,
 ) -> None:
     """Run the contract that every provider and every check must keep. Exit code 1: it is broken."""
     from spotdeploy.scaffold.contract_run import run_contract
 
-    raise typer.Exit(run_contract(name))
+    chosen = ["-k", only] if only else []
+    written = [f"--junitxml={report.absolute()}"] if report else []
+    raise typer.Exit(run_contract(name, [*chosen, *written, *(options or ())]))
 
 
 def show_plugins(plugins: Plugins, *, as_json: bool) -> None:
@@ -77,15 +88,11 @@ def _distribution(point: EntryPoint) -> str:
 
 def _gives(plugins: Plugins, point: EntryPoint) -> str:
     try:
-        plugins.load(point.name)
         gives = []
+        if plugins.provider_of(point.name):
+            gives.append(f"provider {plugins.provider(point.name).name}")
         if classes := plugins.checks_of(point.name):
             gives.append(f"checks {', '.join(sorted(cls.kind for cls in classes))}")
-        try:
-            plugins.provider(point.name)
-            gives.insert(0, f"provider {point.name}")
-        except PluginError:
-            gives = gives or ["nothing"]
     except SpotdeployError as error:
         return f"broken: {error.message}"
-    return "; ".join(gives)
+    return "; ".join(gives) or "nothing"
