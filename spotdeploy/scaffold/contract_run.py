@@ -19,7 +19,7 @@ CLASSES: Final = ("ProviderContract", "CheckContract")
 GREEN, BROKEN, NO_TESTS = 0, 1, 5
 """Exit codes of pytest."""
 _OPTIONS: Final = (
-    "-rs",
+    "-rfEs",
     "-p",
     "spotdeploy.testing.only_contracts",
     "-p",

@@ -111,7 +111,7 @@ def test_the_stand_in_says_that_it_is_one() -> None:
 def test_the_stand_in_ends_at_once_whichever_of_its_threads_the_signal_reaches() -> None:
     with serving("bacalhau_stand_in.py") as (url, process):
         get(f"{url}/api/v1/agent/alive")
-        threads = sorted(int(name) for name in os.listdir(f"/proc/{process.pid}/task"))
+        threads = sorted(int(task.name) for task in Path(f"/proc/{process.pid}/task").iterdir())
         assert len(threads) > 1
         assert ctypes.CDLL(None).tgkill(process.pid, threads[-1], signal.SIGTERM) == 0
         assert process.wait(PATIENCE) == 0

@@ -223,6 +223,24 @@ class ListsTimesOfItsOwnZone(FakeProvider):
         ]
 
 
+@caught_by("test_listed_nodes_are_described_as_they_were_created")
+class ListsTheTimeOfTheListing(FakeProvider):
+    def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
+        now = self.cloud.clock.now()
+        return [replace(node, created_at=now) for node in super().nodes(labels)]
+
+
+@caught_by("test_releasing_some_leaves_the_others")
+class ReleasesWhatOthersHave(FakeProvider):
+    """Whatever the cloud lets go of, and the nodes' groups with it."""
+
+    def release(self, resources: Sequence[Resource]) -> None:
+        super().release(resources)
+        if resources:
+            with self.cloud._store.transaction() as state:
+                state.things.clear()
+
+
 @caught_by("test_created_nodes_are_where_the_offer_says_and_cost_as_much")
 class CreatesInAnotherZone(FakeProvider):
     def create(self, offer: Offer, batch: Batch) -> Created:

@@ -112,7 +112,7 @@ class Destroying(LabFixtures):
         nodes = lab.create(2)
         lab.settle()
         lab.provider.destroy(nodes)
-        states = {lab.listed()[node.id].state for node in nodes if node.id in lab.listed()}
+        states = {node.state for node in lab.listed().values()}
         assert states <= {NodeState.GOING, NodeState.STOPPED}
 
 

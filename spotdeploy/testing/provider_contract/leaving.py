@@ -74,6 +74,14 @@ class Leaving(LabFixtures):
         other = make_provider()
         lab.until(lambda: not _released(other, lab), lab.facts.gone_within, "be released")
 
+    def test_releasing_some_leaves_the_others(self, lab: Lab) -> None:
+        nodes, things = _with_leftovers(lab)
+        _, theirs = _with_leftovers(lab.beside)
+        lab.provider.destroy(nodes)
+        lab.until_gone(nodes)
+        lab.provider.release(things)
+        assert list(lab.beside.provider.leftovers(lab.beside.scope)) == list(theirs)
+
     def test_releasing_nothing_is_success(self, lab: Lab) -> None:
         nodes = lab.create()
         lab.provider.release([])

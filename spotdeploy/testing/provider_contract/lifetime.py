@@ -85,5 +85,5 @@ class Lifetime(LabFixtures):
 
 
 def _exists(lab: Lab, node: Node) -> bool:
-    """True while the cloud itself has the node; an inventory may have its id with more around."""
-    return any(node.id in name or name in node.id for name in lab.inventory())
+    """True while the inventory has the node's id, or its last part."""
+    return any(f"/{node.id}".endswith(f"/{name}") for name in lab.inventory())

@@ -84,6 +84,8 @@ class Listing(LabFixtures):
         seen = lab.listed()[made.id]
         assert (seen.size, seen.market) == (made.size, made.market)
         assert seen.created_at is None or abs(seen.created_at - lab.clock.now()) < CLOCKS_APART
+        lab.clock.sleep(lab.facts.poll)
+        assert lab.listed()[made.id].created_at == seen.created_at
 
     def test_the_label_of_a_batch_finds_its_nodes_alone(self, lab: Lab) -> None:
         first, second = lab.create(2), lab.create()
@@ -127,8 +129,9 @@ class Listing(LabFixtures):
     def test_a_node_that_was_taken_back_is_not_listed_as_running(self, lab: Lab) -> None:
         (node,) = lab.create()
         need(lab.powers.interrupt, "Powers.interrupt")(node)
+        ended = {NodeState.STOPPED, NodeState.GOING}
         lab.until(
-            lambda: node.id not in lab.living() or lab.listed()[node.id].state is NodeState.STOPPED,
+            lambda: {one.state for one in lab.listed().values()} <= ended,
             lab.facts.gone_within,
             "be listed as stopped or not at all",
         )
