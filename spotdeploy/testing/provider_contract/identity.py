@@ -39,7 +39,8 @@ class Identity(LabFixtures):
         if not plugins:
             pytest.skip(f"no installed plugin has the module {module}")
         assert provider_class.name in {plugin.name for plugin in plugins}
-        assert Plugins().provider(provider_class.name) is provider_class
+        found = Plugins().provider(provider_class.name)
+        assert (found.__module__, found.__qualname__) == (module, provider_class.__qualname__)
 
     def test_the_config_is_frozen(self, config: ProviderConfig) -> None:
         assert isinstance(config, ProviderConfig)

@@ -45,7 +45,7 @@ class Facts:
     """The id of the account that the lab's credentials belong to."""
     notice: str | None = None
     """What the notice command prints once an interruption was announced."""
-    test_within: float = 15.0
+    test_within: float = 12.0
     """A test that takes longer, by the computer's clock, fails; cleaning up after it may take as
     long again. When failed tests have lost as much in waiting, the others are skipped."""
     at_once: float = 10.0
