@@ -45,7 +45,7 @@ class Facts:
     """The id of the account that the lab's credentials belong to."""
     notice: str | None = None
     """What the notice command prints once an interruption was announced."""
-    test_within: float = 12.0
+    test_within: float = 10.0
     """A test that takes longer, by the computer's clock, fails; cleaning up after it may take as
     long again. When failed tests have lost as much in waiting, the others are skipped."""
     at_once: float = 10.0
@@ -380,8 +380,7 @@ class LabFixtures:
         )
         before = lab.inventory()
         yield lab
-        within = HASTE if patience.lost else facts.test_within
-        with bounded(within, f"cleaning up after {request.node.name}", patience):
+        with bounded(facts.test_within, f"cleaning up after {request.node.name}", patience):
             _clean(lab, before)
 
 
@@ -395,8 +394,6 @@ def _clean(lab: Lab, before: set[str]) -> None:
 
 
 PREPARED_WITHIN = 900.0
-HASTE = 2.0
-"""Seconds for cleaning up once a test has waited in vain."""
 CLOUD_LIBRARIES = (
     "libcloud",
     "boto3",
