@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -61,21 +62,26 @@ class Plugins:
         Raises:
             PluginError: unknown (the known ones are listed), broken, or registered twice.
         """
-        if not self._manager.has_plugin(name):
-            self._load_entry_point(name)
-        classes: list[type[Provider[Any]]] = self._hook_results("spotdeploy_register_provider")
-        found = [cls for cls in classes if cls.name == name]
+        own = self.provider_of(name)
+        loaded: list[type[Provider[Any]]] = self._hook_results("spotdeploy_register_provider")
+        found = [cls for cls in loaded if cls.name == name]
         if len(found) > 1:
             raise PluginError(f"two plugins register a provider named {name!r}: {_where(found)}")
         if not found:
-            raise PluginError(f"plugin {name!r} registers no provider of that name")
+            other = f"; its provider is named {own.name!r}" if own else ""
+            raise PluginError(f"plugin {name!r} registers no provider of that name{other}")
         return found[0]
+
+    def provider_of(self, plugin: str) -> type[Provider[Any]] | None:
+        """The provider class that one plugin registers, or None."""
+        found: type[Provider[Any]] | None = self._given(plugin, "spotdeploy_register_provider")
+        return found
 
     def checks(self, plugins: Iterable[str] = ()) -> dict[str, type[Check[Any]]]:
         """The check classes by type: the bundled ones and those of `plugins` (entry-point names,
         or paths of Python files or packages)."""
         for plugin in (BUNDLED_CHECKS, *plugins):
-            self.load(plugin)
+            self.checks_of(plugin)
         self._refuse_twins()
         found: dict[str, type[Check[Any]]] = {}
         for classes in self._hook_results("spotdeploy_register_checks"):
@@ -89,9 +95,7 @@ class Plugins:
 
     def checks_of(self, plugin: str) -> list[type[Check[Any]]]:
         """The check classes that one plugin registers."""
-        self.load(plugin)
-        hook = getattr(self._manager.get_plugin(plugin), "spotdeploy_register_checks", None)
-        return list(hook() or ()) if hook else []
+        return list(self._given(plugin, "spotdeploy_register_checks") or ())
 
     def load(self, plugin: str) -> None:
         """Load one plugin by entry-point name or by path. Loading it again does nothing."""
@@ -155,9 +159,27 @@ class Plugins:
         except pluggy.PluginValidationError as error:
             raise PluginError(f"plugin {name!r}: {error}") from error
 
+    def _given(self, plugin: str, hook: str) -> Any:
+        """What one plugin gives for a hook; None without it. Raises PluginError when it breaks
+        off, as where the module of its class has a mistake."""
+        self.load(plugin)
+        function = getattr(self._manager.get_plugin(plugin), hook, None)
+        try:
+            return function() if function else None
+        except Exception as error:
+            raise PluginError(
+                f"plugin {plugin!r} cannot be used: {type(error).__name__}: {error}",
+                hint="update or uninstall it",
+            ) from error
+
     def _hook_results(self, hook: str) -> list[Any]:
-        results: list[Any] = getattr(self._manager.hook, hook)()
-        return results
+        """What all loaded plugins give for a hook. One that is broken keeps nobody from using the
+        others; whoever asks for it by name is told."""
+        found = []
+        for name, _ in self._manager.list_name_plugin():
+            with suppress(PluginError):
+                found.append(self._given(name, hook))
+        return [one for one in found if one is not None]
 
 
 def _bundled() -> dict[str, str]:

@@ -57,7 +57,7 @@ def sections() -> list[Section]:
     """Every promise, as the contract's classes have them."""
     return [
         Section(part.__name__, tuple(name for name in vars(part) if name.startswith("test_")))
-        for part in ProviderContract.__bases__
+        for part in reversed(ProviderContract.__bases__)
     ]
 
 

@@ -50,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"{NOTICE}; port {server.server_port}", flush=True)
-    stopping.wait()
+    while not stopping.wait(1.0):
+        pass  # a signal that another thread was given is handled only when this one wakes up
     server.shutdown()
     return 0
 

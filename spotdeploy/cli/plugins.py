@@ -13,7 +13,7 @@ import typer
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json
 from spotdeploy.cli.tables import table
 from spotdeploy.errors import ConfigError, SpotdeployError
-from spotdeploy.plugins import PluginError, Plugins
+from spotdeploy.plugins import Plugins
 from spotdeploy.scaffold.kinds import Kind
 
 HEADER: Final = ("PLUGIN", "FROM", "GIVES")
@@ -54,6 +54,20 @@ def _test(
     name: Annotated[
         str, typer.Argument(help="An installed plugin, or a plugin's folder (with a /, or .).")
     ],
+    options: Annotated[
+        list[str] | None, typer.Argument(help="Options for pytest, after --.", show_default=False)
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option("-k", metavar="WORDS", help="Only the tests whose names match.")
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="Write JUnit XML of each test; with --live, the page of what was seen.",
+        ),
+    ] = None,
     live: Annotated[
         bool,
         typer.Option("--live", help="Test a provider on a real account: it makes a node there."),
@@ -61,10 +75,6 @@ def _test(
     max_cost: Annotated[
         float | None,
         typer.Option("--max-cost", min=0, help="With --live: the most it may cost, in USD."),
-    ] = None,
-    page: Annotated[
-        Path | None,
-        typer.Option("--page", help="With --live: where the page of what was seen is written."),
     ] = None,
     config: Config = DEFAULT_CONFIG,
 ) -> None:
@@ -76,14 +86,19 @@ def _test(
     if live:
         from spotdeploy.cli.live_test import run_live
 
-        raise typer.Exit(run_live(name, config, max_cost, page))
-    if max_cost is not None or page is not None:
-        raise ConfigError(
-            "--max-cost and --page go with --live", hint="add --live, or leave them out"
-        )
+        if only or options:
+            raise ConfigError(
+                "-k and options of pytest choose contract tests, and --live runs none",
+                hint="leave them out, or --live",
+            )
+        raise typer.Exit(run_live(name, config, max_cost, report))
+    if max_cost is not None:
+        raise ConfigError("--max-cost goes with --live", hint="add --live, or leave it out")
     from spotdeploy.scaffold.contract_run import run_contract
 
-    raise typer.Exit(run_contract(name))
+    chosen = ["-k", only] if only else []
+    written = [f"--junitxml={report.absolute()}"] if report else []
+    raise typer.Exit(run_contract(name, [*chosen, *written, *(options or ())]))
 
 
 def show_plugins(plugins: Plugins, *, as_json: bool) -> None:
@@ -102,15 +117,11 @@ def _distribution(point: EntryPoint) -> str:
 
 def _gives(plugins: Plugins, point: EntryPoint) -> str:
     try:
-        plugins.load(point.name)
         gives = []
+        if plugins.provider_of(point.name):
+            gives.append(f"provider {plugins.provider(point.name).name}")
         if classes := plugins.checks_of(point.name):
             gives.append(f"checks {', '.join(sorted(cls.kind for cls in classes))}")
-        try:
-            plugins.provider(point.name)
-            gives.insert(0, f"provider {point.name}")
-        except PluginError:
-            gives = gives or ["nothing"]
     except SpotdeployError as error:
         return f"broken: {error.message}"
-    return "; ".join(gives)
+    return "; ".join(gives) or "nothing"

@@ -28,9 +28,10 @@ def command(
 ) -> None:
     """List expired resources of every deployment; --yes ends them.
 
-    Looks in every location of the account for nodes past their time to live, and for what is left
-    of runs that have no node any more. Touches nothing without spotdeploy's labels. Needs no
-    config file when --provider says where to look.
+    Looks in every location of the account for nodes whose time to live ended 10 minutes ago (until
+    then they may be ending themselves), and for what is left of runs that have no node any more.
+    Touches nothing without spotdeploy's labels. Needs no config file when --provider says where to
+    look.
     """
     if provider and config == DEFAULT_CONFIG and not config.exists():
         project = Project.without_config(config, "reap", provider)

@@ -12,6 +12,7 @@ from spotdeploy.model import Node
 from spotdeploy.text import below
 
 HEADER = ("NODE", "PROVIDER", "PLACE", "SIZE", "MARKET", "STATE", "ADDRESS", "PAYLOAD", "ENDS IN")
+EXPIRED = "expired"
 
 
 def show_nodes(nodes: Sequence[Node], *, as_json: bool, now: float | None = None) -> None:
@@ -21,7 +22,13 @@ def show_nodes(nodes: Sequence[Node], *, as_json: bool, now: float | None = None
     elif not nodes:
         text = "no nodes"
     else:
-        text = table([HEADER, *(row(node, time.time() if now is None else now) for node in nodes)])
+        rows = [row(node, time.time() if now is None else now) for node in nodes]
+        text = table([HEADER, *rows])
+        if any(cells[-1] == EXPIRED for cells in rows):
+            from spotdeploy.phases.reap import GRACE  # no other table needs it
+
+            text += f"\n\n{EXPIRED}: it should have ended itself; spotdeploy reap ends it "
+            text += f"once that was {spell(GRACE)} ago"
     sys.stdout.write(text + "\n")
 
 
@@ -45,7 +52,7 @@ def ends_in(node: Node, now: float) -> str:
     moment = expires_at(node.labels)
     if moment is None:
         return "-"
-    return spell(60 * ((moment - now) // 60)) if moment > now else "expired"
+    return spell(60 * ((moment - now) // 60)) if moment > now else EXPIRED
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

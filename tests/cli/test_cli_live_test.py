@@ -31,7 +31,8 @@ def cloud(tmp_path: Path) -> FakeCloud:
     ("arguments", "words"),
     [
         (LIVE, "give --max-cost USD: 2 nodes for 30m at most"),
-        (("plugins", "test", "fake", "--max-cost", "0.5"), "--max-cost and --page go with --live"),
+        (("plugins", "test", "fake", "--max-cost", "0.5"), "--max-cost goes with --live"),
+        ((*LIVE, "--max-cost", "1", "-k", "listed"), "--live runs none"),
         ((*LIVE, "--max-cost", "0.001"), "whose price is known to be 0.001 USD per hour or less"),
         (("plugins", "test", "nobody", "--live", "--max-cost", "1"), "nobody"),
     ],
@@ -46,7 +47,7 @@ def test_it_is_refused_before_anything_is_made(
 
 
 def test_it_shows_each_promise_and_writes_the_page(project: Project, cloud: FakeCloud) -> None:
-    done = project.run(*LIVE, "--max-cost", "0.5", "--page", "seen.md")
+    done = project.run(*LIVE, "--max-cost", "0.5", "--report", "seen.md")
     assert done.code == 1, done  # the fake cloud's nodes answer nobody
     assert "  kept: the same token makes no second node\n" in done.out
     assert "  BROKEN: the node ran its user-data and answers by ssh" in done.out

@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from spotdeploy import labels
-from spotdeploy.model import Batch, Market, Offer
+from spotdeploy.cli.tables import show_nodes
+from spotdeploy.model import Batch, Market, Node, NodeState, Offer
 from spotdeploy.testing.fake.cloud import FakeCloud
 from spotdeploy.testing.fake.store import FileStore
 
@@ -66,6 +69,17 @@ def test_reap_shows_what_is_overdue_anywhere_and_changes_nothing_until_told(
     again = run(tmp_path, "--json")
     data = json.loads(again.stdout)
     assert (data["overdue"], data["alive"], data["errors"]) == ([], 1, {})
+
+
+def test_list_says_when_reap_ends_what_has_expired(capsys: pytest.CaptureFixture[str]) -> None:
+    ends = labels.for_batch("shop", "run-1", "t-1", "0" * 64, 1_800_000_000)
+    node = Node("m-1", "m-1", "fake", "here", NodeState.RUNNING, labels=ends)
+    show_nodes([node], as_json=False, now=1_800_000_060)
+    assert capsys.readouterr().out.endswith(
+        "expired: it should have ended itself; spotdeploy reap ends it once that was 10m ago\n"
+    )
+    show_nodes([node], as_json=False, now=1_799_999_000)
+    assert "reap" not in capsys.readouterr().out
 
 
 def test_reap_needs_no_config_when_it_is_told_where_to_look(tmp_path: Path) -> None:

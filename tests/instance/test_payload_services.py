@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import json
 import os
@@ -105,6 +106,15 @@ def test_a_torn_last_line_is_passed_over(tmp_path: Path) -> None:
 def test_the_stand_in_says_that_it_is_one() -> None:
     with serving("bacalhau_stand_in.py") as (url, _):
         assert get(f"{url}/api/v1/agent/alive") == {"Status": "OK", "StandIn": True}
+
+
+def test_the_stand_in_ends_at_once_whichever_of_its_threads_the_signal_reaches() -> None:
+    with serving("bacalhau_stand_in.py") as (url, process):
+        get(f"{url}/api/v1/agent/alive")
+        threads = sorted(int(task.name) for task in Path(f"/proc/{process.pid}/task").iterdir())
+        assert len(threads) > 1
+        assert ctypes.CDLL(None).tgkill(process.pid, threads[-1], signal.SIGTERM) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_the_users_binary_is_run_where_there_is_one(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
+from xml.etree.ElementTree import Element
 
 import pytest
 
@@ -12,10 +13,23 @@ from spotdeploy.testing import Facts, Powers, ProviderContract
 from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.provider import AwsProvider
 from tests.labs.aws import AwsLab
+from tests.labs.aws.call import ACCOUNT, get
+from tests.labs.aws.lab import REGIONS
 from tests.labs.aws.moto_server import MotoServer, running_moto
 from tests.labs.fault_queue import ANY
 
-REGION = "eu-west-1"
+REGION, OTHER_REGION = "eu-west-1", "us-west-2"
+NOTICE = '{"action": "terminate", "time": "2026-11-26T12:00:00Z"}'
+"""https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html"""
+KINDS = {
+    "DescribeVolumes": "volumeSet/{*}item/{*}volumeId",
+    "DescribeNetworkInterfaces": "networkInterfaceSet/{*}item/{*}networkInterfaceId",
+    "DescribeSecurityGroups": "securityGroupInfo/{*}item/{*}groupId",
+    "DescribeKeyPairs": "keySet/{*}item/{*}keyPairId",
+    "DescribeAddresses": "addressesSet/{*}item/{*}allocationId",
+    "DescribeLaunchTemplates": "launchTemplates/{*}item/{*}launchTemplateId",
+}
+"""Action that lists all of a kind, to where the ids are in its answer."""
 
 
 class Contract(ProviderContract):
@@ -48,7 +62,9 @@ class Contract(ProviderContract):
 
     @pytest.fixture
     def config(self, aws: AwsLab) -> AwsConfig:
-        return AwsConfig(regions=(REGION,), sizes=("t3.small",), address_service=aws.url)
+        return AwsConfig(
+            regions=(REGION, OTHER_REGION), sizes=("t3.small",), address_service=aws.url
+        )
 
     @pytest.fixture
     def calls(self, aws: AwsLab) -> Callable[[], int]:
@@ -56,7 +72,14 @@ class Contract(ProviderContract):
 
     @pytest.fixture
     def facts(self) -> Facts:
-        return Facts(unknown_id="i-00000000000000bad", settle=0.4, poll=0.02)
+        return Facts(
+            unknown_id="i-00000000000000bad",
+            account=ACCOUNT,
+            notice=NOTICE,
+            test_within=120.0,
+            settle=0.4,
+            poll=0.02,
+        )
 
     @pytest.fixture
     def powers(self, aws: AwsLab) -> Powers:
@@ -69,6 +92,11 @@ class Contract(ProviderContract):
             limit_to=aws.faults.limit,
             lose_reply=lambda: aws.faults.lose_reply("RunInstances"),
             throttle=lambda: aws.faults.throttle(ANY, 100),
+            outage=lambda: aws.faults.refuse(
+                ANY, "InternalError", "An internal error has occurred.", times=1000, status=500
+            ),
+            openings=lambda node: openings(aws, node),
+            inventory=lambda: inventory(aws),
             expire_credentials=lambda: aws.faults.refuse(
                 ANY, "RequestExpired", "Request has expired.", times=100
             ),
@@ -80,3 +108,27 @@ class Contract(ProviderContract):
             remains=lambda _: aws.remains(),
             heal=aws.faults.clear,
         )
+
+
+def inventory(aws: AwsLab) -> Iterator[str]:
+    """All that moto holds, whatever its tags."""
+    for region in REGIONS:
+        yield from aws.instances(region)
+        for action, path in KINDS.items():
+            for found in aws.ask(region, {"Action": action}).xml().iterfind(f"{{*}}{path}"):
+                yield f"{region} {found.text}"
+
+
+def openings(aws: AwsLab, node: Node) -> Iterator[tuple[int, str]]:
+    """What the security groups of an instance let in."""
+    groups = {f"GroupId.{n}": id_ for n, id_ in enumerate(aws.cloud.known[node.id].groups, 1)}
+    root = aws.ask(REGION, {"Action": "DescribeSecurityGroups", **groups}).xml()
+    for rule in root.iterfind("{*}securityGroupInfo/{*}item/{*}ipPermissions/{*}item"):
+        for cidr in _cidrs(rule):
+            for port in range(int(get(rule, "fromPort")), int(get(rule, "toPort")) + 1):
+                yield port, cidr
+
+
+def _cidrs(rule: Element) -> list[str]:
+    found = [*rule.iterfind("{*}ipRanges/{*}item"), *rule.iterfind("{*}ipv6Ranges/{*}item")]
+    return [get(one, "cidrIp") or get(one, "cidrIpv6") for one in found]

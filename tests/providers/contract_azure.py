@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from spotdeploy.config.load import decode
+from spotdeploy.model import Node
 from spotdeploy.testing import Facts, ManualClock, Powers, ProviderContract
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.nodes import node_id
@@ -17,6 +19,11 @@ from tests.labs.azure.handlers import DEPLOYMENT
 from tests.labs.azure.lab import SUBSCRIPTION
 
 SIZE = "Standard_D2as_v5"
+NOTICE = {
+    "DocumentIncarnation": 2,
+    "Events": [{"EventType": "Preempt", "EventStatus": "Scheduled", "NotBefore": ""}],
+}
+"""https://learn.microsoft.com/en-us/azure/virtual-machines/linux/scheduled-events"""
 CATALOGUE = ("skus", "offers")
 """Ends of operations whose answers are kept: they are no part of what a call costs."""
 
@@ -60,7 +67,13 @@ class Contract(ProviderContract):
     @pytest.fixture
     def facts(self) -> Facts:
         group = "spotdeploy-nobody-run-1-eastus"
-        return Facts(unknown_id=node_id(SUBSCRIPTION, group, "never-was-1"), settle=3.0)
+        return Facts(
+            unknown_id=node_id(SUBSCRIPTION, group, "never-was-1"),
+            account=SUBSCRIPTION,
+            notice=json.dumps(NOTICE),
+            test_within=120.0,
+            settle=3.0,
+        )
 
     @pytest.fixture
     def powers(self, azure: AzureLab) -> Powers:
@@ -70,6 +83,11 @@ class Contract(ProviderContract):
             limit_to=azure.faults.limit,
             lose_reply=lambda: azure.faults.lose_reply(f"PUT {DEPLOYMENT}"),
             throttle=lambda: azure.faults.throttle(times=100),
+            outage=lambda: azure.faults.refuse(
+                "", 500, "InternalServerError", "The server encountered an internal error.", 1000
+            ),
+            openings=lambda node: openings(azure, node),
+            inventory=azure.remains,
             expire_credentials=azure.revoke,
             protect=lambda node: azure.faults.locked.add(node.id.lower()),
             stop=lambda node: azure.power(node.id, "stopped"),
@@ -84,3 +102,14 @@ class Contract(ProviderContract):
 def _heal(azure: AzureLab) -> None:
     azure.faults.clear()
     azure.restore()
+
+
+def openings(azure: AzureLab, node: Node) -> Iterator[tuple[int, str]]:
+    """What the security group of a machine's resource group lets in."""
+    for thing in azure.machine(node.id).group.resources.values():
+        for rule in thing["properties"].get("securityRules", ()):
+            its = rule["properties"]
+            if its["access"] == "Allow" and its["direction"] == "Inbound":
+                ports = its.get("destinationPortRanges") or [its["destinationPortRange"]]
+                sources = its.get("sourceAddressPrefixes") or [its["sourceAddressPrefix"]]
+                yield from ((int(port), source) for port in ports for source in sources)

@@ -103,8 +103,9 @@ class PreparesEveryTime(FakeProvider, SupportsPrepare):
 class PlainConfig:
     """Has every key, and is no ProviderConfig."""
 
-    def __init__(self, state: str) -> None:
-        vars(self).update({key: getattr(FakeConfig(state=state), key) for key in KEYS})
+    def __init__(self, state: str, locations: tuple[str, ...]) -> None:
+        config = FakeConfig(state=state, locations=locations)
+        vars(self).update({key: getattr(config, key) for key in KEYS})
 
 
 @caught_by("test_the_config_is_frozen", "test_the_config_refuses_unknown_keys")

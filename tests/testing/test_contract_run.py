@@ -4,11 +4,15 @@ none to run."""
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from junitparser import JUnitXml
 
 from spotdeploy.scaffold.kinds import Kind
 from spotdeploy.scaffold.writing import write
@@ -17,10 +21,18 @@ NO_PYTEST = "import sys; sys.modules['pytest'] = None; from spotdeploy.__main__ 
 METADATA = "Metadata-Version: 2.1\nName: {name}\nVersion: 7\n"
 
 
-def plugins_test(plugin: str, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def plugins_test(
+    plugin: str, folder: Path, *command: str, options: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
+    program = command or ("-m", "spotdeploy")
+    return run(folder, *program, "plugins", "test", plugin, *options)
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python where the packages in `folder`/site are installed."""
     variables = {**os.environ, "PYTHONPATH": str(folder / "site"), "NO_COLOR": "1"}
     return subprocess.run(
-        [sys.executable, *(command or ("-m", "spotdeploy")), "plugins", "test", plugin],
+        [sys.executable, *arguments],
         cwd=folder,
         env=variables,
         capture_output=True,
@@ -32,8 +44,18 @@ def plugins_test(plugin: str, folder: Path, *command: str) -> subprocess.Complet
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
     """The check `acme` as pip lays it down: its package, and the metadata that names it."""
-    source = write("acme", Kind.CHECK, tmp_path)
-    site = tmp_path / "site"
+    return lay_down(Kind.CHECK, tmp_path)
+
+
+@pytest.fixture
+def provider(tmp_path: Path) -> Path:
+    """The provider `acme` in the same way."""
+    return lay_down(Kind.PROVIDER, tmp_path)
+
+
+def lay_down(kind: Kind, folder: Path) -> Path:
+    source = write("acme", kind, folder)
+    site = folder / "site"
     (source / "src").rename(site)
     metadata = site / "spotdeploy_acme-7.dist-info"
     metadata.mkdir()
@@ -101,9 +123,110 @@ def test_a_plugins_folder_is_tested_without_installing_it(tmp_path: Path) -> Non
     folder = write("acme", Kind.CHECK, tmp_path)
     done = plugins_test("./spotdeploy-acme", tmp_path)
     assert done.returncode == 0, (done.stdout, done.stderr)
-    assert "19 passed, 6 deselected" in done.stdout
+    assert "19 passed" in done.stdout
     spoil(folder / "src" / "spotdeploy_acme" / "check.py")
     assert plugins_test(".", folder).returncode == 1
+
+
+@pytest.mark.parametrize("has_module", [True, False])
+def test_of_a_folder_nothing_but_its_contract_is_imported(has_module: bool, tmp_path: Path) -> None:
+    folder = write("acme", Kind.CHECK, tmp_path)
+    (folder / "tests" / "test_other.py").write_text("raise SystemExit('this was imported')\n")
+    if not has_module:
+        module = folder / "src" / "spotdeploy_acme" / "contract.py"
+        module.rename(folder / "tests" / "test_promises.py")
+        (folder / "tests" / "test_contract.py").unlink()
+    done = plugins_test("./spotdeploy-acme", tmp_path)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    assert "19 passed" in done.stdout
+
+
+def test_skipped_promises_say_why(provider: Path, tmp_path: Path) -> None:
+    done = plugins_test("acme", tmp_path)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    assert "this provider has no SupportsClaims" in done.stdout
+
+
+def test_tests_can_be_chosen_and_pytest_be_told_more(installed: Path, tmp_path: Path) -> None:
+    options = ("-k", "unhealthy", "--", "--verbose")
+    done = plugins_test("acme", tmp_path, options=options)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    assert "test_it_fails_on_an_unhealthy_node_and_says_what_it_saw PASSED" in done.stdout
+    done = plugins_test("acme", tmp_path, options=("-k", "nothing_has_such_a_name"))
+    assert done.returncode == 2
+    assert "among those that -k nothing_has_such_a_name chooses" in done.stderr
+
+
+@pytest.mark.parametrize("plugin", ["acme", "fake"])
+def test_a_report_is_written_where_it_is_wished_for(
+    plugin: str, installed: Path, tmp_path: Path
+) -> None:
+    options = ("-k", "limits or unhealthy", "--report", "report.xml")
+    done = plugins_test(plugin, tmp_path, options=options)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    names = {case.name for suite in JUnitXml.fromfile(f"{tmp_path}/report.xml") for case in suite}
+    assert names
+
+
+def test_a_provider_of_another_name_than_its_plugins_is_told_so(
+    provider: Path, tmp_path: Path
+) -> None:
+    text = (provider / "provider.py").read_text()
+    (provider / "provider.py").write_text(text.replace('= "acme"', '= "acne"', 1))
+    done = plugins_test("acme", tmp_path)
+    assert done.returncode == 1
+    assert "FAILED" in done.stdout
+    assert "test_the_plugin_hands_over_the_class_under_its_own_name" in done.stdout
+    listing = run(tmp_path, "-m", "spotdeploy", "plugins")
+    assert "registers no provider of that name; its provider is named 'acne'" in listing.stdout
+
+
+@pytest.mark.parametrize("module", ["__init__.py", "provider.py"])
+@pytest.mark.parametrize("command", [("plugins",), ("plugins", "--json"), ("schema",)])
+def test_one_plugin_with_a_mistake_in_it_keeps_nobody_from_the_others(
+    command: tuple[str, ...], module: str, provider: Path, tmp_path: Path
+) -> None:
+    (provider / module).write_text("def broken(:\n")
+    done = run(tmp_path, "-m", "spotdeploy", *command)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    if command[0] == "plugins":
+        assert "broken: plugin 'acme' cannot be" in done.stdout
+        assert done.stdout.count("broken: ") == 1
+        assert "SyntaxError" in done.stdout
+    for name in ("aws", "gcp", "azure", "local"):
+        assert name in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ("def release(self, resources): pass", "test_the_account_has_in_the_end"),
+        ("def destroy(self, nodes): pass", "test_the_account_has_in_the_end"),
+        ("def nodes(self, labels): return []", "test_the_account_has_in_the_end"),
+        (
+            "def nodes(self, labels): import time; time.sleep(900)",
+            "test_the_account_has_in_the_end",
+        ),
+        ("def nodes(self, labels):\n        while True: pass", "test_the_account_has_in_the_end"),
+        ("def doctor(self): import time; time.sleep(900)", "test_doctor_finds_nothing"),
+    ],
+)
+def test_a_provider_that_waits_for_ever_ends_fast_by_the_real_clock(
+    wrong: str, named: str, provider: Path, tmp_path: Path
+) -> None:
+    contract = (provider / "contract.py").read_text()
+    facts = 'Facts(unknown_id="never-was-1"'
+    assert facts in contract
+    (provider / "contract.py").write_text(contract.replace(facts, f"{facts}, test_within=2.0"))
+    with (provider / "provider.py").open("a") as file:
+        file.write(f"\n\nclass Wrong(AcmeProvider):\n    {wrong}\n\n\nAcmeProvider = Wrong\n")
+    began = time.monotonic()
+    done = plugins_test("acme", tmp_path)
+    assert done.returncode == 1, (done.stdout, done.stderr)
+    assert re.search(rf"FAILED .*::{named}", done.stdout), done.stdout
+    assert "not tried: failed tests have waited" in done.stdout
+    assert time.monotonic() - began < 60
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -179,6 +179,12 @@ class FakeCloud:
                 one.id for one in every if not labels or label_rules.matches(one.labels, labels)
             ]
 
+    def inventory(self) -> list[str]:
+        """The ids of everything that exists or is still to appear, claims too. Not a call."""
+        with self._store.transaction() as state:
+            claims = [thing.id for thing in state.things.values() if thing.kind == CLAIM]
+        return [*self.billed(), *claims]
+
     def calls(self) -> list[CallRecord]:
         """The last calls that reached the cloud, oldest first."""
         with self._store.transaction() as state:

@@ -120,6 +120,7 @@ def _make(state: CloudState, offer: Offer, at: float, batch: Batch, **traits: An
         token=batch.token,
         user_data=batch.user_data,
         open_ports=batch.open_ports,
+        allow_from=batch.allow_from,
         usd_per_hour=offer.usd_per_hour,
         created_at=at,
         appears_at=at,

@@ -41,6 +41,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     token: str
     user_data: bytes
     open_ports: tuple[int, ...] = ()
+    allow_from: tuple[str, ...] = ()
     usd_per_hour: float | None = None
     group: str
     """The id of the group that it uses."""

@@ -20,10 +20,12 @@ from __future__ import annotations
 from spotdeploy.testing.provider_contract.asking import Asking
 from spotdeploy.testing.provider_contract.creating import Creating
 from spotdeploy.testing.provider_contract.destroying import Destroying
+from spotdeploy.testing.provider_contract.failing import Failing
 from spotdeploy.testing.provider_contract.fates import Fates
 from spotdeploy.testing.provider_contract.identity import Identity
 from spotdeploy.testing.provider_contract.lab import Facts, Lab, LabFixtures, Powers
 from spotdeploy.testing.provider_contract.leaving import Leaving
+from spotdeploy.testing.provider_contract.lifetime import Lifetime
 from spotdeploy.testing.provider_contract.listing import Listing
 from spotdeploy.testing.provider_contract.refusing import Refusing
 from spotdeploy.testing.provider_contract.supporting import Supporting
@@ -32,6 +34,16 @@ __all__ = ["Facts", "Lab", "LabFixtures", "Powers", "ProviderContract"]
 
 
 class ProviderContract(
-    Identity, Asking, Creating, Refusing, Listing, Destroying, Leaving, Fates, Supporting
+    Supporting,
+    Failing,
+    Fates,
+    Leaving,
+    Destroying,
+    Listing,
+    Refusing,
+    Creating,
+    Asking,
+    Lifetime,
+    Identity,
 ):
-    """All promises of a provider."""
+    """All promises of a provider. pytest runs those of the last class first."""

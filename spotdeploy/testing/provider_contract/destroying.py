@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from spotdeploy.errors import ProviderError
-from spotdeploy.model import Node
+from spotdeploy.model import Node, NodeState
+from spotdeploy.provider import Provider
 from spotdeploy.testing.provider_contract.lab import Lab, LabFixtures, ids, need
 
 
 class Destroying(LabFixtures):
     """`destroy` ends what it is given, all of it and nothing else, however often."""
-
-    def test_destroyed_nodes_go(self, lab: Lab) -> None:
-        nodes = lab.create(2)
-        lab.provider.destroy(nodes)
-        lab.until_gone(nodes)
 
     def test_destroying_some_leaves_the_others(self, lab: Lab) -> None:
         first, second, third = lab.create(3)
@@ -53,6 +51,18 @@ class Destroying(LabFixtures):
         nodes = lab.create(2)
         lab.provider.destroy(nodes)
         lab.provider.destroy(nodes)
+        lab.until_gone(nodes)
+
+    def test_a_node_that_is_named_twice_is_destroyed(self, lab: Lab) -> None:
+        (node,) = lab.create()
+        lab.provider.destroy([node, node])
+        lab.until_gone([node])
+
+    def test_destroying_works_from_another_process(
+        self, lab: Lab, make_provider: Callable[[], Provider[Any]]
+    ) -> None:
+        nodes = lab.create(2)
+        make_provider().destroy(nodes)
         lab.until_gone(nodes)
 
     def test_a_missing_node_does_not_keep_the_others(self, lab: Lab) -> None:
@@ -92,6 +102,18 @@ class Destroying(LabFixtures):
         need(lab.powers.stop, "Powers.stop")(node)
         lab.provider.destroy([node])
         lab.until_gone([node])
+
+    def test_more_than_one_page_of_nodes_is_destroyed_in_one_go(self, lab: Lab) -> None:
+        nodes = lab.create(lab.facts.page_size + 1)
+        lab.provider.destroy(nodes)
+        lab.until_gone(nodes)
+
+    def test_a_destroyed_node_is_not_listed_as_running(self, lab: Lab) -> None:
+        nodes = lab.create(2)
+        lab.settle()
+        lab.provider.destroy(nodes)
+        states = {node.state for node in lab.listed().values()}
+        assert states <= {NodeState.GOING, NodeState.STOPPED}
 
 
 def never_was(lab: Lab, node: Node) -> Node:

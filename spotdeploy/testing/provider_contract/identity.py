@@ -10,6 +10,7 @@ import pytest
 
 from spotdeploy.config.load import decode
 from spotdeploy.errors import ConfigError
+from spotdeploy.plugins import Plugins
 from spotdeploy.provider import Provider, ProviderConfig
 from spotdeploy.testing.construction import Construction, observe_construction
 from spotdeploy.testing.provider_contract.lab import LabFixtures
@@ -29,6 +30,17 @@ class Identity(LabFixtures):
         self, provider_class: type[Provider[Any]]
     ) -> None:
         assert re.fullmatch(r"[a-z][a-z0-9-]*", provider_class.name)
+
+    def test_the_plugin_hands_over_the_class_under_its_own_name(
+        self, provider_class: type[Provider[Any]]
+    ) -> None:
+        module = provider_class.__module__
+        plugins = [one for one in Plugins().known() if f"{module}.".startswith(f"{one.value}.")]
+        if not plugins:
+            pytest.skip(f"no installed plugin has the module {module}")
+        assert provider_class.name in {plugin.name for plugin in plugins}
+        found = Plugins().provider(provider_class.name)
+        assert (found.__module__, found.__qualname__) == (module, provider_class.__qualname__)
 
     def test_the_config_is_frozen(self, config: ProviderConfig) -> None:
         assert isinstance(config, ProviderConfig)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,8 +16,11 @@ from spotdeploy import labels as label_rules
 from spotdeploy.model import Batch, Created, Node, NodeState, Offer, Pool
 from spotdeploy.provider import Provider, ProviderConfig, SupportsPrepare
 from spotdeploy.testing.clock import Clock, SystemClock
+from spotdeploy.testing.provider_contract.bounds import Patience, bounded
 
 Power = TypeVar("Power")
+CLOCKS_APART = 300.0
+"""Seconds that the cloud's clock and the lab's may differ."""
 USER_DATA = b"#cloud-boothook\n#!/bin/sh\ntrue\n"
 
 
@@ -33,6 +38,16 @@ class Facts:
     """False where the cloud takes only UTF-8 text for user-data."""
     unknown_id: str | None = None
     """A well-formed id of a node that never existed."""
+    page_size: int = 10
+    """The most nodes that one answer of the lab's cloud lists, or that one call ends: the tests
+    make one more."""
+    account: str | None = None
+    """The id of the account that the lab's credentials belong to."""
+    notice: str | None = None
+    """What the notice command prints once an interruption was announced."""
+    test_within: float = 10.0
+    """A test that takes longer, by the computer's clock, fails; cleaning up after it may take as
+    long again. When failed tests have lost as much in waiting, the others are skipped."""
     at_once: float = 10.0
     """A method that must not wait returns within this."""
     listed_within: float = 60.0
@@ -59,6 +74,9 @@ class Powers:
     """The next call that makes machines takes effect, and its answer never comes."""
     throttle: Callable[[], None] | None = None
     """The cloud asks to slow down, longer than any retry inside the provider lasts."""
+    outage: Callable[[], None] | None = None
+    """Every call ends with an error of the cloud's own that is none of those above, and has no
+    effect; until `heal`."""
     expire_credentials: Callable[[], None] | None = None
     protect: Callable[[Node], None] | None = None
     """The cloud refuses to end this node."""
@@ -70,10 +88,19 @@ class Powers:
     """The node ends without a word from the cloud."""
     user_data_of: Callable[[Node], bytes] | None = None
     """What the node was given to boot with."""
+    openings: Callable[[Node], Iterable[tuple[int, str]]] | None = None
+    """Which TCP ports of the node the cloud lets through, each with the CIDR that may reach it."""
+    expires: Callable[[Node], float | None] | None = None
+    """When the cloud itself ends the node, in Unix seconds; None when it was not told to. To be
+    left out where the cloud has no such thing."""
+    inventory: Callable[[], Iterable[str]] | None = None
+    """Everything that really exists in the account, asked past the provider: with our labels or
+    without any, billed or not. Each by a name of its own."""
     remains: Callable[[Mapping[str, str]], Sequence[str]] | None = None
     """Everything with these labels that the cloud itself still has, asked past the provider."""
     heal: Callable[[], None] | None = None
-    """Undo all of the above that still stands; called before each test cleans up."""
+    """Undo all of the above that still stands: refusals, not what became of nodes. Called before
+    each test cleans up."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +119,7 @@ class Lab:
     seen: set[str] = field(default_factory=set)
     requested_at: list[float] = field(default_factory=list)
     """By the lab's clock."""
+    patience: Patience = field(default_factory=Patience)
 
     @property
     def scope(self) -> dict[str, str]:
@@ -136,7 +164,7 @@ class Lab:
     def create(self, count: int = 1, run: str = "run-1") -> tuple[Node, ...]:
         """Make nodes and wait until they are listed."""
         nodes = self.request(self.batch(count, run)).nodes
-        assert len(nodes) == count, f"asked for {count} nodes and got {len(nodes)}"
+        assert len(ids(nodes)) == count, f"asked for {count} nodes and got {len(ids(nodes))}"
         self.until_listed(nodes)
         return nodes
 
@@ -161,11 +189,19 @@ class Lab:
         unwanted = ids(nodes)
         self.until(lambda: not unwanted & self.listed().keys(), self.facts.gone_within, "be gone")
 
-    def until(self, true: Callable[[], bool], within: float, what: str) -> None:
-        """Wait for something."""
-        deadline = self.clock.now() + within
+    def settle(self) -> None:
+        """Wait until a listing can no longer miss what was last asked for."""
+        self.until(self._settled, math.inf, "settle")
+
+    def until(self, true: Callable[[], bool], within: float, what: str | Callable[[], str]) -> None:
+        """Wait for something. `within` is in seconds of the lab's clock; `what` completes "it took
+        too long to"."""
+        deadline, began = self.clock.now() + within, time.monotonic()
         while not true():
-            assert self.clock.now() < deadline, f"it took more than {within:.0f}s to {what}"
+            if self.clock.now() >= deadline:
+                self.patience.lose(time.monotonic() - began)
+                waited_for = what if isinstance(what, str) else what()
+                raise AssertionError(f"it took more than {within:.0f}s to {waited_for}")
             self.clock.sleep(self.facts.poll)
 
     def count_calls(self, action: Callable[[], object]) -> int:
@@ -182,12 +218,30 @@ class Lab:
         action()
         return max(self.clock.now() - before[0], computer.now() - before[1])
 
-    def clean(self) -> None:
-        """Destroy and release everything of this test, what is listed late too."""
+    def heal(self) -> None:
+        """Let the cloud do everything again."""
         if self.powers.heal:
             self.powers.heal()
+
+    def clean(self) -> None:
+        """Destroy and release everything of this test, what is listed late too."""
+        self.heal()
         within = self.facts.listed_within + self.facts.gone_within
         self.until(lambda: self._cleared() and self._cleared(), within, "be gone and released")
+
+    def inventory(self) -> set[str]:
+        """What exists in the cloud, as far as the lab can tell."""
+        return set(self.powers.inventory()) if self.powers.inventory else set()
+
+    def until_as_before(self, inventory: set[str]) -> None:
+        """Wait until nothing exists that is not in that inventory."""
+        self.until(
+            lambda: self.inventory() <= inventory,
+            self.facts.gone_within,
+            lambda: (
+                f"lose what no listing names: {', '.join(sorted(self.inventory() - inventory))}"
+            ),
+        )
 
     def _cleared(self) -> bool:
         """One round of cleaning. True when there was nothing, and nothing can be late any more."""
@@ -269,6 +323,31 @@ class LabFixtures:
         return CLOUD_LIBRARIES
 
     @pytest.fixture
+    def make_elsewhere(
+        self, provider_class: type[Provider[Any]], config: ProviderConfig
+    ) -> Callable[[], Provider[Any]] | None:
+        """Makes an object for the second location, or None where the lab has one location. To be
+        supplied together with `make_provider`."""
+        others = provider_class.locations(config)[1:]
+        owner = next(cls for cls in type(self).__mro__ if "make_provider" in vars(cls))
+        if owner is not LabFixtures or not others:
+            return None
+        return lambda: provider_class(config, others[0])
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def patience(cls) -> Patience:
+        """Shared by all tests of a class."""
+        return Patience()
+
+    @pytest.fixture(autouse=True)
+    def _bounded(
+        self, facts: Facts, patience: Patience, request: pytest.FixtureRequest
+    ) -> Iterator[None]:
+        with bounded(facts.test_within, request.node.name, patience):
+            yield
+
+    @pytest.fixture
     def lab(
         self,
         make_provider: Callable[[], Provider[Any]],
@@ -277,22 +356,44 @@ class LabFixtures:
         facts: Facts,
         powers: Powers,
         calls: Callable[[], int] | None,
+        patience: Patience,
+        request: pytest.FixtureRequest,
     ) -> Iterator[Lab]:
         """The lab as the tests use it; everything they made is destroyed in the end."""
+        patience.skip_when_over(facts.test_within)
         provider = make_provider()
         if isinstance(provider, SupportsPrepare):
-            provider.prepare(lambda _: None)
+            with bounded(PREPARED_WITHIN, "prepare", patience):
+                provider.prepare(lambda _: None)
         deployment = f"contract-{secrets.token_hex(3)}"
         offer = provider.offers(pool)[0]
-        lab = Lab(make_provider, provider, offer, deployment, clock, facts, powers, calls)
+        lab = Lab(
+            make_provider,
+            provider,
+            offer,
+            deployment,
+            clock,
+            facts,
+            powers,
+            calls,
+            patience=patience,
+        )
+        before = lab.inventory()
         yield lab
-        lab.clean()
-        if "beside" in vars(lab):
-            lab.beside.clean()
-        if powers.remains:
-            assert list(powers.remains(lab.scope)) == [], "the test cleaned up, but not all of it"
+        with bounded(facts.test_within, f"cleaning up after {request.node.name}", patience):
+            _clean(lab, before)
 
 
+def _clean(lab: Lab, before: set[str]) -> None:
+    lab.clean()
+    if "beside" in vars(lab):
+        lab.beside.clean()
+    if lab.powers.remains:
+        assert list(lab.powers.remains(lab.scope)) == [], "the test cleaned up, but not all of it"
+    lab.until_as_before(before)
+
+
+PREPARED_WITHIN = 900.0
 CLOUD_LIBRARIES = (
     "libcloud",
     "boto3",

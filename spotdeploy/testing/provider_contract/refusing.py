@@ -33,6 +33,16 @@ class Refusing(LabFixtures):
         assert error.value.message
         assert lab.listed() == {}
 
+    def test_a_refused_create_leaves_nothing_behind(self, lab: Lab) -> None:
+        need(lab.powers.inventory, "Powers.inventory")
+        refuse = need(lab.powers.no_capacity, "Powers.no_capacity")
+        before = lab.inventory()
+        refuse()
+        with pytest.raises(CapacityError):
+            lab.request(lab.batch(2))
+        lab.clean()
+        lab.until_as_before(before)
+
     def test_expired_credentials_raise_credentials_error(self, lab: Lab) -> None:
         (node,) = lab.create()
         need(lab.powers.expire_credentials, "Powers.expire_credentials")()
@@ -46,6 +56,14 @@ class Refusing(LabFixtures):
             assert error.value.message
 
     def test_a_cloud_that_asks_to_slow_down_raises_throttled_error(self, lab: Lab) -> None:
+        (node,) = lab.create()
         need(lab.powers.throttle, "Powers.throttle")()
-        with pytest.raises(ThrottledError):
-            lab.provider.nodes(lab.scope)
+        for ask in (
+            lambda: lab.provider.nodes(lab.scope),
+            lambda: lab.request(lab.batch()),
+            lambda: lab.provider.destroy([node]),
+        ):
+            with pytest.raises(ThrottledError):
+                ask()
+        lab.heal()
+        assert lab.living() == {node.id}

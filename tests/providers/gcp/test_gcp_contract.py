@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -22,6 +22,8 @@ from tests.labs.gcp import GcpLab
 from tests.labs.gcp.faults import QUOTA
 from tests.providers.gcp.conftest import SIZE, ZONE
 
+PAGE = 8
+"""The most items that the lab puts on a page."""
 UNCOUNTED = ("/firewalls", "/operations/", "/images", "/machineTypes")
 """Requests that are made once for a run, or once for an operation however long it takes."""
 
@@ -38,6 +40,7 @@ class TestContract(ProviderContract):
     def cloud(self, lab_of_gcp: GcpLab) -> GcpLab:
         lab_of_gcp.timing.going = 0.2
         lab_of_gcp.timing.listing_delay = 0.2
+        lab_of_gcp.cloud.page = PAGE
         return lab_of_gcp
 
     @pytest.fixture
@@ -57,8 +60,16 @@ class TestContract(ProviderContract):
         )
 
     @pytest.fixture
-    def facts(self) -> Facts:
-        return Facts(unknown_id=f"{ZONE}/sd-never-was-0", settle=0.3, poll=0.02)
+    def facts(self, cloud: GcpLab) -> Facts:
+        return Facts(
+            unknown_id=f"{ZONE}/sd-never-was-0",
+            page_size=PAGE,
+            account=cloud.project,
+            notice="TRUE\n",
+            test_within=120.0,
+            settle=0.3,
+            poll=0.02,
+        )
 
     @pytest.fixture
     def powers(self, cloud: GcpLab) -> Powers:
@@ -72,6 +83,10 @@ class TestContract(ProviderContract):
             limit_to=lambda count: cloud.faults.limit(count, zone=ZONE),
             lose_reply=lambda: cloud.faults.lose_reply("compute.instances.bulkInsert"),
             throttle=lambda: cloud.faults.throttle(times=1000),
+            outage=lambda: cloud.faults.refuse("", 503, "backendError", "Backend Error", 1000),
+            openings=lambda node: openings(cloud, node),
+            expires=lambda node: expires(cloud, node),
+            inventory=lambda: inventory(cloud),
             expire_credentials=cloud.revoke,
             protect=lambda node: cloud.faults.protected.add(name_of(node)),
             stop=lambda node: cloud.power_off(name_of(node)),
@@ -107,3 +122,26 @@ def user_data(cloud: GcpLab, node: Node) -> bytes:
     if instance.metadata("user-data-encoding") == "base64":
         return base64.b64decode(text)
     return text.encode()
+
+
+def inventory(cloud: GcpLab) -> list[str]:
+    """All that the lab's cloud keeps, whatever its labels."""
+    return [*cloud.remains(), *(name for _, name in cloud.cloud.networks)]
+
+
+def openings(cloud: GcpLab, node: Node) -> Iterator[tuple[int, str]]:
+    """What the rules that aim at an instance's tags let in."""
+    tags = set(cloud.instance(name_of(node)).properties["tags"]["items"])
+    for rule in cloud.cloud.firewalls.values():
+        for allowed in rule.get("allowed", ()) if tags & set(rule["targetTags"]) else ():
+            for port in allowed["ports"]:
+                yield from ((int(port), source) for source in rule["sourceRanges"])
+
+
+def expires(cloud: GcpLab, node: Node) -> float | None:
+    """When Compute Engine ends an instance by itself:
+    https://cloud.google.com/compute/docs/instances/limit-vm-runtime"""
+    scheduling = cloud.instance(name_of(node)).scheduling
+    if "maxRunDuration" not in scheduling:
+        return None
+    return cloud.cloud.now + int(scheduling["maxRunDuration"]["seconds"])

@@ -51,7 +51,7 @@ class TestLocalContract(ProviderContract):
 
     @pytest.fixture
     def facts(self) -> Facts:
-        return Facts(free=True, unknown_id="never-was-1", poll=0.02)
+        return Facts(free=True, unknown_id="never-was-1", page_size=2, test_within=300.0, poll=0.02)
 
     @pytest.fixture
     def powers(self, engine: SmallHost, bench: Bench) -> Powers:
@@ -68,6 +68,7 @@ class TestLocalContract(ProviderContract):
             interrupt=interrupt,
             vanish=lambda node: engine.destroy([node.id]),
             user_data_of=user_data,
+            inventory=bench.remains,
             remains=lambda _: bench.remains(),
             heal=engine.limit.clear,
         )
