@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,12 @@ import pytest
 
 from spotdeploy import text
 from tests.fake_project import FakeProject
+
+
+def pytest_configure() -> None:
+    """Let SIGHUP end a process, as it does where nobody runs the tests under nohup: commands that
+    they start inherit that it is ignored."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

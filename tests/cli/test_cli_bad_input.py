@@ -79,11 +79,6 @@ def made_here(folder: Path) -> None:
     (folder / "instance/e.sh").write_text("#!/Users/me/.venv/bin/python\n")
 
 
-def misnamed(folder: Path) -> None:
-    (folder / "instance" / "sensor-generator.service").write_text("[Service]\n")
-    add('[[checks]]\ntype = "systemd"\nunits = ["sensor-generater.service"]\n')(folder)
-
-
 def dangle(folder: Path) -> None:
     (folder / "instance" / "x").symlink_to("nothing-there")
 
@@ -108,7 +103,6 @@ def dangle(folder: Path) -> None:
         (swap('"e.sh"', '"absent.sh"'), "absent.sh does not exist"),
         (swap('"e.sh"', '"../e.sh"'), "escapes the payload"),
         (swap('["fake"]', '["nonsense"]'), "no plugin named 'nonsense' is installed; known:"),
-        (misnamed, "no unit sensor-generater.service is in the payload; did you mean sensor-gen"),
         (escape, "x is a link that points out of the payload: to /etc/hostname"),
         (not_executable, "instance/deploy is not executable"),
         (windows, "e.sh ends as on Windows (CRLF)"),

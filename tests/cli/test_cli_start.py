@@ -48,5 +48,5 @@ def test_a_commands_summary_is_the_first_line_of_its_own_help(name: str) -> None
 
 def test_the_whole_text_of_a_command_is_in_its_help() -> None:
     shown = " ".join(output("-m", "spotdeploy", "reap", "--help").split())
-    assert "past their time to live" in shown
+    assert "whose time to live ended 10 minutes ago" in shown
     assert "Touches nothing without spotdeploy's labels" in shown

@@ -39,7 +39,11 @@ def test_a_passing_cycle_brings_back_evidence_when_asked_and_no_secret_is_in_it(
     (log,) = run.glob("evidence/*/deployment.log")
     assert log.read_text().splitlines() == ["[redacted] plainly", "[redacted]"]
     index = {item["file"]: item for item in json.loads((log.parent / "index.json").read_text())}
-    assert {"file_etc_hostname", "file_etc_os-release", "journal-demo.service.txt"} <= set(index)
+    assert {
+        "file_etc_hostname.txt",
+        "file_etc_os-release.txt",
+        "journal-demo.service.txt",
+    } <= set(index)
     page = (run / "report.html").read_text()
     assert log.parent.name in page
     assert report(project)["cost"]["usd"] == 0.0

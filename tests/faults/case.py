@@ -42,6 +42,7 @@ class Family(StrEnum):
     CONNECTION = "Connections cut"
     BOOT = "Nodes that never come up"
     PAYLOAD = "Payloads that misbehave"
+    HOSTILE = "Nodes that are against us"
     RANDOM_KILLS = "Killed at random moments"
     BROKEN_NETWORK = "Networks that break 5 to 95 % of calls"
 

@@ -131,11 +131,11 @@ def _case(
     quick: bool = False,
     says: str = "",
 ) -> Case:
-    action = partial(_play, script=script, prepare=prepare, reboot=reboot, says=says)
+    action = partial(play, script=script, prepare=prepare, reboot=reboot, says=says)
     return local_case(Family.PAYLOAD, fault, expect, action, quick=quick)
 
 
-def _play(
+def play(
     testbed: LocalTestbed,
     *,
     script: str,
@@ -143,6 +143,7 @@ def _play(
     reboot: bool,
     says: str,
 ) -> Done:
+    """A cycle of this entry. What it prints has these words, and is short and harmless."""
     testbed.entry(script, reboot=reboot)
     if prepare is not None:
         prepare(testbed)

@@ -10,6 +10,7 @@ from tests.faults import (
     cases_fake,
     cases_gcp,
     cases_host,
+    cases_hostile,
     cases_interruption,
     cases_payload,
     cases_seeded,
@@ -33,6 +34,7 @@ CASES: tuple[Case, ...] = (
     *cases_connection.cases(),
     *cases_boot.cases(),
     *cases_payload.cases(),
+    *cases_hostile.cases(),
     *cases_seeded.cases(),
 )
 REFUSALS: tuple[Refusal, ...] = tuple(refusals())

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from spotdeploy.model import Verdict
 from spotdeploy_local.layout import STATE_VARIABLE
 from tests.cycles.project import Done, Project
-from tests.faults.case import Case, Family
+from tests.faults.case import Case, Ends, Family
 from tests.faults.node_testbed import NodeTestbed
 
 
@@ -50,7 +49,7 @@ def opened(folder: Path, request: pytest.FixtureRequest) -> LocalTestbed:
 def local_case(
     family: Family,
     fault: str,
-    expect: Verdict | str | None,
+    expect: Ends,
     action: Callable[[LocalTestbed], Done],
     *,
     then: str = "destroy",
