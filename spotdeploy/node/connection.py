@@ -118,12 +118,16 @@ class NodeConnection(Connection):
         except asyncssh.KeyImportError as error:
             raise self._unreachable(f"the host key on record is none: {error}") from error
         client = _Client()
+        ssh = None
         try:
             sock = await self._dialer.open(self.node, PORT, timeout)
             async with self._turn(sock), asyncio.timeout(timeout):
                 ssh = await self._handshake(sock, trusted, client)
                 shells = await self._registered(ssh, is_far(sock))
         except TimeoutError as error:
+            if ssh is not None:
+                message = f"it lets us in, and gives no shell within {timeout:.0f}s"
+                raise self._shut_out(message) from error
             raise self._unreachable(f"no answer within {timeout:.0f}s") from error
         except ShellEndedError as error:
             raise self._shut_out(f"not ready yet: {plain(str(error), limit=200)}") from error
@@ -135,6 +139,8 @@ class NodeConnection(Connection):
             reason = f"{_reason(error)}: nothing listens on port {PORT}"
             raise self._unreachable(reason) from error
         except _CUT as error:
+            if ssh is not None:
+                raise self._shut_out(f"it lets us in, and then: {_reason(error)}") from error
             raise self._unreachable(_reason(error)) from error
         else:
             self._ssh, self._shells, self._broken = ssh, shells, 0

@@ -48,7 +48,7 @@ CALLS: tuple[Call, ...] = (
     "destroy",
     "release",
 )
-BEFORE_CREATE = 7
+BEFORE_CREATE = 8
 """Calls before create."""
 EVERY: tuple[Ending, ...] = get_args(Ending)
 HURRIED = How(constants={"spotdeploy.patience:PATIENCE": 4.0, "spotdeploy.phases.boot:GRACE": 1.0})
@@ -316,7 +316,7 @@ def _credentials() -> Iterator[Case]:
             f"credentials end at the call no. {at}",
             expect,
             faults.ExpiredCredentials(at=at),
-            quick=at == 8,
+            quick=at == BEFORE_CREATE + 1,
         )
     yield scripted(
         Family.CREDENTIALS,

@@ -51,7 +51,7 @@ def shipping(testbed: NodeTestbed, running: Running) -> None:
 def uploading(testbed: NodeTestbed, running: Running) -> None:
     """While the payload is on its way; it must be large."""
     shipping(testbed, running)
-    big = testbed.on_disk(f"{paths.ROOT}/incoming/payload/big.bin")
+    big = testbed.on_disk(f"{paths.ROOT}/incoming/tree/payload/big.bin")
     eventually(big.exists, "the upload is under way")
 
 
