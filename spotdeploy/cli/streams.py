@@ -9,12 +9,9 @@ import json
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import Any, Final, TextIO
 
 from spotdeploy.text import inert
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]+")
 _GONE: Final = frozenset({errno.EPIPE, errno.EIO, errno.ECONNRESET, errno.ENXIO})
@@ -48,7 +45,7 @@ def printed_json(text: str, stream: TextIO) -> str:
 class _Outlet(io.FileIO):
     """A descriptor that takes everything once its reader is gone."""
 
-    def write(self, data: ReadableBuffer, /) -> int:
+    def write(self, data: Any, /) -> int:
         try:
             written = super().write(data)
         except OSError as error:
