@@ -16,6 +16,7 @@ from spotdeploy.errors import UnreachableError
 from spotdeploy.node.connection import NodeConnection
 from spotdeploy.node.exec import CLOSING, GRACE
 from spotdeploy.node.shells import Shells
+from spotdeploy_checks.drift import ELSEWHERE
 from spotdeploy_checks.http import HttpCheck
 from spotdeploy_checks.log import LogCheck
 from spotdeploy_checks.payload import PayloadCheck
@@ -179,7 +180,7 @@ async def test_what_was_edited_on_the_node_is_named(real: RealNode) -> None:
         "drift: /opt/spotdeploy/payload/conf/app.ini was changed; "
         "/opt/spotdeploy/payload/new was added; "
         "/opt/spotdeploy/payload/run.sh has mode 0700, not 0755; "
-        "/opt/uploaded_files/tool is missing"
+        f"/opt/uploaded_files/tool is missing; {ELSEWHERE}"
     )
 
 
@@ -232,7 +233,7 @@ async def test_a_service_that_speaks_and_is_gone_at_once_has_been_heard(real: Re
         page = await real.ask(HttpCheck, port=7002, contains="brief")
         assert page.ok, page
     mute = await real.ask(HttpCheck, port=7003)
-    assert mute.detail.endswith("it closed the connection without a word")
+    assert mute.detail.startswith("it closed the connection without a word")
 
 
 async def test_commands_that_never_end_are_ended_in_time_and_take_no_session(
