@@ -218,6 +218,7 @@ def _claimed(lab: Lab, provider: object, labels: Mapping[str, str]) -> Resource:
     def is_answered() -> bool:
         try:
             found.append(provider.claim(labels))
+            lab.requested_at.append(lab.clock.now())  # it may be listed late, as nodes are
         except ThrottledError:
             return False
         return True

@@ -28,7 +28,7 @@ def test_the_documented_permissions_are_those_of_the_actions(page: str) -> None:
 
 def test_every_key_is_documented_and_the_example_is_one(page: str) -> None:
     (block,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    plain = re.sub(r"^# (?=\w+ = )", "", block, flags=re.MULTILINE)
+    plain = re.sub(r"^# (?=\w+ = |\[)", "", block, flags=re.MULTILINE)
     table = tomllib.loads(plain)["provider"]["azure"]
     decode(table, AzureConfig, "docs/providers/azure.md")
     unexplained = {"endpoint", "login_endpoint", "address_service"}
