@@ -146,7 +146,7 @@ def test_every_step_of_the_example_is_a_command_that_there_is(repository: Path) 
             assert given
             assert [option for option in given if option not in shown] == []
             ours += 1
-    assert ours == 1
+    assert ours == 2
 
 
 def test_what_is_left_is_told_in_whole_lines_however_much_it_is() -> None:

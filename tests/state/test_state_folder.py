@@ -84,7 +84,11 @@ def test_what_a_run_leaves_is_its_owners_alone_whatever_the_umask(folder: Path) 
     before = os.umask(0)
     try:
         done = subprocess.run(
-            [*SPOTDEPLOY, "cycle"], cwd=folder, capture_output=True, text=True, check=False
+            [*SPOTDEPLOY, "cycle", "--keep", "always"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
         )
     finally:
         os.umask(before)
