@@ -32,7 +32,7 @@ def lab() -> Iterator[AzureLab]:
 def project(lab: AzureLab, tmp_path: Path) -> LabProject:
     """Its deployment, on another computer."""
     project = LabProject(tmp_path / "project", "shop", [lab], {"azure": AZURE.table(lab)})
-    project.config["timeouts"] = {"destroy": "75s"}
+    project.config["timeouts"] = {"destroy": "30s"}
     project.write()
     return project
 
@@ -50,7 +50,7 @@ def test_a_group_that_is_still_going_is_told_and_no_leak(
     lab: AzureLab, project: LabProject
 ) -> None:
     lab.timing.group_going = 3600.0
-    project.config["timeouts"] = {"destroy": "50s"}
+    project.config["timeouts"] = {"destroy": "15s"}
     project.write()
     done = project.run("destroy")
     assert done.code == 0, done

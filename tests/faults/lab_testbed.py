@@ -72,7 +72,8 @@ class LabTestbed(Testbed):
     def new_project(self, deployment: str) -> LabProject:
         """A user's project that goes to this cloud."""
         tables = {self.cloud.name: self.cloud.table(self.lab)}
-        project = LabProject(self._folder / deployment, deployment, [self.lab], tables)
+        folder = self._folder / deployment
+        project = LabProject(folder, deployment, [self.lab], tables, settle=None)
         project.command = launcher(self.how)
         project.config["timeouts"] = dict(PATIENT)
         project.config["payload"]["reboot"] = False

@@ -23,13 +23,17 @@ class LabProject(Project):
         labs: Sequence[AnyLab],
         tables: Mapping[str, Mapping[str, Any]],
         home: Path | None = None,
+        settle: str | None = "2s",
     ) -> None:
         """`tables` are what `[provider.NAME]` has; the labs must be in one network. `home` is where
-        this person's locks are, when that is not where everybody's are."""
+        this person's locks are, when that is not where everybody's are. `settle` is how late the
+        labs may list, which is not at all unless a test says so; None is what the providers say."""
         super().__init__(folder, deployment)
         self._home = home
         self._labs = labs
-        self.config |= {"providers": list(tables), "provider": tables, "keep": "never"}
+        late = {} if settle is None else {"settle_seconds": settle}
+        provider = {name: {**late, **table} for name, table in tables.items()}
+        self.config |= {"providers": list(tables), "provider": provider, "keep": "never"}
         self.config["nodes"]["count"] = 2
         self.config["payload"]["reboot"] = True
 

@@ -34,8 +34,8 @@ def lab(cloud: Cloud, tmp_path: Path, machine_network: MachineNetwork) -> Iterat
 
 @pytest.fixture
 def project(cloud: Cloud, lab: AnyMachineLab, tmp_path: Path) -> LabProject:
-    """A folder with a config for it; the lab is never late by more than a second."""
-    table = {**cloud.table(lab), "settle_seconds": "1s"}
+    """A folder with a config for it."""
+    table = cloud.table(lab)
     if isinstance(lab, AzureMachineLab):
         table["price_service"] = lab.url
     if isinstance(lab, GcpMachineLab):
