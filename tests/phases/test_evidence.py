@@ -19,7 +19,6 @@ from spotdeploy.events import EvidenceKept
 from spotdeploy.model import Manifest, Node, NodeState, PayloadFile
 from spotdeploy.node.connection import NodeConnection
 from spotdeploy.node.diagnostics import DIAGNOSTICS, JOURNAL_LINES
-from spotdeploy.phases import evidence
 from spotdeploy.phases.evidence import (
     CONSOLE,
     FILE_LIMIT,
@@ -188,7 +187,7 @@ async def test_a_provider_that_cannot_show_the_console_is_told_and_raises_nothin
 
 
 async def test_looks_that_hang_are_given_up_and_what_came_is_kept(
-    fake_project: FakeProjects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fake_project: FakeProjects, tmp_path: Path
 ) -> None:
     class Stuck(Line):
         async def run(
@@ -203,8 +202,7 @@ async def test_looks_that_hang_are_given_up_and_what_came_is_kept(
                 await asyncio.Event().wait()
             return CommandResult(0, "quick", "")
 
-    monkeypatch.setattr(evidence, "LIMIT_SECONDS", 0.05)
-    await collect(new_run(fake_project(), Stuck()), tmp_path)
+    await collect(new_run(fake_project(), Stuck()), tmp_path, limit=0.05)
     found = index(tmp_path)
     assert found["journal.txt"]["bytes"] == len("quick")
     assert "did not come" in found["kernel.txt"]["problem"]
