@@ -105,7 +105,7 @@ class Looks:
     def _looks(self) -> Sequence[tuple[str, Look]]:
         return (
             ("account() tells whose account it is", self._account),
-            ("empty labels are refused", self._empty_labels),
+            ("a listing by no labels names nothing", self._empty_labels),
             ("an empty list calls nothing and ends nothing", self._empty_lists),
             ("a new deployment has nothing", self._nothing),
             ("a claim is made once, listed and released", self._claim),
@@ -136,13 +136,17 @@ class Looks:
         return ""
 
     async def _empty_labels(self) -> str:
-        for method in (self._location.nodes, self._location.leftovers):
-            try:
-                await method({})
-            except ValueError:
-                continue
-            raise BrokenError(f"{method.__name__}({{}}) answered")
-        return ""
+        try:
+            named = await self._location.leftovers({})
+        except ValueError:
+            named = ()
+        if named:
+            raise BrokenError(f"leftovers({{}}) named {len(named)} things")
+        try:
+            await self._location.nodes({})
+        except ValueError:
+            return ""
+        raise BrokenError("nodes({}) answered")
 
     async def _empty_lists(self) -> str:
         await self._location.call(self._provider.destroy, ())

@@ -99,6 +99,13 @@ class BlindProvider(FakeProvider):
             return []
 
 
+class OpenProvider(FakeProvider):
+    def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
+        if labels:
+            return super().leftovers(labels)
+        return [Resource("disk", "d-1", self.name, self.location)]
+
+
 class AnyZoneProvider(FakeProvider):
     def create(self, offer: Offer, batch: Batch) -> Created:
         zone = self.config.zones[0]
@@ -189,7 +196,8 @@ class StuckProvider(NoticingProvider):
     [
         (NamelessProvider, "account() tells"),
         (StuckProvider, "all_locations() has"),
-        (BlindProvider, "empty labels are refused"),
+        (BlindProvider, "a listing by no labels names nothing"),
+        (OpenProvider, "a listing by no labels names nothing"),
         (GreedyProvider, "a claim is made once"),
         (AnyZoneProvider, "a create in a zone that does not exist"),
         (ForgetfulProvider, "create() makes one node with all labels"),
