@@ -427,17 +427,23 @@ class Looks:
     ) -> None:
         """Wait until it is true, for as long as a destroy may take, and keep how long it took.
 
-        Raises BrokenError when it never was, or took longer than `expected` seconds.
+        Raises BrokenError when it never was, or was not when the cloud was asked after `expected`
+        seconds.
         """
         since = time.monotonic() if since is None else since
         deadline = max(expected, self._run.config.timeouts.destroy)
-        while not await true():
-            if time.monotonic() - since > deadline:
+        late = False
+        while True:
+            asked_after = time.monotonic() - since
+            if await true():
+                break
+            late |= asked_after > expected
+            if asked_after > deadline:
                 raise BrokenError(f"it took more than {deadline:.0f}s until {what}")
             await asyncio.sleep(PAUSE)
         seconds = time.monotonic() - since
         self.timings.append(Timing(what, seconds, expected))
-        if seconds > expected + PAUSE:
+        if late:
             raise BrokenError(f"{what} after {seconds:.0f}s; {expected:.0f}s are promised")
 
     def _connection(self) -> NodeConnection:

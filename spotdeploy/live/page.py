@@ -20,6 +20,8 @@ from spotdeploy.text import plain
 _COLONS: Final = re.compile(r"[0-9a-f:]*:[0-9a-f:]+", re.IGNORECASE)
 SHORTEST: Final = 4
 """Shorter names are left alone: they would be found in other words."""
+SLACK: Final = 3.0
+"""Seconds that a first look may come late by itself."""
 ROOM: Final = 1.5
 """The longest listing seen, times this, is what a page advises to allow for."""
 _PATTERNS: Final = (
@@ -131,7 +133,7 @@ def _result(found: Findings) -> str:
 def _advice(found: Findings) -> Iterator[str]:
     late = [one for one in found.timings if one.what == "a new node is listed"]
     for one in late:
-        if one.expected is not None and one.seconds > one.expected + 1:
+        if one.expected is not None and one.seconds > one.expected + SLACK:
             yield "\nListings are later than the provider says. Until it is mended:\n\n```toml"
             yield f"[provider.{found.provider}]"
             yield f'settle_seconds = "{round(one.seconds * ROOM)}s"\n```'

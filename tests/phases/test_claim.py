@@ -213,12 +213,13 @@ async def test_a_claim_that_came_of_a_call_without_an_answer_is_given_back(
     fake_project: FakeProjects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     people = People(fake_project(patience="1s"), tmp_path, monkeypatch)
-    people.cloud.script(faults.SlowCall(call="claim", seconds=1.5))
+    people.cloud.script(faults.SlowCall(call="claim", seconds=3.0))
     started = time.monotonic()
     async with claimed(people.run("anna"), "cycle"):
-        assert time.monotonic() - started < 1.4
-        await asyncio.sleep(0.7)
-        assert len(people.claims()) == 1
+        assert time.monotonic() - started < 2.8
+        while not people.claims():
+            assert time.monotonic() - started < 20
+            await asyncio.sleep(0.1)
     assert people.claims() == []
 
 
