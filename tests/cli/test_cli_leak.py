@@ -120,9 +120,11 @@ def test_calls_that_are_never_answered_do_not_keep_the_command_beyond_its_limit(
     began = time.monotonic()
     arguments = [sys.executable, "-m", "spotdeploy", "destroy"]
     process = subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
     try:
         if stopped:
-            time.sleep(1.5)
+            while "Destroying" not in (line := process.stdout.readline()):
+                assert line
             process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=20)
     finally:
