@@ -72,7 +72,7 @@ class PayloadSecret(Secret):
     written = '"env:NAME", "file:PATH" or "command:COMMAND"'
 
     def reveal(self) -> str:
-        """Use `spotdeploy.payload.secrets` instead: it bounds what is read and run."""
+        """Use `spotdeploy.payload.variables` instead: it bounds what is read and run."""
         raise NotImplementedError
 
 
@@ -131,7 +131,7 @@ def _password(code: str) -> Iterator[str]:
 
 def _revealed(secret: Secret) -> Iterator[str]:
     if isinstance(secret, PayloadSecret):
-        return  # read once a run, by `spotdeploy.payload.secrets`
+        return  # read once a run, by `spotdeploy.payload.variables`
     try:
         yield secret.reveal()
     except (KeyError, OSError, UnicodeDecodeError):

@@ -17,7 +17,7 @@ import msgspec
 from spotdeploy import labels
 from spotdeploy.errors import ProviderError, RefusedError, SpotdeployError, UnreachableError
 from spotdeploy.live.findings import Answer, Promise, Refused, Timing, refused
-from spotdeploy.model import Batch, FateKind, Manifest, Node, NodeState, Offer, Resource
+from spotdeploy.model import Batch, FateKind, Manifest, Node, NodeState, Offer, Pool, Resource
 from spotdeploy.node.connection import Dialer, NodeConnection, connect_until
 from spotdeploy.node.keys import Keys
 from spotdeploy.phases.create import create
@@ -27,9 +27,10 @@ from spotdeploy.provider import (
     SupportsClaims,
     SupportsConsole,
     SupportsInterruptionNotice,
+    within_price,
 )
 from spotdeploy.run.context import Run
-from spotdeploy.run.location import Location
+from spotdeploy.run.location import Location, list_nodes
 from spotdeploy.run.trace import keep_trace
 from spotdeploy.state.ids import batch_token
 
@@ -396,8 +397,7 @@ class Looks:
         self.names |= {node.id: "<node>", node.name: "<node>"}
 
     async def _nodes(self) -> list[Node]:
-        found = await self._location.nodes(self._run.scope)
-        return [node for node in found if node.state is not NodeState.GONE]
+        return await list_nodes([self._location], self._run.scope)
 
     async def _sight(self) -> Node:
         """The node as it is listed now. Raises BrokenError when it is not."""
@@ -472,15 +472,16 @@ def _error_name(one: Refused) -> str:
     return f"{one.error} {one.code}".strip()
 
 
-def require_offers(offers: Sequence[Offer], limit: float, provider: str) -> list[Offer]:
-    """The offers of known price up to `limit` USD per hour, the cheapest first.
+def require_offers(offers: Sequence[Offer], pool: Pool, provider: str) -> list[Offer]:
+    """The offers of known price within the pool's limit, the cheapest first.
 
     Raises RefusedError when there is none.
     """
-    known = [one for one in offers if one.usd_per_hour is not None and one.usd_per_hour <= limit]
+    known = within_price(offers, pool)
     if not known:
         raise RefusedError(
-            f"{provider} has no offer whose price is known to be {limit:.4g} USD per hour or less",
+            f"{provider} has no offer whose price is known to be {pool.max_usd_per_hour:.4g} USD "
+            "per hour or less",
             hint="allow a higher --max-cost or cheaper sizes; no unknown price is below a cap",
         )
     return sorted(known, key=lambda one: one.usd_per_hour or 0.0)

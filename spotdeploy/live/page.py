@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 from spotdeploy.duration import spell
-from spotdeploy.live.findings import Findings, Timing
+from spotdeploy.live.findings import Answer, Findings, Timing
 from spotdeploy.text import plain
 
 _COLONS: Final = re.compile(r"[0-9a-f:]*:[0-9a-f:]+", re.IGNORECASE)
@@ -124,7 +124,7 @@ def _lines(found: Findings, anonymizer: Anonymizer, day: time.struct_time) -> It
 
 
 def _result(found: Findings) -> str:
-    kept = sum(one.answer == "kept" for one in found.promises)
+    kept = sum(one.answer is Answer.KEPT for one in found.promises)
     told = f"{kept} kept, {len(found.broken)} broken"
     stopped = "; stopped before its end" if found.stopped else ""
     return f"{told}{stopped}; {'something is left' if found.left else 'nothing is left'}"

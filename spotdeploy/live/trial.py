@@ -11,7 +11,6 @@ from typing import Final
 
 import msgspec
 
-from spotdeploy.config.schema import Table
 from spotdeploy.duration import Duration
 from spotdeploy.events import Bus
 from spotdeploy.live.findings import Findings, Promise
@@ -74,8 +73,8 @@ async def live_test(
         run = replace(opened, locations=opened.locations[:1])
         (location,) = run.locations
         require_none_fatal(await examine_locations(project, run.locations))
-        limit = run.pool.max_usd_per_hour or 0.0
-        offers = require_offers(await location.offers(run.pool), limit, location.provider.name)
+        found = await location.offers(run.pool)
+        offers = require_offers(found, run.pool, location.provider.name)
         pair = keys.make(project.keys_folder, project.deployment)
         looks = Looks(run, offers, _filled(batch_template(run, pair), location), pair, tell)
         stopped = False
@@ -86,7 +85,7 @@ async def live_test(
             clear_cancellation()
         finally:
             receipt, _ = await finish_despite_cancel(destroy(run))
-        found = Findings(
+        findings = Findings(
             provider=location.provider.name,
             location=location.name,
             size=looks.offer.size,
@@ -100,11 +99,8 @@ async def live_test(
             left=receipt.left,
             stopped=stopped,
         )
-        return found, {**looks.names, **dict(names_in(_table(project, found.provider)))}
-
-
-def _table(project: Project, provider: str) -> Table:
-    return project.config.provider.get(provider, {})
+        table = project.config.provider.get(findings.provider, {})
+        return findings, {**looks.names, **dict(names_in(table))}
 
 
 def _filled(template: Batch, location: Location) -> Batch:
@@ -113,5 +109,5 @@ def _filled(template: Batch, location: Location) -> Batch:
     script = template.user_data
     if script.startswith(PACKED):
         return template
-    rest = max(0, limit - len(script) - len(COMMENT))
-    return msgspec.structs.replace(template, user_data=script + (COMMENT + b"." * rest)[:limit])
+    filling = COMMENT.ljust(limit, b".")[: limit - len(script)]
+    return msgspec.structs.replace(template, user_data=script + filling)

@@ -56,71 +56,68 @@ class Location:
 
     async def problems(self, pool: Pool, batch: Batch) -> tuple[Problem, ...]:
         """See `Provider.doctor` and `SupportsPlan.objections`: each problem once."""
-        found = list(await self._call(self.provider.doctor))
+        found = list(await self.call(self.provider.doctor))
         if isinstance(self.provider, SupportsPlan):
             try:
-                found += await self._call(self.provider.objections, pool, batch)
+                found += await self.call(self.provider.objections, pool, batch)
             except SpotdeployError as error:
                 found.append(problem_of(error))
         return tuple(dict.fromkeys(found))
 
     async def offers(self, pool: Pool) -> Sequence[Offer]:
-        return await self._call(self.provider.offers, pool)
+        return await self.call(self.provider.offers, pool)
 
     async def prepare(self, progress: Callable[[str], None]) -> None:
         """See `SupportsPrepare.prepare`; nothing to do for most providers."""
         if isinstance(self.provider, SupportsPrepare):
-            await self._call(self.provider.prepare, progress)
+            await self.call(self.provider.prepare, progress)
 
     async def create(self, offer: Offer, batch: Batch) -> Created:
-        return await self._call(self.provider.create, offer, batch)
+        return await self.call(self.provider.create, offer, batch)
 
     async def nodes(
         self, labels: Mapping[str, str], *, longest_wait: float = LONGEST_WAIT
     ) -> Sequence[Node]:
         """See `Provider.nodes`, and `Patience` for `longest_wait`."""
-        return await self._call(self.provider.nodes, labels, longest_wait=longest_wait)
+        return await self.call(self.provider.nodes, labels, longest_wait=longest_wait)
 
     async def destroy(self, nodes: Sequence[Node]) -> None:
         if nodes:
-            await self._call(self.provider.destroy, nodes)
+            await self.call(self.provider.destroy, nodes)
 
     async def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
-        return await self._call(self.provider.leftovers, labels)
+        return await self.call(self.provider.leftovers, labels)
 
     async def release(self, resources: Sequence[Resource]) -> None:
         if resources:
-            await self._call(self.provider.release, resources)
+            await self.call(self.provider.release, resources)
 
     async def fate(self, node: Node) -> Fate:
-        return await self._call(self.provider.fate, node)
+        return await self.call(self.provider.fate, node)
 
     async def account(self) -> str:
         """Whose account it acts in; empty where the provider has no word for it. Raises
         ProviderError where it cannot be told now."""
         if isinstance(self.provider, SupportsAccount):
-            return await self._call(self.provider.account)
+            return await self.call(self.provider.account)
         return ""
 
     async def claim(self, labels: Mapping[str, str]) -> Resource | None:
         """See `SupportsClaims.claim`; None where the provider has no claims."""
         if isinstance(self.provider, SupportsClaims):
-            return await self._call(self.provider.claim, labels)
+            return await self.call(self.provider.claim, labels)
         return None
 
     async def console(self, node: Node) -> str:
         """The node's console text; empty where the provider cannot show it."""
         if isinstance(self.provider, SupportsConsole):
-            return await self._call(self.provider.console, node)
+            return await self.call(self.provider.console, node)
         return ""
 
-    async def call(self, method: Callable[[*A], R], *args: *A) -> R:
-        """Any other method of the provider, called as the ones above are."""
-        return await self._call(method, *args)
-
-    async def _call(
+    async def call(
         self, method: Callable[[*A], R], *args: *A, longest_wait: float = LONGEST_WAIT
     ) -> R:
+        """Any method of the provider, in its thread and with patience; see `Patience`."""
         loop = asyncio.get_running_loop()
         patience = Patience(longest_wait)
         while True:

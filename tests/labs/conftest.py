@@ -11,7 +11,14 @@ import pytest
 from spotdeploy_local.engine import Engine
 from spotdeploy_local.engines.nspawn.engine import NspawnEngine
 from spotdeploy_local.layout import Layout
+from tests.labs.clouds import CLOUDS, Cloud
 from tests.labs.machine_network import MachineNetwork
+
+
+@pytest.fixture(params=list(CLOUDS))
+def cloud(request: pytest.FixtureRequest) -> Cloud:
+    """Each of the three."""
+    return CLOUDS[request.param]
 
 
 @pytest.fixture

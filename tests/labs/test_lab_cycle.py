@@ -14,7 +14,7 @@ from tests.cycles.project import PATIENCE, Done, eventually
 from tests.labs.aws import AwsMachineLab
 from tests.labs.azure import AzureMachineLab
 from tests.labs.azure.faults import QUOTA as AZURE_QUOTA
-from tests.labs.clouds import CLOUDS, AnyMachineLab, Cloud
+from tests.labs.clouds import AnyMachineLab, Cloud
 from tests.labs.gcp.faults import QUOTA as GCP_QUOTA
 from tests.labs.lab_project import LabProject, assert_as_published
 from tests.labs.machine_network import MachineNetwork
@@ -29,12 +29,6 @@ TAKEN = {"aws": "Spot instance termination", "gcp": "preempted"}
 def on(*clouds: str) -> pytest.MarkDecorator:
     """Only there."""
     return pytest.mark.parametrize("cloud", clouds, indirect=True)
-
-
-@pytest.fixture(params=list(CLOUDS))
-def cloud(request: pytest.FixtureRequest) -> Cloud:
-    """Each of them."""
-    return CLOUDS[request.param]
 
 
 @pytest.fixture

@@ -9,19 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.labs.azure import AzureMachineLab
-from tests.labs.clouds import CLOUDS, AnyMachineLab, Cloud
+from tests.labs.clouds import AnyMachineLab, Cloud
 from tests.labs.gcp import GcpMachineLab
 from tests.labs.gcp.skus import sku
 from tests.labs.lab_project import LabProject, assert_as_published
 from tests.labs.machine_network import MachineNetwork
 
 pytestmark = pytest.mark.machines
-
-
-@pytest.fixture(params=list(CLOUDS))
-def cloud(request: pytest.FixtureRequest) -> Cloud:
-    """Each of them."""
-    return CLOUDS[request.param]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from spotdeploy.model import FateKind, NodeState
-from tests.labs.clouds import CLOUDS, AnyMachineLab, Cloud
+from tests.labs.clouds import AnyMachineLab, Cloud
 from tests.labs.lab_project import assert_as_published
 from tests.labs.lab_user import SCOPE, LabUser, eventually
 from tests.labs.machine_network import MachineNetwork
@@ -75,12 +75,6 @@ EXPECTED: Mapping[str, Expected] = {
         refusal="400",
     ),
 }
-
-
-@pytest.fixture(params=list(CLOUDS))
-def cloud(request: pytest.FixtureRequest) -> Cloud:
-    """Each of them."""
-    return CLOUDS[request.param]
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from spotdeploy.provider import (
     SupportsClaims,
     SupportsConsole,
     require_labels,
+    within_price,
 )
 from spotdeploy.testing.fake.cloud import FakeCloud
 from spotdeploy.testing.fake.config import FakeConfig
@@ -65,10 +66,7 @@ class FakeProvider(Provider[FakeConfig], SupportsAccount, SupportsClaims, Suppor
             for zone in self.config.zones
             for size in self.config.sizes
         ]
-        limit = pool.max_usd_per_hour
-        if limit is None:
-            return offers
-        return [o for o in offers if o.usd_per_hour is not None and o.usd_per_hour <= limit]
+        return within_price(offers, pool)
 
     def create(self, offer: Offer, batch: Batch) -> Created:
         if offer.zone not in self.config.zones:
