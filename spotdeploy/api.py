@@ -27,6 +27,7 @@ from spotdeploy.phases.plan import read_plan
 from spotdeploy.project import Project as _Project
 from spotdeploy.report.writer import RunRecorder
 from spotdeploy.run.context import Plan, Run, open_run
+from spotdeploy.run.trace import loop_traced
 from spotdeploy.run.verdict import Outcome
 from spotdeploy.state.lock import locked
 
@@ -116,6 +117,7 @@ class Project(_Project):
             recorder,
             locked(self.deployment, command),
             open_run(self, plan, bus) as run,
+            loop_traced(run),
         ):
             recorder.begin(run.folder)
             outcome = redactor.anything(await _perform(run, command, operation))

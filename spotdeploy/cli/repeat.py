@@ -10,7 +10,8 @@ import typer
 
 from spotdeploy.cli import errors
 from spotdeploy.cli.file_watch import fingerprint, until_changed
-from spotdeploy.cli.run import RunOptions, perform
+from spotdeploy.cli.run import RunOptions, perform, stop_signals
+from spotdeploy.cli.stopping import StopSignals
 from spotdeploy.cli.tables import json_text, table
 from spotdeploy.duration import spell
 from spotdeploy.errors import ConfigError, SpotdeployError
@@ -18,7 +19,7 @@ from spotdeploy.model import Verdict
 from spotdeploy.report.compare import Rate, Repetition, summarize
 from spotdeploy.report.run_store import read_report, run_folders
 
-WORST_FIRST: Final = (130, 4, 3, 1, 2, 0)
+WORST_FIRST: Final = (4, 130, 3, 1, 2, 0)
 USAGE: Final = 2
 
 
@@ -39,9 +40,12 @@ def repeat(options: RunOptions, times: int) -> NoReturn:
     state = options.open_project().state
     before = set(run_folders(state))
     codes: list[int] = []
-    while len(codes) < times and Verdict.STOPPED.exit_code not in codes:
+    stopped = False
+    while len(codes) < times and not stopped:
         options.screen_stream.write(f"cycle {len(codes) + 1} of {times}\n")
-        codes.append(_one(options))
+        with stop_signals(options) as signals:
+            codes.append(_one(options, signals))
+        stopped = signals.heard
     folders = [folder for folder in run_folders(state) if folder not in before]
     reports = [report for folder in folders if (report := read_report(folder)).command == "cycle"]
     show_repetition(summarize(reports), options.screen_stream, as_json=options.json)
@@ -49,17 +53,22 @@ def repeat(options: RunOptions, times: int) -> NoReturn:
 
 
 def watch_and_run(options: RunOptions) -> NoReturn:
-    """Run a cycle, then another each time something it is made of changed, until stopped."""
+    """Run a cycle, then another each time something it is made of changed, until stopped.
+
+    Exits as stopped, or with what outranks it in the cycle that was stopped.
+    """
+    stopped = Verdict.STOPPED.exit_code
     try:
         while True:
             seen = fingerprint(options.config)
-            code = _one(options, sys.stdout if options.json else None, stay=True)
-            if code == Verdict.STOPPED.exit_code:
-                break
+            with stop_signals(options) as signals:
+                code = _one(options, signals, sys.stdout if options.json else None, stay=True)
+            if signals.heard:
+                raise typer.Exit(worst([code, stopped]))
             asyncio.run(_wait(options, seen))
     except KeyboardInterrupt:
         options.screen_stream.write("\n")
-    raise typer.Exit(Verdict.STOPPED.exit_code)
+    raise typer.Exit(stopped)
 
 
 def worst(codes: list[int]) -> int:
@@ -67,11 +76,13 @@ def worst(codes: list[int]) -> int:
     return min(codes, key=WORST_FIRST.index, default=0)
 
 
-def _one(options: RunOptions, data: TextIO | None = None, *, stay: bool = False) -> int:
+def _one(
+    options: RunOptions, signals: StopSignals, data: TextIO | None = None, *, stay: bool = False
+) -> int:
     """The exit code of one cycle. A refusal is shown; a mistake in the config ends it all, unless
     the next change may mend it."""
     try:
-        return perform(options, data).exit_code
+        return perform(options, signals, data).exit_code
     except SpotdeployError as error:
         if error.exit_code == USAGE and not stay:
             raise

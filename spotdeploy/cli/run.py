@@ -66,12 +66,19 @@ def run_command(options: RunOptions) -> NoReturn:
 
     Raises SpotdeployError for what was refused.
     """
-    outcome = perform(options, sys.stdout if options.json else None)
+    with stop_signals(options) as signals:
+        outcome = perform(options, signals, sys.stdout if options.json else None)
     raise typer.Exit(outcome.exit_code)
+
+
+def stop_signals(options: RunOptions) -> StopSignals:
+    """What takes the signals of a run, or of one of several."""
+    return StopSignals(f"spotdeploy destroy --config {options.config.absolute()}")
 
 
 def perform(
     options: RunOptions,
+    signals: StopSignals,
     data: TextIO | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Outcome:
@@ -80,16 +87,6 @@ def perform(
 
     Raises SpotdeployError for what was refused.
     """
-    with StopSignals(f"spotdeploy destroy --config {options.config.absolute()}") as signals:
-        return _perform(options, signals, data, environment)
-
-
-def _perform(
-    options: RunOptions,
-    signals: StopSignals,
-    data: TextIO | None,
-    environment: Mapping[str, str],
-) -> Outcome:
     project = options.open_project()
     recorder, screen = RunRecorder(), new_screen(options.screen_stream)
     with (

@@ -27,7 +27,11 @@ T = TypeVar("T")
 
 class StopSignals:
     """Takes the signals from the beginning of a command to the end of its reports. A context
-    manager, in the main thread."""
+    manager, in the main thread.
+
+    Once one was heard the process is about to end: those that come later are left unheard, so that
+    they change no exit code.
+    """
 
     def __init__(self, remedy: str | None) -> None:
         """`remedy` is the command to try after a stop at once; without one there is none."""
@@ -49,7 +53,12 @@ class StopSignals:
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if self.heard else handler)
+
+    @property
+    def heard(self) -> bool:
+        """Whether a signal asked to stop."""
+        return self._first > 0
 
     async def until_stopped(self, work: Coroutine[None, None, T], say: Callable[[str], None]) -> T:
         """Await the work. The first signal cancels it, and is told by `say`."""
@@ -71,9 +80,10 @@ class StopSignals:
         now, interrupt = time.monotonic(), number == signal.SIGINT
         if self._loop is None:
             raise KeyboardInterrupt  # nothing was begun
-        if not self._first:
+        if not self.heard:
             self._first, self._interrupted = now, interrupt
-            self._loop.call_soon_threadsafe(self._stop)
+            if not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._stop)
         elif self._remedy and (
             (interrupt and self._interrupted) or now - self._first > RUNNERS_PAUSE
         ):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import traceback
-from collections.abc import Awaitable
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
 
 from spotdeploy.errors import ProviderError, SpotdeployError
 from spotdeploy.run.context import Run
@@ -29,7 +31,25 @@ async def contained(run: Run, answer: Awaitable[T], doing: str) -> T:
         raise ProviderError(f"{doing}: {keep_trace(run, error, doing)}") from error
 
 
-def keep_trace(run: Run, error: Exception, doing: str) -> str:
+@contextmanager
+def loop_traced(run: Run) -> Iterator[None]:
+    """In this block the traces of callbacks that nobody awaits go where the others are, and not to
+    the screen: a connection that is lost while it is given up raises in asyncio's own."""
+
+    def keep(_: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
+        message = str(context["message"])
+        keep_trace(run, context.get("exception") or RuntimeError(message), message)
+
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+    loop.set_exception_handler(keep)
+    try:
+        yield
+    finally:
+        loop.set_exception_handler(before)
+
+
+def keep_trace(run: Run, error: BaseException, doing: str) -> str:
     """Append the error's trace to the run's `TRACES`, once and without the secrets in use.
 
     Gives one line for people: what failed at `doing`, and which file says more. Raises nothing:

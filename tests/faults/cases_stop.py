@@ -25,7 +25,11 @@ SOON = 9.0
 """Seconds after the first signal within which all must be over: GitHub's runners kill after ten."""
 MOMENTS: Mapping[str, tuple[str, Sequence[AnyFault]]] = {
     "the listing": ('"step":"destroy"', [SlowCall(call="nodes", seconds=1.5)]),
-    "create": ('"step":"create"', [SlowCall(call="create", seconds=1.5)]),
+    "create": (
+        '"step":"create"',
+        # so that there is something to wait for after the first signal, too
+        [SlowCall(call="create", seconds=1.5), SlowCall(call="nodes", at=3, seconds=1.5)],
+    ),
     "boot": ('"phase":"boot"', []),
     "the destroy": ('"event":"node-ended"', [SlowGoing(seconds=2.5, times=0)]),
 }
