@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any
 
 from spotdeploy import labels
 from spotdeploy.cycle.policy import Progress, Replacer
@@ -19,10 +19,6 @@ from spotdeploy.phases.destroy import destroy_nodes
 from spotdeploy.run.context import Run
 from spotdeploy.run.location import list_nodes
 from spotdeploy.run.verdict import NodeOutcome, judge
-
-REDEPLOY_TOKENS: Final = 1_000_000
-"""How far the numbers of create calls move on each time that a group is deployed afresh: with the
-old ones the cloud would give the old nodes."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +95,8 @@ class GroupsRunner:
             await self._watch(group, outcomes, losses, waiting)
 
     async def _create_and_run(self, group: Run) -> Sequence[NodeOutcome]:
-        again = self._redeployed[group.group]
-        group = replace(group, first_token=group.first_token + again * REDEPLOY_TOKENS)
+        if again := self._redeployed[group.group]:  # with the old tokens the old nodes would come
+            group = replace(group, series=f"{group.series}r{again}-")
         template = batch_template(group, self.shared.keys)
         offers, progress = self.offers[group.group], self.progress
         nodes, refusals = await create(group, offers, template)

@@ -145,7 +145,7 @@ class Replacer:
         self._run = run
         self._offers = offers
         self._template = template
-        self._tokens = itertools.count(run.first_token + REPLACEMENT_TOKENS, 100)
+        self._tokens = itertools.count(REPLACEMENT_TOKENS, 100)
 
     async def __call__(self, outcome: NodeOutcome) -> Sequence[Node]:
         """Destroy the interrupted node and create another; none when no more are allowed."""

@@ -73,10 +73,7 @@ async def create(
     what = f"{run.named}{counted(run.desired, 'node')}"
     run.bus.emit(StepStarted(step="create", detail=what))
     await record_accounts(run)
-    walks = [
-        _Walk(run, name, offers[name], template, token_from=run.first_token)
-        for name in run.providers
-    ]
+    walks = [_Walk(run, name, offers[name], template) for name in run.providers]
     results = await asyncio.gather(*(walk.run() for walk in walks), return_exceptions=True)
     nodes = tuple(node for walk in walks for node in walk.nodes)
     failed = next((result for result in results if isinstance(result, BaseException)), None)
@@ -203,7 +200,7 @@ class _Walk:
         Raises ProviderError when there are none, or none are known of.
         """
         run = self._run
-        token = ids.batch_token(run.id, self._provider, next(self._numbers))
+        token = ids.batch_token(run.id, self._provider, f"{run.series}{next(self._numbers)}")
         batch = msgspec.structs.replace(
             self._template,
             token=token,
