@@ -13,6 +13,7 @@ from spotdeploy.errors import ConfigError
 from spotdeploy.model import DEFAULT_GROUP
 
 _OWN: Final = ("after", "image", "sizes", "payload", "checks", "provider")
+_RESERVED: Final = ("here", "node")
 Decode = Callable[[object, Any, str, str], Any]
 """Data, the struct it is to be, the file, and its path in there: the struct. Raises ConfigError."""
 
@@ -25,18 +26,25 @@ def read_groups(config: Config, file: str, decode: Decode) -> dict[str, Group]:
     if not config.groups:
         return {DEFAULT_GROUP: Group(config)}
     for name in config.groups:
-        try:
-            msgspec.convert(name, Name)
-        except msgspec.ValidationError as error:
+        if name in _RESERVED or not _is_name(name):
             raise ConfigError(
                 f"{file}: groups: {name!r} is no name of a group",
-                hint="lower case letters, digits and -, beginning with a letter",
-            ) from error
+                hint="lower case letters, digits and -, beginning with a letter; "
+                "here and node mean something else to checks",
+            )
     groups = {
         name: _group(config, table, file, f"groups.{name}", decode)
         for name, table in config.groups.items()
     }
     return {name: groups[name] for name in _in_order(groups, file)}
+
+
+def _is_name(text: str) -> bool:
+    try:
+        msgspec.convert(text, Name)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def collapsed(nodes: Nodes, where: str) -> Nodes:

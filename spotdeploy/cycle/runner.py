@@ -187,6 +187,7 @@ class NodeRunner:
             else shared.pinned_keys.get((node.provider, node.location, node.id), ""),
             self.run.plan.manifest,
             shared.turns,
+            lambda group: [member.node for member in shared.roster.members([group])],
         )
         return NodeRun(self.run, location, node, connection, shared.roster)
 

@@ -94,12 +94,11 @@ async def test_groups_that_wait_for_nobody_go_side_by_side(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     play = Play(tmp_path, "[groups.a]\n[groups.b]\n[groups.c]\n")
-    here: set[str] = set()
+    here = {name: asyncio.Event() for name in "abc"}
 
     async def until_all_are_there(node_run: NodeRun) -> None:
-        here.add(node_run.run.group)
-        while len(here) < 3:
-            await asyncio.sleep(0.01)
+        here[node_run.run.group].set()
+        await asyncio.gather(*(one.wait() for one in here.values()))
 
     outcome = await play.cycle(monkeypatch, until_all_are_there)
     assert outcome.verdict is Verdict.PASSED
@@ -252,5 +251,36 @@ async def test_a_node_of_a_group_that_the_config_names_no_more_is_refused(
     outcome = await play.cycle(monkeypatch, passes)
     text = (tmp_path / "spotdeploy.toml").read_text("utf-8").replace("groups.old", "groups.new")
     (tmp_path / "spotdeploy.toml").write_text(text, "utf-8")
-    with pytest.raises(RefusedError, match="is of group old, which spotdeploy.toml does not name"):
+    with pytest.raises(RefusedError, match=r"is of group old, which .* does not name"):
         Project.open(tmp_path / "spotdeploy.toml").group_of(outcome.nodes[0].node)
+
+
+TCP = '[[checks]]\ntype = "tcp"\nport = 80\n'
+
+
+@pytest.mark.parametrize(
+    ("groups", "told"),
+    [
+        (f'{TCP}from = "mars"\n{HEAD}', "check 'tcp :80': there is no group 'mars'"),
+        (f'{TCP}to = "mars"\n{HEAD}', "check 'tcp :80 of mars': there is no group 'mars'"),
+        (f'{TCP}to = "worker"\n{HEAD}', "the nodes of group head do not know those of worker"),
+        (f'{TCP}from = "here"\nto = "nodes"\n', "to: from"),
+        (
+            '[groups.a]\n[[groups.a.checks]]\ntype = "tcp"\nport = 80\nfrom = "b"\n[groups.b]\n',
+            "it is a check of group a, to be asked by b alone",
+        ),
+    ],
+)
+def test_a_check_on_nodes_that_there_are_not_is_refused(
+    tmp_path: Path, groups: str, told: str
+) -> None:
+    play = Play(tmp_path, groups)
+    with pytest.raises(ConfigError, match=told):
+        read_plans(Project.open(play.folder / "spotdeploy.toml"))
+
+
+def test_a_check_from_a_group_is_asked_on_its_nodes_alone(tmp_path: Path) -> None:
+    play = Play(tmp_path, f'{TCP}from = "worker"\nto = "head"\n{HEAD}')
+    plans = read_plans(Project.open(play.folder / "spotdeploy.toml"))
+    names = {group: [check.name for check in plan.checks] for group, plan in plans.items()}
+    assert names == {"head": ["payload"], "worker": ["tcp :80 of head", "payload"]}
