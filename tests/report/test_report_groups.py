@@ -180,6 +180,8 @@ def test_many_nodes_share_lanes_within_their_group(tmp_path: Path) -> None:
     thin = thin_picture(report)
     assert thin is not None
     assert len(thin.rows) == 61
+    assert drawn.rows[2].title == "demo-4f1c, group head, local"
+    assert thin.rows[0].title == "demo-1b5b, group worker, local"
 
 
 def test_nodes_of_two_groups_that_fail_alike_are_two_findings(tmp_path: Path) -> None:

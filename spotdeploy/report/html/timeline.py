@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from spotdeploy.duration import spell
-from spotdeploy.model import Verdict
+from spotdeploy.model import DEFAULT_GROUP, Verdict
 from spotdeploy.report.model import GroupReport, NodeReport, RunReport, Span
 
 WIDTH: Final = 1060.0
@@ -248,7 +248,7 @@ def _node_row(node: NodeReport, scale: _Scale, y: float, height: float) -> Row:
         round(y, 1),
         height,
         shorten(node.name),
-        f"{node.name}, {node.place}",
+        f"{node.name}, {_of_group(node)}{node.place}",
         spell(_round(node.end - node.start)),
         tone(node),
         _bars(node.phases, scale),
@@ -269,11 +269,12 @@ def _shared(nodes: Sequence[NodeReport], scale: _Scale, y: float) -> Row:
         middle = statistics.median(_worked(node) for node in nodes)
         dots = [Dot(scale.x(middle), kind, f"{len(nodes)} nodes: {first.verdict}")]
     seconds = statistics.median(node.end - node.start for node in nodes)
+    whose = f"{_of_group(first)}{first.provider}"
     return Row(
         round(y, 1),
         ROW,
         f"{len(nodes)} nodes, {first.provider}",
-        f"{len(nodes)} nodes of {first.provider}, {first.verdict or 'unfinished'}; medians",
+        f"{len(nodes)} nodes of {whose}, {first.verdict or 'unfinished'}; medians",
         f"~{spell(_round(seconds))}",
         tone(first),
         _bars(medians, scale),
@@ -281,6 +282,10 @@ def _shared(nodes: Sequence[NodeReport], scale: _Scale, y: float) -> Row:
         None,
         (scale.x(begin), round(scale.x(end) - scale.x(begin), 2)),
     )
+
+
+def _of_group(node: NodeReport) -> str:
+    return "" if node.group == DEFAULT_GROUP else f"group {node.group}, "
 
 
 def _median_phase(name: str, nodes: Sequence[NodeReport]) -> Span:
