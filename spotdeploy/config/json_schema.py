@@ -15,7 +15,8 @@ from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 
-from spotdeploy.config.schema import Config
+from spotdeploy.config.groups import RESERVED, OwnKeys
+from spotdeploy.config.schema import Config, Table
 from spotdeploy.config.secret import PayloadSecret, Secret
 from spotdeploy.duration import Duration
 from spotdeploy.events import AnyEvent
@@ -56,10 +57,16 @@ def build_schema(known: Plugins, plugins: Sequence[str] = ()) -> dict[str, Any]:
     providers = {name: as_written(config) for name, config in _providers(known).items()}
     by_kind = sorted(known.checks(plugins).items())
     checks = {kind: as_written(cls.Settings) for kind, cls in by_kind}
-    types: list[Any] = [as_written(Config), *providers.values(), *checks.values()]
+    types: list[Any] = [
+        as_written(Config),
+        as_written(OwnKeys),
+        *providers.values(),
+        *checks.values(),
+    ]
     references, definitions = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
     top = definitions.pop("Config")
-    tables = references[1:]
+    own = definitions.pop("OwnKeys")["properties"]
+    tables = references[2:]
     meant = {key: top["properties"][key]["description"] for key in ("provider", "checks")}
     top["properties"]["provider"] = {
         "description": meant["provider"],
@@ -71,6 +78,16 @@ def build_schema(known: Plugins, plugins: Sequence[str] = ()) -> dict[str, Any]:
         "type": "array",
         "items": {"oneOf": list(tables[len(providers) :])},
     }
+    top["properties"]["groups"] = {
+        "description": top["properties"]["groups"]["description"],
+        "type": "object",
+        "propertyNames": {
+            "pattern": own["after"]["items"]["pattern"],
+            "not": {"enum": list(RESERVED)},
+        },
+        "additionalProperties": {"$ref": "#/$defs/Group"},
+    }
+    definitions["Group"] = _group(own, top["properties"], definitions["Nodes"]["properties"])
     for kind, reference in zip(checks, tables[len(providers) :], strict=True):
         definition = definitions[reference["$ref"].rpartition("/")[2]]
         definition["properties"]["type"] = {"const": kind}
@@ -80,6 +97,30 @@ def build_schema(known: Plugins, plugins: Sequence[str] = ()) -> dict[str, Any]:
         **{key: value for key, value in top.items() if key != "title"},
         "$defs": definitions,
     }
+
+
+def _group(own: Table, top: Table, nodes: Table) -> Table:
+    """`[groups.NAME]`: its own keys, those of `[nodes]`, and tables over those of the config. None
+    has a default: what is left out comes from there."""
+    tables = {key: _shared_table(top[key], key) for key in ("payload", "provider", "checks")}
+    keys = {**own, **nodes, **tables}
+    return {
+        "title": "Group",
+        "description": "`[groups.NAME]`: nodes that are deployed and judged together. It has the "
+        "keys of `[nodes]` besides.",
+        "type": "object",
+        "properties": {
+            key: {name: value for name, value in one.items() if name != "default"}
+            for key, one in keys.items()
+        },
+        "additionalProperties": False,
+    }
+
+
+def _shared_table(table: Table, key: str) -> Table:
+    over = "instead of" if key == "checks" else "over"
+    name = {"payload": "[payload]", "provider": "[provider.NAME]", "checks": "[[checks]]"}[key]
+    return {**table, "description": f"For this group, {over} those of `{name}`."}
 
 
 def events_schema() -> dict[str, Any]:

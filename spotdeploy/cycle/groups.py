@@ -9,16 +9,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from spotdeploy import labels
-from spotdeploy.cycle.policy import Progress, Replacer
+from spotdeploy.cycle.policy import Progress, Replacer, end_group
 from spotdeploy.cycle.runner import NodeRunner, Pipeline, Shared
 from spotdeploy.errors import ProviderError
-from spotdeploy.events import NodeEnded, Note
+from spotdeploy.events import GroupEnded, NodeEnded, Note
 from spotdeploy.model import Node, Offer, Verdict
 from spotdeploy.phases.create import batch_template, create
 from spotdeploy.phases.destroy import destroy_nodes
 from spotdeploy.run.context import Run
 from spotdeploy.run.location import list_nodes
-from spotdeploy.run.verdict import NodeOutcome, judge
 
 
 @dataclass(frozen=True)
@@ -90,14 +89,16 @@ class GroupsRunner:
         for other in group.project.after:
             if not await asyncio.shield(self._passed[other]):
                 self.progress.waited_for[name] = other
+                why = f"not deployed, since {other} did not pass"
+                group.bus.emit(GroupEnded(group=name, detail=why, waited_for=other))
                 passed.set_result(False)
                 return
-        outcomes = await self._create_and_run(group)
-        verdict, _ = judge(outcomes, [], desired=group.desired, quorum=group.quorum)
+        await self._create_and_run(group)
+        verdict = end_group(group, self.progress, group.desired)
         passed.set_result(verdict is Verdict.PASSED)
         await self._watch(group, losses)
 
-    async def _create_and_run(self, group: Run) -> Sequence[NodeOutcome]:
+    async def _create_and_run(self, group: Run) -> None:
         if again := self._redeployed[group.group]:  # with the old tokens the old nodes would come
             group = replace(group, series=f"{group.series}r{again}-")
         template = batch_template(group, self.shared.keys)
@@ -112,8 +113,7 @@ class GroupsRunner:
         runner = NodeRunner(group, self.shared, self.pipeline, replacer)
         ready = worth_running(group, nodes)
         outcomes = await runner.run_nodes(ready) if ready else ()
-        progress.nodes += outcomes
-        return outcomes
+        progress.nodes += outcomes  # after the wait: other groups add theirs meanwhile
 
     async def _watch(self, group: Run, losses: asyncio.Queue[Loss]) -> None:
         """Until the groups that came after this one have ended, report its nodes that are lost."""

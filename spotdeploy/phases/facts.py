@@ -67,6 +67,11 @@ def facts_schema() -> dict[str, object]:
     }
 
 
+def facts_schema_text() -> str:
+    """The same as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(facts_schema())).decode()
+
+
 async def deliver_facts(node_run: NodeRun) -> None:
     """Put nodes.json on a node, in one round trip.
 

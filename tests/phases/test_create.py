@@ -286,6 +286,7 @@ async def test_labels_are_on_every_machine_in_one_spelling(fake_project: FakePro
     for node in location.provider.nodes(here.run.scope):
         assert set(node.labels) == {
             "spotdeploy-deployment",
+            "spotdeploy-group",
             "spotdeploy-run",
             "spotdeploy-batch",
             "spotdeploy-digest",
