@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from spotdeploy.errors import Reach
+from spotdeploy.ports import PortRange
 
 
 class Market(StrEnum):
@@ -108,6 +109,10 @@ class Batch(msgspec.Struct, frozen=True):
     """TCP ports to open besides ssh."""
     allow_from: tuple[str, ...] = ()
     """CIDRs that may reach the open ports; empty means the caller's own address."""
+    open_between: tuple[PortRange, ...] = ()
+    """The ports on which nodes of one deployment and location reach one another, by their private
+    addresses. No two overlap; `ALL_PORTS` is everything, ICMP too. No other port, and to nobody
+    else."""
     time_to_live: float = 7200.0
     """Seconds after which a node ends itself."""
     max_usd_per_hour: float | None = None
