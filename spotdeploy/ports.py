@@ -61,6 +61,11 @@ ALL_PORTS: Final = (
 """What "all" stands for. A cloud that filters ICMP lets that through too, where these are open."""
 
 
+def is_all(ranges: Iterable[PortRange]) -> bool:
+    """True when these ranges, of which no two touch, are every port there is."""
+    return set(ALL_PORTS) <= set(ranges)
+
+
 def merged(ranges: Iterable[PortRange]) -> tuple[PortRange, ...]:
     """The fewest ranges with the same ports, TCP first, each protocol's in order: a cloud may
     refuse a port that is named twice."""

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from spotdeploy import labels as names
 from spotdeploy.errors import ConfigError, ProviderError, ThrottledError
 from spotdeploy.model import Batch
+from spotdeploy.ports import PortRange, is_all
 from spotdeploy_aws.actions import Action
 from spotdeploy_aws.api import PAGE, Api, tag_filters
 from spotdeploy_aws.config import AwsConfig
@@ -52,7 +53,8 @@ class Network:
         if key not in self._groups:
             labels = {**self._config.tags, **batch.labels}
             ingress = self.own_address.ingress(batch)
-            self._groups[key] = group_for(self._api, place.vpc, labels, ingress)
+            between = batch.open_between
+            self._groups[key] = group_for(self._api, place.vpc, labels, ingress, between)
         return self._groups[key]
 
     def forget_groups(self) -> None:
@@ -102,7 +104,25 @@ def permissions(ingress: Ingress) -> list[Parameters]:
     ]
 
 
-def group_for(api: Api, vpc: str, labels: Mapping[str, str], ingress: Ingress) -> str:
+def own_permissions(group: str, between: Sequence[PortRange]) -> list[Parameters]:
+    """The `IpPermissions` for what the instances of a group send to one another by their private
+    addresses. Without one they reach nothing of each other:
+    https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html"""
+    ping: list[Parameters] = [{"IpProtocol": "icmp", "FromPort": -1, "ToPort": -1}]
+    ports: list[Parameters] = [
+        {"IpProtocol": one.protocol, "FromPort": one.first, "ToPort": one.last} for one in between
+    ]
+    rules = ports + ping if is_all(between) else ports
+    return [{**rule, "UserIdGroupPairs": [{"GroupId": group}]} for rule in rules]
+
+
+def group_for(
+    api: Api,
+    vpc: str,
+    labels: Mapping[str, str],
+    ingress: Ingress,
+    between: Sequence[PortRange] = (),
+) -> str:
     """The id of this run's security group in a VPC, made if it is not there. May be repeated.
 
     Raises:
@@ -110,7 +130,8 @@ def group_for(api: Api, vpc: str, labels: Mapping[str, str], ingress: Ingress) -
     """
     name = f"spotdeploy-{labels[names.DEPLOYMENT]}-{labels[names.RUN]}"
     group = patiently(lambda: _find(api, vpc, name, labels) or _make(api, vpc, name, labels))
-    rules: Parameters = {"GroupId": group, "IpPermissions": permissions(ingress)}
+    allowed = permissions(ingress) + own_permissions(group, between)
+    rules: Parameters = {"GroupId": group, "IpPermissions": allowed}
     try:
         patiently(lambda: api.call(Action.AUTHORIZE_SECURITY_GROUP_INGRESS, rules))
     except ProviderError as error:

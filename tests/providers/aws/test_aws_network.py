@@ -9,7 +9,8 @@ import pytest
 
 from spotdeploy import labels
 from spotdeploy.errors import ConfigError, ProviderError, ThrottledError
-from spotdeploy_aws.network import PAUSES, permissions
+from spotdeploy.ports import ALL_PORTS, PortRange
+from spotdeploy_aws.network import PAUSES, own_permissions, permissions
 from spotdeploy_aws.provider import AwsProvider
 from spotdeploy_aws.schemas import Parameters
 from spotdeploy_libcloud.network import Ingress
@@ -23,6 +24,8 @@ from tests.providers.aws.conftest import (
     offer,
     on_the_wire,
 )
+
+PERMISSION = ("IpProtocol", "FromPort", "ToPort", "Groups.1.GroupId")
 
 
 def rules(lab: AwsLab) -> dict[str, set[tuple[str, str]]]:
@@ -65,6 +68,34 @@ def test_an_ipv6_source_goes_into_the_ipv6_ranges() -> None:
     parameters = on_the_wire("AuthorizeSecurityGroupIngress", asked)
     assert parameters["IpPermissions.1.Ipv6Ranges.1.CidrIpv6"] == "2001:db8::/64"
     assert not [name for name in parameters if "IpRanges" in name]
+
+
+def test_ports_between_nodes_refer_to_their_own_group_in_the_call_that_opens_the_others(
+    provider: AwsProvider, lab: AwsLab
+) -> None:
+    ports = (PortRange("7946"), PortRange("4222-4223/udp"))
+    provider.create(offer(), batch(1, open_between=ports))
+    ((group, allowed),) = rules(lab).items()
+    assert allowed == {("22", "127.0.0.1/32")}
+    (call,) = [one for one in lab.calls if one.action == "AuthorizeSecurityGroupIngress"]
+    found = {
+        tuple(call.parameters[f"IpPermissions.{n}.{key}"] for key in PERMISSION) for n in (2, 3)
+    }
+    assert found == {("tcp", "7946", "7946", group), ("udp", "4222", "4223", group)}
+
+
+@pytest.mark.parametrize(
+    ("between", "protocols"),
+    [(ALL_PORTS, ["tcp", "udp", "icmp"]), ((PortRange("1-65535"),), ["tcp"]), ((), [])],
+)
+def test_ping_gets_through_between_nodes_where_everything_does(
+    between: tuple[PortRange, ...], protocols: list[str]
+) -> None:
+    asked: Parameters = {"GroupId": "sg-1", "IpPermissions": own_permissions("sg-1", between)}
+    parameters = on_the_wire("AuthorizeSecurityGroupIngress", asked)
+    found = [value for name, value in parameters.items() if name.endswith(".IpProtocol")]
+    assert found == protocols
+    assert not [name for name in parameters if "Ranges" in name]
 
 
 def test_batches_of_a_run_share_one_group_which_carries_the_runs_labels(

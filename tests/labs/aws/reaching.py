@@ -1,0 +1,44 @@
+"""What instances reach of one another by their private addresses, from their security groups:
+https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
+from xml.etree.ElementTree import Element
+
+from spotdeploy.ports import HIGHEST, PortRange
+from tests.labs.aws.call import get
+from tests.labs.aws.cloud import Instance
+from tests.labs.aws.lab import AwsLab
+from tests.labs.reaching import Rule, passing, ranges
+
+
+def between(lab: AwsLab, source: Instance, target: Instance) -> tuple[PortRange, ...]:
+    """The ports of an instance that another one reaches. A group has rules that allow, and none
+    that deny."""
+    return passing(_rules(lab, source, target))
+
+
+def _rules(lab: AwsLab, source: Instance, target: Instance) -> Iterator[Rule]:
+    for group in target.groups:
+        question = {"Action": "DescribeSecurityGroups", "GroupId.1": group}
+        root = lab.ask(target.region, question).xml()
+        for rule in root.iterfind("{*}securityGroupInfo/{*}item/{*}ipPermissions/{*}item"):
+            if _is_from(rule, source):
+                yield Rule(True, _ranges(rule))
+
+
+def _is_from(rule: Element, source: Instance) -> bool:
+    groups = {get(one, "groupId") for one in rule.iterfind("{*}groups/{*}item")}
+    networks = [get(one, "cidrIp") for one in rule.iterfind("{*}ipRanges/{*}item")]
+    address = ip_address(source.private_address)
+    return bool(groups & set(source.groups)) or any(address in ip_network(one) for one in networks)
+
+
+def _ranges(rule: Element) -> tuple[PortRange, ...]:
+    protocol = get(rule, "ipProtocol")
+    if protocol not in ("tcp", "udp"):
+        return ranges(protocol)
+    first, last = max(1, int(get(rule, "fromPort"))), min(HIGHEST, int(get(rule, "toPort")))
+    return ranges(protocol, [f"{first}-{last}"])
