@@ -1,7 +1,10 @@
-"""What reaches the nodes: two firewall rules for each run and region, aimed at a network tag.
+"""What reaches the nodes: two or three firewall rules for each run and region, aimed at a network
+tag.
 
-One rule lets in what was asked for. The other, next in rank, keeps out all else, since the
-default network comes with rules that open ssh to the whole internet:
+One rule lets in what was asked for, and one what the nodes send to one another, where that was
+asked for: its source is the tag itself, which stands for the internal addresses of the machines
+that carry it. The last, next in rank, keeps out all else, since the default network comes with
+rules that open ssh to the whole internet, and every port to the network itself:
 https://cloud.google.com/firewall/docs/firewalls#more_rules_default_vpc
 """
 
@@ -16,6 +19,7 @@ from typing import Final
 from spotdeploy import labels as names
 from spotdeploy.errors import CredentialsError, ProviderError
 from spotdeploy.model import Batch
+from spotdeploy.ports import PortRange, is_all
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.api import GceDriver, PathParameters
 from spotdeploy_gcp.config import GcpConfig, network_path, project_of
@@ -87,7 +91,10 @@ class Firewall:
         run = (batch.labels[names.DEPLOYMENT], batch.labels[names.RUN])
         if run not in self._tags:
             ingress = self.own_address.ingress(batch)
-            self._tags[run] = open_firewall(self._driver, batch.labels, ingress, self._place)
+            between = batch.open_between
+            self._tags[run] = open_firewall(
+                self._driver, batch.labels, ingress, self._place, between
+            )
         return self._tags[run]
 
     def forget(self) -> None:
@@ -112,17 +119,25 @@ def tag_of(labels: Mapping[str, str], region: str) -> str:
     return f"{PREFIX}{deployment[:24]}-{hashlib.sha256(of_run.encode()).hexdigest()[:12]}"
 
 
-def rules(project: str, labels: Mapping[str, str], ingress: Ingress, place: Place) -> list[Body]:
+def rules(
+    project: str,
+    labels: Mapping[str, str],
+    ingress: Ingress,
+    place: Place,
+    between: Sequence[PortRange] = (),
+) -> list[Body]:
     """The bodies of the rules. One rule takes addresses of one version only:
     https://cloud.google.com/firewall/docs/firewalls#ipv6"""
     tag = tag_of(labels, place.region)
     ports = [str(port) for port in ingress.all_ports]
     allowed: Body = {"allowed": [{"IPProtocol": "tcp", "ports": ports}], "priority": LET_IN}
     denied: Body = {"denied": [{"IPProtocol": "all"}], "priority": KEEP_OUT}
-    kinds: list[tuple[str, list[str], Body]] = [
-        (tag, ingress.cidrs(4), allowed),
-        (f"{tag}-v6", ingress.cidrs(6), allowed),
-        (f"{tag}-deny", ["0.0.0.0/0"], denied),
+    own: Body = {"allowed": _allowed(between), "priority": LET_IN}
+    kinds: list[tuple[str, str, Sequence[str], Body]] = [
+        (tag, "sourceRanges", ingress.cidrs(4), allowed),
+        (f"{tag}-v6", "sourceRanges", ingress.cidrs(6), allowed),
+        (f"{tag}-own", "sourceTags", [tag] if between else [], own),
+        (f"{tag}-deny", "sourceRanges", ["0.0.0.0/0"], denied),
     ]
     common: Body = {
         "network": network_path(place.network, project),
@@ -131,10 +146,22 @@ def rules(project: str, labels: Mapping[str, str], ingress: Ingress, place: Plac
         "targetTags": [tag],
     }
     return [
-        {"name": name, "sourceRanges": sources, **common, **rule}
-        for name, sources, rule in kinds
+        {"name": name, key: sources, **common, **rule}
+        for name, key, sources, rule in kinds
         if sources
     ]
+
+
+def _allowed(between: Sequence[PortRange]) -> list[Body]:
+    """The ports of each protocol, and ICMP with all of them."""
+    ports = {
+        protocol: [one.ports for one in between if one.protocol == protocol]
+        for protocol in ("tcp", "udp")
+    }
+    found: list[Body] = [
+        {"IPProtocol": protocol, "ports": its} for protocol, its in ports.items() if its
+    ]
+    return [*found, {"IPProtocol": "icmp"}] if is_all(between) else found
 
 
 def describe(labels: Mapping[str, str], region: str) -> str:
@@ -153,10 +180,14 @@ def described(description: str) -> dict[str, str]:
 
 
 def open_firewall(
-    driver: GceDriver, labels: Mapping[str, str], ingress: Ingress, place: Place
+    driver: GceDriver,
+    labels: Mapping[str, str],
+    ingress: Ingress,
+    place: Place,
+    between: Sequence[PortRange] = (),
 ) -> str:
     """Make the rules that are not there, and return the tag they aim at. May be repeated."""
-    bodies = rules(driver.project, labels, ingress, place)
+    bodies = rules(driver.project, labels, ingress, place, between)
     make_rules(driver, bodies, project_of(network_path(place.network, driver.project)))
     return tag_of(labels, place.region)
 
