@@ -23,6 +23,8 @@ from spotdeploy_azure.network import (
     GROUPS,
     NETWORK,
     NETWORKS,
+    PEER_GROUPS,
+    PEERS,
     interface,
     resources,
     takes_interface_tags,
@@ -37,6 +39,8 @@ TEMPLATE_LIMIT: Final = 3_500_000
 """Bytes of a template with all its copies; Azure's limit is 4 MB:
 https://learn.microsoft.com/en-us/azure/azure-resource-manager/templates/best-practices"""
 MAX_RESOURCES: Final = 800
+OF_RUN: Final = 3
+"""How many resources all machines of a run share."""
 VM_BYTES: Final = 4_000
 """About what a machine and its schedule take in a template, without user-data."""
 MAX_GROUP_NAME: Final = 90
@@ -89,7 +93,7 @@ def machine_names(batch: Batch) -> list[str]:
 def parts(batch: Batch) -> list[Part]:
     """The deployments of a batch: one, unless a template would get too large."""
     size = VM_BYTES + len(batch.user_data) * 4 // 3
-    most = min(TEMPLATE_LIMIT // size, (MAX_RESOURCES - 2) // 2)
+    most = min(TEMPLATE_LIMIT // size, (MAX_RESOURCES - OF_RUN) // 2)
     starts = range(0, batch.count, most)
     return [
         Part(_deployment_name(batch.token, number), start + 1, min(most, batch.count - start))
@@ -109,7 +113,10 @@ def deployment(offer: Offer, batch: Batch, part: Part, site: Site, config: Azure
         "$schema": SCHEMA,
         "contentVersion": "1.0.0.0",
         "parameters": {"userData": {"type": "secureString"}},
-        "resources": [*resources(site.location, run_tags, site.ingress, config), *copies],
+        "resources": [
+            *resources(site.location, run_tags, site.ingress, config, batch.open_between),
+            *copies,
+        ],
     }
     user_data = base64.b64encode(batch.user_data).decode("ascii")
     properties: Body = {"mode": "Incremental", "template": template}
@@ -157,6 +164,8 @@ def _machines(
     needed = [f"[resourceId('{GROUPS}', '{FIREWALL}')]"]
     if not config.subnet:
         needed.append(f"[resourceId('{NETWORKS}', '{NETWORK}')]")
+    if batch.open_between:
+        needed.append(f"[resourceId('{PEER_GROUPS}', '{PEERS}')]")
     resource: dict[str, Json] = {
         "type": MACHINES,
         "apiVersion": INTERFACE_TAGS_VERSION if takes_interface_tags(config) else COMPUTE_VERSION,
@@ -171,7 +180,9 @@ def _machines(
             "osProfile": _system(name, site.admin_key),
             "networkProfile": {
                 "networkApiVersion": "2022-11-01",
-                "networkInterfaceConfigurations": [interface(name, tags, config)],
+                "networkInterfaceConfigurations": [
+                    interface(name, tags, config, grouped=bool(batch.open_between))
+                ],
             },
             "diagnosticsProfile": {"bootDiagnostics": {"enabled": True}},
             **market_properties(offer.market, batch.max_usd_per_hour),
