@@ -39,8 +39,6 @@ TEMPLATE_LIMIT: Final = 3_500_000
 """Bytes of a template with all its copies; Azure's limit is 4 MB:
 https://learn.microsoft.com/en-us/azure/azure-resource-manager/templates/best-practices"""
 MAX_RESOURCES: Final = 800
-OF_RUN: Final = 3
-"""How many resources all machines of a run share."""
 VM_BYTES: Final = 4_000
 """About what a machine and its schedule take in a template, without user-data."""
 MAX_GROUP_NAME: Final = 90
@@ -93,7 +91,8 @@ def machine_names(batch: Batch) -> list[str]:
 def parts(batch: Batch) -> list[Part]:
     """The deployments of a batch: one, unless a template would get too large."""
     size = VM_BYTES + len(batch.user_data) * 4 // 3
-    most = min(TEMPLATE_LIMIT // size, (MAX_RESOURCES - OF_RUN) // 2)
+    shared = 3 if batch.open_between else 2
+    most = min(TEMPLATE_LIMIT // size, (MAX_RESOURCES - shared) // 2)
     starts = range(0, batch.count, most)
     return [
         Part(_deployment_name(batch.token, number), start + 1, min(most, batch.count - start))

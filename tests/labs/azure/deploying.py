@@ -111,8 +111,8 @@ def require_rules_apart(resource: Json) -> None:
         ]
         if keys[0] == keys[1]:
             words = (
-                f"Security rule {one['name']} conflicts with rule {other['name']}. Rules cannot have "
-                "the same Priority and Direction."
+                f"Security rule {one['name']} conflicts with rule {other['name']}. Rules cannot "
+                "have the same Priority and Direction."
             )
             raise ArmError(400, "SecurityRuleConflict", words)
 
