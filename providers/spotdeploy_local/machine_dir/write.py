@@ -74,6 +74,8 @@ def machine(
         "labels": dict(spec.labels),
         "details": dict(spec.details),
         "publish": list(spec.publish),
+        "open_between": [str(one) for one in spec.open_between],
+        "peers": spec.peers,
         "created_at": time.time(),
     }
     (folder / "spec.json").write_text(json.dumps(facts))
