@@ -111,8 +111,8 @@ class Batch(msgspec.Struct, frozen=True):
     """CIDRs that may reach the open ports; empty means the caller's own address."""
     open_between: tuple[PortRange, ...] = ()
     """The ports on which nodes of one deployment and location reach one another, by their private
-    addresses. No two overlap; `ALL_PORTS` is everything, ICMP too. No other port, and to nobody
-    else."""
+    addresses: no other port, and nobody else. No two overlap; `ports.ALL_PORTS` is everything, ICMP
+    too. All batches of a run have the same."""
     time_to_live: float = 7200.0
     """Seconds after which a node ends itself."""
     max_usd_per_hour: float | None = None

@@ -30,8 +30,8 @@ class PortRange(str):
         first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
         if found is None or not 1 <= first <= last <= HIGHEST:
             raise ValueError(
-                f"{written!r:.100} is not a port from 1 to {HIGHEST}, nor a range of them; write it "
-                'like 7946, "53/udp" or "4222-4223/udp"'
+                f"{written!r:.100} is not a port from 1 to {HIGHEST}, nor a range of them; write "
+                'it like 7946, "53/udp" or "4222-4223/udp"'
             )
         return cls.of(first, last, found[3] or "tcp")
 

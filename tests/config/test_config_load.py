@@ -62,8 +62,8 @@ def test_one_key_is_enough(tmp_path: Path) -> None:
         ('deployment = "a"\n[nodes]\nallow_from = ["fe80::1%eth0"]', "'fe80::1%eth0' is not a"),
         (
             'deployment = "a"\n[nodes]\nopen_between = [22, "70000/udp"]',
-            "spotdeploy.toml: nodes.open_between[1]: '70000/udp' is not a port from 1 to 65535, nor a "
-            'range of them; write it like 7946, "53/udp" or "4222-4223/udp"',
+            "spotdeploy.toml: nodes.open_between[1]: '70000/udp' is not a port from 1 to 65535, "
+            'nor a range of them; write it like 7946, "53/udp" or "4222-4223/udp"',
         ),
         ('deployment = "a"\n[nodes]\nopen_between = 22', "should be text or a list, not a whole"),
         (

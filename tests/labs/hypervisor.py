@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Protocol
 
 from spotdeploy.errors import SpotdeployError
+from spotdeploy.ports import PortRange
 from spotdeploy_local.engine import Engine, Machine, MachineSpec, MachineState, Started
 
 LOOK_SECONDS = 0.25
@@ -36,11 +37,24 @@ class Guest:
     public: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """What reaches an instance's private address from machines of its own kind, as the cloud's
+    rules have it when it is made. Its public address none of them reaches."""
+
+    peers: str
+    """The same for those that the rules take for one kind."""
+    ports: tuple[PortRange, ...]
+
+
 class GuestOwner(Protocol):
     """The cloud, as the hypervisor sees it. Called from the hypervisor's thread."""
 
     def guests(self) -> Sequence[Guest]:
         """Every instance there ever was."""
+
+    def neighbours(self, guest: str) -> Neighbours:
+        """What others of its kind reach."""
 
     def booted(self, guest: str) -> None:
         """The instance's machine runs now."""
@@ -137,6 +151,7 @@ class Hypervisor:
             self._owner.failed(id_, words)
 
     def _spec(self, guest: Guest) -> MachineSpec:
+        neighbours = self._owner.neighbours(guest.id)
         return MachineSpec(
             id=guest.id,
             name=guest.name,
@@ -144,5 +159,7 @@ class Hypervisor:
             network=self._network,
             address=guest.private,
             extra_addresses=(guest.public,) if guest.public else (),
+            open_between=neighbours.ports,
+            peers=neighbours.peers,
             files=self.files,
         )
