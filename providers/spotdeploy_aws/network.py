@@ -1,4 +1,4 @@
-"""Where nodes are put: zones with their subnets, and the security group of a run."""
+"""Where nodes are put: zones with their subnets, and the security groups of a run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Network:
         self._api = api
         self._config = config
         self.own_address = OwnAddress("aws", config.address, config.address_service)
-        self._groups: dict[tuple[str, str], str] = {}
+        self._groups: dict[tuple[str, str, str], str] = {}
 
     @cached_property
     def places(self) -> list[Place]:
@@ -47,14 +47,28 @@ class Network:
                 return place
         raise ProviderError(f"there is no subnet for nodes in {zone}")
 
-    def group(self, place: Place, batch: Batch) -> str:
-        """The id of the security group of a batch's run, made on first use."""
-        key = (batch.labels[names.RUN], place.vpc)
+    def groups(self, place: Place, batch: Batch) -> tuple[str, ...]:
+        """The ids of the security groups of a batch, made on first use: one for those batches of
+        its run that let in the same, and one for all that reach one another."""
+        ingress = self.own_address.ingress(batch)
+        found = [self._group(place, batch, ingress.digest, lambda _: permissions(ingress))]
+        if between := batch.open_between:
+            found += [
+                self._group(place, batch, "nodes", lambda group: own_permissions(group, between))
+            ]
+        return tuple(found)
+
+    def _group(
+        self,
+        place: Place,
+        batch: Batch,
+        kind: str,
+        permitted: Callable[[str], list[Parameters]],
+    ) -> str:
+        key = (batch.labels[names.RUN], place.vpc, kind)
         if key not in self._groups:
             labels = {**self._config.tags, **batch.labels}
-            ingress = self.own_address.ingress(batch)
-            between = batch.open_between
-            self._groups[key] = group_for(self._api, place.vpc, labels, ingress, between)
+            self._groups[key] = group_for(self._api, place.vpc, labels, kind, permitted)
         return self._groups[key]
 
     def forget_groups(self) -> None:
@@ -120,18 +134,18 @@ def group_for(
     api: Api,
     vpc: str,
     labels: Mapping[str, str],
-    ingress: Ingress,
-    between: Sequence[PortRange] = (),
+    kind: str,
+    permitted: Callable[[str], list[Parameters]],
 ) -> str:
-    """The id of this run's security group in a VPC, made if it is not there. May be repeated.
+    """The id of this run's security group of a kind in a VPC, made if it is not there. `permitted`
+    gives the `IpPermissions` of a group's id. May be repeated.
 
     Raises:
         ThrottledError: it was made, and AWS does not list or know it yet.
     """
-    name = f"spotdeploy-{labels[names.DEPLOYMENT]}-{labels[names.RUN]}"
+    name = f"spotdeploy-{labels[names.DEPLOYMENT]}-{labels[names.RUN]}-{kind}"
     group = patiently(lambda: _find(api, vpc, name, labels) or _make(api, vpc, name, labels))
-    allowed = permissions(ingress) + own_permissions(group, between)
-    rules: Parameters = {"GroupId": group, "IpPermissions": allowed}
+    rules: Parameters = {"GroupId": group, "IpPermissions": permitted(group)}
     try:
         patiently(lambda: api.call(Action.AUTHORIZE_SECURITY_GROUP_INGRESS, rules))
     except ProviderError as error:

@@ -5,7 +5,9 @@ https://learn.microsoft.com/en-us/azure/templates/microsoft.network/networksecur
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from spotdeploy.errors import ConfigError
@@ -15,7 +17,6 @@ from spotdeploy_azure.config import AzureConfig
 from spotdeploy_libcloud.network import Ingress
 from spotdeploy_libcloud.request import Body, Json
 
-FIREWALL: Final = "firewall"
 NETWORK: Final = "network"
 SUBNET: Final = "nodes"
 SPACE: Final = "10.0.0.0/16"
@@ -27,7 +28,22 @@ PEER_GROUPS: Final = "Microsoft.Network/applicationSecurityGroups"
 NETWORKS: Final = "Microsoft.Network/virtualNetworks"
 
 
-def rules(ingress: Ingress, between: Sequence[PortRange] = ()) -> list[Body]:
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What the nodes of a batch let in."""
+
+    ingress: Ingress
+    between: tuple[PortRange, ...] = ()
+    """The ports on which nodes of the run reach one another."""
+
+    @property
+    def group(self) -> str:
+        """The name of the security group, which batches of a run share that let in the same."""
+        ports = hashlib.sha256(" ".join(self.between).encode()).hexdigest()[:8]
+        return f"firewall-{self.ingress.digest}-{ports}"
+
+
+def rules(doors: Doors) -> list[Body]:
     """What a security group lets in. One rule for each version of IP: a rule takes addresses of one
     only.
 
@@ -36,6 +52,7 @@ def rules(ingress: Ingress, between: Sequence[PortRange] = ()) -> list[Body]:
     whatever a group says:
     https://learn.microsoft.com/en-us/azure/virtual-network/network-security-groups-overview
     """
+    ingress = doors.ingress
     ports = [str(port) for port in ingress.all_ports]
     by_version = {4: ingress.cidrs(4), 6: ingress.cidrs(6)}
     outside = [
@@ -43,25 +60,21 @@ def rules(ingress: Ingress, between: Sequence[PortRange] = ()) -> list[Body]:
         for version, sources in by_version.items()
         if sources
     ]
-    return [*outside, *_own_rules(between), _deny("keep-out", LAST, "VirtualNetwork")]
+    return [*outside, *_own_rules(doors.between), _deny("keep-out", LAST, "VirtualNetwork")]
 
 
 def resources(
-    location: str,
-    tags: Mapping[str, str],
-    ingress: Ingress,
-    config: AzureConfig,
-    between: Sequence[PortRange] = (),
+    location: str, tags: Mapping[str, str], doors: Doors, config: AzureConfig
 ) -> list[Body]:
     """The security group, the group of those that it lets reach one another, and the network when
-    the config names none: the same for every batch of a run, so that deploying them again changes
-    nothing."""
+    the config names none: the same for every batch of a run that lets in the same, so
+    that deploying them again changes nothing."""
     common: Body = {"apiVersion": NETWORK_VERSION, "location": location, "tags": tags}
     firewall: dict[str, Json] = {
         "type": GROUPS,
-        "name": FIREWALL,
+        "name": doors.group,
         **common,
-        "properties": {"securityRules": rules(ingress, between)},
+        "properties": {"securityRules": rules(doors)},
     }
     network: Body = {
         "type": NETWORKS,
@@ -72,25 +85,23 @@ def resources(
             "subnets": [{"name": SUBNET, "properties": {"addressPrefix": SPACE}}],
         },
     }
-    made = [firewall] if config.subnet else [firewall, network]
-    if not between:
+    made: list[Body] = [firewall] if config.subnet else [firewall, network]
+    if not doors.between:
         return made
     firewall["dependsOn"] = [_id(PEER_GROUPS, PEERS)]
     return [{"type": PEER_GROUPS, "name": PEERS, **common, "properties": {}}, *made]
 
 
-def interface(
-    name: str, tags: Mapping[str, str], config: AzureConfig, *, grouped: bool = False
-) -> Body:
+def interface(name: str, tags: Mapping[str, str], doors: Doors, config: AzureConfig) -> Body:
     """The interface of a machine, with its address, made and deleted with the machine:
     https://learn.microsoft.com/en-us/rest/api/compute/virtual-machines/create-or-update
 
-    Both get the tags where the cloud takes them there. `grouped` machines reach one another.
+    Both get the tags where the cloud takes them there.
     """
     tagged: Body = {"tags": tags} if takes_interface_tags(config) else {}
     subnet = config.subnet or f"[resourceId('{NETWORKS}/subnets', '{NETWORK}', '{SUBNET}')]"
     address: dict[str, Json] = {"primary": True, "subnet": {"id": subnet}}
-    if grouped:
+    if doors.between:
         address["applicationSecurityGroups"] = [{"id": _id(PEER_GROUPS, PEERS)}]
     if config.address == "public":
         address["publicIPAddressConfiguration"] = {
@@ -105,7 +116,7 @@ def interface(
         "properties": {
             "primary": True,
             "deleteOption": "Delete",
-            "networkSecurityGroup": {"id": _id(GROUPS, FIREWALL)},
+            "networkSecurityGroup": {"id": _id(GROUPS, doors.group)},
             "ipConfigurations": [{"name": "address", "properties": address}],
         },
     }

@@ -19,17 +19,16 @@ from spotdeploy.model import Batch, Market, Offer
 from spotdeploy_azure.actions import COMPUTE_VERSION, INTERFACE_TAGS_VERSION, SCHEDULES_VERSION
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.network import (
-    FIREWALL,
     GROUPS,
     NETWORK,
     NETWORKS,
     PEER_GROUPS,
     PEERS,
+    Doors,
     interface,
     resources,
     takes_interface_tags,
 )
-from spotdeploy_libcloud.network import Ingress
 from spotdeploy_libcloud.request import Body, Json, check_user_data
 
 USER_DATA_LIMIT: Final = 65535
@@ -55,7 +54,7 @@ class Site:
     location: str
     image: Body
     """An `imageReference`."""
-    ingress: Ingress
+    doors: Doors
     admin_key: str
     """The public key of the account that Azure makes, which nobody uses."""
 
@@ -113,7 +112,7 @@ def deployment(offer: Offer, batch: Batch, part: Part, site: Site, config: Azure
         "contentVersion": "1.0.0.0",
         "parameters": {"userData": {"type": "secureString"}},
         "resources": [
-            *resources(site.location, run_tags, site.ingress, config, batch.open_between),
+            *resources(site.location, run_tags, site.doors, config),
             *copies,
         ],
     }
@@ -160,10 +159,10 @@ def _machines(
     config: AzureConfig,
 ) -> Body:
     name = _copy_name(_stem(batch), part)
-    needed = [f"[resourceId('{GROUPS}', '{FIREWALL}')]"]
+    needed = [f"[resourceId('{GROUPS}', '{site.doors.group}')]"]
     if not config.subnet:
         needed.append(f"[resourceId('{NETWORKS}', '{NETWORK}')]")
-    if batch.open_between:
+    if site.doors.between:
         needed.append(f"[resourceId('{PEER_GROUPS}', '{PEERS}')]")
     resource: dict[str, Json] = {
         "type": MACHINES,
@@ -179,9 +178,7 @@ def _machines(
             "osProfile": _system(name, site.admin_key),
             "networkProfile": {
                 "networkApiVersion": "2022-11-01",
-                "networkInterfaceConfigurations": [
-                    interface(name, tags, config, grouped=bool(batch.open_between))
-                ],
+                "networkInterfaceConfigurations": [interface(name, tags, site.doors, config)],
             },
             "diagnosticsProfile": {"bootDiagnostics": {"enabled": True}},
             **market_properties(offer.market, batch.max_usd_per_hour),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +28,11 @@ class Ingress:
     """Those besides ssh."""
     sources: tuple[str, ...]
     """CIDRs."""
+
+    @property
+    def digest(self) -> str:
+        """A short name that tells it from others."""
+        return hashlib.sha256(f"{self.all_ports} {self.sources}".encode()).hexdigest()[:8]
 
     @property
     def all_ports(self) -> list[int]:

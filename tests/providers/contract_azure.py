@@ -18,7 +18,7 @@ from tests.labs.azure import AzureLab
 from tests.labs.azure.faults import QUOTA
 from tests.labs.azure.handlers import DEPLOYMENT
 from tests.labs.azure.lab import SUBSCRIPTION
-from tests.labs.azure.reaching import between
+from tests.labs.azure.reaching import between, security_rules
 
 SIZE = "Standard_D2as_v5"
 NOTICE = {
@@ -108,14 +108,12 @@ def _heal(azure: AzureLab) -> None:
 
 
 def openings(azure: AzureLab, node: Node) -> Iterator[tuple[int, str]]:
-    """What the security group of a machine's resource group lets in."""
-    for thing in azure.machine(node.id).group.resources.values():
-        for rule in thing["properties"].get("securityRules", ()):
-            its = rule["properties"]
-            sources = its.get("sourceAddressPrefixes") or [its.get("sourceAddressPrefix")]
-            if its["access"] == "Allow" and its["direction"] == "Inbound" and any(sources):
-                ports = its.get("destinationPortRanges") or [its["destinationPortRange"]]
-                yield from ((int(port), source) for port in ports for source in sources)
+    """What the security group of a machine's interface lets in."""
+    for its in security_rules(azure.machine(node.id)):
+        sources = its.get("sourceAddressPrefixes") or [its.get("sourceAddressPrefix")]
+        if its["access"] == "Allow" and its["direction"] == "Inbound" and any(sources):
+            ports = its.get("destinationPortRanges") or [its["destinationPortRange"]]
+            yield from ((int(port), source) for port in ports for source in sources)
 
 
 def reaches(azure: AzureLab, source: Node, target: Node, port: PortRange) -> bool:

@@ -35,7 +35,8 @@ class Between(LabFixtures):
     ) -> None:
         need(lab.powers.reaches, "Powers.reaches")
         (first,) = lab.request(_talking(lab)).nodes
-        (later,) = make_provider().create(lab.offer, _talking(lab)).nodes
+        other = replace(_talking(lab), open_ports=(9443,))
+        (later,) = make_provider().create(lab.offer, other).nodes
         lab.made.add(later.id)
         assert _reached(lab, first, later, OPEN) == _named(OPEN)
         assert _reached(lab, later, first, OPEN) == _named(OPEN)

@@ -20,20 +20,36 @@ def between(lab: AwsLab, source: Instance, target: Instance) -> tuple[PortRange,
     return passing(_rules(lab, source, target))
 
 
+def peer_groups(lab: AwsLab, instance: Instance) -> set[str]:
+    """Those of its groups that its own rules name as a source."""
+    return {one for rule in _permissions(lab, instance) for one in _sources(rule)} & {
+        *instance.groups
+    }
+
+
 def _rules(lab: AwsLab, source: Instance, target: Instance) -> Iterator[Rule]:
+    for rule in _permissions(lab, target):
+        if _is_from(rule, source):
+            yield Rule(True, _ranges(rule))
+
+
+def _permissions(lab: AwsLab, target: Instance) -> Iterator[Element]:
     for group in target.groups:
         question = {"Action": "DescribeSecurityGroups", "GroupId.1": group}
         root = lab.ask(target.region, question).xml()
-        for rule in root.iterfind("{*}securityGroupInfo/{*}item/{*}ipPermissions/{*}item"):
-            if _is_from(rule, source):
-                yield Rule(True, _ranges(rule))
+        yield from root.iterfind("{*}securityGroupInfo/{*}item/{*}ipPermissions/{*}item")
 
 
 def _is_from(rule: Element, source: Instance) -> bool:
-    groups = {get(one, "groupId") for one in rule.iterfind("{*}groups/{*}item")}
     networks = [get(one, "cidrIp") for one in rule.iterfind("{*}ipRanges/{*}item")]
     address = ip_address(source.private_address)
-    return bool(groups & set(source.groups)) or any(address in ip_network(one) for one in networks)
+    return bool(_sources(rule) & set(source.groups)) or any(
+        address in ip_network(one) for one in networks
+    )
+
+
+def _sources(rule: Element) -> set[str]:
+    return {get(one, "groupId") for one in rule.iterfind("{*}groups/{*}item")}
 
 
 def _ranges(rule: Element) -> tuple[PortRange, ...]:

@@ -42,11 +42,15 @@ def peer_groups(machine: Machine) -> frozenset[str]:
     return frozenset(one["id"].lower() for one in found)
 
 
-def _rules(target: Machine) -> Iterator[Json]:
+def security_rules(target: Machine) -> list[Json]:
+    """The rules of the security group of its interface."""
     group = target.interface["properties"]["networkSecurityGroup"]["id"].lower()
-    for rule in target.group.resources[group]["properties"]["securityRules"]:
-        if rule["properties"]["direction"] == "Inbound":
-            yield rule["properties"]
+    rules = target.group.resources[group]["properties"]["securityRules"]
+    return [rule["properties"] for rule in rules]
+
+
+def _rules(target: Machine) -> Iterator[Json]:
+    yield from (rule for rule in security_rules(target) if rule["direction"] == "Inbound")
     yield from DEFAULT_RULES
 
 

@@ -11,7 +11,7 @@ from tests.labs.gcp.cloud import Cloud
 from tests.labs.gcp.faults import Faults
 from tests.labs.gcp.lab import GcpLab
 from tests.labs.gcp.metadata import Metadata
-from tests.labs.gcp.reaching import between
+from tests.labs.gcp.reaching import between, peer_tags
 from tests.labs.gcp.state import Instance, Timing
 from tests.labs.hypervisor import DesiredState, Guest, Neighbours
 from tests.labs.machine_lab import MachineLab
@@ -52,7 +52,7 @@ class GuestOwner:
         """See `tests.labs.hypervisor.GuestOwner`."""
         with self._cloud.lock:
             one = self._named(guest)
-            tags = sorted(one.properties.get("tags", {}).get("items", ()))
+            tags = sorted(peer_tags(self._cloud, one))
             return Neighbours(f"gcp {tags}", between(self._cloud, one, one))
 
     def booted(self, guest: str) -> None:

@@ -45,6 +45,12 @@ def between(cloud: Cloud, source: Instance, target: Instance) -> tuple[PortRange
     )
 
 
+def peer_tags(cloud: Cloud, instance: Instance) -> set[str]:
+    """Those of its tags that rules which aim at it have as a source."""
+    sources = {one for rule in _rules(cloud, instance) for one in rule.get("sourceTags", ())}
+    return sources & _tags(instance)
+
+
 def _rules(cloud: Cloud, target: Instance) -> Iterator[Json]:
     """Those of the target's network that aim at it."""
     network = _network(target)

@@ -70,16 +70,18 @@ def test_an_ipv6_source_goes_into_the_ipv6_ranges() -> None:
     assert not [name for name in parameters if "IpRanges" in name]
 
 
-def test_ports_between_nodes_refer_to_their_own_group_in_the_call_that_opens_the_others(
+def test_ports_between_nodes_are_open_to_a_group_of_those_who_have_them(
     provider: AwsProvider, lab: AwsLab
 ) -> None:
     ports = (PortRange("7946"), PortRange("4222-4223/udp"))
-    provider.create(offer(), batch(1, open_between=ports))
-    ((group, allowed),) = rules(lab).items()
-    assert allowed == {("22", "127.0.0.1/32")}
-    (call,) = [one for one in lab.calls if one.action == "AuthorizeSecurityGroupIngress"]
+    (node,) = provider.create(offer(), batch(1, open_between=ports)).nodes
+    (group,) = (one for one, allowed in rules(lab).items() if not allowed)
+    assert {("22", "127.0.0.1/32")} in rules(lab).values()
+    assert group in lab.cloud.known[node.id].groups
+    calls = [one for one in lab.calls if one.action == "AuthorizeSecurityGroupIngress"]
+    (call,) = [one for one in calls if one.parameters["GroupId"] == group]
     found = {
-        tuple(call.parameters[f"IpPermissions.{n}.{key}"] for key in PERMISSION) for n in (2, 3)
+        tuple(call.parameters[f"IpPermissions.{n}.{key}"] for key in PERMISSION) for n in (1, 2)
     }
     assert found == {("tcp", "7946", "7946", group), ("udp", "4222", "4223", group)}
 

@@ -29,7 +29,7 @@ def test_only_ssh_and_the_configured_ports_are_open_and_only_to_the_caller(
     assert deny["denied"] == [{"IPProtocol": "all"}]
     assert deny["sourceRanges"] == ["0.0.0.0/0"]
     tags = lab.instance(node.name).properties["tags"]["items"]
-    assert allow["targetTags"] == deny["targetTags"] == tags
+    assert [*deny["targetTags"], *allow["targetTags"]] == tags
 
 
 def test_nodes_send_to_one_another_by_their_tag_what_was_asked_for(
@@ -39,7 +39,7 @@ def test_nodes_send_to_one_another_by_their_tag_what_was_asked_for(
     (node,) = provider.create(offer(), batch(open_between=ports)).nodes
     (rule,) = (one for one in lab.cloud.firewalls.values() if "sourceTags" in one)
     tags = lab.instance(node.name).properties["tags"]["items"]
-    assert rule["sourceTags"] == rule["targetTags"] == tags
+    assert rule["sourceTags"] == rule["targetTags"] == tags[:1]
     assert "sourceRanges" not in rule
     assert rule["allowed"] == [
         {"IPProtocol": "tcp", "ports": ["7946", "8000-8100"]},
@@ -80,6 +80,21 @@ def test_the_rules_of_a_run_are_made_once(provider: GcpProvider, lab: GcpLab) ->
     provider.create(offer(), batch())
     provider.create(offer(), batch(token="token-1"))
     assert lab.called().count("firewalls.insert") == 2
+
+
+def test_a_batch_that_lets_in_others_has_a_rule_of_its_own(
+    provider: GcpProvider, lab: GcpLab
+) -> None:
+    provider.create(offer(), batch(open_ports=(80,)))
+    provider.create(offer(), batch(token="token-1", open_ports=(443,)))
+    found = {
+        tuple(rule["allowed"][0]["ports"]): rule["targetTags"]
+        for rule in lab.cloud.firewalls.values()
+        if "allowed" in rule
+    }
+    assert found.keys() == {("22", "80"), ("22", "443")}
+    assert found["22", "80"] != found["22", "443"]
+    assert len(lab.cloud.firewalls) == 3
 
 
 def test_rules_that_another_process_made_are_used(make: MakeProvider, lab: GcpLab) -> None:
