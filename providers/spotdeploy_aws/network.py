@@ -16,10 +16,12 @@ from spotdeploy_aws.api import PAGE, Api, tag_filters
 from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.request import tag_specification
 from spotdeploy_aws.schemas import Parameters, Place, filters
-from spotdeploy_libcloud.network import Ingress, OwnAddress
+from spotdeploy_libcloud.network import Ingress, OwnAddress, digest
 
 T = TypeVar("T")
 NO_GROUP: Final = ("InvalidGroup.NotFound", "InvalidGroupId.")
+MEMBERS: Final = "nodes"
+"""The end of the name of the group that all nodes of a run are in."""
 PAUSES: Final = (1.0, 2.0, 4.0, 8.0)
 """Seconds before each further try with a security group that EC2 does not know. The core repeats
 the whole call after that, so that a run waits for minutes and no call blocks for long."""
@@ -48,23 +50,17 @@ class Network:
         raise ProviderError(f"there is no subnet for nodes in {zone}")
 
     def groups(self, place: Place, batch: Batch) -> tuple[str, ...]:
-        """The ids of the security groups of a batch, made on first use: one for those batches of
-        its run that let in the same, and one for all that reach one another."""
-        ingress = self.own_address.ingress(batch)
-        found = [self._group(place, batch, ingress.digest, lambda _: permissions(ingress))]
-        if between := batch.open_between:
-            found += [
-                self._group(place, batch, "nodes", lambda group: own_permissions(group, between))
-            ]
-        return tuple(found)
+        """The ids of the security groups of a batch, made on first use: where nodes of its run
+        reach one another, one that all of them are in and that opens nothing, and one for those
+        batches that let in the same."""
+        ingress, between = self.own_address.ingress(batch), batch.open_between
+        if between is None:
+            return (self._group(place, batch, digest(ingress, ()), permissions(ingress)),)
+        members = self._group(place, batch, MEMBERS, [])
+        permitted = permissions(ingress) + member_permissions(members, between)
+        return self._group(place, batch, digest(ingress, between), permitted), members
 
-    def _group(
-        self,
-        place: Place,
-        batch: Batch,
-        kind: str,
-        permitted: Callable[[str], list[Parameters]],
-    ) -> str:
+    def _group(self, place: Place, batch: Batch, kind: str, permitted: Sequence[Parameters]) -> str:
         key = (batch.labels[names.RUN], place.vpc, kind)
         if key not in self._groups:
             labels = {**self._config.tags, **batch.labels}
@@ -118,16 +114,16 @@ def permissions(ingress: Ingress) -> list[Parameters]:
     ]
 
 
-def own_permissions(group: str, between: Sequence[PortRange]) -> list[Parameters]:
-    """The `IpPermissions` for what the instances of a group send to one another by their private
-    addresses. Without one they reach nothing of each other:
+def member_permissions(members: str, between: Sequence[PortRange]) -> list[Parameters]:
+    """The `IpPermissions` for what the instances of a group send by their private addresses.
+    Without one they reach nothing of each other:
     https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html"""
     ping: list[Parameters] = [{"IpProtocol": "icmp", "FromPort": -1, "ToPort": -1}]
     ports: list[Parameters] = [
         {"IpProtocol": one.protocol, "FromPort": one.first, "ToPort": one.last} for one in between
     ]
     rules = ports + ping if is_all(between) else ports
-    return [{**rule, "UserIdGroupPairs": [{"GroupId": group}]} for rule in rules]
+    return [{**rule, "UserIdGroupPairs": [{"GroupId": members}]} for rule in rules]
 
 
 def group_for(
@@ -135,17 +131,19 @@ def group_for(
     vpc: str,
     labels: Mapping[str, str],
     kind: str,
-    permitted: Callable[[str], list[Parameters]],
+    permitted: Sequence[Parameters],
 ) -> str:
-    """The id of this run's security group of a kind in a VPC, made if it is not there. `permitted`
-    gives the `IpPermissions` of a group's id. May be repeated.
+    """The id of this run's security group of a kind in a VPC, made with these `IpPermissions` if it
+    is not there. May be repeated.
 
     Raises:
         ThrottledError: it was made, and AWS does not list or know it yet.
     """
     name = f"spotdeploy-{labels[names.DEPLOYMENT]}-{labels[names.RUN]}-{kind}"
     group = patiently(lambda: _find(api, vpc, name, labels) or _make(api, vpc, name, labels))
-    rules: Parameters = {"GroupId": group, "IpPermissions": permitted(group)}
+    if not permitted:
+        return group
+    rules: Parameters = {"GroupId": group, "IpPermissions": list(permitted)}
     try:
         patiently(lambda: api.call(Action.AUTHORIZE_SECURITY_GROUP_INGRESS, rules))
     except ProviderError as error:

@@ -5,7 +5,6 @@ https://learn.microsoft.com/en-us/azure/templates/microsoft.network/networksecur
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +13,7 @@ from spotdeploy.errors import ConfigError
 from spotdeploy.ports import PortRange, is_all
 from spotdeploy_azure.actions import NETWORK_VERSION
 from spotdeploy_azure.config import AzureConfig
-from spotdeploy_libcloud.network import Ingress
+from spotdeploy_libcloud.network import Ingress, digest
 from spotdeploy_libcloud.request import Body, Json
 
 NETWORK: Final = "network"
@@ -33,14 +32,13 @@ class Doors:
     """What the nodes of a batch let in."""
 
     ingress: Ingress
-    between: tuple[PortRange, ...] = ()
-    """The ports on which nodes of the run reach one another."""
+    between: tuple[PortRange, ...] | None = None
+    """The ports on which other nodes of the run reach these; None where no node opens any."""
 
     @property
     def group(self) -> str:
         """The name of the security group, which batches of a run share that let in the same."""
-        ports = hashlib.sha256(" ".join(self.between).encode()).hexdigest()[:8]
-        return f"firewall-{self.ingress.digest}-{ports}"
+        return f"firewall-{digest(self.ingress, self.between or ())}"
 
 
 def rules(doors: Doors) -> list[Body]:
@@ -60,7 +58,7 @@ def rules(doors: Doors) -> list[Body]:
         for version, sources in by_version.items()
         if sources
     ]
-    return [*outside, *_own_rules(doors.between), _deny("keep-out", LAST, "VirtualNetwork")]
+    return [*outside, *_own_rules(doors.between or ()), _deny("keep-out", LAST, "VirtualNetwork")]
 
 
 def resources(
@@ -86,7 +84,7 @@ def resources(
         },
     }
     made: list[Body] = [firewall] if config.subnet else [firewall, network]
-    if not doors.between:
+    if doors.between is None:
         return made
     firewall["dependsOn"] = [_id(PEER_GROUPS, PEERS)]
     return [{"type": PEER_GROUPS, "name": PEERS, **common, "properties": {}}, *made]
@@ -101,7 +99,7 @@ def interface(name: str, tags: Mapping[str, str], doors: Doors, config: AzureCon
     tagged: Body = {"tags": tags} if takes_interface_tags(config) else {}
     subnet = config.subnet or f"[resourceId('{NETWORKS}/subnets', '{NETWORK}', '{SUBNET}')]"
     address: dict[str, Json] = {"primary": True, "subnet": {"id": subnet}}
-    if doors.between:
+    if doors.between is not None:
         address["applicationSecurityGroups"] = [{"id": _id(PEER_GROUPS, PEERS)}]
     if config.address == "public":
         address["publicIPAddressConfiguration"] = {

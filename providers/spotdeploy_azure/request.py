@@ -90,7 +90,7 @@ def machine_names(batch: Batch) -> list[str]:
 def parts(batch: Batch) -> list[Part]:
     """The deployments of a batch: one, unless a template would get too large."""
     size = VM_BYTES + len(batch.user_data) * 4 // 3
-    shared = 3 if batch.open_between else 2
+    shared = 2 if batch.open_between is None else 3
     most = min(TEMPLATE_LIMIT // size, (MAX_RESOURCES - shared) // 2)
     starts = range(0, batch.count, most)
     return [
@@ -162,7 +162,7 @@ def _machines(
     needed = [f"[resourceId('{GROUPS}', '{site.doors.group}')]"]
     if not config.subnet:
         needed.append(f"[resourceId('{NETWORKS}', '{NETWORK}')]")
-    if site.doors.between:
+    if site.doors.between is not None:
         needed.append(f"[resourceId('{PEER_GROUPS}', '{PEERS}')]")
     resource: dict[str, Json] = {
         "type": MACHINES,

@@ -3,11 +3,10 @@
 One tag is that of the run. A rule keeps out of its nodes all else than what others let in, since
 the default network comes with rules that open ssh to the whole internet, and every port to the
 network itself: https://cloud.google.com/firewall/docs/firewalls#more_rules_default_vpc
-Where nodes are to reach one another, a rule has the tag as its source, too: there it stands for the
-internal addresses of the machines that carry it.
 
-The other tag is that of the ports and networks that a batch asked for. Rules aimed at it let in
-just those.
+The other tag is that of what a batch asked for. Rules aimed at it let in just that; the source of
+what nodes of the run may send is the run's tag, which stands there for the internal addresses of
+the machines that carry it.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from spotdeploy_gcp.errors import EXISTS, FORBIDDEN, MISSING
 from spotdeploy_gcp.schemas import Firewall as Rule
 from spotdeploy_gcp.schemas import Operation
 from spotdeploy_libcloud.errors import none_if_missing
-from spotdeploy_libcloud.network import Ingress, OwnAddress
+from spotdeploy_libcloud.network import Ingress, OwnAddress, digest
 from spotdeploy_libcloud.request import Body
 
 PREFIX: Final = "spotdeploy-"
@@ -91,11 +90,12 @@ class Firewall:
     def _own_tags(self, batch: Batch) -> tuple[str, str]:
         ingress = self.own_address.ingress(batch)
         project = self._driver.project
-        bodies = rules(project, batch.labels, ingress, self._place, batch.open_between)
+        between = batch.open_between or ()
+        bodies = rules(project, batch.labels, ingress, self._place, between)
         missing = {str(body["name"]): body for body in bodies if body["name"] not in self._made}
         self.make(list(missing.values()))
         self._made |= missing.keys()
-        return tags_of(batch.labels, ingress, self._place.region)
+        return tags_of(batch.labels, ingress, between, self._place.region)
 
     def forget(self) -> None:
         """Make rules again when they are needed next."""
@@ -111,14 +111,16 @@ class Place:
     region: str
 
 
-def tags_of(labels: Mapping[str, str], ingress: Ingress, region: str) -> tuple[str, str]:
+def tags_of(
+    labels: Mapping[str, str], ingress: Ingress, between: Sequence[PortRange], region: str
+) -> tuple[str, str]:
     """The network tag of a run's nodes in a region, and that of those which let in the same. They
     begin the names of their rules, which have at most 63 characters, so the run and the region go
     into them as a digest."""
     deployment = labels[names.DEPLOYMENT]
     of_run = f"{deployment}/{labels[names.RUN]}/{region}"
     tag = f"{PREFIX}{deployment[:24]}-{hashlib.sha256(of_run.encode()).hexdigest()[:12]}"
-    return tag, f"{tag}-{ingress.digest}"
+    return tag, f"{tag}-{digest(ingress, between)}"
 
 
 def rules(
@@ -130,7 +132,7 @@ def rules(
 ) -> list[Body]:
     """The bodies of the rules. One rule takes addresses of one version only:
     https://cloud.google.com/firewall/docs/firewalls#ipv6"""
-    tag, door = tags_of(labels, ingress, place.region)
+    tag, door = tags_of(labels, ingress, between, place.region)
     ports = [str(port) for port in ingress.all_ports]
     allowed: Body = {"allowed": [{"IPProtocol": "tcp", "ports": ports}], "priority": LET_IN}
     denied: Body = {"denied": [{"IPProtocol": "all"}], "priority": KEEP_OUT}
@@ -138,7 +140,7 @@ def rules(
     kinds: list[tuple[str, str, str, Sequence[str], Body]] = [
         (door, "", "sourceRanges", ingress.cidrs(4), allowed),
         (door, "-v6", "sourceRanges", ingress.cidrs(6), allowed),
-        (tag, "-own", "sourceTags", [tag] if between else [], own),
+        (door, "-own", "sourceTags", [tag] if between else [], own),
         (tag, "-deny", "sourceRanges", ["0.0.0.0/0"], denied),
     ]
     common: Body = {

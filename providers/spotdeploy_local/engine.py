@@ -60,9 +60,11 @@ class MachineSpec(msgspec.Struct, frozen=True):
     """Machines of one network reach one another on `open_between`, and machines of two never do; 1
     to 100 characters of [a-z0-9_-]."""
     open_between: tuple[PortRange, ...] = ()
-    """On which ports machines of the same `peers` in its network reach its private address; with
-    `ALL_PORTS`, by ping too."""
-    peers: str = ""
+    """On which ports other machines of its network reach its private address; with `ALL_PORTS`, by
+    ping too."""
+    open_to: str = ""
+    """The name that a machine must have in `names` to be let in; "" is all machines."""
+    names: tuple[str, ...] = ()
     address: str | None = None
     """The private IPv4 address; None takes the first free one of 10.77.0.0/16."""
     extra_addresses: tuple[str, ...] = ()
@@ -97,7 +99,8 @@ class Machine(msgspec.Struct, frozen=True):
     details: Mapping[str, str] = msgspec.field(default_factory=dict)
     publish: tuple[int, ...] = ()
     open_between: tuple[PortRange, ...] = ()
-    peers: str = ""
+    open_to: str = ""
+    names: tuple[str, ...] = ()
     published_address: str | None = None
     """Where the host offers the ports in `publish`: an address in 127.77.0.0/16."""
     pid: int | None = None

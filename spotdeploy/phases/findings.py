@@ -56,7 +56,7 @@ def draft(project: Project) -> Batch:
         user=nodes.user,
         open_ports=nodes.open_ports,
         allow_from=nodes.allow_from,
-        open_between=nodes.between,
+        open_between=nodes.between or None,
         time_to_live=life,
         max_usd_per_hour=nodes.max_price,
     )

@@ -39,11 +39,13 @@ class Guest:
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """What reaches an instance's private address from machines of its own kind, as the cloud's
-    rules have it when it is made. Its public address none of them reaches."""
+    """What reaches an instance's private address from other machines, as the cloud's rules have it
+    when it is made. Its public address none of them reaches."""
 
-    peers: str
-    """The same for those that the rules take for one kind."""
+    names: tuple[str, ...]
+    """What the cloud's rules may call it by: ids of groups, or tags."""
+    source: str
+    """The name of those that it lets in."""
     ports: tuple[PortRange, ...]
 
 
@@ -54,7 +56,7 @@ class GuestOwner(Protocol):
         """Every instance there ever was."""
 
     def neighbours(self, guest: str) -> Neighbours:
-        """What others of its kind reach."""
+        """What others reach of it."""
 
     def booted(self, guest: str) -> None:
         """The instance's machine runs now."""
@@ -160,6 +162,7 @@ class Hypervisor:
             address=guest.private,
             extra_addresses=(guest.public,) if guest.public else (),
             open_between=neighbours.ports,
-            peers=neighbours.peers,
+            open_to=neighbours.source,
+            names=neighbours.names,
             files=self.files,
         )

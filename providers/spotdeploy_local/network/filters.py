@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from spotdeploy.ports import is_all
@@ -19,12 +18,10 @@ def opens(machines: Iterable[Machine]) -> bool:
 def ruleset(machines: Sequence[Machine]) -> str:
     """The text for `nft -f`, which puts it in the place of an earlier one at once. The switch
     forwards nothing between machines but what it says, and the answers."""
-    peers = defaultdict(list)
-    for machine in machines:
-        peers[machine.peers].append(machine.address)
     rules = "".join(
-        f"    ip saddr {{ {', '.join(peers[machine.peers])} }} ip daddr {machine.address} {rule}\n"
+        f"    ip saddr {{ {', '.join(sources)} }} ip daddr {machine.address} {rule}\n"
         for machine in machines
+        if (sources := _sources(machine, machines))
         for rule in _rules(machine)
     )
     return (
@@ -38,6 +35,12 @@ def ruleset(machines: Sequence[Machine]) -> str:
         "  }\n"
         "}\n"
     )
+
+
+def _sources(target: Machine, machines: Sequence[Machine]) -> list[str]:
+    """The addresses of those that it lets in."""
+    to = target.open_to
+    return [one.address for one in machines if one is not target and (not to or to in one.names)]
 
 
 def _rules(machine: Machine) -> Iterator[str]:

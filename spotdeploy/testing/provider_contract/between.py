@@ -41,6 +41,15 @@ class Between(LabFixtures):
         assert _reached(lab, first, later, OPEN) == _named(OPEN)
         assert _reached(lab, later, first, OPEN) == _named(OPEN)
 
+    def test_nodes_that_open_nothing_reach_those_that_do(self, lab: Lab) -> None:
+        (server,) = lab.request(_talking(lab)).nodes
+        (client,) = lab.request(replace(lab.batch(), open_between=())).nodes
+        (other,) = lab.request(replace(lab.batch(), open_between=(PortRange(22),))).nodes
+        assert _reached(lab, client, server, OPEN + SHUT) == _named(OPEN)
+        assert _reached(lab, other, server, OPEN) == _named(OPEN)
+        assert _reached(lab, server, client, ANY) == set()
+        assert _reached(lab, server, other, ANY) == _named((22,))
+
     def test_every_port_can_be_open_between_nodes(self, lab: Lab) -> None:
         one, other = lab.request(replace(lab.batch(2), open_between=ALL_PORTS)).nodes
         assert _reached(lab, one, other, ANY) == _named(ANY)

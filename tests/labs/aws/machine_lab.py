@@ -11,7 +11,7 @@ from tests.labs.aws.cloud import POWERED_OFF, Instance, Timing
 from tests.labs.aws.faults import Faults
 from tests.labs.aws.lab import AwsLab
 from tests.labs.aws.metadata import Metadata
-from tests.labs.aws.reaching import between, peer_groups
+from tests.labs.aws.reaching import neighbours
 from tests.labs.hypervisor import DesiredState, Guest, Neighbours
 from tests.labs.machine_lab import MachineLab
 from tests.labs.machine_network import MachineNetwork
@@ -48,10 +48,7 @@ class GuestOwner:
 
     def neighbours(self, guest: str) -> Neighbours:
         """See `tests.labs.hypervisor.GuestOwner`."""
-        known = self._lab.cloud.known[guest]
-        return Neighbours(
-            f"aws {sorted(peer_groups(self._lab, known))}", between(self._lab, known, known)
-        )
+        return neighbours(self._lab, self._lab.cloud.known[guest])
 
     def booted(self, guest: str) -> None:
         """See `tests.labs.hypervisor.GuestOwner`."""

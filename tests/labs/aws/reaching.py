@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html"""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from xml.etree.ElementTree import Element
 
@@ -11,26 +12,24 @@ from spotdeploy.ports import HIGHEST, PortRange
 from tests.labs.aws.call import get
 from tests.labs.aws.cloud import Instance
 from tests.labs.aws.lab import AwsLab
+from tests.labs.hypervisor import Neighbours
 from tests.labs.reaching import Rule, passing, ranges
 
 
 def between(lab: AwsLab, source: Instance, target: Instance) -> tuple[PortRange, ...]:
     """The ports of an instance that another one reaches. A group has rules that allow, and none
     that deny."""
-    return passing(_rules(lab, source, target))
+    rules = [rule for rule in _permissions(lab, target) if _is_from(rule, source)]
+    return passing(Rule(True, _ranges(rule)) for rule in rules)
 
 
-def peer_groups(lab: AwsLab, instance: Instance) -> set[str]:
-    """Those of its groups that its own rules name as a source."""
-    return {one for rule in _permissions(lab, instance) for one in _sources(rule)} & {
-        *instance.groups
-    }
-
-
-def _rules(lab: AwsLab, source: Instance, target: Instance) -> Iterator[Rule]:
-    for rule in _permissions(lab, target):
-        if _is_from(rule, source):
-            yield Rule(True, _ranges(rule))
+def neighbours(lab: AwsLab, instance: Instance) -> Neighbours:
+    """What members of a group reach that its rules name."""
+    named = [one for rule in _permissions(lab, instance) for one in _sources(rule)]
+    if not named:
+        return Neighbours(tuple(instance.groups), "none", ())
+    member = replace(instance, groups=[named[0]], private_address="0.0.0.0")  # nobody's
+    return Neighbours(tuple(instance.groups), named[0], between(lab, member, instance))
 
 
 def _permissions(lab: AwsLab, target: Instance) -> Iterator[Element]:

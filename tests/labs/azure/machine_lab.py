@@ -9,7 +9,7 @@ from tests.labs.azure.cloud import Cloud
 from tests.labs.azure.faults import Faults, Trouble
 from tests.labs.azure.lab import AzureLab
 from tests.labs.azure.metadata import Metadata
-from tests.labs.azure.reaching import between, peer_groups
+from tests.labs.azure.reaching import neighbours
 from tests.labs.azure.state import Machine, Timing
 from tests.labs.hypervisor import DesiredState, Guest, Neighbours
 from tests.labs.machine_lab import MachineLab
@@ -61,8 +61,7 @@ class GuestOwner:
     def neighbours(self, guest: str) -> Neighbours:
         """See `tests.labs.hypervisor.GuestOwner`."""
         with self._cloud.lock:
-            one = self._known[guest]
-            return Neighbours(f"azure {sorted(peer_groups(one))}", between(one, one))
+            return neighbours(self._known[guest])
 
     def booted(self, guest: str) -> None:
         """See `tests.labs.hypervisor.GuestOwner`."""

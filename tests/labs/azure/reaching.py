@@ -9,6 +9,7 @@ from ipaddress import ip_address, ip_network
 from spotdeploy.ports import PortRange
 from tests.labs.azure.call import Json
 from tests.labs.azure.state import Machine
+from tests.labs.hypervisor import Neighbours
 from tests.labs.reaching import Rule, passing, ranges
 
 DEFAULT_RULES: tuple[Json, ...] = (
@@ -40,6 +41,18 @@ def peer_groups(machine: Machine) -> frozenset[str]:
     """The ids of the application security groups that it is a member of, in lower case."""
     found = _address(machine).get("applicationSecurityGroups", ())
     return frozenset(one["id"].lower() for one in found)
+
+
+def neighbours(machine: Machine) -> Neighbours:
+    """What members of an application security group reach that its rules name. All machines of one
+    deployment's template are members."""
+    named = [
+        one["id"].lower()
+        for rule in security_rules(machine)
+        for one in rule.get("sourceApplicationSecurityGroups", ())
+    ]
+    ports = between(machine, machine) if named else ()
+    return Neighbours(tuple(peer_groups(machine)), named[0] if named else "none", ports)
 
 
 def security_rules(target: Machine) -> list[Json]:

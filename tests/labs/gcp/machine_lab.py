@@ -11,7 +11,7 @@ from tests.labs.gcp.cloud import Cloud
 from tests.labs.gcp.faults import Faults
 from tests.labs.gcp.lab import GcpLab
 from tests.labs.gcp.metadata import Metadata
-from tests.labs.gcp.reaching import between, peer_tags
+from tests.labs.gcp.reaching import neighbours
 from tests.labs.gcp.state import Instance, Timing
 from tests.labs.hypervisor import DesiredState, Guest, Neighbours
 from tests.labs.machine_lab import MachineLab
@@ -51,9 +51,7 @@ class GuestOwner:
     def neighbours(self, guest: str) -> Neighbours:
         """See `tests.labs.hypervisor.GuestOwner`."""
         with self._cloud.lock:
-            one = self._named(guest)
-            tags = sorted(peer_tags(self._cloud, one))
-            return Neighbours(f"gcp {tags}", between(self._cloud, one, one))
+            return neighbours(self._cloud, self._named(guest))
 
     def booted(self, guest: str) -> None:
         """See `tests.labs.hypervisor.GuestOwner`."""

@@ -4,12 +4,14 @@ https://cloud.google.com/firewall/docs/firewalls"""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 from spotdeploy.ports import PortRange
 from tests.labs.gcp.call import Json
 from tests.labs.gcp.cloud import Cloud
 from tests.labs.gcp.state import Instance
+from tests.labs.hypervisor import Neighbours
 from tests.labs.reaching import Rule, passing, ranges
 
 DEFAULT_NETWORK: tuple[Json, ...] = (
@@ -45,10 +47,14 @@ def between(cloud: Cloud, source: Instance, target: Instance) -> tuple[PortRange
     )
 
 
-def peer_tags(cloud: Cloud, instance: Instance) -> set[str]:
-    """Those of its tags that rules which aim at it have as a source."""
-    sources = {one for rule in _rules(cloud, instance) for one in rule.get("sourceTags", ())}
-    return sources & _tags(instance)
+def neighbours(cloud: Cloud, instance: Instance) -> Neighbours:
+    """What instances reach that have a tag which its rules name."""
+    named = [one for rule in _rules(cloud, instance) for one in rule.get("sourceTags", ())]
+    if not named:
+        return Neighbours(tuple(_tags(instance)), "none", ())
+    properties = {**instance.properties, "tags": {"items": [named[0]]}}
+    member = replace(instance, properties=properties)
+    return Neighbours(tuple(_tags(instance)), named[0], between(cloud, member, instance))
 
 
 def _rules(cloud: Cloud, target: Instance) -> Iterator[Json]:

@@ -39,7 +39,7 @@ def test_nodes_send_to_one_another_by_their_tag_what_was_asked_for(
     (node,) = provider.create(offer(), batch(open_between=ports)).nodes
     (rule,) = (one for one in lab.cloud.firewalls.values() if "sourceTags" in one)
     tags = lab.instance(node.name).properties["tags"]["items"]
-    assert rule["sourceTags"] == rule["targetTags"] == tags[:1]
+    assert [*rule["sourceTags"], *rule["targetTags"]] == tags
     assert "sourceRanges" not in rule
     assert rule["allowed"] == [
         {"IPProtocol": "tcp", "ports": ["7946", "8000-8100"]},

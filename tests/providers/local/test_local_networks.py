@@ -42,17 +42,18 @@ def test_machines_reach_one_another_by_the_private_addresses_that_let_them_in(
     bench: Bench,
 ) -> None:
     bench.start(
-        bench.spec("one", open_between=SSH),
-        bench.spec("two", open_between=SSH, extra_addresses=("54.214.10.3",)),
+        bench.spec("one", open_between=SSH, names=("ours", "too")),
+        bench.spec("two", open_between=SSH, names=("ours",), extra_addresses=("54.214.10.3",)),
         bench.spec("far", open_between=SSH, address="172.31.4.9", extra_addresses=("34.9.9.9",)),
         bench.spec("shut"),
-        bench.spec("other", open_between=ALL_PORTS, peers="others"),
+        bench.spec("picky", open_between=ALL_PORTS, open_to="ours"),
     )
     addresses = {name: bench.machine(name).address for name in ("one", "two", "far")}
     for source, address in itertools.product(addresses, addresses.values()):
         assert bench.run(source, _shell(connect(address, 22))).startswith("SSH-2.0")
-    assert bench.reaches("shut", "one", SSH[0])
-    for source, target in (("one", "shut"), ("other", "one"), ("one", "other"), ("far", "other")):
+    for source, target in (("shut", "one"), ("picky", "one"), ("one", "picky"), ("two", "picky")):
+        assert bench.reaches(source, target, SSH[0]), (source, target)
+    for source, target in (("one", "shut"), ("far", "picky"), ("shut", "picky")):
         assert not bench.reaches(source, target, SSH[0]), (source, target)
     assert not bench.reaches("one", "two", SSH[0], address="54.214.10.3")
     assert not bench.reaches("one", "two", PortRange("23"))
