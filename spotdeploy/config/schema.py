@@ -52,9 +52,9 @@ class Nodes(_Section, frozen=True):
         Annotated[tuple[PortRange, ...], msgspec.Meta(max_length=20)] | Literal["all"],
         msgspec.Meta(examples=[[7946, "4222-4223/udp"], "all"]),
     ] = ()
-    """The ports on which nodes reach one another by their private addresses, within the deployment
-    and one location of it: 7946, "53/udp" or "4222-4223/udp", TCP unless it says /udp, or "all" for
-    every port and ping. None when empty."""
+    """The ports on which the deployment's other nodes in the same location reach these, by their
+    private addresses: 7946, "53/udp" or "4222-4223/udp", TCP unless it says /udp, or "all" for every
+    port and ping. None when empty."""
     on_interruption: Literal["replace", "fail"] = "fail"
     """What to do when the cloud takes a spot node back."""
     replacements: Annotated[int, msgspec.Meta(ge=0, le=100)] = 3
