@@ -53,8 +53,8 @@ class Nodes(_Section, frozen=True):
         msgspec.Meta(examples=[[7946, "4222-4223/udp"], "all"]),
     ] = ()
     """The ports on which the deployment's other nodes in the same location reach these, by their
-    private addresses: 7946, "53/udp" or "4222-4223/udp", TCP unless it says /udp, or "all" for every
-    port and ping. None when empty."""
+    private addresses: 7946, "53/udp" or "4222-4223/udp", TCP unless it says /udp, or "all" for
+    every port and ping. None when empty."""
     on_interruption: Literal["replace", "fail"] = "fail"
     """What to do when the cloud takes a spot node back."""
     replacements: Annotated[int, msgspec.Meta(ge=0, le=100)] = 3
