@@ -23,6 +23,7 @@ from spotdeploy import (
     model,
     project,
     provider,
+    refusals,
     testing,
     text,
 )
@@ -90,7 +91,7 @@ PARTS: Final = (
     ("The contract of a check", (check,)),
     ("Hooks", (hookspecs,)),
     ("The nouns", (model,)),
-    ("Errors", (errors,)),
+    ("Errors", (errors, refusals)),
     ("Labels", (labels,)),
     ("Values in a config, and text from nodes", (duration, secret, text)),
 )
