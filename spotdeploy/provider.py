@@ -17,7 +17,7 @@ import msgspec
 
 from spotdeploy import labels as names
 from spotdeploy.duration import Duration
-from spotdeploy.errors import SpotdeployError
+from spotdeploy.errors import LostReplyError, ProviderError, SpotdeployError, ThrottledError
 from spotdeploy.model import (
     Batch,
     Created,
@@ -322,6 +322,26 @@ class SupportsInterruptionNotice(ABC):
     def notice(self, output: str) -> Fate | None:
         """The fate that the command's output announces, or None. Output that makes no sense
         announces nothing."""
+
+
+def create_each(batch: Batch, make: Callable[[str], Node]) -> Created:
+    """A batch where the cloud makes one node a call: `make` is given a name for each, which follows
+    from the batch's token. It makes the node of that name, or finds the one that is there.
+
+    A refusal after the first node is a shortfall. What is to be repeated is raised, since the
+    same names are asked for again then.
+    """
+    made: list[Node] = []
+    for number in range(1, batch.count + 1):
+        try:
+            made.append(make(f"{batch.token}-{number}"))
+        except (ThrottledError, LostReplyError):
+            raise
+        except ProviderError as error:
+            if not made:
+                raise
+            return Created(tuple(made), error.message)
+    return Created(tuple(made))
 
 
 def require_labels(labels: Mapping[str, str]) -> None:
