@@ -324,20 +324,26 @@ class SupportsInterruptionNotice(ABC):
         announces nothing."""
 
 
-def create_each(batch: Batch, make: Callable[[str], Node]) -> Created:
-    """A batch where the cloud makes one node a call: `make` is given a name for each, which follows
-    from the batch's token. It makes the node of that name, or finds the one that is there.
+def create_each(
+    batch: Batch, make: Callable[[str], Node], undo: Callable[[str], object] | None = None
+) -> Created:
+    """A batch where the cloud makes nodes one by one: `make` is given a name for each, which
+    follows from the batch's token. It makes the node of that name, or finds the one that is there.
+    Where that takes several calls, `undo` removes what is half made when a later one is refused.
 
-    A refusal after the first node is a shortfall. What is to be repeated is raised, since the
-    same names are asked for again then.
+    A refusal after the first node is a shortfall. What is to be repeated is raised, and nothing
+    undone, since the same names are asked for again then.
     """
     made: list[Node] = []
     for number in range(1, batch.count + 1):
+        name = f"{batch.token}-{number}"
         try:
-            made.append(make(f"{batch.token}-{number}"))
+            made.append(make(name))
         except (ThrottledError, LostReplyError):
             raise
         except ProviderError as error:
+            if undo:
+                undo(name)
             if not made:
                 raise
             return Created(tuple(made), error.message)

@@ -23,7 +23,7 @@ class Call:
     path: str
     query: dict[str, str]
     body: Any
-    """The JSON that was sent, or None."""
+    """The JSON that was sent; the bytes where it is none; None where nothing was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class Answer:
     """What it gets."""
 
     status: int
-    body: Any
-    """What is sent as JSON."""
+    body: Any = None
+    """What is sent as JSON; None sends nothing."""
 
 
 class HttpCloud(ABC):
@@ -97,13 +97,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         url = urlsplit(self.path)
         sent = self.rfile.read(int(self.headers["Content-Length"] or 0))
-        body = msgspec.json.decode(sent) if sent else None
-        call = Call(self.command, url.path, dict(parse_qsl(url.query)), body)
+        call = Call(self.command, url.path, dict(parse_qsl(url.query)), _read(sent))
         if answer := self.server.cloud.reply(call):
             self.send_response(answer.status)
             self.send_header("Content-Type", "application/json")
             self.end_headers()
-            self.wfile.write(msgspec.json.encode(answer.body))
+            if answer.body is not None:
+                self.wfile.write(msgspec.json.encode(answer.body))
 
     do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815  # http.server looks for these names
 
@@ -112,6 +112,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base's name
         del format, args
+
+
+def _read(sent: bytes) -> Any:
+    try:
+        return msgspec.json.decode(sent) if sent else None
+    except msgspec.DecodeError:
+        return sent
 
 
 class _Server(ThreadingHTTPServer):

@@ -53,6 +53,21 @@ def test_a_call_is_read_and_answered_as_json(cloud: Echo, method: str) -> None:
     assert cloud.count == 1
 
 
+def test_what_is_no_json_comes_as_bytes_and_nothing_is_sent_for_none(tmp_path: Path) -> None:
+    class Archive(HttpCloud):
+        sent: object = None
+
+        def answer(self, call: Call) -> Answer:
+            self.sent = call.body
+            return Answer(204)
+
+    with Archive() as cloud:
+        request = urllib.request.Request(cloud.url, b"\x1f\x8b\x00tar", method="PUT")
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert (answer.status, answer.read()) == (204, b"")
+        assert cloud.sent == b"\x1f\x8b\x00tar"
+
+
 def test_a_refusal_lasts_until_it_is_healed_and_counts_as_a_call(cloud: Echo) -> None:
     cloud.refusing(429, {"code": "slow_down"})()
     assert ask(cloud, "GET", "/a") == ask(cloud, "POST", "/a") == (429, {"code": "slow_down"})
