@@ -104,7 +104,9 @@ def find(
 def _labelled(node: Node, labels: Mapping[str, str]) -> Node:
     """One that only the journal knows comes without labels: it is of the caller's deployment, and
     may be of the run, but of no batch that anyone asks for by name."""
-    known = {key: value for key, value in labels.items() if key != names.BATCH}
+    known = {
+        key: value for key, value in labels.items() if key != names.BATCH and value != names.ANY
+    }
     return node if node.labels else msgspec.structs.replace(node, labels=known)
 
 

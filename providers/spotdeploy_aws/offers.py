@@ -45,11 +45,8 @@ def candidates(
     architecture_of: Callable[[str], str],
     pool: Pool,
 ) -> list[Offer]:
-    """Market by market, size by size in the order given, the cheapest zone first.
-
-    `exist` has the (zone, size) pairs
-    that are sold at all.
-    """
+    """Market by market, size by size in the order given, the cheapest zone first. `exist` has the
+    (zone, size) pairs that are sold at all."""
     if exist:
         prices.refresh(sorted({size for _, size in exist}), pool.policy.markets)
     zones = list(dict.fromkeys(zones))
