@@ -28,7 +28,8 @@ FakeProjects = Callable[..., FakeProject]
 NODE = Node("i-1", "demo-1", "fake", "here", NodeState.RUNNING)
 TIMED_OUT = CommandResult(124, "", "no end within 30s")
 REFUSED = CommandResult(1, "", "Access denied")
-STARTED, OK = {"systemd-run": CommandResult(0, "", "")}, CommandResult(0, "", "")
+OK = CommandResult(0, "", "")
+STARTED = {"nodes.json": OK, "systemd-run": OK}
 
 
 class Settings(CheckSettings, frozen=True, kw_only=True):
