@@ -104,6 +104,12 @@ class Project:
         return group.after if group else ()
 
     @property
+    def keys_given(self) -> frozenset[str]:
+        """The keys that the group's own table gives, by their paths below it."""
+        group = self.settings.groups.get(self.group)
+        return group.keys if group else frozenset()
+
+    @property
     def known_groups(self) -> tuple[str, ...]:
         """The groups that this group comes after, however many lie between, each after those that
         it waits for itself."""

@@ -12,13 +12,22 @@ import msgspec
 import typer
 
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json
-from spotdeploy.cli.tables import json_text, table
+from spotdeploy.cli.tables import json_text, prefix, table
 from spotdeploy.duration import spell
 from spotdeploy.project import Project
 from spotdeploy.report.run_store import RUNS, written_report
 from spotdeploy.state.journal import Journal, RunRecord
 
 HEADER: Final = ("RUN", "BEGAN", "COMMAND", "PROVIDERS", "VERDICT", "NODES", "TIME", "COST")
+
+
+class GroupLine(msgspec.Struct, frozen=True):
+    """One group of a run. Its verdict is None while it has none, and when it was not deployed."""
+
+    name: str
+    verdict: str | None
+    passed: int
+    desired: int = msgspec.field(name="wanted")
 
 
 def command(
@@ -47,6 +56,7 @@ class Line(msgspec.Struct, frozen=True):
     passed: int | None = None
     desired: int | None = msgspec.field(default=None, name="wanted")
     cost: str = ""
+    groups: tuple[GroupLine, ...] = ()
 
 
 def show_history(state: Path, records: Sequence[RunRecord], *, as_json: bool) -> None:
@@ -57,7 +67,11 @@ def show_history(state: Path, records: Sequence[RunRecord], *, as_json: bool) ->
     elif not lines:
         text = "no runs"
     else:
-        text = table([HEADER, *map(_row, lines)])
+        rows = [HEADER, *map(_row, lines)]
+        if any(prefix(group.name) for line in lines for group in line.groups):
+            cells = ["GROUPS", *(_groups(line) for line in lines)]
+            rows = [(*row, cell) for cell, row in zip(cells, rows, strict=True)]
+        text = table(rows)
     sys.stdout.write(text + "\n")
 
 
@@ -79,7 +93,16 @@ def _line(state: Path, record: RunRecord) -> Line:
         passed=report.passed,
         desired=report.desired,
         cost=str(report.cost),
+        groups=tuple(
+            GroupLine(group.name, group.verdict, group.passed, group.desired)
+            for group in report.groups
+        ),
     )
+
+
+def _groups(line: Line) -> str:
+    named = [group for group in line.groups if prefix(group.name)]
+    return ", ".join(f"{group.name} {group.passed}/{group.desired}" for group in named) or "-"
 
 
 def _row(line: Line) -> tuple[str, ...]:

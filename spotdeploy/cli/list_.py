@@ -12,4 +12,5 @@ def command(
     from spotdeploy.cli.tables import show_nodes
     from spotdeploy.project import Project
 
-    show_nodes(Project.open(config, providers=provider).nodes(), as_json=json)
+    project = Project.open(config, providers=provider)
+    show_nodes(project.nodes(), project.groups, as_json=json)

@@ -114,7 +114,7 @@ def _group_data(group: Run, prospects: Prospects) -> dict[str, object]:
 
 
 def _lines(run: Run, prospects: Prospects) -> list[str]:
-    several = len(run.groups) > 1
+    several = any(group.named for group in run.groups)
     must = "" if several else f", {_must_pass(run)}"
     return [
         f"{run.deployment}: {counted(run.desired, 'node')}{must}",

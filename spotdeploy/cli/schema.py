@@ -8,6 +8,7 @@ import typer
 
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config
 from spotdeploy.config.json_schema import events_schema_text, schema_text
+from spotdeploy.phases.facts import facts_schema_text
 from spotdeploy.plugins import Plugins
 from spotdeploy.project import Project
 from spotdeploy.report.model import report_schema_text
@@ -21,11 +22,20 @@ def command(
     report: Annotated[
         bool, typer.Option("--report", help="That of report.json and a run's --json instead.")
     ] = False,
+    nodes: Annotated[
+        bool, typer.Option("--nodes", help="That of nodes.json, which a node is given, instead.")
+    ] = False,
 ) -> None:
     """Print the JSON Schema of spotdeploy.toml."""
-    if events or report:
-        typer.echo(events_schema_text() if events else report_schema_text())
-        return
+    others = (
+        (events, events_schema_text),
+        (report, report_schema_text),
+        (nodes, facts_schema_text),
+    )
+    for asked, text in others:
+        if asked:
+            typer.echo(text())
+            return
     plugins: tuple[str, ...] = ()
     known = Plugins()
     if config.exists():

@@ -6,23 +6,20 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from functools import partial
+from typing import Any
 
 from spotdeploy import labels
-from spotdeploy.cycle.policy import Progress, Replacer
-from spotdeploy.cycle.runner import NodeRunner, Pipeline, Shared
+from spotdeploy.cycle.policy import Progress, Replacer, end_group
+from spotdeploy.cycle.runner import NodeRunner, OnInterrupted, Pipeline, Shared
 from spotdeploy.errors import ProviderError
-from spotdeploy.events import Note
+from spotdeploy.events import GroupEnded, NodeEnded, Note
 from spotdeploy.model import Node, Offer, Verdict
 from spotdeploy.phases.create import batch_template, create
 from spotdeploy.phases.destroy import destroy_nodes
 from spotdeploy.run.context import Run
 from spotdeploy.run.location import list_nodes
-from spotdeploy.run.verdict import NodeOutcome, judge
-
-REDEPLOY_TOKENS: Final = 1_000_000
-"""How far the numbers of create calls move on each time that a group is deployed afresh: with the
-old ones the cloud would give the old nodes."""
+from spotdeploy.run.verdict import NodeOutcome
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,7 @@ class GroupsRunner:
     shared: Shared
     progress: Progress
     _passed: dict[str, asyncio.Future[bool]] = field(default_factory=dict)
+    _losses: Counter[str] = field(default_factory=Counter)
     _redeployed: Counter[str] = field(default_factory=Counter)
 
     async def deploy(self) -> None:
@@ -69,8 +67,12 @@ class GroupsRunner:
         losses: asyncio.Queue[Loss] = asyncio.Queue()
         loop = asyncio.get_running_loop()
         self._passed |= {name: loop.create_future() for name in names}
-        groups = [group for group in self.run.groups if group.group in names]
-        tasks = [asyncio.create_task(self._deploy(group, losses)) for group in groups]
+        tasks = [
+            asyncio.create_task(
+                (self._deploy if group.group in names else self._watch)(group, losses)
+            )
+            for group in self.run.groups
+        ]
         work, lost = asyncio.gather(*tasks), asyncio.ensure_future(losses.get())
         everything: list[asyncio.Future[Any]] = [*tasks, work, lost]
         try:
@@ -89,18 +91,18 @@ class GroupsRunner:
         for other in group.project.after:
             if not await asyncio.shield(self._passed[other]):
                 self.progress.waited_for[name] = other
+                why = f"not deployed, since {other} did not pass"
+                group.bus.emit(GroupEnded(group=name, detail=why, waited_for=other))
                 passed.set_result(False)
                 return
-        outcomes = await self._create_and_run(group)
-        verdict, _ = judge(outcomes, [], desired=group.desired, quorum=group.quorum)
+        await self._create_and_run(group, losses)
+        verdict = end_group(group, self.progress, group.desired)
         passed.set_result(verdict is Verdict.PASSED)
-        waiting = [self._passed[one] for one in self._that_know(name) if one != name]
-        if verdict is Verdict.PASSED and waiting:
-            await self._watch(group, outcomes, losses, waiting)
+        await self._watch(group, losses)
 
-    async def _create_and_run(self, group: Run) -> Sequence[NodeOutcome]:
-        again = self._redeployed[group.group]
-        group = replace(group, first_token=group.first_token + again * REDEPLOY_TOKENS)
+    async def _create_and_run(self, group: Run, losses: asyncio.Queue[Loss]) -> None:
+        if again := self._redeployed[group.group]:  # with the old tokens the old nodes would come
+            group = replace(group, series=f"{group.series}r{again}-")
         template = batch_template(group, self.shared.keys)
         offers, progress = self.offers[group.group], self.progress
         nodes, refusals = await create(group, offers, template)
@@ -111,24 +113,23 @@ class GroupsRunner:
             for one in group.journal.open_intents(group.deployment)
             if one.run == group.id and one.count
         ]
-        replacer = Replacer(group, offers, template, progress.not_gone)
-        runner = NodeRunner(group, self.shared, self.pipeline, replacer)
+        on_interrupted: OnInterrupted = Replacer(group, offers, template, progress.not_gone)
+        if _peers_know(group):
+            on_interrupted = partial(self._report_interrupted, losses)
+        runner = NodeRunner(group, self.shared, self.pipeline, on_interrupted)
         ready = worth_running(group, nodes)
         outcomes = await runner.run_nodes(ready) if ready else ()
-        progress.nodes += outcomes
-        return outcomes
+        progress.nodes += outcomes  # after the wait: other groups add theirs meanwhile
 
-    async def _watch(
-        self,
-        group: Run,
-        outcomes: Sequence[NodeOutcome],
-        losses: asyncio.Queue[Loss],
-        waiting: Sequence[asyncio.Future[bool]],
-    ) -> None:
-        """Until the groups that came after have ended, report the first of these nodes that is
-        lost."""
+    async def _watch(self, group: Run, losses: asyncio.Queue[Loss]) -> None:
+        """Until the groups that came after this one have ended, report its nodes that are lost."""
+        name = group.group
+        waiting = [self._passed[one] for one in self._that_know(name) if one != name]
+        if not waiting or not self._passed[name].result():
+            return
         runner = NodeRunner(group, self.shared, self.pipeline)
-        passed = [outcome.node for outcome in outcomes if outcome.passed]
+        mine = [outcome for outcome in self.progress.nodes if outcome.group == name]
+        passed = [outcome.node for outcome in mine if outcome.passed]
         watches = [asyncio.create_task(self._report(runner, node, losses)) for node in passed]
         try:
             await asyncio.wait(waiting)
@@ -142,6 +143,12 @@ class GroupsRunner:
         message = f"{fate.kind} after it passed: {fate.message}"
         losses.put_nowait(Loss(runner.run.group, node, message))
 
+    async def _report_interrupted(
+        self, losses: asyncio.Queue[Loss], outcome: NodeOutcome
+    ) -> Sequence[Node]:
+        losses.put_nowait(Loss(outcome.group, outcome.node, outcome.message))
+        return await asyncio.Future()  # until all this work is cancelled
+
     def _that_know(self, name: str) -> list[str]:
         """A group and those whose nodes know of it, since they came after it."""
         found = [name]
@@ -154,14 +161,17 @@ class GroupsRunner:
         """End the nodes of these groups, to deploy them afresh. Raises ProviderError where the
         config does not allow that."""
         run, nodes = self.run, self.run.project.groups[loss.group].config.nodes
-        others = ", ".join(names[1:])
-        why = f"{loss.node.name} of {loss.group}: {loss.message}; {others} came after it"
-        self._redeployed[loss.group] += 1
-        if nodes.on_interruption == "fail" or self._redeployed[loss.group] > nodes.replacements:
+        others = " and ".join(names[1:] or ["its own group"])
+        why = f"{loss.node.name} of {loss.group}: {loss.message}; the nodes of {others} know of it"
+        self._losses[loss.group] += 1
+        if nodes.on_interruption == "fail" or self._losses[loss.group] > nodes.replacements:
             raise ProviderError(why)
         run.bus.emit(Note(text=f"{why}: deploying {', '.join(names)} afresh", warning=True))
+        for member in self.shared.roster.members(names):
+            id_, failed = member.node.id, Verdict.INFRASTRUCTURE_FAILED
+            run.bus.emit(NodeEnded(node=id_, verdict=failed, detail=f"deployed afresh: {why}"))
         for name in names:
-            self._redeployed[name] = self._redeployed[loss.group]
+            self._redeployed[name] += 1
             self.shared.roster.dismiss(name)
             self.progress.created.pop(name, None)
             self.progress.waited_for.pop(name, None)
@@ -175,6 +185,13 @@ class GroupsRunner:
                 receipt = await destroy_nodes(run, location, here)
                 if not receipt.clean:
                     self.progress.not_gone += here
+
+
+def _peers_know(group: Run) -> bool:
+    """Whether a node that takes another's place would leave the others of its group with stale
+    facts that they use: where they may talk, they know each other."""
+    nodes = group.config.nodes
+    return bool(nodes.open_between) and group.desired > 1 and nodes.on_interruption == "replace"
 
 
 def worth_running(run: Run, nodes: Sequence[Node]) -> Sequence[Node]:

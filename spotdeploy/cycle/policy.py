@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from spotdeploy.errors import ProviderError
-from spotdeploy.events import Note
+from spotdeploy.events import GroupEnded, Note
 from spotdeploy.model import Batch, Node, Offer, Verdict
 from spotdeploy.phases.create import replace_node
 from spotdeploy.phases.destroy import destroy, destroy_nodes
@@ -91,6 +91,14 @@ def conclude(run: Run, progress: Progress, *, desired: Mapping[str, int] | None 
     )
 
 
+def end_group(group: Run, progress: Progress, desired: int) -> Verdict:
+    """Say that the nodes of a group have ended, of which `desired` should have passed. Gives the
+    group's verdict."""
+    verdict, message = _judge_group(group, progress, desired)
+    group.bus.emit(GroupEnded(group=group.group, verdict=verdict, detail=message))
+    return verdict
+
+
 def _judge_group(group: Run, progress: Progress, desired: int) -> tuple[Verdict, str]:
     return judge(
         [outcome for outcome in progress.nodes if outcome.group == group.group],
@@ -148,7 +156,7 @@ class Replacer:
         self._run = run
         self._offers = offers
         self._template = template
-        self._tokens = itertools.count(run.first_token + REPLACEMENT_TOKENS, TOKENS_EACH)
+        self._tokens = itertools.count(REPLACEMENT_TOKENS, TOKENS_EACH)
 
     async def __call__(self, outcome: NodeOutcome) -> Sequence[Node]:
         """Destroy the interrupted node and create another; none when no more are allowed."""

@@ -72,19 +72,15 @@ async def create(
     Raises ConfigError and HostError for what no cloud is to blame for, and ProviderError when a
     walk has no cloud that says whose account it is.
     """
-    what = f"{run.named}{counted(run.desired, 'node')}"
-    run.bus.emit(StepStarted(step="create", detail=what))
-    walks = [
-        _Walk(run, await _askable(run, walk, offers), template, token_from=run.first_token)
-        for walk in run.walks
-    ]
+    what = counted(run.desired, "node")
+    run.bus.emit(StepStarted(step="create", detail=what, group=run.group))
+    walks = [_Walk(run, await _askable(run, walk, offers), template) for walk in run.walks]
     results = await asyncio.gather(*(walk.run() for walk in walks), return_exceptions=True)
     nodes = tuple(node for walk in walks for node in walk.nodes)
     failed = next((result for result in results if isinstance(result, BaseException)), None)
-    detail = str(failed) if failed else f"{run.named}{len(nodes)} of {counted(run.desired, 'node')}"
-    run.bus.emit(
-        StepEnded(step="create", ok=not failed and len(nodes) >= run.quorum, detail=detail)
-    )
+    detail = str(failed) if failed else f"{len(nodes)} of {what}"
+    ok = not failed and len(nodes) >= run.quorum
+    run.bus.emit(StepEnded(step="create", ok=ok, detail=detail, group=run.group))
     if failed:
         raise failed
     return nodes, tuple(refusal for walk in walks for refusal in walk.refusals)
@@ -218,7 +214,7 @@ class _Walk:
         Raises ProviderError when there are none, and LostReplyError when none are known of.
         """
         run = self._run
-        token = ids.batch_token(run.id, offer.provider, next(self._numbers))
+        token = ids.batch_token(run.id, offer.provider, f"{run.series}{next(self._numbers)}")
         batch = msgspec.structs.replace(
             self._template,
             token=token,
@@ -294,6 +290,7 @@ class _Walk:
                 asked=asked,
                 got=got,
                 refusal=refusal,
+                group=self._run.group,
             )
         )
         for node in nodes:

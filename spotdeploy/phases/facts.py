@@ -1,7 +1,8 @@
 """Facts: what a node is told of itself and of the others before its entry starts.
 
-A node knows the nodes of its own group and of those that its group came after. Of the latter, which
-have passed, everything is known; of its own group, host keys that are made meanwhile are not.
+A node knows the nodes of its own group and of those that its group came after. Of the latter,
+which have passed, everything is known; of its own group, host keys that are made meanwhile are not.
+A node that failed is not told of.
 """
 
 from __future__ import annotations
@@ -66,11 +67,19 @@ def facts_schema() -> dict[str, object]:
     }
 
 
+def facts_schema_text() -> str:
+    """The same as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(facts_schema())).decode()
+
+
 async def deliver_facts(node_run: NodeRun) -> None:
-    """Put nodes.json on a node, in one round trip.
+    """Put nodes.json on a node, in one round trip. Where the nodes of a group may talk, once the
+    cloud has told the addresses of all of them.
 
     Raises UnreachableError when the connection is cut or the node cannot take it.
     """
+    if node_run.config.nodes.open_between:
+        await node_run.roster.until_addressed(node_run.run.group)
     text = msgspec.json.format(msgspec.json.encode(facts_of(node_run)))
     result = await node_run.connection.run(["sh", "-c", _DELIVER], timeout=SECONDS, stdin=text)
     if result.exit_code != 0:
@@ -89,7 +98,7 @@ def facts_of(node_run: NodeRun) -> RunFacts:
         group=run.group,
         index=roster.member(node_run.node).index,
         groups={
-            name: tuple(_facts(member) for member in roster.members([name]))
+            name: tuple(_facts(one) for one in roster.members([name]) if not one.ended)
             for name in (*run.project.known_groups, run.group)
         },
     )

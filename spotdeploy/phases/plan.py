@@ -15,7 +15,7 @@ from spotdeploy.config.schema import Table
 from spotdeploy.config.secret import PayloadSecret
 from spotdeploy.errors import CapacityError, ConfigError, ProviderError, SpotdeployError
 from spotdeploy.events import Note, StepEnded, StepStarted
-from spotdeploy.model import Offer, Problem
+from spotdeploy.model import DEFAULT_GROUP, Offer, Problem
 from spotdeploy.payload.manifest import read_manifest
 from spotdeploy.payload.variables import read_secrets, require_variables
 from spotdeploy.phases.entry import read_entry
@@ -105,15 +105,43 @@ def read_checks(project: Project) -> tuple[Check[Any], ...]:
     }
     mandatory = [kind for kind, cls in known.items() if cls.mandatory in stages]
     tables += [{"type": kind} for kind in mandatory if kind not in kinds]
-    checks = tuple(_check(known, table, project.path, index) for index, table in enumerate(tables))
+    key = project.place("checks")
+    all_ = [_check(known, one, project.path, f"{key}[{n}]") for n, one in enumerate(tables)]
+    _require_groups(project, all_)
+    checks = tuple(check for check in all_ if check.group in ("", project.group or DEFAULT_GROUP))
     names = [check.name for check in checks]
     for index, name in enumerate(names):
         if name in names[:index]:
             raise ConfigError(
-                f"{project.path.name}: checks[{index}]: a second check is named {name!r}",
+                f"{project.path.name}: {key}[{index}]: a second check is named {name!r}",
                 hint="give one of them a name of its own",
             )
     return checks
+
+
+def _require_groups(project: Project, checks: Sequence[Check[Any]]) -> None:
+    """Refuse checks on nodes, or about nodes, that there are not. Raises ConfigError."""
+    group = project.group or DEFAULT_GROUP
+    there = tuple(project.settings.groups) or (DEFAULT_GROUP,)
+    for check in checks:
+        where = f"{project.path.name}: check {check.name!r}"
+        for name in (check.group, check.asks):
+            if name and name not in there:
+                raise ConfigError(
+                    f"{where}: there is no group {name!r}", hint=f"groups: {', '.join(there)}"
+                )
+        mine = check.group in ("", group)
+        if not mine and "checks" in project.keys_given:
+            raise ConfigError(
+                f"{where}: it is a check of group {group}, to be asked by {check.group} alone",
+                hint=f"move it to [[groups.{check.group}.checks]], or take from out",
+            )
+        if mine and check.asks and check.asks not in (group, *project.known_groups):
+            raise ConfigError(
+                f"{where}: the nodes of group {group} do not know those of {check.asks}",
+                hint=f"let {group} come after it: groups.{group}.after, or check.from = another "
+                "group's name",
+            )
 
 
 async def ask_offers(run: Run) -> Prospects:
@@ -174,8 +202,7 @@ async def find_offers(run: Run) -> Prospects:
     return prospects
 
 
-def _check(known: dict[str, type[Check[Any]]], table: Table, path: Path, index: int) -> Check[Any]:
-    where = f"checks[{index}]"
+def _check(known: dict[str, type[Check[Any]]], table: Table, path: Path, where: str) -> Check[Any]:
     kind = table.get("type")
     if not isinstance(kind, str) or kind not in known:
         raise ConfigError(

@@ -1,5 +1,9 @@
 """junit.xml: a suite for each node, a case for each of its phases and checks.
 
+Where the config names groups, each has a suite as well, with a case for the group itself: it fails
+when the group does, and is skipped when the group was not deployed. The group is a part of the
+class names then, by which Jenkins folds cases into packages.
+
 Held to both schemas that readers of such files use: that of Jenkins' xUnit plugin and that of
 Apache Ant. Evidence is linked in the way that attachments are named in a suite's output.
 """
@@ -12,9 +16,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from junitparser import Element, Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+from junitparser.junitparser import FinalResult
 
 from spotdeploy.model import Verdict
-from spotdeploy.report.model import NodeReport, RunReport, Span
+from spotdeploy.report.model import GroupReport, NodeReport, RunReport, Span
 
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 RUN_SUITE: Final = "run"
@@ -34,6 +39,7 @@ def render(report: RunReport) -> bytes:
     """The file's bytes."""
     xml = JUnitXml()
     suites = [_run_suite(report)]
+    suites += [_group_suite(one, report) for one in report.groups if report.grouped]
     suites += [_node_suite(node, report) for node in report.nodes]
     for number, suite in enumerate(suites):
         _finish(suite, number, report)
@@ -54,19 +60,52 @@ def _run_suite(report: RunReport) -> TestSuite:
     ):
         suite.add_property(name, clean(value) or "-")
     case = _case(f"{report.command} of {report.deployment}", report.deployment, report.seconds)
-    if report.verdict is Verdict.PAYLOAD_FAILED:
-        case.result = [_result(Failure, report.verdict, report.message)]
-    elif report.verdict is not Verdict.PASSED:
-        case.result = [_result(Error, report.verdict, report.message)]
+    case.result = _verdict_result(report.verdict, report.message)
     suite.add_testcase(case)
     _say(suite, "")
     suite.time = round(report.seconds, 3)
     return suite
 
 
-def _node_suite(node: NodeReport, report: RunReport) -> TestSuite:
-    suite = TestSuite(clean(f"{node.place} {node.name}"))
+def _verdict_result(verdict: Verdict, message: str) -> list[FinalResult]:
+    if verdict is Verdict.PASSED:
+        return []
+    kind = Failure if verdict is Verdict.PAYLOAD_FAILED else Error
+    return [_result(kind, verdict, message)]
+
+
+def _group_suite(group: GroupReport, report: RunReport) -> TestSuite:
+    """One case for a group itself, so that one without nodes is seen too."""
+    suite = TestSuite(clean(f"group {group.name}"))
     for name, value in (
+        ("group", group.name),
+        ("after", " ".join(group.after)),
+        ("verdict", group.verdict or ""),
+        ("passed", f"{group.passed} of {group.desired}"),
+        ("quorum", str(group.quorum)),
+        ("payload", group.digest),
+        ("cost", str(group.cost)),
+    ):
+        suite.add_property(name, clean(value) or "-")
+    nodes = report.nodes_of(group.name)
+    seconds = max((n.end for n in nodes), default=0.0) - min((n.start for n in nodes), default=0.0)
+    case = _case(f"group {group.name}", f"{report.deployment}.{group.name}", seconds)
+    if group.verdict is None:
+        why = group.message or f"the run ended first: {report.message}"
+        case.result = [_result(Skipped, "not deployed" if group.waited_for else "unfinished", why)]
+    else:
+        case.result = _verdict_result(group.verdict, group.message)
+    suite.add_testcase(case)
+    _say(suite, "")
+    suite.time = round(max(0.0, seconds), 3)
+    return suite
+
+
+def _node_suite(node: NodeReport, report: RunReport) -> TestSuite:
+    group = node.group if report.grouped else ""
+    suite = TestSuite(clean(f"{group} {node.place} {node.name}".lstrip()))
+    for name, value in (
+        *((("group", group),) if group else ()),
         ("provider", node.provider),
         ("location", node.location),
         ("zone", node.zone or ""),
@@ -77,7 +116,8 @@ def _node_suite(node: NodeReport, report: RunReport) -> TestSuite:
         ("evidence", node.evidence),
     ):
         suite.add_property(name, clean(value) or "-")
-    classname = clean(f"{report.deployment}.{node.provider}.{node.name}")
+    path = (report.deployment, *((group,) if group else ()), node.provider, node.name)
+    classname = clean(".".join(path))
     suite.add_testcases([*_phase_cases(node, classname), *_check_cases(node, report, classname)])
     _say(suite, f"[[ATTACHMENT|{node.evidence}/index.json]]" if node.evidence else "")
     suite.time = round(max(0.0, node.end - node.start), 3)
@@ -99,7 +139,7 @@ def _phase_cases(node: NodeReport, classname: str) -> Iterable[TestCase]:
 
 def _check_cases(node: NodeReport, report: RunReport, classname: str) -> Iterable[TestCase]:
     answers = {answer.name: answer for answer in node.checks}
-    for name in report.checks:
+    for name in report.group_of(node).checks:
         answer = answers.get(name)
         case = _case(f"check {name}", classname, answer.seconds if answer else 0.0)
         if answer is None:

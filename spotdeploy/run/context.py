@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from spotdeploy.check import Check
 from spotdeploy.config.schema import Config
@@ -19,9 +19,6 @@ from spotdeploy.provider import ProviderConfig
 from spotdeploy.run.location import Location
 from spotdeploy.state.ids import new_run_id
 from spotdeploy.state.journal import Journal
-
-TOKENS: Final = 1_000_000_000
-"""How many create calls a group may come to."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +48,8 @@ class Run:
     """Locations the config no longer names, but where the journal knows of something."""
     parts: tuple[Run, ...] = ()
     """See `groups`; of a group itself, none."""
-    first_token: int = 0
-    """Where the numbers of a group's create calls begin."""
+    series: str = ""
+    """What sets the tokens of its create calls apart from those of other groups of the run."""
 
     @property
     def groups(self) -> tuple[Run, ...]:
@@ -200,7 +197,7 @@ def open_run(project: Project, plans: Mapping[str, Plan], bus: Bus) -> Iterator[
             project=one,
             plan=plans.get(name, Plan()),
             locations=of_group[name],
-            first_token=number * TOKENS,
+            series=f"g{number}-" if number else "",
         )
         for number, (name, one) in enumerate(project.groups.items())
     )

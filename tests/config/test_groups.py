@@ -96,6 +96,7 @@ def test_what_a_group_does_not_say_comes_from_the_config(tmp_path: Path) -> None
         ("[groups.a]\nchecks = 3\n", "groups.a.checks: should be tables"),
         ("[groups]\na = 3\n", "groups"),
         ("[groups.A]\ncount = 1\n", "'A' is no name of a group"),
+        ("[groups.here]\n", "'here' is no name of a group"),
         ('[groups.a.payload.secrets]\nX = "plain"\n', "groups.a.payload.secrets.X"),
     ],
 )
