@@ -139,6 +139,7 @@ async def _perform(run: Run, command: str, operation: Operation) -> Outcome:
             providers=run.providers,
             digest=digest,
             desired=run.desired,
+            shared=any(group.stand_in for group in run.groups),
             checks=tuple(
                 dict.fromkeys(check.name for group in run.groups for check in group.plan.checks)
             ),

@@ -44,6 +44,8 @@ class RunStarted(Event, frozen=True, tag="run-started"):
     digest: str
     desired: int = msgspec.field(name="wanted")
     """Nodes asked for, all providers together."""
+    shared: bool = False
+    """Whether the providers share what is asked for, in some group: no number is that of one."""
     checks: tuple[str, ...] = ()
     """The names of the checks that run on the nodes of some group."""
     groups: tuple[GroupPlan, ...] = ()

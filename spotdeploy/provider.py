@@ -234,10 +234,10 @@ class SupportsPlan(ABC):
         part of `doctor` that depends on what is asked for, such as who may reach the nodes, the
         size of the disk, labels, and quotas beside count and size.
 
-        `batch` is a draft: its count is what must be there for the run to pass, its user-data is
-        empty, and its labels name no run. What the nodes of
-        its deployment use counts as free, since they end first. Blocks for seconds at most, is
-        free of charge, changes nothing, may be repeated.
+        `batch` is a draft: its count is what must be there for the run to pass, or 1 where other
+        providers may give the rest, its user-data is empty, and its labels name no run. What the
+        nodes of its deployment use counts as free, since they end first. Blocks for seconds at
+        most, is free of charge, changes nothing, may be repeated.
         """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 from collections.abc import Iterator
 from typing import Annotated, Final
@@ -17,6 +18,7 @@ from spotdeploy.duration import spell
 from spotdeploy.events import Bus
 from spotdeploy.model import FileKind, Manifest, Offer, PayloadFile
 from spotdeploy.payload.manifest import read_manifest
+from spotdeploy.phases.placement import in_order
 from spotdeploy.phases.plan import Prospects, ask_offers, read_plans
 from spotdeploy.project import Project
 from spotdeploy.run.context import Run, open_run
@@ -102,6 +104,7 @@ def _group_data(group: Run, prospects: Prospects) -> dict[str, object]:
         "group": group.group,
         "after": group.project.after,
         "wanted": group.desired,
+        "placement": group.config.nodes.placement,
         "digest": plan.manifest.digest,
         "bytes": plan.manifest.size,
         "files": [e.path for e in plan.manifest.entries if e.kind is not FileKind.FOLDER],
@@ -123,7 +126,7 @@ def _lines(run: Run, prospects: Prospects) -> list[str]:
 
 def _group_lines(group: Run, prospects: Prospects, several: bool) -> list[str]:
     plan, nodes = group.plan, group.config.nodes
-    offers = [offer for some in prospects.offers[group.group].values() for offer in some]
+    offers = [*itertools.chain(*in_order(group, prospects.offers[group.group]))]
     rows = [_row(offer, prospects) for offer in offers[:SHOWN]]
     more = [f"... and {len(offers) - SHOWN} more"] if len(offers) > SHOWN else []
     after = f", after {' and '.join(group.project.after)}" if group.project.after else ""
@@ -133,6 +136,7 @@ def _group_lines(group: Run, prospects: Prospects, several: bool) -> list[str]:
         f"payload: {counted(len(plan.manifest.files), 'file')}, {plan.manifest.size} bytes, "
         f"digest {plan.manifest.digest[:12]}",
         f"time to live: {spell(nodes.time_to_live)}",
+        *_placement(group),
         "",
         "candidates, tried from the top:",
         table([HEADER, *rows]),
@@ -145,6 +149,18 @@ def _group_lines(group: Run, prospects: Prospects, several: bool) -> list[str]:
             for check in plan.checks
         ),
     ]
+
+
+def _placement(group: Run) -> Iterator[str]:
+    """Which providers share the nodes, where there is a choice."""
+    count, providers = counted(group.config.nodes.count, "node"), " and ".join(group.providers)
+    how = {
+        "each": f"{count} on each of {providers}",
+        "cheapest": f"{count} in all on {providers}, walked by price",
+        "ordered": f"{count} in all on {providers}, the first one first",
+    }
+    if len(group.providers) > 1:
+        yield f"placement: {how[group.config.nodes.placement]}"
 
 
 def _must_pass(run: Run) -> str:

@@ -18,6 +18,7 @@ Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")
 UserName = Annotated[str, msgspec.Meta(pattern=r"^[a-z_][a-z0-9_-]{0,30}$")]
 Keep = Literal["always", "passing", "never"]
 Modes = Literal["normal", "exact"]
+Placement = Literal["each", "cheapest", "ordered"]
 Table = dict[str, Any]
 """A table whose keys a plugin knows."""
 
@@ -27,12 +28,20 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Nodes(_Section, frozen=True):
-    """`[nodes]`: what each provider is asked for."""
+    """`[nodes]`: what the providers are asked for."""
 
     count: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1
-    """How many nodes each provider is asked for."""
+    """How many nodes: of each provider, or in all, as `placement` says."""
     quorum: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    """How many of all nodes must pass; all of them when left out."""
+    """How many of `count` nodes must pass; all of them when left out."""
+    placement: Placement = "each"
+    """Where nodes come from when several providers are in use. With `each`, every provider is asked
+    for `count`. With `cheapest` and `ordered` it is `count` in all, and what one provider cannot
+    give another one is asked for: the offers of all by price, unknown ones last; or all of the
+    first provider, then of the next."""
+    spread: bool = True
+    """Whether a provider's nodes are split evenly over its locations. Otherwise the first location
+    is filled first, and the next one is asked for what it cannot give."""
     market: MarketPolicy = MarketPolicy.SPOT
     """How nodes are bought. With `spot-then-on-demand`, what spot could not give is bought on
     demand."""

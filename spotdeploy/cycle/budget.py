@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from spotdeploy.errors import ProviderError, RefusedError
 from spotdeploy.events import Event, NodeCreated, NodeDestroyed, Note
 from spotdeploy.model import Verdict
+from spotdeploy.phases.placement import in_order
 from spotdeploy.phases.plan import Prospects
 from spotdeploy.run.context import Run
 from spotdeploy.run.cost import Cost, PaidTime, estimate, seconds_left, spell_usd, total
@@ -34,8 +35,8 @@ def expected_cost(run: Run, prospects: Prospects) -> Cost | None:
     past cycles. None when that is not known. Reads the journal; may be repeated."""
     expected = Cost()
     for group in run.groups:
-        offers = prospects.offers[group.group]
-        rates = {name: some[0].usd_per_hour for name, some in offers.items()}
+        first = [walk[0] for walk in in_order(group, prospects.offers[group.group])]
+        rates = {offer.provider: offer.usd_per_hour for offer in first}
         cost = estimate(group.pool.count, rates, _past_seconds(run))
         if cost is None:
             return None
@@ -55,7 +56,7 @@ def check_budget(run: Run, prospects: Prospects) -> None:
         return
     asked = [(name, some) for of_all in prospects.offers.values() for name, some in of_all.items()]
     for provider, offers in asked:
-        if all(offer.usd_per_hour is None for offer in offers):
+        if offers and all(offer.usd_per_hour is None for offer in offers):
             raise RefusedError(
                 f"max_cost is {spell_usd(cap)}, but no price of {provider} is known",
                 hint="take max_cost out, or choose sizes whose prices 'spotdeploy plan' shows; "

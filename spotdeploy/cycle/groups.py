@@ -109,7 +109,9 @@ class GroupsRunner:
         progress.refusals += refusals
         progress.created[group.group] = len(nodes)
         progress.unanswered = [
-            one for one in group.journal.open_intents(group.deployment) if one.run == group.id
+            one
+            for one in group.journal.open_intents(group.deployment)
+            if one.run == group.id and one.count
         ]
         on_interrupted: OnInterrupted = Replacer(group, offers, template, progress.not_gone)
         if _peers_know(group):
@@ -194,8 +196,10 @@ def _peers_know(group: Run) -> bool:
 
 def worth_running(run: Run, nodes: Sequence[Node]) -> Sequence[Node]:
     """The nodes of a group that are taken through the pipeline: all, when they make the quorum;
-    else those of the providers that did their part, so that one cloud's failure is its own."""
+    else those of the walks that did their part, so that one cloud's failure is its own."""
     if len(nodes) >= run.quorum:
         return nodes
-    made = Counter(node.provider for node in nodes)
-    return [node for node in nodes if made[node.provider] >= run.quorum / len(run.providers)]
+    walk_of = {name: walk for walk in run.walks for name in walk}
+    made = Counter(walk_of[node.provider] for node in nodes)
+    each = run.quorum / len(run.walks)
+    return [node for node in nodes if made[walk_of[node.provider]] >= each]

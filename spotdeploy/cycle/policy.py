@@ -20,8 +20,11 @@ from spotdeploy.run.verdict import NodeOutcome, Outcome, Receipt, Refusal, join,
 from spotdeploy.state.journal import Intent
 from spotdeploy.text import counted
 
-REPLACEMENT_TOKENS: Final = 1_000
+REPLACEMENT_TOKENS: Final = 100_000
 """From this number on, the tokens of create calls are those of replacements."""
+TOKENS_EACH: Final = 5_000
+"""How many create calls one replacement may come to: a token of another one would give the cloud's
+old nodes."""
 
 
 @dataclass
@@ -153,7 +156,7 @@ class Replacer:
         self._run = run
         self._offers = offers
         self._template = template
-        self._tokens = itertools.count(REPLACEMENT_TOKENS, 100)
+        self._tokens = itertools.count(REPLACEMENT_TOKENS, TOKENS_EACH)
 
     async def __call__(self, outcome: NodeOutcome) -> Sequence[Node]:
         """Destroy the interrupted node and create another; none when no more are allowed."""
@@ -166,5 +169,5 @@ class Replacer:
         if not receipt.clean:
             self._not_gone.append(node)
         return await replace_node(
-            run, node.provider, self._offers[node.provider], self._template, next(self._tokens)
+            run, node.provider, self._offers, self._template, next(self._tokens)
         )

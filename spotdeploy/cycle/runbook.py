@@ -47,6 +47,7 @@ async def run_cycle(run: Run, *, wait: bool = False) -> Outcome:
     allow_files(run.desired)
     prospects = await find_offers(run)
     check_budget(run, prospects)
+    run = run.within(prospects.usable)
     async with claimed(run, "cycle", wait=wait):
         before, stopped = await finish_despite_cancel(destroy(run, before_create=True))
         if stopped or not before.clean:
@@ -60,6 +61,7 @@ async def run_create(run: Run, *, wait: bool = False) -> Outcome:
     allow_files(run.desired)
     prospects = await find_offers(run)
     check_budget(run, prospects)
+    run = run.within(prospects.usable)
     async with claimed(run, "create", wait=wait):
         existing = await _existing(run)
         if existing:

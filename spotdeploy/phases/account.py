@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from spotdeploy.errors import RefusedError
+from collections.abc import Iterable
+
+from spotdeploy.errors import ProviderError, RefusedError
 from spotdeploy.run.context import Run
 from spotdeploy.run.location import Location
 from spotdeploy.run.trace import contained
 
 
-async def record_accounts(run: Run) -> None:
-    """Note, before anything is made, the account of each provider that has one. Raises
-    ProviderError where it cannot be told: a destroy could not know it again."""
-    for name in run.providers:
+async def record_accounts(run: Run, providers: Iterable[str]) -> dict[str, ProviderError]:
+    """Note, before anything is made, the account of each of these providers that has one. Gives
+    those where it cannot be told, and why: there a destroy could not know it again."""
+    untold: dict[str, ProviderError] = {}
+    for name in providers:
         asked = run.of_provider(name)[0].account()
-        if account := await contained(run, asked, f"asking {name} whose account it is"):
-            run.journal.record_account(run.deployment, name, account)
+        try:
+            account = await contained(run, asked, f"asking {name} whose account it is")
+        except ProviderError as error:
+            untold[name] = error
+        else:
+            if account:
+                run.journal.record_account(run.deployment, name, account)
+    return untold
 
 
 async def require_same_account(run: Run, location: Location) -> None:

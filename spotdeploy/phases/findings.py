@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -36,23 +36,40 @@ class Findings:
     problems: tuple[Problem, ...]
     account: str = ""
     """Whose account it acts in, where the provider knows."""
+    passed_over: bool = False
+    """Whether the run does without this place."""
 
     @property
     def fatal(self) -> list[Problem]:
         """Those that would stop a run."""
         return [problem for problem in self.problems if problem.fatal]
 
+    @property
+    def blames_cloud(self) -> bool:
+        """Whether something would stop a run, and nothing that the config or this computer is to
+        blame for."""
+        codes = {problem.exit_code for problem in self.fatal}
+        return bool(codes) and ConfigError.exit_code not in codes
+
+    def passing_over(self) -> Findings:
+        """What is told when the run does without this place."""
+        untold = "passed over, and not proven empty"
+        told = [Problem(f"{untold}: {one.what}", one.remedy, fatal=False) for one in self.fatal]
+        return replace(self, problems=tuple(told), passed_over=True)
+
 
 def draft(project: Project) -> Batch:
     """What the create calls of a cycle will carry, for those who are asked beforehand: of no run,
-    for as many nodes as must pass, and without user-data, which needs keys."""
+    for as many nodes as must pass, or one where another provider may give the rest, and without
+    user-data, which needs keys."""
     nodes = project.config.nodes
     groups = project.settings.groups.values()
     talk = bool(nodes.between) or any(group.config.nodes.between for group in groups)
     life = float(nodes.time_to_live)  # what providers encode is a plain number
+    alone = nodes.placement == "each" or len(project.providers) == 1
     return Batch(
         token="plan",  # noqa: S106  # of a create call
-        count=nodes.quorum or nodes.count,
+        count=(nodes.quorum or nodes.count) if alone else 1,
         labels=labels.for_batch(
             project.deployment,
             "plan",
@@ -78,6 +95,14 @@ async def examine_locations(
     nothing."""
     batch = draft(project)
     return await asyncio.gather(*(_examine(project, one, batch, account) for one in locations))
+
+
+def stand_in(findings: Sequence[Findings]) -> list[Findings]:
+    """The findings of locations that stand in for each other: what a cloud is to blame for passes
+    its location over, and stops no run while another location is left."""
+    if all(one.fatal for one in findings):
+        return list(findings)
+    return [one.passing_over() if one.blames_cloud else one for one in findings]
 
 
 def require_none_fatal(findings: Iterable[Findings]) -> None:
@@ -174,10 +199,10 @@ def of_life(project: Project, checks: Sequence[Check[Any]]) -> Iterator[Problem]
 def of_network(project: Project) -> Iterator[Problem]:
     """Warn of nodes that will not reach one another: private addresses lead to one location."""
     places: list[str] = []
-    for name in project.providers:
+    for name in project.providers if project.config.nodes.open_between else ():
         cls, config = project.provider_config(name)
         places += [f"{name} {place}" for place in cls.locations(config)]
-    if project.config.nodes.open_between and len(places) > 1:
+    if len(places) > 1:
         yield Problem(
             "nodes.open_between opens ports within a location, and nodes may be in "
             f"{len(places)}, such as {places[0]} and {places[1]}",

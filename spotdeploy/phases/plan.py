@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ from spotdeploy.check import Check, CheckSettings, Mandatory
 from spotdeploy.config.load import decode
 from spotdeploy.config.schema import Table
 from spotdeploy.config.secret import PayloadSecret
-from spotdeploy.errors import CapacityError, ConfigError, SpotdeployError
+from spotdeploy.errors import CapacityError, ConfigError, ProviderError, SpotdeployError
 from spotdeploy.events import Note, StepEnded, StepStarted
-from spotdeploy.model import DEFAULT_GROUP, Offer
+from spotdeploy.model import DEFAULT_GROUP, Offer, Problem
 from spotdeploy.payload.manifest import read_manifest
 from spotdeploy.payload.variables import read_secrets, require_variables
 from spotdeploy.phases.entry import read_entry
@@ -25,6 +25,7 @@ from spotdeploy.phases.findings import (
     of_plan,
     require_life,
     require_none_fatal,
+    stand_in,
     warnings,
 )
 from spotdeploy.project import Project
@@ -45,6 +46,8 @@ class Prospects:
     """Location to what ends a node there if nobody comes back."""
     warnings: tuple[str, ...] = ()
     """What was found that does not stop the run."""
+    usable: dict[str, tuple[Location, ...]] = field(default_factory=dict)
+    """Group to its locations without those that are passed over."""
 
 
 def read_plans(project: Project) -> dict[str, Plan]:
@@ -145,28 +148,40 @@ async def ask_offers(run: Run) -> Prospects:
     """Ask every location what stands against a cycle and for its candidates, all locations at
     once. Makes nothing, prepares nothing.
 
+    Where locations stand in for each other, one whose cloud refuses or cannot be asked is passed
+    over while another one is left.
+
     Raises:
-        CapacityError: a provider has no candidate at all within the limits.
+        CapacityError: a provider, or all that share a count, have no candidate within the limits.
         ConfigError: the config cannot work.
         ProviderError: a cloud would refuse.
     """
     own = [of_plan(group.project, group.plan) for group in run.groups]
     known = Findings(run.project.path.name, tuple(dict.fromkeys(itertools.chain(*own))))
-    examined = asyncio.gather(
-        *(examine_locations(group.project, group.locations) for group in run.groups)
+    asked = await contained(
+        run,
+        asyncio.gather(*(_examine(group) for group in run.groups)),
+        "asking what stands against the run",
     )
-    found = await contained(run, examined, "asking what stands against the run")
-    findings = [known, *itertools.chain(*found)]
+    findings = [known, *itertools.chain(*(found.values() for found in asked))]
     require_none_fatal(findings)
-    offers = await asyncio.gather(*(_offers(group) for group in run.groups))
+    answers = await asyncio.gather(
+        *(
+            _offers(group, [place for place, one in found.items() if not one.passed_over])
+            for group, found in zip(run.groups, asked, strict=True)
+        )
+    )
+    findings += itertools.chain(*(told for _, _, told in answers))
+    names = [group.group for group in run.groups]
     return Prospects(
-        {group.group: some for group, some in zip(run.groups, offers, strict=True)},
+        {name: offers for name, (offers, _, _) in zip(names, answers, strict=True)},
         {
             str(place): place.provider.auto_shutdown()
             for group in run.groups
             for place in group.locations
         },
         tuple(dict.fromkeys(warnings(findings))),
+        {name: usable for name, (_, usable, _) in zip(names, answers, strict=True)},
     )
 
 
@@ -177,7 +192,7 @@ async def find_offers(run: Run) -> Prospects:
         prospects = await ask_offers(run)
         for text in prospects.warnings:
             run.bus.emit(Note(text=text, warning=True))
-        places = dict.fromkeys(place for group in run.groups for place in group.locations)
+        places = dict.fromkeys(itertools.chain(*prospects.usable.values()))
         await asyncio.gather(*(_prepare(run, place) for place in places))
     except Exception as error:
         run.bus.emit(StepEnded(step="plan", ok=False, detail=str(error)))
@@ -204,23 +219,58 @@ async def _prepare(run: Run, location: Location) -> None:
     await contained(run, preparing, f"preparing {location}")
 
 
-async def _offers(run: Run) -> dict[str, list[Offer]]:
-    """Each provider's candidates for the nodes of a group."""
-    found = await asyncio.gather(*(_ask(run, place) for place in run.locations))
-    offers: dict[str, list[Offer]] = {name: [] for name in run.providers}
-    for location, more in zip(run.locations, found, strict=True):
-        offers[location.provider.name] += more
-    for name, some in offers.items():
-        if not some:
-            limit = run.pool.max_usd_per_hour
-            within = f" at {limit} USD per hour or less" if limit else ""
-            key = run.project.place("nodes.max_price")
-            raise CapacityError(
-                f"{run.named}{name} has no {run.pool.policy} candidate{within}",
-                hint="allow more sizes or locations"
-                + (f", or raise {key}: no unknown price is below it" if limit else ""),
-            )
-    return offers
+async def _examine(group: Run) -> dict[Location, Findings]:
+    """What stands against asking each location for nodes of a group."""
+    found = await examine_locations(group.project, group.locations)
+    return dict(zip(group.locations, stand_in(found) if group.stand_in else found, strict=True))
+
+
+async def _offers(
+    run: Run, places: Sequence[Location]
+) -> tuple[dict[str, list[Offer]], tuple[Location, ...], list[Findings]]:
+    """Each provider's candidates for the nodes of a group, the locations that could be asked, and
+    what is told of the others: there are some only where locations stand in for each other."""
+    answers = await asyncio.gather(
+        *(_ask(run, place) for place in places), return_exceptions=run.stand_in
+    )
+    offers: dict[Location, Sequence[Offer]] = {}
+    silent: dict[Location, ProviderError] = {}
+    for place, answer in zip(places, answers, strict=True):
+        if isinstance(answer, ProviderError):
+            silent[place] = answer
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            offers[place] = answer
+    if not offers:
+        raise next(iter(silent.values()))
+    told = [Findings(str(one), (problem_of(why),)).passing_over() for one, why in silent.items()]
+    by_provider = {
+        name: [one for place, some in offers.items() if place.provider.name == name for one in some]
+        for name in run.providers
+    }
+    return by_provider, tuple(offers), [*told, *_without(run, offers)]
+
+
+def _without(run: Run, offers: Mapping[Location, Sequence[Offer]]) -> Iterator[Findings]:
+    """What is told of providers that have no candidate while others of their walk have some.
+    Raises CapacityError for a walk without any."""
+    some = {place.provider.name for place, found in offers.items() if found}
+    limit = run.pool.max_usd_per_hour
+    within = f" at {limit} USD per hour or less" if limit else ""
+    none = f"no {run.pool.policy} candidate{within}"
+    key = run.project.place("nodes.max_price")
+    hint = "allow more sizes or locations" + (
+        f", or raise {key}: no unknown price is below it" if limit else ""
+    )
+    for walk in run.walks:
+        if some.isdisjoint(walk):
+            have = "has" if len(walk) == 1 else "have"
+            raise CapacityError(f"{run.named}{' and '.join(walk)} {have} {none}", hint=hint)
+        asked = {place.provider.name for place in offers}
+        for name in walk:
+            if name in asked and name not in some:
+                yield Findings(f"{run.named}{name}", (Problem(none, hint, fatal=False),))
 
 
 async def _ask(run: Run, location: Location) -> Sequence[Offer]:

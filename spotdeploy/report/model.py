@@ -183,6 +183,8 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int | None
     message: str = msgspec.field(name="words")
     desired: int = msgspec.field(name="wanted")
+    shared: bool = False
+    """Whether the providers shared what was asked for, in some group."""
     checks: tuple[str, ...]
     """Names, in the order in which reports show them."""
     cost: Cost
@@ -382,6 +384,7 @@ class _Builder:
             exit_code=ended.exit_code if ended else None,
             message=ended.detail if ended else "",
             desired=started.desired,
+            shared=started.shared,
             checks=tuple(dict.fromkeys((*started.checks, *answered))),
             cost=total(paid),
             costs=by_provider(paid),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -111,11 +111,23 @@ class Run:
         return self.project.pool
 
     @property
+    def walks(self) -> tuple[tuple[str, ...], ...]:
+        """The providers that `nodes.count` is asked of together, for each time that it is asked
+        for: of one group."""
+        return (self.providers,) if self.stand_in else tuple((name,) for name in self.providers)
+
+    @property
+    def stand_in(self) -> bool:
+        """Whether the locations stand in for each other: what one cannot give another one is asked
+        for, of whatever provider."""
+        return self.config.nodes.placement != "each"
+
+    @property
     def desired(self) -> int:
         """Nodes asked for, all providers together."""
         if self.parts:
             return sum(part.desired for part in self.parts)
-        return self.config.nodes.count * len(self.providers)
+        return self.config.nodes.count * len(self.walks)
 
     @property
     def quorum(self) -> int:
@@ -123,7 +135,22 @@ class Run:
         if self.parts:
             return sum(part.quorum for part in self.parts)
         nodes = self.config.nodes
-        return (nodes.quorum or nodes.count) * len(self.providers)
+        return (nodes.quorum or nodes.count) * len(self.walks)
+
+    def within(self, usable: Mapping[str, Sequence[Location]]) -> Run:
+        """The run with no other locations than these, by group. Where the journal knows of
+        something in one of the others, it is still one of those that a destroy must prove empty.
+        """
+        parts = [replace(group, locations=tuple(usable[group.group])) for group in self.groups]
+        kept = {place.key for part in parts for place in part.locations}
+        known = _known_places(self.journal, self.deployment)
+        left = [place for place in self.locations if place.key not in kept and place.key in known]
+        previous = (*self.previous_locations, *left)
+        parts = [replace(part, previous_locations=previous) for part in parts]
+        if not self.parts:
+            return parts[0]
+        locations = tuple(place for place in self.locations if place.key in kept)
+        return replace(self, locations=locations, previous_locations=previous, parts=tuple(parts))
 
     def of_provider(self, name: str) -> list[Location]:
         """The locations of one provider, first choice first."""
@@ -206,12 +233,15 @@ def _previous_locations(
     tell: Callable[[str], None],
 ) -> tuple[Location, ...]:
     """A location for each place where the journal knows of something and `present` has none."""
-    known = {(node.provider, node.location) for node in journal.nodes(project.deployment)}
-    known |= {(one.provider, one.location) for one in journal.open_intents(project.deployment)}
-    known |= {(one.provider, one.location) for one in journal.unproven(project.deployment)}
-    known -= {location.key for location in present}
+    known = _known_places(journal, project.deployment) - {location.key for location in present}
     return tuple(
         Location(project.open_provider(name, place), place, tell)
         for name, place in sorted(known)
         if name in project.providers
     )
+
+
+def _known_places(journal: Journal, deployment: str) -> set[tuple[str, str]]:
+    """The keys of the locations where the journal knows of something."""
+    known = (journal.nodes, journal.open_intents, journal.unproven)
+    return {(one.provider, one.location) for read in known for one in read(deployment)}

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
-from spotdeploy.errors import ProviderError, SpotdeployError
+from spotdeploy.errors import ProviderError, Reach, SpotdeployError
 from spotdeploy.run.context import Run
 from spotdeploy.state.folder import private, private_folder
 from spotdeploy.text import plain, redacted
@@ -21,14 +21,15 @@ async def contained(run: Run, answer: Awaitable[T], doing: str) -> T:
     """What a call of a provider answers.
 
     Raises what it raises of ours, and ProviderError where the provider, or a library below it, has
-    a bug: its trace is then kept.
+    a bug: its trace is then kept, and it reaches everything of the provider.
     """
     try:
         return await answer
     except SpotdeployError:
         raise
     except Exception as error:
-        raise ProviderError(f"{doing}: {keep_trace(run, error, doing)}") from error
+        message = f"{doing}: {keep_trace(run, error, doing)}"
+        raise ProviderError(message, reach=Reach.PROVIDER) from error
 
 
 @contextmanager

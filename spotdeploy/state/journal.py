@@ -192,6 +192,10 @@ class Journal:
                 "UPDATE intent SET settled_at = ? WHERE token = ?", (self._now(), token)
             )
 
+    def made_no_node(self, token: str) -> None:
+        """Note that an intent made no node, and that what else it made is not known."""
+        self._write("UPDATE intent SET count = 0 WHERE token = ?", (token,))
+
     def open_intents(self, deployment: str) -> list[Intent]:
         """Create calls whose outcome is not known."""
         open_ones = "intent WHERE deployment = ? AND settled_at IS NULL ORDER BY at"
@@ -439,6 +443,7 @@ class Intent:
     location: str
     offer: str
     count: int
+    """How many nodes it may have made."""
     at: Moment
 
 

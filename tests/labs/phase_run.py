@@ -48,5 +48,9 @@ async def make_nodes(run: Run, offers: Mapping[str, Mapping[str, Sequence[Offer]
         nodes=tuple(NodeOutcome(node, Verdict.PASSED, Phase.VERIFY) for node in good),
         created={run.group: len(nodes)},
         refusals=refused,
-        unanswered=[one for one in run.journal.open_intents(run.deployment) if one.run == run.id],
+        unanswered=[
+            one
+            for one in run.journal.open_intents(run.deployment)
+            if one.run == run.id and one.count
+        ],
     )

@@ -18,6 +18,8 @@ from spotdeploy_local.engine import Engine
 from tests.labs.azure import AzureLab
 from tests.labs.azure.faults import ALLOCATION, QUOTA
 from tests.labs.clouds import CLOUDS, AnyMachineLab
+from tests.labs.gcp import GcpLab
+from tests.labs.gcp.skus import sku
 from tests.labs.lab_project import LabProject, assert_as_published
 from tests.labs.machine_network import MachineNetwork
 
@@ -198,4 +200,54 @@ def test_a_zone_that_falls_silent_is_no_payloads_fault_and_what_it_hides_is_told
     assert (left["aws"], left["azure"]) == ([], [])
     gcp.faults.clear()
     assert project.run("destroy", *EVERYWHERE).code == 0
+    assert clouds.remains() == NOTHING
+
+
+def tries(project: LabProject) -> list[tuple[str, int, int]]:
+    """The table of tries of the last run: provider, asked, got."""
+    run = max(project.folder.glob(".spotdeploy/runs/*"))
+    report = json.loads((run / "report.json").read_text())
+    return [(one["provider"], one["asked"], one.get("got", 0)) for one in report["tries"]]
+
+
+def test_the_next_cheapest_gives_what_the_cheapest_lacks_and_later_the_cheapest_again(
+    project: LabProject, clouds: Clouds
+) -> None:
+    project.config["nodes"]["placement"] = "cheapest"
+    project.config["provider"]["azure"]["price_service"] = clouds.labs["azure"].url
+    cast("GcpLab", clouds.labs["gcp"]).cloud.skus = [
+        sku("Spot Preemptible E2 Instance Core running in Iowa", ["us-central1"], 0.006),
+        sku("Spot Preemptible E2 Instance Ram running in Iowa", ["us-central1"], 0.001),
+    ]
+    project.write()
+    offers = project.run("plan", "--json", *EVERYWHERE).json()["offers"]
+    price = {cloud: min(one["usd_per_hour"] for one in offers[cloud]) for cloud in CLOUDS}
+    first, second, third = sorted(price, key=lambda cloud: price[cloud])
+    clouds.labs[first].faults.limit(0)
+    done = project.cycle(*EVERYWHERE)
+    assert done.code == 0, done
+    assert "PASSED: all 2 nodes are healthy" in done.out
+    assert clouds.made() == {first: 0, second: 2, third: 0}
+    *refused, last = tries(project)
+    assert {(cloud, got) for cloud, _, got in refused} == {(first, 0)}
+    assert last == (second, 2, 2)
+    clouds.labs[first].faults.limits.clear()
+    done = project.cycle(*EVERYWHERE)
+    assert done.code == 0, done
+    assert clouds.made() == {first: 2, second: 2, third: 0}
+    assert tries(project) == [(first, 2, 2)]
+    assert clouds.remains() == NOTHING
+
+
+def test_a_cloud_that_lets_nobody_in_is_passed_over_and_the_next_in_order_serves(
+    project: LabProject, clouds: Clouds
+) -> None:
+    project.config["nodes"] |= {"placement": "ordered", "count": 1}
+    azure = cast("AzureLab", clouds.labs["azure"])
+    azure.revoke()
+    done = project.cycle("--provider", "azure", "--provider", "gcp", "--provider", "aws")
+    azure.restore()
+    assert done.code == 0, done
+    assert "azure eastus: passed over, and not proven empty: " in done.out
+    assert clouds.made() == {"aws": 0, "gcp": 1, "azure": 0}
     assert clouds.remains() == NOTHING

@@ -268,6 +268,18 @@ async def test_a_create_whose_fate_is_unknown_leaves_its_intent_open(
     assert len(here.run.journal.open_intents("demo")) == 1
 
 
+async def test_what_a_lost_call_made_and_no_listing_can_show_is_never_made_a_second_time(
+    fake_project: FakeProjects,
+) -> None:
+    lost = faults.LostReply(call="create", times=3)
+    here = fake_project(count=2, faults=[lost, faults.Outage(call="nodes", times=0)])
+    creation = await here.create()
+    assert creation.nodes == ()
+    assert "what came of it cannot be listed: internal error" in creation.refusals[0].message
+    assert here.machines() == 2
+    assert len(here.run.journal.open_intents("demo")) == 1
+
+
 async def test_throttling_is_waited_out(fake_project: FakeProjects) -> None:
     here = fake_project(faults=[faults.Throttled(call="create", times=3)])
     assert len((await here.create()).nodes) == 3

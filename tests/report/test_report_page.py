@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 import pytest
 
-from spotdeploy.events import NodeCreated, NodeEnded, RunEnded
+from spotdeploy.events import NodeCreated, NodeEnded, RunEnded, RunStarted
 from spotdeploy.model import Node, NodeState, Verdict
 from spotdeploy.report.html.page import render
 from spotdeploy.report.model import build
@@ -207,6 +207,19 @@ def test_clouds_stand_side_by_side_when_there_are_several(tmp_path: Path) -> Non
     assert numbers[:3] == ["48", "50", "2"]
     assert numbers[-1] == "unknown"
     assert "Clouds side by side" not in page_of(samples.passing(3), tmp_path / "one")
+
+
+def test_what_clouds_share_is_asked_of_none_of_them_alone(tmp_path: Path) -> None:
+    sample = samples.interruption(50, ("aws", "gcp"))
+    sample.events = [
+        msgspec.structs.replace(one, shared=True) if isinstance(one, RunStarted) else one
+        for one in sample.events
+    ]
+    text = page_of(sample, tmp_path / "shared")
+    (row,) = re.findall(
+        r'<tr><th scope="row"><span class="tick good"></span>gcp</th>.*?</tr>', text
+    )
+    assert re.findall(r'<td class="num">(.*?)</td>', row)[:3] == ["48", "\N{EN DASH}", "2"]
 
 
 def test_verdict_cost_and_what_is_left_are_told(tmp_path: Path) -> None:

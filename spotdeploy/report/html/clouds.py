@@ -15,7 +15,8 @@ class Cloud:
     """One provider in one run. Times are medians in seconds; None when no node came so far."""
 
     name: str
-    asked: int
+    asked: int | None
+    """None where the providers shared what was asked for."""
     nodes: int
     passed: int
     interrupted: int
@@ -23,6 +24,12 @@ class Cloud:
     whole: float | None
     """From its creation to its verdict, of nodes that passed."""
     cost: Cost
+
+    @property
+    def ok(self) -> bool:
+        """Whether as many passed as were asked for, or all that were made and not taken back."""
+        due = self.nodes - self.interrupted if self.asked is None else self.asked
+        return self.passed >= due
 
 
 def clouds(report: RunReport) -> tuple[Cloud, ...]:
@@ -36,7 +43,7 @@ def _cloud(name: str, report: RunReport) -> Cloud:
     nodes = [node for node in report.nodes if node.provider == name]
     return Cloud(
         name=name,
-        asked=report.desired // len(report.providers),
+        asked=None if report.shared else report.desired // len(report.providers),
         nodes=len(nodes),
         passed=sum(node.passed for node in nodes),
         interrupted=sum(node.interrupted for node in nodes),
