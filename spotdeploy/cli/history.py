@@ -14,6 +14,7 @@ import typer
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json
 from spotdeploy.cli.tables import json_text, table
 from spotdeploy.duration import spell
+from spotdeploy.matrix.report import MatrixReport, is_matrix, written_matrix_report
 from spotdeploy.project import Project
 from spotdeploy.report.run_store import RUNS, written_report
 from spotdeploy.state.journal import Journal, RunRecord
@@ -47,6 +48,8 @@ class Line(msgspec.Struct, frozen=True):
     passed: int | None = None
     desired: int | None = msgspec.field(default=None, name="wanted")
     cost: str = ""
+    cells: int | None = None
+    """How many cells a matrix had; None for a run of no matrix."""
 
 
 def show_history(state: Path, records: Sequence[RunRecord], *, as_json: bool) -> None:
@@ -62,7 +65,8 @@ def show_history(state: Path, records: Sequence[RunRecord], *, as_json: bool) ->
 
 
 def _line(state: Path, record: RunRecord) -> Line:
-    report = written_report(state / RUNS / record.id)
+    folder = state / RUNS / record.id
+    report = written_matrix_report(folder) if is_matrix(folder) else written_report(folder)
     known = Line(
         record.id,
         record.command,
@@ -79,6 +83,7 @@ def _line(state: Path, record: RunRecord) -> Line:
         passed=report.passed,
         desired=report.desired,
         cost=str(report.cost),
+        cells=len(report.cells) if isinstance(report, MatrixReport) else None,
     )
 
 
@@ -89,7 +94,7 @@ def _row(line: Line) -> tuple[str, ...]:
     return (
         line.run,
         began,
-        line.command,
+        line.command if line.cells is None else f"{line.command} ({line.cells} cells)",
         ",".join(line.providers) or "-",
         line.verdict or "unfinished",
         nodes,

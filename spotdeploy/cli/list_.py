@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Only, Providers
 
 
 def command(
-    config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False
+    config: Config = DEFAULT_CONFIG,
+    provider: Providers = None,
+    only: Only = None,
+    json: Json = False,
 ) -> None:
     """List the deployment's nodes, asked of the providers."""
+    from spotdeploy.cli.cells import nodes_of
     from spotdeploy.cli.tables import show_nodes
     from spotdeploy.project import Project
 
-    show_nodes(Project.open(config, providers=provider).nodes(), as_json=json)
+    project = Project.open(config, providers=provider)
+    show_nodes(nodes_of(project, only), as_json=json)

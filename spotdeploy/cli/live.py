@@ -26,15 +26,15 @@ from spotdeploy.events import (
     PhaseStarted,
     RunStarted,
 )
-from spotdeploy.model import Verdict
-from spotdeploy.run.verdict import Outcome
 from spotdeploy.text import plain
 
-_COLOURS = {"passed": "green", "payload failed": "red", "infrastructure failed": "magenta"}
+COLOURS = {"passed": "green", "payload failed": "red", "infrastructure failed": "magenta"}
 
 
 @dataclass
-class _Row:
+class Row:
+    """A node in the table."""
+
     name: str
     place: str
     phase: str = "created"
@@ -76,9 +76,9 @@ class LiveScreen(Screen):
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
-        self._rows: dict[str, _Row] = {}
+        self.rows: dict[str, Row] = {}
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
-        self._live = _Lines(self._console, self._render)
+        self._live = _Lines(self._console, self.render)
 
     def close(self) -> None:
         """Stop drawing; the table goes, the lines stay."""
@@ -95,7 +95,7 @@ class LiveScreen(Screen):
         """Take the event into the table, and show it as a line when the table does not."""
         if isinstance(event, RunStarted):
             self._live.start()
-        self._update(event)
+        self.update(event)
         super().on(event)
 
     def node_line(self, event: Event) -> str | None:
@@ -103,18 +103,19 @@ class LiveScreen(Screen):
         failed = isinstance(event, PhaseEnded | CheckAnswered) and not event.ok
         return super().node_line(event) if failed else None
 
-    def conclude(self, outcome: Outcome) -> None:
-        """Show the outcome, its verdict in colour."""
+    def end(self, text: str, exit_code: int) -> None:
+        """Show how it ended, the exit code in colour."""
         self.close()
-        super().conclude(outcome)
-        colour = "green" if outcome.verdict is Verdict.PASSED else "red"
-        self._console.print(Text(f"exit code {outcome.exit_code}", style=f"bold {colour}"))
+        super().end(text, exit_code)
+        colour = "red" if exit_code else "green"
+        self._console.print(Text(f"exit code {exit_code}", style=f"bold {colour}"))
 
-    def _update(self, event: Event) -> None:
+    def update(self, event: Event) -> None:
+        """Take an event into the table."""
         if isinstance(event, NodeCreated | NodeListed):
             place = f"{event.provider} {event.location}"
-            self._rows[event.node] = _Row(event.name, place)
-        row = self._rows.get(getattr(event, "node", ""))
+            self.rows[event.node] = Row(event.name, place)
+        row = self.rows.get(getattr(event, "node", ""))
         if row is None:
             return
         match event:
@@ -129,14 +130,15 @@ class LiveScreen(Screen):
             case NodeEnded():
                 row.phase, row.detail, row.ended = event.verdict, event.detail, time.monotonic()
             case NodeDestroyed():
-                del self._rows[event.node]
+                del self.rows[event.node]
 
-    def _render(self) -> Table:
-        table = Table(box=None, pad_edge=False, show_header=bool(self._rows), expand=False)
+    def render(self) -> Table:
+        """The table as it is now."""
+        table = Table(box=None, pad_edge=False, show_header=bool(self.rows), expand=False)
         for header in ("node", "place", "phase", "time", "checks", ""):
             table.add_column(header, no_wrap=True, overflow="ellipsis")
         height = max(3, self._console.size.height - 4)
-        rows = sorted(self._rows.values(), key=lambda row: row.ended is not None)
+        rows = sorted(self.rows.values(), key=lambda row: row.ended is not None)
         for row in rows[:height]:
             table.add_row(*_cells(row))
         if len(rows) > height:
@@ -144,12 +146,12 @@ class LiveScreen(Screen):
         return table
 
 
-def _cells(row: _Row) -> tuple[str | Text, ...]:
+def _cells(row: Row) -> tuple[str | Text, ...]:
     seconds = (row.ended or time.monotonic()) - row.since
     return (
         row.name,
         row.place,
-        Text(row.phase, style=_COLOURS.get(row.phase, "cyan")),
+        Text(row.phase, style=COLOURS.get(row.phase, "cyan")),
         spell(round(seconds)),
         f"{row.good}/{len(row.asked)}" if row.asked else "",
         plain(row.detail, limit=200).replace("\n", " "),

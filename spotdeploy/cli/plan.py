@@ -8,7 +8,9 @@ from typing import Annotated, Final
 
 import typer
 
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers
+from spotdeploy.cli.cells import matrix_of
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Only, Providers
+from spotdeploy.cli.plan_cells import plan_data, show_plans
 from spotdeploy.cli.tables import json_text, table
 from spotdeploy.cycle.budget import expected_cost
 from spotdeploy.duration import spell
@@ -28,6 +30,7 @@ SHOWN: Final = 40
 def command(
     config: Config = DEFAULT_CONFIG,
     provider: Providers = None,
+    only: Only = None,
     files: Annotated[
         bool, typer.Option("--files", help="List what is shipped instead; no cloud is asked.")
     ] = False,
@@ -37,6 +40,9 @@ def command(
     project = Project.open(config, providers=provider)
     if files:
         show_files(read_manifest(project.settings), as_json=json)
+        return
+    if matrix := matrix_of(project, only):
+        show_plans(matrix, as_json=json)
         return
     with open_run(project, read_plan(project), Bus()) as run:
         show_plan(run, asyncio.run(ask_offers(run)), as_json=json)
@@ -68,23 +74,7 @@ def _file_row(entry: PayloadFile) -> tuple[str, ...]:
 
 def show_plan(run: Run, prospects: Prospects, *, as_json: bool) -> None:
     """Print what would be shipped, from where nodes would come, and what would be checked."""
-    plan = run.plan
-    if as_json:
-        data = {
-            "deployment": run.deployment,
-            "wanted": run.desired,
-            "digest": plan.manifest.digest,
-            "bytes": plan.manifest.size,
-            "files": [e.path for e in plan.manifest.entries if e.kind is not FileKind.FOLDER],
-            "offers": prospects.offers,
-            "protection": prospects.auto_shutdown,
-            "checks": [check.name for check in plan.checks],
-            "expected_cost": expected_cost(run, prospects),
-            "warnings": prospects.warnings,
-        }
-        text = json_text(data)
-    else:
-        text = "\n".join(_lines(run, prospects))
+    text = json_text(plan_data(run, prospects)) if as_json else "\n".join(_lines(run, prospects))
     sys.stdout.write(text + "\n")
 
 

@@ -8,6 +8,7 @@ import typer
 
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config
 from spotdeploy.config.json_schema import events_schema_text, schema_text
+from spotdeploy.matrix.report import matrix_report_schema_text
 from spotdeploy.plugins import Plugins
 from spotdeploy.project import Project
 from spotdeploy.report.model import report_schema_text
@@ -21,8 +22,14 @@ def command(
     report: Annotated[
         bool, typer.Option("--report", help="That of report.json and a run's --json instead.")
     ] = False,
+    matrix_report: Annotated[
+        bool, typer.Option("--matrix-report", help="That of a matrix's report.json instead.")
+    ] = False,
 ) -> None:
     """Print the JSON Schema of spotdeploy.toml."""
+    if matrix_report:
+        typer.echo(matrix_report_schema_text())
+        return
     if events or report:
         typer.echo(events_schema_text() if events else report_schema_text())
         return

@@ -56,11 +56,16 @@ class Screen(ABC):
         if isinstance(event, NodeCreated | NodeListed):
             self._names[event.node] = event.name
         if (line := self.line(event)) is not None:
-            self.say(line)
+            self.say(of_cell(event.cell, line))
 
     def conclude(self, outcome: Outcome) -> None:
         """Show the outcome."""
-        self.say(summary(outcome))
+        self.end(summary(outcome), outcome.exit_code)
+
+    def end(self, text: str, exit_code: int) -> None:
+        """Show how it ended."""
+        del exit_code
+        self.say(text)
 
     def name(self, node: str) -> str:
         """The name of the node with that id."""
@@ -122,6 +127,11 @@ class PlainScreen(Screen):
             self._stream = StringIO()
 
 
+def of_cell(cell: str, text: str) -> str:
+    """The lines of a text, each of which says of which cell it is, where there is one."""
+    return "\n".join(f"{cell}: {line}" for line in text.split("\n")) if cell else text
+
+
 def summary(outcome: Outcome) -> str:
     """The nodes, what stands, and the verdict, ready to print."""
     lines = [""]
@@ -129,7 +139,7 @@ def summary(outcome: Outcome) -> str:
         lines += [
             table([("NODE", "VERDICT", "PHASE", "CHECKS", "TIME"), *map(_row, outcome.nodes)])
         ]
-        lines += [line for node in outcome.nodes for line in _failed_checks(node)]
+        lines += [line for node in outcome.nodes for line in failed_checks(node)]
         lines.append("")
     for refusal in outcome.refusals:
         lines.append(
@@ -156,7 +166,8 @@ def _row(node: NodeOutcome) -> tuple[str, ...]:
     )
 
 
-def _failed_checks(node: NodeOutcome) -> list[str]:
+def failed_checks(node: NodeOutcome) -> list[str]:
+    """Why a node did not pass: each check that failed, or else what it says."""
     if node.verdict is Verdict.PASSED:
         return []
     failed = [check for check in node.checks if not check.ok]

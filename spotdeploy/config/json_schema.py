@@ -15,7 +15,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 
-from spotdeploy.config.schema import Config
+from spotdeploy.config.schema import Config, Matrix
 from spotdeploy.config.secret import PayloadSecret, Secret
 from spotdeploy.duration import Duration
 from spotdeploy.events import AnyEvent
@@ -56,10 +56,12 @@ def build_schema(known: Plugins, plugins: Sequence[str] = ()) -> dict[str, Any]:
     providers = {name: as_written(config) for name, config in _providers(known).items()}
     by_kind = sorted(known.checks(plugins).items())
     checks = {kind: as_written(cls.Settings) for kind, cls in by_kind}
-    types: list[Any] = [as_written(Config), *providers.values(), *checks.values()]
+    types: list[Any] = [
+        *(as_written(Config), *providers.values(), *checks.values(), as_written(Matrix))
+    ]
     references, definitions = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
     top = definitions.pop("Config")
-    tables = references[1:]
+    *tables, matrix = references[1:]
     meant = {key: top["properties"][key]["description"] for key in ("provider", "checks")}
     top["properties"]["provider"] = {
         "description": meant["provider"],
@@ -71,6 +73,9 @@ def build_schema(known: Plugins, plugins: Sequence[str] = ()) -> dict[str, Any]:
         "type": "array",
         "items": {"oneOf": list(tables[len(providers) :])},
     }
+    top["properties"]["matrix"] = matrix
+    value = {"type": ["string", "integer", "boolean"]}
+    definitions["Matrix"]["additionalProperties"] = {"type": "array", "minItems": 1, "items": value}
     for kind, reference in zip(checks, tables[len(providers) :], strict=True):
         definition = definitions[reference["$ref"].rpartition("/")[2]]
         definition["properties"]["type"] = {"const": kind}

@@ -21,7 +21,7 @@ PREFIX: Final = "SPOTDEPLOY_"
 DEEPEST: Final = 2
 """Dots in the longest path of a key: `provider.aws.regions`."""
 _FREE: Final = ("payload.environment", "payload.secrets")
-_TABLES: Final = ("provider", "checks", *_FREE)
+_TABLES: Final = ("provider", "checks", "matrix", *_FREE)
 """Tables whose keys are not known here: no variable stands for one."""
 
 

@@ -102,6 +102,7 @@ def _environment(node_run: NodeRun) -> dict[str, str]:
     return {
         **_LOGIN,
         **node_run.config.payload.environment,
+        **node_run.run.project.facts,
         "SPOTDEPLOY_DEPLOYMENT": node_run.run.deployment,
         "SPOTDEPLOY_RUN": node_run.run.id,
         "SPOTDEPLOY_NODE_ID": node_run.node.id,

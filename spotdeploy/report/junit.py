@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from junitparser import Element, Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
@@ -32,18 +32,43 @@ class _Errors(_Output):
 
 def render(report: RunReport) -> bytes:
     """The file's bytes."""
-    xml = JUnitXml()
     suites = [_run_suite(report)]
     suites += [_node_suite(node, report) for node in report.nodes]
-    for number, suite in enumerate(suites):
+    return _document([(suite, report) for suite in suites])
+
+
+def render_cells(reports: Sequence[RunReport]) -> bytes:
+    """The file's bytes for several runs: a suite for each, with the cases of all its nodes."""
+    return _document([(_cell_suite(report), report) for report in reports])
+
+
+def _document(suites: Iterable[tuple[TestSuite, RunReport]]) -> bytes:
+    xml = JUnitXml()
+    for number, (suite, report) in enumerate(suites):
         _finish(suite, number, report)
         xml.append(suite)  # add_testsuite compares with every suite before
     return xml.tostring()  # type: ignore[no-any-return]  # bytes, though not annotated
 
 
+def _cell_suite(report: RunReport) -> TestSuite:
+    suite = _begin_suite(clean(report.deployment), report)
+    for node in report.nodes:
+        suite.add_testcases(_node_cases(node, report))
+    _say(suite, "")
+    suite.time = round(report.seconds, 3)
+    return suite
+
+
 def _run_suite(report: RunReport) -> TestSuite:
+    suite = _begin_suite(RUN_SUITE, report)
+    _say(suite, "")
+    suite.time = round(report.seconds, 3)
+    return suite
+
+
+def _begin_suite(name: str, report: RunReport) -> TestSuite:
     """One case for the run itself, so that a run without nodes fails too."""
-    suite = TestSuite(RUN_SUITE)
+    suite = TestSuite(name)
     for name, value in (
         ("run", report.run),
         ("verdict", report.verdict),
@@ -59,8 +84,6 @@ def _run_suite(report: RunReport) -> TestSuite:
     elif report.verdict is not Verdict.PASSED:
         case.result = [_result(Error, report.verdict, report.message)]
     suite.add_testcase(case)
-    _say(suite, "")
-    suite.time = round(report.seconds, 3)
     return suite
 
 
@@ -77,11 +100,15 @@ def _node_suite(node: NodeReport, report: RunReport) -> TestSuite:
         ("evidence", node.evidence),
     ):
         suite.add_property(name, clean(value) or "-")
-    classname = clean(f"{report.deployment}.{node.provider}.{node.name}")
-    suite.add_testcases([*_phase_cases(node, classname), *_check_cases(node, report, classname)])
+    suite.add_testcases(_node_cases(node, report))
     _say(suite, f"[[ATTACHMENT|{node.evidence}/index.json]]" if node.evidence else "")
     suite.time = round(max(0.0, node.end - node.start), 3)
     return suite
+
+
+def _node_cases(node: NodeReport, report: RunReport) -> list[TestCase]:
+    classname = clean(f"{report.deployment}.{node.provider}.{node.name}")
+    return [*_phase_cases(node, classname), *_check_cases(node, report, classname)]
 
 
 def _phase_cases(node: NodeReport, classname: str) -> Iterable[TestCase]:

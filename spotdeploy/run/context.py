@@ -66,7 +66,7 @@ class Run:
     @property
     def folder(self) -> Path:
         """Where this run's events, reports and evidence are."""
-        return self.project.state / "runs" / self.id
+        return self.project.runs / self.id
 
     @property
     def all_locations(self) -> tuple[Location, ...]:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from spotdeploy.model import Fate, Node, Phase, Resource, Verdict
 from spotdeploy.text import counted
+
+WORST_FIRST: Final = (4, 70, 130, 3, 1, 2, 0)
+"""Exit codes: one that comes before another outranks it."""
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The exit code of several runs: the one that outranks the others."""
+    return min(codes, key=WORST_FIRST.index, default=0)
 
 
 @dataclass(frozen=True, slots=True)
