@@ -36,8 +36,8 @@ class CellsScreen(LiveScreen):
     """Lines above, the table of cells below."""
 
     def __init__(self, stream: TextIO) -> None:
+        self._cells: dict[str, _Cell] = {}  # the table is drawn once when it is made
         super().__init__(stream)
-        self._cells: dict[str, _Cell] = {}
 
     def update(self, event: Event) -> None:
         """Take an event into the table."""
