@@ -83,7 +83,9 @@ def _table(table: Mapping[str, Any], path: str, sources: Mapping[str, str]) -> I
         if isinstance(value, dict):
             yield from _table(value, where, sources)
         else:
-            yield f"\n# {sources.get(where, DEFAULT)}\n{tomli_w.dumps({key: value})}"
+            for one in value:
+                yield f"\n# {sources.get(where, DEFAULT)}\n[[{where}]]\n"
+                yield from (f"{_key(name)} = {_inline(item)}\n" for name, item in one.items())
 
 
 def _holds_tables(value: object) -> bool:
@@ -94,15 +96,18 @@ def _holds_tables(value: object) -> bool:
 
 def _line(key: str, value: Any, source: str) -> str:
     """A key, its value on one line, and its source behind it."""
-    name = tomli_w.dumps({key: 0}).partition(" = ")[0]
-    return f"{f'{name} = {_inline(value)}'.ljust(_COLUMN)}  # {source}\n"
+    return f"{f'{_key(key)} = {_inline(value)}'.ljust(_COLUMN)}  # {source}\n"
+
+
+def _key(key: str) -> str:
+    return tomli_w.dumps({key: 0}).partition(" = ")[0]
 
 
 def _inline(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_inline, value))}]"
-    if value == {}:
-        return "{}"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_key(key)} = {_inline(one)}' for key, one in value.items())}}}"
     return tomli_w.dumps({"value": value}).partition(" = ")[2].rstrip("\n")
 
 

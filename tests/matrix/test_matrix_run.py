@@ -23,10 +23,11 @@ from spotdeploy.cycle import runbook
 from spotdeploy.errors import RefusedError
 from spotdeploy.events import NodeCreated
 from spotdeploy.matrix import run as matrix_run
+from spotdeploy.matrix.cells import Cell
 from spotdeploy.matrix.compare import compare_cells
 from spotdeploy.matrix.failed import failed_cells
 from spotdeploy.matrix.github import annotate, summary
-from spotdeploy.matrix.known import folder_of, known
+from spotdeploy.matrix.known import folder_of, known, remember
 from spotdeploy.matrix.project import Matrix
 from spotdeploy.matrix.report import (
     MatrixReport,
@@ -36,7 +37,9 @@ from spotdeploy.matrix.report import (
 )
 from spotdeploy.matrix.run import MatrixOutcome, run_cells
 from spotdeploy.model import Phase, Verdict
+from spotdeploy.phases.plan import read_plan
 from spotdeploy.report.run_store import find_run, run_folders
+from spotdeploy.run.context import Plan
 from spotdeploy.run.liveness import Liveness
 from spotdeploy.run.node_run import NodeRun
 from spotdeploy.state.lock import locked
@@ -198,9 +201,13 @@ async def test_the_payload_and_its_secrets_are_read_once(
     shop: Shop, machines: list[Pipeline], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del machines
-    plans = []
-    read = matrix_run.read_plan
-    monkeypatch.setattr(matrix_run, "read_plan", lambda project: plans.append(1) or read(project))
+    plans: list[Project] = []
+
+    def counted(project: Project) -> Plan:
+        plans.append(project)
+        return read_plan(project)
+
+    monkeypatch.setattr(matrix_run, "read_plan", counted)
     secret = "[payload.secrets]\nWORD = \"command:sh -c 'echo read >> reads; echo open-sesame'\""
     done = await shop.run(more="[matrix]\npy = [1, 2, 3]", payload=secret)
     assert done.exit_code == 0
@@ -328,12 +335,11 @@ async def test_a_bug_in_one_cell_is_70_and_the_others_end(
     shop: Shop, machines: list[Pipeline], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del machines
-    note = matrix_run.remember
 
-    def broken(project: Project, cell: matrix_run.Cell, providers: tuple[str, ...]) -> None:
+    def broken(project: Project, cell: Cell, providers: tuple[str, ...]) -> None:
         if cell.name == "shop-2":
             raise ZeroDivisionError("ours")
-        note(project, cell, providers)
+        remember(project, cell, providers)
 
     monkeypatch.setattr(matrix_run, "remember", broken)
     done = await shop.run(more="[matrix]\npy = [1, 2, 3]")
