@@ -113,7 +113,7 @@ class Project(_Project):
         """What the methods above are made of: one run of an operation, by the name of `command`."""
         if self.config.matrix is not None:
             raise RefusedError(
-                f"{self.path.name}: matrix: its cells are the deployments, and this is none",
+                f"{self.path.name}: matrix: each cell is a deployment, the config itself is none",
                 hint="from Python, spotdeploy.matrix.run.run_cells runs them",
             )
         recorder = recorder or RunRecorder()

@@ -18,6 +18,7 @@ from spotdeploy.matrix.report import MatrixReport, is_matrix, written_matrix_rep
 from spotdeploy.project import Project
 from spotdeploy.report.run_store import RUNS, written_report
 from spotdeploy.state.journal import Journal, RunRecord
+from spotdeploy.text import counted
 
 HEADER: Final = ("RUN", "BEGAN", "COMMAND", "PROVIDERS", "VERDICT", "NODES", "TIME", "COST")
 
@@ -48,8 +49,12 @@ class Line(msgspec.Struct, frozen=True):
     passed: int | None = None
     desired: int | None = msgspec.field(default=None, name="wanted")
     cost: str = ""
-    cells: int | None = None
-    """How many cells a matrix had; None for a run of no matrix."""
+
+
+class MatrixLine(Line, frozen=True):
+    """One run of a matrix; its nodes are those of all cells."""
+
+    cells: int = 0
 
 
 def show_history(state: Path, records: Sequence[RunRecord], *, as_json: bool) -> None:
@@ -77,14 +82,16 @@ def _line(state: Path, record: RunRecord) -> Line:
     )
     if report is None:
         return known
-    return msgspec.structs.replace(
+    line = msgspec.structs.replace(
         known,
         providers=report.providers,
         passed=report.passed,
         desired=report.desired,
         cost=str(report.cost),
-        cells=len(report.cells) if isinstance(report, MatrixReport) else None,
     )
+    if isinstance(report, MatrixReport):
+        return MatrixLine(**msgspec.structs.asdict(line), cells=len(report.cells))
+    return line
 
 
 def _row(line: Line) -> tuple[str, ...]:
@@ -94,7 +101,9 @@ def _row(line: Line) -> tuple[str, ...]:
     return (
         line.run,
         began,
-        line.command if line.cells is None else f"{line.command} ({line.cells} cells)",
+        f"{line.command} ({counted(line.cells, 'cell')})"
+        if isinstance(line, MatrixLine)
+        else line.command,
         ",".join(line.providers) or "-",
         line.verdict or "unfinished",
         nodes,

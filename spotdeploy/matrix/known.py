@@ -8,6 +8,7 @@ deployment: where these files are lost, `spotdeploy reap` finds them once they h
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -60,12 +61,15 @@ def known(project: Project) -> dict[str, Former]:
     return {path.stem: _read(path) for path in sorted(folder_of(project).glob("*.json"))}
 
 
-def forget(project: Project, name: str) -> None:
-    """Forget a cell of which nothing is left. May be repeated."""
+def forget(project: Project, name: str, providers: Iterable[str]) -> None:
+    """Forget a cell of which nothing is left with these providers, unless it had others too. May be
+    repeated."""
     folder = folder_of(project)
-    with suppress(OSError):  # it is then destroyed once more
-        _file(folder, name).unlink(missing_ok=True)
-        folder.rmdir()  # once it is empty
+    path = _file(folder, name)
+    if set(_read(path).providers) <= set(providers):
+        with suppress(OSError):  # it is then destroyed once more
+            path.unlink(missing_ok=True)
+            folder.rmdir()  # once it is empty
 
 
 def folder_of(project: Project) -> Path:

@@ -47,10 +47,10 @@ class Matrix(Generic[P]):
             found = {name: one for name, one in known(project).items() if name != plain.name}
             return cls(project, {plain: project}, _former(project, found))
         cells = read_cells(table, project.deployment, file, project.plugins)
-        given = project.settings.sources.get("providers", "")
-        if given.startswith("--") and any("provider" in cell.values for cell in cells):
+        option = _by_option(project)
+        if option and any("provider" in cell.values for cell in cells):
             raise ConfigError(
-                f"{given}: {file}: matrix.provider says which providers are in use",
+                f"{option}: {file}: matrix.provider says which providers are in use",
                 hint="select cells instead, such as with --only provider=NAME",
             )
         placed = {cell: place(project, cell) for cell in cells}
@@ -158,8 +158,18 @@ def _former(project: P, found: Mapping[str, Former]) -> dict[Cell, P]:
     for name, one in found.items():
         config = msgspec.structs.replace(project.config, deployment=name, matrix=None)
         providers = one.providers or project.providers
-        made[Cell(name, one.values)] = replace(with_config(project, config), providers=providers)
+        if _by_option(project):
+            providers = tuple(name for name in providers if name in project.providers)
+        if providers:
+            placed = replace(with_config(project, config), providers=providers)
+            made[Cell(name, one.values)] = placed
     return made
+
+
+def _by_option(project: Project) -> str:
+    """The option that said which providers are in use, if one did."""
+    source = project.settings.sources.get("providers", "")
+    return source if source.startswith("--") else ""
 
 
 def _may_have_nodes(project: Project) -> bool:

@@ -244,7 +244,7 @@ def _operation(shared: _Shared, cell: Cell, command: str) -> Operation:
     async def destroy(run: Run) -> Outcome:
         outcome = await run_destroy(run, wait=wait)
         if outcome.verdict is Verdict.PASSED:
-            forget(project, cell.name)
+            forget(project, cell.name, run.providers)
         return outcome
 
     return {"verify": run_verify, "destroy": destroy}.get(command, make)

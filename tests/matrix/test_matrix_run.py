@@ -46,6 +46,7 @@ from spotdeploy.state.lock import locked
 from spotdeploy.testing import FakeCloud
 from spotdeploy.testing.fake.store import FileStore
 from tests.fake_project import Ears
+from tests.report.test_report_page import Page
 
 TOP = 'deployment = "shop"\nproviders = ["fake"]\n'
 Pipeline = Callable[[NodeRun], Awaitable[None]]
@@ -171,6 +172,11 @@ async def test_one_run_leaves_one_folder_with_reports_of_all_and_of_each(
         assert (shop.last / link).exists()
         assert (shop.last / one["folder"] / "junit.xml").exists()
     assert "<script" not in page
+    read = Page(page)
+    assert (read.wrong, read.open) == ([], [])
+    assert find_run(shop.folder / ".spotdeploy", report["cells"][0]["folder"]) == (
+        shop.last / report["cells"][0]["folder"]
+    )
 
 
 async def test_every_event_says_its_cell(shop: Shop, machines: list[Pipeline]) -> None:
@@ -280,6 +286,23 @@ async def test_what_could_not_be_destroyed_is_not_forgotten(
     done = await shop.run("destroy")
     assert done.exit_code == 4
     assert set(known(project)) == {"shop-1", "shop-2"}
+
+
+async def test_a_cell_is_known_until_all_its_providers_were_looked_at(
+    shop: Shop, machines: list[Pipeline]
+) -> None:
+    del machines
+    await shop.run(more="[matrix]\npy = [1, 2]")
+    project = shop.configure("[matrix]\npy = [2]")
+    remember(project, Cell("shop-1", {"py": 1}), ("gcp",))
+    path = project.path
+    here = Matrix.of(Project.open(path, providers=["fake"]))
+    assert [(cell.name, one.providers) for cell, one in here.former.items()] == [
+        ("shop-1", ("fake",))
+    ]
+    assert (await run_cells(here, "destroy")).exit_code == 0
+    assert set(known(project)) == {"shop-1"}
+    assert Matrix.of(Project.open(path, providers=["local"])).former == {}
 
 
 async def test_nodes_from_before_there_was_a_matrix_are_destroyed(
@@ -414,7 +437,7 @@ async def test_github_gets_a_table_of_cells_and_an_error_for_each_that_failed(
 
 async def test_a_config_with_a_matrix_is_no_deployment(shop: Shop) -> None:
     project = shop.configure("[matrix]\npy = [1]")
-    with pytest.raises(RefusedError, match="matrix: its cells are the deployments"):
+    with pytest.raises(RefusedError, match="matrix: each cell is a deployment"):
         await project.cycle()
 
 

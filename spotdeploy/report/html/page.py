@@ -7,6 +7,7 @@ import hashlib
 import os
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -76,6 +77,16 @@ def render(report: RunReport, folder: Path, target: Path | None = None) -> str:
 
 def rendered(template: str, **values: object) -> str:
     """A template of ours with these values, our style and our filters."""
+    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    ours = Markup(style)  # noqa: S704  # our own file
+    return (
+        _environment().get_template(template).render(style=ours, style_hash=_hash(style), **values)
+    )
+
+
+@cache
+def _environment() -> Environment:
+    """It keeps what templates were compiled to: the cells of a matrix each have a page."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -86,9 +97,7 @@ def rendered(template: str, **values: object) -> str:
     environment.filters.update(
         span=_span, usd=_usd, moment=_moment, size=_size, breakable=_breakable
     )
-    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
-    ours = Markup(style)  # noqa: S704  # our own file
-    return environment.get_template(template).render(style=ours, style_hash=_hash(style), **values)
+    return environment
 
 
 def root_of(folder: Path, target: Path | None) -> str:
