@@ -67,7 +67,7 @@ def junit_xml(report: MatrixReport) -> bytes:
     """The bytes of junit.xml: a suite for each cell."""
     from spotdeploy.report import junit
 
-    return junit.render_cells([cell.report for cell in report.cells])
+    return junit.render_cells((cell.folder, cell.report) for cell in report.cells)
 
 
 def html_page(report: MatrixReport, folder: Path, target: Path | None = None) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from junitparser import Element, Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
@@ -37,9 +37,10 @@ def render(report: RunReport) -> bytes:
     return _document([(suite, report) for suite in suites])
 
 
-def render_cells(reports: Sequence[RunReport]) -> bytes:
-    """The file's bytes for several runs: a suite for each, with the cases of all its nodes."""
-    return _document([(_cell_suite(report), report) for report in reports])
+def render_cells(cells: Iterable[tuple[str, RunReport]]) -> bytes:
+    """The file's bytes for several runs: a suite for each, with the cases of all its nodes. Each
+    comes with its folder, relative to the file's."""
+    return _document([(_cell_suite(folder, report), report) for folder, report in cells])
 
 
 def _document(suites: Iterable[tuple[TestSuite, RunReport]]) -> bytes:
@@ -50,11 +51,12 @@ def _document(suites: Iterable[tuple[TestSuite, RunReport]]) -> bytes:
     return xml.tostring()  # type: ignore[no-any-return]  # bytes, though not annotated
 
 
-def _cell_suite(report: RunReport) -> TestSuite:
+def _cell_suite(folder: str, report: RunReport) -> TestSuite:
     suite = _begin_suite(clean(report.deployment), report)
     for node in report.nodes:
         suite.add_testcases(_node_cases(node, report))
-    _say(suite, "")
+    kept = [node.evidence for node in report.nodes if node.evidence]
+    _say(suite, "\n".join(f"[[ATTACHMENT|{folder}/{one}/index.json]]" for one in kept))
     suite.time = round(report.seconds, 3)
     return suite
 
