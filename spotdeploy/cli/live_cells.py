@@ -15,6 +15,7 @@ from spotdeploy.duration import spell
 from spotdeploy.events import (
     Event,
     NodeCreated,
+    NodeDestroyed,
     NodeListed,
     RunEnded,
     RunStarted,
@@ -28,7 +29,7 @@ class _Cell:
     step: str = "waiting"
     since: float = field(default_factory=time.monotonic)
     ended: float | None = None
-    nodes: list[Row] = field(default_factory=list)
+    nodes: dict[str, Row] = field(default_factory=dict)
     message: str = ""
 
 
@@ -51,10 +52,13 @@ class CellsScreen(LiveScreen):
             case StepStarted():
                 cell.step = event.step
             case NodeCreated() | NodeListed():
-                cell.nodes.append(self.rows[event.node])
+                cell.nodes[event.node] = self.rows[event.node]
+            case NodeDestroyed():
+                cell.nodes.pop(event.node, None)
             case RunEnded():
                 cell.step, cell.message = event.verdict, event.detail
-                cell.ended, cell.nodes = time.monotonic(), []
+                cell.ended = time.monotonic()
+                cell.nodes.clear()
 
     def render(self) -> Table:
         """The table as it is now."""
@@ -72,11 +76,12 @@ class CellsScreen(LiveScreen):
 
 def _columns(cell: _Cell) -> tuple[str | Text, ...]:
     seconds = (cell.ended or time.monotonic()) - cell.since
-    phases = Counter(row.phase for row in cell.nodes)
+    rows = list(cell.nodes.values())
+    phases = Counter(row.phase for row in rows)
     text = ", ".join(f"{count} {phase}" for phase, count in phases.items()) or cell.step
-    detail = next((row.detail for row in cell.nodes if row.detail), cell.message)
-    good = sum(row.good for row in cell.nodes)
-    asked = sum(len(row.asked) for row in cell.nodes)
+    detail = next((row.detail for row in rows if row.detail), cell.message)
+    good = sum(row.good for row in rows)
+    asked = sum(len(row.asked) for row in rows)
     return (
         Text(text, style=COLOURS.get(text, "cyan")),
         spell(round(seconds)),

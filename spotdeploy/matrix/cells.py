@@ -19,10 +19,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from spotdeploy.text import plain
+
 Value = str | int | bool
 Values = Mapping[str, Value]
 LONGEST: Final = 40
 """Characters of a deployment's name."""
+SHOWN: Final = 200
+"""Characters of a cell's values that are shown."""
 _NUMBER: Final = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 """As in JSON: https://docs.github.com/actions/reference/evaluate-expressions-in-workflows"""
 
@@ -51,7 +55,8 @@ class Cell:
         return {axis: spelled(value) for axis, value in self.values.items()}
 
     def __str__(self) -> str:
-        return " ".join(f"{axis}={text}" for axis, text in self.texts.items()) or self.name
+        texts = (f"{axis}={text}" for axis, text in self.texts.items())
+        return plain(" ".join(texts), limit=SHOWN).replace("\n", " ") or self.name
 
 
 def combine(
@@ -79,8 +84,8 @@ def combine(
 def name_cells(deployment: str, combinations: Sequence[Combination]) -> list[Cell]:
     """Each combination as a cell. Its name is made of the deployment's and its values, in the order
     of their axes' names; one that is too long, or that two would have, ends in a hash of them."""
-    plain = [_plain_name(deployment, one.identity) for one in combinations]
-    shared = {name for name, times in Counter(plain).items() if times > 1}
+    short = [_short_name(deployment, one.identity) for one in combinations]
+    shared = {name for name, times in Counter(short).items() if times > 1}
     return [
         Cell(
             name
@@ -88,7 +93,7 @@ def name_cells(deployment: str, combinations: Sequence[Combination]) -> list[Cel
             else _hashed_name(name, deployment, one.identity),
             one.values,
         )
-        for name, one in zip(plain, combinations, strict=True)
+        for name, one in zip(short, combinations, strict=True)
     ]
 
 
@@ -121,13 +126,19 @@ def _sorted(values: Values) -> Iterator[tuple[str, Value]]:
     return iter(sorted(values.items()))
 
 
-def _plain_name(deployment: str, values: Values) -> str:
+def _short_name(deployment: str, values: Values) -> str:
     words: Iterable[str] = (_word(spelled(value)) for _, value in _sorted(values))
     return "-".join(filter(None, (deployment, *words)))
 
 
 def _word(text: str) -> str:
     return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def is_cell_of(deployment: str, name: str) -> bool:
+    """Whether a name can be that of a cell of a deployment."""
+    begins = (f"{deployment}-", f"{deployment[: LONGEST - 9].rstrip('-')}-")
+    return name.startswith(begins) and re.fullmatch(r"[a-z0-9-]{1,40}", name) is not None
 
 
 def _hashed_name(name: str, deployment: str, values: Values) -> str:

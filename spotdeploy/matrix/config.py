@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -14,13 +15,15 @@ from spotdeploy.errors import ConfigError
 from spotdeploy.matrix.cells import Cell, Value, Values, combine, name_cells
 from spotdeploy.model import MarketPolicy
 from spotdeploy.payload.variables import require_text
-from spotdeploy.plugins import Plugins
+from spotdeploy.plugins import PluginError, Plugins
 from spotdeploy.text import counted
 
 PREFIX: Final = "SPOTDEPLOY_MATRIX_"
 """Of the variable that has a cell's value of an axis."""
 LISTS: Final = ("include", "exclude")
 LIMITS: Final = ("max_cells", "max_parallel")
+MOST: Final = 100_000
+"""Combinations that are looked at."""
 _AXIS: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 _KINDS: Final = {
     dict: "a table",
@@ -60,6 +63,13 @@ def read_cells(table: Table, deployment: str, file: str, plugins: Plugins) -> tu
                     f"{file}: matrix.exclude[{index}].{quoted(key)}: no axis is named so",
                     hint=f"the axes: {', '.join(axes) or 'none'}",
                 )
+    possible = math.prod(map(len, axes.values()))
+    if possible > MOST:
+        raise ConfigError(
+            f"{file}: matrix: its axes have {possible} combinations, and {MOST} are the most of "
+            "which some may be excluded",
+            hint="give it fewer axes or values, or name the cells in include",
+        )
     combinations = combine(axes, include, exclude)
     if not combinations:
         raise ConfigError(
@@ -169,12 +179,11 @@ def _require_meaning(path: str, axis: str, value: Value, plugins: Plugins) -> No
         raise ConfigError(
             f"{path}: {value!r} is not a choice", hint=f"one of: {', '.join(MarketPolicy)}"
         )
-    if axis == "provider" and not plugins.is_installed(value):
-        near = plugins.nearest(value)
-        raise ConfigError(
-            f"{path}: no provider is named {value!r}",
-            hint=f"did you mean {near}?" if near else "'spotdeploy plugins' lists them",
-        )
+    if axis == "provider":
+        try:
+            plugins.provider(value)
+        except PluginError as error:
+            raise ConfigError(f"{path}: {error.message}", hint=error.hint) from error
 
 
 def _require_variables(cell: Cell, file: str) -> None:

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from spotdeploy.errors import HostError
-from spotdeploy.matrix.cells import Cell, Value
+from spotdeploy.matrix.cells import Cell, Value, is_cell_of
 from spotdeploy.project import Project
 from spotdeploy.state.folder import private_folder, write_private
 
@@ -57,8 +57,11 @@ def remember(project: Project, cell: Cell, providers: tuple[str, ...]) -> None:
 
 def known(project: Project) -> dict[str, Former]:
     """The cells that ever began and were not forgotten, by name. One of which the file makes no
-    sense is known by its name alone."""
-    return {path.stem: _read(path) for path in sorted(folder_of(project).glob("*.json"))}
+    sense is known by its name alone; one that no cell of this deployment can have is passed over.
+    """
+    files = sorted(folder_of(project).glob("*.json"))
+    ours = (path for path in files if is_cell_of(project.deployment, path.stem))
+    return {path.stem: _read(path) for path in ours}
 
 
 def forget(project: Project, name: str, providers: Iterable[str]) -> None:

@@ -44,8 +44,7 @@ class Matrix(Generic[P]):
         file, table = project.path.name, project.config.matrix
         if table is None:
             plain = Cell(project.deployment, {})
-            found = {name: one for name, one in known(project).items() if name != plain.name}
-            return cls(project, {plain: project}, _former(project, found))
+            return cls(project, {plain: project}, _former(project, known(project)))
         cells = read_cells(table, project.deployment, file, project.plugins)
         option = _by_option(project)
         if option and any("provider" in cell.values for cell in cells):

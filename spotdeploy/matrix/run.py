@@ -187,16 +187,18 @@ class _Tagged:
 
 
 async def _side_by_side(shared: _Shared, planned: Mapping[Cell, str]) -> tuple[CellOutcome, ...]:
-    """Run all cells; a stop is handed to each once, and all are waited for."""
-    tasks = [asyncio.create_task(_one(shared, cell, how)) for cell, how in planned.items()]
-    while pending := [task for task in tasks if not task.done()]:
+    """Run all cells; a stop is handed to each once, and all are waited for. Where they take turns,
+    it is first that of those that are only destroyed: they may cost money."""
+    order = sorted(planned, key=lambda cell: planned[cell] != "destroy")
+    tasks = {cell: asyncio.create_task(_one(shared, cell, planned[cell])) for cell in order}
+    while pending := [task for task in tasks.values() if not task.done()]:
         try:
             await asyncio.wait(pending)
         except asyncio.CancelledError:
             clear_cancellation()
             for task in pending:
                 task.cancel()
-    return tuple(task.result() for task in tasks)
+    return tuple(tasks[cell].result() for cell in planned)
 
 
 async def _one(shared: _Shared, cell: Cell, command: str) -> CellOutcome:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spotdeploy.config.schema import Name
-from spotdeploy.matrix.cells import Cell, Value, combine, equal, name_cells
+from spotdeploy.matrix.cells import Cell, Value, combine, equal, is_cell_of, name_cells
 
 LABEL = re.compile(r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")
 
@@ -141,6 +141,7 @@ def test_names_are_valid_and_unique(deployment: str, axes: dict[str, list[Value]
     assert len(set(found)) == len(found)
     assert all(LABEL.fullmatch(name) for name in found)
     assert deployment not in found
+    assert all(is_cell_of(deployment, name) for name in found)
     again = names(deployment, dict(reversed(axes.items())))
     assert set(again) == set(found)
 

@@ -63,7 +63,12 @@ def texts(matrix: Matrix[Project]) -> list[str]:
         ("include = [{a = 1}, {a = 1}]", "matrix.include: two cells are a=1"),
         ('market = ["spots"]', "matrix.market[0]: 'spots' is not a choice"),
         ('a = [1]\n[[matrix.include]]\na = 2\nmarket = "no"', "matrix.include[0].market: 'no'"),
-        ('provider = ["fake", "fak"]', "matrix.provider[1]: no provider is named 'fak'"),
+        ('provider = ["fake", "fak"]', "matrix.provider[1]: no plugin named 'fak' is installed"),
+        ('provider = ["checks"]', "matrix.provider[0]: plugin 'checks' registers no provider"),
+        (
+            "\n".join(f"a{n} = {[*range(20)]}" for n in range(4)),
+            "matrix: its axes have 160000 combinations, and 100000 are the most",
+        ),
         ("size = [3]", "matrix.size[0]: should be text, not 3"),
         ('a = ["nul: \\u0000"]', "matrix.a holds U+0000, which no variable can hold"),
     ],
