@@ -8,10 +8,7 @@ https://github.com/actions/runner/tree/main/src/Sdk
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import itertools
-import json
 import math
 import re
 from collections import Counter
@@ -142,6 +139,10 @@ def is_cell_of(deployment: str, name: str) -> bool:
 
 
 def _hashed_name(name: str, deployment: str, values: Values) -> str:
+    import base64  # these take longer than a listing needs
+    import hashlib
+    import json
+
     whole = json.dumps([deployment, list(_sorted(values))]).encode()
     code = base64.b32encode(hashlib.sha256(whole).digest()).decode().lower()[:8]
     return f"{name[: LONGEST - 9].rstrip('-')}-{code}"

@@ -33,7 +33,7 @@ class Former(msgspec.Struct, frozen=True):
 
 def has_cells(project: Project) -> bool:
     """Whether a project is a matrix, or was one of which cells may be left."""
-    return project.config.matrix is not None or folder_of(project).is_dir()
+    return project.config.matrix is not None or bool(known(project))
 
 
 def remember(project: Project, cell: Cell, providers: tuple[str, ...]) -> None:

@@ -74,6 +74,10 @@ def test_an_exclude_is_a_partial_match_and_an_include_brings_back_what_one_took(
     }
 
 
+def test_an_include_that_is_there_already_adds_nothing() -> None:
+    assert values({"os": ["deb", "rpm"]}, include=[{"os": "DEB"}]) == [{"os": "deb"}, {"os": "rpm"}]
+
+
 def test_where_everything_is_excluded_an_include_of_no_axis_is_a_cell_of_its_own() -> None:
     assert values({"os": ["deb"]}, include=[{"extra": 1}], exclude=[{"os": "deb"}]) == [
         {"extra": 1}
