@@ -63,7 +63,9 @@ class CellsScreen(LiveScreen):
     def render(self) -> Table:
         """The table as it is now."""
         shown = Table(box=None, pad_edge=False, show_header=bool(self._cells), expand=False)
-        for header in ("cell", "nodes", "time", "checks", ""):
+        longest = max(map(len, self._cells), default=0)
+        shown.add_column("cell", no_wrap=True, overflow="ellipsis", min_width=longest)
+        for header in ("nodes", "time", "checks", ""):
             shown.add_column(header, no_wrap=True, overflow="ellipsis")
         height = max(3, self._console.size.height - 4)
         cells = sorted(self._cells.items(), key=lambda item: item[1].ended is not None)

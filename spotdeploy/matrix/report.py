@@ -182,7 +182,12 @@ def _whole(
     ends = {one.cell: one for one in events if one.cell and isinstance(one, RunEnded)}
     cells = []
     for one in planned:
-        path, report = reports.get(one.name) or ("", _never_begun(own, one, ends.get(one.name)))
+        end = ends.get(one.name)
+        path, report = reports.get(one.name) or ("", _never_begun(own, one, end))
+        if end and report.verdict is Verdict.UNFINISHED:  # its run ended in a bug
+            report = msgspec.structs.replace(
+                report, verdict=end.verdict, exit_code=end.exit_code, message=end.detail
+            )
         cells.append(CellReport(name=one.name, values=one.values, folder=path, report=report))
     costs = [cell.report.cost for cell in cells]
     names = (name for cell in cells for name in cell.report.checks)

@@ -370,6 +370,8 @@ async def test_a_bug_in_one_cell_is_70_and_the_others_end(
     assert [cell.exit_code for cell in done.cells] == [0, 70, 0]
     assert done.exit_code == 70
     assert isinstance(done.cells[1].bug, ZeroDivisionError)
+    assert [cell.report.exit_code for cell in shop.report.cells] == [0, 70, 0]
+    assert shop.report.cells[1].report.message == "a bug: ZeroDivisionError: ours"
 
 
 async def test_max_cost_is_for_all_cells_together(shop: Shop, machines: list[Pipeline]) -> None:
