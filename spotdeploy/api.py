@@ -13,7 +13,7 @@ The command line is a user of this module like any other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -23,7 +23,7 @@ from spotdeploy.errors import HostError, RefusedError, SpotdeployError
 from spotdeploy.events import Bus, Note, Observer, RunEnded, RunStarted
 from spotdeploy.model import Verdict
 from spotdeploy.node.access import find
-from spotdeploy.phases.plan import read_plan
+from spotdeploy.phases.plan import read_plans
 from spotdeploy.project import Project as _Project
 from spotdeploy.report.writer import RunRecorder
 from spotdeploy.run.context import Plan, Run, open_run
@@ -59,7 +59,7 @@ class Project(_Project):
         """Destroy what is there, create fresh nodes, deploy, reboot and verify them; then keep or
         destroy them as the config's `keep` says."""
         return await self.record(
-            "cycle", partial(run_cycle, wait=wait), read_plan(self), observers, recorder
+            "cycle", partial(run_cycle, wait=wait), read_plans(self), observers, recorder
         )
 
     async def create(
@@ -71,14 +71,14 @@ class Project(_Project):
     ) -> Outcome:
         """Create, deploy and reboot fresh nodes. Raises RefusedError while there are nodes."""
         return await self.record(
-            "create", partial(run_create, wait=wait), read_plan(self), observers, recorder
+            "create", partial(run_create, wait=wait), read_plans(self), observers, recorder
         )
 
     async def verify(
         self, *, observers: Sequence[Observer] = (), recorder: RunRecorder | None = None
     ) -> Outcome:
         """Run the checks on the nodes that exist; changes nothing on them."""
-        return await self.record("verify", run_verify, read_plan(self), observers, recorder)
+        return await self.record("verify", run_verify, read_plans(self), observers, recorder)
 
     async def destroy(
         self,
@@ -89,7 +89,7 @@ class Project(_Project):
     ) -> Outcome:
         """Destroy all nodes and prove that nothing is left. Works with a broken payload too."""
         return await self.record(
-            "destroy", partial(run_destroy, wait=wait), Plan(), observers, recorder
+            "destroy", partial(run_destroy, wait=wait), {}, observers, recorder
         )
 
     @asynccontextmanager
@@ -106,7 +106,7 @@ class Project(_Project):
         self,
         command: str,
         operation: Operation,
-        plan: Plan,
+        plans: Mapping[str, Plan],
         observers: Sequence[Observer] = (),
         recorder: RunRecorder | None = None,
     ) -> Outcome:
@@ -117,12 +117,14 @@ class Project(_Project):
                 hint="from Python, spotdeploy.matrix.run.run_cells runs them",
             )
         recorder = recorder or RunRecorder()
-        redactor = self.hide_secrets(plan.checks, plan.secrets.values())
+        checks = [check for plan in plans.values() for check in plan.checks]
+        secrets = [value for plan in plans.values() for value in plan.secrets.values()]
+        redactor = self.hide_secrets(checks, secrets)
         bus = Bus(recorder.log, *observers, redact=redactor.anything)
         with (
             recorder,
             locked(self.deployment, command),
-            open_run(self, plan, bus) as run,
+            open_run(self, plans, bus) as run,
             loop_traced(run),
         ):
             recorder.begin(run.folder)
@@ -133,7 +135,7 @@ class Project(_Project):
 
 async def _perform(run: Run, command: str, operation: Operation) -> Outcome:
     """The operation, with its beginning and end in the journal and among the events."""
-    digest = run.plan.manifest.digest
+    digest = run.digest
     run.journal.begin_run(run.id, run.deployment, command, digest)
     run.bus.emit(
         RunStarted(
@@ -143,7 +145,10 @@ async def _perform(run: Run, command: str, operation: Operation) -> Outcome:
             providers=run.providers,
             digest=digest,
             desired=run.desired,
-            checks=tuple(check.name for check in run.plan.checks),
+            checks=tuple(
+                dict.fromkeys(check.name for group in run.groups for check in group.plan.checks)
+            ),
+            groups=tuple(group.group for group in run.groups),
         )
     )
     try:

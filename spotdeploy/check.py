@@ -102,6 +102,11 @@ class Connection(ABC):
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A TCP connection made on the node itself. Raises ConnectionError when refused there."""
 
+    def peers(self, group: str) -> Sequence[Node]:
+        """The nodes of a group of the run, by index, as the cloud last showed them."""
+        del group
+        return ()
+
     @abstractmethod
     async def dial(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A TCP connection from this computer to the node. Raises ConnectionError when refused."""
@@ -128,6 +133,16 @@ class Check(ABC, Generic[S]):
     def name(self) -> str:
         """How reports name it: unique enough to tell two checks of one type apart."""
         return self.settings.name or self.title()
+
+    @property
+    def group(self) -> str:
+        """The group on whose nodes alone it is asked; empty for the nodes of every group."""
+        return ""
+
+    @property
+    def asks(self) -> str:
+        """A group whose nodes it asks about from another node; empty for none."""
+        return ""
 
     @abstractmethod
     def title(self) -> str:

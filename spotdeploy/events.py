@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from spotdeploy.model import FateKind, Verdict
+from spotdeploy.model import DEFAULT_GROUP, FateKind, Verdict
 from spotdeploy.text import plain
 
 
@@ -31,7 +31,9 @@ class RunStarted(Event, frozen=True, tag="run-started"):
     desired: int = msgspec.field(name="wanted")
     """Nodes asked for, all providers together."""
     checks: tuple[str, ...] = ()
-    """The names of the checks that run on each node."""
+    """The names of the checks that run on the nodes of some group."""
+    groups: tuple[str, ...] = (DEFAULT_GROUP,)
+    """Each after those that it waits for."""
 
 
 class StepStarted(Event, frozen=True, tag="step-started"):
@@ -73,6 +75,7 @@ class NodeCreated(Event, frozen=True, tag="node-created"):
     size: str | None
     market: str
     usd_per_hour: float | None = None
+    group: str = DEFAULT_GROUP
 
 
 class NodeListed(Event, frozen=True, tag="node-listed"):
@@ -82,6 +85,7 @@ class NodeListed(Event, frozen=True, tag="node-listed"):
     name: str
     provider: str
     location: str
+    group: str = DEFAULT_GROUP
 
 
 class PhaseStarted(Event, frozen=True, tag="phase-started"):

@@ -10,11 +10,14 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from spotdeploy.model import DEFAULT_GROUP
+
 DEPLOYMENT: Final = "spotdeploy-deployment"
 RUN: Final = "spotdeploy-run"
 BATCH: Final = "spotdeploy-batch"
 DIGEST: Final = "spotdeploy-digest"
 EXPIRES: Final = "spotdeploy-expires"
+GROUP: Final = "spotdeploy-group"
 CLAIM: Final = "spotdeploy-claim"
 """On a claim only: who holds it."""
 
@@ -35,11 +38,17 @@ def anyones() -> dict[str, str]:
 
 
 def for_batch(
-    deployment: str, run: str, token: str, digest: str, expires_at: float
+    deployment: str,
+    run: str,
+    token: str,
+    digest: str,
+    expires_at: float,
+    group: str = DEFAULT_GROUP,
 ) -> dict[str, str]:
     """The labels of one create call. `expires_at` is Unix time in seconds."""
     return {
         DEPLOYMENT: deployment,
+        GROUP: group,
         RUN: run,
         BATCH: token,
         DIGEST: digest[:DIGEST_LENGTH],
@@ -65,6 +74,11 @@ def claimed_by(labels: Mapping[str, str]) -> tuple[str, str, str]:
     """Who holds a claim: the home's id, the command, the host. Each empty when it is not said."""
     home, command, host = (*labels.get(CLAIM, "").split("_", 2), "", "")[:3]
     return home, command, host
+
+
+def group_of(labels: Mapping[str, str]) -> str:
+    """The group of a node."""
+    return labels.get(GROUP, DEFAULT_GROUP)
 
 
 def expires_at(labels: Mapping[str, str]) -> float | None:

@@ -13,6 +13,9 @@ import msgspec
 
 from spotdeploy.errors import Reach
 
+DEFAULT_GROUP: Final = "nodes"
+"""The one group of a config that names none."""
+
 
 class Market(StrEnum):
     """How a node is bought."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
+
 from spotdeploy import labels
 from spotdeploy.config.load import decode, load
-from spotdeploy.config.schema import Config, Settings
+from spotdeploy.config.schema import Config, Group, Settings
 from spotdeploy.errors import ConfigError, RefusedError
-from spotdeploy.model import Node, NodeState, Pool
+from spotdeploy.model import DEFAULT_GROUP, Node, NodeState, Pool
 from spotdeploy.patience import ask, ask_all
 from spotdeploy.plugins import Plugins
 from spotdeploy.provider import Provider, ProviderConfig, SupportsAllLocations
@@ -34,6 +36,8 @@ class Project:
     plugins: Plugins
     providers: tuple[str, ...]
     """The providers in use: those of the command line, else the config's."""
+    group: str = ""
+    """The group whose config this is; empty for the whole."""
     facts: Mapping[str, str] = field(default_factory=dict)
     """Variables that the payload's entry gets beside those of the config: a cell's values."""
     runs_folder: Path | None = None
@@ -71,6 +75,57 @@ class Project:
         config = Config(deployment=deployment, providers=names)
         settings = Settings(config=config, path=path.absolute())
         return cls(settings, Plugins(settings.folder), names)
+
+    @cached_property
+    def groups(self) -> dict[str, Project]:
+        """For each group the project as it is for that group alone, each after those that it waits
+        for. A config that names no groups has one.
+
+        Raises ConfigError for what a provider in use has no key for, or keeps to itself.
+        """
+        if self.group:
+            return {self.group: self}
+        groups = self.settings.groups or {DEFAULT_GROUP: Group(self.config)}
+        return {name: self._of_group(name, group) for name, group in groups.items()}
+
+    def group_of(self, node: Node) -> Project:
+        """The project of the group that a node belongs to.
+
+        Raises RefusedError when the config knows no such group any more.
+        """
+        name = labels.group_of(node.labels)
+        if name not in self.groups:
+            raise RefusedError(
+                f"{node.name} is of group {name}, which {self.path.name} does not name",
+                hint="'spotdeploy cycle' replaces every node",
+            )
+        return self.groups[name]
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        """The groups that this group waits for."""
+        group = self.settings.groups.get(self.group)
+        return group.after if group else ()
+
+    @property
+    def keys_given(self) -> frozenset[str]:
+        """The keys that the group's own table gives, by their paths below it."""
+        group = self.settings.groups.get(self.group)
+        return group.keys if group else frozenset()
+
+    @property
+    def known_groups(self) -> tuple[str, ...]:
+        """The groups that this group comes after, however many lie between, each after those that
+        it waits for itself."""
+        groups, found = self.settings.groups, set(self.after)
+        for name in reversed(list(groups)):
+            found.update(groups[name].after if name in found else ())
+        return tuple(name for name in groups if name in found)
+
+    def place(self, key: str) -> str:
+        """The path of the key that gave a value such as "payload.entry", for messages."""
+        group = self.settings.groups.get(self.group)
+        return group.path(key) if group else key
 
     @property
     def config(self) -> Config:
@@ -133,7 +188,8 @@ class Project:
         """
         cls = self.plugins.provider(name)
         table = self.config.provider.get(name, {})
-        return cls, decode(table, cls.Config, self.path.name, f"provider.{name}")
+        where = self.place(f"provider.{name}")
+        return cls, decode(table, cls.Config, self.path.name, where)
 
     def open_provider(self, name: str, location: str) -> Provider[Any]:
         """The object for one location of one provider, one that the config names or not."""
@@ -144,26 +200,60 @@ class Project:
 
         Raises PluginError and ConfigError as `provider_config` does.
         """
-        opened: list[Opened] = []
-        for name in self.providers:
-            cls, config = self.provider_config(name)
-            opened += [(_open(cls, config, place), place) for place in cls.locations(config)]
-        return opened
+        opened: dict[tuple[str, str], Opened] = {}
+        for name, (cls, config) in self._configs():
+            for place in cls.locations(config):
+                if (name, place) not in opened:
+                    opened[name, place] = _open(cls, config, place), place
+        return list(opened.values())
 
     def open_all_locations(self) -> list[Opened]:
         """As `open_providers`, and an object for every other location that a provider can name.
 
         Asks the clouds, with patience. Raises what `open_providers` raises, and ProviderError.
         """
-        opened: list[Opened] = []
+        opened = {
+            (provider.name, place): (provider, place) for provider, place in self.open_providers()
+        }
         for name in self.providers:
             cls, config = self.provider_config(name)
-            places = list(cls.locations(config))
-            first = _open(cls, config, places[0])
+            first = _open(cls, config, cls.locations(config)[0])
             if isinstance(first, SupportsAllLocations):
-                places += [place for place in ask(first.all_locations) if place not in places]
-            opened += [(_open(cls, config, place), place) for place in places]
-        return opened
+                for place in ask(first.all_locations):
+                    if (name, place) not in opened:
+                        opened[name, place] = _open(cls, config, place), place
+        return list(opened.values())
+
+    def _configs(self) -> Iterable[tuple[str, tuple[type[Provider[Any]], ProviderConfig]]]:
+        """Each provider in use with its class and table, of one group after the other."""
+        for name in self.providers:
+            for project in self.groups.values():
+                yield name, project.provider_config(name)
+
+    def _of_group(self, name: str, group: Group) -> Project:
+        tables = dict(group.config.provider)
+        for provider in tables:
+            given = group.keys & {f"provider.{provider}.{key}" for key in tables[provider]}
+            kept = self.plugins.provider(provider).Config.of_account if given else ()
+            for key in sorted(one.rpartition(".")[2] for one in given):
+                if key in kept:
+                    raise ConfigError(
+                        f"{self.path.name}: {group.where}.provider.{provider}.{key}: one account "
+                        "holds a whole deployment",
+                        hint=f"give it in [provider.{provider}], for all groups",
+                    )
+        for key, value in (("image", group.image), ("sizes", list(group.sizes) or None)):
+            for provider in self.providers if value else ():
+                if key not in self.plugins.provider(provider).Config.__struct_fields__:
+                    raise ConfigError(
+                        f"{self.path.name}: {group.where}.{key}: provider {provider} has no {key}",
+                        hint=f"give it in [{group.where}.provider.NAME], for those that have",
+                    )
+                if f"provider.{provider}.{key}" not in group.keys:
+                    tables[provider] = {**tables.get(provider, {}), key: value}
+        config = msgspec.structs.replace(group.config, provider=tables)
+        settings = msgspec.structs.replace(self.settings, config=config)
+        return replace(self, settings=settings, group=name)
 
     def nodes(self) -> list[Node]:
         """The deployment's nodes that are not gone, of all locations, in the providers' order.
@@ -193,10 +283,12 @@ class Project:
         from spotdeploy.redact import Redactor
         from spotdeploy.text import hide
 
-        configs = [self.provider_config(name)[1] for name in self.providers]
+        configs = [config for _, (_, config) in self._configs()]
         settings_of_checks = [check.settings for check in checks]
-        environment = self.config.payload.environment
-        values = {*secret_values(environment, *configs, *settings_of_checks)}
+        values: set[str] = set()
+        for project in self.groups.values():
+            environment = project.config.payload.environment
+            values |= {*secret_values(environment, *configs, *settings_of_checks)}
         for secret in secrets:
             values |= {secret, *secret_parts(secret)}
         redactor = Redactor(values)
@@ -226,12 +318,16 @@ def _require_known_tables(settings: Settings, plugins: Plugins) -> None:
 
     Raises ConfigError with the nearest name.
     """
-    for name in settings.config.provider:
+    named = {name: f"provider.{name}" for name in settings.config.provider}
+    for group in settings.groups.values():
+        for name in group.config.provider:
+            named.setdefault(name, f"{group.where}.provider.{name}")
+    for name, path in named.items():
         if not plugins.is_installed(name):
             from spotdeploy.config.errors import quoted
 
             near = plugins.nearest(name)
-            where = f"{settings.path.name}: provider.{quoted(name)}"
+            where = f"{settings.path.name}: {path.removesuffix(name)}{quoted(name)}"
             raise ConfigError(
                 f"{where}: no provider of that name is installed",
                 hint=f"did you mean provider.{near}?"

@@ -23,6 +23,10 @@ from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, R
 class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The base of a provider's `[provider.NAME]` table."""
 
+    of_account: ClassVar[frozenset[str]] = frozenset()
+    """Keys that say whose account is meant, and where it is asked: they hold for a whole
+    deployment, and no group may say otherwise."""
+
     settle_seconds: Duration | None = None
     """How long a listing may miss what was just made, instead of what the provider says; a page of
     `plugins test --live` shows what was seen."""

@@ -11,15 +11,15 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from spotdeploy.check import Check, CheckResult, CheckSettings, Connection
+from spotdeploy.check import CheckResult, Connection
 from spotdeploy.duration import Duration
-from spotdeploy.model import Manifest, Node
+from spotdeploy.model import Manifest
 from spotdeploy.text import plain
 from spotdeploy_checks.answer import LIMIT, Answer, Exchange
 from spotdeploy_checks.jsonpaths import differences
 from spotdeploy_checks.local import missing_here
 from spotdeploy_checks.matching import expression, missing
-from spotdeploy_checks.ports import Port, Side, Tls, exchange, place
+from spotdeploy_checks.ports import PortCheck, PortSettings, Tls, exchange
 from spotdeploy_checks.tls import context
 
 _PATH: Final = re.compile(r"/[!-~]*")
@@ -30,11 +30,9 @@ _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A field name: https://www.rfc-editor.org/rfc/rfc9110#name-tokens"""
 
 
-class HttpSettings(CheckSettings, frozen=True, kw_only=True, rename={"from_": "from"}):
+class HttpSettings(PortSettings, frozen=True, kw_only=True):
     """The keys of an `http` check."""
 
-    port: Port
-    """The TCP port that is asked."""
     path: str = "/"
     """With its query, if it has one."""
     scheme: Literal["http", "https"] = "http"
@@ -46,9 +44,6 @@ class HttpSettings(CheckSettings, frozen=True, kw_only=True, rename={"from_": "f
     place of this computer's. The server's own may be among them."""
     verify: bool = True
     """Of https: whether the certificate is looked at."""
-    from_: Side = "node"
-    """Who asks: the node itself through ssh, so the port may be closed to the outside; or `here`,
-    this computer, so the port must be open to it."""
     status: Annotated[int, msgspec.Meta(ge=100, le=599)] = 200
     """The status that the answer must have."""
     headers: dict[str, str] = msgspec.field(default_factory=dict)
@@ -63,7 +58,8 @@ class HttpSettings(CheckSettings, frozen=True, kw_only=True, rename={"from_": "f
     """For the whole answer."""
 
     def __post_init__(self) -> None:
-        """Refuse what would not make a request, and an expression that does not compile."""
+        """Refuse what would not make a request, and an expression that does not compile, too."""
+        PortSettings.__post_init__(self)
         if not _PATH.fullmatch(self.path):
             raise ValueError(f"path: {self.path!r} should begin with / and have no spaces")
         for name, value in self.headers.items():
@@ -84,16 +80,14 @@ class HttpSettings(CheckSettings, frozen=True, kw_only=True, rename={"from_": "f
         expression("matches", self.matches)
 
 
-class HttpCheck(Check[HttpSettings]):
+class HttpCheck(PortCheck[HttpSettings]):
     """GET, and compare status and body."""
 
     kind = "http"
     Settings = HttpSettings
 
     def title(self) -> str:
-        expected = self.settings
-        here = " from here" if expected.from_ == "here" else ""
-        return f"{expected.scheme} {place(expected.port, 'node')}{expected.path}{here}"
+        return f"{self.settings.scheme} {self.where(self.settings.path)}"
 
     def files(self) -> Sequence[Path]:
         return (self._ca,) if self.settings.ca else ()
@@ -111,8 +105,7 @@ class HttpCheck(Check[HttpSettings]):
             return f"ca: {self.settings.ca} {error}"
         return ""
 
-    async def run(self, node: Node, connection: Connection) -> CheckResult:
-        del node
+    async def ask(self, connection: Connection, host: str | None) -> CheckResult:
         expected = self.settings
         asked = Exchange(expected.path, expected.host, expected.headers)
         try:
@@ -121,7 +114,7 @@ class HttpCheck(Check[HttpSettings]):
                 await exchange(
                     connection,
                     expected.port,
-                    expected.from_,
+                    host,
                     asked.request,
                     asked.take,
                     LIMIT,

@@ -5,45 +5,40 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from spotdeploy.check import Check, CheckResult, CheckSettings, Connection
+from spotdeploy.check import CheckResult, Connection
 from spotdeploy.duration import Duration
-from spotdeploy.model import Node
 from spotdeploy.text import plain
 from spotdeploy_checks.matching import expression
-from spotdeploy_checks.ports import Port, Side, exchange, place
+from spotdeploy_checks.ports import PortCheck, PortSettings, exchange
 
 LIMIT: Final = 4096
 """Bytes of a banner that are read."""
 
 
-class TcpSettings(CheckSettings, frozen=True, kw_only=True, rename={"from_": "from"}):
+class TcpSettings(PortSettings, frozen=True, kw_only=True):
     """The keys of a `tcp` check."""
 
-    port: Port
-    """The TCP port that must accept connections."""
-    from_: Side = "node"
-    """Who connects: the node itself through ssh, or `here`, this computer."""
     banner: str = ""
     """A regular expression that the first bytes sent must match; nothing is read without."""
     timeout: Duration = Duration("5s")
     """For the connection and the banner."""
 
     def __post_init__(self) -> None:
-        """Refuse an expression that does not compile."""
+        """Refuse an expression that does not compile, too."""
+        PortSettings.__post_init__(self)
         expression("banner", self.banner)
 
 
-class TcpCheck(Check[TcpSettings]):
+class TcpCheck(PortCheck[TcpSettings]):
     """Connect, and read what is said when a banner is wanted."""
 
     kind = "tcp"
     Settings = TcpSettings
 
     def title(self) -> str:
-        return f"tcp {place(self.settings.port, self.settings.from_)}"
+        return f"tcp {self.where()}"
 
-    async def run(self, node: Node, connection: Connection) -> CheckResult:
-        del node
+    async def ask(self, connection: Connection, host: str | None) -> CheckResult:
         expected = self.settings
         received = bytearray()
 
@@ -56,7 +51,7 @@ class TcpCheck(Check[TcpSettings]):
         limit = LIMIT if expected.banner else 0
         try:
             async with asyncio.timeout(expected.timeout):
-                await exchange(connection, expected.port, expected.from_, b"", take, limit)
+                await exchange(connection, expected.port, host, b"", take, limit)
         except TimeoutError:
             output = f", but said {_output(received)!r}" if received else ""
             return self.failed(f"no answer within {expected.timeout}{output}")

@@ -6,7 +6,7 @@ import json
 import re
 from functools import cache
 from importlib.resources import files
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
@@ -24,6 +24,8 @@ AccountId = Annotated[str, msgspec.Meta(pattern=r"^\d{12}$", examples=["12345678
 
 class AwsConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The keys of `[provider.aws]`. Everything has a default that suits a fresh account."""
+
+    of_account: ClassVar = frozenset({"profile", "account", "endpoint"})
 
     profile: str | None = None
     """The profile of ~/.aws/config; the usual chain of the AWS tools when left out."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
 
@@ -55,6 +55,18 @@ class LocationConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_f
 
 class AzureConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The keys of `[provider.azure]`. Everything has a default that suits a fresh subscription."""
+
+    of_account: ClassVar = frozenset(
+        {
+            "tenant",
+            "client_id",
+            "client_secret",
+            "subscription",
+            "cloud",
+            "endpoint",
+            "login_endpoint",
+        }
+    )
 
     tenant: str | None = None
     """The Entra tenant's id; AZURE_TENANT_ID when left out."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import msgspec
 
@@ -44,6 +44,8 @@ Email = Annotated[str, msgspec.Meta(pattern=r"^[^@\s,]+@[^@\s,]+$")]
 
 class GcpConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The keys of `[provider.gcp]`. Everything has a default that suits a fresh project."""
+
+    of_account: ClassVar = frozenset({"credentials", "impersonate", "project", "endpoint"})
 
     credentials: str | None = None
     """A service account's key file; application-default credentials when left out."""

@@ -33,13 +33,15 @@ def command(
 ) -> None:
     """Show the condition of a node; changes nothing on it."""
     project = project_of(Project.open(config, providers=provider), only, node)
-    project.hide_secrets(read_checks(project), known_secrets(project))
+    groups = project.groups.values()
+    checks = [check for group in groups for check in read_checks(group)]
+    project.hide_secrets(checks, [value for group in groups for value in known_secrets(group)])
     show_diagnostics(inspect_node(project, node), as_json=json)
 
 
 def known_secrets(project: Project) -> list[str]:
-    """The values of the payload's secrets. Warns of one that cannot be read: it cannot be hidden,
-    and what a node shows is most needed when much is out of order."""
+    """The values of the secrets of a group's payload. Warns of one that cannot be read: it cannot
+    be hidden, and what a node shows is most needed when much is out of order."""
     values: list[str] = []
     for name, secret in project.config.payload.secrets.items():
         try:

@@ -22,15 +22,16 @@ DEBOUNCE_MS = 300
 class _Sources:
     """What a cycle is made of, besides the config."""
 
-    payload: Path
-    uploads: tuple[Path, ...]
+    shipped: tuple[Path, ...]
+    """The payload and the uploads of every group."""
     checks: tuple[Path, ...]
     """What checks read."""
-    settings: Settings
+    settings: tuple[Settings, ...]
+    """Of each group."""
 
     @property
     def all(self) -> tuple[Path, ...]:
-        return (self.payload, *self.uploads, *self.checks)
+        return (*self.shipped, *self.checks)
 
 
 def fingerprint(config: Path) -> str:
@@ -44,7 +45,7 @@ def fingerprint(config: Path) -> str:
         sources = _sources(config)
         for part in _parts(sources.checks):
             whole.update(b"\0" + part)
-        digest = read_manifest(sources.settings).digest
+        digest = " ".join(read_manifest(one).digest for one in sources.settings)
     except (SpotdeployError, OSError) as error:
         digest = str(error)
     return hashlib.sha256(whole.digest() + digest.encode()).hexdigest()
@@ -105,13 +106,14 @@ def _watched(config: Path) -> list[tuple[Path, bool]]:
 
 
 def _sources(config: Path) -> _Sources:
-    project = Project.open(config)
-    payload = project.config.payload
+    groups = Project.open(config).groups.values()
+    payloads = [(group, group.config.payload) for group in groups]
+    shipped = [group.resolve(path) for group, one in payloads for path in (one.path, *one.upload)]
+    checks = [path for group in groups for check in read_checks(group) for path in check.files()]
     return _Sources(
-        project.resolve(payload.path),
-        tuple(project.resolve(path) for path in payload.upload),
-        tuple(dict.fromkeys(path for check in read_checks(project) for path in check.files())),
-        project.settings,
+        tuple(dict.fromkeys(shipped)),
+        tuple(dict.fromkeys(checks)),
+        tuple(group.settings for group in groups),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterator
 from typing import Annotated, Final
 
 import typer
@@ -12,12 +13,13 @@ from spotdeploy.cli.cells import matrix_of
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Only, Providers
 from spotdeploy.cli.plan_cells import plan_data, show_plans
 from spotdeploy.cli.tables import json_text, table
+from spotdeploy.config.schema import Payload
 from spotdeploy.cycle.budget import expected_cost
 from spotdeploy.duration import spell
 from spotdeploy.events import Bus
 from spotdeploy.model import FileKind, Manifest, Offer, PayloadFile
 from spotdeploy.payload.manifest import read_manifest
-from spotdeploy.phases.plan import Prospects, ask_offers, read_plan
+from spotdeploy.phases.plan import Prospects, ask_offers, read_plans
 from spotdeploy.project import Project
 from spotdeploy.run.context import Run, open_run
 from spotdeploy.text import counted, plain
@@ -39,13 +41,23 @@ def command(
     """Show what a cycle would do; changes nothing."""
     project = Project.open(config, providers=provider)
     if files:
-        show_files(read_manifest(project.settings), as_json=json)
+        for group in _with_own_payload(project):
+            show_files(read_manifest(group.settings), as_json=json)
         return
     if matrix := matrix_of(project, only):
         show_plans(matrix, as_json=json)
         return
-    with open_run(project, read_plan(project), Bus()) as run:
+    with open_run(project, read_plans(project), Bus()) as run:
         show_plan(run, asyncio.run(ask_offers(run)), as_json=json)
+
+
+def _with_own_payload(project: Project) -> Iterator[Project]:
+    """The groups, without those that ship what another one does."""
+    seen: list[Payload] = []
+    for group in project.groups.values():
+        if group.config.payload not in seen:
+            seen.append(group.config.payload)
+            yield group
 
 
 def show_files(manifest: Manifest, *, as_json: bool) -> None:
@@ -79,18 +91,28 @@ def show_plan(run: Run, prospects: Prospects, *, as_json: bool) -> None:
 
 
 def _lines(run: Run, prospects: Prospects) -> list[str]:
-    plan = run.plan
-    nodes = run.config.nodes
-    offers = [offer for some in prospects.offers.values() for offer in some]
+    several = len(run.groups) > 1
+    must = "" if several else f", {_must_pass(run)}"
+    return [
+        f"{run.deployment}: {counted(run.desired, 'node')}{must}",
+        f"expected cost: {expected_cost(run, prospects) or 'unknown'}",
+        *(f"warning: {plain(text)}" for text in prospects.warnings),
+        *(line for group in run.groups for line in _group_lines(group, prospects, several)),
+    ]
+
+
+def _group_lines(group: Run, prospects: Prospects, several: bool) -> list[str]:
+    plan, nodes = group.plan, group.config.nodes
+    offers = [offer for some in prospects.offers[group.group].values() for offer in some]
     rows = [_row(offer, prospects) for offer in offers[:SHOWN]]
     more = [f"... and {len(offers) - SHOWN} more"] if len(offers) > SHOWN else []
+    after = f", after {' and '.join(group.project.after)}" if group.project.after else ""
+    size = f"{counted(group.desired, 'node')}, {_must_pass(group)}"
     return [
-        f"{run.deployment}: {counted(run.desired, 'node')}, {_must_pass(run)}",
+        *(["", f"group {group.group}: {size}{after}"] if several else []),
         f"payload: {counted(len(plan.manifest.files), 'file')}, {plan.manifest.size} bytes, "
         f"digest {plan.manifest.digest[:12]}",
         f"time to live: {spell(nodes.time_to_live)}",
-        f"expected cost: {expected_cost(run, prospects) or 'unknown'}",
-        *(f"warning: {plain(text)}" for text in prospects.warnings),
         "",
         "candidates, tried from the top:",
         table([HEADER, *rows]),

@@ -10,7 +10,8 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from spotdeploy.config.schema import Config, Settings
+from spotdeploy.config.groups import collapsed, read_groups
+from spotdeploy.config.schema import Config, Group, Settings
 from spotdeploy.config.secret import NOT_WRITTEN, PayloadSecret, Secret
 from spotdeploy.duration import Duration
 from spotdeploy.errors import ConfigError
@@ -21,7 +22,7 @@ PREFIX: Final = "SPOTDEPLOY_"
 DEEPEST: Final = 2
 """Dots in the longest path of a key: `provider.aws.regions`."""
 _FREE: Final = ("payload.environment", "payload.secrets")
-_TABLES: Final = ("provider", "checks", "matrix", *_FREE)
+_TABLES: Final = ("provider", "checks", "groups", "matrix", *_FREE)
 """Tables whose keys are not known here: no variable stands for one."""
 
 
@@ -47,8 +48,10 @@ def load(
         put(data, key, value, name)
         sources[key] = name
         config = _decode_config(data, name)
-    _check_together(config, path.name, sources)
-    return Settings(config=config, path=path.absolute(), sources=sources)
+    groups = read_groups(config, path.name, decode)
+    for group in groups.values():
+        _check_together(group, path.name, sources)
+    return Settings(config=config, path=path.absolute(), sources=sources, groups=groups)
 
 
 def decode(data: object, into: type[T], file: str, prefix: str = "") -> T:
@@ -106,17 +109,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _decode_config(data: dict[str, Any], source: str) -> Config:
     """The config, with `nodes.allow_from` normalised and collapsed once for all providers."""
     config = decode(data, Config, source)
-    if not config.nodes.allow_from:
-        return config
-    from spotdeploy.config.cidr import collapse, network
-
-    for index, text in enumerate(config.nodes.allow_from):
-        try:
-            network(text)
-        except ValueError as error:
-            raise ConfigError(f"{source}: nodes.allow_from[{index}]: {error}") from error
-    nodes = msgspec.structs.replace(config.nodes, allow_from=collapse(config.nodes.allow_from))
-    return msgspec.structs.replace(config, nodes=nodes)
+    return msgspec.structs.replace(config, nodes=collapsed(config.nodes, f"{source}: nodes"))
 
 
 def _custom(kind: type[Any], value: object) -> object:
@@ -160,15 +153,19 @@ def _toml(text: str, name: str) -> object:
         ) from error
 
 
-def _check_together(config: Config, file: str, sources: Mapping[str, str]) -> None:
+def _check_together(group: Group, file: str, sources: Mapping[str, str]) -> None:
     """What no single key is to blame for."""
+    config = group.config
     quorum, count = config.nodes.quorum, config.nodes.count
     if quorum is not None and quorum > count:
-        raise ConfigError(f"{file}: nodes.quorum: {quorum} is more than nodes.count, {count}")
+        raise ConfigError(
+            f"{file}: {group.path('nodes.quorum')}: {quorum} is more than "
+            f"{group.path('nodes.count')}, {count}"
+        )
     entry = Path(config.payload.entry)
     if entry.is_absolute() or ".." in entry.parts:
         raise ConfigError(
-            f"{file}: payload.entry: {entry} escapes the payload",
+            f"{file}: {group.path('payload.entry')}: {entry} escapes the payload",
             hint="give a path inside payload.path",
         )
     for name in config.providers:

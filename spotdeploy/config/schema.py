@@ -145,6 +145,33 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The conditions that each node must meet. `type` decides which keys a table has."""
     provider: dict[str, Table] = {}
     """A table for each provider in use."""
+    groups: dict[str, Table] = {}
+    """Nodes that differ from each other: a table for each group, with the keys of `[nodes]`, and
+    `after`, `image`, `sizes`, `payload`, `checks` and `provider`. What a group does not say comes
+    from `[nodes]`, `[payload]`, `[[checks]]` and `[provider.NAME]`. Without any, all nodes are one
+    group."""
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Like nodes, deployed and judged together."""
+
+    config: Config
+    """The whole config as it is for this group."""
+    where: str = ""
+    """The path of its table; empty where the config names no groups."""
+    keys: frozenset[str] = frozenset()
+    """The keys that the table gives, by their paths below it."""
+    after: tuple[str, ...] = ()
+    """Groups whose nodes must have passed before this one's are made."""
+    image: str | None = None
+    """The image, of every provider in use."""
+    sizes: tuple[str, ...] = ()
+    """The sizes to try, of every provider in use."""
+
+    def path(self, key: str) -> str:
+        """Where the value of a key such as "nodes.count" was given, for messages."""
+        own = key.removeprefix("nodes.")
+        return f"{self.where}.{own}" if own in self.keys else key
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,6 +181,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     path: Path
     sources: Mapping[str, str] = {}
     """For each key that was given, by its path: the file, variable or option that gave it."""
+    groups: Mapping[str, Group] = {}
+    """Each after those that it waits for."""
 
     @property
     def folder(self) -> Path:

@@ -32,8 +32,15 @@ class BudgetError(ProviderError):
 def expected_cost(run: Run, prospects: Prospects) -> Cost | None:
     """What the cycle will cost at the first offers' rates, if nodes run as long as they did in
     past cycles. None when that is not known. Reads the journal; may be repeated."""
-    rates = {name: offers[0].usd_per_hour for name, offers in prospects.offers.items()}
-    return estimate(run.pool.count, rates, _past_seconds(run))
+    expected = Cost()
+    for group in run.groups:
+        offers = prospects.offers[group.group]
+        rates = {name: some[0].usd_per_hour for name, some in offers.items()}
+        cost = estimate(group.pool.count, rates, _past_seconds(run))
+        if cost is None:
+            return None
+        expected += cost
+    return expected
 
 
 def check_budget(run: Run, prospects: Prospects, budget: Budget | None = None) -> None:
@@ -48,7 +55,8 @@ def check_budget(run: Run, prospects: Prospects, budget: Budget | None = None) -
         run.bus.emit(Note(text=f"expected to cost {expected}, as past cycles went"))
     if cap is None:
         return
-    for provider, offers in prospects.offers.items():
+    asked = [(name, some) for of_all in prospects.offers.values() for name, some in of_all.items()]
+    for provider, offers in asked:
         if all(offer.usd_per_hour is None for offer in offers):
             raise RefusedError(
                 f"max_cost is {spell_usd(cap)}, but no price of {provider} is known",

@@ -16,7 +16,7 @@ from spotdeploy.phases.create import replace_node
 from spotdeploy.phases.destroy import destroy, destroy_nodes
 from spotdeploy.run.context import Run
 from spotdeploy.run.location import list_nodes
-from spotdeploy.run.verdict import NodeOutcome, Outcome, Receipt, Refusal, judge
+from spotdeploy.run.verdict import NodeOutcome, Outcome, Receipt, Refusal, join, judge
 from spotdeploy.state.journal import Intent
 from spotdeploy.text import counted
 
@@ -29,8 +29,11 @@ class Progress:
     """What a run has come to so far; the outcome is made of it, even when the user stops it."""
 
     nodes: tuple[NodeOutcome, ...] = ()
-    created: int | None = None
+    created: dict[str, int] = field(default_factory=dict)
+    """Group to how many nodes were made for it."""
     refusals: tuple[Refusal, ...] = ()
+    waited_for: dict[str, str] = field(default_factory=dict)
+    """Group to one that it waited for in vain: it was not made."""
     receipts: list[Receipt] = field(default_factory=list)
     kept: list[Node] = field(default_factory=list)
     stopped: bool = False
@@ -46,22 +49,22 @@ class Progress:
     def changed(self) -> bool:
         """Whether the run made or ended anything, or may have."""
         ended = any(receipt.destroyed or receipt.left for receipt in self.receipts)
-        return ended or bool(self.created or self.kept)
+        return ended or any(self.created.values()) or bool(self.kept)
 
 
-def conclude(run: Run, progress: Progress, *, desired: int | None = None) -> Outcome:
-    """The outcome of a run that has ended. `desired` is how many nodes should have passed, when
-    that is not what the config asks for."""
-    desired = run.desired if desired is None else desired
-    verdict, message = judge(
-        progress.nodes,
-        progress.receipts,
-        desired=desired,
-        quorum=min(run.quorum, desired),
-        refusals=progress.refusals,
-        created=progress.created,
-        stopped=progress.stopped,
-    )
+def conclude(run: Run, progress: Progress, *, desired: Mapping[str, int] | None = None) -> Outcome:
+    """The outcome of a run that has ended. `desired` is how many nodes of each group should have
+    passed, when that is not what the config asks for."""
+    if desired is None:
+        desired = {group.group: group.desired for group in run.groups}
+    judged = {
+        group.group: _judge_group(group, progress, desired.get(group.group, 0))
+        for group in run.groups
+        if group.group not in progress.waited_for
+    }
+    verdict, message = join(judged)
+    for name, other in progress.waited_for.items():
+        message += f"; {name} was not deployed, since {other} did not pass"
     if verdict is Verdict.PASSED and progress.unanswered:
         calls = counted(len(progress.unanswered), "create call")
         verdict, message = (
@@ -70,18 +73,30 @@ def conclude(run: Run, progress: Progress, *, desired: int | None = None) -> Out
         )
     if verdict is Verdict.INFRASTRUCTURE_FAILED and progress.trouble:
         message = f"{message}; {progress.trouble}" if message else progress.trouble
-    if not desired and verdict is Verdict.PASSED:
+    if not any(desired.values()) and verdict is Verdict.PASSED:
         message = "nothing is left"
     return Outcome(
         run=run.id,
         deployment=run.deployment,
         verdict=verdict,
         message=message,
-        desired=desired,
+        desired=sum(desired.values()),
         nodes=progress.nodes,
         refusals=progress.refusals,
         receipts=tuple(progress.receipts),
         kept=tuple(progress.kept),
+    )
+
+
+def _judge_group(group: Run, progress: Progress, desired: int) -> tuple[Verdict, str]:
+    return judge(
+        [outcome for outcome in progress.nodes if outcome.group == group.group],
+        progress.receipts,
+        desired=desired,
+        quorum=min(group.quorum, desired),
+        refusals=[refusal for refusal in progress.refusals if refusal.group == group.group],
+        created=progress.created.get(group.group),
+        stopped=progress.stopped,
     )
 
 

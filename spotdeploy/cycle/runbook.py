@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+import itertools
 from collections.abc import Sequence
 from typing import Final
 
 from spotdeploy.cycle.budget import Budget, check_budget, within_budget
-from spotdeploy.cycle.policy import Progress, Replacer, conclude, end_by_policy
-from spotdeploy.cycle.runner import NodeRunner, Pipeline, allow_files
+from spotdeploy.cycle.groups import GroupsRunner
+from spotdeploy.cycle.policy import Progress, conclude, end_by_policy
+from spotdeploy.cycle.runner import NodeRunner, Pipeline, allow_files, sharing
 from spotdeploy.errors import HostError, ProviderError, RefusedError
 from spotdeploy.events import NodeListed, Note
+from spotdeploy.labels import group_of
 from spotdeploy.model import Node, Phase
 from spotdeploy.node import keys
 from spotdeploy.phases.boot import boot
 from spotdeploy.phases.claim import claimed
-from spotdeploy.phases.create import batch_template, create
 from spotdeploy.phases.deploy import deploy
 from spotdeploy.phases.destroy import destroy
 from spotdeploy.phases.plan import Prospects, find_offers
@@ -78,23 +79,39 @@ async def run_verify(run: Run) -> Outcome:
         raise RefusedError(f"no nodes of {run.deployment} exist", hint="run 'spotdeploy cycle'")
     for node in nodes:
         run.bus.emit(
-            NodeListed(node=node.id, name=node.name, provider=node.provider, location=node.location)
+            NodeListed(
+                node=node.id,
+                name=node.name,
+                provider=node.provider,
+                location=node.location,
+                group=group_of(node.labels),
+            )
         )
+    of_group = {
+        group.group: [n for n in nodes if group_of(n.labels) == group.group] for group in run.groups
+    }
+    for node in nodes:
+        run.project.group_of(node)  # refused where the config knows its group no more
     pair = keys.read(run.project.keys_folder, run.deployment)
     progress = Progress(kept=list(nodes))
-    runner = NodeRunner(run, pair, _just_verify, fresh=False)
     try:
-        progress.nodes = await runner.run_nodes(nodes)
+        async with sharing(run, pair, progress.partings) as shared:
+            runners = [NodeRunner(g, shared, _just_verify, fresh=False) for g in run.groups]
+            outcomes = await asyncio.gather(
+                *(runner.run_nodes(of_group[runner.run.group]) for runner in runners)
+            )
     finally:
-        await asyncio.gather(*runner.partings)
-    return conclude(run, progress, desired=max(run.desired, len(nodes)))
+        await asyncio.gather(*progress.partings)
+    progress.nodes = tuple(itertools.chain(*outcomes))
+    desired = {g.group: max(g.desired, len(of_group[g.group])) for g in run.groups}
+    return conclude(run, progress, desired=desired)
 
 
 async def run_destroy(run: Run, *, wait: bool = False) -> Outcome:
     """Destroy everything of the deployment and prove it; `wait` as in `run_cycle`."""
     async with claimed(run, "destroy", wait=wait):
         receipt, stopped = await finish_despite_cancel(destroy(run))
-    return conclude(run, Progress(receipts=[receipt], stopped=stopped), desired=0)
+    return conclude(run, Progress(receipts=[receipt], stopped=stopped), desired={})
 
 
 async def _existing(run: Run) -> list[Node]:
@@ -142,34 +159,19 @@ async def _create_and_run(
     run: Run, prospects: Prospects, pipeline: Pipeline, progress: Progress
 ) -> None:
     pair = keys.make(run.project.keys_folder, run.deployment)
-    template = batch_template(run, pair)
-    nodes, progress.refusals = await create(run, prospects.offers, template)
-    progress.created = len(nodes)
-    progress.unanswered = [
-        one for one in run.journal.open_intents(run.deployment) if one.run == run.id
-    ]
-    replacer = Replacer(run, prospects.offers, template, progress.not_gone)
-    runner = NodeRunner(run, pair, pipeline, replacer, progress.partings)
-    if ready := worth_running(run, nodes):
-        progress.nodes = await runner.run_nodes(ready)
-        await _tell_changes(run, progress)
+    async with sharing(run, pair, progress.partings) as shared:
+        await GroupsRunner(run, prospects.offers, pipeline, shared, progress).deploy()
+    for group in run.groups:
+        await _tell_changes(group, progress)
 
 
 async def _tell_changes(run: Run, progress: Progress) -> None:
     """Warn when the tree is not what the verdict is about any more, unless a node's failure did."""
-    changed = await asyncio.to_thread(changed_here, run)
-    if changed and not any(changed in outcome.message for outcome in progress.nodes):
-        text = f"the payload changed on this computer after the plan was made: {changed}"
+    mine = [outcome for outcome in progress.nodes if outcome.group == run.group]
+    changed = await asyncio.to_thread(changed_here, run) if mine else ""
+    if changed and not any(changed in outcome.message for outcome in mine):
+        text = f"{run.named}the payload changed on this computer after the plan was made: {changed}"
         run.bus.emit(Note(text=text, warning=True))
-
-
-def worth_running(run: Run, nodes: Sequence[Node]) -> Sequence[Node]:
-    """The nodes that are taken through the pipeline: all, when they make the quorum; else those of
-    the providers that did their part, so that one cloud's failure is its own."""
-    if len(nodes) >= run.quorum:
-        return nodes
-    made = Counter(node.provider for node in nodes)
-    return [node for node in nodes if made[node.provider] >= run.quorum / len(run.providers)]
 
 
 async def _through_reboot(node_run: NodeRun, liveness: Liveness) -> None:

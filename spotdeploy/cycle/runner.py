@@ -19,9 +19,9 @@ from spotdeploy.node.connection import HANDSHAKES, Dialer, NodeConnection
 from spotdeploy.node.keys import Keys
 from spotdeploy.phases.evidence import collect
 from spotdeploy.run.context import Run
-from spotdeploy.run.liveness import NOTICE_SECONDS, Liveness, LostError, unless_lost
-from spotdeploy.run.location import Location
+from spotdeploy.run.liveness import NOTICE_SECONDS, Liveness, LostError, lost, unless_lost
 from spotdeploy.run.node_run import NodeRun, one_line
+from spotdeploy.run.roster import Roster
 from spotdeploy.run.trace import keep_trace
 from spotdeploy.run.verdict import NodeOutcome
 
@@ -37,18 +37,53 @@ Pipeline = Callable[[NodeRun, Liveness], Awaitable[None]]
 OnInterrupted = Callable[[NodeOutcome], Awaitable[Sequence[Node]]]
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all nodes of a run share, of whatever group: see `sharing`."""
+
+    keys: Keys
+    liveness: Mapping[tuple[str, str], Liveness]
+    """Of each location, by its key."""
+    login: asyncssh.SSHKey
+    pinned_keys: Mapping[tuple[str, str, str], str]
+    """Provider, location and id to the host key that the journal knows."""
+    turns: asyncio.Semaphore
+    """For handshakes."""
+    roster: Roster = field(default_factory=Roster)
+    partings: list[asyncio.Task[None]] = field(default_factory=list)
+    """After a stop, what nodes can still show while they end, for `PARTING_SECONDS` at most."""
+
+
+@asynccontextmanager
+async def sharing(
+    run: Run, keys: Keys, partings: list[asyncio.Task[None]]
+) -> AsyncIterator[Shared]:
+    """What the nodes of a run share, while they are under way. `partings` are those of `Shared`."""
+    gc.freeze()  # what was imported is not looked through for garbage again and again
+    liveness = {place.key: Liveness(run, place, run.scope) for place in run.all_locations}
+    tasks = [asyncio.create_task(one.run()) for one in liveness.values()]
+    known = run.journal.nodes(run.deployment)
+    pinned = {(n.provider, n.location, n.id): n.host_key for n in known if n.host_key}
+    turns = asyncio.Semaphore(HANDSHAKES)
+    try:
+        yield Shared(keys, liveness, keys.login.load(), pinned, turns, partings=partings)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 @dataclass(frozen=True)
 class NodeRunner:
-    """What all nodes of a run share."""
+    """Takes the nodes of one group through their phases."""
 
     run: Run
-    keys: Keys
+    """Of the group."""
+    shared: Shared
     pipeline: Pipeline
     """The phases that each node goes through."""
     on_interrupted: OnInterrupted | None = None
     """Asked for replacements when a node was interrupted; it destroys the old one."""
-    partings: list[asyncio.Task[None]] = field(default_factory=list)
-    """After a stop, what nodes can still show while they end, for `PARTING_SECONDS` at most."""
     fresh: bool = True
     """Whether this run made the nodes, so that they still have the host key of their user-data.
     Others must have the one on record: whoever reads user-data has the first."""
@@ -56,28 +91,27 @@ class NodeRunner:
     async def run_nodes(self, nodes: Iterable[Node]) -> tuple[NodeOutcome, ...]:
         """Take every node through the pipeline, none waiting for another."""
         nodes = tuple(nodes)
-        gc.freeze()  # what was imported is not looked through for garbage again and again
         allow_files(len(nodes))
-        async with self._liveness() as liveness:
-            shared = _Shared(
-                liveness,
-                self.keys.login.load(),
-                self._pinned_keys(),
-                asyncio.Semaphore(HANDSHAKES),
-            )
-            groups = await asyncio.gather(*(self._run_one(node, shared) for node in nodes))
+        self.shared.roster.enter(self.run.group, nodes)
+        groups = await asyncio.gather(*(self._run_one(node) for node in nodes))
         return tuple(outcome for group in groups for outcome in group)
 
-    async def _run_one(self, node: Node, shared: _Shared) -> tuple[NodeOutcome, ...]:
+    async def until_lost(self, node: Node) -> Fate:
+        """What became of a node that passed, once the cloud says that it lives no more."""
+        node_run = self._node_run(node)
+        return await lost(self.shared.liveness[node_run.location.key], node_run)
+
+    async def _run_one(self, node: Node) -> tuple[NodeOutcome, ...]:
         """The outcome of a node, or those of the nodes that took its place."""
-        outcome = await self._outcome(node, shared)
+        outcome = await self._outcome(node)
         interrupted = outcome.fate is not None and outcome.fate.kind is FateKind.INTERRUPTED
         if not interrupted or self.on_interrupted is None:
             return (outcome,)
         others = await self._replacements(outcome, self.on_interrupted)
         if not others:
             return (outcome,)
-        groups = await asyncio.gather(*(self._run_one(one, shared) for one in others))
+        self.shared.roster.replace(node, others)
+        groups = await asyncio.gather(*(self._run_one(one) for one in others))
         return tuple(outcome for group in groups for outcome in group)
 
     async def _replacements(self, outcome: NodeOutcome, ask: OnInterrupted) -> Sequence[Node]:
@@ -95,17 +129,18 @@ class NodeRunner:
         self.run.bus.emit(Note(text=text, node=node.id, warning=True))
         return ()
 
-    async def _outcome(self, node: Node, shared: _Shared) -> NodeOutcome:
-        node_run = self._node_run(node, shared)
+    async def _outcome(self, node: Node) -> NodeOutcome:
+        node_run = self._node_run(node)
         try:
-            outcome = await self._judged(node_run, shared.liveness[node_run.location])
+            outcome = await self._judged(node_run, self.shared.liveness[node_run.location.key])
         except asyncio.CancelledError:
-            self.partings.append(asyncio.create_task(self._part(node_run)))
+            self.shared.partings.append(asyncio.create_task(self._part(node_run)))
             raise  # the nodes end soon, however long evidence takes
         except BaseException:
             await node_run.connection.close()
             raise
         await node_run.connection.close()
+        await self.shared.roster.tell(node_run.node, ended=not outcome.passed)
         self.run.bus.emit(
             NodeEnded(
                 node=node_run.node.id,
@@ -140,24 +175,21 @@ class NodeRunner:
         finally:
             await node_run.connection.close()
 
-    def _node_run(self, node: Node, shared: _Shared) -> NodeRun:
-        location = self.run.location_of(node)
+    def _node_run(self, node: Node) -> NodeRun:
+        location, shared = self.run.location_of(node), self.shared
         connection = NodeConnection(
             node,
             Dialer(location.provider),
             self.run.config.nodes.user,
             shared.login,
-            self.keys.bootstrap_host.public
+            shared.keys.bootstrap_host.public
             if self.fresh
             else shared.pinned_keys.get((node.provider, node.location, node.id), ""),
             self.run.plan.manifest,
             shared.turns,
+            lambda group: [member.node for member in shared.roster.members([group])],
         )
-        return NodeRun(self.run, location, node, connection)
-
-    def _pinned_keys(self) -> dict[tuple[str, str, str], str]:
-        known = self.run.journal.nodes(self.run.deployment)
-        return {(n.provider, n.location, n.id): n.host_key for n in known if n.host_key}
+        return NodeRun(self.run, location, node, connection, shared.roster)
 
     async def _failed(self, node_run: NodeRun, error: NodeError) -> NodeOutcome:
         """Ask what became of the node before anything is blamed on the payload: only a cloud that
@@ -176,30 +208,6 @@ class NodeRunner:
         elif node_run.announced:
             message = f"{message}; an interruption was announced: {node_run.announced.message}"
         return _outcome(node_run, verdict, message, fate)
-
-    @asynccontextmanager
-    async def _liveness(self) -> AsyncIterator[dict[Location, Liveness]]:
-        run = self.run
-        liveness = {place: Liveness(run, place, run.scope) for place in run.all_locations}
-        tasks = [asyncio.create_task(one.run()) for one in liveness.values()]
-        try:
-            yield liveness
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _Shared:
-    """What is made once, however many nodes there are."""
-
-    liveness: Mapping[Location, Liveness]
-    login: asyncssh.SSHKey
-    pinned_keys: Mapping[tuple[str, str, str], str]
-    """Provider, location and id to the host key that the journal knows."""
-    turns: asyncio.Semaphore
-    """For handshakes."""
 
 
 def allow_files(nodes: int) -> None:

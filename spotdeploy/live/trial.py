@@ -23,7 +23,7 @@ from spotdeploy.phases.destroy import destroy
 from spotdeploy.phases.findings import examine_locations, require_none_fatal
 from spotdeploy.project import Project
 from spotdeploy.run.cancellation import clear_cancellation, finish_despite_cancel
-from spotdeploy.run.context import Plan, open_run
+from spotdeploy.run.context import open_run
 from spotdeploy.run.location import Location
 from spotdeploy.state.lock import locked
 
@@ -69,8 +69,8 @@ async def live_test(
 
     Raises SpotdeployError for what was refused before anything was made.
     """
-    with locked(project.deployment, "plugins test"), open_run(project, Plan(), bus) as opened:
-        run = replace(opened, locations=opened.locations[:1])
+    with locked(project.deployment, "plugins test"), open_run(project, {}, bus) as opened:
+        run = replace(opened, locations=opened.locations[:1], parts=())
         (location,) = run.locations
         require_none_fatal(await examine_locations(project, run.locations))
         found = await location.offers(run.pool)

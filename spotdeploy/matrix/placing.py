@@ -1,14 +1,14 @@
-"""A cell as a project of its own: what its values change in the config."""
+"""A cell as a project of its own: what its values change in the config, of each group too."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import msgspec
 
-from spotdeploy.config.schema import Config
+from spotdeploy.config.schema import Config, Group
 from spotdeploy.errors import ConfigError
 from spotdeploy.matrix.cells import Cell
 from spotdeploy.matrix.config import variable
@@ -17,6 +17,8 @@ from spotdeploy.project import Project
 from spotdeploy.provider import ProviderConfig
 
 P = TypeVar("P", bound=Project)
+Change = Callable[[Config, Group], Config]
+"""What becomes of a config; it is that of a group, or of a group that is the whole."""
 OF_PROVIDERS: Final = ("image", "size", "arch")
 """Axes that are keys of `[provider.NAME]`, in the singular or in the plural."""
 _ELSEWHERE: Final = {
@@ -24,59 +26,78 @@ _ELSEWHERE: Final = {
     "image": "leave it out, or give another provider",
     "size": "leave it out, or give another provider",
 }
+_OF_GROUPS: Final = {"image": "image", "size": "sizes", "market": "market"}
+"""Axes, and the key of a group's table that stands above each."""
 
 
 def place(project: P, cell: Cell) -> P:
-    """The project of a cell: its name, its values in the config, and its variables.
+    """The project of a cell: its name, its values in the config, and its variables. What a group
+    says itself stands above a value.
 
-    Raises ConfigError, with the path, where a value cannot be given to one of its providers.
+    Raises ConfigError, with the path, where a value cannot be given to one of its providers, and
+    where every group says something else.
     """
     texts = cell.texts
-    config = project.config
     providers = (texts["provider"],) if "provider" in texts else project.providers
-    market = MarketPolicy(texts["market"]) if "market" in texts else config.nodes.market
-    changed = msgspec.structs.replace(
-        config,
-        deployment=cell.name,
-        providers=providers,
-        matrix=None,
-        nodes=msgspec.structs.replace(config.nodes, market=market),
-    )
+    keys = {
+        (name, axis): _key(project, name, axis)
+        for name in providers
+        for axis in OF_PROVIDERS
+        if axis in texts
+    }
+
+    def change(config: Config, group: Group) -> Config:
+        market = MarketPolicy(texts.get("market", config.nodes.market))
+        nodes = msgspec.structs.replace(config.nodes, market=market)
+        tables = {name: dict(table) for name, table in config.provider.items()}
+        for (name, axis), (key, many) in keys.items():
+            if f"provider.{name}.{key}" not in group.keys:
+                tables.setdefault(name, {})[key] = [texts[axis]] if many else texts[axis]
+        return msgspec.structs.replace(
+            config,
+            deployment=cell.name,
+            providers=providers,
+            matrix=None,
+            nodes=config.nodes if "market" in group.keys else nodes,
+            provider=tables,
+        )
+
+    _require_taken(project, {axis for axis in _OF_GROUPS if axis in texts})
     placed = replace(
-        with_config(project, changed),
+        changed(project, change),
         providers=providers,
         facts={variable(axis): text for axis, text in texts.items()},
     )
-    return _with_tables(placed, {axis: texts[axis] for axis in OF_PROVIDERS if axis in texts})
-
-
-def with_config(project: P, config: Config) -> P:
-    """The same project with another config."""
-    settings = msgspec.structs.replace(project.settings, config=config)
-    return replace(project, settings=settings)
-
-
-def _with_tables(project: P, values: Mapping[str, str]) -> P:
-    if not values:
-        return project
-    tables = dict(project.config.provider)
-    for name in project.providers:
-        cls, config = project.provider_config(name)
-        keys = {axis: _key(project, cls.Config, name, axis) for axis in values}
-        for axis, (key, _) in keys.items():
-            _require_no_other(project, name, config, axis, key)
-        more = {key: [values[axis]] if many else values[axis] for axis, (key, many) in keys.items()}
-        tables[name] = {**tables.get(name, {}), **more}
-    placed = with_config(project, msgspec.structs.replace(project.config, provider=tables))
-    for name in project.providers:
-        _require_good(placed, name, values)
+    for (name, axis), (key, _) in keys.items():
+        _require_good(placed, name, axis, key, texts[axis])
     return placed
 
 
-def _key(
-    project: Project, config: type[ProviderConfig], provider: str, axis: str
-) -> tuple[str, bool]:
+def changed(project: P, change: Change) -> P:
+    """The same project with another config, and another one for each group."""
+    settings = project.settings
+    groups = {
+        name: msgspec.structs.replace(group, config=change(group.config, group))
+        for name, group in settings.groups.items()
+    }
+    config = change(settings.config, Group(settings.config))
+    return replace(
+        project, settings=msgspec.structs.replace(settings, config=config, groups=groups)
+    )
+
+
+def renamed(project: P, deployment: str) -> P:
+    """The same project as a deployment of that name, without a matrix."""
+
+    def change(config: Config, _: Group) -> Config:
+        return msgspec.structs.replace(config, deployment=deployment, matrix=None)
+
+    return changed(project, change)
+
+
+def _key(project: Project, provider: str, axis: str) -> tuple[str, bool]:
     """The key of a provider's table that an axis is, and whether it takes several."""
+    config = project.plugins.provider(provider).Config
     keys = {field.encode_name for field in msgspec.structs.fields(config)}
     if axis in keys:
         return axis, False
@@ -88,30 +109,42 @@ def _key(
     )
 
 
-def _require_no_other(
-    project: Project, provider: str, config: ProviderConfig, axis: str, key: str
-) -> None:
-    """Refuse a key of that name deeper in the table, which would stand above the axis."""
-    for path, value in _deeper(config, key, f"provider.{provider}"):
-        if value:
+def _require_taken(project: Project, axes: Collection[str]) -> None:
+    """Refuse an axis of which no group would take the values."""
+    groups = project.settings.groups
+    for axis in axes if groups else ():
+        key = _OF_GROUPS[axis]
+        if all(key in group.keys for group in groups.values()):
+            first = next(iter(groups.values()))
             raise ConfigError(
-                f"{project.path.name}: matrix.{axis}: {path} would stand above it",
-                hint="leave out one of them",
+                f"{project.path.name}: matrix.{axis}: every group has its own, as {first.where}."
+                f"{key}",
+                hint="leave it out in the groups that the axis is for",
             )
 
 
-def _deeper(config: msgspec.Struct, key: str, path: str) -> Iterator[tuple[str, Any]]:
+def _require_good(project: Project, provider: str, axis: str, key: str, text: str) -> None:
+    """Refuse a value that the provider does not take, and one that another key hides."""
+    where = f"{project.path.name}: matrix.{axis}"
+    for group in project.groups.values():
+        try:
+            _, config = group.provider_config(provider)
+        except ConfigError as error:
+            raise ConfigError(
+                f"{error.message}, by matrix.{axis} = {text!r}", hint=error.hint
+            ) from error
+        for path, value in _deeper(config, key, f"provider.{provider}"):
+            if value:
+                raise ConfigError(
+                    f"{where}: {path} would stand above it", hint="leave out one of them"
+                )
+
+
+def _deeper(config: ProviderConfig, key: str, path: str) -> Iterator[tuple[str, Any]]:
+    """The values of a key in tables below a provider's, such as those of a location."""
     for field in msgspec.structs.fields(config):
         table = getattr(config, field.name)
         for name, inner in table.items() if isinstance(table, Mapping) else ():
             if isinstance(inner, msgspec.Struct):
                 where = f"{path}.{field.encode_name}.{name}.{key}"
                 yield where, getattr(inner, key, None)
-
-
-def _require_good(project: Project, provider: str, values: Mapping[str, str]) -> None:
-    try:
-        project.provider_config(provider)
-    except ConfigError as error:
-        given = ", ".join(f"matrix.{axis} = {text!r}" for axis, text in values.items())
-        raise ConfigError(f"{error.message}, by {given}", hint=error.hint) from error

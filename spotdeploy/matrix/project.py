@@ -8,15 +8,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Generic, Self, TypeVar
 
-import msgspec
-
 from spotdeploy import labels
 from spotdeploy.config.schema import Matrix as Limits
 from spotdeploy.errors import ConfigError, RefusedError
 from spotdeploy.matrix.cells import Cell
 from spotdeploy.matrix.config import read_cells, read_limits
 from spotdeploy.matrix.known import Former, known
-from spotdeploy.matrix.placing import place, with_config
+from spotdeploy.matrix.placing import place, renamed
 from spotdeploy.model import Node, NodeState
 from spotdeploy.patience import ask_all
 from spotdeploy.project import Project
@@ -74,8 +72,8 @@ class Matrix(Generic[P]):
     @property
     def all_providers(self) -> P:
         """The project with the providers of all cells, to look for what any of them made."""
-        config = msgspec.structs.replace(self.project.config, matrix=None)
-        return replace(with_config(self.project, config), providers=self.providers)
+        whole = renamed(self.project, self.project.deployment)
+        return replace(whole, providers=self.providers)
 
     def only(self, wanted: Sequence[str]) -> Self:
         """The cells with these values, each `AXIS=VALUE`: those of one axis are alternatives.
@@ -155,12 +153,11 @@ def _choices(there: Mapping[str, Iterable[str]]) -> str:
 def _former(project: P, found: Mapping[str, Former]) -> dict[Cell, P]:
     made = {}
     for name, one in found.items():
-        config = msgspec.structs.replace(project.config, deployment=name, matrix=None)
         providers = one.providers or project.providers
         if _by_option(project):
             providers = tuple(name for name in providers if name in project.providers)
         if providers:
-            placed = replace(with_config(project, config), providers=providers)
+            placed = replace(renamed(project, name), providers=providers)
             made[Cell(name, one.values)] = placed
     return made
 

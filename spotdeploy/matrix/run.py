@@ -28,10 +28,10 @@ from spotdeploy.matrix.project import Matrix
 from spotdeploy.matrix.report import Planned
 from spotdeploy.matrix.writer import MatrixRecorder
 from spotdeploy.model import Verdict
-from spotdeploy.phases.plan import read_plan
+from spotdeploy.phases.plan import read_plans
 from spotdeploy.report.writer import RunRecorder
 from spotdeploy.run.cancellation import clear_cancellation
-from spotdeploy.run.context import Plan, Run
+from spotdeploy.run.context import Plan, Run, digest_of
 from spotdeploy.run.verdict import Outcome, worst
 from spotdeploy.state.ids import new_run_id
 from spotdeploy.state.journal import Journal
@@ -120,8 +120,10 @@ async def run_cells(
     """
     recorder = recorder or MatrixRecorder()
     first = next(iter(matrix.everything.values()))
-    plan = read_plan(first) if matrix.cells and command != "destroy" else Plan()
-    redactor = first.hide_secrets(plan.checks, plan.secrets.values())
+    plans = read_plans(first) if matrix.cells and command != "destroy" else {}
+    checks = [check for plan in plans.values() for check in plan.checks]
+    secrets = [value for plan in plans.values() for value in plan.secrets.values()]
+    redactor = first.hide_secrets(checks, secrets)
     run_id = new_run_id()
     planned = dict.fromkeys(matrix.cells, command)
     if command in ENDING:
@@ -131,7 +133,7 @@ async def run_cells(
         recorder.begin(folder, [Planned(c.name, dict(c.values), how) for c, how in planned.items()])
         shared = _Shared(
             matrix,
-            plan,
+            plans,
             folder,
             wait,
             Budget(matrix.project.config.max_cost),
@@ -140,8 +142,9 @@ async def run_cells(
             Bus(*observers, redact=redactor.anything),
             asyncio.Semaphore(matrix.limits.max_parallel or len(planned)),
         )
-        journal.begin_run(run_id, matrix.project.deployment, command, plan.manifest.digest)
-        shared.tell(_started(matrix, run_id, command, plan))
+        started = _started(matrix, run_id, command, plans)
+        journal.begin_run(run_id, started.deployment, command, started.digest)
+        shared.tell(started)
         _allow_files()
         outcome = MatrixOutcome(
             run_id, matrix.project.deployment, command, await _side_by_side(shared, planned)
@@ -155,7 +158,7 @@ class _Shared:
     """What all cells of a run share."""
 
     matrix: Matrix[Project]
-    plan: Plan
+    plans: Mapping[str, Plan]
     folder: Path
     wait: bool
     budget: Budget
@@ -227,10 +230,10 @@ async def _one(shared: _Shared, cell: Cell, command: str) -> CellOutcome:
 
 async def _run(shared: _Shared, cell: Cell, command: str, recorder: RunRecorder) -> Outcome:
     project = replace(shared.matrix.everything[cell], runs_folder=shared.folder)
-    plan = Plan() if command == "destroy" else shared.plan
+    plans = {} if command == "destroy" else shared.plans
     operation = _operation(shared, cell, command)
     observers = (_Tagged(cell, shared.observers), shared.budget.ledger)
-    return await project.record(command, operation, plan, observers, recorder)
+    return await project.record(command, operation, plans, observers, recorder)
 
 
 def _operation(shared: _Shared, cell: Cell, command: str) -> Operation:
@@ -271,15 +274,18 @@ def _told(shared: _Shared, ended: CellOutcome, recorder: RunRecorder) -> None:
         shared.tell(Note(text=f"{name}: {problem}", warning=True))
 
 
-def _started(matrix: Matrix[Project], run_id: str, command: str, plan: Plan) -> RunStarted:
+def _started(
+    matrix: Matrix[Project], run_id: str, command: str, plans: Mapping[str, Plan]
+) -> RunStarted:
+    names = (check.name for plan in plans.values() for check in plan.checks)
     return RunStarted(
         run=run_id,
         command=command,
         deployment=matrix.project.deployment,
         providers=matrix.providers,
-        digest=plan.manifest.digest,
+        digest=digest_of(plans.values() or [Plan()]),
         desired=0,  # each cell says how many it wants
-        checks=tuple(check.name for check in plan.checks),
+        checks=tuple(dict.fromkeys(names)),
     )
 
 

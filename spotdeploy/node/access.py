@@ -33,6 +33,7 @@ class NodeAccess:
     """All that is needed to talk to one node."""
 
     project: Project
+    """Of the node's group."""
     provider: Provider[Any]
     node: Node
     host_key: str
@@ -65,8 +66,9 @@ def find(project: Project, name: str) -> NodeAccess:
 
 
 def access(project: Project, node: Node, provider: Provider[Any]) -> NodeAccess:
-    """Access to a node that was listed. Raises RefusedError when its host key is not known."""
-    return NodeAccess(project, provider, node, _host_key(project, node))
+    """Access to a node that was listed. Raises RefusedError when its host key or its group is not
+    known."""
+    return NodeAccess(project.group_of(node), provider, node, _host_key(project, node))
 
 
 def inspect_node(project: Project, name: str) -> list[tuple[Diagnostic, CommandResult]]:

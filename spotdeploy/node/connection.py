@@ -83,8 +83,10 @@ class NodeConnection(Connection):
         host_key: str,
         manifest: Manifest,
         turns: asyncio.Semaphore | None = None,
+        peers: Callable[[str], Sequence[Node]] = lambda _: (),
     ) -> None:
-        """`turns`, shared by the nodes of a run, bounds the handshakes under way at once."""
+        """`turns`, shared by the nodes of a run, bounds the handshakes under way at once; `peers`
+        knows the nodes of a group."""
         self.node = node
         self.manifest = manifest
         self.host_key = host_key
@@ -96,6 +98,7 @@ class NodeConnection(Connection):
         self._shells: Shells | None = None
         self._channels = asyncio.Semaphore(CHANNELS)
         self._turns = turns or asyncio.Semaphore(1)
+        self._peers = peers
         self._broken = 0
         """Attempts that may have logged in and were broken off before they were on record."""
 
@@ -190,6 +193,9 @@ class NodeConnection(Connection):
         tunnel = cast("_Tunnel", session)
         streams = (asyncssh.SSHReader(tunnel, channel), asyncssh.SSHWriter(tunnel, channel))
         return cast("tuple[asyncio.StreamReader, asyncio.StreamWriter]", streams)
+
+    def peers(self, group: str) -> Sequence[Node]:
+        return self._peers(group)
 
     async def dial(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         try:

@@ -9,6 +9,8 @@ PAYLOAD: Final = f"{ROOT}/payload"
 UPLOADED: Final = "/opt/uploaded_files"
 MANIFEST: Final = f"{ROOT}/manifest"
 """The text of the payload's manifest; its sha256 is the payload's digest."""
+NODES: Final = f"{ROOT}/nodes.json"
+"""What a node knows of itself and of the others when its entry starts."""
 DEPLOYMENT_LOG: Final = "/opt/deployment.log"
 
 STATE: Final = "/var/lib/spotdeploy"

@@ -23,6 +23,7 @@ async def boot(node_run: NodeRun, liveness: Liveness) -> None:
     deadline = asyncio.get_running_loop().time() + limit
     async with node_run.in_phase(Phase.BOOT, limit + GRACE):
         node_run.node = node_run.connection.node = await _running(node_run.node, liveness)
+        await node_run.roster.tell(node_run.node)
         left = deadline - asyncio.get_running_loop().time()
         await connect_until(node_run.connection, max(1.0, left))
         await wait_for_cloud_init(node_run, limit)

@@ -153,7 +153,13 @@ class _Claims:
 
 def _longest(run: Run) -> float:
     """Seconds that the run takes at most."""
-    nodes, timeouts = run.config.nodes, run.config.timeouts
-    lives = 1 + (nodes.replacements if nodes.on_interruption == "replace" else 0)
-    life = longest_life(run.project, run.plan.checks)
-    return 2 * timeouts.destroy + lives * (life + timeouts.destroy) + MARGIN
+    destroy = run.config.timeouts.destroy
+    return 2 * destroy + sum(_longest_of_group(group) + destroy for group in run.groups) + MARGIN
+
+
+def _longest_of_group(group: Run) -> float:
+    """Seconds that a group takes at most, once those that it waits for have passed."""
+    nodes, destroy = group.config.nodes, group.config.timeouts.destroy
+    again = nodes.replacements if nodes.on_interruption == "replace" else 0
+    life = longest_life(group.project, group.plan.checks)
+    return (1 + again) * (life + destroy) - destroy

@@ -53,7 +53,9 @@ def batch_template(run: Run, pair: Keys) -> Batch:
         draft(run.project),
         token="",
         count=0,
-        labels=labels.for_batch(run.deployment, run.id, "", run.plan.manifest.digest, expires_at),
+        labels=labels.for_batch(
+            run.deployment, run.id, "", run.plan.manifest.digest, expires_at, run.group
+        ),
         user_data=UserData(nodes.user, pair, nodes.time_to_live).encode(limit),
     )
 
@@ -68,13 +70,14 @@ async def create(
 
     Raises ConfigError and HostError for what no cloud is to blame for.
     """
-    run.bus.emit(StepStarted(step="create", detail=counted(run.desired, "node")))
+    what = f"{run.named}{counted(run.desired, 'node')}"
+    run.bus.emit(StepStarted(step="create", detail=what))
     await record_accounts(run)
     walks = [_Walk(run, name, offers[name], template) for name in run.providers]
     results = await asyncio.gather(*(walk.run() for walk in walks), return_exceptions=True)
     nodes = tuple(node for walk in walks for node in walk.nodes)
     failed = next((result for result in results if isinstance(result, BaseException)), None)
-    detail = str(failed) if failed else f"{len(nodes)} of {counted(run.desired, 'node')}"
+    detail = str(failed) if failed else f"{run.named}{len(nodes)} of {counted(run.desired, 'node')}"
     run.bus.emit(
         StepEnded(step="create", ok=not failed and len(nodes) >= run.quorum, detail=detail)
     )
@@ -197,7 +200,7 @@ class _Walk:
         Raises ProviderError when there are none, or none are known of.
         """
         run = self._run
-        token = ids.batch_token(run.id, self._provider, next(self._numbers))
+        token = ids.batch_token(run.id, self._provider, f"{run.series}{next(self._numbers)}")
         batch = msgspec.structs.replace(
             self._template,
             token=token,
@@ -238,7 +241,7 @@ class _Walk:
         got = len(nodes)
         refusal = message if got < asked else ""
         if refusal:
-            self.refusals.append(Refusal(str(offer), asked, got, message))
+            self.refusals.append(Refusal(str(offer), asked, got, message, self._run.group))
         emit = self._run.bus.emit
         emit(
             OfferTried(
@@ -263,6 +266,7 @@ class _Walk:
                     size=node.size,
                     market=node.market,
                     usd_per_hour=offer.usd_per_hour,
+                    group=self._run.group,
                 )
             )
 

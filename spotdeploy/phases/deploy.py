@@ -16,6 +16,7 @@ from spotdeploy.errors import ShutOutError, UnreachableError
 from spotdeploy.model import Phase
 from spotdeploy.node import paths
 from spotdeploy.node.connection import connect_until
+from spotdeploy.phases.facts import deliver_facts, variables
 from spotdeploy.phases.reboot import shut_out
 from spotdeploy.phases.secrets import deliver, environment_file
 from spotdeploy.run.node_run import NodeRun
@@ -56,6 +57,7 @@ async def deploy(node_run: NodeRun) -> None:
     limit = node_run.config.timeouts.deploy
     async with node_run.in_phase(Phase.DEPLOY):
         await deliver(node_run)
+        await deliver_facts(node_run)
         await _start(node_run)
         try:
             async with asyncio.timeout(limit):
@@ -103,12 +105,7 @@ def _environment(node_run: NodeRun) -> dict[str, str]:
         **_LOGIN,
         **node_run.config.payload.environment,
         **node_run.run.project.facts,
-        "SPOTDEPLOY_DEPLOYMENT": node_run.run.deployment,
-        "SPOTDEPLOY_RUN": node_run.run.id,
-        "SPOTDEPLOY_NODE_ID": node_run.node.id,
-        "SPOTDEPLOY_NODE_NAME": node_run.node.name,
-        "SPOTDEPLOY_PROVIDER": node_run.node.provider,
-        "SPOTDEPLOY_LOCATION": node_run.node.location,
+        **variables(node_run),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 

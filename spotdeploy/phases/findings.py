@@ -17,7 +17,7 @@ from spotdeploy.check import Check
 from spotdeploy.config.secret import named_secret, secret_parts
 from spotdeploy.duration import spell
 from spotdeploy.errors import ConfigError, ProviderError, SpotdeployError
-from spotdeploy.model import PAYLOAD, Batch, FileKind, Manifest, PayloadFile, Problem
+from spotdeploy.model import DEFAULT_GROUP, PAYLOAD, Batch, FileKind, Manifest, PayloadFile, Problem
 from spotdeploy.node import paths
 from spotdeploy.node.user_data import SHORTEST_LIFE
 from spotdeploy.payload.ignore import FILE
@@ -51,7 +51,14 @@ def draft(project: Project) -> Batch:
     return Batch(
         token="plan",  # noqa: S106  # of a create call
         count=nodes.quorum or nodes.count,
-        labels=labels.for_batch(project.deployment, "plan", "plan", "", time.time() + life),
+        labels=labels.for_batch(
+            project.deployment,
+            "plan",
+            "plan",
+            "",
+            time.time() + life,
+            project.group or DEFAULT_GROUP,
+        ),
         user_data=b"",
         user=nodes.user,
         open_ports=nodes.open_ports,

@@ -102,6 +102,7 @@ async def _rotate_host_key(node_run: NodeRun) -> None:
         )
     node_run.connection.host_key = key
     node_run.run.journal.pin(node_run.node, key)
+    await node_run.roster.tell(node_run.node, host_key=key)
 
 
 def _refused(node_run: NodeRun, message: str) -> UnreachableError:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from spotdeploy.check import Check
 from spotdeploy.config.schema import Config
 from spotdeploy.events import Bus, Note
-from spotdeploy.model import Manifest, Node, Pool
+from spotdeploy.model import DEFAULT_GROUP, Manifest, Node, Pool
 from spotdeploy.project import Project
+from spotdeploy.provider import ProviderConfig
 from spotdeploy.run.location import Location
 from spotdeploy.state.ids import new_run_id
 from spotdeploy.state.journal import Journal
@@ -30,6 +33,14 @@ class Plan:
     """The payload's secrets, by name: their values."""
 
 
+def digest_of(plans: Iterable[Plan]) -> str:
+    """What is shipped by several plans, as one word."""
+    digests = dict.fromkeys(plan.manifest.digest for plan in plans)
+    if len(digests) == 1:
+        return next(iter(digests))
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Run:
     """Everything a phase needs, passed along and never changed."""
@@ -37,11 +48,37 @@ class Run:
     project: Project
     id: str
     plan: Plan
+    """What is shipped to its nodes and checked on them; each of several groups has its own."""
     locations: tuple[Location, ...]
     journal: Journal
     bus: Bus
     previous_locations: tuple[Location, ...] = ()
     """Locations the config no longer names, but where the journal knows of something."""
+    parts: tuple[Run, ...] = ()
+    """See `groups`; of a group itself, none."""
+    series: str = ""
+    """What sets the tokens of its create calls apart from those of other groups of the run."""
+
+    @property
+    def groups(self) -> tuple[Run, ...]:
+        """The run as it is for the nodes of each group: with that group's project, plan and
+        locations. Each after those that it waits for."""
+        return self.parts or (self,)
+
+    @property
+    def group(self) -> str:
+        """The group whose run this is."""
+        return self.project.group or DEFAULT_GROUP
+
+    @property
+    def digest(self) -> str:
+        """What is shipped to all nodes, as one word."""
+        return digest_of(group.plan for group in self.groups)
+
+    @property
+    def named(self) -> str:
+        """The group and a colon, to begin a line about it; empty where there is only one."""
+        return f"{self.group}: " if self.project.group != DEFAULT_GROUP else ""
 
     @property
     def config(self) -> Config:
@@ -75,17 +112,21 @@ class Run:
 
     @property
     def pool(self) -> Pool:
-        """What is asked of each provider."""
+        """What is asked of each provider, for one group."""
         return self.project.pool
 
     @property
     def desired(self) -> int:
         """Nodes asked for, all providers together."""
+        if self.parts:
+            return sum(part.desired for part in self.parts)
         return self.config.nodes.count * len(self.providers)
 
     @property
     def quorum(self) -> int:
         """Nodes that must pass, all providers together."""
+        if self.parts:
+            return sum(part.quorum for part in self.parts)
         nodes = self.config.nodes
         return (nodes.quorum or nodes.count) * len(self.providers)
 
@@ -99,14 +140,16 @@ class Run:
 
     def close(self) -> None:
         """Let go of threads and files."""
-        for location in self.all_locations:
-            location.close()
+        for run in (self, *self.parts):
+            for location in run.all_locations:
+                location.close()
         self.journal.close()
 
 
 @contextmanager
-def open_run(project: Project, plan: Plan, bus: Bus) -> Iterator[Run]:
-    """A run with an id of its own, closed at the end.
+def open_run(project: Project, plans: Mapping[str, Plan], bus: Bus) -> Iterator[Run]:
+    """A run with an id of its own, closed at the end. `plans` has the plan of each group; a group
+    without one ships nothing.
 
     Raises PluginError and ConfigError for providers that cannot be opened, HostError for a journal
     that cannot be written.
@@ -118,14 +161,47 @@ def open_run(project: Project, plan: Plan, bus: Bus) -> Iterator[Run]:
     def warn(text: str) -> None:
         bus.emit(Note(text=text, warning=True))
 
-    locations = tuple(Location(*one, tell) for one in project.open_providers())
     journal = Journal(project.journal_path, tell=warn)
+    of_group = _open_locations(project, tell)
+    every: dict[tuple[str, str], Location] = {}
+    for one in itertools.chain(*of_group.values()):
+        every.setdefault(one.key, one)
+    locations = tuple(sorted(every.values(), key=lambda one: project.providers.index(one.key[0])))
     previous = _previous_locations(project, journal, locations, tell)
-    run = Run(project, new_run_id(), plan, locations, journal, bus, previous)
+    whole = Run(project, new_run_id(), Plan(), locations, journal, bus, previous)
+    parts = tuple(
+        replace(
+            whole,
+            project=one,
+            plan=plans.get(name, Plan()),
+            locations=of_group[name],
+            series=f"g{number}-" if number else "",
+        )
+        for number, (name, one) in enumerate(project.groups.items())
+    )
+    run = replace(whole, plan=parts[0].plan, parts=parts)
     try:
         yield run
     finally:
         run.close()
+
+
+def _open_locations(
+    project: Project, tell: Callable[[str], None]
+) -> dict[str, tuple[Location, ...]]:
+    """The locations of each group. Groups whose table of a provider is the same share them."""
+    opened: list[tuple[str, ProviderConfig, tuple[Location, ...]]] = []
+    found: dict[str, tuple[Location, ...]] = {}
+    for group, one in project.groups.items():
+        for name in project.providers:
+            cls, config = one.provider_config(name)
+            places = next((three[2] for three in opened if three[:2] == (name, config)), None)
+            if places is None:
+                names = cls.locations(config)
+                places = tuple(Location(one.open_provider(name, p), p, tell) for p in names)
+                opened.append((name, config, places))
+            found[group] = (*found.get(group, ()), *places)
+    return found
 
 
 def _previous_locations(

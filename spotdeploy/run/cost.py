@@ -35,6 +35,14 @@ class Cost:
         """True when every node's rate is known."""
         return self.unpriced == 0
 
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.usd + other.usd,
+            self.node_seconds + other.node_seconds,
+            self.nodes + other.nodes,
+            self.unpriced + other.unpriced,
+        )
+
     def __str__(self) -> str:
         if not self.nodes:
             return "nothing"

@@ -147,23 +147,23 @@ async def unless_lost(
     Raises what the pipeline raises, or LostError.
     """
     work = asyncio.ensure_future(pipeline)
-    lost = asyncio.ensure_future(_lost(liveness, node_run, every))
+    loss = asyncio.ensure_future(lost(liveness, node_run, every=every))
     try:
-        await asyncio.wait({work, lost}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({work, loss}, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             await work
         else:
-            fate = lost.result()
+            fate = loss.result()
             message = f"{node_run.node.name}: {fate.message or fate.kind}"
             raise LostError(message, phase=node_run.phase, fate=fate)
     finally:
-        for task in (work, lost):
+        for task in (work, loss):
             task.cancel()
-        await asyncio.gather(work, lost, return_exceptions=True)
+        await asyncio.gather(work, loss, return_exceptions=True)
 
 
-async def _lost(liveness: Liveness, node_run: NodeRun, every: float) -> Fate:
-    """Return once the cloud says that the node does not live."""
+async def lost(liveness: Liveness, node_run: NodeRun, *, every: float = NOTICE_SECONDS) -> Fate:
+    """What became of a node, once the cloud says that it does not live. `every` is in seconds."""
     while True:
         await _sign(liveness, node_run, every)
         fate = await node_run.fate()

@@ -17,6 +17,7 @@ from spotdeploy.node.connection import NodeConnection
 from spotdeploy.node.exec import TIMED_OUT
 from spotdeploy.run.context import Plan, Run
 from spotdeploy.run.location import Location
+from spotdeploy.run.roster import Roster
 from spotdeploy.run.trace import keep_trace
 from spotdeploy.run.verdict import CheckOutcome
 from spotdeploy.text import plain
@@ -32,6 +33,8 @@ class NodeRun:
     location: Location
     node: Node
     connection: NodeConnection
+    roster: Roster = field(default_factory=Roster)
+    """The other nodes of the run."""
     phase: Phase = Phase.CREATE
     seconds: dict[Phase, float] = field(default_factory=dict)
     checks: tuple[CheckOutcome, ...] = ()

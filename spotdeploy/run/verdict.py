@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from spotdeploy.model import Fate, Node, Phase, Resource, Verdict
+from spotdeploy import labels
+from spotdeploy.model import DEFAULT_GROUP, Fate, Node, Phase, Resource, Verdict
 from spotdeploy.text import counted
 
-WORST_FIRST: Final = (4, 70, 130, 3, 1, 2, 0)
+WORST_FIRST: Final = (
+    Verdict.LEAKED,
+    Verdict.STOPPED,
+    Verdict.INFRASTRUCTURE_FAILED,
+    Verdict.PAYLOAD_FAILED,
+    Verdict.PASSED,
+)
+CODES_WORST_FIRST: Final = (4, 70, 130, 3, 1, 2, 0)
 """Exit codes: one that comes before another outranks it."""
 
 
 def worst(codes: Iterable[int]) -> int:
     """The exit code of several runs: the one that outranks the others."""
-    return min(codes, key=WORST_FIRST.index, default=0)
+    return min(codes, key=CODES_WORST_FIRST.index, default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,11 @@ class NodeOutcome:
         """True when its verdict is PASSED."""
         return self.verdict is Verdict.PASSED
 
+    @property
+    def group(self) -> str:
+        """The group that the node belongs to."""
+        return labels.group_of(self.node.labels)
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -61,6 +74,7 @@ class Refusal:
     asked: int
     got: int
     message: str
+    group: str = DEFAULT_GROUP
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +174,16 @@ def judge(
         return Verdict.PASSED, f"{some}, and the quorum is {quorum}"
     healthy = "1 node is healthy" if desired == 1 else f"all {desired} nodes are healthy"
     return Verdict.PASSED, healthy
+
+
+def join(judged: Mapping[str, tuple[Verdict, str]]) -> tuple[Verdict, str]:
+    """The verdict over several groups and why: the worst, with the words of each group that ended
+    so. What holds for the run as a whole is said once."""
+    worst = min((verdict for verdict, _ in judged.values()), key=WORST_FIRST.index)
+    said = {name: message for name, (verdict, message) in judged.items() if verdict is worst}
+    if len(judged) == 1 or worst in (Verdict.LEAKED, Verdict.STOPPED):
+        return worst, next(iter(said.values()))
+    return worst, "; ".join(f"{name}: {message}" for name, message in said.items())
 
 
 def _why(refusals: Sequence[Refusal]) -> str:

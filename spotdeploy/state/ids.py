@@ -26,6 +26,6 @@ def began_at(run: str) -> float | None:
         return None
 
 
-def batch_token(run: str, provider: str, number: int) -> str:
+def batch_token(run: str, provider: str, number: int | str) -> str:
     """The idempotency token of one create call: at most 64 characters of [a-z0-9-]."""
     return f"{run}-{provider[:24]}-{number}"

@@ -18,7 +18,7 @@ from spotdeploy.cycle.budget import (
 from spotdeploy.cycle.runbook import run_cycle
 from spotdeploy.errors import RefusedError
 from spotdeploy.events import NodeCreated, NodeDestroyed, Note, RunStarted
-from spotdeploy.model import Market, Node, NodeState, Offer, Verdict
+from spotdeploy.model import DEFAULT_GROUP, Market, Node, NodeState, Offer, Verdict
 from spotdeploy.phases.plan import Prospects
 from spotdeploy.run.context import Run
 from spotdeploy.state.journal import Journal
@@ -36,7 +36,7 @@ def capped(fake_project: FakeProject, cap: float | None) -> Run:
 
 def prospects(*rates: float | None) -> Prospects:
     offers = [Offer("fake", "here", "a", f"size-{r}", Market.SPOT, r) for r in rates]
-    return Prospects({"fake": offers}, {})
+    return Prospects({DEFAULT_GROUP: {"fake": offers}}, {})
 
 
 def remember(run: Run, seconds: Sequence[float], verdict: Verdict = Verdict.PASSED) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from spotdeploy.cycle.policy import Progress, Replacer, conclude, end_by_policy
-from spotdeploy.model import Phase, Verdict
+from spotdeploy.model import DEFAULT_GROUP, Phase, Verdict
 from spotdeploy.run.verdict import NodeOutcome
 from spotdeploy.testing.fake import faults
 from tests.fake_project import FakeProject, configured
@@ -22,7 +22,7 @@ async def test_a_replaced_node_that_would_not_go_is_ended_again_and_told(
     (node,) = (await here.create()).nodes
     nodes = msgspec.structs.replace(here.run.config.nodes, on_interruption="replace")
     run = configured(here.run, keep="passing", nodes=nodes)
-    progress = Progress(created=1)
+    progress = Progress(created={DEFAULT_GROUP: 1})
     replacer = Replacer(run, here.offers, here.batch(""), progress.not_gone)
     (other,) = await replacer(NodeOutcome(node, Verdict.INFRASTRUCTURE_FAILED, Phase.DEPLOY))
     progress.nodes = (NodeOutcome(other, Verdict.PASSED, Phase.VERIFY),)

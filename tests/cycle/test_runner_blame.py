@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from spotdeploy.cycle import runner
-from spotdeploy.cycle.runner import NodeRunner, OnInterrupted, Pipeline
+from spotdeploy.cycle.runner import NodeRunner, OnInterrupted, Pipeline, sharing
 from spotdeploy.errors import CapacityError, PayloadError
 from spotdeploy.model import Fate, FateKind, Node, Verdict
 from spotdeploy.node import keys
@@ -31,7 +31,8 @@ async def outcomes(
     """How nodes end that go through this pipeline."""
     pair = keys.make(here.folder / "keys", "demo")
     nodes = (await here.create()).nodes
-    return await NodeRunner(here.run, pair, pipeline, on_interrupted).run_nodes(nodes)
+    async with sharing(here.run, pair, []) as shared:
+        return await NodeRunner(here.run, shared, pipeline, on_interrupted).run_nodes(nodes)
 
 
 async def test_a_cloud_that_says_the_node_lives_lets_the_payload_be_blamed(
@@ -149,8 +150,10 @@ async def test_only_a_node_that_this_run_made_may_have_the_key_of_its_user_data(
 
     pair = keys.make(here.folder / "keys", "demo")
     nodes = (await here.create()).nodes
-    await NodeRunner(here.run, pair, pipeline, fresh=fresh).run_nodes(nodes)
-    here.run.journal.pin(nodes[0], "ssh-ed25519 its own")
-    await NodeRunner(here.run, pair, pipeline, fresh=fresh).run_nodes(nodes)
+    for pinned in (False, True):
+        if pinned:
+            here.run.journal.pin(nodes[0], "ssh-ed25519 its own")
+        async with sharing(here.run, pair, []) as shared:
+            await NodeRunner(here.run, shared, pipeline, fresh=fresh).run_nodes(nodes)
     bootstrap = pair.bootstrap_host.public
     assert seen == ([bootstrap, bootstrap] if fresh else ["", "ssh-ed25519 its own"])

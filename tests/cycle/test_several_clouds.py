@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import pytest
 
+from spotdeploy.cycle.groups import worth_running
 from spotdeploy.cycle.policy import Progress, conclude
-from spotdeploy.cycle.runbook import worth_running
 from spotdeploy.errors import Reach
-from spotdeploy.model import Created, Node, NodeState, Phase, Verdict
+from spotdeploy.model import DEFAULT_GROUP, Created, Node, NodeState, Phase, Verdict
 from spotdeploy.phases.create import create
 from spotdeploy.run.context import Run
 from spotdeploy.run.location import Location
@@ -49,7 +49,7 @@ async def made(here: FakeProject, run: Run) -> tuple[Sequence[Node], Progress]:
         for name in run.providers
     }
     nodes, refusals = await create(run, offers, here.batch(""))
-    return nodes, Progress(created=len(nodes), refusals=refusals)
+    return nodes, Progress(created={DEFAULT_GROUP: len(nodes)}, refusals=refusals)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ async def test_a_create_call_that_was_never_answered_lets_no_run_pass(
         here.run,
         Progress(
             nodes=(NodeOutcome(node, Verdict.PASSED, Phase.VERIFY),),
-            created=1,
+            created={DEFAULT_GROUP: 1},
             unanswered=here.run.journal.open_intents("demo"),
         ),
     )

@@ -29,7 +29,7 @@ from spotdeploy.errors import (
 from spotdeploy.events import Bus
 from spotdeploy.model import Market, Offer, Verdict
 from spotdeploy.phases.destroy import destroy
-from spotdeploy.phases.plan import find_offers, read_plan
+from spotdeploy.phases.plan import find_offers, read_plans
 from spotdeploy.run.context import open_run
 from spotdeploy.run.verdict import Outcome
 from spotdeploy_aws import errors as aws_errors
@@ -360,9 +360,9 @@ class Played:
 async def play(case: Refusal, refuser: Refuser, folder: Path) -> Played:
     """Play a case. The cloud must be empty, and its environment set."""
     project = _project(case, refuser, folder)
-    with open_run(project, read_plan(project), Bus()) as run:
+    with open_run(project, read_plans(project), Bus()) as run:
         prospects = await find_offers(run)
-        offers = prospects.offers[case.cloud]
+        offers = prospects.offers[run.group][case.cloud]
         refused = _script(case, refuser, offers)
         refuser.lab.forget_calls()
         progress = await make_nodes(run, prospects.offers)
@@ -382,7 +382,7 @@ async def play(case: Refusal, refuser: Refuser, folder: Path) -> Played:
     if outcome.verdict is not Verdict.LEAKED:
         problems += [f"{what} was left, and not told" for what in refuser.lab.remains()]
     refuser.lab.faults.clear()
-    with open_run(project, read_plan(project), Bus()) as run:
+    with open_run(project, read_plans(project), Bus()) as run:
         receipt = await destroy(run)
     left = [*receipt.left, *refuser.lab.remains()]
     problems += [f"{what} is left" for what in left]

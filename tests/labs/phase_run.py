@@ -10,8 +10,8 @@ from typing import Any
 import tomli_w
 
 from spotdeploy.api import Project
+from spotdeploy.cycle.groups import worth_running
 from spotdeploy.cycle.policy import Progress
-from spotdeploy.cycle.runbook import worth_running
 from spotdeploy.model import Offer, Phase, Verdict
 from spotdeploy.node import keys
 from spotdeploy.phases.create import batch_template, create
@@ -39,14 +39,14 @@ def write_project(folder: Path, tables: Mapping[str, Any], count: int) -> Projec
     return Project.open(path)
 
 
-async def make_nodes(run: Run, offers: Mapping[str, Sequence[Offer]]) -> Progress:
-    """Ask for the nodes, and take those that are worth it as good."""
+async def make_nodes(run: Run, offers: Mapping[str, Mapping[str, Sequence[Offer]]]) -> Progress:
+    """Ask for the nodes, and take those that are worth it as good. `offers` are the plan's."""
     pair = keys.make(run.project.keys_folder, run.deployment)
-    nodes, refused = await create(run, offers, batch_template(run, pair))
+    nodes, refused = await create(run, offers[run.group], batch_template(run, pair))
     good = worth_running(run, nodes)
     return Progress(
         nodes=tuple(NodeOutcome(node, Verdict.PASSED, Phase.VERIFY) for node in good),
-        created=len(nodes),
+        created={run.group: len(nodes)},
         refusals=refused,
         unanswered=[one for one in run.journal.open_intents(run.deployment) if one.run == run.id],
     )

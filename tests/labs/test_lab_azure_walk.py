@@ -11,7 +11,7 @@ import pytest
 from spotdeploy.cycle.policy import end_by_policy
 from spotdeploy.events import Bus
 from spotdeploy.model import Market, Node
-from spotdeploy.phases.plan import find_offers, read_plan
+from spotdeploy.phases.plan import find_offers, read_plans
 from spotdeploy.run.context import open_run
 from spotdeploy_azure.provider import AzureProvider
 from tests.labs.azure import AzureLab
@@ -62,7 +62,7 @@ def lab(monkeypatch: pytest.MonkeyPatch) -> Iterator[AzureLab]:
 async def walked(lab: AzureLab, folder: Path, count: int, **table: object) -> list[Node]:
     """The nodes that a create comes to in the end."""
     project = write_project(folder, {"azure": {**AZURE.table(lab), **table}}, count)
-    with open_run(project, read_plan(project), Bus()) as run:
+    with open_run(project, read_plans(project), Bus()) as run:
         progress = await make_nodes(run, (await find_offers(run)).offers)
         await end_by_policy(run, progress)
     assert lab.remains() == []

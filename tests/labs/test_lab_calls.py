@@ -15,7 +15,7 @@ import pytest
 from spotdeploy.cycle.policy import conclude, end_by_policy
 from spotdeploy.events import Bus
 from spotdeploy.model import Verdict
-from spotdeploy.phases.plan import find_offers, read_plan
+from spotdeploy.phases.plan import find_offers, read_plans
 from spotdeploy.run.context import open_run
 from tests.labs.aws import AwsLab
 from tests.labs.azure import AzureLab
@@ -57,7 +57,7 @@ async def calls_of(name: str, count: int, folder: Path) -> Counter[str]:
     with opened(name, folder) as lab:
         os.environ.update(lab.environment)
         project = write_project(folder, {name: CLOUDS[name].table(lab)}, count)
-        with open_run(project, read_plan(project), Bus()) as run:
+        with open_run(project, read_plans(project), Bus()) as run:
             prospects = await find_offers(run)
             lab.forget_calls()
             progress = await make_nodes(run, prospects.offers)

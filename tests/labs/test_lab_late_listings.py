@@ -12,7 +12,7 @@ import pytest
 from spotdeploy.api import Project
 from spotdeploy.events import Bus
 from spotdeploy.phases.destroy import destroy
-from spotdeploy.phases.plan import find_offers, read_plan
+from spotdeploy.phases.plan import find_offers, read_plans
 from spotdeploy.run.context import open_run
 from spotdeploy.run.verdict import Receipt
 from spotdeploy_gcp.provider import GcpProvider
@@ -43,13 +43,13 @@ def project(lab: GcpLab, tmp_path: Path) -> Project:
 
 async def create_and_lose_the_journal(project: Project) -> None:
     """What a run leaves that was killed, in a folder that was cleaned."""
-    with open_run(project, read_plan(project), Bus()) as run:
+    with open_run(project, read_plans(project), Bus()) as run:
         await make_nodes(run, (await find_offers(run)).offers)
     shutil.rmtree(project.path.parent / ".spotdeploy")
 
 
 async def destroy_at_once(project: Project) -> Receipt:
-    with open_run(project, read_plan(project), Bus()) as run:
+    with open_run(project, read_plans(project), Bus()) as run:
         run.journal.begin_run(run.id, run.deployment, "destroy", "")
         return await destroy(run)
 

@@ -11,7 +11,7 @@ from spotdeploy.api import Project
 from spotdeploy.cycle.policy import end_by_policy
 from spotdeploy.events import Bus
 from spotdeploy.model import Market
-from spotdeploy.phases.plan import find_offers, read_plan
+from spotdeploy.phases.plan import find_offers, read_plans
 from spotdeploy.provider import Provider
 from spotdeploy.run.context import open_run
 from spotdeploy_aws.provider import AwsProvider
@@ -25,7 +25,7 @@ LATE = 4.0
 
 async def markets(project: Project) -> list[Market]:
     """What is bought in a run that makes nodes and ends them."""
-    with open_run(project, read_plan(project), Bus()) as run:
+    with open_run(project, read_plans(project), Bus()) as run:
         progress = await make_nodes(run, (await find_offers(run)).offers)
         await end_by_policy(run, progress)
         return [outcome.node.market for outcome in progress.nodes]

@@ -11,9 +11,11 @@ import pytest
 
 from spotdeploy.config.json_schema import build_schema
 from spotdeploy.errors import ConfigError, RefusedError
+from spotdeploy.matrix.cells import Cell
+from spotdeploy.matrix.known import remember
 from spotdeploy.matrix.project import Matrix
 from spotdeploy.model import MarketPolicy
-from spotdeploy.phases.plan import read_plan
+from spotdeploy.phases.plan import read_plans
 from spotdeploy.plugins import Plugins
 from spotdeploy.project import Project
 
@@ -162,6 +164,41 @@ def test_a_provider_axis_says_which_provider_a_cell_uses(tmp_path: Path) -> None
         Matrix.of(project)
 
 
+GROUPS = """
+[groups.head]
+sizes = ["large"]
+[groups.worker]
+count = 2
+"""
+
+
+def test_what_a_group_says_itself_stands_above_a_value(tmp_path: Path) -> None:
+    found = opened(tmp_path, 'size = ["small"]\nmarket = ["on-demand"]', more=GROUPS)
+    (cell,) = found.cells.values()
+    tables = {name: group.config.provider["fake"] for name, group in cell.groups.items()}
+    assert tables == {"head": {"sizes": ["large"]}, "worker": {"sizes": ["small"]}}
+    groups = cell.groups.values()
+    assert {group.deployment for group in groups} == {cell.deployment} == {"shop-on-demand-small"}
+    assert {group.config.nodes.market for group in groups} == {MarketPolicy.ON_DEMAND}
+    assert all(group.facts == cell.facts and group.config.matrix is None for group in groups)
+
+
+def test_an_axis_that_no_group_takes_is_refused(tmp_path: Path) -> None:
+    own = GROUPS.replace("count = 2", 'sizes = ["small"]')
+    with pytest.raises(ConfigError) as caught:
+        opened(tmp_path, 'size = ["small", "large"]', more=own)
+    assert caught.value.message == (
+        "spotdeploy.toml: matrix.size: every group has its own, as groups.head.sizes"
+    )
+
+
+def test_former_cells_of_groups_have_their_own_name_in_every_group(tmp_path: Path) -> None:
+    found = opened(tmp_path, "py = [1]", more=GROUPS)
+    remember(found.project, Cell("shop-2", {"py": 2}), ("fake",))
+    (former,) = opened(tmp_path, "py = [1]", more=GROUPS).former.values()
+    assert {group.deployment for group in former.groups.values()} == {"shop-2"}
+
+
 @pytest.mark.parametrize("table", ["environment", "secrets"])
 def test_a_variable_of_the_payload_that_a_cell_has_too_is_refused(
     tmp_path: Path, table: str
@@ -169,7 +206,7 @@ def test_a_variable_of_the_payload_that_a_cell_has_too_is_refused(
     more = f'[payload.{table}]\nSPOTDEPLOY_MATRIX_PYTHON = "env:HOME"'
     (cell,) = opened(tmp_path, 'python = ["3.12"]', more=more).cells.values()
     with pytest.raises(ConfigError) as caught:
-        read_plan(cell)
+        read_plans(cell)
     path = f"spotdeploy.toml: payload.{table}.SPOTDEPLOY_MATRIX_PYTHON: "
     assert caught.value.message.startswith(path)
 

@@ -37,7 +37,7 @@ from spotdeploy.matrix.report import (
 )
 from spotdeploy.matrix.run import MatrixOutcome, run_cells
 from spotdeploy.model import Phase, Verdict
-from spotdeploy.phases.plan import read_plan
+from spotdeploy.phases.plan import read_plans
 from spotdeploy.report.run_store import find_run, run_folders
 from spotdeploy.run.context import Plan
 from spotdeploy.run.liveness import Liveness
@@ -192,6 +192,23 @@ async def test_every_event_says_its_cell(shop: Shop, machines: list[Pipeline]) -
     assert done.exit_code == 0
 
 
+async def test_each_cell_has_all_groups_in_their_order(
+    shop: Shop, machines: list[Pipeline]
+) -> None:
+    seen: list[tuple[str, str]] = []
+
+    async def looked_at(node_run: NodeRun) -> None:
+        seen.append((py(node_run), node_run.run.group))
+
+    machines.append(looked_at)
+    groups = '[groups.head]\n[groups.worker]\ncount = 2\nafter = ["head"]'
+    done = await shop.run(more=f"{groups}\n[matrix]\npy = [1, 2]")
+    assert done.exit_code == 0
+    for cell in ("1", "2"):
+        assert [group for one, group in seen if one == cell] == ["head", "worker", "worker"]
+    assert [cell.report.desired for cell in shop.report.cells] == [3, 3]
+
+
 async def test_history_has_one_line_for_all_cells(
     shop: Shop, machines: list[Pipeline], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -209,11 +226,11 @@ async def test_the_payload_and_its_secrets_are_read_once(
     del machines
     plans: list[Project] = []
 
-    def counted(project: Project) -> Plan:
+    def counted(project: Project) -> dict[str, Plan]:
         plans.append(project)
-        return read_plan(project)
+        return read_plans(project)
 
-    monkeypatch.setattr(matrix_run, "read_plan", counted)
+    monkeypatch.setattr(matrix_run, "read_plans", counted)
     secret = "[payload.secrets]\nWORD = \"command:sh -c 'echo read >> reads; echo open-sesame'\""
     done = await shop.run(more="[matrix]\npy = [1, 2, 3]", payload=secret)
     assert done.exit_code == 0

@@ -125,7 +125,7 @@ def test_a_node_that_takes_no_commands_once_the_payload_ran_is_the_payloads_fail
 def test_a_node_that_takes_no_commands_before_the_payload_ran_is_infrastructure(
     fake_project: FakeProjects,
 ) -> None:
-    node_run = new_run(fake_project(), Line({"systemd-run": REFUSED}))
+    node_run = new_run(fake_project(), Line({"nodes.json": OK, "systemd-run": REFUSED}))
     with pytest.raises(UnreachableError, match="Access denied"):
         virtual.run(ManualClock(), deploy(node_run))
 

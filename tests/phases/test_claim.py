@@ -15,7 +15,7 @@ from spotdeploy.cycle.policy import Progress, end_by_policy
 from spotdeploy.cycle.runbook import run_destroy
 from spotdeploy.errors import RefusedError
 from spotdeploy.events import Note
-from spotdeploy.model import Verdict
+from spotdeploy.model import DEFAULT_GROUP, Verdict
 from spotdeploy.phases.claim import claimed
 from spotdeploy.phases.destroy import destroy
 from spotdeploy.run.context import Run
@@ -240,7 +240,7 @@ async def test_at_its_end_a_run_destroys_its_own_nodes_and_names_the_others(peop
     theirs = {node.id for node in (await people.here.create()).nodes}
     second = keeping(people.run("ben"), "never")
     mine = {node.id for node in (await people.here.create()).nodes}
-    progress = Progress(created=2)
+    progress = Progress(created={DEFAULT_GROUP: 2})
     await end_by_policy(second, progress)
     (receipt,) = progress.receipts
     assert receipt.clean

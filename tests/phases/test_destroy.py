@@ -25,7 +25,7 @@ from spotdeploy.model import Market, Node, NodeState, Offer, Resource
 from spotdeploy.node import keys
 from spotdeploy.phases.destroy import describe, destroy
 from spotdeploy.project import Project
-from spotdeploy.run.context import Plan, Run, open_run
+from spotdeploy.run.context import Run, open_run
 from spotdeploy.run.trace import TRACES
 from spotdeploy.run.verdict import Receipt
 from spotdeploy.state.journal import Journal
@@ -739,7 +739,7 @@ async def test_what_is_left_in_a_place_that_left_the_config_is_looked_for_there(
     journal.close()
     (tmp_path / "spotdeploy.toml").write_text('deployment = "demo"\nproviders = ["fake"]\n')
     project = Project.open(tmp_path / "spotdeploy.toml")
-    with open_run(project, Plan(), Bus()) as run:
+    with open_run(project, {}, Bus()) as run:
         assert [location.name for location in run.previous_locations] == ["gone"]
 
 
@@ -779,7 +779,7 @@ def test_a_row_that_makes_no_sense_is_a_warning_of_the_run(tmp_path: Path) -> No
     journal._db.execute("UPDATE intent SET location = x'00'")
     journal.close()
     ears = Ears()
-    with open_run(project, Plan(), Bus(ears)) as run:
+    with open_run(project, {}, Bus(ears)) as run:
         assert run.previous_locations == ()
         assert run.journal.open_intents("demo") == []
     (note,) = ears.received

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 import msgspec
 
@@ -15,6 +15,8 @@ Names = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 
 class FakeConfig(ProviderConfig, frozen=True):
     """What the fake cloud offers, and what goes wrong in it."""
+
+    of_account: ClassVar = frozenset({"state", "account"})
 
     state: str = ".spotdeploy/fake-cloud.json"
     """The file that holds the cloud, relative to the working directory."""

@@ -1,0 +1,180 @@
+"""Takes the groups of a run to their ends: none waits for another but for those in its `after`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from spotdeploy import labels
+from spotdeploy.cycle.policy import Progress, Replacer
+from spotdeploy.cycle.runner import NodeRunner, Pipeline, Shared
+from spotdeploy.errors import ProviderError
+from spotdeploy.events import Note
+from spotdeploy.model import Node, Offer, Verdict
+from spotdeploy.phases.create import batch_template, create
+from spotdeploy.phases.destroy import destroy_nodes
+from spotdeploy.run.context import Run
+from spotdeploy.run.location import list_nodes
+from spotdeploy.run.verdict import NodeOutcome, judge
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A node that others know of, and that is no more: what they know is stale."""
+
+    group: str
+    node: Node
+    message: str
+
+
+@dataclass
+class GroupsRunner:
+    """The groups of one run."""
+
+    run: Run
+    offers: Mapping[str, Mapping[str, Sequence[Offer]]]
+    """Group, then provider, to candidates, best first."""
+    pipeline: Pipeline
+    shared: Shared
+    progress: Progress
+    _passed: dict[str, asyncio.Future[bool]] = field(default_factory=dict)
+    _redeployed: Counter[str] = field(default_factory=Counter)
+
+    async def deploy(self) -> None:
+        """Create the nodes of every group and take them through the pipeline; `progress` has what
+        came of it.
+
+        Where a node is lost that other groups came after, these and its own group are deployed
+        afresh, or the run fails, as that group's `on_interruption` says: no node may pass that
+        knows of nodes that are no more. Raises ProviderError then, and what `create` raises.
+        """
+        names = [group.group for group in self.run.groups]
+        while names:
+            loss = await self._until_done_or_lost(names)
+            if loss is None:
+                return
+            names = self._that_know(loss.group)
+            await self._clear(names, loss)
+
+    async def _until_done_or_lost(self, names: Sequence[str]) -> Loss | None:
+        """Deploy these groups; None when all have ended, else the first loss that makes stale what
+        others know. Their work is then cancelled."""
+        losses: asyncio.Queue[Loss] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        self._passed |= {name: loop.create_future() for name in names}
+        groups = [group for group in self.run.groups if group.group in names]
+        tasks = [asyncio.create_task(self._deploy(group, losses)) for group in groups]
+        work, lost = asyncio.gather(*tasks), asyncio.ensure_future(losses.get())
+        everything: list[asyncio.Future[Any]] = [*tasks, work, lost]
+        try:
+            await asyncio.wait(everything[-2:], return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                return lost.result()
+            await work
+            return None
+        finally:
+            for task in everything:
+                task.cancel()
+            await asyncio.gather(*everything, return_exceptions=True)
+
+    async def _deploy(self, group: Run, losses: asyncio.Queue[Loss]) -> None:
+        name, passed = group.group, self._passed[group.group]
+        for other in group.project.after:
+            if not await asyncio.shield(self._passed[other]):
+                self.progress.waited_for[name] = other
+                passed.set_result(False)
+                return
+        outcomes = await self._create_and_run(group)
+        verdict, _ = judge(outcomes, [], desired=group.desired, quorum=group.quorum)
+        passed.set_result(verdict is Verdict.PASSED)
+        waiting = [self._passed[one] for one in self._that_know(name) if one != name]
+        if verdict is Verdict.PASSED and waiting:
+            await self._watch(group, outcomes, losses, waiting)
+
+    async def _create_and_run(self, group: Run) -> Sequence[NodeOutcome]:
+        if again := self._redeployed[group.group]:  # with the old tokens the old nodes would come
+            group = replace(group, series=f"{group.series}r{again}-")
+        template = batch_template(group, self.shared.keys)
+        offers, progress = self.offers[group.group], self.progress
+        nodes, refusals = await create(group, offers, template)
+        progress.refusals += refusals
+        progress.created[group.group] = len(nodes)
+        progress.unanswered = [
+            one for one in group.journal.open_intents(group.deployment) if one.run == group.id
+        ]
+        replacer = Replacer(group, offers, template, progress.not_gone)
+        runner = NodeRunner(group, self.shared, self.pipeline, replacer)
+        ready = worth_running(group, nodes)
+        outcomes = await runner.run_nodes(ready) if ready else ()
+        progress.nodes += outcomes
+        return outcomes
+
+    async def _watch(
+        self,
+        group: Run,
+        outcomes: Sequence[NodeOutcome],
+        losses: asyncio.Queue[Loss],
+        waiting: Sequence[asyncio.Future[bool]],
+    ) -> None:
+        """Until the groups that came after have ended, report the first of these nodes that is
+        lost."""
+        runner = NodeRunner(group, self.shared, self.pipeline)
+        passed = [outcome.node for outcome in outcomes if outcome.passed]
+        watches = [asyncio.create_task(self._report(runner, node, losses)) for node in passed]
+        try:
+            await asyncio.wait(waiting)
+        finally:
+            for watch in watches:
+                watch.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
+
+    async def _report(self, runner: NodeRunner, node: Node, losses: asyncio.Queue[Loss]) -> None:
+        fate = await runner.until_lost(node)
+        message = f"{fate.kind} after it passed: {fate.message}"
+        losses.put_nowait(Loss(runner.run.group, node, message))
+
+    def _that_know(self, name: str) -> list[str]:
+        """A group and those whose nodes know of it, since they came after it."""
+        found = [name]
+        for group in self.run.groups:  # each after those that it waits for
+            if any(one in found for one in group.project.after):
+                found.append(group.group)
+        return found
+
+    async def _clear(self, names: Sequence[str], loss: Loss) -> None:
+        """End the nodes of these groups, to deploy them afresh. Raises ProviderError where the
+        config does not allow that."""
+        run, nodes = self.run, self.run.project.groups[loss.group].config.nodes
+        others = ", ".join(names[1:])
+        why = f"{loss.node.name} of {loss.group}: {loss.message}; {others} came after it"
+        self._redeployed[loss.group] += 1
+        if nodes.on_interruption == "fail" or self._redeployed[loss.group] > nodes.replacements:
+            raise ProviderError(why)
+        run.bus.emit(Note(text=f"{why}: deploying {', '.join(names)} afresh", warning=True))
+        for name in names:
+            self._redeployed[name] = self._redeployed[loss.group]
+            self.shared.roster.dismiss(name)
+            self.progress.created.pop(name, None)
+            self.progress.waited_for.pop(name, None)
+        kept = [outcome for outcome in self.progress.nodes if outcome.group not in names]
+        self.progress.nodes = tuple(kept)
+        listed = await list_nodes(run.all_locations, {**run.scope, labels.RUN: run.id})
+        going = [node for node in listed if labels.group_of(node.labels) in names]
+        for location in run.all_locations:
+            here = [node for node in going if run.location_of(node) is location]
+            if here:
+                receipt = await destroy_nodes(run, location, here)
+                if not receipt.clean:
+                    self.progress.not_gone += here
+
+
+def worth_running(run: Run, nodes: Sequence[Node]) -> Sequence[Node]:
+    """The nodes of a group that are taken through the pipeline: all, when they make the quorum;
+    else those of the providers that did their part, so that one cloud's failure is its own."""
+    if len(nodes) >= run.quorum:
+        return nodes
+    made = Counter(node.provider for node in nodes)
+    return [node for node in nodes if made[node.provider] >= run.quorum / len(run.providers)]

@@ -1,0 +1,80 @@
+"""Who is in a run: its nodes by group and index, as far as they are known."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from spotdeploy.model import Node
+
+
+@dataclass
+class Member:
+    """One node of a run."""
+
+    node: Node
+    group: str
+    index: int
+    """From 0, in its group. One that takes another's place has the other's."""
+    host_key: str = ""
+    """Its own, as OpenSSH public key text, once it has made it."""
+    ended: bool = False
+    """Whether spotdeploy works on it no more and it did not pass."""
+
+
+class Roster:
+    """The nodes of one run."""
+
+    def __init__(self) -> None:
+        self._members: dict[tuple[str, str, str], Member] = {}
+        self._changed = asyncio.Condition()
+
+    def enter(self, group: str, nodes: Iterable[Node]) -> None:
+        """Take in the nodes of a group, in their order, once for each."""
+        for node in nodes:
+            if _key(node) not in self._members:
+                self._members[_key(node)] = Member(node, group, len(self.members([group])))
+
+    def replace(self, old: Node, new: Sequence[Node]) -> None:
+        """Let nodes take another's place; the first has its index."""
+        gone = self._members.pop(_key(old), None)
+        for node in new:
+            if gone is not None:
+                self._members[_key(node)] = Member(node, gone.group, gone.index)
+                gone = None
+
+    def dismiss(self, group: str) -> None:
+        """Forget the nodes of a group, which are deployed afresh."""
+        self._members = {key: one for key, one in self._members.items() if one.group != group}
+
+    def member(self, node: Node) -> Member:
+        """What is known of a node; of one that nobody entered, that it is the first."""
+        return self._members.get(_key(node)) or Member(node, "", 0)
+
+    def members(self, groups: Iterable[str]) -> list[Member]:
+        """The nodes of some groups, by group and index."""
+        order = {name: number for number, name in enumerate(groups)}
+        found = [one for one in self._members.values() if one.group in order]
+        return sorted(found, key=lambda one: (order[one.group], one.index))
+
+    async def tell(self, node: Node, *, host_key: str = "", ended: bool = False) -> None:
+        """Take note of what became known of a node."""
+        member = self._members.get(_key(node))
+        if member is None:
+            return
+        member.node, member.ended = node, ended
+        member.host_key = host_key or member.host_key
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def until_addressed(self, group: str) -> None:
+        """Return once each node of a group has an address or has ended."""
+        async with self._changed:
+            await self._changed.wait_for(
+                lambda: all(one.ended or one.node.address for one in self.members([group]))
+            )
+
+
+def _key(node: Node) -> tuple[str, str, str]:
+    return node.provider, node.location, node.id
