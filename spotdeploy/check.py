@@ -103,7 +103,8 @@ class Connection(ABC):
         """A TCP connection made on the node itself. Raises ConnectionError when refused there."""
 
     def peers(self, group: str) -> Sequence[Node]:
-        """The nodes of a group of the run, by index, as the cloud last showed them."""
+        """The nodes of a group of the run that have not failed, by index, as the cloud last showed
+        them."""
         del group
         return ()
 

@@ -12,7 +12,7 @@ from spotdeploy import labels
 from spotdeploy.cycle.policy import Progress, Replacer
 from spotdeploy.cycle.runner import NodeRunner, Pipeline, Shared
 from spotdeploy.errors import ProviderError
-from spotdeploy.events import Note
+from spotdeploy.events import NodeEnded, Note
 from spotdeploy.model import Node, Offer, Verdict
 from spotdeploy.phases.create import batch_template, create
 from spotdeploy.phases.destroy import destroy_nodes
@@ -41,6 +41,7 @@ class GroupsRunner:
     shared: Shared
     progress: Progress
     _passed: dict[str, asyncio.Future[bool]] = field(default_factory=dict)
+    _losses: Counter[str] = field(default_factory=Counter)
     _redeployed: Counter[str] = field(default_factory=Counter)
 
     async def deploy(self) -> None:
@@ -65,8 +66,12 @@ class GroupsRunner:
         losses: asyncio.Queue[Loss] = asyncio.Queue()
         loop = asyncio.get_running_loop()
         self._passed |= {name: loop.create_future() for name in names}
-        groups = [group for group in self.run.groups if group.group in names]
-        tasks = [asyncio.create_task(self._deploy(group, losses)) for group in groups]
+        tasks = [
+            asyncio.create_task(
+                (self._deploy if group.group in names else self._watch)(group, losses)
+            )
+            for group in self.run.groups
+        ]
         work, lost = asyncio.gather(*tasks), asyncio.ensure_future(losses.get())
         everything: list[asyncio.Future[Any]] = [*tasks, work, lost]
         try:
@@ -90,9 +95,7 @@ class GroupsRunner:
         outcomes = await self._create_and_run(group)
         verdict, _ = judge(outcomes, [], desired=group.desired, quorum=group.quorum)
         passed.set_result(verdict is Verdict.PASSED)
-        waiting = [self._passed[one] for one in self._that_know(name) if one != name]
-        if verdict is Verdict.PASSED and waiting:
-            await self._watch(group, outcomes, losses, waiting)
+        await self._watch(group, losses)
 
     async def _create_and_run(self, group: Run) -> Sequence[NodeOutcome]:
         if again := self._redeployed[group.group]:  # with the old tokens the old nodes would come
@@ -112,17 +115,15 @@ class GroupsRunner:
         progress.nodes += outcomes
         return outcomes
 
-    async def _watch(
-        self,
-        group: Run,
-        outcomes: Sequence[NodeOutcome],
-        losses: asyncio.Queue[Loss],
-        waiting: Sequence[asyncio.Future[bool]],
-    ) -> None:
-        """Until the groups that came after have ended, report the first of these nodes that is
-        lost."""
+    async def _watch(self, group: Run, losses: asyncio.Queue[Loss]) -> None:
+        """Until the groups that came after this one have ended, report its nodes that are lost."""
+        name = group.group
+        waiting = [self._passed[one] for one in self._that_know(name) if one != name]
+        if not waiting or not self._passed[name].result():
+            return
         runner = NodeRunner(group, self.shared, self.pipeline)
-        passed = [outcome.node for outcome in outcomes if outcome.passed]
+        mine = [outcome for outcome in self.progress.nodes if outcome.group == name]
+        passed = [outcome.node for outcome in mine if outcome.passed]
         watches = [asyncio.create_task(self._report(runner, node, losses)) for node in passed]
         try:
             await asyncio.wait(waiting)
@@ -150,12 +151,15 @@ class GroupsRunner:
         run, nodes = self.run, self.run.project.groups[loss.group].config.nodes
         others = ", ".join(names[1:])
         why = f"{loss.node.name} of {loss.group}: {loss.message}; {others} came after it"
-        self._redeployed[loss.group] += 1
-        if nodes.on_interruption == "fail" or self._redeployed[loss.group] > nodes.replacements:
+        self._losses[loss.group] += 1
+        if nodes.on_interruption == "fail" or self._losses[loss.group] > nodes.replacements:
             raise ProviderError(why)
         run.bus.emit(Note(text=f"{why}: deploying {', '.join(names)} afresh", warning=True))
+        for member in self.shared.roster.members(names):
+            id_, failed = member.node.id, Verdict.INFRASTRUCTURE_FAILED
+            run.bus.emit(NodeEnded(node=id_, verdict=failed, detail=f"deployed afresh: {why}"))
         for name in names:
-            self._redeployed[name] = self._redeployed[loss.group]
+            self._redeployed[name] += 1
             self.shared.roster.dismiss(name)
             self.progress.created.pop(name, None)
             self.progress.waited_for.pop(name, None)

@@ -187,7 +187,7 @@ class NodeRunner:
             else shared.pinned_keys.get((node.provider, node.location, node.id), ""),
             self.run.plan.manifest,
             shared.turns,
-            lambda group: [member.node for member in shared.roster.members([group])],
+            lambda group: [one.node for one in shared.roster.members([group]) if not one.ended],
         )
         return NodeRun(self.run, location, node, connection, shared.roster)
 

@@ -1,7 +1,8 @@
 """Facts: what a node is told of itself and of the others before its entry starts.
 
-A node knows the nodes of its own group and of those that its group came after. Of the latter, which
-have passed, everything is known; of its own group, host keys that are made meanwhile are not.
+A node knows the nodes of its own group and of those that its group came after. Of the latter,
+which have passed, everything is known; of its own group, host keys that are made meanwhile are not.
+A node that failed is not told of.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def facts_of(node_run: NodeRun) -> RunFacts:
         group=run.group,
         index=roster.member(node_run.node).index,
         groups={
-            name: tuple(_facts(member) for member in roster.members([name]))
+            name: tuple(_facts(one) for one in roster.members([name]) if not one.ended)
             for name in (*run.project.known_groups, run.group)
         },
     )

@@ -198,6 +198,45 @@ async def test_whoever_knows_a_node_that_was_lost_is_deployed_afresh_or_the_run_
     assert play.cloud.billed() == []
 
 
+async def test_a_group_is_watched_for_as_long_as_any_that_came_after_it_is_deployed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play = Play(tmp_path, f'{HEAD}[groups.last]\nafter = ["worker"]\n', REPLACE)
+    lost: list[str] = []
+
+    async def lose_the_worker_and_then_the_head(node_run: NodeRun) -> None:
+        if node_run.run.group == "last" and len(lost) < 2:
+            group = ("worker", "head")[len(lost)]
+            lost.append(facts_of(node_run).groups[group][0].id)
+            play.cloud.end(lost[-1], "interrupted")
+            await asyncio.sleep(60)
+
+    outcome = await play.cycle(monkeypatch, lose_the_worker_and_then_the_head)
+    assert outcome.verdict is Verdict.PASSED
+    assert len(lost) == 2
+    assert play.created == {"head": 2, "worker": 6, "last": 3}
+    assert play.cloud.billed() == []
+
+
+async def test_a_node_that_failed_within_the_quorum_is_not_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups = HEAD.replace("[groups.head]", "[groups.head]\ncount = 3\nquorum = 2")
+    play = Play(tmp_path, groups)
+    known: list[list[int]] = []
+
+    async def second_head_fails(node_run: NodeRun) -> None:
+        facts = facts_of(node_run)
+        if facts.group == "worker":
+            known.append([one.index for one in facts.groups["head"]])
+        elif facts.index == 1:
+            raise RuntimeError("a plugin with a bug")
+
+    outcome = await play.cycle(monkeypatch, second_head_fails)
+    assert outcome.verdict is Verdict.PASSED
+    assert known == [[0, 2], [0, 2]]
+
+
 async def test_by_default_the_run_fails_when_a_node_is_lost_that_others_know(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""Groups on real machines: the example cluster of the docs, played whole and with a mistake in it."""
+"""Groups on real machines: the example cluster of the docs, whole and with a mistake in it."""
 
 from __future__ import annotations
 

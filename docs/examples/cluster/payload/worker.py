@@ -1,6 +1,7 @@
 """Registers with the orchestrator, again and again, and listens on port 8081."""
 
 import json
+import logging
 import socket
 import time
 import urllib.error
@@ -21,7 +22,7 @@ while True:
         try:
             urllib.request.urlopen(urllib.request.Request(url, method="PUT"), timeout=5).close()
         except urllib.error.URLError as error:
-            print(f"cannot register: {error}", flush=True)
+            logging.warning("cannot register: %s", error)
         registered = time.monotonic()
     try:
         listening.accept()[0].close()
