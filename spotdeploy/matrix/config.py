@@ -56,6 +56,29 @@ def read_cells(table: Table, deployment: str, file: str, plugins: Plugins) -> tu
     include, exclude = (_entries(table.get(key, []), key, axes, file) for key in LISTS)
     for path, axis, value in _every_value(axes, include):
         _require_meaning(f"{file}: {path}", axis, value, plugins)
+    _require_axes(exclude, axes, file)
+    possible = math.prod(map(len, axes.values()))
+    _require_few(possible, MOST, " before any is excluded, and the most are", file)
+    combinations = combine(axes, include, exclude)
+    if not combinations:
+        raise ConfigError(
+            f"{file}: matrix: it has no cells",
+            hint='give it an axis, such as python = ["3.12"], or leave out [matrix]',
+        )
+    _require_few(len(combinations), limits.max_cells, ", and max_cells is", file)
+    cells = name_cells(deployment, combinations)
+    for index, cell in enumerate(cells):
+        _require_names(cell.values, file)
+        for axis, text in cell.texts.items():
+            require_text(f"{file}: matrix.{axis}", variable(axis), text)
+        if cell.name in (other.name for other in cells[:index]):
+            raise ConfigError(
+                f"{file}: matrix.include: two cells are {cell}", hint="leave one of them out"
+            )
+    return tuple(cells)
+
+
+def _require_axes(exclude: Iterable[Values], axes: Mapping[str, object], file: str) -> None:
     for index, entry in enumerate(exclude):
         for key in entry:
             if key not in axes:
@@ -63,34 +86,14 @@ def read_cells(table: Table, deployment: str, file: str, plugins: Plugins) -> tu
                     f"{file}: matrix.exclude[{index}].{quoted(key)}: no axis is named so",
                     hint=f"the axes: {', '.join(axes) or 'none'}",
                 )
-    possible = math.prod(map(len, axes.values()))
-    if possible > MOST:
+
+
+def _require_few(count: int, most: int, rule: str, file: str) -> None:
+    if count > most:
         raise ConfigError(
-            f"{file}: matrix: its axes have {possible} combinations, and {MOST} are the most of "
-            "which some may be excluded",
-            hint="give it fewer axes or values, or name the cells in include",
+            f"{file}: matrix: it has {counted(count, 'cell')}{rule} {most}",
+            hint="exclude some, give it fewer axes or values, or raise matrix.max_cells",
         )
-    combinations = combine(axes, include, exclude)
-    if not combinations:
-        raise ConfigError(
-            f"{file}: matrix: it has no cells",
-            hint='give it an axis, such as python = ["3.12"], or leave out [matrix]',
-        )
-    if len(combinations) > limits.max_cells:
-        raise ConfigError(
-            f"{file}: matrix: it has {counted(len(combinations), 'cell')}, and max_cells is "
-            f"{limits.max_cells}",
-            hint="exclude some, or raise matrix.max_cells",
-        )
-    cells = name_cells(deployment, combinations)
-    for index, cell in enumerate(cells):
-        if cell.name in (other.name for other in cells[:index]):
-            raise ConfigError(
-                f"{file}: matrix.include: two cells are {cell}", hint="leave one of them out"
-            )
-    for cell in cells:
-        _require_variables(cell, file)
-    return tuple(cells)
 
 
 def _axis(given: Any, key: str, file: str) -> tuple[Value, ...]:
@@ -184,9 +187,3 @@ def _require_meaning(path: str, axis: str, value: Value, plugins: Plugins) -> No
             plugins.provider(value)
         except PluginError as error:
             raise ConfigError(f"{path}: {error.message}", hint=error.hint) from error
-
-
-def _require_variables(cell: Cell, file: str) -> None:
-    _require_names(cell.values, file)
-    for axis, text in cell.texts.items():
-        require_text(f"{file}: matrix.{axis}", variable(axis), text)

@@ -69,7 +69,7 @@ def texts(matrix: Matrix[Project]) -> list[str]:
         ('provider = ["checks"]', "matrix.provider[0]: plugin 'checks' registers no provider"),
         (
             "\n".join(f"a{n} = {[*range(20)]}" for n in range(4)),
-            "matrix: its axes have 160000 combinations, and 100000 are the most",
+            "matrix: it has 160000 cells before any is excluded, and the most are 100000",
         ),
         ("size = [3]", "matrix.size[0]: should be text, not 3"),
         ('a = ["nul: \\u0000"]', "matrix.a holds U+0000, which no variable can hold"),
