@@ -20,7 +20,7 @@ from functools import partial
 from spotdeploy.check import Connection
 from spotdeploy.cycle.runbook import run_create, run_cycle, run_destroy, run_verify
 from spotdeploy.errors import HostError, RefusedError, SpotdeployError
-from spotdeploy.events import Bus, Note, Observer, RunEnded, RunStarted
+from spotdeploy.events import Bus, GroupPlan, Note, Observer, RunEnded, RunStarted
 from spotdeploy.model import Verdict
 from spotdeploy.node.access import find
 from spotdeploy.phases.plan import read_plans
@@ -148,7 +148,7 @@ async def _perform(run: Run, command: str, operation: Operation) -> Outcome:
             checks=tuple(
                 dict.fromkeys(check.name for group in run.groups for check in group.plan.checks)
             ),
-            groups=tuple(group.group for group in run.groups),
+            groups=tuple(map(_group_plan, run.groups)),
         )
     )
     try:
@@ -161,6 +161,17 @@ async def _perform(run: Run, command: str, operation: Operation) -> Outcome:
         raise
     _end(run, outcome.verdict, outcome.exit_code, outcome.message)
     return outcome
+
+
+def _group_plan(group: Run) -> GroupPlan:
+    return GroupPlan(
+        name=group.group,
+        desired=group.desired,
+        quorum=group.quorum,
+        after=group.project.after,
+        digest=group.plan.manifest.digest,
+        checks=tuple(check.name for check in group.plan.checks),
+    )
 
 
 def _end(run: Run, verdict: Verdict, exit_code: int, message: str) -> None:

@@ -20,6 +20,22 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", omit_d
     """The cell of the matrix that it is of, by its deployment's name."""
 
 
+class GroupPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A group as the run was to make it."""
+
+    name: str
+    desired: int = msgspec.field(name="wanted")
+    """Nodes asked for, all providers together."""
+    quorum: int
+    """How many of them must pass."""
+    after: tuple[str, ...] = ()
+    """The groups that it waits for."""
+    digest: str = ""
+    """Of what is shipped to its nodes."""
+    checks: tuple[str, ...] = ()
+    """The names of the checks that run on its nodes."""
+
+
 class RunStarted(Event, frozen=True, tag="run-started"):
     """A run began."""
 
@@ -32,15 +48,17 @@ class RunStarted(Event, frozen=True, tag="run-started"):
     """Nodes asked for, all providers together."""
     checks: tuple[str, ...] = ()
     """The names of the checks that run on the nodes of some group."""
-    groups: tuple[str, ...] = (DEFAULT_GROUP,)
-    """Each after those that it waits for."""
+    groups: tuple[GroupPlan, ...] = ()
+    """Each after those that it waits for. A config that names no groups has one, "nodes"."""
 
 
 class StepStarted(Event, frozen=True, tag="step-started"):
-    """The run as a whole begins a step, for example "destroy"."""
+    """The run begins a step, for example "destroy"."""
 
     step: str
     detail: str = ""
+    group: str = ""
+    """The group that the step is for; empty when it is for the run as a whole."""
 
 
 class StepEnded(Event, frozen=True, tag="step-ended"):
@@ -49,6 +67,7 @@ class StepEnded(Event, frozen=True, tag="step-ended"):
     step: str
     ok: bool
     detail: str = ""
+    group: str = ""
 
 
 class OfferTried(Event, frozen=True, tag="offer-tried"):
@@ -62,6 +81,7 @@ class OfferTried(Event, frozen=True, tag="offer-tried"):
     asked: int
     got: int
     refusal: str = ""
+    group: str = DEFAULT_GROUP
 
 
 class NodeCreated(Event, frozen=True, tag="node-created"):
@@ -135,6 +155,18 @@ class EvidenceKept(Event, frozen=True, tag="evidence-kept"):
     problem: str = ""
 
 
+class GroupEnded(Event, frozen=True, tag="group-ended"):
+    """All nodes of a group have ended, or it was not deployed. One that is deployed afresh ends
+    again."""
+
+    group: str
+    verdict: Verdict | None = None
+    """None for one that was not deployed."""
+    detail: str = ""
+    waited_for: str = ""
+    """The group that it waited for in vain, and was not deployed therefore."""
+
+
 class NodeDestroyed(Event, frozen=True, tag="node-destroyed"):
     """A node was seen gone."""
 
@@ -173,6 +205,7 @@ AnyEvent = (
     | CheckAnswered
     | NodeEnded
     | EvidenceKept
+    | GroupEnded
     | NodeDestroyed
     | Note
     | RunEnded

@@ -33,12 +33,24 @@ What must become true of each node; [Checks](../checks.md) tells how each one as
 The keys that every check has:
 
 """
+EVERY_GROUP: Final = """
+## `[groups.NAME]`
+
+Nodes that differ from each other. Each group is planned, deployed and judged for itself; what it
+does not say comes from `[nodes]`, `[payload]`, `[[checks]]` and `[provider.NAME]`. `payload` and
+`provider.NAME` are merged by key, and so are `environment` and `secrets`; `checks` stand instead of
+the config's. What names an account (credentials, project, subscription, endpoint) is the whole
+deployment's, and refused here.
+
+"""
 LIST: Final = """
 ## The whole file
 
 What comes with spotdeploy, and what `spotdeploy init` lays down.
 
 """
+ELSE: Final = ("checks", "provider", "groups")
+"""Keys with a section of their own."""
 SHARED: Final = ("type", "name", "within", "stable_for", "every")
 OURS: Final = frozenset(distribution("spotdeploy").entry_points.names)
 ELSEWHERE: Final = ("fake",)
@@ -61,7 +73,7 @@ class _Page:
 
     def sections(self) -> Iterator[str]:
         tables = {key: one for key, one in self._properties.items() if "$ref" in one}
-        single = [key for key in self._properties if key not in (*tables, "checks", "provider")]
+        single = [key for key in self._properties if key not in (*tables, *ELSE)]
         yield HEAD
         yield "\n## Top level\n\n" + self._shapes.key_table(self._schema, single)
         for key, table in tables.items():
@@ -71,6 +83,8 @@ class _Page:
             if name in OURS and name not in ELSEWHERE:  # others may be installed here as well
                 title = f"\n## `[provider.{name}]`\n"
                 yield self._table(title, self._shapes.resolve(table))
+        group = self._schema["$defs"]["Group"]
+        yield EVERY_GROUP + self._shapes.key_table(group, group["properties"])
         text = (init.source() / init.CONFIG).read_text(encoding="utf-8")
         yield f"{LIST}```toml\n{text.rstrip()}\n```\n"
 

@@ -44,6 +44,8 @@ class Shapes:
         if "anyOf" in schema:
             kinds = (self.kind(one) for one in schema["anyOf"] if one.get("type") != "null")
             return " or ".join(kinds)
+        if "oneOf" in schema:
+            return PLAIN["object"]
         if schema.get("title") in ("duration", "secret"):
             return str(schema["title"])
         if schema.get("type") == "array":

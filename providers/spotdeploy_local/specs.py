@@ -26,7 +26,8 @@ def check_specs(specs: Sequence[MachineSpec]) -> None:
 def assign_addresses(
     specs: Sequence[MachineSpec], existing: Sequence[Machine]
 ) -> list[tuple[MachineSpec, str]]:
-    """Each machine with its private address, none used twice in a network.
+    """Each machine with its private address, none used twice in a network. Where none is requested
+    it is one that no machine of any network has, so that no address leads to another deployment's.
 
     Raises ConfigError when a requested address is taken.
     """
@@ -36,7 +37,7 @@ def assign_addresses(
     assigned: dict[str, str] = {}
     for spec in sorted(specs, key=lambda spec: spec.address is None):
         taken = used[spec.network]
-        address = spec.address or free_addresses(taken, 1)[0]
+        address = spec.address or free_addresses(set().union(*used.values()), 1)[0]
         for requested in (address, *spec.extra_addresses):
             if requested in taken:
                 raise ConfigError(

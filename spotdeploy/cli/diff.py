@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Run
-from spotdeploy.cli.tables import json_text
+from spotdeploy.cli.tables import json_text, prefix
 from spotdeploy.duration import spell
 from spotdeploy.errors import RefusedError
 from spotdeploy.matrix.compare import MatrixDifference, compare_cells
 from spotdeploy.matrix.report import MatrixReport, is_matrix, read_matrix_report
 from spotdeploy.project import Project
-from spotdeploy.report.compare import Difference, compare
+from spotdeploy.report.compare import CheckChange, Difference, PhaseChange, compare
 from spotdeploy.report.run_store import find_run, read_report
+
+NO_VERDICT: Final = "no verdict"
 
 
 def command(
@@ -77,16 +79,23 @@ def _verdict(verdicts: tuple[str, str]) -> str:
 
 def _changes(difference: Difference) -> list[str]:
     lines = []
+    for group in difference.groups:
+        words = f"{group.before or NO_VERDICT} -> {group.after or NO_VERDICT}"
+        lines.append(f"  {group.group}: {words}")
     for check in difference.checks:
         counts = f"{_counts(check.before)} -> {_counts(check.after)}"
-        lines.append(f"  {check.provider}: check {check.check}: {counts}")
+        lines.append(f"  {_where(check)}: check {check.check}: {counts}")
     for phase in difference.phases:
         word = "slower" if phase.slower else "faster"
         times = f"{spell(round(phase.before, 1))} -> {spell(round(phase.after, 1))}"
-        lines.append(f"  {phase.provider}: {phase.phase} {word}: {times}")
+        lines.append(f"  {_where(phase)}: {phase.phase} {word}: {times}")
     if not difference.checks and not difference.phases:
         lines.append("  every check and every phase as before")
     return lines
+
+
+def _where(change: CheckChange | PhaseChange) -> str:
+    return f"{prefix(change.group)}{change.provider}"
 
 
 def _counts(counts: tuple[int, int] | None) -> str:

@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json
-from spotdeploy.cli.tables import json_text, table
+from spotdeploy.cli.tables import json_text, prefix, table
 from spotdeploy.duration import spell
 from spotdeploy.matrix.report import MatrixReport, is_matrix, written_matrix_report
 from spotdeploy.project import Project
@@ -21,6 +21,15 @@ from spotdeploy.state.journal import Journal, RunRecord
 from spotdeploy.text import counted
 
 HEADER: Final = ("RUN", "BEGAN", "COMMAND", "PROVIDERS", "VERDICT", "NODES", "TIME", "COST")
+
+
+class GroupLine(msgspec.Struct, frozen=True):
+    """One group of a run. Its verdict is None while it has none, and when it was not deployed."""
+
+    name: str
+    verdict: str | None
+    passed: int
+    desired: int = msgspec.field(name="wanted")
 
 
 def command(
@@ -49,6 +58,7 @@ class Line(msgspec.Struct, frozen=True):
     passed: int | None = None
     desired: int | None = msgspec.field(default=None, name="wanted")
     cost: str = ""
+    groups: tuple[GroupLine, ...] = ()
 
 
 class MatrixLine(Line, frozen=True):
@@ -65,7 +75,11 @@ def show_history(state: Path, records: Sequence[RunRecord], *, as_json: bool) ->
     elif not lines:
         text = "no runs"
     else:
-        text = table([HEADER, *map(_row, lines)])
+        rows = [HEADER, *map(_row, lines)]
+        if any(prefix(group.name) for line in lines for group in line.groups):
+            cells = ["GROUPS", *(_groups(line) for line in lines)]
+            rows = [(*row, cell) for cell, row in zip(cells, rows, strict=True)]
+        text = table(rows)
     sys.stdout.write(text + "\n")
 
 
@@ -91,7 +105,15 @@ def _line(state: Path, record: RunRecord) -> Line:
     )
     if isinstance(report, MatrixReport):
         return MatrixLine(**msgspec.structs.asdict(line), cells=len(report.cells))
-    return line
+    groups = tuple(
+        GroupLine(group.name, group.verdict, group.passed, group.desired) for group in report.groups
+    )
+    return msgspec.structs.replace(line, groups=groups)
+
+
+def _groups(line: Line) -> str:
+    named = [group for group in line.groups if prefix(group.name)]
+    return ", ".join(f"{group.name} {group.passed}/{group.desired}" for group in named) or "-"
 
 
 def _row(line: Line) -> tuple[str, ...]:

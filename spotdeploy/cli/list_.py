@@ -17,4 +17,4 @@ def command(
     from spotdeploy.project import Project
 
     project = Project.open(config, providers=provider)
-    show_nodes(nodes_of(project, only), as_json=json)
+    show_nodes(nodes_of(project, only), project.groups, as_json=json)

@@ -1,13 +1,18 @@
-"""The live table: one row per node, with its phase and the time it has taken."""
+"""The live table: one row per node, with its phase and the time it has taken.
+
+Where the config names groups, each is a section. At its head stands what it waits for; when the
+terminal has too few lines, its nodes are counted there, and only those that failed have a row.
+"""
 
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -18,6 +23,8 @@ from spotdeploy.duration import spell
 from spotdeploy.events import (
     CheckAnswered,
     Event,
+    GroupEnded,
+    GroupPlan,
     NodeCreated,
     NodeDestroyed,
     NodeEnded,
@@ -25,9 +32,15 @@ from spotdeploy.events import (
     PhaseEnded,
     PhaseStarted,
     RunStarted,
+    StepStarted,
 )
+from spotdeploy.model import DEFAULT_GROUP, Verdict
 from spotdeploy.text import plain
 
+_GAP = 2
+"""Between columns."""
+_HEADERS = ("node", "place", "phase", "time", "checks", "")
+_Cells = tuple[str | Text, ...]
 COLOURS = {"passed": "green", "payload failed": "red", "infrastructure failed": "magenta"}
 
 
@@ -37,12 +50,34 @@ class Row:
 
     name: str
     place: str
+    group: str = DEFAULT_GROUP
     phase: str = "created"
     detail: str = ""
     since: float = field(default_factory=time.monotonic)
     ended: float | None = None
     good: int = 0
     asked: set[str] = field(default_factory=set)
+
+    @property
+    def failed(self) -> bool:
+        return self.ended is not None and self.phase != Verdict.PASSED
+
+
+@dataclass
+class _Section:
+    """One group."""
+
+    plan: GroupPlan
+    phase: str = ""
+    """What it waits for, or how it ended; empty while its nodes are under way."""
+    detail: str = ""
+    """Why it ended so."""
+    since: float | None = None
+    ended: float | None = None
+
+    @property
+    def name(self) -> str:
+        return self.plan.name
 
 
 class _Lines(Live):
@@ -76,9 +111,10 @@ class LiveScreen(Screen):
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
-        self.rows: dict[str, Row] = {}
+        self._rows: dict[str, Row] = {}
+        self._sections: dict[str, _Section] = {}
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
-        self._live = _Lines(self._console, self.render)
+        self._live = _Lines(self._console, self.table)
 
     def close(self) -> None:
         """Stop drawing; the table goes, the lines stay."""
@@ -94,6 +130,7 @@ class LiveScreen(Screen):
     def on(self, event: Event) -> None:
         """Take the event into the table, and show it as a line when the table does not."""
         if isinstance(event, RunStarted):
+            self._sections = {plan.name: _section(plan) for plan in _sections_of(event)}
             self._live.start()
         self.update(event)
         super().on(event)
@@ -114,8 +151,15 @@ class LiveScreen(Screen):
         """Take an event into the table."""
         if isinstance(event, NodeCreated | NodeListed):
             place = f"{event.provider} {event.location}"
-            self.rows[event.node] = Row(event.name, place)
-        row = self.rows.get(getattr(event, "node", ""))
+            self._rows[event.node] = Row(event.name, place, event.group)
+            self._begin(event.group)
+        if isinstance(event, StepStarted):
+            self._begin(event.group)
+        if isinstance(event, GroupEnded) and event.group in self._sections:
+            section = self._sections[event.group]
+            section.phase, section.detail = event.verdict or "not deployed", event.detail
+            section.ended = time.monotonic()
+        row = self._rows.get(getattr(event, "node", ""))
         if row is None:
             return
         match event:
@@ -130,26 +174,83 @@ class LiveScreen(Screen):
             case NodeEnded():
                 row.phase, row.detail, row.ended = event.verdict, event.detail, time.monotonic()
             case NodeDestroyed():
-                del self.rows[event.node]
+                del self._rows[event.node]
 
-    def render(self) -> Table:
-        """The table as it is now."""
-        table = Table(box=None, pad_edge=False, show_header=bool(self.rows), expand=False)
-        for header in ("node", "place", "phase", "time", "checks", ""):
+    def _begin(self, group: str) -> None:
+        """A group is under way, for the first time or afresh."""
+        section = self._sections.get(group)
+        if section is not None and (section.since is None or section.ended is not None):
+            section.phase, section.detail = "", ""
+            section.since, section.ended = time.monotonic(), None
+
+    def table(self) -> Table:
+        shown = bool(self._rows or self._sections)
+        table = Table(box=None, pad_edge=False, show_header=shown, expand=False)
+        for header in _HEADERS:
             table.add_column(header, no_wrap=True, overflow="ellipsis")
         height = max(3, self._console.size.height - 4)
-        rows = sorted(self.rows.values(), key=lambda row: row.ended is not None)
-        for row in rows[:height]:
-            table.add_row(*_cells(row))
+        rows = list(self._lines(height))
+        for cells in _fitted(rows[:height], self._console.size.width):
+            table.add_row(*cells)
         if len(rows) > height:
             table.add_row(f"... and {len(rows) - height} more", "", "", "", "", "")
         return table
 
+    def _lines(self, height: int) -> Iterator[_Cells]:
+        rows = sorted(self._rows.values(), key=lambda row: row.ended is not None)
+        folded = len(rows) + len(self._sections) > height
+        for section in self._sections.values():
+            mine = [row for row in rows if row.group == section.name]
+            yield _head(section, mine, folded=folded)
+            for row in mine:
+                if row.failed or not folded:
+                    yield _cells(row, indent="  ")
+        yield from (_cells(row) for row in rows if row.group not in self._sections)
 
-def _cells(row: Row) -> tuple[str | Text, ...]:
+
+def _sections_of(run: RunStarted) -> Sequence[GroupPlan]:
+    """The groups of a run that makes or verifies nodes, where the config names any."""
+    named = any(plan.name != DEFAULT_GROUP for plan in run.groups)
+    return run.groups if named and run.command != "destroy" else ()
+
+
+def _section(plan: GroupPlan) -> _Section:
+    return _Section(plan, f"waits for {' and '.join(plan.after)}" if plan.after else "")
+
+
+def _fitted(rows: Sequence[_Cells], width: int) -> Iterator[_Cells]:
+    """The rows with their last cells, which say why, cut to what is left of the line: else a long
+    one takes the room of the names."""
+    columns = list(zip(_HEADERS, *rows, strict=True))[:-1]
+    taken = sum(_GAP + max(cell_len(str(cell)) for cell in column) for column in columns)
+    left = max(12, width - taken)
+    for *cells, last in rows:
+        text = str(last)
+        yield (*cells, text if cell_len(text) <= left else f"{text[: left - 1]}…")
+
+
+def _head(section: _Section, rows: Sequence[Row], *, folded: bool) -> _Cells:
+    """The line of a group. One that is `folded` counts its nodes by phase."""
+    seconds = (section.ended or time.monotonic()) - section.since if section.since else None
+    nodes = f"{len(rows)} of {section.plan.desired}"
+    checks = f"{sum(row.good for row in rows)}/{sum(len(row.asked) for row in rows)}"
+    phases = Counter(row.phase for row in rows).most_common() if folded else ()
+    counts = ", ".join(f"{count} {phase}" for phase, count in phases)
+    why = "" if section.phase == Verdict.PASSED else plain(section.detail, limit=200)
+    return (
+        Text(section.name, style="bold"),
+        nodes if rows else "",
+        Text(section.phase, style=COLOURS.get(section.phase, "dim")),
+        "" if seconds is None else spell(round(seconds)),
+        checks if folded and rows else "",
+        counts or why.replace("\n", " "),
+    )
+
+
+def _cells(row: Row, indent: str = "") -> _Cells:
     seconds = (row.ended or time.monotonic()) - row.since
     return (
-        row.name,
+        f"{indent}{row.name}",
         row.place,
         Text(row.phase, style=COLOURS.get(row.phase, "cyan")),
         spell(round(seconds)),

@@ -52,7 +52,7 @@ class CellsScreen(LiveScreen):
             case StepStarted():
                 cell.step = event.step
             case NodeCreated() | NodeListed():
-                cell.nodes[event.node] = self.rows[event.node]
+                cell.nodes[event.node] = self._rows[event.node]
             case NodeDestroyed():
                 cell.nodes.pop(event.node, None)
             case RunEnded():
@@ -60,7 +60,7 @@ class CellsScreen(LiveScreen):
                 cell.ended = time.monotonic()
                 cell.nodes.clear()
 
-    def render(self) -> Table:
+    def table(self) -> Table:
         """The table as it is now."""
         shown = Table(box=None, pad_edge=False, show_header=bool(self._cells), expand=False)
         longest = max(map(len, self._cells), default=0)

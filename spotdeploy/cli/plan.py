@@ -91,7 +91,7 @@ def show_plan(run: Run, prospects: Prospects, *, as_json: bool) -> None:
 
 
 def _lines(run: Run, prospects: Prospects) -> list[str]:
-    several = len(run.groups) > 1
+    several = any(group.named for group in run.groups)
     must = "" if several else f", {_must_pass(run)}"
     return [
         f"{run.deployment}: {counted(run.desired, 'node')}{must}",

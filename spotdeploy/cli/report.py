@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -21,10 +21,12 @@ from spotdeploy.matrix.report import MatrixReport, is_matrix, read_matrix_report
 from spotdeploy.project import Project
 from spotdeploy.report.event_log import EVENTS, JUNIT, PAGE, REPORT
 from spotdeploy.report.github import quoting
-from spotdeploy.report.model import NodeReport, RunReport, encode
+from spotdeploy.report.model import GroupReport, NodeReport, RunReport, encode
 from spotdeploy.report.run_store import find_run, read_report
 from spotdeploy.report.writer import html_page, junit_xml, write_reports
 from spotdeploy.text import plain
+
+GROUPS: Final = ("GROUP", "VERDICT", "PASSED", "AFTER", "COST")
 
 
 def command(
@@ -116,13 +118,13 @@ def _summary(report: RunReport) -> list[str]:
     head = f"{report.command} of {report.deployment} on {', '.join(report.providers)}"
     lines = [f"{head}, run {report.run}"]
     if report.nodes:
-        lines += [
-            "",
-            table(
-                [("NODE", "PLACE", "VERDICT", "PHASE", "CHECKS", "TIME"), *map(_node, report.nodes)]
-            ),
-        ]
-        lines += [_why(node) for node in report.failed]
+        nodes = [("NODE", "PLACE", "VERDICT", "PHASE", "CHECKS", "TIME"), *map(_node, report.nodes)]
+        if report.grouped:
+            cells = ["GROUP", *(node.group for node in report.nodes)]
+            nodes = [(cell, *row) for cell, row in zip(cells, nodes, strict=True)]
+        lines += ["", table(nodes), *(_why(node) for node in report.failed)]
+    if report.grouped:
+        lines += ["", table([GROUPS, *map(_group, report.groups)])]
     if len(report.providers) > 1 and report.checks:
         lines += ["", table(list(_by_provider(report)))]
     took = f"{spell(round(report.seconds, 1))}, cost: {report.cost}"
@@ -134,6 +136,12 @@ def _node(node: NodeReport) -> tuple[str, ...]:
     checks = f"{good}/{len(node.checks)}" if node.checks else "-"
     seconds = spell(round(sum(node.seconds.values()), 1))
     return (node.name, node.place, node.verdict or "unfinished", node.phase, checks, seconds)
+
+
+def _group(group: GroupReport) -> tuple[str, ...]:
+    verdict = group.verdict or ("not deployed" if group.waited_for else "unfinished")
+    passed = f"{group.passed}/{group.desired}"
+    return (group.name, verdict, passed, ",".join(group.after) or "-", str(group.cost))
 
 
 def _by_provider(report: RunReport) -> Iterator[tuple[str, ...]]:

@@ -9,6 +9,7 @@ import typer
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config
 from spotdeploy.config.json_schema import events_schema_text, schema_text
 from spotdeploy.matrix.report import matrix_report_schema_text
+from spotdeploy.phases.facts import facts_schema_text
 from spotdeploy.plugins import Plugins
 from spotdeploy.project import Project
 from spotdeploy.report.model import report_schema_text
@@ -25,14 +26,21 @@ def command(
     matrix_report: Annotated[
         bool, typer.Option("--matrix-report", help="That of a matrix's report.json instead.")
     ] = False,
+    nodes: Annotated[
+        bool, typer.Option("--nodes", help="That of nodes.json, which a node is given, instead.")
+    ] = False,
 ) -> None:
     """Print the JSON Schema of spotdeploy.toml."""
-    if matrix_report:
-        typer.echo(matrix_report_schema_text())
-        return
-    if events or report:
-        typer.echo(events_schema_text() if events else report_schema_text())
-        return
+    others = (
+        (events, events_schema_text),
+        (report, report_schema_text),
+        (nodes, facts_schema_text),
+        (matrix_report, matrix_report_schema_text),
+    )
+    for asked, text in others:
+        if asked:
+            typer.echo(text())
+            return
     plugins: tuple[str, ...] = ()
     known = Plugins()
     if config.exists():

@@ -6,12 +6,13 @@ from abc import ABC, abstractmethod
 from io import StringIO
 from typing import TextIO
 
-from spotdeploy.cli.tables import table, verdict_text
+from spotdeploy.cli.tables import prefix, table, verdict_text
 from spotdeploy.duration import spell
 from spotdeploy.events import (
     LONGEST,
     CheckAnswered,
     Event,
+    GroupEnded,
     NodeCreated,
     NodeDestroyed,
     NodeEnded,
@@ -23,7 +24,7 @@ from spotdeploy.events import (
     StepEnded,
     StepStarted,
 )
-from spotdeploy.model import Verdict
+from spotdeploy.model import DEFAULT_GROUP, Verdict
 from spotdeploy.run.verdict import NodeOutcome, Outcome
 from spotdeploy.text import below
 
@@ -54,7 +55,8 @@ class Screen(ABC):
     def on(self, event: Event) -> None:
         """Show an event, when it is worth a line."""
         if isinstance(event, NodeCreated | NodeListed):
-            self._names[event.node] = event.name
+            group = "" if event.group == DEFAULT_GROUP else f"{event.group} "
+            self._names[event.node] = f"{group}{event.name}"
         if (line := self.line(event)) is not None:
             self.say(of_cell(event.cell, line))
 
@@ -68,7 +70,7 @@ class Screen(ABC):
         self.say(text)
 
     def name(self, node: str) -> str:
-        """The name of the node with that id."""
+        """The name of the node with that id, its group before it where the config names groups."""
         return self._names.get(node, node)
 
     def line(self, event: Event) -> str | None:
@@ -78,16 +80,21 @@ class Screen(ABC):
                 where = ", ".join(event.providers)
                 return f"{event.command} of {event.deployment} on {where}, run {event.run}"
             case StepStarted():
-                detail = f" {event.detail}" if event.detail else ""
+                detail = f" {prefix(event.group)}{event.detail}".rstrip()
                 return f"{_STEPS.get(event.step, event.step)}{detail}..."
             case StepEnded():
-                return f"  {'' if event.ok else 'FAILED: '}{below(event.detail, limit=LONGEST)}"
+                how = f"{prefix(event.group)}{'' if event.ok else 'FAILED: '}"
+                return f"  {how}{below(event.detail, limit=LONGEST)}"
+            case GroupEnded() if prefix(event.group):
+                detail = ": ".join(word for word in (event.verdict, event.detail) if word)
+                return f"  group {event.group}: {below(detail, limit=LONGEST)}"
             case OfferTried():
                 place = f"{event.provider} {event.zone or event.location} {event.size}"
                 why = f" ({below(event.refusal, limit=300)})" if event.refusal else ""
-                return f"  {place} {event.market}: {event.got} of {event.asked}{why}"
+                got = f"{event.got} of {event.asked}{why}"
+                return f"  {prefix(event.group)}{place} {event.market}: {got}"
             case NodeDestroyed():
-                return f"  {event.name} is gone"
+                return f"  {self._names.get(event.node, event.name)} is gone"
             case Note():
                 who = f"{self.name(event.node)}: " if event.node else ""
                 kind = "warning: " if event.warning else ""
@@ -136,14 +143,17 @@ def summary(outcome: Outcome) -> str:
     """The nodes, what stands, and the verdict, ready to print."""
     lines = [""]
     if outcome.nodes:
-        lines += [
-            table([("NODE", "VERDICT", "PHASE", "CHECKS", "TIME"), *map(_row, outcome.nodes)])
-        ]
+        grouped = any(node.group != DEFAULT_GROUP for node in outcome.nodes)
+        rows = [("NODE", "VERDICT", "PHASE", "CHECKS", "TIME"), *map(_row, outcome.nodes)]
+        if grouped:
+            cells = ["GROUP", *(node.group for node in outcome.nodes)]
+            rows = [(cell, *row) for cell, row in zip(cells, rows, strict=True)]
+        lines.append(table(rows))
         lines += [line for node in outcome.nodes for line in failed_checks(node)]
         lines.append("")
     for refusal in outcome.refusals:
         lines.append(
-            f"short: {refusal.offer} gave {refusal.got} of {refusal.asked}: "
+            f"short: {prefix(refusal.group)}{refusal.offer} gave {refusal.got} of {refusal.asked}: "
             f"{below(refusal.message, limit=600)}"
         )
     if outcome.kept:

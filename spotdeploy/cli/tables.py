@@ -4,32 +4,55 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from spotdeploy.duration import spell
-from spotdeploy.labels import expires_at
-from spotdeploy.model import Node
+from spotdeploy.labels import expires_at, group_of
+from spotdeploy.model import DEFAULT_GROUP, Node
 from spotdeploy.text import below
 
 HEADER = ("NODE", "PROVIDER", "PLACE", "SIZE", "MARKET", "STATE", "ADDRESS", "PAYLOAD", "ENDS IN")
 EXPIRED = "expired"
 
 
-def show_nodes(nodes: Sequence[Node], *, as_json: bool, now: float | None = None) -> None:
-    """Print the nodes as a plain table, or as JSON."""
+def show_nodes(
+    nodes: Sequence[Node], groups: Collection[str], *, as_json: bool, now: float | None = None
+) -> None:
+    """Print the nodes as a plain table, or as JSON. `groups` are those that the config names;
+    which one a node is of is a column where that says anything."""
     if as_json:
-        text = json_text(nodes)
+        text = json_text([_data(node) for node in nodes])
     elif not nodes:
         text = "no nodes"
     else:
         rows = [row(node, time.time() if now is None else now) for node in nodes]
         text = table([HEADER, *rows])
+        if {group_of(node.labels) for node in nodes} != {DEFAULT_GROUP} or len(groups) > 1:
+            cells = ["GROUP", *(_group(node, groups) for node in nodes)]
+            both = zip(cells, [HEADER, *rows], strict=True)
+            text = table([(one[0], cell, *one[1:]) for cell, one in both])
         if any(cells[-1] == EXPIRED for cells in rows):
             from spotdeploy.phases.reap import GRACE  # no other table needs it
 
             text += f"\n\n{EXPIRED}: it should have ended itself; spotdeploy reap ends it "
             text += f"once that was {spell(GRACE)} ago"
     sys.stdout.write(text + "\n")
+
+
+def _data(node: Node) -> dict[str, object]:
+    import msgspec
+
+    return {**msgspec.structs.asdict(node), "group": group_of(node.labels)}
+
+
+def _group(node: Node, groups: Collection[str]) -> str:
+    name = group_of(node.labels)
+    return name if name in groups else f"{name} (not in the config)"
+
+
+def prefix(group: str) -> str:
+    """A group and a colon, to begin a line about it; empty where the config names no groups."""
+    return f"{group}: " if group not in ("", DEFAULT_GROUP) else ""
 
 
 def row(node: Node, now: float) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from spotdeploy.errors import ConfigError
 from spotdeploy.model import DEFAULT_GROUP
 
 _OWN: Final = ("after", "image", "sizes", "payload", "checks", "provider")
-_RESERVED: Final = ("here", "node")
+RESERVED: Final = ("here", "node")
+"""No names of groups: to checks they mean something else."""
 Decode = Callable[[object, Any, str, str], Any]
 """Data, the struct it is to be, the file, and its path in there: the struct. Raises ConfigError."""
 
@@ -26,7 +27,7 @@ def read_groups(config: Config, file: str, decode: Decode) -> dict[str, Group]:
     if not config.groups:
         return {DEFAULT_GROUP: Group(config)}
     for name in config.groups:
-        if name in _RESERVED or not _is_name(name):
+        if name in RESERVED or not _is_name(name):
             raise ConfigError(
                 f"{file}: groups: {name!r} is no name of a group",
                 hint="lower case letters, digits and -, beginning with a letter; "
@@ -68,7 +69,7 @@ def _group(config: Config, table: Table, file: str, where: str, decode: Decode) 
     nodes = {key: value for key, value in table.items() if key not in _OWN}
     own = decode(
         {key: table[key] for key in ("after", "image", "sizes") if key in table},
-        _Own,
+        OwnKeys,
         file,
         where,
     )
@@ -88,12 +89,15 @@ def _group(config: Config, table: Table, file: str, where: str, decode: Decode) 
     return Group(merged, where=where, keys=_keys(table), **msgspec.structs.asdict(own))
 
 
-class _Own(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class OwnKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The keys of a group that no other table has."""
 
     after: tuple[Name, ...] = ()
+    """Groups whose nodes must have passed before this one's are made."""
     image: str | None = None
+    """The image, of every provider in use."""
     sizes: tuple[str, ...] = ()
+    """The sizes to try, of every provider in use."""
 
 
 def _over(base: Any, table: Table, kind: type[Any], file: str, where: str, decode: Decode) -> Any:

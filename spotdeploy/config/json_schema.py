@@ -10,22 +10,31 @@ import textwrap
 from collections.abc import Sequence
 from functools import reduce
 from operator import or_
-from types import GenericAlias
-from typing import Annotated, Any, get_args, get_origin
+from types import GenericAlias, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 
-from spotdeploy.config.schema import Config, Matrix
+from spotdeploy.config.groups import RESERVED, OwnKeys
+from spotdeploy.config.schema import Config, Matrix, Table
 from spotdeploy.config.secret import PayloadSecret, Secret
 from spotdeploy.duration import Duration
 from spotdeploy.events import AnyEvent
 from spotdeploy.plugins import PluginError, Plugins
+from spotdeploy.ports import PortRange
 
 Written = {
     Duration: Annotated[
         str,
         msgspec.Meta(
             title="duration", pattern=r"^(\d+(\.\d+)?(ms|d|h|m|s))+$", examples=["20s", "2m"]
+        ),
+    ],
+    PortRange: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    | Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"^\d{1,5}(-\d{1,5})?(/(tcp|udp))?$", examples=["4222-4223/udp", "53/udp"]
         ),
     ],
     Secret: Annotated[
@@ -57,11 +66,16 @@ def build_schema(known: Plugins, plugins: Sequence[str] = ()) -> dict[str, Any]:
     by_kind = sorted(known.checks(plugins).items())
     checks = {kind: as_written(cls.Settings) for kind, cls in by_kind}
     types: list[Any] = [
-        *(as_written(Config), *providers.values(), *checks.values(), as_written(Matrix))
+        as_written(Config),
+        as_written(OwnKeys),
+        *providers.values(),
+        *checks.values(),
+        as_written(Matrix),
     ]
     references, definitions = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
     top = definitions.pop("Config")
-    *tables, matrix = references[1:]
+    own = definitions.pop("OwnKeys")["properties"]
+    *tables, matrix = references[2:]
     meant = {key: top["properties"][key]["description"] for key in ("provider", "checks")}
     top["properties"]["provider"] = {
         "description": meant["provider"],
@@ -73,6 +87,16 @@ def build_schema(known: Plugins, plugins: Sequence[str] = ()) -> dict[str, Any]:
         "type": "array",
         "items": {"oneOf": list(tables[len(providers) :])},
     }
+    top["properties"]["groups"] = {
+        "description": top["properties"]["groups"]["description"],
+        "type": "object",
+        "propertyNames": {
+            "pattern": own["after"]["items"]["pattern"],
+            "not": {"enum": list(RESERVED)},
+        },
+        "additionalProperties": {"$ref": "#/$defs/Group"},
+    }
+    definitions["Group"] = _group(own, top["properties"], definitions["Nodes"]["properties"])
     top["properties"]["matrix"] = matrix
     value = {"type": ["string", "integer", "boolean"]}
     definitions["Matrix"]["additionalProperties"] = {"type": "array", "minItems": 1, "items": value}
@@ -85,6 +109,30 @@ def build_schema(known: Plugins, plugins: Sequence[str] = ()) -> dict[str, Any]:
         **{key: value for key, value in top.items() if key != "title"},
         "$defs": definitions,
     }
+
+
+def _group(own: Table, top: Table, nodes: Table) -> Table:
+    """`[groups.NAME]`: its own keys, those of `[nodes]`, and tables over those of the config. None
+    has a default: what is left out comes from there."""
+    tables = {key: _shared_table(top[key], key) for key in ("payload", "provider", "checks")}
+    keys = {**own, **nodes, **tables}
+    return {
+        "title": "Group",
+        "description": "`[groups.NAME]`: nodes that are deployed and judged together. It has the "
+        "keys of `[nodes]` besides.",
+        "type": "object",
+        "properties": {
+            key: {name: value for name, value in one.items() if name != "default"}
+            for key, one in keys.items()
+        },
+        "additionalProperties": False,
+    }
+
+
+def _shared_table(table: Table, key: str) -> Table:
+    over = "instead of" if key == "checks" else "over"
+    name = {"payload": "[payload]", "provider": "[provider.NAME]", "checks": "[[checks]]"}[key]
+    return {**table, "description": f"For this group, {over} those of `{name}`."}
 
 
 def events_schema() -> dict[str, Any]:
@@ -136,12 +184,16 @@ def _written(kind: Any) -> Any:
     if kind in Written:
         return Written[kind]
     parts = get_args(kind)
+    if get_origin(kind) is Annotated:
+        return Annotated[(_written(parts[0]), *parts[1:])]
+    if get_origin(kind) is tuple and parts[0] in Written:
+        return GenericAlias(tuple, (Written[parts[0]], *parts[1:]))
     if get_origin(kind) is dict:
         return GenericAlias(dict, (parts[0], _written(parts[1])))
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return as_written(kind)
-    if parts and any(part in Written for part in parts if isinstance(part, type)):
-        return reduce(or_, (Written.get(part, part) for part in parts))
+    if get_origin(kind) in (Union, UnionType):
+        return reduce(or_, map(_written, parts))
     return kind
 
 

@@ -6,19 +6,20 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from spotdeploy import labels
-from spotdeploy.cycle.policy import Progress, Replacer
-from spotdeploy.cycle.runner import NodeRunner, Pipeline, Shared
+from spotdeploy.cycle.policy import Progress, Replacer, end_group
+from spotdeploy.cycle.runner import NodeRunner, OnInterrupted, Pipeline, Shared
 from spotdeploy.errors import ProviderError
-from spotdeploy.events import NodeEnded, Note
+from spotdeploy.events import GroupEnded, NodeEnded, Note
 from spotdeploy.model import Node, Offer, Verdict
 from spotdeploy.phases.create import batch_template, create
 from spotdeploy.phases.destroy import destroy_nodes
 from spotdeploy.run.context import Run
 from spotdeploy.run.location import list_nodes
-from spotdeploy.run.verdict import NodeOutcome, judge
+from spotdeploy.run.verdict import NodeOutcome
 
 
 @dataclass(frozen=True)
@@ -90,14 +91,16 @@ class GroupsRunner:
         for other in group.project.after:
             if not await asyncio.shield(self._passed[other]):
                 self.progress.waited_for[name] = other
+                why = f"not deployed, since {other} did not pass"
+                group.bus.emit(GroupEnded(group=name, detail=why, waited_for=other))
                 passed.set_result(False)
                 return
-        outcomes = await self._create_and_run(group)
-        verdict, _ = judge(outcomes, [], desired=group.desired, quorum=group.quorum)
+        await self._create_and_run(group, losses)
+        verdict = end_group(group, self.progress, group.desired)
         passed.set_result(verdict is Verdict.PASSED)
         await self._watch(group, losses)
 
-    async def _create_and_run(self, group: Run) -> Sequence[NodeOutcome]:
+    async def _create_and_run(self, group: Run, losses: asyncio.Queue[Loss]) -> None:
         if again := self._redeployed[group.group]:  # with the old tokens the old nodes would come
             group = replace(group, series=f"{group.series}r{again}-")
         template = batch_template(group, self.shared.keys)
@@ -108,12 +111,13 @@ class GroupsRunner:
         progress.unanswered = [
             one for one in group.journal.open_intents(group.deployment) if one.run == group.id
         ]
-        replacer = Replacer(group, offers, template, progress.not_gone)
-        runner = NodeRunner(group, self.shared, self.pipeline, replacer)
+        on_interrupted: OnInterrupted = Replacer(group, offers, template, progress.not_gone)
+        if _peers_know(group):
+            on_interrupted = partial(self._report_interrupted, losses)
+        runner = NodeRunner(group, self.shared, self.pipeline, on_interrupted)
         ready = worth_running(group, nodes)
         outcomes = await runner.run_nodes(ready) if ready else ()
-        progress.nodes += outcomes
-        return outcomes
+        progress.nodes += outcomes  # after the wait: other groups add theirs meanwhile
 
     async def _watch(self, group: Run, losses: asyncio.Queue[Loss]) -> None:
         """Until the groups that came after this one have ended, report its nodes that are lost."""
@@ -137,6 +141,12 @@ class GroupsRunner:
         message = f"{fate.kind} after it passed: {fate.message}"
         losses.put_nowait(Loss(runner.run.group, node, message))
 
+    async def _report_interrupted(
+        self, losses: asyncio.Queue[Loss], outcome: NodeOutcome
+    ) -> Sequence[Node]:
+        losses.put_nowait(Loss(outcome.group, outcome.node, outcome.message))
+        return await asyncio.Future()  # until all this work is cancelled
+
     def _that_know(self, name: str) -> list[str]:
         """A group and those whose nodes know of it, since they came after it."""
         found = [name]
@@ -149,8 +159,8 @@ class GroupsRunner:
         """End the nodes of these groups, to deploy them afresh. Raises ProviderError where the
         config does not allow that."""
         run, nodes = self.run, self.run.project.groups[loss.group].config.nodes
-        others = ", ".join(names[1:])
-        why = f"{loss.node.name} of {loss.group}: {loss.message}; {others} came after it"
+        others = " and ".join(names[1:] or ["its own group"])
+        why = f"{loss.node.name} of {loss.group}: {loss.message}; the nodes of {others} know of it"
         self._losses[loss.group] += 1
         if nodes.on_interruption == "fail" or self._losses[loss.group] > nodes.replacements:
             raise ProviderError(why)
@@ -173,6 +183,13 @@ class GroupsRunner:
                 receipt = await destroy_nodes(run, location, here)
                 if not receipt.clean:
                     self.progress.not_gone += here
+
+
+def _peers_know(group: Run) -> bool:
+    """Whether a node that takes another's place would leave the others of its group with stale
+    facts that they use: where they may talk, they know each other."""
+    nodes = group.config.nodes
+    return bool(nodes.open_between) and group.desired > 1 and nodes.on_interruption == "replace"
 
 
 def worth_running(run: Run, nodes: Sequence[Node]) -> Sequence[Node]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from spotdeploy.errors import ProviderError
-from spotdeploy.events import Note
+from spotdeploy.events import GroupEnded, Note
 from spotdeploy.model import Batch, Node, Offer, Verdict
 from spotdeploy.phases.create import replace_node
 from spotdeploy.phases.destroy import destroy, destroy_nodes
@@ -86,6 +86,14 @@ def conclude(run: Run, progress: Progress, *, desired: Mapping[str, int] | None 
         receipts=tuple(progress.receipts),
         kept=tuple(progress.kept),
     )
+
+
+def end_group(group: Run, progress: Progress, desired: int) -> Verdict:
+    """Say that the nodes of a group have ended, of which `desired` should have passed. Gives the
+    group's verdict."""
+    verdict, message = _judge_group(group, progress, desired)
+    group.bus.emit(GroupEnded(group=group.group, verdict=verdict, detail=message))
+    return verdict
 
 
 def _judge_group(group: Run, progress: Progress, desired: int) -> tuple[Verdict, str]:

@@ -9,7 +9,7 @@ from typing import Final
 
 from spotdeploy.cycle.budget import Budget, check_budget, within_budget
 from spotdeploy.cycle.groups import GroupsRunner
-from spotdeploy.cycle.policy import Progress, conclude, end_by_policy
+from spotdeploy.cycle.policy import Progress, conclude, end_by_policy, end_group
 from spotdeploy.cycle.runner import NodeRunner, Pipeline, allow_files, sharing
 from spotdeploy.errors import HostError, ProviderError, RefusedError
 from spotdeploy.events import NodeListed, Note
@@ -104,6 +104,8 @@ async def run_verify(run: Run) -> Outcome:
         await asyncio.gather(*progress.partings)
     progress.nodes = tuple(itertools.chain(*outcomes))
     desired = {g.group: max(g.desired, len(of_group[g.group])) for g in run.groups}
+    for group in run.groups:
+        end_group(group, progress, desired[group.group])
     return conclude(run, progress, desired=desired)
 
 

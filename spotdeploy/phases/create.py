@@ -70,17 +70,16 @@ async def create(
 
     Raises ConfigError and HostError for what no cloud is to blame for.
     """
-    what = f"{run.named}{counted(run.desired, 'node')}"
-    run.bus.emit(StepStarted(step="create", detail=what))
+    what = counted(run.desired, "node")
+    run.bus.emit(StepStarted(step="create", detail=what, group=run.group))
     await record_accounts(run)
     walks = [_Walk(run, name, offers[name], template) for name in run.providers]
     results = await asyncio.gather(*(walk.run() for walk in walks), return_exceptions=True)
     nodes = tuple(node for walk in walks for node in walk.nodes)
     failed = next((result for result in results if isinstance(result, BaseException)), None)
-    detail = str(failed) if failed else f"{run.named}{len(nodes)} of {counted(run.desired, 'node')}"
-    run.bus.emit(
-        StepEnded(step="create", ok=not failed and len(nodes) >= run.quorum, detail=detail)
-    )
+    detail = str(failed) if failed else f"{len(nodes)} of {what}"
+    ok = not failed and len(nodes) >= run.quorum
+    run.bus.emit(StepEnded(step="create", ok=ok, detail=detail, group=run.group))
     if failed:
         raise failed
     return nodes, tuple(refusal for walk in walks for refusal in walk.refusals)
@@ -253,6 +252,7 @@ class _Walk:
                 asked=asked,
                 got=got,
                 refusal=refusal,
+                group=self._run.group,
             )
         )
         for node in nodes:

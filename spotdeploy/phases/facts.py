@@ -67,11 +67,19 @@ def facts_schema() -> dict[str, object]:
     }
 
 
+def facts_schema_text() -> str:
+    """The same as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(facts_schema())).decode()
+
+
 async def deliver_facts(node_run: NodeRun) -> None:
-    """Put nodes.json on a node, in one round trip.
+    """Put nodes.json on a node, in one round trip. Where the nodes of a group may talk, once the
+    cloud has told the addresses of all of them.
 
     Raises UnreachableError when the connection is cut or the node cannot take it.
     """
+    if node_run.config.nodes.open_between:
+        await node_run.roster.until_addressed(node_run.run.group)
     text = msgspec.json.format(msgspec.json.encode(facts_of(node_run)))
     result = await node_run.connection.run(["sh", "-c", _DELIVER], timeout=SECONDS, stdin=text)
     if result.exit_code != 0:

@@ -102,14 +102,15 @@ def read_checks(project: Project) -> tuple[Check[Any], ...]:
     }
     mandatory = [kind for kind, cls in known.items() if cls.mandatory in stages]
     tables += [{"type": kind} for kind in mandatory if kind not in kinds]
-    all_ = [_check(known, table, project.path, index) for index, table in enumerate(tables)]
+    key = project.place("checks")
+    all_ = [_check(known, one, project.path, f"{key}[{n}]") for n, one in enumerate(tables)]
     _require_groups(project, all_)
     checks = tuple(check for check in all_ if check.group in ("", project.group or DEFAULT_GROUP))
     names = [check.name for check in checks]
     for index, name in enumerate(names):
         if name in names[:index]:
             raise ConfigError(
-                f"{project.path.name}: checks[{index}]: a second check is named {name!r}",
+                f"{project.path.name}: {key}[{index}]: a second check is named {name!r}",
                 hint="give one of them a name of its own",
             )
     return checks
@@ -186,8 +187,7 @@ async def find_offers(run: Run) -> Prospects:
     return prospects
 
 
-def _check(known: dict[str, type[Check[Any]]], table: Table, path: Path, index: int) -> Check[Any]:
-    where = f"checks[{index}]"
+def _check(known: dict[str, type[Check[Any]]], table: Table, path: Path, where: str) -> Check[Any]:
     kind = table.get("type")
     if not isinstance(kind, str) or kind not in known:
         raise ConfigError(

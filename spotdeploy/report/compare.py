@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from spotdeploy.model import Verdict
+from spotdeploy.model import DEFAULT_GROUP, Verdict
 from spotdeploy.report.model import RunReport
 
 SHARE: Final = 0.2
@@ -24,6 +24,7 @@ class CheckChange(msgspec.Struct, frozen=True):
     before: tuple[int, int] | None
     """How many nodes it was good on, of how many it was asked."""
     after: tuple[int, int] | None
+    group: str = DEFAULT_GROUP
 
 
 class PhaseChange(msgspec.Struct, frozen=True):
@@ -33,11 +34,21 @@ class PhaseChange(msgspec.Struct, frozen=True):
     phase: str
     before: float
     after: float
+    group: str = DEFAULT_GROUP
 
     @property
     def slower(self) -> bool:
         """True when it takes longer now."""
         return self.after > self.before
+
+
+class GroupChange(msgspec.Struct, frozen=True):
+    """A group that ended in another way. None: it had no verdict in that run, for example
+    since it was not deployed."""
+
+    group: str
+    before: Verdict | None
+    after: Verdict | None
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -49,6 +60,7 @@ class Difference(msgspec.Struct, frozen=True):
     same_payload: bool
     checks: tuple[CheckChange, ...]
     phases: tuple[PhaseChange, ...]
+    groups: tuple[GroupChange, ...] = ()
 
 
 def compare(before: RunReport, after: RunReport) -> Difference:
@@ -60,7 +72,16 @@ def compare(before: RunReport, after: RunReport) -> Difference:
         before.digest == after.digest,
         tuple(_check_changes(before, after)),
         tuple(_phase_changes(before, after)),
+        tuple(_group_changes(before, after)) if before.grouped or after.grouped else (),
     )
+
+
+def _group_changes(before: RunReport, after: RunReport) -> Iterable[GroupChange]:
+    old = {group.name: group.verdict for group in before.groups}
+    new = {group.name: group.verdict for group in after.groups}
+    for name in dict.fromkeys((*old, *new)):
+        if old.get(name) != new.get(name):
+            yield GroupChange(name, old.get(name), new.get(name))
 
 
 def _check_changes(before: RunReport, after: RunReport) -> Iterable[CheckChange]:
@@ -68,15 +89,18 @@ def _check_changes(before: RunReport, after: RunReport) -> Iterable[CheckChange]
     for key in dict.fromkeys((*old, *new)):
         then, now = old.get(key), new.get(key)
         if _share(then) != _share(now):
-            yield CheckChange(*key, then, now)
+            group, provider, check = key
+            yield CheckChange(provider, check, then, now, group)
 
 
-def _checks(report: RunReport) -> dict[tuple[str, str], tuple[int, int]]:
-    found: dict[tuple[str, str], tuple[int, int]] = {}
+def _checks(report: RunReport) -> dict[tuple[str, str, str], tuple[int, int]]:
+    """For each group, provider and check."""
+    found: dict[tuple[str, str, str], tuple[int, int]] = {}
     for node in report.nodes:
         for check in node.checks:
-            good, asked = found.get((node.provider, check.name), (0, 0))
-            found[node.provider, check.name] = (good + check.ok, asked + 1)
+            key = node.group, node.provider, check.name
+            good, asked = found.get(key, (0, 0))
+            found[key] = (good + check.ok, asked + 1)
     return found
 
 
@@ -89,14 +113,16 @@ def _phase_changes(before: RunReport, after: RunReport) -> Iterable[PhaseChange]
     for key in (key for key in old if key in new):
         change = abs(new[key] - old[key])
         if change > SECONDS and change > SHARE * old[key]:
-            yield PhaseChange(*key, round(old[key], 3), round(new[key], 3))
+            group, provider, phase = key
+            yield PhaseChange(provider, phase, round(old[key], 3), round(new[key], 3), group)
 
 
-def _medians(report: RunReport) -> dict[tuple[str, str], float]:
-    times: dict[tuple[str, str], list[float]] = {}
+def _medians(report: RunReport) -> dict[tuple[str, str, str], float]:
+    """For each group, provider and phase."""
+    times: dict[tuple[str, str, str], list[float]] = {}
     for node in report.nodes:
         for phase, seconds in node.seconds.items():
-            times.setdefault((node.provider, phase), []).append(seconds)
+            times.setdefault((node.group, node.provider, phase), []).append(seconds)
     return {key: statistics.median(values) for key, values in times.items()}
 
 
@@ -131,17 +157,33 @@ class Repetition(msgspec.Struct, frozen=True):
 
 
 def summarize(reports: Sequence[RunReport]) -> Repetition:
-    """The cycles together. A check's rate counts every node that was asked."""
-    names = dict.fromkeys(name for report in reports for name in report.checks)
-    answers = [check for report in reports for node in report.nodes for check in node.checks]
+    """The cycles together. A check's rate counts every node of its group that was asked."""
+    names = dict.fromkeys(name for report in reports for name in _check_names(report))
+    answers = [
+        (named(report, node.group, check.name), check.ok)
+        for report in reports
+        for node in report.nodes
+        for check in node.checks
+    ]
     boots = [node.seconds["boot"] for r in reports for node in r.nodes if "boot" in node.seconds]
     return Repetition(
         tuple(report.run for report in reports),
         rate("cycle", (report.verdict is Verdict.PASSED for report in reports)),
-        tuple(rate(name, (a.ok for a in answers if a.name == name)) for name in names),
+        tuple(rate(name, (ok for whose, ok in answers if whose == name)) for name in names),
         percentiles(boots),
         percentiles([report.seconds for report in reports]),
     )
+
+
+def _check_names(report: RunReport) -> Iterable[str]:
+    if not report.grouped:
+        return report.checks
+    return (named(report, group.name, name) for group in report.groups for name in group.checks)
+
+
+def named(report: RunReport, group: str, what: str) -> str:
+    """What belongs to a group, with the group before it where the config names groups."""
+    return f"{group}: {what}" if report.grouped else what
 
 
 def rate(name: str, results: Iterable[bool]) -> Rate:

@@ -16,7 +16,7 @@ from typing import Final, TextIO
 from spotdeploy.duration import spell
 from spotdeploy.model import Verdict
 from spotdeploy.report.html.findings import Finding, findings
-from spotdeploy.report.html.matrix import Total, matrix
+from spotdeploy.report.html.matrix import Section, Total, matrix
 from spotdeploy.report.model import RunReport
 from spotdeploy.text import plain
 
@@ -105,13 +105,19 @@ def summary(report: RunReport, found: Iterable[Finding]) -> str:
 
 
 def _table(report: RunReport) -> list[str]:
-    """Providers by checks."""
-    blocks = matrix(report)
-    if not blocks:
-        return []
-    heads = "".join(f"<th>{safe(name)}</th>" for name in report.checks)
-    rows = [f"<table><tr><th>Nodes</th><th>Passed</th>{heads}</tr>"]
-    for block in blocks:
+    """Providers by checks, a table for each group; then the groups that were not deployed."""
+    lines = [line for section in matrix(report) for line in _section(section, report)]
+    for group in report.groups:
+        if group.waited_for:
+            lines += [f"<p>{safe(group.name)}: {safe(group.message)}</p>", ""]
+    return lines
+
+
+def _section(section: Section, report: RunReport) -> list[str]:
+    heads = "".join(f"<th>{safe(name)}</th>" for name in section.checks)
+    first = safe(section.group.name) if report.grouped else "Nodes"
+    rows = [f"<table><tr><th>{first}</th><th>Passed</th>{heads}</tr>"]
+    for block in section.blocks:
         cells = "".join(f"<td>{cell(total)}</td>" for total in block.totals)
         passed = f"{block.passed}/{block.nodes}"
         rows.append(f"<tr><td>{safe(block.provider)}</td><td>{passed}</td>{cells}</tr>")
@@ -135,8 +141,7 @@ def _whole(lines: Sequence[str], limit: int) -> str:
 
 
 def _title(finding: Finding) -> str:
-    count = len(finding.nodes)
-    return f"{finding.title}: {finding.nodes[0].name if count == 1 else f'{count} nodes'}"
+    return f"{finding.title}: {finding.who}"
 
 
 def _message(finding: Finding) -> str:

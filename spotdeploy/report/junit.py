@@ -1,5 +1,9 @@
 """junit.xml: a suite for each node, a case for each of its phases and checks.
 
+Where the config names groups, each has a suite as well, with a case for the group itself: it fails
+when the group does, and is skipped when the group was not deployed. The group is a part of the
+class names then, by which Jenkins folds cases into packages.
+
 Held to both schemas that readers of such files use: that of Jenkins' xUnit plugin and that of
 Apache Ant. Evidence is linked in the way that attachments are named in a suite's output.
 """
@@ -12,9 +16,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from junitparser import Element, Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+from junitparser.junitparser import FinalResult
 
 from spotdeploy.model import Verdict
-from spotdeploy.report.model import NodeReport, RunReport, Span
+from spotdeploy.report.model import GroupReport, NodeReport, RunReport, Span
 
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 RUN_SUITE: Final = "run"
@@ -33,6 +38,7 @@ class _Errors(_Output):
 def render(report: RunReport) -> bytes:
     """The file's bytes."""
     suites = [_run_suite(report)]
+    suites += [_group_suite(one, report) for one in report.groups if report.grouped]
     suites += [_node_suite(node, report) for node in report.nodes]
     return _document([(suite, report) for suite in suites])
 
@@ -53,6 +59,8 @@ def _document(suites: Iterable[tuple[TestSuite, RunReport]]) -> bytes:
 
 def _cell_suite(folder: str, report: RunReport) -> TestSuite:
     suite = _begin_suite(clean(report.deployment), report)
+    for group in report.groups if report.grouped else ():
+        suite.add_testcase(_group_case(group, report))
     for node in report.nodes:
         suite.add_testcases(_node_cases(node, report))
     kept = [node.evidence for node in report.nodes if node.evidence]
@@ -81,17 +89,55 @@ def _begin_suite(name: str, report: RunReport) -> TestSuite:
     ):
         suite.add_property(name, clean(value) or "-")
     case = _case(f"{report.command} of {report.deployment}", report.deployment, report.seconds)
-    if report.verdict is Verdict.PAYLOAD_FAILED:
-        case.result = [_result(Failure, report.verdict, report.message)]
-    elif report.verdict is not Verdict.PASSED:
-        case.result = [_result(Error, report.verdict, report.message)]
+    case.result = _verdict_result(report.verdict, report.message)
     suite.add_testcase(case)
     return suite
 
 
-def _node_suite(node: NodeReport, report: RunReport) -> TestSuite:
-    suite = TestSuite(clean(f"{node.place} {node.name}"))
+def _verdict_result(verdict: Verdict, message: str) -> list[FinalResult]:
+    if verdict is Verdict.PASSED:
+        return []
+    kind = Failure if verdict is Verdict.PAYLOAD_FAILED else Error
+    return [_result(kind, verdict, message)]
+
+
+def _group_suite(group: GroupReport, report: RunReport) -> TestSuite:
+    """One case for a group itself, so that one without nodes is seen too."""
+    suite = TestSuite(clean(f"group {group.name}"))
     for name, value in (
+        ("group", group.name),
+        ("after", " ".join(group.after)),
+        ("verdict", group.verdict or ""),
+        ("passed", f"{group.passed} of {group.desired}"),
+        ("quorum", str(group.quorum)),
+        ("payload", group.digest),
+        ("cost", str(group.cost)),
+    ):
+        suite.add_property(name, clean(value) or "-")
+    case = _group_case(group, report)
+    suite.add_testcase(case)
+    _say(suite, "")
+    suite.time = case.time
+    return suite
+
+
+def _group_case(group: GroupReport, report: RunReport) -> TestCase:
+    nodes = report.nodes_of(group.name)
+    seconds = max((n.end for n in nodes), default=0.0) - min((n.start for n in nodes), default=0.0)
+    case = _case(f"group {group.name}", f"{report.deployment}.{group.name}", seconds)
+    if group.verdict is None:
+        why = group.message or f"the run ended first: {report.message}"
+        case.result = [_result(Skipped, "not deployed" if group.waited_for else "unfinished", why)]
+    else:
+        case.result = _verdict_result(group.verdict, group.message)
+    return case
+
+
+def _node_suite(node: NodeReport, report: RunReport) -> TestSuite:
+    group = node.group if report.grouped else ""
+    suite = TestSuite(clean(f"{group} {node.place} {node.name}".lstrip()))
+    for name, value in (
+        *((("group", group),) if group else ()),
         ("provider", node.provider),
         ("location", node.location),
         ("zone", node.zone or ""),
@@ -109,7 +155,8 @@ def _node_suite(node: NodeReport, report: RunReport) -> TestSuite:
 
 
 def _node_cases(node: NodeReport, report: RunReport) -> list[TestCase]:
-    classname = clean(f"{report.deployment}.{node.provider}.{node.name}")
+    group = (node.group,) if report.grouped else ()
+    classname = clean(".".join((report.deployment, *group, node.provider, node.name)))
     return [*_phase_cases(node, classname), *_check_cases(node, report, classname)]
 
 
@@ -128,7 +175,7 @@ def _phase_cases(node: NodeReport, classname: str) -> Iterable[TestCase]:
 
 def _check_cases(node: NodeReport, report: RunReport, classname: str) -> Iterable[TestCase]:
     answers = {answer.name: answer for answer in node.checks}
-    for name in report.checks:
+    for name in report.group_of(node).checks:
         answer = answers.get(name)
         case = _case(f"check {name}", classname, answer.seconds if answer else 0.0)
         if answer is None:

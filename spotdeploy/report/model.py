@@ -6,7 +6,7 @@ Events may end anywhere: a killed run is reported as far as it came.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,6 +16,8 @@ from spotdeploy.events import (
     CheckAnswered,
     Event,
     EvidenceKept,
+    GroupEnded,
+    GroupPlan,
     NodeCreated,
     NodeDestroyed,
     NodeEnded,
@@ -29,7 +31,7 @@ from spotdeploy.events import (
     StepEnded,
     StepStarted,
 )
-from spotdeploy.model import FateKind, Node, Phase, Verdict
+from spotdeploy.model import DEFAULT_GROUP, FateKind, Node, Phase, Verdict
 from spotdeploy.run.cost import Cost, PaidTime, by_provider, total
 from spotdeploy.run.verdict import Outcome, Receipt
 
@@ -46,6 +48,8 @@ class Span(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str = ""
     open: bool = False
     """True when its end was never reported: the run, or what is known of it, ends in the middle."""
+    group: str = ""
+    """The group that a step was for; empty when it was for the run as a whole."""
 
     @property
     def seconds(self) -> float:
@@ -81,6 +85,7 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     provider: str
     location: str
+    group: str = DEFAULT_GROUP
     zone: str | None = None
     size: str | None = None
     market: str = ""
@@ -136,6 +141,31 @@ class TryReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     asked: int = 0
     got: int = 0
     refusal: str = ""
+    group: str = DEFAULT_GROUP
+
+
+class GroupReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One group of a run."""
+
+    name: str
+    desired: int = msgspec.field(default=0, name="wanted")
+    """Nodes asked for, all providers together."""
+    quorum: int = 0
+    """How many of them had to pass."""
+    after: tuple[str, ...] = ()
+    """The groups that it waited for."""
+    verdict: Verdict | None = None
+    """None while none was reached, and of a group that was not deployed."""
+    message: str = msgspec.field(default="", name="words")
+    waited_for: str = ""
+    """The group that it waited for in vain, and was not deployed therefore."""
+    passed: int = 0
+    """How many nodes passed."""
+    digest: str = ""
+    """Of what was shipped to its nodes."""
+    checks: tuple[str, ...] = ()
+    """The names of its checks, in the order in which reports show them."""
+    cost: Cost = Cost()
 
 
 class RunReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,6 +198,22 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     """Of the run as a whole."""
     marks: tuple[Mark, ...] = ()
     """Of the run as a whole."""
+    groups: tuple[GroupReport, ...] = ()
+    """Each after those that it waited for. None in what versions without groups wrote."""
+
+    @property
+    def grouped(self) -> bool:
+        """True when the config named groups: reports then say which one a node is of."""
+        return any(group.name != DEFAULT_GROUP for group in self.groups)
+
+    def nodes_of(self, group: str) -> tuple[NodeReport, ...]:
+        """The nodes of a group."""
+        return tuple(node for node in self.nodes if node.group == group)
+
+    def group_of(self, node: NodeReport) -> GroupReport:
+        """The group of a node."""
+        alone = GroupReport(name=node.group, desired=self.desired, checks=self.checks)
+        return next((group for group in self.groups if group.name == node.group), alone)
 
     @property
     def seconds(self) -> float:
@@ -234,6 +280,7 @@ class _NodeBuilder:
             name=first.name,
             provider=first.provider,
             location=first.location,
+            group=first.group,
             created=isinstance(first, NodeCreated),
             start=first.at,
             end=ended.at if ended else last,
@@ -274,6 +321,7 @@ class _Builder:
         self._nodes: list[_NodeBuilder] = []
         self._by_id: dict[str, _NodeBuilder] = {}
         self._marks: list[Mark] = []
+        self._groups_ended: dict[str, GroupEnded] = {}
 
     def add(self, event: Event) -> None:
         self._first = event.at if self._first is None else self._first
@@ -285,6 +333,10 @@ class _Builder:
                 self._ended = event
             case StepStarted() | StepEnded():
                 self._steps.append(event)
+                if isinstance(event, StepStarted):
+                    self._groups_ended.pop(event.group, None)  # it is deployed afresh
+            case GroupEnded():
+                self._groups_ended[event.group] = event
             case OfferTried():
                 self._tries.append(event)
             case NodeCreated() | NodeListed():
@@ -339,6 +391,32 @@ class _Builder:
             tries=tuple(map(_try, self._tries)),
             steps=tuple(_spans(self._steps, self._last)),
             marks=tuple(self._marks),
+            groups=tuple(self._group(plan, nodes) for plan in self._plans(nodes)),
+        )
+
+    def _plans(self, nodes: Sequence[NodeReport]) -> Iterable[GroupPlan]:
+        """The groups that the run was to make, and those that only its nodes name."""
+        plans = self._started.groups
+        known = {plan.name for plan in plans}
+        others = dict.fromkeys(node.group for node in nodes if node.group not in known)
+        return (*plans, *(GroupPlan(name=name, desired=0, quorum=0) for name in others if plans))
+
+    def _group(self, plan: GroupPlan, nodes: Sequence[NodeReport]) -> GroupReport:
+        mine = [node for node in nodes if node.group == plan.name]
+        ended = self._groups_ended.get(plan.name, GroupEnded(group=plan.name))
+        answered = dict.fromkeys(check.name for node in mine for check in node.checks)
+        return GroupReport(
+            name=plan.name,
+            desired=plan.desired,
+            quorum=plan.quorum,
+            after=plan.after,
+            verdict=ended.verdict,
+            message=ended.detail,
+            waited_for=ended.waited_for,
+            passed=sum(node.passed for node in mine),
+            digest=plan.digest,
+            checks=tuple(dict.fromkeys((*plan.checks, *answered))),
+            cost=total(_paid(mine, self._last)),
         )
 
 
@@ -354,17 +432,24 @@ def _paid(nodes: Iterable[NodeReport], until: float) -> tuple[PaidTime, ...]:
 def _spans(
     events: Iterable[StepStarted | StepEnded | PhaseStarted | PhaseEnded], last: float
 ) -> Iterable[Span]:
-    """Starts and ends joined; one whose end never came lasts until `last`."""
-    begun: dict[str, float] = {}
+    """Starts and ends joined, the steps of each group for themselves; one whose end never came
+    lasts until `last`."""
+    begun: dict[tuple[str, str], float] = {}
     spans: list[Span] = []
     for event in events:
-        name = event.step if isinstance(event, StepStarted | StepEnded) else event.phase
-        if isinstance(event, StepStarted | PhaseStarted):
-            begun[name] = event.at
+        if isinstance(event, StepStarted | StepEnded):
+            name, group = event.step, event.group
         else:
-            start = begun.pop(name, event.at)
-            spans.append(Span(name, start, event.at, event.ok, event.detail))
-    spans += [Span(name, at, max(at, last), ok=False, open=True) for name, at in begun.items()]
+            name, group = event.phase, ""
+        if isinstance(event, StepStarted | PhaseStarted):
+            begun[name, group] = event.at
+        else:
+            start = begun.pop((name, group), event.at)
+            spans.append(Span(name, start, event.at, event.ok, event.detail, group=group))
+    spans += [
+        Span(name, at, max(at, last), ok=False, open=True, group=group)
+        for (name, group), at in begun.items()
+    ]
     return sorted(spans, key=lambda span: span.start)
 
 

@@ -74,11 +74,11 @@ def test_reap_shows_what_is_overdue_anywhere_and_changes_nothing_until_told(
 def test_list_says_when_reap_ends_what_has_expired(capsys: pytest.CaptureFixture[str]) -> None:
     ends = labels.for_batch("shop", "run-1", "t-1", "0" * 64, 1_800_000_000)
     node = Node("m-1", "m-1", "fake", "here", NodeState.RUNNING, labels=ends)
-    show_nodes([node], as_json=False, now=1_800_000_060)
+    show_nodes([node], ["nodes"], as_json=False, now=1_800_000_060)
     assert capsys.readouterr().out.endswith(
         "expired: it should have ended itself; spotdeploy reap ends it once that was 10m ago\n"
     )
-    show_nodes([node], as_json=False, now=1_799_999_000)
+    show_nodes([node], ["nodes"], as_json=False, now=1_799_999_000)
     assert "reap" not in capsys.readouterr().out
 
 

@@ -186,7 +186,7 @@ async def test_whoever_knows_a_node_that_was_lost_is_deployed_afresh_or_the_run_
     if losses > 2:  # more than the config's replacements
         assert outcome.verdict is Verdict.INFRASTRUCTURE_FAILED
         assert "interrupted after it passed" in outcome.message
-        assert "worker came after it" in outcome.message
+        assert "the nodes of worker know of it" in outcome.message
     else:
         assert outcome.verdict is Verdict.PASSED
         alive = {one.node.id for one in outcome.nodes if one.group == "head"}
@@ -195,6 +195,31 @@ async def test_whoever_knows_a_node_that_was_lost_is_deployed_afresh_or_the_run_
         assert play.created == {"head": 1 + losses, "worker": 2 + 2 * losses, "aside": 1}
         notes = [one.text for one in play.ears.received if isinstance(one, Note)]
         assert sum("deploying head, worker afresh" in text for text in notes) == losses
+    assert play.cloud.billed() == []
+
+
+@pytest.mark.parametrize("talk", [True, False])
+async def test_where_nodes_may_talk_one_that_is_replaced_has_its_group_deployed_afresh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, talk: bool
+) -> None:
+    between = "open_between = [7946]\n" if talk else ""
+    play = Play(tmp_path, f"[groups.peer]\ncount = 3\n{between}[groups.aside]\n", REPLACE)
+    known: dict[str, set[str]] = {}
+
+    async def lose_one(node_run: NodeRun) -> None:
+        facts = facts_of(node_run)
+        known[node_run.node.id] = {one.id for one in facts.groups[facts.group]}
+        if facts.group == "peer" and facts.index == 1 and len(known) <= 4:
+            play.cloud.end(node_run.node.id, "interrupted")
+            await asyncio.sleep(60)
+
+    outcome = await play.cycle(monkeypatch, lose_one)
+    assert outcome.verdict is Verdict.PASSED
+    assert play.created == {"peer": 6 if talk else 4, "aside": 1}
+    peers = {one.node.id for one in outcome.nodes if one.group == "peer"}
+    assert len(peers) == 3
+    if talk:
+        assert all(known[id_] == peers for id_ in peers)
     assert play.cloud.billed() == []
 
 

@@ -469,7 +469,7 @@ async def test_the_live_table_has_one_row_for_each_cell(
 
     async def looked_at(node_run: NodeRun) -> None:
         del node_run
-        rows.append(screen.render().row_count)
+        rows.append(screen.table().row_count)
 
     machines.append(looked_at)
     matrix = Matrix.of(shop.configure("[nodes]\ncount = 3\n[matrix]\npy = [1, 2]"))

@@ -13,6 +13,8 @@ from spotdeploy.events import (
     CheckAnswered,
     Event,
     EvidenceKept,
+    GroupEnded,
+    GroupPlan,
     NodeCreated,
     NodeDestroyed,
     NodeEnded,
@@ -25,7 +27,7 @@ from spotdeploy.events import (
     StepEnded,
     StepStarted,
 )
-from spotdeploy.model import FateKind, Verdict
+from spotdeploy.model import DEFAULT_GROUP, FateKind, Verdict
 from spotdeploy.phases.evidence import INDEX, Item
 from spotdeploy.report.event_log import EventLog
 
@@ -56,6 +58,7 @@ class Sample:
     command: str = "cycle"
     providers: tuple[str, ...] = ("aws",)
     checks: tuple[str, ...] = CHECKS
+    groups: tuple[GroupPlan, ...] = ()
     events: list[Event] = field(default_factory=list)
     random: random.Random = field(default_factory=lambda: random.Random(7))
 
@@ -75,6 +78,7 @@ class Sample:
                 digest="3fa9c1e07b5d" * 5,
                 desired=desired,
                 checks=self.checks,
+                groups=self.groups,
             ),
         )
         for start, end, step, detail in (
@@ -84,14 +88,30 @@ class Sample:
             self.at(start, StepStarted(step=step))
             self.at(end, StepEnded(step=step, ok=True, detail=detail))
         self.at(8.9, NodeDestroyed(node="old-1", name="demo-old", provider="aws", location="x"))
-        self.at(9.6, StepStarted(step="create", detail=f"{desired} nodes"))
-        self.at(12.0, StepEnded(step="create", ok=True, detail=f"{desired} of {desired} nodes"))
+        if not self.groups:
+            self.create(desired, 9.6)
 
-    def offer(self, provider: str, asked: int, got: int, refusal: str = "") -> None:
+    def create(self, desired: int, start: float, group: str = "") -> None:
+        """The step that creates, of a group or of the run."""
+        detail = f"{desired} nodes"
+        self.at(start, StepStarted(step="create", detail=detail, group=group))
+        done = StepEnded(step="create", ok=True, detail=f"{desired} of {detail}", group=group)
+        self.at(start + 2.4, done)
+
+    def offer(
+        self,
+        provider: str,
+        asked: int,
+        got: int,
+        refusal: str = "",
+        *,
+        group: str = DEFAULT_GROUP,
+        at: float = 10.5,
+    ) -> None:
         """A create call."""
         location, zone, size, _ = PLACES[provider]
         self.at(
-            10.5,
+            at,
             OfferTried(
                 provider=provider,
                 location=location,
@@ -101,6 +121,7 @@ class Sample:
                 asked=asked,
                 got=got,
                 refusal=refusal,
+                group=group,
             ),
         )
 
@@ -115,6 +136,7 @@ class Sample:
         start: float = 11.0,
         message: str = "",
         kept: bool = True,
+        group: str = DEFAULT_GROUP,
     ) -> None:
         """A node's whole way. `bad` checks fail; `stop_in` is the phase it fails in."""
         location, zone, size, rate = PLACES[provider]
@@ -129,6 +151,7 @@ class Sample:
                 size=size,
                 market="spot",
                 usd_per_hour=rate,
+                group=group,
             ),
         )
         now = start
@@ -139,7 +162,8 @@ class Sample:
             seconds *= 0.6 if stops and interrupted else 1
             self.at(now, PhaseStarted(node=f"i-{name}", phase=phase))
             if phase == "verify":
-                self._answers(name, now, seconds, bad, cut=interrupted and stops)
+                checks = self._checks_of(group)
+                self._answers(name, now, seconds, bad, checks, cut=interrupted and stops)
             now += seconds
             failed = stops or (phase == "verify" and bool(bad))
             detail = ("cancelled" if interrupted else message or "failed") if failed else ""
@@ -155,6 +179,9 @@ class Sample:
         if interrupted or not kept:
             gone = NodeDestroyed(node=f"i-{name}", name=name, provider=provider, location=location)
             self.at(now + 4.5, gone)
+
+    def _checks_of(self, group: str) -> tuple[str, ...]:
+        return next((plan.checks for plan in self.groups if plan.name == group), self.checks)
 
     def _end(
         self,
@@ -181,9 +208,16 @@ class Sample:
         self.at(now + 1.2, NodeEnded(node=f"i-{name}", verdict=verdict, detail=message, fate=fate))
 
     def _answers(
-        self, name: str, start: float, seconds: float, bad: Sequence[str], *, cut: bool
+        self,
+        name: str,
+        start: float,
+        seconds: float,
+        bad: Sequence[str],
+        checks: Sequence[str],
+        *,
+        cut: bool,
     ) -> None:
-        for index, check in enumerate(self.checks):
+        for index, check in enumerate(checks):
             at = start + seconds * (0.3 + 0.12 * index)
             asked = CheckAnswered(
                 node=f"i-{name}", check=check, ok=False, settled=False, detail="x"
@@ -200,11 +234,37 @@ class Sample:
 
     def end(self, verdict: Verdict, code: int, message: str = "", after: float = 3.0) -> None:
         """The verdict, a moment after everything else."""
-        last = max(event.at for event in self.events) - BEGAN
         self.at(
-            last + after,
+            self.last + after,
             RunEnded(run=self.run, verdict=verdict, exit_code=code, detail=message),
         )
+
+    def deploy(
+        self,
+        group: str,
+        names: Sequence[str],
+        provider: str,
+        start: float | None = None,
+        *,
+        bad: Sequence[int] = (),
+    ) -> None:
+        """A whole group; its `bad` nodes, by their numbers, fail its first check."""
+        start = self.last + 0.1 if start is None else start
+        self.create(len(names), start, group)
+        self.offer(provider, len(names), len(names), group=group, at=start + 0.9)
+        check = self._checks_of(group)[0]
+        for number, name in enumerate(names):
+            wrong = (check,) if number in bad else ()
+            kept = not bad
+            self.node(name, provider, start=start + 1.4, group=group, bad=wrong, kept=kept)
+        verdict = Verdict.PAYLOAD_FAILED if bad else Verdict.PASSED
+        words = f"{len(bad)} failed" if bad else f"all {len(names)} nodes are healthy"
+        self.at(self.last, GroupEnded(group=group, verdict=verdict, detail=words))
+
+    @property
+    def last(self) -> float:
+        """When the last thing so far happened, in seconds after the start."""
+        return max(event.at for event in self.events) - BEGAN
 
     def write(self, runs: Path) -> Path:
         """The run's folder, written by the real log, with evidence of the failed nodes."""
@@ -301,4 +361,47 @@ def interruption(count: int = 3, providers: tuple[str, ...] = ("aws",)) -> Sampl
         0 if count == 3 else 3,
         "all 3 nodes are healthy" if count == 3 else "quorum not reached",
     )
+    return sample
+
+
+HEAD_CHECKS = ("http :4646/v1/status/leader", "payload", "rebooted")
+WORKER_CHECKS = ("systemd worker.service", "tcp :4647 of head", "payload", "rebooted")
+NOT_DEPLOYED = "not deployed, since worker did not pass"
+
+
+def cluster(
+    workers: int = 3, provider: str = "local", *, bad: Sequence[int] = (), run: str = ""
+) -> Sample:
+    """A head, workers that come after it, and a watcher after these. Where `bad` workers (by their
+    numbers) fail a check, the watcher is not deployed."""
+    groups = (
+        GroupPlan(name="head", desired=1, quorum=1, digest="aa" * 32, checks=HEAD_CHECKS),
+        GroupPlan(
+            name="worker",
+            desired=workers,
+            quorum=workers,
+            after=("head",),
+            digest="bb" * 32,
+            checks=WORKER_CHECKS,
+        ),
+        GroupPlan(name="watcher", desired=1, quorum=1, after=("worker",), checks=("payload",)),
+    )
+    every = tuple(dict.fromkeys(name for group in groups for name in group.checks))
+    sample = Sample(
+        run=run or "20251124-190000-c1057e",
+        providers=(provider,),
+        checks=every,
+        groups=groups,
+    )
+    sample.begin(workers + 2)
+    sample.deploy("head", ["demo-4f1c"], provider, 9.6)
+    sample.deploy("worker", [f"demo-{7000 + n:x}" for n in range(workers)], provider, bad=bad)
+    if bad:
+        ended = GroupEnded(group="watcher", detail=NOT_DEPLOYED, waited_for="worker")
+        sample.at(sample.last, ended)
+        words = f"worker: demo-{7000 + bad[0]:x}: {WORKER_CHECKS[0]}: {REFUSED_HEALTH}"
+        sample.end(Verdict.PAYLOAD_FAILED, 1, f"{words}; watcher was {NOT_DEPLOYED}", 6.0)
+    else:
+        sample.deploy("watcher", ["demo-9b3e"], provider)
+        sample.end(Verdict.PASSED, 0, "head: 1 node is healthy; worker: all nodes are healthy")
     return sample

@@ -39,6 +39,8 @@ RUNS = {
     "a payload failure": lambda: samples.payload_failure(3),
     "an interruption": lambda: samples.interruption(3),
     "300 nodes": lambda: samples.payload_failure(100, MANY),
+    "three groups": lambda: samples.cluster(3, bad=(1,)),
+    "groups of 60 nodes": lambda: samples.cluster(60, "aws", bad=(3, 17, 18)),
 }
 
 

@@ -39,6 +39,7 @@ SUITE_ORDER = ["properties", "testcase", "system-out", "system-err"]
 CASE_ATTRIBUTES = {"name", "classname", "time"}
 RESULTS = {"failure", "error", "skipped"}
 TOKEN = re.compile(r"\S(?:\S| (?! ))*")
+MAKERS = (samples.passing, samples.payload_failure, samples.interruption, samples.cluster)
 DECIMAL = re.compile(r"\d+(\.\d+)?")
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
@@ -103,7 +104,7 @@ def case_is_valid(case: ET.Element) -> bool:
     )
 
 
-@pytest.mark.parametrize("make", [samples.passing, samples.payload_failure, samples.interruption])
+@pytest.mark.parametrize("make", MAKERS)
 @pytest.mark.parametrize("count", [3, 100])
 def test_it_is_valid_under_both_schemas(
     make: Callable[[int], samples.Sample], count: int, tmp_path: Path
@@ -122,7 +123,7 @@ def schema() -> xmlschema.XMLSchema:
     return xmlschema.XMLSchema(unpacked("pytest", "/junit-10.xsd", "junit") / "junit-10.xsd")
 
 
-@pytest.mark.parametrize("make", [samples.passing, samples.payload_failure, samples.interruption])
+@pytest.mark.parametrize("make", MAKERS)
 @pytest.mark.parametrize("count", [3, 100])
 def test_jenkins_own_schema_takes_it(
     schema: xmlschema.XMLSchema,

@@ -17,9 +17,9 @@ MANY = ("aws", "gcp", "azure")
 
 
 def test_each_provider_has_its_totals(tmp_path: Path) -> None:
-    blocks = matrix(read_report(samples.payload_failure(100, MANY).write(tmp_path)))
-    assert [block.provider for block in blocks] == list(MANY)
-    for block in blocks:
+    (section,) = matrix(read_report(samples.payload_failure(100, MANY).write(tmp_path)))
+    assert [block.provider for block in section.blocks] == list(MANY)
+    for block in section.blocks:
         assert (block.passed, block.nodes) == (95, 100)
         assert [(total.good, total.asked) for total in block.totals] == [
             (99, 99),
@@ -31,20 +31,21 @@ def test_each_provider_has_its_totals(tmp_path: Path) -> None:
 
 
 def test_three_hundred_nodes_become_a_few_rows_those_that_differ_first(tmp_path: Path) -> None:
-    blocks = matrix(read_report(samples.payload_failure(100, MANY).write(tmp_path)))
-    for block in blocks:
-        assert [(len(group.nodes), group.differs) for group in block.groups] == [
+    (section,) = matrix(read_report(samples.payload_failure(100, MANY).write(tmp_path)))
+    for block in section.blocks:
+        assert [(len(group.nodes), group.differs) for group in block.rows] == [
             (4, True),
             (1, True),
             (95, False),
         ]
-        assert block.groups[0].cells == (GOOD, BAD, GOOD, GOOD, GOOD)
-        assert block.groups[1].cells == (UNASKED,) * 5
+        assert block.rows[0].cells == (GOOD, BAD, GOOD, GOOD, GOOD)
+        assert block.rows[1].cells == (UNASKED,) * 5
 
 
 def test_a_few_nodes_have_a_row_each(tmp_path: Path) -> None:
-    (block,) = matrix(read_report(samples.passing(3).write(tmp_path)))
-    assert [len(group.nodes) for group in block.groups] == [1, 1, 1]
+    (section,) = matrix(read_report(samples.passing(3).write(tmp_path)))
+    (block,) = section.blocks
+    assert [len(group.nodes) for group in block.rows] == [1, 1, 1]
 
 
 def test_an_answer_that_never_settled_is_neither_good_nor_bad() -> None:
@@ -61,8 +62,9 @@ def test_an_answer_that_never_settled_is_neither_good_nor_bad() -> None:
         node="1", name="n", provider="aws", location="x", zone=None, size=None, market="spot"
     )
     answer = CheckAnswered(node="1", check="a", ok=True, settled=False)
-    (block,) = matrix(build([start, born, answer]))
-    assert block.groups[0].cells == (OPEN, UNASKED)
+    (section,) = matrix(build([start, born, answer]))
+    (block,) = section.blocks
+    assert block.rows[0].cells == (OPEN, UNASKED)
     assert (block.totals[0].good, block.totals[0].asked) == (0, 1)
 
 

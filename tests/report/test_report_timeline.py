@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from spotdeploy.events import RunStarted
+from spotdeploy.report.html.page import render
 from spotdeploy.report.html.timeline import (
     ALONE,
     LABEL,
@@ -98,6 +100,16 @@ def test_a_run_of_no_length_is_drawn() -> None:
     )
     assert drawn.height > 0
     assert drawn.ticks
+
+
+def test_every_lane_has_a_style(tmp_path: Path) -> None:
+    folder = samples.cluster(30, bad=(1,)).write(tmp_path)
+    page = render(read_report(folder), folder)
+    style, body = page.split("</style>", 1)
+    lanes = set(re.findall(r'<g class="(\w+)', body))
+    assert {"grid", "lane", "dot"} == lanes
+    assert all(re.search(rf"^\.{name} ", style, re.MULTILINE) for name in lanes)
+    assert re.search(r"\.lane \.who {[^}]*fill:", style)
 
 
 def test_long_names_lose_their_middle_and_keep_the_end_that_tells_them_apart() -> None:

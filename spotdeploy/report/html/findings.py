@@ -67,11 +67,14 @@ class Finding:
     """Of the first node that has any."""
     shown: NodeReport | None
     """The node whose evidence that is."""
+    group: str = ""
+    """Their group; empty where the config names none."""
 
     @property
     def who(self) -> str:
-        """The node, or how many."""
-        return self.nodes[0].name if len(self.nodes) == 1 else f"{len(self.nodes)} nodes"
+        """The node, or how many, of which group."""
+        who = self.nodes[0].name if len(self.nodes) == 1 else f"{len(self.nodes)} nodes"
+        return f"{self.group}: {who}" if self.group else who
 
     @property
     def why(self) -> str:
@@ -95,15 +98,19 @@ class _Indexed(msgspec.Struct, frozen=True):
 
 
 def findings(report: RunReport, folder: Path, root: str = "") -> tuple[Finding, ...]:
-    """The failures of a run, those of most nodes first. `folder` is the run's; `root` leads to
-    it from the page, and ends in "/" or is empty."""
-    alike: dict[tuple[Verdict | None, FateKind | None, str, tuple[str, ...]], list[NodeReport]] = {}
+    """The failures of a run, those of most nodes first, each of one group. `folder` is the run's;
+    `root` leads to it from the page, and ends in "/" or is empty."""
+    alike: dict[
+        tuple[str, Verdict | None, FateKind | None, str, tuple[str, ...]], list[NodeReport]
+    ] = {}
     for node in report.failed:
         bad = tuple(answer.name for answer in node.checks if not answer.ok)
-        alike.setdefault((node.verdict, node.fate, node.phase, bad), []).append(node)
+        alike.setdefault((node.group, node.verdict, node.fate, node.phase, bad), []).append(node)
     shelf = _EvidenceReader(folder, root)
     kinds = sorted(alike.values(), key=len, reverse=True)
-    return tuple(_finding(nodes, shelf) for nodes in kinds)
+    return tuple(
+        _finding(nodes, shelf, nodes[0].group if report.grouped else "") for nodes in kinds
+    )
 
 
 def attachments(node: NodeReport, folder: Path, root: str = "") -> tuple[Attachment, ...]:
@@ -121,7 +128,7 @@ class _EvidenceReader:
 
     def of(self, node: NodeReport, telling: Sequence[str] = ()) -> Iterable[Attachment]:
         """The first of the `telling` files that says anything is open."""
-        if node.evidence is None:
+        if not node.evidence:
             return
         place = node.evidence
         items = _index(self._folder / place / INDEX)
@@ -155,7 +162,7 @@ class _EvidenceReader:
         return data.decode("utf-8", "replace")
 
 
-def _finding(nodes: Sequence[NodeReport], shelf: _EvidenceReader) -> Finding:
+def _finding(nodes: Sequence[NodeReport], shelf: _EvidenceReader, group: str) -> Finding:
     first = nodes[0]
     shown = next((node for node in nodes if node.evidence), None)
     verdict = f"{first.fate} by the cloud" if first.interrupted else first.verdict
@@ -167,6 +174,7 @@ def _finding(nodes: Sequence[NodeReport], shelf: _EvidenceReader) -> Finding:
         tuple(_failed_checks(nodes)),
         tuple(shelf.of(shown, _telling(shown))) if shown else (),
         shown,
+        group,
     )
 
 

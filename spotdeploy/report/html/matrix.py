@@ -1,4 +1,5 @@
-"""Checks by nodes: totals for each provider, and below them the nodes that are alike, as one."""
+"""Checks by nodes, for each group: totals for each provider, and below them the nodes that are
+alike, as one."""
 
 from __future__ import annotations
 
@@ -6,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from spotdeploy.model import Verdict
+from spotdeploy.model import DEFAULT_GROUP, Verdict
 from spotdeploy.report.html.timeline import tone
-from spotdeploy.report.model import NodeReport, RunReport
+from spotdeploy.report.model import GroupReport, NodeReport, RunReport
 
 EACH: Final = 8
 """Up to so many nodes of a provider, each has a row of its own."""
@@ -31,7 +32,7 @@ class Total:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class Alike:
     """Nodes of one provider whose every answer is the same."""
 
     nodes: tuple[NodeReport, ...]
@@ -54,39 +55,71 @@ class Block:
     passed: int
     nodes: int
     totals: tuple[Total, ...]
-    groups: tuple[Group, ...]
+    rows: tuple[Alike, ...]
 
 
-def matrix(report: RunReport) -> tuple[Block, ...]:
-    """A block for each provider, in the order in which the run names them."""
-    providers = dict.fromkeys((*report.providers, *(node.provider for node in report.nodes)))
-    blocks = (_block(report, provider) for provider in providers)
-    return tuple(block for block in blocks if block.nodes)
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One group, with its own checks; all nodes of a run whose config names no groups."""
+
+    group: GroupReport
+    checks: tuple[str, ...]
+    blocks: tuple[Block, ...]
+    """Of each provider."""
+
+    @property
+    def passed(self) -> int:
+        """How many nodes passed."""
+        return sum(block.passed for block in self.blocks)
+
+    @property
+    def nodes(self) -> int:
+        """How many there are."""
+        return sum(block.nodes for block in self.blocks)
+
+    @property
+    def folded(self) -> bool:
+        """True when nobody needs to look at it: many nodes, and all of them passed."""
+        return self.nodes > EACH and self.passed == self.nodes
 
 
-def _block(report: RunReport, provider: str) -> Block:
-    nodes = [node for node in report.nodes if node.provider == provider]
-    rows = [_cells(node, report.checks) for node in nodes]
-    totals = (_total([row[index] for row in rows]) for index in range(len(report.checks)))
+def matrix(report: RunReport) -> tuple[Section, ...]:
+    """The groups that have nodes, and their providers in the order in which the run names them."""
+    groups = report.groups or (GroupReport(name=DEFAULT_GROUP, checks=report.checks),)
+    sections = (_section(report, group) for group in groups)
+    return tuple(section for section in sections if section.blocks)
+
+
+def _section(report: RunReport, group: GroupReport) -> Section:
+    nodes = report.nodes_of(group.name)
+    providers = dict.fromkeys((*report.providers, *(node.provider for node in nodes)))
+    blocks = (_block(group, nodes, provider) for provider in providers)
+    return Section(group, group.checks, tuple(block for block in blocks if block.nodes))
+
+
+def _block(group: GroupReport, of_group: Sequence[NodeReport], provider: str) -> Block:
+    nodes = [node for node in of_group if node.provider == provider]
+    rows = [_cells(node, group.checks) for node in nodes]
+    totals = (_total([row[index] for row in rows]) for index in range(len(group.checks)))
     return Block(
         provider,
         sum(node.passed for node in nodes),
         len(nodes),
         tuple(totals),
-        tuple(_groups(nodes, rows)),
+        tuple(_alike(nodes, rows)),
     )
 
 
-def _groups(nodes: Sequence[NodeReport], rows: Sequence[tuple[str, ...]]) -> Iterable[Group]:
+def _alike(nodes: Sequence[NodeReport], rows: Sequence[tuple[str, ...]]) -> Iterable[Alike]:
     alike: dict[tuple[Verdict | None, tuple[str, ...], int], list[NodeReport]] = {}
     each = len(nodes) <= EACH
     for index, (node, row) in enumerate(zip(nodes, rows, strict=True)):
         alike.setdefault((node.verdict, row, index if each else 0), []).append(node)
-    groups = [
-        Group(tuple(mine), verdict or Verdict.UNFINISHED, tone(mine[0]), row)
+    kinds = [
+        Alike(tuple(mine), verdict or Verdict.UNFINISHED, tone(mine[0]), row)
         for (verdict, row, _), mine in alike.items()
     ]
-    return groups if each else sorted(groups, key=lambda g: (not g.differs, -len(g.nodes)))
+    return kinds if each else sorted(kinds, key=lambda kind: (not kind.differs, -len(kind.nodes)))
 
 
 def _cells(node: NodeReport, checks: Sequence[str]) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from spotdeploy.report.html.findings import attachments, findings
 from spotdeploy.report.html.matrix import matrix
 from spotdeploy.report.html.timeline import picture, thin_picture, tone
 from spotdeploy.report.model import NodeReport, RunReport
-from spotdeploy.run.cost import HOUR, spell_usd
+from spotdeploy.run.cost import HOUR, Cost, spell_usd
 from spotdeploy.text import counted
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -61,13 +61,14 @@ def render(report: RunReport, folder: Path, target: Path | None = None) -> str:
         sentence=_sentence(report),
         findings=found,
         explained=_explained(report),
-        blocks=matrix(report),
+        sections=matrix(report),
+        tone_of=lambda verdict: TONES.get(verdict, "muted"),
         clouds=clouds(report),
         picture=picture(report),
         thin=thin_picture(report),
         phases=_phases(report.nodes),
         marks=_marks(report),
-        rows=[_row(node, report, folder, root) for node in report.nodes],
+        tables=_node_tables(report, folder, root),
         trouble="Trouble on the way" if report.verdict is Verdict.PASSED else "What went wrong",
         listed=LISTED,
         log=_log(report),
@@ -146,6 +147,19 @@ def _marks(report: RunReport) -> tuple[str, ...]:
         "warning": any(mark.warning for mark in notes),
     }
     return tuple(kind for kind, present in there.items() if present)
+
+
+def _node_tables(
+    report: RunReport, folder: Path, root: str
+) -> list[tuple[str, list[dict[str, object]], Cost]]:
+    """For each group that has nodes its name, their rows and what they cost."""
+    whole = [("", report.nodes, report.cost)]
+    of_groups = [(one.name, report.nodes_of(one.name), one.cost) for one in report.groups]
+    return [
+        (title, [_row(node, report, folder, root) for node in nodes], cost)
+        for title, nodes, cost in (of_groups if report.grouped else whole)
+        if nodes
+    ]
 
 
 def _row(node: NodeReport, report: RunReport, folder: Path, root: str) -> dict[str, object]:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from spotdeploy.duration import spell
-from spotdeploy.model import Verdict
-from spotdeploy.report.model import NodeReport, RunReport, Span
+from spotdeploy.model import DEFAULT_GROUP, Verdict
+from spotdeploy.report.model import GroupReport, NodeReport, RunReport, Span
 
 WIDTH: Final = 1060.0
 LEFT: Final = 196.0
@@ -98,6 +98,10 @@ class Row:
     """x and width of the time a node was there but no longer worked."""
     extent: tuple[float, float] | None = None
     """x and width from the first to the last of the nodes that share the node."""
+    kind: str = ""
+    """"group" for the heading of a group's nodes."""
+    note: str = ""
+    """Written where the rest begins, where there is room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +117,18 @@ class Picture:
 
 
 def picture(report: RunReport) -> Picture:
-    """The run's own steps, and a node for each node, or for each kind of node when many."""
+    """The run's own steps, and a node for each node, or for each kind of node when many. Where the
+    config names groups, each has a heading with its own steps and its wait for others."""
     scale = _Scale(report)
     rows = [_run_row(report, scale)]
-    for nodes in _kinds(report.nodes):
-        y = TOP + ROW * len(rows) + 8
-        rows.append(
-            _node_row(nodes[0], scale, y, ROW) if len(nodes) == 1 else _shared(nodes, scale, y)
-        )
+    together = len(report.nodes) > ALONE
+    if not report.grouped:
+        rows += _node_rows(_kinds(report.nodes, together), scale, _below(rows))
+        return _framed(rows, scale)
+    for group in report.groups:
+        rows.append(_group_row(group, report, scale, _below(rows)))
+        kinds = _kinds(report.nodes_of(group.name), together)
+        rows += _node_rows(kinds, scale, _below(rows))
     return _framed(rows, scale)
 
 
@@ -129,7 +137,10 @@ def thin_picture(report: RunReport) -> Picture | None:
     if len(report.nodes) <= ALONE:
         return None
     scale = _Scale(report)
-    nodes = sorted(report.nodes, key=lambda node: (node.passed, node.provider))
+    order = {group.name: number for number, group in enumerate(report.groups)}
+    nodes = sorted(
+        report.nodes, key=lambda node: (node.passed, order.get(node.group, 0), node.provider)
+    )
     rows = [_node_row(node, scale, TOP + THIN_ROW * i, THIN_ROW) for i, node in enumerate(nodes)]
     return _framed(rows, scale)
 
@@ -156,9 +167,23 @@ def _framed(rows: Sequence[Row], scale: _Scale) -> Picture:
     return Picture(WIDTH, round(height, 1), LEFT, tuple(rows), scale.ticks())
 
 
-def _kinds(nodes: Sequence[NodeReport]) -> list[list[NodeReport]]:
-    """Lanes that are drawn together. Those that did not pass come first when there are many."""
-    if len(nodes) <= ALONE:
+def _below(rows: Sequence[Row]) -> float:
+    """Where the next row begins."""
+    return TOP + ROW * len(rows) + 8
+
+
+def _node_rows(kinds: Iterable[Sequence[NodeReport]], scale: _Scale, top: float) -> Iterator[Row]:
+    for number, nodes in enumerate(kinds):
+        y = top + ROW * number
+        if len(nodes) == 1:
+            yield _node_row(nodes[0], scale, y, ROW)
+        else:
+            yield _shared(nodes, scale, y)
+
+
+def _kinds(nodes: Sequence[NodeReport], together: bool) -> list[list[NodeReport]]:
+    """Lanes that are drawn `together`: then those that did not pass come first."""
+    if not together:
         return [[node] for node in nodes]
     kinds: dict[tuple[object, ...], list[NodeReport]] = {}
     for node in sorted(nodes, key=lambda node: node.passed):
@@ -171,7 +196,8 @@ def _kinds(nodes: Sequence[NodeReport]) -> list[list[NodeReport]]:
 
 
 def _run_row(report: RunReport, scale: _Scale) -> Row:
-    bars = tuple(_bar(step, scale, "step", label=True) for step in report.steps)
+    own = [step for step in report.steps if not (report.grouped and step.group)]
+    bars = tuple(_bar(step, scale, "step", label=True) for step in own)
     dots = tuple(_dot(mark.at, mark.warning, mark.text, scale) for mark in report.marks)
     return Row(
         TOP,
@@ -186,6 +212,32 @@ def _run_row(report: RunReport, scale: _Scale) -> Row:
     )
 
 
+def _group_row(group: GroupReport, report: RunReport, scale: _Scale, y: float) -> Row:
+    """A group's own steps, and before them the time that it waited for others."""
+    steps = [step for step in report.steps if step.group == group.name]
+    nodes = report.nodes_of(group.name)
+    whole_end = scale.start + scale.seconds
+    first = min((step.start for step in report.steps if step.group), default=whole_end)
+    begin = min((step.start for step in steps), default=whole_end)
+    end = max((node.end for node in nodes), default=begin)
+    waits = f"waits for {' and '.join(group.after)}" if group.after else ""
+    note = group.message if group.waited_for else waits
+    rest = round(scale.x(begin) - scale.x(first), 2)
+    return Row(
+        round(y, 1),
+        ROW,
+        shorten(group.name),
+        f"group {group.name}, {group.verdict or group.message or 'unfinished'}; {note}".strip("; "),
+        spell(_round(end - begin)) if nodes else "",
+        _TONES.get(group.verdict or Verdict.UNFINISHED, "muted"),
+        tuple(_bar(step, scale, "step", label=True) for step in steps),
+        (),
+        (scale.x(first), rest) if group.after and rest > 0 else None,
+        kind="group",
+        note=note if rest > 6.2 * len(note) else "",
+    )
+
+
 def _node_row(node: NodeReport, scale: _Scale, y: float, height: float) -> Row:
     dots = [_dot(mark.at, mark.warning, mark.text, scale) for mark in node.marks]
     if node.verdict and not node.passed:
@@ -196,7 +248,7 @@ def _node_row(node: NodeReport, scale: _Scale, y: float, height: float) -> Row:
         round(y, 1),
         height,
         shorten(node.name),
-        f"{node.name}, {node.place}",
+        f"{node.name}, {_of_group(node)}{node.place}",
         spell(_round(node.end - node.start)),
         tone(node),
         _bars(node.phases, scale),
@@ -217,11 +269,12 @@ def _shared(nodes: Sequence[NodeReport], scale: _Scale, y: float) -> Row:
         middle = statistics.median(_worked(node) for node in nodes)
         dots = [Dot(scale.x(middle), kind, f"{len(nodes)} nodes: {first.verdict}")]
     seconds = statistics.median(node.end - node.start for node in nodes)
+    whose = f"{_of_group(first)}{first.provider}"
     return Row(
         round(y, 1),
         ROW,
         f"{len(nodes)} nodes, {first.provider}",
-        f"{len(nodes)} nodes of {first.provider}, {first.verdict or 'unfinished'}; medians",
+        f"{len(nodes)} nodes of {whose}, {first.verdict or 'unfinished'}; medians",
         f"~{spell(_round(seconds))}",
         tone(first),
         _bars(medians, scale),
@@ -229,6 +282,10 @@ def _shared(nodes: Sequence[NodeReport], scale: _Scale, y: float) -> Row:
         None,
         (scale.x(begin), round(scale.x(end) - scale.x(begin), 2)),
     )
+
+
+def _of_group(node: NodeReport) -> str:
+    return "" if node.group == DEFAULT_GROUP else f"group {node.group}, "
 
 
 def _median_phase(name: str, nodes: Sequence[NodeReport]) -> Span:

@@ -26,7 +26,14 @@ def test_requested_addresses_are_kept_and_the_others_go_around_them() -> None:
     ]
     existing = [machine("10.77.0.3")]
     assigned = {one.id: address for one, address in assign_addresses(specs, existing)}
-    assert assigned == {"a": "10.77.0.4", "b": "10.77.0.2", "c": "10.77.0.2"}
+    assert assigned == {"a": "10.77.0.4", "b": "10.77.0.2", "c": "10.77.0.5"}
+
+
+def test_an_address_that_is_asked_for_may_be_that_of_another_network() -> None:
+    asked = replace(SPEC, network="else", address="10.77.0.3")
+    assert [address for _, address in assign_addresses([asked], [machine("10.77.0.3")])] == [
+        "10.77.0.3"
+    ]
 
 
 @pytest.mark.parametrize("address", ["10.77.0.1", "10.77.0.3"])

@@ -72,6 +72,9 @@ class NspawnEngine(Engine):
     def problems(self) -> Sequence[Problem]:
         return self.lifecycle.problems()
 
+    def filter_problems(self) -> Sequence[Problem]:
+        return self.lifecycle.filter_problems()
+
     def room(self) -> int:
         return self.lifecycle.room()
 
