@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 PROJECT = "spotdeploy"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks a plugin's function that implements a hook."""
 
 
 @hookspec

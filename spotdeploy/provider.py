@@ -15,9 +15,20 @@ from typing import ClassVar, Generic, TypeVar
 
 import msgspec
 
+from spotdeploy import labels as names
 from spotdeploy.duration import Duration
-from spotdeploy.errors import SpotdeployError
-from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
+from spotdeploy.errors import LostReplyError, ProviderError, SpotdeployError, ThrottledError
+from spotdeploy.model import (
+    Batch,
+    Created,
+    Fate,
+    Node,
+    NodeState,
+    Offer,
+    Pool,
+    Problem,
+    Resource,
+)
 
 
 class ProviderConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,7 +47,8 @@ C = TypeVar("C", bound=ProviderConfig)
 
 
 class Provider(ABC, Generic[C]):
-    """One location of one cloud."""
+    """One location of one cloud, as the core sees it. A class of yours inherits from
+    `BaseProvider`, which keeps some of these promises for it."""
 
     name: ClassVar[str]
     """As in `--provider NAME`, in labels and in `[provider.NAME]`."""
@@ -140,6 +152,79 @@ class Provider(ABC, Generic[C]):
         return f"look for what is labelled {desired} in the console of {self.name}"
 
 
+class BaseProvider(Provider[C]):
+    """What every provider would write alike, written once: it keeps what is given, refuses a
+    listing by no labels, leaves out what nobody asked for, and never passes on an empty list.
+
+    A class of yours says the rest: `locations`, `create`, `fate`, `auto_shutdown`, and the five
+    methods here without a body. They are as the contract's methods of the same purpose, and may
+    block and raise as those.
+    """
+
+    config: C
+    location: str
+
+    def __init__(self, config: C, location: str) -> None:
+        self.config = config
+        self.location = location
+
+    @abstractmethod
+    def find_offers(self, pool: Pool) -> Iterable[Offer]:
+        """As `offers`, at any price: those above the pool's limit are left out for you."""
+
+    @abstractmethod
+    def find_nodes(self, labels: Mapping[str, str]) -> Iterable[Node]:
+        """As `nodes`. There is at least one label; nodes that lack one, or are gone, may be among
+        the answer, as where a cloud cannot filter by label: they are left out for you."""
+
+    @abstractmethod
+    def end_nodes(self, nodes: Sequence[Node]) -> None:
+        """As `destroy`, for one node at least. `refusals.try_each` is for a cloud that ends them
+        one by one."""
+
+    @abstractmethod
+    def find_leftovers(self, labels: Mapping[str, str]) -> Iterable[Resource]:
+        """As `leftovers`. There is at least one label; things that lack one may be among the
+        answer, and are left out for you."""
+
+    @abstractmethod
+    def delete_leftovers(self, resources: Sequence[Resource]) -> None:
+        """As `release`, for one thing at least."""
+
+    def doctor(self) -> Sequence[Problem]:
+        """What keeps this location from listing its nodes, which wrong credentials would."""
+        try:
+            self.nodes(names.anyones())
+        except SpotdeployError as error:
+            return [problem_of(error)]
+        return []
+
+    def offers(self, pool: Pool) -> Sequence[Offer]:
+        return within_price(self.find_offers(pool), pool)
+
+    def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
+        require_labels(labels)
+        return [
+            node
+            for node in self.find_nodes(labels)
+            if node.state is not NodeState.GONE and names.matches(node.labels, labels)
+        ]
+
+    def destroy(self, nodes: Sequence[Node]) -> None:
+        if nodes:
+            self.end_nodes(nodes)
+
+    def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
+        require_labels(labels)
+        return [
+            thing for thing in self.find_leftovers(labels) if names.matches(thing.labels, labels)
+        ]
+
+    def release(self, resources: Sequence[Resource]) -> None:
+        if resources:
+            self.delete_leftovers(resources)
+
+
 class SupportsPlan(ABC):
     """A provider that can tell, before anything is destroyed, what it would refuse of a request."""
 
@@ -241,6 +326,32 @@ class SupportsInterruptionNotice(ABC):
     def notice(self, output: str) -> Fate | None:
         """The fate that the command's output announces, or None. Output that makes no sense
         announces nothing."""
+
+
+def create_each(
+    batch: Batch, make: Callable[[str], Node], undo: Callable[[str], object] | None = None
+) -> Created:
+    """A batch where the cloud makes nodes one by one: `make` is given a name for each, which
+    follows from the batch's token. It makes the node of that name, or finds the one that is there.
+    Where that takes several calls, `undo` removes what is half made when a later one is refused.
+
+    A refusal after the first node is a shortfall. What is to be repeated is raised, and nothing
+    undone, since the same names are asked for again then.
+    """
+    made: list[Node] = []
+    for number in range(1, batch.count + 1):
+        name = f"{batch.token}-{number}"
+        try:
+            made.append(make(name))
+        except (ThrottledError, LostReplyError):
+            raise
+        except ProviderError as error:
+            if undo:
+                undo(name)
+            if not made:
+                raise
+            return Created(tuple(made), error.message)
+    return Created(tuple(made))
 
 
 def require_labels(labels: Mapping[str, str]) -> None:

@@ -16,7 +16,18 @@ FLOORS: Final = (
     (("project", "patience", "config", "payload", "state"), "one deployment on this computer"),
     (("provider", "check", "hookspecs", "plugins"), "the contracts"),
     (
-        ("model", "errors", "labels", "text", "duration", "events", "ports", "redact", "spelling"),
+        (
+            "model",
+            "errors",
+            "refusals",
+            "labels",
+            "text",
+            "duration",
+            "events",
+            "ports",
+            "redact",
+            "spelling",
+        ),
         "the nouns",
     ),
 )

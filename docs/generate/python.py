@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
@@ -23,6 +25,7 @@ from spotdeploy import (
     model,
     project,
     provider,
+    refusals,
     testing,
     text,
 )
@@ -30,6 +33,7 @@ from spotdeploy.config import secret
 from spotdeploy.config.json_schema import attribute_docs
 from spotdeploy.matrix import project as matrix_project
 from spotdeploy.matrix import run as matrix_run
+from spotdeploy.node import paths
 from spotdeploy.run import verdict
 from spotdeploy.testing.provider_contract import lab
 
@@ -80,6 +84,10 @@ RUNNING: Final[tuple[type, ...]] = (
     testing.VerifiedNode,
     events.Observer,
 )
+EVENTS: Final = """
+What an observer is given is one of these classes of `spotdeploy.events`, whose fields are in
+[Events](../events.md):
+"""
 TESTING: Final = """
 ## Testing plugins
 
@@ -93,8 +101,9 @@ PARTS: Final = (
     ("The contract of a check", (check,)),
     ("Hooks", (hookspecs,)),
     ("The nouns", (model,)),
-    ("Errors", (errors,)),
+    ("Errors", (errors, refusals)),
     ("Labels", (labels,)),
+    ("Where things are on a node", (paths,)),
     ("Values in a config, and text from nodes", (duration, secret, text)),
 )
 SECTION: Final = re.compile(r"^(Raises|Returns):\n((?:    .*\n?|\n)+)", re.MULTILINE)
@@ -112,6 +121,8 @@ def _sections() -> Iterator[str]:
     yield USE
     for thing in RUNNING:
         yield from _class(thing)
+    names = (cls.__name__ for cls in events.Event.__subclasses__())
+    yield EVENTS + ", ".join(f"`{name}`" for name in names) + ".\n"
     for title, modules in PARTS:
         yield f"\n## {title}\n"
         for module in modules:
@@ -124,13 +135,38 @@ def _sections() -> Iterator[str]:
 
 
 def _module(module: ModuleType) -> Iterator[str]:
-    """The public classes and functions that the module itself defines, in its own order."""
+    """The public constants that the module itself defines, then its classes and functions, each in
+    its own order."""
+    rows = list(_constants(module))
+    if rows:
+        yield "\n| constant | value | |\n|---|---|---|\n" + "".join(rows)
     for name, value in vars(module).items():
         own = getattr(value, "__module__", "") == module.__name__ and not name.startswith("_")
         if own and inspect.isclass(value):
             yield from _class(value)
         elif own and isinstance(value, FunctionType):
             yield from _function(value, f"{module.__name__}.{name}", 3)
+
+
+def _constants(module: ModuleType) -> Iterator[str]:
+    body = ast.parse(inspect.getsource(module)).body
+    for one, after in itertools.pairwise([*body, ast.Pass()]):
+        doc = ""
+        match after:
+            case ast.Expr(value=ast.Constant(value=str() as text)):
+                doc = " ".join(text.split())
+        match one:
+            case ast.AnnAssign(target=ast.Name(id=name)) if name.isupper():
+                pass
+            case ast.Assign(targets=[ast.Name(id=name)]) if doc:
+                pass
+            case _:
+                continue
+        if not name.startswith("_"):
+            value = getattr(module, name)
+            plain = isinstance(value, str | int | float | re.Pattern)
+            shown = repr(value).replace("|", "\\|") if plain else type(value).__name__
+            yield f"| `{module.__name__}.{name}` | `{shown}` | {doc} |\n"
 
 
 def _class(cls: type, path: str = "") -> Iterator[str]:

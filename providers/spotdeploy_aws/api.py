@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from spotdeploy.errors import ProviderError
 from spotdeploy.labels import ANY
-from spotdeploy.provider import require_labels
 from spotdeploy_aws.actions import Action
 from spotdeploy_aws.auth import Chain
 from spotdeploy_aws.schemas import Parameters, Record
@@ -83,8 +82,7 @@ class Api:
 
 
 def tag_filters(labels: Mapping[str, str]) -> dict[str, Sequence[str]]:
-    """The filters that select what carries all these labels. Raises ValueError for none."""
-    require_labels(labels)
+    """The filters that select what carries all these labels."""
     keys = [key for key, value in labels.items() if value == ANY]
     exact = {f"tag:{key}": [value] for key, value in labels.items() if value != ANY}
     return {**exact, **({"tag-key": keys} if keys else {})}

@@ -12,8 +12,8 @@ from functools import partial
 from typing import Final, TypeAlias
 
 from spotdeploy.errors import CredentialsError, ProviderError, ThrottledError
-from spotdeploy.labels import matches
 from spotdeploy.model import Resource
+from spotdeploy.refusals import none_if_missing, raise_first
 from spotdeploy_aws.actions import Action
 from spotdeploy_aws.api import PAGE, Api, tag_filters
 from spotdeploy_aws.errors import MISSING
@@ -21,7 +21,6 @@ from spotdeploy_aws.network import MEMBERS
 from spotdeploy_aws.nodes import find
 from spotdeploy_aws.parallel import together
 from spotdeploy_aws.schemas import Record, filters, tags, text
-from spotdeploy_libcloud.errors import none_if_missing, raise_first
 
 MAX_PER_CALL: Final = 1000
 """Instances in one call, as
@@ -176,7 +175,7 @@ def leftovers(api: Api, labels: Mapping[str, str]) -> list[Resource]:
     """Everything here that carries these labels and is not an instance. One listing a kind, all at
     the same time."""
     listings = together([partial(_list, api, kind, labels) for kind in KINDS])
-    return [thing for found in listings for thing in found if matches(thing.labels, labels)]
+    return [thing for found in listings for thing in found]
 
 
 def release(api: Api, resources: Sequence[Resource]) -> None:

@@ -13,10 +13,10 @@ from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple
 
 from spotdeploy.errors import ProviderError, Reach, ThrottledError
-from spotdeploy_libcloud.errors import Codes
+from spotdeploy.refusals import ErrorTable
 
 SIGNATURE: Final = "check the secret key, and set this computer's clock"
-CODES: Final = Codes(
+CODES: Final = ErrorTable(
     capacity=frozenset(
         {
             "InsufficientAddressCapacity",

@@ -7,13 +7,13 @@ from typing import Final
 
 from spotdeploy.errors import ProviderError
 from spotdeploy.model import Fate, FateKind, Node
+from spotdeploy.refusals import none_if_missing
 from spotdeploy_aws.actions import Action
 from spotdeploy_aws.api import Api
 from spotdeploy_aws.errors import MISSING
 from spotdeploy_aws.nodes import find
 from spotdeploy_aws.parallel import together
 from spotdeploy_aws.schemas import Record, filters, text
-from spotdeploy_libcloud.errors import none_if_missing
 
 INTERRUPTED_REASONS: Final = frozenset(
     {"Server.SpotInstanceTermination", "Server.SpotInstanceShutdown"}

@@ -9,7 +9,6 @@ from typing import Final, TypeAlias
 import msgspec
 
 from spotdeploy import labels as names
-from spotdeploy.labels import matches
 from spotdeploy.model import Market, Node, NodeState
 from spotdeploy_aws.actions import Action
 from spotdeploy_aws.api import PAGE, Api, tag_filters
@@ -54,13 +53,9 @@ class Nodes:
 
     def with_labels(self, labels: Mapping[str, str]) -> list[Node]:
         """Those with all these labels that are not gone: one call for each thousand. Those that
-        are `expected` and not listed yet are among them.
-
-        Raises ValueError for empty labels.
-        """
+        are `expected` and not listed yet are among them, whatever their labels."""
         criteria = {**tag_filters(labels), "instance-state-name": NOT_GONE}
-        nodes = map(self.of, find(self._api, criteria=criteria))
-        listed = [node for node in nodes if matches(node.labels, labels)]
+        listed = [self.of(found) for found in find(self._api, criteria=criteria)]
         ids = {node.id for node in listed}
         return [*listed, *(node for node in self._unlisted(labels) if node.id not in ids)]
 
@@ -85,7 +80,7 @@ class Nodes:
     def _unlisted(self, labels: Mapping[str, str]) -> list[Node]:
         now = self._clock()
         self._expected = {id_: kept for id_, kept in self._expected.items() if now < kept[1]}
-        return [node for node, _ in self._expected.values() if _may_carry(node, labels)]
+        return [_labelled(node, labels) for node, _ in self._expected.values()]
 
     def of(self, found: Record) -> Node:
         """Our node for one of EC2's instances."""
@@ -106,10 +101,13 @@ def find(
     return [found for reservation in reservations for found in reservation.get("Instances", ())]
 
 
-def _may_carry(node: Node, labels: Mapping[str, str]) -> bool:
-    """One that only the journal knows comes without labels: it is of the caller's deployment, but
-    of no batch that anyone asks for by name."""
-    return matches(node.labels, labels) if node.labels else names.BATCH not in labels
+def _labelled(node: Node, labels: Mapping[str, str]) -> Node:
+    """One that only the journal knows comes without labels: it is of the caller's deployment, and
+    may be of the run, but of no batch that anyone asks for by name."""
+    known = {
+        key: value for key, value in labels.items() if key != names.BATCH and value != names.ANY
+    }
+    return node if node.labels else msgspec.structs.replace(node, labels=known)
 
 
 def from_ec2(found: Record, location: str, price_of: PriceOf, *, public: bool) -> Node:

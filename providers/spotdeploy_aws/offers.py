@@ -8,7 +8,6 @@ from typing import Final
 
 from spotdeploy.errors import ConfigError
 from spotdeploy.model import Offer, Pool
-from spotdeploy.provider import within_price
 from spotdeploy_aws.actions import Action
 from spotdeploy_aws.api import PAGE, Api
 from spotdeploy_aws.config import AwsConfig
@@ -46,15 +45,12 @@ def candidates(
     architecture_of: Callable[[str], str],
     pool: Pool,
 ) -> list[Offer]:
-    """Market by market, size by size in the order given, the cheapest zone first.
-
-    Those that the pool's price limit excludes are left out. `exist` has the (zone, size) pairs
-    that are sold at all.
-    """
+    """Market by market, size by size in the order given, the cheapest zone first. `exist` has the
+    (zone, size) pairs that are sold at all."""
     if exist:
         prices.refresh(sorted({size for _, size in exist}), pool.policy.markets)
     zones = list(dict.fromkeys(zones))
-    every = [
+    return [
         offer
         for market in pool.policy.markets
         for size in sizes
@@ -76,7 +72,6 @@ def candidates(
             key=_price_first,
         )
     ]
-    return within_price(every, pool)
 
 
 def family(size: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
 from spotdeploy.provider import (
-    Provider,
+    BaseProvider,
     ProviderConfig,
     SupportsAccount,
     SupportsAllLocations,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # what only a call needs
 
 
 class AwsProvider(
-    Provider[AwsConfig],
+    BaseProvider[AwsConfig],
     SupportsClaims,
     SupportsConsole,
     SupportsAccount,
@@ -53,32 +53,27 @@ class AwsProvider(
         """
         return config.regions or (Chain(config.profile).region(),)
 
-    def __init__(self, config: AwsConfig, location: str) -> None:
-        """Keep what is given."""
-        self._config = config
-        self._location = location
-
     def doctor(self) -> Sequence[Problem]:
         """Identity, account, network, sizes, images, the permissions to launch and to end (dry
         runs), the role for spot, and quotas."""
         from spotdeploy_aws.doctor import examine
 
-        return examine(self._cloud, self._config)
+        return examine(self._cloud, self.config)
 
     def objections(self, pool: Pool, batch: Batch) -> Sequence[Problem]:
         """Who may reach the nodes, tags, the size of the disk, and quotas."""
         from spotdeploy_aws.doctor import objections
 
-        return objections(self._cloud, self._config, pool, batch)
+        return objections(self._cloud, self.config, pool, batch)
 
-    def offers(self, pool: Pool) -> Sequence[Offer]:
+    def find_offers(self, pool: Pool) -> Sequence[Offer]:
         """A paginated call each for subnets, sizes, what is sold and each kind of price, however
         many zones and sizes."""
         from spotdeploy_aws.offers import candidates
         from spotdeploy_aws.parallel import together
 
         cloud = self._cloud
-        sizes = self._config.sizes
+        sizes = self.config.sizes
         asks: list[Callable[[], object]] = [
             lambda: cloud.network.places,
             lambda: cloud.sold,
@@ -93,20 +88,18 @@ class AwsProvider(
         """One RunInstances for the batch; the run's security group is made before the first."""
         from spotdeploy_aws.create import create_batch
 
-        return create_batch(self._cloud, self._config, offer, batch)
+        return create_batch(self._cloud, self.config, offer, batch)
 
-    def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
+    def find_nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
         """One call for each thousand instances."""
         return self._cloud.nodes.with_labels(labels)
 
-    def destroy(self, nodes: Sequence[Node]) -> None:
+    def end_nodes(self, nodes: Sequence[Node]) -> None:
         """One TerminateInstances for a thousand, more when AWS refuses some: `destroy_nodes`.
 
         A young one that EC2 does not know may still be running: `nodes` goes on to list it, so
         that it is asked for again. See `Nodes.expect`.
         """
-        if not nodes:
-            return
         from spotdeploy_aws.destroy import destroy_nodes
 
         self._cloud.check_account()
@@ -114,16 +107,14 @@ class AwsProvider(
         ids = [node.id for node in nodes]
         destroy_nodes(self._cloud.api, ids, self._cloud.nodes.ended)
 
-    def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
+    def find_leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
         """Security groups, volumes, network interfaces and spot requests, by label."""
         from spotdeploy_aws.destroy import leftovers
 
         return leftovers(self._cloud.api, labels)
 
-    def release(self, resources: Sequence[Resource]) -> None:
+    def delete_leftovers(self, resources: Sequence[Resource]) -> None:
         """Delete these; what something still uses stays for the next try."""
-        if not resources:
-            return
         from spotdeploy_aws.destroy import release
 
         self._cloud.check_account()
@@ -136,7 +127,7 @@ class AwsProvider(
 
         self._cloud.check_account()
         vpc = self._cloud.network.places[0].vpc
-        return claim(self._cloud.api, vpc, labels, self._config.tags)
+        return claim(self._cloud.api, vpc, labels, self.config.tags)
 
     def fate(self, node: Node) -> Fate:
         """From the instance's state reason and its spot request. Two calls, at the same time."""
@@ -172,7 +163,7 @@ class AwsProvider(
 
     def all_locations(self) -> Sequence[str]:
         """The regions that are enabled for the account, without `closed_regions`. One call."""
-        closed = self._config.closed_regions
+        closed = self.config.closed_regions
         regions = self._cloud.api.regions()
         return [one for one in regions if not any(fnmatch(one, pattern) for pattern in closed)]
 
@@ -188,11 +179,11 @@ class AwsProvider(
 
     @property
     def _where(self) -> str:
-        profile = f" --profile {self._config.profile}" if self._config.profile else ""
-        return f"--region {self._location}{profile}"
+        profile = f" --profile {self.config.profile}" if self.config.profile else ""
+        return f"--region {self.location}{profile}"
 
     @cached_property
     def _cloud(self) -> Cloud:
         from spotdeploy_aws.cloud import Cloud
 
-        return Cloud(self._config, self._location)
+        return Cloud(self.config, self.location)

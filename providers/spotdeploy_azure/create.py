@@ -9,6 +9,7 @@ from typing import Final
 
 from spotdeploy.errors import LostReplyError, ProviderError, ThrottledError
 from spotdeploy.model import Batch, Created, Node, NodeState, Offer
+from spotdeploy.refusals import none_if_missing
 from spotdeploy_azure.actions import Action
 from spotdeploy_azure.auth import throwaway_public_key
 from spotdeploy_azure.cloud import Cloud
@@ -29,7 +30,6 @@ from spotdeploy_azure.request import (
     parts,
 )
 from spotdeploy_azure.schemas import Deployment, ErrorDetail, Group
-from spotdeploy_libcloud.errors import none_if_missing
 
 POLL_SECONDS: Final = 3.0
 PLACEMENT_TIMEOUT: Final = 600.0

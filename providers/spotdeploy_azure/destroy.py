@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from spotdeploy import labels as names
 from spotdeploy.errors import CredentialsError, ProviderError, ThrottledError
 from spotdeploy.model import Node, Resource
+from spotdeploy.refusals import raise_first
 from spotdeploy_azure.actions import Action
 from spotdeploy_azure.activity import events, told_by
 from spotdeploy_azure.cloud import Cloud
 from spotdeploy_azure.errors import GOING, MISSING
 from spotdeploy_azure.nodes import Raw, split_id
-from spotdeploy_libcloud.errors import raise_first
 
 FORCE_GROUP: Final = {"forceDeletionTypes": "Microsoft.Compute/virtualMachines"}
 FORCE_VM: Final = {"forceDeletion": "true"}
@@ -104,10 +103,7 @@ def _state(raw: Raw) -> str:
 
 
 def leftovers(cloud: Cloud, labels: Mapping[str, str]) -> list[Resource]:
-    """Every group here that carries these labels, until it is gone. One listing.
-
-    Raises ValueError for empty labels.
-    """
+    """Every group here of these labels' run, until it is gone. One listing."""
     return [
         Resource(
             kind=GROUP,
@@ -119,7 +115,6 @@ def leftovers(cloud: Cloud, labels: Mapping[str, str]) -> list[Resource]:
             ending=group.going,
         )
         for group in cloud.nodes.groups(labels)
-        if names.matches(group.tags or {}, labels)
     ]
 
 

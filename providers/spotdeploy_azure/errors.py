@@ -21,8 +21,8 @@ from spotdeploy.errors import (
     Reach,
     ThrottledError,
 )
+from spotdeploy.refusals import ErrorTable
 from spotdeploy_azure.schemas import ErrorDetail, RefusalBody
-from spotdeploy_libcloud.errors import Codes
 
 HOW: Final = (
     "run 'az login'; or 'az ad sp create-for-rbac' once, and set AZURE_TENANT_ID, AZURE_CLIENT_ID "
@@ -47,7 +47,7 @@ POLICY: Final = "RequestDisallowedByPolicy"
 GENERATION: Final = "cannot boot hypervisor generation"
 """In the message of a BadRequest: https://learn.microsoft.com/en-us/azure/virtual-machines/generation-2"""
 OTHER_IMAGE: Final = "choose an image of the size's generation, or another size"
-CODES: Final = Codes(
+CODES: Final = ErrorTable(
     capacity=frozenset(
         {
             "AllocationFailed",

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from spotdeploy import labels as names
 from spotdeploy.errors import ProviderError, ThrottledError
 from spotdeploy.model import Market, Node, NodeState
-from spotdeploy.provider import require_labels
+from spotdeploy.refusals import none_if_missing
 from spotdeploy_azure.actions import Action
 from spotdeploy_azure.api import AzureDriver, read
 from spotdeploy_azure.config import AzureConfig
@@ -25,7 +25,6 @@ from spotdeploy_azure.schemas import (
     Status,
     VirtualMachine,
 )
-from spotdeploy_libcloud.errors import none_if_missing
 from spotdeploy_libcloud.nodes import PriceOf, to_node
 
 STATES: Final = {
@@ -94,11 +93,7 @@ class Nodes:
 
     def groups(self, labels: Mapping[str, str]) -> list[Group]:
         """The resource groups here that may hold something with these labels: one call for each
-        page. A group carries the labels of its run, not those of its batches.
-
-        Raises ValueError for empty labels.
-        """
-        require_labels(labels)
+        page. A group carries the labels of its run, not those of its batches."""
         key = next((one for one in labels if one != names.BATCH), names.DEPLOYMENT)
         found = self._tagged(key, labels.get(key, names.ANY))
         of_run = {key: value for key, value in labels.items() if key != names.BATCH}
@@ -132,15 +127,12 @@ class Nodes:
         return self._one(VirtualMachine, group, name)
 
     def with_labels(self, labels: Mapping[str, str]) -> list[Node]:
-        """Those with all these labels. One call, two more when there are any groups, and two for
-        each group: a run has one here."""
+        """Those in the groups that have these labels. One call, two more when there are any
+        groups, and two for each group: a run has one here."""
         groups = self.groups(labels)
         try:
             return [
-                snapshot.node
-                for group in groups
-                for snapshot in self.snapshots(group).values()
-                if names.matches(snapshot.node.labels, labels)
+                snapshot.node for group in groups for snapshot in self.snapshots(group).values()
             ]
         except ThrottledError as error:
             if all(group.going for group in groups):

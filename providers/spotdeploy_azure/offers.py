@@ -16,7 +16,6 @@ import msgspec
 
 from spotdeploy.errors import ConfigError, ProviderError
 from spotdeploy.model import Market, Offer, Pool
-from spotdeploy.provider import within_price
 from spotdeploy_azure.actions import Action
 from spotdeploy_azure.api import AzureDriver
 from spotdeploy_azure.config import AzureConfig
@@ -49,8 +48,6 @@ def candidates(
 ) -> list[Offer]:
     """Market by market, size by size, zone by zone, each in the order given.
 
-    Those that the pool's price limit excludes are left out.
-
     Raises:
         ConfigError: there is a limit, and no way to know a price.
     """
@@ -61,7 +58,7 @@ def candidates(
         )
     prices.refresh(list(sold))
     zones: Sequence[str | None] = config.zones or (None,)
-    every = (
+    return [
         Offer(
             provider="azure",
             location=location,
@@ -76,8 +73,7 @@ def candidates(
         for size in config.sizes
         for zone in zones
         if size in sold and sold[size].sold_as(market, zone)
-    )
-    return within_price(every, pool)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from spotdeploy.errors import ConfigError
 from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
 from spotdeploy.provider import (
-    Provider,
+    BaseProvider,
     ProviderConfig,
     SupportsAccount,
     SupportsAllLocations,
@@ -29,7 +29,7 @@ LOCATION: Final = "eastus"
 
 
 class AzureProvider(
-    Provider[AzureConfig],
+    BaseProvider[AzureConfig],
     SupportsConsole,
     SupportsAccount,
     SupportsAllLocations,
@@ -57,59 +57,54 @@ class AzureProvider(
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         """Keep what is given. `pause` waits for seconds."""
-        self._config = config.at(location)
-        self._location = location
+        super().__init__(config.at(location), location)
         self._pause = pause
 
     def doctor(self) -> Sequence[Problem]:
         """Credentials, subscription, registrations, permissions, sizes and images."""
         from spotdeploy_azure.doctor import examine
 
-        return examine(self._cloud, self._config)
+        return examine(self._cloud, self.config)
 
     def objections(self, pool: Pool, batch: Batch) -> Sequence[Problem]:
         """Who may reach the nodes, tags, and quotas. One call, and a listing of the deployment's
         own nodes when a quota is short."""
         from spotdeploy_azure.doctor import objections
 
-        return objections(self._cloud, self._config, self.locations(self._config), pool, batch)
+        return objections(self._cloud, self.config, self.locations(self.config), pool, batch)
 
-    def offers(self, pool: Pool) -> Sequence[Offer]:
+    def find_offers(self, pool: Pool) -> Sequence[Offer]:
         """One call for the sizes; one more for prices when the config names a service."""
         from spotdeploy_azure.offers import candidates
 
         cloud = self._cloud
-        return candidates(self._location, cloud.prices, cloud.sizes, self._config, pool)
+        return candidates(self.location, cloud.prices, cloud.sizes, self.config, pool)
 
     def create(self, offer: Offer, batch: Batch) -> Created:
         """One deployment for the batch, in the run's resource group, which is made before. Blocks
         until Azure has found a place for each machine or refused it: half a minute as a rule."""
         from spotdeploy_azure.create import create_batch
 
-        return create_batch(self._cloud, self._config, offer, batch)
+        return create_batch(self._cloud, self.config, offer, batch)
 
-    def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
+    def find_nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
         """Five calls for a run, however many nodes; one when there is nothing."""
         return self._cloud.nodes.with_labels(labels)
 
-    def destroy(self, nodes: Sequence[Node]) -> None:
+    def end_nodes(self, nodes: Sequence[Node]) -> None:
         """Two calls for a whole group, one more for each node that leaves others behind."""
-        if not nodes:
-            return
         from spotdeploy_azure.destroy import destroy_nodes
 
         destroy_nodes(self._cloud, [node.id for node in nodes])
 
-    def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
+    def find_leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
         """Resource groups by label, with all that is in them."""
         from spotdeploy_azure.destroy import leftovers
 
         return leftovers(self._cloud, labels)
 
-    def release(self, resources: Sequence[Resource]) -> None:
+    def delete_leftovers(self, resources: Sequence[Resource]) -> None:
         """Delete these; a group with a living machine stays for the next try."""
-        if not resources:
-            return
         from spotdeploy_azure.destroy import release
 
         release(self._cloud, resources)
@@ -123,7 +118,7 @@ class AzureProvider(
     def auto_shutdown(self) -> str:
         """A machine that powers itself off is billed in full; one that Azure deallocates is not,
         but its disk and address are."""
-        if self._config.auto_shutdown:
+        if self.config.auto_shutdown:
             return "Azure deallocates it when under 24h of life end; disk and address stay billed"
         return "powers itself off when its time to live ends, but Azure bills it until destroyed"
 
@@ -173,4 +168,4 @@ class AzureProvider(
     def _cloud(self) -> Cloud:
         from spotdeploy_azure.cloud import Cloud
 
-        return Cloud(self._config, self._location, self._pause)
+        return Cloud(self.config, self.location, self._pause)

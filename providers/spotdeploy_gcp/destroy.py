@@ -11,7 +11,7 @@ from typing import Final
 from spotdeploy import labels as names
 from spotdeploy.errors import CredentialsError, ProviderError, ThrottledError
 from spotdeploy.model import Node, Resource
-from spotdeploy.provider import require_labels
+from spotdeploy.refusals import raise_first
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.api import GceDriver, PathParameters
 from spotdeploy_gcp.claims import KIND as CLAIM
@@ -21,7 +21,6 @@ from spotdeploy_gcp.network import LOCATION, Firewall, described
 from spotdeploy_gcp.nodes import ZonalId, label_filter
 from spotdeploy_gcp.schemas import Disk, Operation, last
 from spotdeploy_gcp.schemas import Firewall as Rule
-from spotdeploy_libcloud.errors import raise_first
 
 MAX_PER_CALL: Final = 1000
 """Calls in one request: https://cloud.google.com/compute/docs/api/how-tos/batch"""
@@ -63,12 +62,9 @@ def destroy_nodes(driver: GceDriver, ids: Sequence[str]) -> None:
 def leftovers(
     driver: GceDriver, firewall: Firewall, region: str, labels: Mapping[str, str]
 ) -> list[Resource]:
-    """Everything here that carries these labels and is not an instance. Two listings.
-
-    Raises ValueError for empty labels.
-    """
-    require_labels(labels)
-    return _disks(driver, region, labels) + _firewalls(firewall, region, labels)
+    """Everything here that carries these labels and is not an instance, and every firewall rule of
+    ours. Two listings."""
+    return _disks(driver, region, labels) + _firewalls(firewall, region)
 
 
 def release(driver: GceDriver, resources: Sequence[Resource]) -> None:
@@ -147,13 +143,12 @@ def _disks(driver: GceDriver, region: str, labels: Mapping[str, str]) -> list[Re
     ]
 
 
-def _firewalls(firewall: Firewall, region: str, labels: Mapping[str, str]) -> list[Resource]:
-    found = [
+def _firewalls(firewall: Firewall, region: str) -> list[Resource]:
+    return [
         _of_rule(rule, firewall.project, region)
         for rule in firewall.rules()
         if described(rule.description).get(LOCATION) == region
     ]
-    return [thing for thing in found if names.matches(thing.labels, labels)]
 
 
 def _of_rule(rule: Rule, project: str, region: str) -> Resource:

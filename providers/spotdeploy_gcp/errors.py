@@ -19,15 +19,15 @@ from spotdeploy.errors import (
     Reach,
     ThrottledError,
 )
+from spotdeploy.refusals import ErrorTable
 from spotdeploy_gcp.schemas import OperationError
-from spotdeploy_libcloud.errors import Codes
 
 LOGIN: Final = "gcloud auth application-default login"
 PERMISSIONS: Final = "the permissions needed are listed in docs/providers/gcp.md"
 MORE_QUOTA: Final = "ask for more under 'IAM & Admin', 'Quotas' in the console"
 BILLING: Final = "link the project to an open billing account under 'Billing' in the console"
 ENABLE: Final = "run 'gcloud services enable compute.googleapis.com', then wait a minute"
-CODES: Final = Codes(
+CODES: Final = ErrorTable(
     capacity=frozenset(
         {
             "CapacityExceeded",

@@ -21,13 +21,13 @@ from spotdeploy import labels as names
 from spotdeploy.errors import CredentialsError, ProviderError
 from spotdeploy.model import Batch
 from spotdeploy.ports import PortRange, is_all
+from spotdeploy.refusals import none_if_missing
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.api import GceDriver, PathParameters
 from spotdeploy_gcp.config import GcpConfig, network_path, project_of
 from spotdeploy_gcp.errors import EXISTS, FORBIDDEN, MISSING
 from spotdeploy_gcp.schemas import Firewall as Rule
 from spotdeploy_gcp.schemas import Operation
-from spotdeploy_libcloud.errors import none_if_missing
 from spotdeploy_libcloud.network import Ingress, OwnAddress, digest
 from spotdeploy_libcloud.request import Body
 

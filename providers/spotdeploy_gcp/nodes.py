@@ -11,12 +11,11 @@ from typing import Any, Final, TypeAlias
 from spotdeploy import labels as names
 from spotdeploy.errors import ProviderError
 from spotdeploy.model import Market, Node, NodeState
-from spotdeploy.provider import require_labels
+from spotdeploy.refusals import none_if_missing
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.api import GceDriver
 from spotdeploy_gcp.errors import MISSING
 from spotdeploy_gcp.schemas import last
-from spotdeploy_libcloud.errors import none_if_missing
 from spotdeploy_libcloud.nodes import PriceOf, to_node
 
 STATES: Final = {
@@ -56,11 +55,7 @@ class Nodes:
         self._public = public
 
     def with_labels(self, labels: Mapping[str, str]) -> list[Node]:
-        """Those with all these labels: one call for each 500.
-
-        Raises ValueError for empty labels.
-        """
-        require_labels(labels)
+        """Those with all these labels: one call for each 500."""
         query = {"filter": label_filter(labels)}
         driver, region = self._driver, self._region
         found = driver.zonal(Action.LIST_INSTANCES, "instances", Instance, query, region)

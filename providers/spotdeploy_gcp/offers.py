@@ -9,14 +9,13 @@ from typing import Final
 
 from spotdeploy.errors import ConfigError, ProviderError
 from spotdeploy.model import Market, Offer, Pool
-from spotdeploy.provider import within_price
+from spotdeploy.refusals import none_if_missing
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.api import GceDriver
 from spotdeploy_gcp.billing import PriceList, rate_key
 from spotdeploy_gcp.config import GcpConfig
 from spotdeploy_gcp.errors import MISSING, family
 from spotdeploy_gcp.schemas import Image, MachineType, last
-from spotdeploy_libcloud.errors import none_if_missing
 
 SHARED_CPUS: Final = {"e2-micro": 0.25, "e2-small": 0.5, "e2-medium": 1.0}
 """How much of a CPU is billed: https://cloud.google.com/compute/docs/general-purpose-machines"""
@@ -39,19 +38,15 @@ def candidates(
     sizes: Sequence[str],
     pool: Pool,
 ) -> list[Offer]:
-    """Market by market, size by size, zone by zone, each in the order given.
-
-    Those that the pool's price limit excludes are left out. `sold` has the (zone, size) pairs
-    that exist at all.
-    """
-    every = (
+    """Market by market, size by size, zone by zone, each in the order given. `sold` has the
+    (zone, size) pairs that exist at all."""
+    return [
         Offer("gcp", region, zone, size, market, prices.of(market, zone, size), family(size))
         for market in pool.policy.markets
         for size in sizes
         for zone in zones
         if (zone, size) in sold
-    )
-    return within_price(every, pool)
+    ]
 
 
 def migrates(kind: MachineType) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from spotdeploy.errors import ProviderError
 from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
 from spotdeploy.provider import (
-    Provider,
+    BaseProvider,
     ProviderConfig,
     SupportsAccount,
     SupportsAllLocations,
@@ -30,7 +30,7 @@ REGION: Final = "us-central1"
 
 
 class GcpProvider(
-    Provider[GcpConfig],
+    BaseProvider[GcpConfig],
     SupportsConsole,
     SupportsAccount,
     SupportsClaims,
@@ -56,36 +56,31 @@ class GcpProvider(
         require_extra()
         return config.regions or (os.environ.get("CLOUDSDK_COMPUTE_REGION") or REGION,)
 
-    def __init__(self, config: GcpConfig, location: str) -> None:
-        """Keep what is given."""
-        self._config = config
-        self._location = location
-
     def doctor(self) -> Sequence[Problem]:
         """Credentials, project, region, network, sizes and images."""
         from spotdeploy_gcp.doctor import examine
 
-        return examine(self._cloud, self._config, self.locations(self._config))
+        return examine(self._cloud, self.config, self.locations(self.config))
 
     def objections(self, pool: Pool, batch: Batch) -> Sequence[Problem]:
         """Who may reach the nodes, labels, the size of the disk, and quotas. A call for each
         architecture, and one for the deployment's own nodes when a quota is short."""
         from spotdeploy_gcp.doctor import objections
 
-        return objections(self._cloud, self._config, self.locations(self._config), pool, batch)
+        return objections(self._cloud, self.config, self.locations(self.config), pool, batch)
 
-    def offers(self, pool: Pool) -> Sequence[Offer]:
+    def find_offers(self, pool: Pool) -> Sequence[Offer]:
         """Two calls, however many zones and sizes, and once an hour Google's price list."""
         from spotdeploy_gcp.offers import candidates
 
         cloud = self._cloud
         cloud.prices.load()
         return candidates(
-            self._location,
+            self.location,
             cloud.prices,
             cloud.zones,
             cloud.sizes.machine_types,
-            self._config.sizes,
+            self.config.sizes,
             pool,
         )
 
@@ -93,31 +88,27 @@ class GcpProvider(
         """One bulk insert for the batch; the run's firewall rules are made before the first."""
         from spotdeploy_gcp.create import create_batch
 
-        return create_batch(self._cloud, self._config, offer, batch)
+        return create_batch(self._cloud, self.config, offer, batch)
 
-    def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
+    def find_nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
         """One call for each 500 instances."""
         return self._cloud.nodes.with_labels(labels)
 
-    def destroy(self, nodes: Sequence[Node]) -> None:
+    def end_nodes(self, nodes: Sequence[Node]) -> None:
         """One request for a thousand; see `destroy.destroy_nodes` for what Google refuses."""
-        if not nodes:
-            return
         from spotdeploy_gcp.destroy import destroy_nodes
 
         destroy_nodes(self._cloud.driver, [node.id for node in nodes])
 
-    def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
+    def find_leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
         """Disks by label, and firewall rules by their descriptions."""
         from spotdeploy_gcp.destroy import leftovers
 
         cloud = self._cloud
-        return leftovers(cloud.driver, cloud.firewall, self._location, labels)
+        return leftovers(cloud.driver, cloud.firewall, self.location, labels)
 
-    def release(self, resources: Sequence[Resource]) -> None:
+    def delete_leftovers(self, resources: Sequence[Resource]) -> None:
         """Delete these; what something still uses stays for the next try."""
-        if not resources:
-            return
         from spotdeploy_gcp.destroy import release
 
         self._cloud.firewall.forget()
@@ -127,7 +118,7 @@ class GcpProvider(
         """A firewall rule that is never in force."""
         from spotdeploy_gcp.claims import claim
 
-        return claim(self._cloud.firewall, self._location, labels)
+        return claim(self._cloud.firewall, self.location, labels)
 
     def fate(self, node: Node) -> Fate:
         """From the instance's state and the operations on it. Two calls."""
@@ -153,7 +144,7 @@ class GcpProvider(
         from spotdeploy_gcp.destroy import manual_list_command
 
         project = self._cloud.chain.known_project
-        of_network = project_of(network_path(self._config.network, project))
+        of_network = project_of(network_path(self.config.network, project))
         return manual_list_command(labels, project, of_network)
 
     def console(self, node: Node) -> str:
@@ -183,4 +174,4 @@ class GcpProvider(
     def _cloud(self) -> Cloud:
         from spotdeploy_gcp.cloud import Cloud
 
-        return Cloud(self._config, self._location)
+        return Cloud(self.config, self.location)

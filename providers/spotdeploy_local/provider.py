@@ -8,11 +8,10 @@ from typing import ClassVar
 
 from msgspec.structs import replace
 
-from spotdeploy import labels as label
 from spotdeploy.errors import CapacityError, HostError
 from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
 from spotdeploy.provider import (
-    Provider,
+    BaseProvider,
     SupportsClaims,
     SupportsConsole,
     SupportsDial,
@@ -29,7 +28,7 @@ SIZE = "container"
 
 
 class LocalProvider(
-    Provider[LocalConfig],
+    BaseProvider[LocalConfig],
     SupportsClaims,
     SupportsConsole,
     SupportsDial,
@@ -49,8 +48,7 @@ class LocalProvider(
         return (convert.LOCATION,)
 
     def __init__(self, config: LocalConfig, location: str, engine: Engine | None = None) -> None:
-        self.config = config
-        self.location = location
+        super().__init__(config, location)
         self.engine = engine or default_engine()
         self._claims = claims.Claims(Layout.from_environment().claims)
 
@@ -64,7 +62,7 @@ class LocalProvider(
         found = self.engine.filter_problems() if batch.open_between else ()
         return [replace(problem, exit_code=HostError.exit_code) for problem in found]
 
-    def offers(self, pool: Pool) -> Sequence[Offer]:
+    def find_offers(self, pool: Pool) -> Sequence[Offer]:
         return [
             Offer(self.name, self.location, None, SIZE, market, 0.0)
             for market in pool.policy.markets
@@ -88,21 +86,18 @@ class LocalProvider(
             raise CapacityError(f"no machine started: {shortfall}")
         return Created(tuple(convert.node(one) for one in started.machines), shortfall or None)
 
-    def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
-        if not labels:
-            raise ValueError("a listing needs labels")
-        machines = self.engine.machines()
-        return [convert.node(one) for one in machines if label.matches(one.labels, labels)]
+    def find_nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
+        del labels
+        return [convert.node(one) for one in self.engine.machines()]
 
-    def destroy(self, nodes: Sequence[Node]) -> None:
+    def end_nodes(self, nodes: Sequence[Node]) -> None:
         self.engine.destroy([node.id for node in nodes])
 
-    def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
+    def find_leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
         leftovers = (*self.engine.leftovers(), *self._claims.find())
-        found = (convert.resource(leftover, labels) for leftover in leftovers)
-        return [one for one in found if label.matches(one.labels, labels)]
+        return [convert.resource(leftover, labels) for leftover in leftovers]
 
-    def release(self, resources: Sequence[Resource]) -> None:
+    def delete_leftovers(self, resources: Sequence[Resource]) -> None:
         of_engine = [one for one in resources if one.kind != claims.KIND]
         for resource in resources:
             if resource.kind == claims.KIND:

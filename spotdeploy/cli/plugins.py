@@ -41,11 +41,14 @@ def _new(
     folder: Annotated[
         Path, typer.Option("--folder", help="Where its folder spotdeploy-NAME is written.")
     ] = Path(),
+    bare: Annotated[
+        bool, typer.Option("--bare", help="The smallest provider: one module, and its lab.")
+    ] = False,
 ) -> None:
-    """Write a package with a plugin that works, and its tests, to change piece by piece."""
+    """Write a package with a plugin that works, its tests and its CI, to change piece by piece."""
     from spotdeploy.scaffold.writing import write
 
-    written = write(name, kind, folder)
+    written = write(name, kind, folder, bare=bare)
     typer.echo(f"wrote {written}")
     typer.echo(f"try: cd {written} && pip install -e '.[test]' && pytest")
 

@@ -47,6 +47,8 @@ def draft(project: Project) -> Batch:
     """What the create calls of a cycle will carry, for those who are asked beforehand: of no run,
     for as many nodes as must pass, and without user-data, which needs keys."""
     nodes = project.config.nodes
+    groups = project.settings.groups.values()
+    talk = bool(nodes.between) or any(group.config.nodes.between for group in groups)
     life = float(nodes.time_to_live)  # what providers encode is a plain number
     return Batch(
         token="plan",  # noqa: S106  # of a create call
@@ -63,7 +65,7 @@ def draft(project: Project) -> Batch:
         user=nodes.user,
         open_ports=nodes.open_ports,
         allow_from=nodes.allow_from,
-        open_between=nodes.between or None,
+        open_between=nodes.between if talk else None,
         time_to_live=life,
         max_usd_per_hour=nodes.max_price,
     )

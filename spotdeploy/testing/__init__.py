@@ -16,17 +16,23 @@ if TYPE_CHECKING:
     from spotdeploy.testing.fake.cloud import FakeCloud as FakeCloud
     from spotdeploy.testing.fake.config import FakeConfig as FakeConfig
     from spotdeploy.testing.fake.provider import FakeProvider as FakeProvider
+    from spotdeploy.testing.http_cloud import Answer as Answer
+    from spotdeploy.testing.http_cloud import Call as Call
+    from spotdeploy.testing.http_cloud import HttpCloud as HttpCloud
     from spotdeploy.testing.nodes import VerifiedNode as VerifiedNode
     from spotdeploy.testing.provider_contract import Facts as Facts
     from spotdeploy.testing.provider_contract import Powers as Powers
     from spotdeploy.testing.provider_contract import ProviderContract as ProviderContract
 
 _HOMES: Final = {
+    "Answer": "http_cloud",
+    "Call": "http_cloud",
     "CheckContract": "check_contract",
     "FakeCloud": "fake.cloud",
     "FakeConfig": "fake.config",
     "FakeProvider": "fake.provider",
     "Facts": "provider_contract",
+    "HttpCloud": "http_cloud",
     "ManualClock": "clock",
     "Powers": "provider_contract",
     "ProviderContract": "provider_contract",

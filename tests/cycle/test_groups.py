@@ -17,7 +17,9 @@ from spotdeploy.events import Bus, NodeCreated, Note
 from spotdeploy.labels import group_of
 from spotdeploy.model import Verdict
 from spotdeploy.phases.facts import facts_of, variables
+from spotdeploy.phases.findings import draft
 from spotdeploy.phases.plan import read_plans
+from spotdeploy.ports import PortRange
 from spotdeploy.project import Project
 from spotdeploy.run.context import open_run
 from spotdeploy.run.liveness import Liveness
@@ -276,6 +278,23 @@ async def test_by_default_the_run_fails_when_a_node_is_lost_that_others_know(
     assert outcome.verdict is Verdict.INFRASTRUCTURE_FAILED
     assert "interrupted after it passed" in outcome.message
     assert play.cloud.billed() == []
+
+
+@pytest.mark.parametrize(
+    ("head", "worker", "ports"),
+    [
+        ("", "", (None, None)),
+        ("open_between = [8080]\n", "", ((PortRange("8080"),), ())),
+        ("", "open_between = [53]\n", ((), (PortRange("53"),))),
+    ],
+)
+def test_a_group_that_opens_nothing_may_still_reach_those_that_do(
+    tmp_path: Path, head: str, worker: str, ports: tuple[object, object]
+) -> None:
+    play = Play(tmp_path, f"[groups.head]\n{head}[groups.worker]\n{worker}")
+    groups = Project.open(play.folder / "spotdeploy.toml").groups
+    found = tuple(draft(groups[name]).open_between for name in ("head", "worker"))
+    assert found == ports
 
 
 async def test_a_group_has_its_own_sizes_and_places(

@@ -44,7 +44,11 @@ def test_a_worker_that_cannot_register_fails_its_group_alone(cluster: Project) -
     (asked,) = [check for check in worker["checks"] if check["type"] == "http"]
     asked |= {"json": {"registered": 3}, "within": "5s"}
     worker["payload"]["reboot"] = False
+    del cluster.config["nodes"]["open_between"]
+    worker["open_between"] = [8081]
+    cluster.config["groups"]["orchestrator"]["open_between"] = [8080]
     cluster.config["groups"]["orchestrator"]["payload"]["reboot"] = False
     done = cluster.cycle()
     assert done.code == 1, done
     assert "PAYLOAD FAILED: worker: " in done.out
+    assert "registered is 2, not 3" in done.out

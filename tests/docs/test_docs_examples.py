@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -43,6 +46,29 @@ def test_every_python_example_compiles(repository: Path) -> None:
     assert len(found) > 3
     for page, text in found:
         compile(text, page, "exec")
+
+
+def test_the_provider_for_podman_keeps_the_contract_and_is_clean(
+    repository: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "spotdeploy-podman"
+    shutil.copytree(repository / "docs/examples/spotdeploy-podman", folder)
+    for command in (
+        ("ruff", "check", "."),
+        ("ruff", "format", "--check", "."),
+        ("mypy", "--cache-dir", str(tmp_path / "mypy")),
+        ("spotdeploy", "plugins", "test", "./"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert " failed" not in done.stdout
+    assert int(re.findall(r"(\d+) passed", done.stdout)[0]) > 80
 
 
 def test_every_table_of_a_check_is_one_that_the_check_takes(

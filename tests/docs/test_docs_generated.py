@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,3 +88,24 @@ def test_what_a_class_says_of_an_attribute_wins_over_its_bases() -> None:
 
 def test_a_class_without_source_has_no_attribute_docs() -> None:
     assert attribute_docs(msgspec.defstruct("Made", [("key", int)])) == {}
+
+
+def test_every_name_that_a_plugin_imports_is_in_the_reference(
+    repository: Path, made: dict[str, str]
+) -> None:
+    page = made["reference/python.md"]
+    templates = (repository / "spotdeploy/scaffold/templates").rglob("*.py.j2")
+    packages = [repository / "providers", repository / "plugins", repository / "docs/examples"]
+    sources = [*templates, *(file for package in packages for file in package.rglob("*.py"))]
+    imported = {
+        f"{module}.{name}"
+        for file in sources
+        for module, names in re.findall(
+            r"^ *from (spotdeploy(?:\.\w+)*) import (\([^)]*\)|.+)", file.read_text(), re.MULTILINE
+        )
+        for name in re.findall(r"(\w+)(?: as \w+)?[,\n ]*", names.strip("()"))
+    }
+    assert len(imported) > 60
+    known = set(re.findall(r"`(spotdeploy[\w.]+)`", page))
+    modules = {name.rpartition(".")[0] for name in known}
+    assert sorted(imported - known - modules) == []

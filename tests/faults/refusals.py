@@ -30,12 +30,12 @@ from spotdeploy.events import Bus
 from spotdeploy.model import Market, Offer, Verdict
 from spotdeploy.phases.destroy import destroy
 from spotdeploy.phases.plan import find_offers, read_plans
+from spotdeploy.refusals import ErrorTable
 from spotdeploy.run.context import open_run
 from spotdeploy.run.verdict import Outcome
 from spotdeploy_aws import errors as aws_errors
 from spotdeploy_azure import errors as azure_errors
 from spotdeploy_gcp import errors as gcp_errors
-from spotdeploy_libcloud.errors import Codes
 from tests.labs.aws import AwsLab
 from tests.labs.aws.call import AwsError, get
 from tests.labs.aws.lab import REGIONS
@@ -116,7 +116,7 @@ class Refuser(ABC):
     """A cloud that refuses."""
 
     cloud: ClassVar[Cloud]
-    codes: ClassVar[Codes]
+    codes: ClassVar[ErrorTable]
     unknown_outcome: ClassVar[frozenset[str]]
     """After these a create call may have taken effect all the same."""
     here: ClassVar[str]

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from spotdeploy.errors import ConfigError, RefusedError
 from spotdeploy.scaffold.kinds import Kind
 from spotdeploy.scaffold.writing import write
 
-NAMES = [(Kind.PROVIDER, "acme"), (Kind.CHECK, "acme"), (Kind.PROVIDER, "test-cloud-2b")]
+NAMES = [
+    (Kind.PROVIDER, "acme", False),
+    (Kind.CHECK, "acme", False),
+    (Kind.PROVIDER, "test-cloud-2b", False),
+    (Kind.PROVIDER, "test-cloud-2b", True),
+]
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
@@ -26,10 +33,10 @@ def everything(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-@pytest.fixture(params=NAMES, ids=lambda param: f"{param[0]}-{param[1]}")
+@pytest.fixture(params=NAMES, ids=lambda param: f"{param[0]}-{param[1]}-{param[2]}")
 def written(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    kind, name = request.param
-    return write(name, kind, tmp_path)
+    kind, name, bare = request.param
+    return write(name, kind, tmp_path, bare=bare)
 
 
 def test_the_tests_of_a_new_plugin_are_green(written: Path) -> None:
@@ -45,9 +52,11 @@ def test_a_new_plugin_is_clean_for_the_linter_and_the_type_checker(written: Path
         assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_a_new_plugin_is_formatted(kind: Kind, tmp_path: Path) -> None:
-    done = run(write("acme", kind, tmp_path), "-m", "ruff", "format", "--diff", ".")
+@pytest.mark.parametrize(
+    ("kind", "bare"), [(Kind.PROVIDER, False), (Kind.CHECK, False), (Kind.PROVIDER, True)]
+)
+def test_a_new_plugin_is_formatted(kind: Kind, bare: bool, tmp_path: Path) -> None:
+    done = run(write("acme", kind, tmp_path, bare=bare), "-m", "ruff", "format", "--diff", ".")
     assert done.returncode == 0, done.stdout
 
 
@@ -57,6 +66,35 @@ def test_nothing_of_the_template_is_left_in_the_files(written: Path) -> None:
         if path.is_file():
             text = path.read_text()
             assert not {"{{", "{%", "PACKAGE"} & set(text.split()), path
+
+
+def test_a_bare_provider_is_small_and_keeps_the_contract(tmp_path: Path) -> None:
+    folder = write("acme", Kind.PROVIDER, tmp_path, bare=True)
+    modules = folder / "src" / "spotdeploy_acme"
+    assert len((modules / "provider.py").read_text().splitlines()) <= 200
+    assert len((modules / "contract.py").read_text().splitlines()) <= 110
+    done = run(folder, "-m", "spotdeploy", "plugins", "test", "./")
+    assert done.returncode == 0, done.stdout
+    skipped = re.findall(r"^SKIPPED .*?: \d*:?\s*(.*)", done.stdout, re.MULTILINE)
+    can = ("Supports", "besides nodes", "one by one", "no installed plugin", "Powers.remains")
+    assert [why for why in skipped if not any(words in why for words in can)] == []
+
+
+def test_a_check_has_nothing_to_leave_out(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--bare: a check"):
+        write("acme", Kind.CHECK, tmp_path, bare=True)
+    assert everything(tmp_path) == []
+
+
+def test_the_ci_installs_the_plugin_and_runs_its_tests(written: Path) -> None:
+    workflow = msgspec.yaml.decode((written / ".github/workflows/ci.yml").read_bytes())
+    job = workflow["jobs"]["check"]
+    uses = [step["uses"] for step in job["steps"] if "uses" in step]
+    assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", one) for one in uses)
+    runs = [step["run"] for step in job["steps"] if "run" in step]
+    assert "'.[test]'" in runs[0]
+    assert runs[-1] == "pytest"
+    assert job["steps"][1]["with"]["python-version"] == "${{ matrix.python }}"
 
 
 def test_the_entry_point_names_the_package_that_is_there(written: Path) -> None:

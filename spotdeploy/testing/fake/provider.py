@@ -9,12 +9,10 @@ from typing import ClassVar, Final
 from spotdeploy.errors import CredentialsError, ProviderError, Reach
 from spotdeploy.model import Batch, Created, Fate, Market, Node, Offer, Pool, Problem, Resource
 from spotdeploy.provider import (
-    Provider,
+    BaseProvider,
     SupportsAccount,
     SupportsClaims,
     SupportsConsole,
-    require_labels,
-    within_price,
 )
 from spotdeploy.testing.fake.cloud import FakeCloud
 from spotdeploy.testing.fake.config import FakeConfig
@@ -24,7 +22,7 @@ from spotdeploy.testing.fake.store import FileStore
 SPOT_SHARE: Final = 0.25
 
 
-class FakeProvider(Provider[FakeConfig], SupportsAccount, SupportsClaims, SupportsConsole):
+class FakeProvider(BaseProvider[FakeConfig], SupportsAccount, SupportsClaims, SupportsConsole):
     """One location of a fake cloud."""
 
     name: ClassVar[str] = "fake"
@@ -37,8 +35,7 @@ class FakeProvider(Provider[FakeConfig], SupportsAccount, SupportsClaims, Suppor
 
     def __init__(self, config: FakeConfig, location: str, cloud: FakeCloud | None = None) -> None:
         """`cloud` stands in for the one in the config's state file."""
-        self.config = config
-        self.location = location
+        super().__init__(config, location)
         self.cloud = cloud or FakeCloud(FileStore(Path(config.state)), script=config.faults)
         self.settle_seconds = config.settle
         self.quota_seconds = config.quota_late
@@ -50,9 +47,9 @@ class FakeProvider(Provider[FakeConfig], SupportsAccount, SupportsClaims, Suppor
             return (Problem(f"the fake cloud refuses: {error.message}", "heal the fake cloud"),)
         return ()
 
-    def offers(self, pool: Pool) -> Sequence[Offer]:
+    def find_offers(self, pool: Pool) -> Sequence[Offer]:
         self.cloud.ping("offers", self.location)
-        offers = [
+        return [
             Offer(
                 self.name,
                 self.location,
@@ -66,7 +63,6 @@ class FakeProvider(Provider[FakeConfig], SupportsAccount, SupportsClaims, Suppor
             for zone in self.config.zones
             for size in self.config.sizes
         ]
-        return within_price(offers, pool)
 
     def create(self, offer: Offer, batch: Batch) -> Created:
         if offer.zone not in self.config.zones:
@@ -76,25 +72,20 @@ class FakeProvider(Provider[FakeConfig], SupportsAccount, SupportsClaims, Suppor
         machines, shortfall = self.cloud.create(offer, batch)
         return Created(tuple(map(self._node, machines)), shortfall)
 
-    def nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
-        require_labels(labels)
+    def find_nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
         return [self._node(machine) for machine in self.cloud.list_machines(self.location, labels)]
 
-    def destroy(self, nodes: Sequence[Node]) -> None:
-        if not nodes:
-            return
+    def end_nodes(self, nodes: Sequence[Node]) -> None:
         refused = self.cloud.destroy(self.location, [node.id for node in nodes])
         if refused:
             message = "; ".join(f"{id_}: {why}" for id_, why in refused.items())
             raise ProviderError(f"cannot destroy {message}", code="OperationNotPermitted")
 
-    def leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
-        require_labels(labels)
+    def find_leftovers(self, labels: Mapping[str, str]) -> Sequence[Resource]:
         return [self._resource(thing) for thing in self.cloud.list_things(self.location, labels)]
 
-    def release(self, resources: Sequence[Resource]) -> None:
-        if resources:
-            self.cloud.release(self.location, [resource.id for resource in resources])
+    def delete_leftovers(self, resources: Sequence[Resource]) -> None:
+        self.cloud.release(self.location, [resource.id for resource in resources])
 
     def claim(self, labels: Mapping[str, str]) -> Resource:
         return self._resource(self.cloud.claim(self.location, labels))

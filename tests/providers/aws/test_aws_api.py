@@ -20,7 +20,7 @@ from spotdeploy.errors import (
     ThrottledError,
 )
 from spotdeploy_aws.actions import Action
-from spotdeploy_aws.api import Api, tag_filters
+from spotdeploy_aws.api import Api
 from spotdeploy_aws.auth import Chain
 from spotdeploy_aws.destroy import leftovers
 from spotdeploy_aws.nodes import find
@@ -256,8 +256,3 @@ def test_an_endpoint_that_is_no_url_is_refused(endpoint: str) -> None:
     with pytest.raises(ConfigError, match=endpoint) as caught:
         Api(Chain(None), REGION, endpoint).call(Action.DESCRIBE_SUBNETS)
     assert "provider.aws.endpoint" in str(caught.value.hint)
-
-
-def test_a_filter_by_no_labels_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one label"):
-        tag_filters({})

@@ -136,7 +136,7 @@ def test_every_market_of_the_pool_is_offered_at_no_price() -> None:
 
 
 def test_a_listing_without_labels_is_an_error_of_the_caller() -> None:
-    with pytest.raises(ValueError, match="needs labels"):
+    with pytest.raises(ValueError, match="at least one label"):
         LocalProvider(LocalConfig(), "local").nodes({})
 
 

@@ -1,8 +1,8 @@
-"""A cloud's refusals: sorted by what the caller does next, passed over, or gathered."""
+"""A cloud's refusals: sorted by what the core does next, passed over, or gathered."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -19,20 +19,21 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Codes:
+class ErrorTable:
     """One cloud's error codes, by kind. A code in none of the sets is a plain ProviderError."""
 
-    capacity: frozenset[str] = frozenset()
-    quota: frozenset[str] = frozenset()
-    credentials: frozenset[str] = frozenset()
-    throttled: frozenset[str] = frozenset()
+    capacity: Set[str] = frozenset()
+    quota: Set[str] = frozenset()
+    credentials: Set[str] = frozenset()
+    throttled: Set[str] = frozenset()
     hints: Mapping[str, str] = field(default_factory=dict)
     """Code to what a person does about it."""
     reach: Mapping[str, Reach] = field(default_factory=dict)
     """Code to how far it reaches as the refusal of a create, where that is not as usual."""
 
     def error(self, code: str, message: str, status: int, call: str) -> ProviderError:
-        """The typed error for an answer: its code, its message and its HTTP status.
+        """The typed error for an answer: its code, its message and its HTTP status, 0 where there
+        is none.
 
         `call` names what was asked, and where. An unknown code with status 401 or 403 is about
         credentials; one with 429 or 5xx asks for patience.
@@ -43,7 +44,7 @@ class Codes:
         return kind(f"{call}: {text}", code=code, hint=hint, reach=reach)
 
     def _kind(self, code: str, status: int) -> type[ProviderError]:
-        known: tuple[tuple[frozenset[str], type[ProviderError]], ...] = (
+        known: tuple[tuple[Set[str], type[ProviderError]], ...] = (
             (self.capacity, CapacityError),
             (self.quota, QuotaError),
             (self.credentials, CredentialsError),
@@ -65,6 +66,28 @@ def none_if_missing(ask: Callable[[], T], missing: Collection[str]) -> T | None:
         if error.code in missing:
             return None
         raise
+
+
+def try_each(
+    things: Iterable[T], call: Callable[[T], object], pass_over: Collection[str] = ()
+) -> None:
+    """Make the call for each thing, whatever became of the call for another. A refusal with one of
+    the codes in `pass_over` is success: the thing is missing, or still in use.
+
+    Raises:
+        CredentialsError: at once, since no other call would be answered either.
+        ProviderError: what says most of the other refusals; every thing was tried.
+    """
+    refused: list[ProviderError] = []
+    for thing in things:
+        try:
+            call(thing)
+        except CredentialsError:
+            raise
+        except ProviderError as error:
+            if error.code not in pass_over:
+                refused.append(error)
+    raise_first(refused)
 
 
 def raise_first(refusals: Sequence[ProviderError]) -> None:
