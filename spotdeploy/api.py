@@ -19,7 +19,7 @@ from functools import partial
 
 from spotdeploy.check import Connection
 from spotdeploy.cycle.runbook import run_create, run_cycle, run_destroy, run_verify
-from spotdeploy.errors import HostError, SpotdeployError
+from spotdeploy.errors import HostError, RefusedError, SpotdeployError
 from spotdeploy.events import Bus, GroupPlan, Note, Observer, RunEnded, RunStarted
 from spotdeploy.model import Verdict
 from spotdeploy.node.access import find
@@ -58,7 +58,7 @@ class Project(_Project):
     ) -> Outcome:
         """Destroy what is there, create fresh nodes, deploy, reboot and verify them; then keep or
         destroy them as the config's `keep` says."""
-        return await self._record(
+        return await self.record(
             "cycle", partial(run_cycle, wait=wait), read_plans(self), observers, recorder
         )
 
@@ -70,7 +70,7 @@ class Project(_Project):
         recorder: RunRecorder | None = None,
     ) -> Outcome:
         """Create, deploy and reboot fresh nodes. Raises RefusedError while there are nodes."""
-        return await self._record(
+        return await self.record(
             "create", partial(run_create, wait=wait), read_plans(self), observers, recorder
         )
 
@@ -78,7 +78,7 @@ class Project(_Project):
         self, *, observers: Sequence[Observer] = (), recorder: RunRecorder | None = None
     ) -> Outcome:
         """Run the checks on the nodes that exist; changes nothing on them."""
-        return await self._record("verify", run_verify, read_plans(self), observers, recorder)
+        return await self.record("verify", run_verify, read_plans(self), observers, recorder)
 
     async def destroy(
         self,
@@ -88,7 +88,7 @@ class Project(_Project):
         recorder: RunRecorder | None = None,
     ) -> Outcome:
         """Destroy all nodes and prove that nothing is left. Works with a broken payload too."""
-        return await self._record(
+        return await self.record(
             "destroy", partial(run_destroy, wait=wait), {}, observers, recorder
         )
 
@@ -102,14 +102,20 @@ class Project(_Project):
         async with found.connected() as connection:
             yield connection
 
-    async def _record(
+    async def record(
         self,
         command: str,
         operation: Operation,
         plans: Mapping[str, Plan],
-        observers: Sequence[Observer],
-        recorder: RunRecorder | None,
+        observers: Sequence[Observer] = (),
+        recorder: RunRecorder | None = None,
     ) -> Outcome:
+        """What the methods above are made of: one run of an operation, by the name of `command`."""
+        if self.config.matrix is not None:
+            raise RefusedError(
+                f"{self.path.name}: matrix: each cell is a deployment, the config itself is none",
+                hint="from Python, spotdeploy.matrix.run.run_cells runs them",
+            )
         recorder = recorder or RunRecorder()
         checks = [check for plan in plans.values() for check in plan.checks]
         secrets = [value for plan in plans.values() for value in plan.secrets.values()]

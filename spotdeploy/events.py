@@ -16,6 +16,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", omit_d
     """The base of all events. `at` is Unix time in seconds."""
 
     at: float = 0.0
+    cell: str = ""
+    """The cell of the matrix that it is of, by its deployment's name."""
 
 
 class GroupPlan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

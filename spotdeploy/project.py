@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -38,6 +38,10 @@ class Project:
     """The providers in use: those of the command line, else the config's."""
     group: str = ""
     """The group whose config this is; empty for the whole."""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """Variables that the payload's entry gets beside those of the config: a cell's values."""
+    runs_folder: Path | None = None
+    """Where the folders of runs are, when that is not the state folder's `runs`."""
 
     @classmethod
     def open(
@@ -158,6 +162,11 @@ class Project:
     def journal_path(self) -> Path:
         """The journal's file."""
         return self.state / "journal.db"
+
+    @property
+    def runs(self) -> Path:
+        """The folder that has one for each run."""
+        return self.runs_folder or self.state / "runs"
 
     @property
     def keys_folder(self) -> Path:
@@ -283,7 +292,7 @@ class Project:
         for secret in secrets:
             values |= {secret, *secret_parts(secret)}
         redactor = Redactor(values)
-        hide(str(self.path), redactor.excerpt)
+        hide(f"{self.path} {' '.join(self.providers)}", redactor.excerpt)
         return redactor
 
 

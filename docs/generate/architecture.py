@@ -7,6 +7,7 @@ from typing import Final
 
 FLOORS: Final = (
     (("cli",), "commands, screens, signals"),
+    (("matrix",), "many deployments of one config, side by side"),
     (("api",), "open a project, run a cycle"),
     (("cycle",), "the runbook, its policies, the budget"),
     (("phases",), "plan create boot ship deploy reboot verify evidence destroy reap"),
@@ -32,7 +33,7 @@ FLOORS: Final = (
 )
 """What stands on each floor, from the top down, and what it is for."""
 BESIDE: Final = (("report",), "html, junit, github")
-"""Drawn beside the phases: used by `api` and `cli` alone."""
+"""Drawn beside the phases: used by `api`, `matrix` and `cli` alone."""
 
 HEIGHT: Final = 44
 STEP: Final = 58
@@ -43,8 +44,8 @@ HEAD: Final = """\
 # The tree
 
 The folders of `spotdeploy/` are floors: a module imports from below, never from above. A test reads
-the imports and holds that. `report` stands beside the phases and is used by `api` and `cli` alone;
-providers and checks import the contracts and the nouns, and nothing above them.
+the imports and holds that. `report` stands beside the phases and is used by `api`, `matrix` and
+`cli` alone; providers and checks import the contracts and the nouns, and nothing above them.
 [Why](adr/0009-the-tree.md).
 
 """
@@ -53,6 +54,7 @@ TAIL: Final = """
 |---|---|
 | a command, its options, what it prints | `cli/`, a file for each command |
 | the order of a cycle; what stays at its end | `cycle/runbook.py`, `cycle/policy.py` |
+| which cells a matrix has, and what each changes | `matrix/cells.py`, `matrix/placing.py` |
 | one phase | `phases/`, a file for each |
 | how often a refused call of a cloud is repeated | `patience.py` |
 | how commands run on a node | `node/connection.py`, `node/shells.py` |

@@ -31,6 +31,8 @@ from spotdeploy import (
 )
 from spotdeploy.config import secret
 from spotdeploy.config.json_schema import attribute_docs
+from spotdeploy.matrix import project as matrix_project
+from spotdeploy.matrix import run as matrix_run
 from spotdeploy.node import paths
 from spotdeploy.run import verdict
 from spotdeploy.testing.provider_contract import lab
@@ -94,6 +96,7 @@ also installs a pytest plugin with the fixtures `fake_clock`, `fake_cloud`, `fak
 `scripted_connection`.
 """
 PARTS: Final = (
+    ("Running a matrix", (matrix_project, matrix_run)),
     ("The contract of a provider", (provider,)),
     ("The contract of a check", (check,)),
     ("Hooks", (hookspecs,)),

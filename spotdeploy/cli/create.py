@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Keep, Providers, Wait
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Keep, Only, Providers, Wait
 
 
 def command(
     config: Config = DEFAULT_CONFIG,
     provider: Providers = None,
+    only: Only = None,
     keep: Keep = None,
     wait: Wait = False,
     json: Json = False,
@@ -15,4 +16,4 @@ def command(
     """Create and deploy fresh nodes, when there are none."""
     from spotdeploy.cli.run import RunOptions, run_command
 
-    run_command(RunOptions("create", config, provider, json, keep, wait=wait))
+    run_command(RunOptions("create", config, provider, json, keep, wait=wait, only=only))

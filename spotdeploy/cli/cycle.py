@@ -13,6 +13,7 @@ from spotdeploy.cli.options import (
     EvidenceChoice,
     Json,
     Keep,
+    Only,
     Providers,
     Wait,
 )
@@ -33,13 +34,22 @@ def command(
             "--watch", help="Run again when the config, the payload or a check's file changes."
         ),
     ] = False,
+    only: Only = None,
+    failed: Annotated[
+        bool,
+        typer.Option(
+            "--failed", help="Only what did not pass in the last cycle; nothing when all did."
+        ),
+    ] = False,
     wait: Wait = False,
     json: Json = False,
 ) -> None:
     """Destroy, create and verify, and end with a verdict."""
     from spotdeploy.cli.run import RunOptions, run_command
 
-    options = RunOptions("cycle", config, provider, json, keep, evidence, events, wait)
+    options = RunOptions(
+        "cycle", config, provider, json, keep, evidence, events, wait, only=only, failed=failed
+    )
     if watch or repeat > 1:
         from spotdeploy.cli.repeat import run_again
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from spotdeploy.check import CommandResult
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, NodeName, Providers
+from spotdeploy.cli.cells import project_of
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, NodeName, Only, Providers
 from spotdeploy.cli.tables import json_text
 from spotdeploy.errors import ConfigError
 from spotdeploy.node.access import inspect_node
@@ -24,10 +25,14 @@ LIMIT: Final = 20_000
 
 
 def command(
-    node: NodeName, config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False
+    node: NodeName,
+    config: Config = DEFAULT_CONFIG,
+    provider: Providers = None,
+    only: Only = None,
+    json: Json = False,
 ) -> None:
     """Show the condition of a node; changes nothing on it."""
-    project = Project.open(config, providers=provider)
+    project = project_of(Project.open(config, providers=provider), only, node)
     groups = project.groups.values()
     checks = [check for group in groups for check in read_checks(group)]
     project.hide_secrets(checks, [value for group in groups for value in known_secrets(group)])

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers, Wait
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Only, Providers, Wait
 
 
 def command(
     config: Config = DEFAULT_CONFIG,
     provider: Providers = None,
+    only: Only = None,
     wait: Wait = False,
     json: Json = False,
 ) -> None:
     """Destroy all nodes and prove that nothing is left."""
     from spotdeploy.cli.run import RunOptions, run_command
 
-    run_command(RunOptions("destroy", config, provider, json, wait=wait))
+    run_command(RunOptions("destroy", config, provider, json, wait=wait, only=only))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import typer
 
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers
+from spotdeploy.cli.cells import matrix_of
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Only, Providers
 from spotdeploy.cli.tables import json_text
+from spotdeploy.matrix.project import Matrix
 from spotdeploy.phases.findings import Findings, examine_locations
 from spotdeploy.phases.plan import examine_config
 from spotdeploy.project import Project
@@ -20,10 +23,15 @@ OK, PROBLEM = 0, 3
 
 
 def command(
-    config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False
+    config: Config = DEFAULT_CONFIG,
+    provider: Providers = None,
+    only: Only = None,
+    json: Json = False,
 ) -> None:
     """Look for what would stop a run: credentials, tools."""
-    findings = examine(Project.open(config, providers=provider))
+    project = Project.open(config, providers=provider)
+    matrix = matrix_of(project, only)
+    findings = examine_cells(matrix) if matrix else examine(project)
     raise typer.Exit(show_findings(findings, as_json=json))
 
 
@@ -38,6 +46,21 @@ def examine(project: Project) -> list[Findings]:
     finally:
         for location in locations:
             location.close()
+
+
+def examine_cells(matrix: Matrix[Project]) -> list[Findings]:
+    """The same for every cell: those that ask the same of the same providers once."""
+    found: dict[Findings, None] = {}
+    asked = []
+    for cell, project in matrix.cells.items():
+        config = project.config
+        question = (project.providers, config.provider, config.nodes)
+        if question not in asked:
+            asked.append(question)
+            for one in examine(project):
+                where = one.where if one.where == project.path.name else f"{one.where} ({cell})"
+                found[replace(one, where=where)] = None
+    return list(found)
 
 
 def show_findings(findings: Sequence[Findings], *, as_json: bool) -> int:

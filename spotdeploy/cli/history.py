@@ -14,9 +14,11 @@ import typer
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json
 from spotdeploy.cli.tables import json_text, prefix, table
 from spotdeploy.duration import spell
+from spotdeploy.matrix.report import MatrixReport, is_matrix, written_matrix_report
 from spotdeploy.project import Project
 from spotdeploy.report.run_store import RUNS, written_report
 from spotdeploy.state.journal import Journal, RunRecord
+from spotdeploy.text import counted
 
 HEADER: Final = ("RUN", "BEGAN", "COMMAND", "PROVIDERS", "VERDICT", "NODES", "TIME", "COST")
 
@@ -59,6 +61,12 @@ class Line(msgspec.Struct, frozen=True):
     groups: tuple[GroupLine, ...] = ()
 
 
+class MatrixLine(Line, frozen=True):
+    """One run of a matrix; its nodes are those of all cells."""
+
+    cells: int = 0
+
+
 def show_history(state: Path, records: Sequence[RunRecord], *, as_json: bool) -> None:
     """Print the runs, newest first."""
     lines = [_line(state, record) for record in records]
@@ -76,7 +84,8 @@ def show_history(state: Path, records: Sequence[RunRecord], *, as_json: bool) ->
 
 
 def _line(state: Path, record: RunRecord) -> Line:
-    report = written_report(state / RUNS / record.id)
+    folder = state / RUNS / record.id
+    report = written_matrix_report(folder) if is_matrix(folder) else written_report(folder)
     known = Line(
         record.id,
         record.command,
@@ -87,17 +96,19 @@ def _line(state: Path, record: RunRecord) -> Line:
     )
     if report is None:
         return known
-    return msgspec.structs.replace(
+    line = msgspec.structs.replace(
         known,
         providers=report.providers,
         passed=report.passed,
         desired=report.desired,
         cost=str(report.cost),
-        groups=tuple(
-            GroupLine(group.name, group.verdict, group.passed, group.desired)
-            for group in report.groups
-        ),
     )
+    if isinstance(report, MatrixReport):
+        return MatrixLine(**msgspec.structs.asdict(line), cells=len(report.cells))
+    groups = tuple(
+        GroupLine(group.name, group.verdict, group.passed, group.desired) for group in report.groups
+    )
+    return msgspec.structs.replace(line, groups=groups)
 
 
 def _groups(line: Line) -> str:
@@ -112,7 +123,9 @@ def _row(line: Line) -> tuple[str, ...]:
     return (
         line.run,
         began,
-        line.command,
+        f"{line.command} ({counted(line.cells, 'cell')})"
+        if isinstance(line, MatrixLine)
+        else line.command,
         ",".join(line.providers) or "-",
         line.verdict or "unfinished",
         nodes,

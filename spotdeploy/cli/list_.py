@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Only, Providers
 
 
 def command(
-    config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False
+    config: Config = DEFAULT_CONFIG,
+    provider: Providers = None,
+    only: Only = None,
+    json: Json = False,
 ) -> None:
     """List the deployment's nodes, asked of the providers."""
+    from spotdeploy.cli.cells import nodes_of
     from spotdeploy.cli.tables import show_nodes
     from spotdeploy.project import Project
 
     project = Project.open(config, providers=provider)
-    show_nodes(project.nodes(), project.groups, as_json=json)
+    show_nodes(nodes_of(project, only), project.groups, as_json=json)

@@ -35,18 +35,19 @@ from spotdeploy.events import (
     StepStarted,
 )
 from spotdeploy.model import DEFAULT_GROUP, Verdict
-from spotdeploy.run.verdict import Outcome
 from spotdeploy.text import plain
 
 _GAP = 2
 """Between columns."""
 _HEADERS = ("node", "place", "phase", "time", "checks", "")
 _Cells = tuple[str | Text, ...]
-_COLOURS = {"passed": "green", "payload failed": "red", "infrastructure failed": "magenta"}
+COLOURS = {"passed": "green", "payload failed": "red", "infrastructure failed": "magenta"}
 
 
 @dataclass
-class _Row:
+class Row:
+    """A node in the table."""
+
     name: str
     place: str
     group: str = DEFAULT_GROUP
@@ -110,7 +111,7 @@ class LiveScreen(Screen):
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
-        self._rows: dict[str, _Row] = {}
+        self._rows: dict[str, Row] = {}
         self._sections: dict[str, _Section] = {}
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
         self._live = _Lines(self._console, self.table)
@@ -131,7 +132,7 @@ class LiveScreen(Screen):
         if isinstance(event, RunStarted):
             self._sections = {plan.name: _section(plan) for plan in _sections_of(event)}
             self._live.start()
-        self._update(event)
+        self.update(event)
         super().on(event)
 
     def node_line(self, event: Event) -> str | None:
@@ -139,17 +140,18 @@ class LiveScreen(Screen):
         failed = isinstance(event, PhaseEnded | CheckAnswered) and not event.ok
         return super().node_line(event) if failed else None
 
-    def conclude(self, outcome: Outcome) -> None:
-        """Show the outcome, its verdict in colour."""
+    def end(self, text: str, exit_code: int) -> None:
+        """Show how it ended, the exit code in colour."""
         self.close()
-        super().conclude(outcome)
-        colour = "green" if outcome.verdict is Verdict.PASSED else "red"
-        self._console.print(Text(f"exit code {outcome.exit_code}", style=f"bold {colour}"))
+        super().end(text, exit_code)
+        colour = "red" if exit_code else "green"
+        self._console.print(Text(f"exit code {exit_code}", style=f"bold {colour}"))
 
-    def _update(self, event: Event) -> None:
+    def update(self, event: Event) -> None:
+        """Take an event into the table."""
         if isinstance(event, NodeCreated | NodeListed):
             place = f"{event.provider} {event.location}"
-            self._rows[event.node] = _Row(event.name, place, event.group)
+            self._rows[event.node] = Row(event.name, place, event.group)
             self._begin(event.group)
         if isinstance(event, StepStarted):
             self._begin(event.group)
@@ -227,7 +229,7 @@ def _fitted(rows: Sequence[_Cells], width: int) -> Iterator[_Cells]:
         yield (*cells, text if cell_len(text) <= left else f"{text[: left - 1]}…")
 
 
-def _head(section: _Section, rows: Sequence[_Row], *, folded: bool) -> _Cells:
+def _head(section: _Section, rows: Sequence[Row], *, folded: bool) -> _Cells:
     """The line of a group. One that is `folded` counts its nodes by phase."""
     seconds = (section.ended or time.monotonic()) - section.since if section.since else None
     nodes = f"{len(rows)} of {section.plan.desired}"
@@ -238,19 +240,19 @@ def _head(section: _Section, rows: Sequence[_Row], *, folded: bool) -> _Cells:
     return (
         Text(section.name, style="bold"),
         nodes if rows else "",
-        Text(section.phase, style=_COLOURS.get(section.phase, "dim")),
+        Text(section.phase, style=COLOURS.get(section.phase, "dim")),
         "" if seconds is None else spell(round(seconds)),
         checks if folded and rows else "",
         counts or why.replace("\n", " "),
     )
 
 
-def _cells(row: _Row, indent: str = "") -> _Cells:
+def _cells(row: Row, indent: str = "") -> _Cells:
     seconds = (row.ended or time.monotonic()) - row.since
     return (
         f"{indent}{row.name}",
         row.place,
-        Text(row.phase, style=_COLOURS.get(row.phase, "cyan")),
+        Text(row.phase, style=COLOURS.get(row.phase, "cyan")),
         spell(round(seconds)),
         f"{row.good}/{len(row.asked)}" if row.asked else "",
         plain(row.detail, limit=200).replace("\n", " "),

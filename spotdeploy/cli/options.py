@@ -49,6 +49,14 @@ Events = Annotated[
 Wait = Annotated[
     bool, typer.Option("--wait", help="Wait for a run on another computer, instead of refusing.")
 ]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="AXIS=VALUE",
+        help="Only the cells of the matrix with this value. Repeatable.",
+    ),
+]
 Run = Annotated[str, typer.Argument(help="A run's id, its beginning, or 'last'.")]
 NodeName = Annotated[str, typer.Argument(help="A node's name or id, as 'list' shows it.")]
 

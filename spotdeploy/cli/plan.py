@@ -10,7 +10,9 @@ from typing import Annotated, Final
 
 import typer
 
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers
+from spotdeploy.cli.cells import matrix_of
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Only, Providers
+from spotdeploy.cli.plan_cells import plan_data, show_plans
 from spotdeploy.cli.tables import json_text, table
 from spotdeploy.config.schema import Payload
 from spotdeploy.cycle.budget import expected_cost
@@ -32,6 +34,7 @@ SHOWN: Final = 40
 def command(
     config: Config = DEFAULT_CONFIG,
     provider: Providers = None,
+    only: Only = None,
     files: Annotated[
         bool, typer.Option("--files", help="List what is shipped instead; no cloud is asked.")
     ] = False,
@@ -42,6 +45,9 @@ def command(
     if files:
         for group in _with_own_payload(project):
             show_files(read_manifest(group.settings), as_json=json)
+        return
+    if matrix := matrix_of(project, only):
+        show_plans(matrix, as_json=json)
         return
     with open_run(project, read_plans(project), Bus()) as run:
         show_plan(run, asyncio.run(ask_offers(run)), as_json=json)
@@ -82,35 +88,8 @@ def _file_row(entry: PayloadFile) -> tuple[str, ...]:
 
 def show_plan(run: Run, prospects: Prospects, *, as_json: bool) -> None:
     """Print what would be shipped, from where nodes would come, and what would be checked."""
-    if as_json:
-        groups = [_group_data(group, prospects) for group in run.groups]
-        data = {
-            "deployment": run.deployment,
-            "wanted": run.desired,
-            **(groups[0] if len(groups) == 1 else {"groups": groups}),
-            "protection": prospects.auto_shutdown,
-            "expected_cost": expected_cost(run, prospects),
-            "warnings": prospects.warnings,
-        }
-        text = json_text(data)
-    else:
-        text = "\n".join(_lines(run, prospects))
+    text = json_text(plan_data(run, prospects)) if as_json else "\n".join(_lines(run, prospects))
     sys.stdout.write(text + "\n")
-
-
-def _group_data(group: Run, prospects: Prospects) -> dict[str, object]:
-    plan = group.plan
-    return {
-        "group": group.group,
-        "after": group.project.after,
-        "wanted": group.desired,
-        "placement": group.config.nodes.placement,
-        "digest": plan.manifest.digest,
-        "bytes": plan.manifest.size,
-        "files": [e.path for e in plan.manifest.entries if e.kind is not FileKind.FOLDER],
-        "offers": prospects.offers[group.group],
-        "checks": [check.name for check in plan.checks],
-    }
 
 
 def _lines(run: Run, prospects: Prospects) -> list[str]:

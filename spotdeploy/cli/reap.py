@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import typer
 
 from spotdeploy import labels
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers
+from spotdeploy.cli.cells import matrix_of
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Only, Providers
 from spotdeploy.cli.tables import json_text, table
 from spotdeploy.model import Resource, Verdict
 from spotdeploy.phases.reap import Expired, Search, reap, search
@@ -23,6 +24,7 @@ from spotdeploy.text import counted, plain
 def command(
     config: Config = DEFAULT_CONFIG,
     provider: Providers = None,
+    only: Only = None,
     yes: bool = typer.Option(False, "--yes", help="End what was found, instead of listing it."),
     json: Json = False,
 ) -> None:
@@ -31,15 +33,18 @@ def command(
     Looks in every location of the account for nodes whose time to live ended 10 minutes ago (until
     then they may be ending themselves), and for what is left of runs that have no node any more.
     Touches nothing without spotdeploy's labels. Needs no config file when --provider says where to
-    look.
+    look. With --only, it is about the cells of the matrix that are selected and no others.
     """
     if provider and config == DEFAULT_CONFIG and not config.exists():
         project = Project.without_config(config, "reap", provider)
     else:
         project = Project.open(config, providers=provider)
+    matrix = matrix_of(project, only)
+    project = matrix.all_providers if matrix else project
+    wanted = {cell.name for cell in matrix.cells} if matrix and only else None
     locations = [Location(*one, _tell) for one in project.open_all_locations()]
     try:
-        found, receipt = asyncio.run(_search_and_reap(project, locations, reap_them=yes))
+        found, receipt = asyncio.run(_search_and_reap(project, locations, wanted, reap_them=yes))
     finally:
         for location in locations:
             location.close()
@@ -51,9 +56,16 @@ def _tell(text: str) -> None:
 
 
 async def _search_and_reap(
-    project: Project, locations: Sequence[Location], *, reap_them: bool
+    project: Project,
+    locations: Sequence[Location],
+    wanted: Collection[str] | None,
+    *,
+    reap_them: bool,
 ) -> tuple[list[Search], Receipt | None]:
+    """What was found of the deployments `wanted`, or of all, and the proof that it was ended."""
     found = await asyncio.gather(*map(search, locations))
+    if wanted is not None:
+        found = [one.of_deployments(wanted) for one in found]
     if not reap_them or not any(one.expired for one in found):
         return found, None
     return found, await reap(found, project.config.timeouts.destroy)

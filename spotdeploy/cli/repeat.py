@@ -15,16 +15,19 @@ from spotdeploy.cli.stopping import StopSignals
 from spotdeploy.cli.tables import json_text, table
 from spotdeploy.duration import spell
 from spotdeploy.errors import ConfigError, SpotdeployError
+from spotdeploy.matrix.report import reports_of
 from spotdeploy.model import Verdict
 from spotdeploy.report.compare import Rate, Repetition, summarize
-from spotdeploy.report.run_store import read_report, run_folders
+from spotdeploy.report.run_store import run_folders
+from spotdeploy.run.verdict import worst
 
-WORST_FIRST: Final = (4, 130, 3, 1, 2, 0)
 USAGE: Final = 2
 
 
 def run_again(options: RunOptions, times: int, *, watch: bool) -> NoReturn:
     """Repeat or watch; not both. Raises ConfigError for both."""
+    if options.failed:
+        raise ConfigError("--failed is one cycle", hint="leave out --repeat and --watch")
     if not watch:
         repeat(options, times)
     if times > 1:
@@ -47,7 +50,12 @@ def repeat(options: RunOptions, times: int) -> NoReturn:
             codes.append(_one(options, signals))
         stopped = signals.heard
     folders = [folder for folder in run_folders(state) if folder not in before]
-    reports = [report for folder in folders if (report := read_report(folder)).command == "cycle"]
+    reports = [
+        report
+        for folder in folders
+        for report in reports_of(folder)
+        if report.command == "cycle" and report.run
+    ]
     show_repetition(summarize(reports), options.screen_stream, as_json=options.json)
     raise typer.Exit(worst(codes))
 
@@ -69,11 +77,6 @@ def watch_and_run(options: RunOptions) -> NoReturn:
     except KeyboardInterrupt:
         options.screen_stream.write("\n")
     raise typer.Exit(stopped)
-
-
-def worst(codes: list[int]) -> int:
-    """The exit code that outranks the others."""
-    return min(codes, key=WORST_FIRST.index, default=0)
 
 
 def _one(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Final
@@ -16,6 +16,8 @@ from spotdeploy.cli.streams import printed_json
 from spotdeploy.cli.tables import table, verdict_text
 from spotdeploy.duration import spell
 from spotdeploy.errors import HostError
+from spotdeploy.matrix import writer
+from spotdeploy.matrix.report import MatrixReport, is_matrix, read_matrix_report, report_bytes
 from spotdeploy.project import Project
 from spotdeploy.report.event_log import EVENTS, JUNIT, PAGE, REPORT
 from spotdeploy.report.github import quoting
@@ -37,7 +39,8 @@ def command(
 ) -> None:
     """Show how a run ended, and where its report is."""
     folder = find_run(Project.open(config).state, run)
-    page = show_report(folder, as_json=json, html=html, junit=junit)
+    show = show_matrix_report if is_matrix(folder) else show_report
+    page = show(folder, as_json=json, html=html, junit=junit)
     if open_it:
         typer.launch(page.resolve().as_uri())
 
@@ -53,16 +56,62 @@ def show_report(
         _write(html, html_page(report, folder, html))
     if junit is not None:
         _write(junit, junit_xml(report))
-    if as_json:
-        text = printed_json(encode(report).decode().rstrip(), sys.stdout)
+    _print(folder, encode(report) if as_json else _summary(report), problems)
+    return html or folder / PAGE
+
+
+def show_matrix_report(
+    folder: Path, *, as_json: bool, html: Path | None = None, junit: Path | None = None
+) -> Path:
+    """The same for a matrix."""
+    problems = [] if (folder / PAGE).exists() else writer.write_matrix_reports(folder)
+    report = read_matrix_report(folder)
+    if html is not None:
+        _write(html, writer.html_page(report, folder, html))
+    if junit is not None:
+        _write(junit, writer.junit_xml(report))
+    _print(folder, report_bytes(folder) if as_json else _cells(report), problems)
+    return html or folder / PAGE
+
+
+def _print(folder: Path, what: bytes | Sequence[str], problems: Iterable[str]) -> None:
+    """Print JSON, or lines and where the files of a run are; then what could not be written."""
+    as_json = isinstance(what, bytes)
+    if isinstance(what, bytes):
+        text = printed_json(what.decode().rstrip(), sys.stdout)
     else:
         names = (PAGE, JUNIT, REPORT, EVENTS)
         files = [f"  {folder / name}" for name in names if (folder / name).exists()]
-        text = "\n".join([*_summary(report), "", *files])
+        text = "\n".join([*what, "", *files])
     with nullcontext() if as_json else quoting(sys.stdout, os.environ):
         sys.stdout.write(text + "\n")
     sys.stderr.writelines(f"warning: {problem}\n" for problem in problems)
-    return html or folder / PAGE
+
+
+def _cells(report: MatrixReport) -> list[str]:
+    """A row for each cell, why those that failed did, and the verdict of all."""
+    head = f"{report.command} of {report.deployment} on {', '.join(report.providers)}"
+    rows = [
+        (
+            one.name,
+            one.title,
+            one.report.verdict,
+            f"{one.report.passed}/{one.report.desired}",
+            spell(round(one.report.seconds, 1)),
+        )
+        for one in report.cells
+    ]
+    good = len(report.cells) - len(report.failed)
+    took = f"{spell(round(report.seconds, 1))}, cost: {report.cost}"
+    return [
+        f"{head}, run {report.run}",
+        "",
+        table([("CELL", "VALUES", "VERDICT", "NODES", "TIME"), *rows]),
+        *(f"  {one.name}: {plain(one.report.message, limit=600)}" for one in report.failed),
+        "",
+        verdict_text(report.verdict, f"{good} of {len(report.cells)} cells passed", report.left),
+        took,
+    ]
 
 
 def _summary(report: RunReport) -> list[str]:

@@ -15,14 +15,22 @@ from typing import NoReturn, TextIO
 import typer
 
 from spotdeploy.api import Outcome, Project, RunRecorder
+from spotdeploy.cli import errors
+from spotdeploy.cli.cells import matrix_of
+from spotdeploy.cli.cells_screen import cells_summary, new_cells_screen
 from spotdeploy.cli.screen import PlainScreen, Screen
 from spotdeploy.cli.stopping import StopSignals
 from spotdeploy.cli.streams import printed_json
 from spotdeploy.errors import ConfigError
+from spotdeploy.matrix.failed import failed_cells, failed_deployment
+from spotdeploy.matrix.project import Matrix
+from spotdeploy.matrix.report import is_matrix, read_matrix_report, report_bytes
+from spotdeploy.matrix.run import MatrixOutcome, run_cells
+from spotdeploy.matrix.writer import MatrixRecorder
 from spotdeploy.report import github
 from spotdeploy.report.event_log import PAGE, EventStream, event_stream
-from spotdeploy.report.model import encode
 from spotdeploy.report.run_store import read_report
+from spotdeploy.text import counted
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,10 @@ class RunOptions:
     """Where events are written besides the run's folder; "-" is standard output."""
     wait: bool = False
     """Wait for a run on another computer."""
+    only: list[str] | None = None
+    """Values that select cells of the matrix."""
+    failed: bool = False
+    """Run again what did not pass in the last cycle."""
 
     def __post_init__(self) -> None:
         """Refuse two kinds of data on one stream."""
@@ -81,13 +93,17 @@ def perform(
     signals: StopSignals,
     data: TextIO | None = None,
     environment: Mapping[str, str] = os.environ,
-) -> Outcome:
+) -> Outcome | MatrixOutcome:
     """Run a command from beginning to end, its reports included, and say how it ended. What
     report.json holds is written to `data` too, even for a run that was refused once it had begun.
 
     Raises SpotdeployError for what was refused.
     """
     project = options.open_project()
+    if matrix := matrix_of(project, options.only):
+        return _perform_cells(options, matrix, signals, data, environment)
+    if options.failed and not failed_deployment(project):
+        _nothing_failed(options)
     recorder, screen = RunRecorder(), new_screen(options.screen_stream)
     with (
         reporting(options.screen_stream, recorder, environment, data),
@@ -102,9 +118,44 @@ def perform(
     return outcome
 
 
+def _perform_cells(
+    options: RunOptions,
+    matrix: Matrix[Project],
+    signals: StopSignals,
+    data: TextIO | None,
+    environment: Mapping[str, str],
+) -> MatrixOutcome:
+    """As `perform`, for a matrix."""
+    if options.failed:
+        run, names = failed_cells(matrix.project)
+        matrix = matrix.named(names)
+        if not matrix.everything:
+            _nothing_failed(options, "of these cells " if names else "")
+        again = counted(len(matrix.everything), "cell")
+        options.screen_stream.write(f"{again} of run {run} once more\n")
+    recorder, screen = MatrixRecorder(), new_cells_screen(options.screen_stream)
+    with (
+        reporting(options.screen_stream, recorder, environment, data),
+        _events(options) as extra,
+        screen,
+    ):
+        observers = (screen, *([extra] if extra else ()))
+        work = run_cells(
+            matrix, options.command, wait=options.wait, observers=observers, recorder=recorder
+        )
+        outcome = asyncio.run(signals.until_stopped(work, screen.say))
+        screen.end(cells_summary(outcome), outcome.exit_code)
+    for bug in (cell.bug for cell in outcome.cells if cell.bug):
+        errors.show_trace(bug)
+    return outcome
+
+
 @contextmanager
 def reporting(
-    stream: TextIO, recorder: RunRecorder, environment: Mapping[str, str], data: TextIO | None
+    stream: TextIO,
+    recorder: RunRecorder | MatrixRecorder,
+    environment: Mapping[str, str],
+    data: TextIO | None,
 ) -> Iterator[None]:
     """At the end, however it ends, say where the reports of what began are, tell GitHub, and write
     what report.json holds to `data`. Trouble with a report is a warning and changes nothing else.
@@ -149,15 +200,27 @@ def _report(folder: Path, stream: TextIO, environment: Mapping[str, str]) -> lis
     if not github.asked(environment):
         return []
     try:
-        github.tell(read_report(folder), folder, stream, environment)
+        if is_matrix(folder):
+            from spotdeploy.matrix.github import tell
+
+            tell(read_matrix_report(folder), stream, environment)
+        else:
+            github.tell(read_report(folder), folder, stream, environment)
     except Exception as error:  # noqa: BLE001  # a report never changes how a run ended
         return [f"no summary for GitHub: {type(error).__name__}: {error}"]
     return []
 
 
+def _nothing_failed(options: RunOptions, what: str = "") -> NoReturn:
+    """Say that there is nothing to run again, and end well."""
+    text = f"nothing {what}failed in the last cycle, so nothing is run again\n"
+    options.screen_stream.write(text)
+    raise typer.Exit
+
+
 def _hand_over(folder: Path, data: TextIO) -> list[str]:
     try:
-        data.write(printed_json(encode(read_report(folder)).decode(), data))
+        data.write(printed_json(report_bytes(folder).decode(), data))
         data.flush()
     except Exception as error:  # noqa: BLE001  # a report never changes how a run ended
         return [f"no JSON: {type(error).__name__}: {error}"]

@@ -8,6 +8,7 @@ import typer
 
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config
 from spotdeploy.config.json_schema import events_schema_text, schema_text
+from spotdeploy.matrix.report import matrix_report_schema_text
 from spotdeploy.phases.facts import facts_schema_text
 from spotdeploy.plugins import Plugins
 from spotdeploy.project import Project
@@ -22,6 +23,9 @@ def command(
     report: Annotated[
         bool, typer.Option("--report", help="That of report.json and a run's --json instead.")
     ] = False,
+    matrix_report: Annotated[
+        bool, typer.Option("--matrix-report", help="That of a matrix's report.json instead.")
+    ] = False,
     nodes: Annotated[
         bool, typer.Option("--nodes", help="That of nodes.json, which a node is given, instead.")
     ] = False,
@@ -31,6 +35,7 @@ def command(
         (events, events_schema_text),
         (report, report_schema_text),
         (nodes, facts_schema_text),
+        (matrix_report, matrix_report_schema_text),
     )
     for asked, text in others:
         if asked:

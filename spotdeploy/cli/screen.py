@@ -58,11 +58,16 @@ class Screen(ABC):
             group = "" if event.group == DEFAULT_GROUP else f"{event.group} "
             self._names[event.node] = f"{group}{event.name}"
         if (line := self.line(event)) is not None:
-            self.say(line)
+            self.say(of_cell(event.cell, line))
 
     def conclude(self, outcome: Outcome) -> None:
         """Show the outcome."""
-        self.say(summary(outcome))
+        self.end(summary(outcome), outcome.exit_code)
+
+    def end(self, text: str, exit_code: int) -> None:
+        """Show how it ended."""
+        del exit_code
+        self.say(text)
 
     def name(self, node: str) -> str:
         """The name of the node with that id, its group before it where the config names groups."""
@@ -129,6 +134,11 @@ class PlainScreen(Screen):
             self._stream = StringIO()
 
 
+def of_cell(cell: str, text: str) -> str:
+    """The lines of a text, each of which says of which cell it is, where there is one."""
+    return "\n".join(f"{cell}: {line}" for line in text.split("\n")) if cell else text
+
+
 def summary(outcome: Outcome) -> str:
     """The nodes, what stands, and the verdict, ready to print."""
     lines = [""]
@@ -139,7 +149,7 @@ def summary(outcome: Outcome) -> str:
             cells = ["GROUP", *(node.group for node in outcome.nodes)]
             rows = [(cell, *row) for cell, row in zip(cells, rows, strict=True)]
         lines.append(table(rows))
-        lines += [line for node in outcome.nodes for line in _failed_checks(node)]
+        lines += [line for node in outcome.nodes for line in failed_checks(node)]
         lines.append("")
     for refusal in outcome.refusals:
         lines.append(
@@ -166,7 +176,8 @@ def _row(node: NodeOutcome) -> tuple[str, ...]:
     )
 
 
-def _failed_checks(node: NodeOutcome) -> list[str]:
+def failed_checks(node: NodeOutcome) -> list[str]:
+    """Why a node did not pass: each check that failed, or else what it says."""
     if node.verdict is Verdict.PASSED:
         return []
     failed = [check for check in node.checks if not check.ok]

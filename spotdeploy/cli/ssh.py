@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, NodeName, Providers
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, NodeName, Only, Providers
 
 
 def command(
@@ -16,14 +16,16 @@ def command(
     ] = None,
     config: Config = DEFAULT_CONFIG,
     provider: Providers = None,
+    only: Only = None,
 ) -> None:
     """Open a shell on a node; it can no longer pass verify."""
     import os
 
+    from spotdeploy.cli.cells import project_of
     from spotdeploy.node.access import open_shell
     from spotdeploy.project import Project
 
-    project = Project.open(config, providers=provider)
+    project = project_of(Project.open(config, providers=provider), only, node)
     line = open_shell(project, node, words or [])
     os.chdir(project.keys_folder)
     os.execvp(line[0], line)  # noqa: S606  # the terminal now belongs to OpenSSH

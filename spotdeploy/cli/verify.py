@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Providers
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Only, Providers
 
 
 def command(
-    config: Config = DEFAULT_CONFIG, provider: Providers = None, json: Json = False
+    config: Config = DEFAULT_CONFIG,
+    provider: Providers = None,
+    only: Only = None,
+    json: Json = False,
 ) -> None:
     """Run the checks on the existing nodes."""
     from spotdeploy.cli.run import RunOptions, run_command
 
-    run_command(RunOptions("verify", config, provider, json))
+    run_command(RunOptions("verify", config, provider, json, only=only))

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import msgspec
 
 from spotdeploy.config.groups import RESERVED, OwnKeys
-from spotdeploy.config.schema import Config, Table
+from spotdeploy.config.schema import Config, Matrix, Table
 from spotdeploy.config.secret import PayloadSecret, Secret
 from spotdeploy.duration import Duration
 from spotdeploy.events import AnyEvent
@@ -70,11 +70,12 @@ def build_schema(known: Plugins, plugins: Sequence[str] = ()) -> dict[str, Any]:
         as_written(OwnKeys),
         *providers.values(),
         *checks.values(),
+        as_written(Matrix),
     ]
     references, definitions = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
     top = definitions.pop("Config")
     own = definitions.pop("OwnKeys")["properties"]
-    tables = references[2:]
+    *tables, matrix = references[2:]
     meant = {key: top["properties"][key]["description"] for key in ("provider", "checks")}
     top["properties"]["provider"] = {
         "description": meant["provider"],
@@ -96,6 +97,9 @@ def build_schema(known: Plugins, plugins: Sequence[str] = ()) -> dict[str, Any]:
         "additionalProperties": {"$ref": "#/$defs/Group"},
     }
     definitions["Group"] = _group(own, top["properties"], definitions["Nodes"]["properties"])
+    top["properties"]["matrix"] = matrix
+    value = {"type": ["string", "integer", "boolean"]}
+    definitions["Matrix"]["additionalProperties"] = {"type": "array", "minItems": 1, "items": value}
     for kind, reference in zip(checks, tables[len(providers) :], strict=True):
         definition = definitions[reference["$ref"].rpartition("/")[2]]
         definition["properties"]["type"] = {"const": kind}

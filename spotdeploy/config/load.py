@@ -26,7 +26,7 @@ PREFIX: Final = "SPOTDEPLOY_"
 DEEPEST: Final = 2
 """Dots in the longest path of a key: `provider.aws.regions`."""
 _FREE: Final = ("payload.environment", "payload.secrets")
-_TABLES: Final = ("provider", "checks", "groups", *_FREE)
+_TABLES: Final = ("provider", "checks", "groups", "matrix", *_FREE)
 """Tables whose keys are not known here: no variable stands for one."""
 
 

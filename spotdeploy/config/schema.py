@@ -127,6 +127,23 @@ class Evidence(_Section, frozen=True):
     """Further files to bring back from each node, as absolute paths."""
 
 
+class Matrix(_Section, frozen=True):
+    """`[matrix]`: many deployments of one config. Every key but those below is an axis: a list of
+    texts, whole numbers, true or false, of which each cell has one. `image`, `size`, `arch`,
+    `market` and `provider` change what is asked for; any other is a variable for the payload's
+    entry, as those are too: SPOTDEPLOY_MATRIX_ and the axis in capitals."""
+
+    include: tuple[dict[str, str | int | bool], ...] = ()
+    """Values for the cells whose axes these match, or else a cell beside those of the axes; as in
+    GitHub Actions."""
+    exclude: tuple[dict[str, str | int | bool], ...] = ()
+    """Cells to leave out: each that has these values; as in GitHub Actions."""
+    max_cells: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 64
+    """How many cells there may be."""
+    max_parallel: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """How many cells are worked on at the same time; all when left out."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole of spotdeploy.toml."""
 
@@ -144,6 +161,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     payload: Payload = Payload()
     timeouts: Timeouts = Timeouts()
     evidence: Evidence = Evidence()
+    matrix: Table | None = None
+    """Axes, each a list of values: every combination is a cell, a deployment of its own."""
     checks: tuple[Table, ...] = ()
     """The conditions that each node must meet. `type` decides which keys a table has."""
     provider: dict[str, Table] = {}

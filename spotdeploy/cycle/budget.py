@@ -44,12 +44,14 @@ def expected_cost(run: Run, prospects: Prospects) -> Cost | None:
     return expected
 
 
-def check_budget(run: Run, prospects: Prospects) -> None:
+def check_budget(run: Run, prospects: Prospects, budget: Budget | None = None) -> None:
     """Tell the estimate; refuse what is sure to cost too much, or cannot be kept within a limit.
+    `budget` is that of several runs together, where there is one.
 
     Raises RefusedError; nothing was made.
     """
-    expected, cap = expected_cost(run, prospects), run.config.max_cost
+    budget = budget or Budget(run.config.max_cost)
+    expected, cap = expected_cost(run, prospects), budget.cap
     if expected is not None and expected.usd:
         run.bus.emit(Note(text=f"expected to cost {expected}, as past cycles went"))
     if cap is None:
@@ -62,23 +64,32 @@ def check_budget(run: Run, prospects: Prospects) -> None:
                 hint="take max_cost out, or choose sizes whose prices 'spotdeploy plan' shows; "
                 "nodes.max_price would leave out all others",
             )
-    if expected is not None and expected.usd > cap:
+    if expected is not None and budget.expected + expected.usd > cap:
+        beside = f", beside {spell_usd(budget.expected)} of others" if budget.expected else ""
         raise RefusedError(
-            f"this cycle is expected to cost {expected}, and max_cost is {spell_usd(cap)}",
+            f"this cycle is expected to cost {expected}{beside}, and max_cost is {spell_usd(cap)}",
             hint="raise max_cost, ask for fewer or smaller nodes, or see 'spotdeploy plan'",
         )
+    budget.expected += expected.usd if expected else 0.0
 
 
-async def within_budget(run: Run, work: Awaitable[T], now: Callable[[], float] = time.time) -> T:
+async def within_budget(
+    run: Run,
+    work: Awaitable[T],
+    now: Callable[[], float] = time.time,
+    budget: Budget | None = None,
+) -> T:
     """Await the work, and cancel it before the nodes made meanwhile cost more than `max_cost`.
+    A `budget` of several runs together already listens to them all.
 
     Raises BudgetError after cancelling; whatever the work raises.
     """
     cap = run.config.max_cost
     if cap is None:
         return await work
-    ledger = Ledger(now)
-    run.bus.attach(ledger)
+    ledger = budget.ledger if budget else Ledger(now)
+    if not budget:
+        run.bus.attach(ledger)
     task = asyncio.ensure_future(work)
     guard = asyncio.ensure_future(_until_spent(ledger, cap))
     try:
@@ -93,7 +104,8 @@ async def within_budget(run: Run, work: Awaitable[T], now: Callable[[], float] =
         task.cancel()
         guard.cancel()
         await asyncio.gather(task, guard, return_exceptions=True)
-        run.bus.detach(ledger)
+        if not budget:
+            run.bus.detach(ledger)
 
 
 @dataclass
@@ -122,6 +134,18 @@ class Ledger:
         now = self.now()
         running = [_span(node, now) for node in self._running.values()]
         return total([*self._ended, *running]).usd
+
+
+@dataclass
+class Budget:
+    """What one run may spend, or several together."""
+
+    cap: float | None
+    """USD; None is no limit."""
+    ledger: Ledger = field(default_factory=Ledger)
+    """An observer of all of them."""
+    expected: float = 0.0
+    """USD that those are expected to cost which were let begin."""
 
 
 async def _until_spent(ledger: Ledger, cap: float) -> None:

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Final
 
-from spotdeploy.cycle.budget import check_budget, within_budget
+from spotdeploy.cycle.budget import Budget, check_budget, within_budget
 from spotdeploy.cycle.groups import GroupsRunner
 from spotdeploy.cycle.policy import Progress, conclude, end_by_policy, end_group
 from spotdeploy.cycle.runner import NodeRunner, Pipeline, allow_files, sharing
@@ -38,29 +38,29 @@ LAST_LOOK_SECONDS: Final = 2.0
 What takes longer is brought back while they end."""
 
 
-async def run_cycle(run: Run, *, wait: bool = False) -> Outcome:
+async def run_cycle(run: Run, *, wait: bool = False, budget: Budget | None = None) -> Outcome:
     """Destroy what is there, create fresh nodes, deploy, reboot, verify; then keep or destroy.
 
-    With `wait`, a run on another computer is waited for. Raises SpotdeployError for what was
-    refused before anything was made.
+    With `wait`, a run on another computer is waited for. `budget` is that of several runs together,
+    where there is one. Raises SpotdeployError for what was refused before anything was made.
     """
     allow_files(run.desired)
     prospects = await find_offers(run)
-    check_budget(run, prospects)
+    check_budget(run, prospects, budget)
     run = run.within(prospects.usable)
     async with claimed(run, "cycle", wait=wait):
         before, stopped = await finish_despite_cancel(destroy(run, before_create=True))
         if stopped or not before.clean:
             return conclude(run, Progress(receipts=[before], stopped=stopped))
-        return await _make(run, prospects, _through_verify, [before])
+        return await _make(run, prospects, _through_verify, [before], budget)
 
 
-async def run_create(run: Run, *, wait: bool = False) -> Outcome:
-    """Create, deploy and reboot fresh nodes. Refuses while nodes of the deployment exist; `wait` as
-    in `run_cycle`."""
+async def run_create(run: Run, *, wait: bool = False, budget: Budget | None = None) -> Outcome:
+    """Create, deploy and reboot fresh nodes. Refuses while nodes of the deployment exist; `wait`
+    and `budget` as in `run_cycle`."""
     allow_files(run.desired)
     prospects = await find_offers(run)
-    check_budget(run, prospects)
+    check_budget(run, prospects, budget)
     run = run.within(prospects.usable)
     async with claimed(run, "create", wait=wait):
         existing = await _existing(run)
@@ -71,7 +71,7 @@ async def run_create(run: Run, *, wait: bool = False) -> Outcome:
                 f"{', '.join(node.name for node in existing)}",
                 hint="run 'spotdeploy destroy' first, or 'spotdeploy cycle' for both",
             )
-        return await _make(run, prospects, _through_reboot, [])
+        return await _make(run, prospects, _through_reboot, [], budget)
 
 
 async def run_verify(run: Run) -> Outcome:
@@ -123,7 +123,11 @@ async def _existing(run: Run) -> list[Node]:
 
 
 async def _make(
-    run: Run, prospects: Prospects, pipeline: Pipeline, receipts: Sequence[Receipt]
+    run: Run,
+    prospects: Prospects,
+    pipeline: Pipeline,
+    receipts: Sequence[Receipt],
+    budget: Budget | None,
 ) -> Outcome:
     """Create nodes and take them through the pipeline; whatever happens, end by policy.
 
@@ -132,7 +136,8 @@ async def _make(
     progress = Progress(receipts=list(receipts))
     refusal: HostError | None = None
     try:
-        await within_budget(run, _create_and_run(run, prospects, pipeline, progress))
+        work = _create_and_run(run, prospects, pipeline, progress)
+        await within_budget(run, work, budget=budget)
     except ProviderError as error:
         progress.trouble = error.explained
     except HostError as error:

@@ -59,7 +59,7 @@ def require_variables(file: str, payload: Payload) -> None:
             )
         if name in payload.secrets:
             raise ConfigError(f"{key}: payload.secrets has it too", hint="leave one of them out")
-        _require_text(key, name, value)
+        require_text(key, name, value)
     _require_total(f"{file}: payload.environment", payload.environment, VALUES_LIMIT)
 
 
@@ -83,7 +83,7 @@ def read_secrets(
             raise ConfigError(
                 f"{key} has more than {SECRET_LIMIT} bytes", hint="ship a file instead"
             )
-        _require_text(key, name, value)
+        require_text(key, name, value)
         values[name] = value
     _require_total(f"{file}: payload.secrets", values, SECRETS_LIMIT)
     return values
@@ -102,7 +102,8 @@ def _require_name(key: str, name: str) -> None:
         raise ConfigError(f"{key}: {OWN}... are variables that spotdeploy sets itself")
 
 
-def _require_text(key: str, name: str, value: str) -> None:
+def require_text(key: str, name: str, value: str) -> None:
+    """Refuse a value that no variable can hold, as what stands at `key`. Raises ConfigError."""
     bad = _NO_TEXT.search(value) or next((c for c in value if ord(c) & 0xFFFE == 0xFFFE), None)
     if bad:
         found = ord(bad if isinstance(bad, str) else bad[0])

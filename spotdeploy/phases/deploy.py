@@ -104,6 +104,7 @@ def _environment(node_run: NodeRun) -> dict[str, str]:
     return {
         **_LOGIN,
         **node_run.config.payload.environment,
+        **node_run.run.project.facts,
         **variables(node_run),
         "PYTHONDONTWRITEBYTECODE": "1",
     }

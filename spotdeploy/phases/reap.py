@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from spotdeploy import labels
@@ -58,6 +58,11 @@ class Search:
     """Nodes of ours that are within their time to live."""
     error: str = ""
     """Why it could not be asked, in the cloud's words; then it says nothing."""
+
+    def of_deployments(self, names: Collection[str]) -> Search:
+        """The same without what has expired of other deployments."""
+        expired = tuple(one for one in self.expired if one.deployment in names)
+        return replace(self, expired=expired)
 
 
 async def search(location: Location, now: float | None = None) -> Search:

@@ -66,20 +66,20 @@ def tell(report: RunReport, folder: Path, stream: TextIO, environment: Mapping[s
 def annotate(report: RunReport, found: Iterable[Finding]) -> list[str]:
     """One error for what is left and for each kind of failure, or one for a run that failed as a
     whole."""
-    errors = [_annotation("error", _title(finding), _message(finding)) for finding in found]
+    errors = [annotation("error", _title(finding), _message(finding)) for finding in found]
     if report.left:
         text = _whole(("not proven gone:", *report.left), 2900)
-        errors = [_annotation("error", report.verdict, text), *errors]
+        errors = [annotation("error", report.verdict, text), *errors]
     elif report.verdict is not Verdict.PASSED and not errors:
-        errors = [_annotation("error", report.verdict, report.message)]
-    warnings = [_annotation("warning", "spotdeploy", m.text) for m in report.marks if m.warning]
+        errors = [annotation("error", report.verdict, report.message)]
+    warnings = [annotation("warning", "spotdeploy", m.text) for m in report.marks if m.warning]
     return errors[:ANNOTATIONS] + warnings[:ANNOTATIONS]
 
 
 def summary(report: RunReport, found: Iterable[Finding]) -> str:
     """The run in GitHub's Markdown, of HTML elements where text from nodes stands in it."""
     lines = [
-        f"### {report.verdict.capitalize()}: {_safe(report.command)} of {_safe(report.deployment)}",
+        f"### {report.verdict.capitalize()}: {safe(report.command)} of {safe(report.deployment)}",
         "",
         f"{report.passed} of {report.desired} nodes passed in {spell(round(report.seconds))}. "
         f"Cost: {report.cost}. Run `{report.run}`.",
@@ -89,18 +89,18 @@ def summary(report: RunReport, found: Iterable[Finding]) -> str:
     for finding in found:
         names = ", ".join(node.name for node in finding.nodes[:20])
         lines += [
-            f"<details><summary>{_safe(_title(finding))}</summary>",
-            f"<p>{_safe(names)}</p><pre>{_safe(_message(finding))}</pre></details>",
+            f"<details><summary>{safe(_title(finding))}</summary>",
+            f"<p>{safe(names)}</p><pre>{safe(_message(finding))}</pre></details>",
             "",
         ]
     if report.left:
         lines += [
             "<p>Not proven gone:</p>",
-            f"<pre>{_safe(_whole(report.left, SIZE // 2))}</pre>",
+            f"<pre>{safe(_whole(report.left, SIZE // 2))}</pre>",
             "",
         ]
     elif not report.nodes and report.message:
-        lines += [f"<pre>{_safe(report.message)}</pre>", ""]
+        lines += [f"<pre>{safe(report.message)}</pre>", ""]
     return "\n".join(lines).encode()[:SIZE].decode(errors="ignore") + "\n"
 
 
@@ -109,22 +109,23 @@ def _table(report: RunReport) -> list[str]:
     lines = [line for section in matrix(report) for line in _section(section, report)]
     for group in report.groups:
         if group.waited_for:
-            lines += [f"<p>{_safe(group.name)}: {_safe(group.message)}</p>", ""]
+            lines += [f"<p>{safe(group.name)}: {safe(group.message)}</p>", ""]
     return lines
 
 
 def _section(section: Section, report: RunReport) -> list[str]:
-    heads = "".join(f"<th>{_safe(name)}</th>" for name in section.checks)
-    first = _safe(section.group.name) if report.grouped else "Nodes"
+    heads = "".join(f"<th>{safe(name)}</th>" for name in section.checks)
+    first = safe(section.group.name) if report.grouped else "Nodes"
     rows = [f"<table><tr><th>{first}</th><th>Passed</th>{heads}</tr>"]
     for block in section.blocks:
-        cells = "".join(f"<td>{_cell(total)}</td>" for total in block.totals)
+        cells = "".join(f"<td>{cell(total)}</td>" for total in block.totals)
         passed = f"{block.passed}/{block.nodes}"
-        rows.append(f"<tr><td>{_safe(block.provider)}</td><td>{passed}</td>{cells}</tr>")
+        rows.append(f"<tr><td>{safe(block.provider)}</td><td>{passed}</td>{cells}</tr>")
     return [*rows, "</table>", ""]
 
 
-def _cell(total: Total) -> str:
+def cell(total: Total) -> str:
+    """A check in a table."""
     if not total.asked:
         return "not asked"
     return f"{'✅' if total.good == total.asked else '❌'} {total.good}/{total.asked}"
@@ -150,7 +151,8 @@ def _message(finding: Finding) -> str:
     return plain("\n".join(output or [message for message, _ in finding.messages]), limit=3000)
 
 
-def _annotation(kind: str, title: str, text: str) -> str:
+def annotation(kind: str, title: str, text: str) -> str:
+    """A workflow command that shows a text on the job's page."""
     safe_title = _escaped(plain(title, limit=200)).replace(":", "%3A").replace(",", "%2C")
     return f"::{kind} title={safe_title}::{_escaped(plain(text, limit=3000))}"
 
@@ -159,6 +161,6 @@ def _escaped(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """HTML on one line: after an empty line Markdown would begin again."""
     return html.escape(text).replace("\n", "&#10;")

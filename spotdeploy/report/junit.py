@@ -37,19 +37,48 @@ class _Errors(_Output):
 
 def render(report: RunReport) -> bytes:
     """The file's bytes."""
-    xml = JUnitXml()
     suites = [_run_suite(report)]
     suites += [_group_suite(one, report) for one in report.groups if report.grouped]
     suites += [_node_suite(node, report) for node in report.nodes]
-    for number, suite in enumerate(suites):
+    return _document([(suite, report) for suite in suites])
+
+
+def render_cells(cells: Iterable[tuple[str, RunReport]]) -> bytes:
+    """The file's bytes for several runs: a suite for each, with the cases of all its nodes. Each
+    comes with its folder, relative to the file's."""
+    return _document([(_cell_suite(folder, report), report) for folder, report in cells])
+
+
+def _document(suites: Iterable[tuple[TestSuite, RunReport]]) -> bytes:
+    xml = JUnitXml()
+    for number, (suite, report) in enumerate(suites):
         _finish(suite, number, report)
         xml.append(suite)  # add_testsuite compares with every suite before
     return xml.tostring()  # type: ignore[no-any-return]  # bytes, though not annotated
 
 
+def _cell_suite(folder: str, report: RunReport) -> TestSuite:
+    suite = _begin_suite(clean(report.deployment), report)
+    for group in report.groups if report.grouped else ():
+        suite.add_testcase(_group_case(group, report))
+    for node in report.nodes:
+        suite.add_testcases(_node_cases(node, report))
+    kept = [node.evidence for node in report.nodes if node.evidence]
+    _say(suite, "\n".join(f"[[ATTACHMENT|{folder}/{one}/index.json]]" for one in kept))
+    suite.time = round(report.seconds, 3)
+    return suite
+
+
 def _run_suite(report: RunReport) -> TestSuite:
+    suite = _begin_suite(RUN_SUITE, report)
+    _say(suite, "")
+    suite.time = round(report.seconds, 3)
+    return suite
+
+
+def _begin_suite(name: str, report: RunReport) -> TestSuite:
     """One case for the run itself, so that a run without nodes fails too."""
-    suite = TestSuite(RUN_SUITE)
+    suite = TestSuite(name)
     for name, value in (
         ("run", report.run),
         ("verdict", report.verdict),
@@ -62,8 +91,6 @@ def _run_suite(report: RunReport) -> TestSuite:
     case = _case(f"{report.command} of {report.deployment}", report.deployment, report.seconds)
     case.result = _verdict_result(report.verdict, report.message)
     suite.add_testcase(case)
-    _say(suite, "")
-    suite.time = round(report.seconds, 3)
     return suite
 
 
@@ -87,6 +114,14 @@ def _group_suite(group: GroupReport, report: RunReport) -> TestSuite:
         ("cost", str(group.cost)),
     ):
         suite.add_property(name, clean(value) or "-")
+    case = _group_case(group, report)
+    suite.add_testcase(case)
+    _say(suite, "")
+    suite.time = case.time
+    return suite
+
+
+def _group_case(group: GroupReport, report: RunReport) -> TestCase:
     nodes = report.nodes_of(group.name)
     seconds = max((n.end for n in nodes), default=0.0) - min((n.start for n in nodes), default=0.0)
     case = _case(f"group {group.name}", f"{report.deployment}.{group.name}", seconds)
@@ -95,10 +130,7 @@ def _group_suite(group: GroupReport, report: RunReport) -> TestSuite:
         case.result = [_result(Skipped, "not deployed" if group.waited_for else "unfinished", why)]
     else:
         case.result = _verdict_result(group.verdict, group.message)
-    suite.add_testcase(case)
-    _say(suite, "")
-    suite.time = round(max(0.0, seconds), 3)
-    return suite
+    return case
 
 
 def _node_suite(node: NodeReport, report: RunReport) -> TestSuite:
@@ -116,12 +148,16 @@ def _node_suite(node: NodeReport, report: RunReport) -> TestSuite:
         ("evidence", node.evidence),
     ):
         suite.add_property(name, clean(value) or "-")
-    path = (report.deployment, *((group,) if group else ()), node.provider, node.name)
-    classname = clean(".".join(path))
-    suite.add_testcases([*_phase_cases(node, classname), *_check_cases(node, report, classname)])
+    suite.add_testcases(_node_cases(node, report))
     _say(suite, f"[[ATTACHMENT|{node.evidence}/index.json]]" if node.evidence else "")
     suite.time = round(max(0.0, node.end - node.start), 3)
     return suite
+
+
+def _node_cases(node: NodeReport, report: RunReport) -> list[TestCase]:
+    group = (node.group,) if report.grouped else ()
+    classname = clean(".".join((report.deployment, *group, node.provider, node.name)))
+    return [*_phase_cases(node, classname), *_check_cases(node, report, classname)]
 
 
 def _phase_cases(node: NodeReport, classname: str) -> Iterable[TestCase]:

@@ -22,7 +22,8 @@ def run_folders(state: Path) -> list[Path]:
 
 
 def find_run(state: Path, name: str | None = None) -> Path:
-    """The folder of a run, by its id, the beginning of its id, or "last".
+    """The folder of a run, by its id, the beginning of its id, or "last". A cell's run is found by
+    its id too.
 
     Raises RefusedError when there is none, or more than one.
     """
@@ -32,6 +33,9 @@ def find_run(state: Path, name: str | None = None) -> Path:
     if name in (None, LAST):
         return folders[-1]
     found = [folder for folder in folders if folder.name.startswith(str(name))]
+    if not found:
+        cells = (path.parent for path in (state / RUNS).glob(f"*/*/{EVENTS}"))
+        found = [folder for folder in cells if folder.name.startswith(str(name))]
     if len(found) == 1:
         return found[0]
     names = ", ".join(folder.name for folder in (found or folders)[-5:])

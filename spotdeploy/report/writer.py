@@ -57,7 +57,7 @@ def write_reports(folder: Path, outcome: Outcome | None = None) -> list[str]:
         JUNIT: lambda: junit_xml(report),
         PAGE: lambda: html_page(report, folder),
     }
-    return [problem for name, job in jobs.items() if (problem := _write(folder / name, job))]
+    return [problem for name, job in jobs.items() if (problem := write_file(folder / name, job))]
 
 
 def junit_xml(report: RunReport) -> bytes:
@@ -74,8 +74,9 @@ def html_page(report: RunReport, folder: Path, target: Path | None = None) -> by
     return page.render(report, folder, target).encode()
 
 
-def _write(path: Path, make: Callable[[], bytes]) -> str:
-    """Replace the file at once, so that a reader never sees half of it."""
+def write_file(path: Path, make: Callable[[], bytes]) -> str:
+    """Replace the file at once, so that a reader never sees half of it. Gives why it could not be
+    written, or nothing."""
     part = path.with_name(f".{path.name}.part")
     try:
         part.unlink(missing_ok=True)

@@ -33,6 +33,14 @@ class Plan:
     """The payload's secrets, by name: their values."""
 
 
+def digest_of(plans: Iterable[Plan]) -> str:
+    """What is shipped by several plans, as one word."""
+    digests = dict.fromkeys(plan.manifest.digest for plan in plans)
+    if len(digests) == 1:
+        return next(iter(digests))
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Run:
     """Everything a phase needs, passed along and never changed."""
@@ -65,10 +73,7 @@ class Run:
     @property
     def digest(self) -> str:
         """What is shipped to all nodes, as one word."""
-        digests = dict.fromkeys(group.plan.manifest.digest for group in self.groups)
-        if len(digests) == 1:
-            return next(iter(digests))
-        return hashlib.sha256("".join(digests).encode()).hexdigest()
+        return digest_of(group.plan for group in self.groups)
 
     @property
     def named(self) -> str:
@@ -98,7 +103,7 @@ class Run:
     @property
     def folder(self) -> Path:
         """Where this run's events, reports and evidence are."""
-        return self.project.state / "runs" / self.id
+        return self.project.runs / self.id
 
     @property
     def all_locations(self) -> tuple[Location, ...]:

@@ -47,7 +47,8 @@ def loop_traced(run: Run) -> Iterator[None]:
     try:
         yield
     finally:
-        loop.set_exception_handler(before)
+        if loop.get_exception_handler() is keep:  # else a run beside this one began later
+            loop.set_exception_handler(before)
 
 
 def keep_trace(run: Run, error: BaseException, doing: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,6 +17,13 @@ WORST_FIRST: Final = (
     Verdict.PAYLOAD_FAILED,
     Verdict.PASSED,
 )
+CODES_WORST_FIRST: Final = (4, 70, 130, 3, 1, 2, 0)
+"""Exit codes: one that comes before another outranks it."""
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The exit code of several runs: the one that outranks the others."""
+    return min(codes, key=CODES_WORST_FIRST.index, default=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from spotdeploy.cli.repeat import worst
 from spotdeploy.cli.stopping import SIGNALS, StopSignals
+from spotdeploy.run.verdict import worst
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,14 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from spotdeploy.cycle.budget import BudgetError, Ledger, check_budget, expected_cost, within_budget
+from spotdeploy.cycle.budget import (
+    Budget,
+    BudgetError,
+    Ledger,
+    check_budget,
+    expected_cost,
+    within_budget,
+)
 from spotdeploy.cycle.runbook import run_cycle
 from spotdeploy.errors import RefusedError
 from spotdeploy.events import NodeCreated, NodeDestroyed, Note, RunStarted
@@ -102,6 +109,17 @@ def test_a_cycle_within_its_limit_may_begin_and_tells_what_it_expects(
     assert [e.text for e in here.ears.received if isinstance(e, Note)] == [
         "expected to cost $3.00, as past cycles went"
     ]
+
+
+def test_several_cycles_have_one_budget(fake_project: FakeProjects) -> None:
+    run = capped(fake_project(), 7.0)
+    remember(run, [HOUR])
+    budget = Budget(7.0)
+    check_budget(run, prospects(1.0), budget)
+    check_budget(run, prospects(1.0), budget)
+    with pytest.raises(RefusedError, match=r"cost \$3.00, beside \$6.00 of others, and max_cost"):
+        check_budget(run, prospects(1.0), budget)
+    assert budget.expected == pytest.approx(6.0)
 
 
 def test_a_ledger_counts_running_and_ended_nodes() -> None:

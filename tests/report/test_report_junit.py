@@ -66,6 +66,20 @@ def violations(root: ET.Element) -> list[str]:
     return wrong
 
 
+def test_several_runs_are_a_suite_each_and_lead_to_their_evidence(tmp_path: Path) -> None:
+    cells = [
+        (f"run-{number}", read_report(sample().write(tmp_path / str(number))))
+        for number, sample in enumerate((samples.passing, samples.payload_failure))
+    ]
+    root = ET.fromstring(junit.render_cells(cells))
+    assert violations(root) == []
+    assert [suite.get("name") for suite in root] == [report.deployment for _, report in cells]
+    well, ill = (suite.findtext("system-out") or "" for suite in root)
+    assert well == ""
+    assert ill.startswith("[[ATTACHMENT|run-1/evidence/")
+    assert int(root[1].get("failures", "0")) > 0
+
+
 def suite_is_valid(suite: ET.Element, number: int) -> bool:
     return (
         suite.tag == "testsuite"

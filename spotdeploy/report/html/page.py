@@ -7,6 +7,7 @@ import hashlib
 import os
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -30,13 +31,13 @@ WORDS: Final = 320
 LOG_LIMIT: Final = 500
 LISTED: Final = 40
 """Up to so many nodes, their table is open."""
-_TONES: Final = {
+TONES: Final = {
     Verdict.PASSED: "good",
     Verdict.PAYLOAD_FAILED: "bad",
     Verdict.INFRASTRUCTURE_FAILED: "infra",
     Verdict.LEAKED: "bad",
 }
-_HEADLINES: Final = {
+HEADLINES: Final = {
     Verdict.PASSED: "Passed",
     Verdict.PAYLOAD_FAILED: "Payload failed",
     Verdict.LEAKED: "Leaked",
@@ -50,31 +51,18 @@ _HEADLINES: Final = {
 def render(report: RunReport, folder: Path, target: Path | None = None) -> str:
     """The page for a run whose folder is `folder`. `target` is where the page will lie, when that
     is not the folder itself: its links lead from there."""
-    root = _root(folder, target)
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    root = root_of(folder, target)
     found = findings(report, folder, root)
-    environment.filters.update(
-        span=_span, usd=_usd, moment=_moment, size=_size, breakable=_breakable
-    )
-    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
-    ours = Markup(style)  # noqa: S704  # our own file
-    return environment.get_template("report.html.j2").render(
+    return rendered(
+        "report.html.j2",
         report=report,
-        style=ours,
-        style_hash=_hash(style),
-        headline=_HEADLINES[report.verdict],
-        tone=_TONES.get(report.verdict, "muted"),
+        headline=HEADLINES[report.verdict],
+        tone=TONES.get(report.verdict, "muted"),
         sentence=_sentence(report),
         findings=found,
         explained=_explained(report),
         sections=matrix(report),
-        tone_of=lambda verdict: _TONES.get(verdict, "muted"),
+        tone_of=lambda verdict: TONES.get(verdict, "muted"),
         clouds=clouds(report),
         picture=picture(report),
         thin=thin_picture(report),
@@ -84,11 +72,37 @@ def render(report: RunReport, folder: Path, target: Path | None = None) -> str:
         trouble="Trouble on the way" if report.verdict is Verdict.PASSED else "What went wrong",
         listed=LISTED,
         log=_log(report),
-        files=_files(folder, root),
+        files=files_of(folder, root),
     )
 
 
-def _root(folder: Path, target: Path | None) -> str:
+def rendered(template: str, **values: object) -> str:
+    """A template of ours with these values, our style and our filters."""
+    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    ours = Markup(style)  # noqa: S704  # our own file
+    return (
+        _environment().get_template(template).render(style=ours, style_hash=_hash(style), **values)
+    )
+
+
+@cache
+def _environment() -> Environment:
+    """It keeps what templates were compiled to: the cells of a matrix each have a page."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        span=_span, usd=_usd, moment=_moment, size=_size, breakable=_breakable
+    )
+    return environment
+
+
+def root_of(folder: Path, target: Path | None) -> str:
+    """What the links of a page at `target` to files of `folder` begin with."""
     if target is None or target.parent.resolve() == folder.resolve():
         return ""
     return quote(os.path.relpath(folder.resolve(), target.parent.resolve())) + "/"
@@ -172,7 +186,8 @@ def _log(report: RunReport) -> list[tuple[float, str, str, bool]]:
     return [(m.at - report.started_at, who, m.text, m.warning) for m, who in notes[:LOG_LIMIT]]
 
 
-def _files(folder: Path, root: str) -> list[tuple[str, str]]:
+def files_of(folder: Path, root: str) -> list[tuple[str, str]]:
+    """The other files of a run, each with its link."""
     names = (EVENTS, REPORT, JUNIT)
     return [(name, f"{root}{name}") for name in names if (folder / name).exists()]
 
