@@ -126,12 +126,12 @@ def test_calls_that_are_never_answered_do_not_keep_the_command_beyond_its_limit(
             while "Destroying" not in (line := process.stdout.readline()):
                 assert line
             process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=20)
+        out, _ = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == 4, out
     assert "; by hand: " in out
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30, "the calls take 300 seconds"
 
 
 @pytest.mark.parametrize(("call", "at"), [("destroy", 1), ("leftovers", 3), ("release", 1)])

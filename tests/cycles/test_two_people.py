@@ -40,7 +40,7 @@ def test_two_cycles_at_once_are_one_that_passes_and_one_that_is_refused(
     people: tuple[Person, Person],
 ) -> None:
     anna, ben = people
-    anna.entry("sleep 3")
+    anna.entry("sleep 8")
     with anna.started("cycle") as running:
         running.until("ship done")
         second = ben.cycle()
@@ -57,7 +57,7 @@ def test_one_that_waits_goes_on_after_the_other_and_makes_its_own(
     people: tuple[Person, Person],
 ) -> None:
     anna, ben = people
-    anna.entry("sleep 2")
+    anna.entry("sleep 8")
     with anna.started("cycle") as running:
         running.until("ship done")
         with ben.started("cycle", "--wait") as waiting:
