@@ -58,7 +58,8 @@ class MachineSpec(msgspec.Struct, frozen=True):
     network: str = "default"
     """Machines of one network reach one another; 1 to 100 characters of [a-z0-9_-]."""
     address: str | None = None
-    """The private IPv4 address; None takes the first free one of 10.77.0.0/16."""
+    """The private IPv4 address; None takes the first free one of 10.77.0.0/16, where each
+    network has blocks of its own: no machine of another network has it."""
     extra_addresses: tuple[str, ...] = ()
     """More IPv4 addresses, such as a public-looking one, reachable inside the network."""
     publish: tuple[int, ...] = ()

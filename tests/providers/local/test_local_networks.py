@@ -52,12 +52,15 @@ def test_a_network_has_no_way_out(bench: Bench) -> None:
     assert "No route to host" in failed.stderr
 
 
-def test_two_networks_use_the_same_addresses_and_never_meet(bench: Bench) -> None:
+def test_two_networks_share_no_address_and_never_meet(bench: Bench) -> None:
     bench.start(
         bench.spec("here", publish=(22,)), bench.spec("there", network="other", publish=(22,))
     )
     here, there = bench.machine("here"), bench.machine("there")
-    assert here.address == there.address
+    assert here.address != there.address
+    stranger = bench.ssh("here", _shell(connect(there.address, 22)))
+    assert "SSH" not in stranger.stdout
+    assert "No route to host" in stranger.stderr
     assert here.published_address != there.published_address
     assert bench.run("here", "hostname") == "here"
     assert bench.run("there", "hostname") == "there"
