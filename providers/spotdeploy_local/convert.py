@@ -87,7 +87,8 @@ def fate(machine: Machine | None) -> Fate:
 def resource(found: Leftover, labels: Mapping[str, str]) -> Resource:
     """A leftover as the core knows it. A network belongs to the deployment of its name, and what
     has no labels to whoever asks."""
-    owner = label.scope(found.id) if found.kind == "network" else found.labels or labels
+    is_network = found.kind.endswith("network")
+    owner = label.scope(found.id) if is_network else found.labels or labels
     return Resource(found.kind, found.id, PROVIDER, LOCATION, owner)
 
 

@@ -1,7 +1,7 @@
 """What boots machines on this host: the seam between an engine and its users.
 
 Users are the local provider and the labs, which boot a machine behind each instance of a fake
-cloud. Get an engine from `default_engine()`, call `prepare()` once, then:
+cloud. Get an engine from `engines.choice`, call `prepare()` once, then:
 
     machine = engine.start(MachineSpec(id="i-1", name="node-1", user_data=BOOTHOOK))
     connection = engine.dial(machine.id, 22, timeout=5.0)
@@ -186,19 +186,6 @@ class Engine(ABC):
         """A command that bridges its standard input and output to the port."""
 
     @abstractmethod
-    def hold_network(self, network: str) -> Path:
-        """Make the network if need be, and keep it until `drop_network` or until this process
-        ends, even without machines. Gives the file to enter it by: `nsenter --net=FILE`.
-
-        The bridge is `br0`; an address added to it, such as 169.254.169.254/32, is reached by
-        every machine of the network.
-        """
-
-    @abstractmethod
-    def drop_network(self, network: str) -> None:
-        """Undo `hold_network`: the network goes, unless machines are in it."""
-
-    @abstractmethod
     def leftovers(self) -> Sequence[Leftover]:
         """Whatever crashes have left behind that belongs to no listed machine."""
 
@@ -213,3 +200,20 @@ class Engine(ABC):
     @abstractmethod
     def manual_list_command(self, values: Sequence[str]) -> str:
         """The shell command that shows a person the machines with these labels' values."""
+
+
+class LabEngine(Engine):
+    """An engine whose networks others can enter: what the labs of clouds need besides."""
+
+    @abstractmethod
+    def hold_network(self, network: str) -> Path:
+        """Make the network if need be, and keep it until `drop_network` or until this process
+        ends, even without machines. Gives the file to enter it by: `nsenter --net=FILE`.
+
+        The bridge is `br0`; an address added to it, such as 169.254.169.254/32, is reached by
+        every machine of the network.
+        """
+
+    @abstractmethod
+    def drop_network(self, network: str) -> None:
+        """Undo `hold_network`: the network goes, unless machines are in it."""

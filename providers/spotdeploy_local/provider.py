@@ -21,7 +21,7 @@ from spotdeploy.provider import (
 from spotdeploy_local import claims, convert
 from spotdeploy_local.config import LocalConfig
 from spotdeploy_local.engine import Engine
-from spotdeploy_local.engines.default import default_engine
+from spotdeploy_local.engines.choice import LocalEngines
 from spotdeploy_local.layout import Layout
 
 SIZE = "container"
@@ -45,8 +45,9 @@ class LocalProvider(
     def __init__(self, config: LocalConfig, location: str, engine: Engine | None = None) -> None:
         self.config = config
         self.location = location
-        self.engine = engine or default_engine()
-        self._claims = claims.Claims(Layout.from_environment().claims)
+        layout = Layout.from_environment()
+        self.engine = engine or LocalEngines(layout, config.engine, config.image)
+        self._claims = claims.Claims(layout.claims)
 
     def doctor(self) -> Sequence[Problem]:
         return [
@@ -107,7 +108,7 @@ class LocalProvider(
         return convert.fate(next(found, None))
 
     def auto_shutdown(self) -> str:
-        return "its supervisor on this host"
+        return "its supervisor or its container engine on this host"
 
     def manual_delete_command(self, thing: Node | Resource) -> str:
         kind = thing.kind if isinstance(thing, Resource) else "machine"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from spotdeploy.errors import HostError
 from spotdeploy_local.engine import Progress
-from spotdeploy_local.image.recipe import Recipe
+from spotdeploy_local.image.recipe import RELEASES, Recipe
 
 _FORMAT = "$(REPO_URI)|$(RELEASE)|$(CODENAME)|$(COMPONENT)|$(ORIGIN)"
 _NOT_FOR_IMAGES = ("Acquire::IndexTargets", "Acquire::Languages", "Acquire::CompressionTypes")
@@ -30,8 +30,9 @@ Command = Callable[[Recipe, Path, Path | None], list[str]]
 
 
 def mmdebstrap(recipe: Recipe, tree: Path, base: Path | None) -> list[str]:
-    """The command for this host: its release, its own apt sources and options."""
-    codename, sources = apt_sources()
+    """The command for this host: its own apt options, and its mirror where it is of the same
+    distribution."""
+    codename, sources = apt_sources(recipe.release)
     return mmdebstrap_command(recipe, tree, base, codename, sources, apt_options())
 
 
@@ -110,20 +111,23 @@ def run_build(command: list[str], progress: Progress) -> None:
         raise _failure(command[0], process.returncode, lines)
 
 
-def apt_sources() -> tuple[str, str]:
-    """The release's code name, and the `sources.list` text of the host's own distribution.
+def apt_sources(image: str) -> tuple[str, str]:
+    """The code name of an image's release, and its `sources.list` text: the host's own mirrors,
+    with the image's release in the place of the host's. Empty, for mmdebstrap's own choice, where
+    the host has another distribution.
 
     Third parties' repositories are left out. Raises HostError when apt knows none.
     """
-    release = platform.freedesktop_os_release()
+    distribution, codename = RELEASES[image]
+    host = platform.freedesktop_os_release()
+    if host.get("ID") != distribution:
+        return codename, ""
     targets = _output(["apt-get", "indextargets", "--format", _FORMAT, "Created-By: Packages"])
-    name = release.get("VERSION_CODENAME", "")
-    text = source_lines(targets, release.get("ID", ""), name)
+    own = host.get("VERSION_CODENAME", "")
+    text = source_lines(targets, distribution, own)
     if not text:
-        raise HostError(
-            f"apt has no package lists of {release.get('ID')} {name}", hint="apt-get update"
-        )
-    return name, text
+        raise HostError(f"apt has no package lists of {distribution} {own}", hint="apt-get update")
+    return codename, text.replace(f" {own}", f" {codename}")
 
 
 def source_lines(targets: str, distribution: str, codename: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.providers.local.container_bench import ContainerBench, container_bench
 from tests.providers.local.nspawn_bench import Bench, bench_at
 
 
@@ -31,3 +32,10 @@ def bench(tmp_path: Path, machine_key: Path) -> Iterator[Bench]:
         bench.engine.drop_network(network)
     bench.engine.destroy([machine.id for machine in bench.engine.machines()])
     assert bench.remains() == []
+
+
+@pytest.fixture
+def podman(tmp_path: Path, machine_key: Path) -> Iterator[ContainerBench]:
+    """A podman engine of its own, which leaves nothing."""
+    with container_bench("podman", tmp_path, machine_key) as bench:
+        yield bench

@@ -1,0 +1,360 @@
+"""The engine that boots machines as containers of podman or docker.
+
+The engine of the host keeps everything: a machine is a container, its facts are a label of that,
+its reboot is a restart that the engine makes, and a deployment's network is one of the engine's.
+Only an interruption's notice, which no label can take later, is a file of ours.
+"""
+
+from __future__ import annotations
+
+import errno
+import shlex
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from spotdeploy.errors import ConfigError, HostError, ProviderError
+from spotdeploy.model import Problem
+from spotdeploy_local.engine import (
+    Engine,
+    Leftover,
+    Machine,
+    MachineSpec,
+    MachineState,
+    Progress,
+    Started,
+)
+from spotdeploy_local.engines.container import commands, fitness, places, records
+from spotdeploy_local.engines.container.boot import archive, boot_files
+from spotdeploy_local.engines.container.cli import Cli, RefusedCommandError
+from spotdeploy_local.engines.container.commands import Facts, Place
+from spotdeploy_local.engines.container.images import ContainerImages
+from spotdeploy_local.image.recipe import DEFAULT
+from spotdeploy_local.layout import Layout
+from spotdeploy_local.linux import host
+from spotdeploy_local.linux.hostlock import held
+from spotdeploy_local.machine_dir import read, write
+from spotdeploy_local.specs import check_specs
+
+_SIDE_BY_SIDE: Final = 8
+_NETWORK_TRIES: Final = 16
+CONSOLE_BYTES: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerEngine(Engine):
+    """Machines as containers of `program`, each with its own systemd, network and disk."""
+
+    program: str
+    layout: Layout
+    image: str = DEFAULT
+    reason: str = "by the config"
+    """Why this engine was taken, for `plan`."""
+    places: dict[str, Place] = field(default_factory=dict)
+    """Where the machines are that this process has seen: it does not change."""
+
+    @property
+    def cli(self) -> Cli:
+        return Cli.of_host(self.program)
+
+    def problems(self) -> Sequence[Problem]:
+        found = [*fitness.problems(self.cli, self.reason)]
+        if sys.platform == "linux":
+            found += host.low_limit(host.INOTIFY)
+        return found
+
+    def room(self) -> int:
+        if sys.platform == "linux":
+            return host.room()
+        return fitness.about(self.cli).memory // fitness.MACHINE_MEMORY
+
+    def prepare(self, progress: Progress, *, cloud_init: bool = False) -> None:
+        self._refuse_unfit_host()
+        self._images().renew(progress, cloud_init=cloud_init)
+
+    def start_all(self, specs: Sequence[MachineSpec]) -> Started:
+        check_specs(specs)
+        _refuse_addresses(specs)
+        if sys.platform == "linux":
+            host.raise_limit()
+        self.layout.mark_used(self.program)
+        unique = list({spec.id: spec for spec in specs}.values())
+        failures = self._create_missing(unique)
+        fresh = {one.id for one in self.machines() if one.state is MachineState.PENDING}
+        failures |= self._side_by_side(
+            self._boot, [spec for spec in unique if spec.id in fresh and spec.id not in failures]
+        )
+        self.destroy(list(failures))
+        wanted = [spec.id for spec in unique if spec.id not in failures]
+        found = {one.id: one for one in self.machines()}
+        return Started(tuple(found[one] for one in wanted if one in found), failures)
+
+    def machines(self) -> Sequence[Machine]:
+        now = time.time()
+        return [
+            records.machine(one, kept, read.notice(self.layout.machine(kept.id)), now)
+            for one, kept in records.chosen_by(self._containers())
+        ]
+
+    def stop(self, ids: Sequence[str]) -> None:
+        running = {one.id for one in self.machines() if one.state is not MachineState.STOPPED}
+        if ending := [self._name(one) for one in ids if one in running]:
+            self.cli.run("stop", "--time=0", *ending)
+
+    def preempt(self, machine: str, notice_seconds: float = 0.0) -> None:
+        self._existing(machine)
+        folder = self.layout.machine(machine)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write.notice(folder, f"interrupted by request with {notice_seconds:g} s notice")
+        time.sleep(notice_seconds)
+        self.stop([machine])
+
+    def destroy(self, ids: Sequence[str]) -> None:
+        here = {one.id for one in self.machines()}
+        if ending := [self._name(one) for one in sorted(set(ids)) if one in here]:
+            self.cli.run(*commands.remove(self.program, ending))
+        for machine in ids:
+            write.remove(self.layout.machine(machine))
+        if ids:
+            with self._lock():
+                self._remove_networks(self._idle_networks())
+
+    def console(self, machine: str) -> str:
+        self._existing(machine)
+        text = self.cli.run("logs", self._name(machine))
+        return text[-CONSOLE_BYTES:].replace("\r", "")
+
+    def dial(self, machine: str, port: int, timeout: float) -> socket.socket:
+        address = self._reach(machine, port)
+        connection = socket.create_connection(address, timeout)
+        connection.settimeout(None)
+        return connection
+
+    def proxy_command(self, machine: str, port: int) -> Sequence[str]:
+        from spotdeploy_local.network.dial import proxy_command
+
+        try:
+            address, there = self._reach(machine, port)
+        except OSError as error:
+            raise ProviderError(f"{machine}: {error.strerror}") from error
+        return proxy_command(None, address, there)
+
+    def leftovers(self) -> Sequence[Leftover]:
+        here = {one.id for one in self.machines()}
+        folders = self.layout.machines.iterdir() if self.layout.machines.is_dir() else ()
+        notices = [one for one in folders if (one / "notice.json").exists()]
+        return [
+            *(Leftover(self._kind("network"), name) for name in self._idle_networks()),
+            *(
+                Leftover(self._kind("notice"), one.name)
+                for one in sorted(notices)
+                if one.name not in here and not (one / "spec.json").exists()
+            ),
+        ]
+
+    def release(self, leftovers: Sequence[Leftover]) -> None:
+        asked = {(one.kind, one.id) for one in leftovers}
+        with self._lock():
+            found = [one for one in self.leftovers() if (one.kind, one.id) in asked]
+            networks = [one.id for one in found if one.kind == self._kind("network")]
+            self._remove_networks(networks)
+        for one in found:
+            if one.kind == self._kind("notice"):
+                write.remove(self.layout.machine(one.id))
+
+    def manual_delete_command(self, kind: str, thing: str) -> str:
+        if kind == self._kind("network"):
+            return f"{self.program} network rm {commands.network_name(self.layout.key, thing)}"
+        if kind == self._kind("notice"):
+            return f"rm -r {shlex.quote(str(self.layout.machine(thing)))}"
+        return shlex.join([self.program, *commands.remove(self.program, [self._name(thing)])])
+
+    def manual_list_command(self, values: Sequence[str]) -> str:
+        patterns = "".join(f" -e {shlex.quote(value)}" for value in values)
+        listing = shlex.join([self.program, *commands.list_ids(self.layout.key)])
+        return f"{self.program} inspect $({listing}) | grep -F{patterns}"
+
+    def _create_missing(self, specs: Sequence[MachineSpec]) -> dict[str, str]:
+        """Make the containers that are not there yet, without booting any. Gives the failures."""
+        self._refuse_unfit_host()
+        images = {spec.cloud_init: self._image(cloud_init=spec.cloud_init) for spec in specs}
+        direct = fitness.about(self.cli).direct
+        with self._lock():
+            kept = [facts for _, facts in records.chosen_by(self._containers())]
+            known = {facts.id for facts in kept}
+            new = [spec for spec in specs if spec.id not in known]
+            subnets = {name: self._network(name) for name in dict.fromkeys(s.network for s in new)}
+            taken = {facts.place.address for facts in kept}
+            offered = {facts.place.published_address for facts in kept}
+            plans: dict[str, Facts] = {}
+            for spec in new:
+                network = commands.network_name(self.layout.key, spec.network)
+                address = places.free_address(subnets[spec.network], taken)
+                found = places.place(spec, network, address, offered, direct=direct)
+                taken.add(address)
+                offered.add(found.published_address)
+                plans[spec.id] = _facts(spec, found)
+
+            def create(spec: MachineSpec) -> None:
+                image = images[spec.cloud_init]
+                self.cli.run(
+                    *commands.create(
+                        self.program,
+                        self.layout.key,
+                        spec,
+                        plans[spec.id],
+                        image,
+                        fitness.limits(),
+                    )
+                )
+
+            return self._side_by_side(create, new)
+
+    def _boot(self, spec: MachineSpec) -> None:
+        """Put a machine's files into its container and start it. May be repeated."""
+        name = self._name(spec.id)
+        address = self._place(spec.id).address
+        self.cli.run("cp", "-", f"{name}:/", data=archive(boot_files(spec, address)))
+        self.cli.run("start", name)
+
+    def _side_by_side(
+        self, work: Callable[[MachineSpec], None], specs: Sequence[MachineSpec]
+    ) -> dict[str, str]:
+        """Do it for each machine, some at a time. Gives the failures by id."""
+
+        def tried(spec: MachineSpec) -> str:
+            try:
+                work(spec)
+            except ProviderError as error:
+                return error.message
+            return ""
+
+        with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+            messages = pool.map(tried, specs)
+        return {spec.id: text for spec, text in zip(specs, messages, strict=True) if text}
+
+    def _network(self, network: str) -> str:
+        """The subnet of a network, which is made if need be."""
+        found = dict(map(records.network, self._networks()))
+        if network in found:
+            return found[network]
+        free = places.subnets(self.program, self.layout.key, found.values())
+        for tries, subnet in enumerate(free):
+            try:
+                self.cli.run(
+                    *commands.create_network(self.program, self.layout.key, network, subnet)
+                )
+            except RefusedCommandError:  # another network of this host has it
+                if tries == _NETWORK_TRIES:
+                    raise
+            else:
+                return subnet
+        raise ProviderError(f"no subnet is free for a network of {self.program}")
+
+    def _networks(self) -> list[Mapping[str, Any]]:
+        names = self.cli.run(*commands.list_networks(self.layout.key)).split()
+        return self.cli.json("network", "inspect", *names) if names else []
+
+    def _idle_networks(self) -> list[str]:
+        """Networks without a machine."""
+        used = {facts.network for _, facts in records.chosen_by(self._containers())}
+        return sorted({name for name, _ in map(records.network, self._networks())} - used)
+
+    def _remove_networks(self, networks: Sequence[str]) -> None:
+        if names := [commands.network_name(self.layout.key, one) for one in networks]:
+            self.cli.run("network", "rm", *names)
+
+    def _containers(self) -> list[Mapping[str, Any]]:
+        """All containers of this state folder, as the engine inspects them. One that goes between
+        the two questions makes the engine refuse the second: then both are asked again."""
+        for _ in range(5):
+            ids = self.cli.run(*commands.list_ids(self.layout.key)).split()
+            if not ids:
+                return []
+            try:
+                found = self.cli.json("container", "inspect", *ids)
+            except RefusedCommandError as error:
+                last = error
+                continue
+            self.places.update((kept.id, kept.place) for _, kept in records.chosen_by(found))
+            return list(found)
+        raise last
+
+    def _reach(self, machine: str, port: int) -> tuple[str, int]:
+        """Where this host dials a machine's port. Raises OSError."""
+        try:
+            place = self._place(machine)
+        except ProviderError as error:
+            raise OSError(errno.EHOSTUNREACH, error.message) from error
+        if not place.forwarded:
+            return place.address, port
+        if port not in place.forwarded:
+            message = f"port {port} is reached only when nodes.open_ports has it"
+            raise OSError(errno.ECONNREFUSED, message)
+        return "127.0.0.1", place.forwarded[port]
+
+    def _place(self, machine: str) -> Place:
+        if machine not in self.places:
+            self._containers()
+        if machine not in self.places:
+            raise ProviderError(f"there is no machine {machine}")
+        return self.places[machine]
+
+    def _existing(self, machine: str) -> None:
+        if machine not in {one.id for one in self.machines()}:
+            raise ProviderError(f"there is no machine {machine}")
+
+    def _image(self, *, cloud_init: bool) -> str:
+        images = self._images()
+        if images.exists(cloud_init=cloud_init):
+            return images.reference(cloud_init=cloud_init)
+        return images.renew(_silent, cloud_init=cloud_init)
+
+    def _images(self) -> ContainerImages:
+        return ContainerImages(self.cli, self.layout, self.image)
+
+    def _refuse_unfit_host(self) -> None:
+        for problem in fitness.unfit(self.cli, fitness.about(self.cli)):
+            raise HostError(problem.what, hint=problem.remedy)
+
+    def _name(self, machine: str) -> str:
+        return commands.container_name(self.layout.key, machine)
+
+    def _kind(self, kind: str) -> str:
+        return f"{self.program}-{kind}"
+
+    def _lock(self) -> AbstractContextManager[object]:
+        self.layout.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return held(self.layout.lock)
+
+
+def _facts(spec: MachineSpec, place: Place) -> Facts:
+    return Facts(
+        id=spec.id,
+        name=spec.name,
+        network=spec.network,
+        labels=dict(spec.labels),
+        details=dict(spec.details),
+        publish=spec.publish,
+        created_at=time.time(),
+        time_to_live=spec.time_to_live,
+        place=place,
+    )
+
+
+def _refuse_addresses(specs: Sequence[MachineSpec]) -> None:
+    for spec in specs:
+        if spec.address or spec.extra_addresses:
+            raise ConfigError(
+                f"machine {spec.id!r}: containers are given their address by this engine",
+                hint='[provider.local] engine = "nspawn"',
+            )
+
+
+def _silent(_: str) -> None:
+    """For callers that have shown the progress before."""

@@ -1,0 +1,174 @@
+"""Machines of podman: what those of systemd-nspawn do, they do."""
+
+from __future__ import annotations
+
+import gzip
+import shlex
+import subprocess
+import time
+
+import pytest
+from msgspec.structs import replace
+
+from spotdeploy.errors import ConfigError, ProviderError
+from spotdeploy_local.engine import Bind, MachineState
+from tests.providers.local.container_bench import ContainerBench
+from tests.providers.local.machine_bench import connect, eventually
+
+pytestmark = pytest.mark.machines
+
+SETTLED = "systemctl is-system-running --wait"
+
+
+def test_a_machine_boots_systemd_runs_its_user_data_and_shows_its_console(
+    podman: ContainerBench,
+) -> None:
+    packed = podman.spec("one", "echo from user-data; hostname > /var/named")
+    podman.start(replace(packed, user_data=gzip.compress(packed.user_data)), podman.spec("two"))
+    assert podman.run("one", SETTLED) == "running"
+    assert podman.run("one", "systemctl --failed --no-legend") == ""
+    assert podman.run("one", "cat /proc/1/comm /var/named; hostname") == "systemd\none\none"
+    assert "from user-data" in podman.engine.console("one")
+    identity = "cat /etc/ssh/ssh_host_*_key.pub /etc/machine-id"
+    first, second = (podman.run(name, identity).splitlines() for name in ("one", "two"))
+    assert len(first) == len(second) == 2
+    assert not set(first) & set(second)
+
+
+def test_a_reboot_is_real_and_a_machine_that_powers_off_stays_off(podman: ContainerBench) -> None:
+    podman.start(podman.spec("one", "echo boot >> /var/boots"))
+    podman.run("one", "touch /run/marker /var/kept")
+    address = podman.machine("one").address
+    podman.ssh("one", "systemctl reboot")
+    seen = set()
+
+    def rebooted() -> bool:
+        machine = podman.machine("one")
+        seen.add(machine.state)
+        return machine.boots == 2
+
+    eventually(rebooted)
+    podman.await_ssh("one")
+    assert seen == {MachineState.RUNNING}
+    assert podman.run("one", "ls /run/marker /var/kept 2>/dev/null || true") == "/var/kept"
+    assert podman.run("one", "cat /var/boots") == "boot\nboot"
+    assert podman.run("one", SETTLED) == "running"
+    assert podman.machine("one").address == address
+    podman.ssh("one", "systemctl poweroff")
+    eventually(lambda: podman.machine("one").state is MachineState.STOPPED)
+    eventually(lambda: podman.machine("one").message == "it powered itself off")
+    assert (podman.machine("one").boots, podman.greeting("one")) == (2, b"")
+    time.sleep(1.0)
+    assert podman.machine("one").state is MachineState.STOPPED
+
+
+def test_a_machine_ends_when_its_time_to_live_is_over_whatever_its_payload_does(
+    podman: ContainerBench,
+) -> None:
+    podman.start(podman.spec("kind", time_to_live=6.0))
+    podman.start(podman.spec("hostile", time_to_live=6.0))
+    podman.run("hostile", "pkill -f 'sleep [0-9]'; true")
+    for name in ("kind", "hostile"):
+        eventually(lambda name=name: podman.machine(name).state is MachineState.STOPPED)
+        eventually(lambda name=name: podman.machine(name).message == "its time to live was over")
+
+
+def test_files_and_binds_are_there_from_the_first_boot(podman: ContainerBench) -> None:
+    source = podman.key.parent
+    spec = podman.spec("one", files={"/root/deep/file": b"put"}, binds=(Bind(source, "/mnt"),))
+    podman.start(spec)
+    assert (
+        podman.run("one", "cat /root/deep/file; stat -c %a /root /root/deep/file") == "put700\n600"
+    )
+    assert (
+        podman.run("one", "cat /mnt/key.pub") == podman.key.with_suffix(".pub").read_text().strip()
+    )
+    assert podman.ssh("one", "touch /mnt/new").returncode != 0
+
+
+def test_deployments_are_kept_apart_and_nodes_of_one_meet(podman: ContainerBench) -> None:
+    podman.start(
+        *(podman.spec(name, publish=(22, 8080)) for name in ("one", "two")),
+        podman.spec("stranger", network="other", publish=(22,)),
+    )
+    one, two, stranger = (podman.machine(name) for name in ("one", "two", "stranger"))
+    assert len({one.address, two.address, stranger.address}) == 3
+    assert len({one.published_address, two.published_address, stranger.published_address}) == 3
+    assert one.address.rpartition(".")[0] == two.address.rpartition(".")[0]
+    assert stranger.address.rpartition(".")[0] != one.address.rpartition(".")[0]
+    assert podman.run("one", shlex.join(connect(two.address, 22))).startswith("SSH-2.0")
+    failed = podman.ssh("one", shlex.join(connect(stranger.address, 22)))
+    assert "SSH" not in failed.stdout
+    assert "Error" in failed.stderr or "timed out" in failed.stderr
+    from_here = connect(one.published_address or "", 22)
+    greeted = subprocess.run(from_here, capture_output=True, text=True, check=True)
+    assert greeted.stdout.startswith("SSH-2.0")
+
+
+def test_an_interruption_is_announced_and_then_the_power_is_cut(podman: ContainerBench) -> None:
+    podman.start(podman.spec("one"), podman.spec("two"))
+    podman.engine.preempt("one", notice_seconds=0.1)
+    podman.engine.stop(["two", "never-was"])
+    one, two = podman.machine("one"), podman.machine("two")
+    assert (one.state, one.notice) == (
+        MachineState.STOPPED,
+        "interrupted by request with 0.1 s notice",
+    )
+    assert (two.state, two.message, two.notice) == (
+        MachineState.STOPPED,
+        "its power was cut",
+        None,
+    )
+    with pytest.raises(ProviderError, match="there is no machine never-was"):
+        podman.engine.preempt("never-was")
+
+
+def test_a_start_that_was_cut_off_is_finished_by_the_next_and_makes_nothing_twice(
+    podman: ContainerBench,
+) -> None:
+    specs = [podman.spec("one"), podman.spec("two")]
+    assert podman.engine._create_missing(specs) == {}  # then the process died
+    assert [one.state for one in podman.engine.machines()] == [MachineState.PENDING] * 2
+    started = podman.start(*specs, specs[0])
+    again = podman.engine.start_all(specs)
+    assert [one.pid for one in again.machines] == [one.pid for one in started[:2]]
+    assert len(podman.engine.machines()) == 2
+
+
+def test_one_machine_that_cannot_start_is_told_and_the_others_run(podman: ContainerBench) -> None:
+    wrong = podman.spec("wrong", binds=(Bind(podman.key, "not/absolute"),))
+    started = podman.engine.start_all([wrong, podman.spec("right")])
+    assert [machine.id for machine in started.machines] == ["right"]
+    assert "not/absolute" in started.failures["wrong"]
+    with pytest.raises(ConfigError, match="containers are given their address"):
+        podman.engine.start_all([podman.spec("other", address="10.0.0.9")])
+
+
+def test_what_a_crash_leaves_is_found_and_released(podman: ContainerBench) -> None:
+    engine = podman.engine
+    engine._network("lost")
+    folder = engine.layout.machine("gone")
+    folder.mkdir(parents=True)
+    (folder / "notice.json").write_text('{"words": "interrupted"}')
+    left = engine.leftovers()
+    assert {(one.kind, one.id) for one in left} == {
+        ("podman-network", "lost"),
+        ("podman-notice", "gone"),
+    }
+    for one in left:
+        assert one.id in engine.manual_delete_command(one.kind, one.id)
+    engine.release(left)
+    engine.release(left)
+    assert podman.remains() == []
+
+
+def test_the_commands_for_a_person_list_and_end_a_machine(podman: ContainerBench) -> None:
+    podman.engine.start(podman.spec("one", labels={"spotdeploy-deployment": "mine-7"}))
+    listing = podman.engine.manual_list_command(["mine-7"])
+    shown = subprocess.run(listing, shell=True, capture_output=True, text=True, check=True)
+    assert "mine-7" in shown.stdout
+    subprocess.run(podman.engine.manual_delete_command("machine", "one"), shell=True, check=True)
+    assert podman.engine.machines() == []
+    (network,) = podman.engine.leftovers()
+    subprocess.run(podman.engine.manual_delete_command(network.kind, network.id), shell=True)
+    assert podman.remains() == []
