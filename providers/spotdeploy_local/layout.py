@@ -52,6 +52,11 @@ class Layout:
         return self.state / "lock"
 
     @property
+    def notices(self) -> Path:
+        """A folder for each container that was given notice of its interruption."""
+        return self.state / "notices"
+
+    @property
     def used(self) -> Path:
         """A file for each engine that machines were ever started with."""
         return self.state / "engines"

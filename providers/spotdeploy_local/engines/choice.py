@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from spotdeploy.errors import ConfigError
 from spotdeploy.model import Problem
 from spotdeploy_local.engine import Engine, Leftover, Machine, MachineSpec, Progress, Started
-from spotdeploy_local.image.recipe import DEFAULT, RELEASES
+from spotdeploy_local.image.releases import DEFAULT, RELEASES
 from spotdeploy_local.layout import Layout
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from spotdeploy.errors import HostError
 from spotdeploy_local.engine import Progress
-from spotdeploy_local.image.recipe import RELEASES, Recipe
+from spotdeploy_local.image.recipe import Recipe
+from spotdeploy_local.image.releases import RELEASES
 
 _FORMAT = "$(REPO_URI)|$(RELEASE)|$(CODENAME)|$(COMPONENT)|$(ORIGIN)"
 _NOT_FOR_IMAGES = ("Acquire::IndexTargets", "Acquire::Languages", "Acquire::CompressionTypes")

@@ -6,15 +6,8 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Final
 
-DEFAULT: Final = "debian-12"
-RELEASES: Final[Mapping[str, tuple[str, str]]] = {
-    "debian-12": ("debian", "bookworm"),
-    "debian-13": ("debian", "trixie"),
-    "ubuntu-24.04": ("ubuntu", "noble"),
-}
-"""What mmdebstrap builds: distribution and code name, by the name in a config."""
+from spotdeploy_local.image.releases import DEFAULT, RELEASES
 
 USER_DATA = "/var/lib/spotdeploy/user-data"
 """Where a machine finds its user-data."""

@@ -68,9 +68,9 @@ def test_a_machine_ends_when_its_time_to_live_is_over_whatever_its_payload_does(
     podman.start(podman.spec("kind", time_to_live=6.0))
     podman.start(podman.spec("hostile", time_to_live=6.0))
     podman.run("hostile", "pkill -f 'sleep [0-9]'; true")
-    for name in ("kind", "hostile"):
-        eventually(lambda name=name: podman.machine(name).state is MachineState.STOPPED)
-        eventually(lambda name=name: podman.machine(name).message == "its time to live was over")
+    over = {"its time to live was over"}
+    eventually(lambda: {machine.message for machine in podman.engine.machines()} == over)
+    assert {machine.state for machine in podman.engine.machines()} == {MachineState.STOPPED}
 
 
 def test_files_and_binds_are_there_from_the_first_boot(podman: ContainerBench) -> None:
@@ -147,7 +147,7 @@ def test_one_machine_that_cannot_start_is_told_and_the_others_run(podman: Contai
 def test_what_a_crash_leaves_is_found_and_released(podman: ContainerBench) -> None:
     engine = podman.engine
     engine._network("lost")
-    folder = engine.layout.machine("gone")
+    folder = engine.layout.notices / "gone"
     folder.mkdir(parents=True)
     (folder / "notice.json").write_text('{"words": "interrupted"}')
     left = engine.leftovers()

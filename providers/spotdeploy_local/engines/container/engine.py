@@ -34,7 +34,7 @@ from spotdeploy_local.engines.container.boot import archive, boot_files
 from spotdeploy_local.engines.container.cli import Cli, RefusedCommandError
 from spotdeploy_local.engines.container.commands import Facts, Place
 from spotdeploy_local.engines.container.images import ContainerImages
-from spotdeploy_local.image.recipe import DEFAULT
+from spotdeploy_local.image.releases import DEFAULT
 from spotdeploy_local.layout import Layout
 from spotdeploy_local.linux import host
 from spotdeploy_local.linux.hostlock import held
@@ -97,7 +97,7 @@ class ContainerEngine(Engine):
     def machines(self) -> Sequence[Machine]:
         now = time.time()
         return [
-            records.machine(one, kept, read.notice(self.layout.machine(kept.id)), now)
+            records.machine(one, kept, read.notice(self.layout.notices / kept.id), now)
             for one, kept in records.chosen_by(self._containers())
         ]
 
@@ -108,7 +108,7 @@ class ContainerEngine(Engine):
 
     def preempt(self, machine: str, notice_seconds: float = 0.0) -> None:
         self._existing(machine)
-        folder = self.layout.machine(machine)
+        folder = self.layout.notices / machine
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         write.notice(folder, f"interrupted by request with {notice_seconds:g} s notice")
         time.sleep(notice_seconds)
@@ -119,7 +119,7 @@ class ContainerEngine(Engine):
         if ending := [self._name(one) for one in sorted(set(ids)) if one in here]:
             self.cli.run(*commands.remove(self.program, ending))
         for machine in ids:
-            write.remove(self.layout.machine(machine))
+            write.remove(self.layout.notices / machine)
         if ids:
             with self._lock():
                 self._remove_networks(self._idle_networks())
@@ -146,15 +146,10 @@ class ContainerEngine(Engine):
 
     def leftovers(self) -> Sequence[Leftover]:
         here = {one.id for one in self.machines()}
-        folders = self.layout.machines.iterdir() if self.layout.machines.is_dir() else ()
-        notices = [one for one in folders if (one / "notice.json").exists()]
+        notices = sorted(self.layout.notices.iterdir()) if self.layout.notices.is_dir() else []
         return [
             *(Leftover(self._kind("network"), name) for name in self._idle_networks()),
-            *(
-                Leftover(self._kind("notice"), one.name)
-                for one in sorted(notices)
-                if one.name not in here and not (one / "spec.json").exists()
-            ),
+            *(Leftover(self._kind("notice"), one.name) for one in notices if one.name not in here),
         ]
 
     def release(self, leftovers: Sequence[Leftover]) -> None:
@@ -165,13 +160,13 @@ class ContainerEngine(Engine):
             self._remove_networks(networks)
         for one in found:
             if one.kind == self._kind("notice"):
-                write.remove(self.layout.machine(one.id))
+                write.remove(self.layout.notices / one.id)
 
     def manual_delete_command(self, kind: str, thing: str) -> str:
         if kind == self._kind("network"):
             return f"{self.program} network rm {commands.network_name(self.layout.key, thing)}"
         if kind == self._kind("notice"):
-            return f"rm -r {shlex.quote(str(self.layout.machine(thing)))}"
+            return f"rm -r {shlex.quote(str(self.layout.notices / thing))}"
         return shlex.join([self.program, *commands.remove(self.program, [self._name(thing)])])
 
     def manual_list_command(self, values: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from spotdeploy.errors import ProviderError
 from spotdeploy.model import Problem
 from spotdeploy_local.engine import LabEngine, Leftover, Machine, MachineSpec, Progress, Started
-from spotdeploy_local.image.recipe import DEFAULT
+from spotdeploy_local.image.releases import DEFAULT
 from spotdeploy_local.layout import Layout
 from spotdeploy_local.machine_dir import read
 

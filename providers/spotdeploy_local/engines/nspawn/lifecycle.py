@@ -18,7 +18,8 @@ from spotdeploy_local.engines.nspawn.leftovers import Leftovers
 from spotdeploy_local.engines.nspawn.plan import make_plan
 from spotdeploy_local.image.build import mmdebstrap
 from spotdeploy_local.image.cache import Images
-from spotdeploy_local.image.recipe import DEFAULT, Recipe, recipe_of
+from spotdeploy_local.image.recipe import Recipe, recipe_of
+from spotdeploy_local.image.releases import DEFAULT
 from spotdeploy_local.layout import STATE_VARIABLE, Layout
 from spotdeploy_local.linux import host
 from spotdeploy_local.linux.cgroups import Groups
