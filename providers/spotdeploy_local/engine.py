@@ -96,7 +96,7 @@ class Machine(msgspec.Struct, frozen=True):
     pid: int | None = None
     """The supervisor, while it lives. Its death ends the machine at once."""
     boots: int = 0
-    """How often the machine has started; 2 after one reboot."""
+    """How often the machine has started; 2 after one reboot. 0 where the engine does not see it."""
     notice: str | None = None
     """The message of an interruption notice, once one was given."""
     message: str = ""

@@ -53,7 +53,7 @@ class Layout:
 
     @property
     def notices(self) -> Path:
-        """A folder for each container that was given notice of its interruption."""
+        """Where container engines keep notices of interruptions, in a folder for each engine."""
         return self.state / "notices"
 
     @property

@@ -32,7 +32,7 @@ class ContainerBench(MachineBench[ContainerEngine]):
         return [
             *(f"container {one}" for one in engine.cli.run(*commands.list_ids(key)).split()),
             *(f"network {one}" for one in engine.cli.run(*commands.list_networks(key)).split()),
-            *(f"folder {path}" for path in engine.layout.notices.glob("*")),
+            *(f"folder {path}" for path in engine.layout.notices.glob("*/*")),
             *(f"process {line}" for line in processes() if name in line),
         ]
 

@@ -13,34 +13,47 @@ from spotdeploy_local.machine_dir.write import first_files
 
 INIT: Final = "/usr/lib/spotdeploy/init"
 """The container's command."""
-_POWER = "/var/lib/spotdeploy/power"
+_BOOT = "/usr/lib/spotdeploy/boot"
 _SECONDS = "/var/lib/spotdeploy/seconds"
-_SHUTDOWN = "/usr/lib/systemd/system-shutdown/spotdeploy"
 _OF_ENGINE = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf")
 """Files that engines mount into their containers."""
 
 _INIT_TEXT: Final = f"""\
 #!/bin/sh
-# Process 1 of a container, which becomes systemd. The engine starts the container again after a
-# reboot; one that has powered itself off, or whose time to live is over, ends here for good.
-power={_POWER}
-end=/var/lib/spotdeploy/end
-case "$(cat "$power")" in poweroff | halt) exit 0 ;; esac
-if [ -s {_SECONDS} ]; then
-    [ -s "$end" ] || echo $(($(date +%s) + $(cat {_SECONDS}))) >"$end"
-    left=$(($(cat "$end") - $(date +%s)))
-    [ "$left" -gt 0 ] || exit 0
-    # SIGRTMIN+14 powers off at once: https://www.freedesktop.org/software/systemd/man/systemd.html
-    (sleep "$left"; echo poweroff >"$power"; kill -48 1) </dev/null >/dev/null 2>&1 &
-fi
-echo on >"$power"
-exec /sbin/init
+# Process 1 of a container: boots systemd in namespaces of its own, where nothing can reach this
+# process, and again when it has called reboot(2), which ends it by SIGHUP.
+code=129
+end=
+[ ! -s {_SECONDS} ] || end=$(($(date +%s) + $(cat {_SECONDS})))
+while [ "$code" -eq 129 ]; do
+    left=0
+    if [ -n "$end" ]; then
+        left=$((end - $(date +%s)))
+        [ "$left" -gt 0 ] || exit 0
+    fi
+    timeout --foreground --signal=KILL "$left" \\
+        unshare --mount --pid --ipc --uts --fork --kill-child --mount-proc /bin/sh {_BOOT}
+    code=$?
+done
+[ "$code" -ne 130 ] || exit 0 # it powered itself off: SIGINT
+[ -z "$end" ] || [ "$(date +%s)" -lt "$end" ] || exit 0
+exit "$code"
 """
 
-_SHUTDOWN_TEXT: Final = f"""\
-#!/bin/sh
-# systemd-shutdown says here how the machine ends: reboot, poweroff or halt.
-echo "$1" >{_POWER}
+_BOOT_TEXT: Final = """\
+# Process 1 of a boot: what a machine finds empty is empty, then it becomes systemd.
+set -e
+if [ "$container" = docker ]; then # which mounts control groups read-only
+    for group in /sys/fs/cgroup/systemd /sys/fs/cgroup; do
+        [ ! -e "$group/cgroup.procs" ] || mount -o remount,rw "$group"
+    done
+fi
+mount -t tmpfs -o mode=755,nosuid,nodev tmpfs /run
+mkdir -m 755 /run/lock
+mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /run/lock
+mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /tmp
+mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /dev/shm
+exec env -i container="$container" TERM=linux PATH=/usr/sbin:/usr/bin:/sbin:/bin /sbin/init
 """
 
 
@@ -54,8 +67,7 @@ def boot_files(spec: MachineSpec, address: str) -> Mapping[str, tuple[bytes, int
     files |= {name: (text, 0o600) for name, text in spec.files.items()}
     files |= {
         INIT: (_INIT_TEXT.encode(), 0o755),
-        _SHUTDOWN: (_SHUTDOWN_TEXT.encode(), 0o755),
-        _POWER: (b"on\n", 0o600),
+        _BOOT: (_BOOT_TEXT.encode(), 0o755),
     }
     if spec.time_to_live is not None:
         files[_SECONDS] = (f"{whole_seconds(spec.time_to_live)}\n".encode(), 0o600)

@@ -33,12 +33,21 @@ class Cli:
     options: tuple[str, ...] = ()
 
     @classmethod
-    def of_host(cls, program: str, unified: Path = UNIFIED) -> Cli:
-        """podman's usual runtime, crun, refuses hosts where version 2 of the control groups has
-        controllers beside version 1 ("cgroups in hybrid mode not supported"); runc does not:
+    def of_host(cls, program: str, hooks: Path, unified: Path = UNIFIED) -> Cli:
+        """With the folder of our hooks, once there is one, and with another runtime where podman's
+        usual one, crun, refuses the host: it does where version 2 of the control groups has
+        controllers beside version 1 ("cgroups in hybrid mode not supported"), and runc does not.
         https://github.com/containers/crun/blob/main/src/libcrun/cgroup.c"""
-        mixed = program == "podman" and is_mixed(unified) and shutil.which("runc")
-        return cls(program, ("--runtime=runc",) if mixed else ())
+        if program != "podman":
+            return cls(program)
+        mixed = is_mixed(unified) and shutil.which("runc")
+        return cls(
+            program,
+            (
+                *(["--runtime=runc"] if mixed else []),
+                *([f"--hooks-dir={hooks}"] if hooks.is_dir() else []),
+            ),
+        )
 
     def run(
         self,

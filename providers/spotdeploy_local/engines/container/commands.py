@@ -15,19 +15,24 @@ STATE: Final = "spotdeploy.state"
 FACTS: Final = "spotdeploy.machine"
 NETWORK: Final = "spotdeploy.network"
 
-CAPABILITIES: Final = ("AUDIT_WRITE", "NET_ADMIN", "NET_RAW", "SYS_BOOT", "SYS_NICE")
+CAPABILITIES: Final = (
+    *("AUDIT_WRITE", "NET_ADMIN", "NET_RAW", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE"),
+)
 """What a machine has beside an engine's usual ones: for logins; for addresses and packet filters
-of its own network; for reboots, which end its pid namespace alone; for units with Nice=."""
+of its own network; for mounts, and for the namespaces of a boot; for reboots, which end its pid
+namespace alone; for units with Nice=. In a user namespace none reaches out of it."""
 
+USERS: Final = 65536
 _LOG_BYTES = "1m"
 _PODMAN: Final = (
     "--systemd=always",
+    "--security-opt=unmask=all",  # the kernel lets nobody mount a /proc where one has masks
     "--log-driver=k8s-file",
     f"--log-opt=max-size={_LOG_BYTES}b",
 )
 _DOCKER: Final = (
     "--cgroupns=private",
-    *("--tmpfs=/run:exec,mode=755", "--tmpfs=/run/lock", "--tmpfs=/tmp:exec,mode=1777"),
+    *("--security-opt=systempaths=unconfined", "--security-opt=apparmor=unconfined"),
     "--env=container=docker",
     "--log-driver=json-file",
     f"--log-opt=max-size={_LOG_BYTES}",
@@ -71,9 +76,17 @@ def network_name(key: str, network: str) -> str:
 
 
 def create(
-    program: str, key: str, spec: MachineSpec, facts: Facts, image: str, limits: Mapping[str, int]
+    program: str,
+    key: str,
+    spec: MachineSpec,
+    facts: Facts,
+    image: str,
+    *,
+    limits: Mapping[str, int],
+    first_user: int | None,
 ) -> list[str]:
-    """`create`: everything that a machine is, but the files that are put into it."""
+    """`create`: everything that a machine is, but the files that are put into it. `first_user` is
+    the host's user that its root is, where the engine can be told."""
     place = facts.place
     labels = {STATE: key, FACTS: json.dumps(asdict(facts)), **spec.labels}
     seconds = spec.time_to_live
@@ -82,19 +95,18 @@ def create(
         f"--name={container_name(key, spec.id)}",
         f"--hostname={spec.name}",
         "--tty",  # systemd writes to the console that comes with it
-        "--restart=on-failure",  # process 1 that reboots is ended by a signal: reboot(2)
-        "--stop-signal=SIGRTMIN+3",
         f"--network={place.network}",
         f"--ip={place.address}",
         *(f"--publish={place.published_address}:{port}:{port}" for port in place.published),
         *(f"--publish=127.0.0.1:{here}:{port}" for port, here in place.forwarded.items()),
+        *(
+            f"--{kind}=0:{first_user}:{USERS}"
+            for kind in ("uidmap", "gidmap")
+            if first_user is not None
+        ),
         *(f"--cap-add={name}" for name in CAPABILITIES),
         *(f"--ulimit={name}={value}:{value}" for name, value in limits.items()),
         *(f"--label={name}={value}" for name, value in labels.items()),
-        *(
-            f"--volume={bind.source}:{bind.target}{':ro' if bind.read_only else ''}"
-            for bind in spec.binds
-        ),
         *(_PODMAN if program == "podman" else _DOCKER),
         # past the end that process 1 knows of: the engine's own, which nobody in there can undo
         *([f"--timeout={whole_seconds(seconds) + 1}"] if seconds and program == "podman" else []),

@@ -1,7 +1,7 @@
 """The engine that boots machines as containers of podman or docker.
 
 The engine of the host keeps everything: a machine is a container, its facts are a label of that,
-its reboot is a restart that the engine makes, and a deployment's network is one of the engine's.
+its console the container's log, and a deployment's network is one of the engine's.
 Only an interruption's notice, which no label can take later, is a file of ours.
 """
 
@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from spotdeploy.errors import ConfigError, HostError, ProviderError
@@ -29,14 +30,14 @@ from spotdeploy_local.engine import (
     Progress,
     Started,
 )
-from spotdeploy_local.engines.container import commands, fitness, places, records
+from spotdeploy_local.engines.container import cgroup_hook, commands, fitness, places, records
 from spotdeploy_local.engines.container.boot import archive, boot_files
 from spotdeploy_local.engines.container.cli import Cli, RefusedCommandError
 from spotdeploy_local.engines.container.commands import Facts, Place
 from spotdeploy_local.engines.container.images import ContainerImages
 from spotdeploy_local.image.releases import DEFAULT
 from spotdeploy_local.layout import Layout
-from spotdeploy_local.linux import host
+from spotdeploy_local.linux import host, users
 from spotdeploy_local.linux.hostlock import held
 from spotdeploy_local.machine_dir import read, write
 from spotdeploy_local.specs import check_specs
@@ -60,7 +61,7 @@ class ContainerEngine(Engine):
 
     @property
     def cli(self) -> Cli:
-        return Cli.of_host(self.program)
+        return Cli.of_host(self.program, self.layout.state / "hooks")
 
     def problems(self) -> Sequence[Problem]:
         found = [*fitness.problems(self.cli, self.reason)]
@@ -79,10 +80,11 @@ class ContainerEngine(Engine):
 
     def start_all(self, specs: Sequence[MachineSpec]) -> Started:
         check_specs(specs)
-        _refuse_addresses(specs)
+        _refuse_what_labs_need(specs)
         if sys.platform == "linux":
             host.raise_limit()
         self.layout.mark_used(self.program)
+        cgroup_hook.write(self.layout.state / "hooks")
         unique = list({spec.id: spec for spec in specs}.values())
         failures = self._create_missing(unique)
         fresh = {one.id for one in self.machines() if one.state is MachineState.PENDING}
@@ -95,31 +97,31 @@ class ContainerEngine(Engine):
         return Started(tuple(found[one] for one in wanted if one in found), failures)
 
     def machines(self) -> Sequence[Machine]:
-        now = time.time()
         return [
-            records.machine(one, kept, read.notice(self.layout.notices / kept.id), now)
+            records.machine(one, kept, read.notice(self._notices / kept.id))
             for one, kept in records.chosen_by(self._containers())
         ]
 
     def stop(self, ids: Sequence[str]) -> None:
         running = {one.id for one in self.machines() if one.state is not MachineState.STOPPED}
         if ending := [self._name(one) for one in ids if one in running]:
-            self.cli.run("stop", "--time=0", *ending)
+            self.cli.run("kill", *ending)
 
     def preempt(self, machine: str, notice_seconds: float = 0.0) -> None:
         self._existing(machine)
-        folder = self.layout.notices / machine
+        folder = self._notices / machine
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         write.notice(folder, f"interrupted by request with {notice_seconds:g} s notice")
         time.sleep(notice_seconds)
         self.stop([machine])
 
     def destroy(self, ids: Sequence[str]) -> None:
-        here = {one.id for one in self.machines()}
-        if ending := [self._name(one) for one in sorted(set(ids)) if one in here]:
-            self.cli.run(*commands.remove(self.program, ending))
+        try:
+            self._remove(ids)
+        except RefusedCommandError:  # a mount of one that has just ended may be busy for a moment
+            self._remove(ids)
         for machine in ids:
-            write.remove(self.layout.notices / machine)
+            write.remove(self._notices / machine)
         if ids:
             with self._lock():
                 self._remove_networks(self._idle_networks())
@@ -146,7 +148,7 @@ class ContainerEngine(Engine):
 
     def leftovers(self) -> Sequence[Leftover]:
         here = {one.id for one in self.machines()}
-        notices = sorted(self.layout.notices.iterdir()) if self.layout.notices.is_dir() else []
+        notices = sorted(self._notices.iterdir()) if self._notices.is_dir() else []
         return [
             *(Leftover(self._kind("network"), name) for name in self._idle_networks()),
             *(Leftover(self._kind("notice"), one.name) for one in notices if one.name not in here),
@@ -160,13 +162,13 @@ class ContainerEngine(Engine):
             self._remove_networks(networks)
         for one in found:
             if one.kind == self._kind("notice"):
-                write.remove(self.layout.notices / one.id)
+                write.remove(self._notices / one.id)
 
     def manual_delete_command(self, kind: str, thing: str) -> str:
         if kind == self._kind("network"):
             return f"{self.program} network rm {commands.network_name(self.layout.key, thing)}"
         if kind == self._kind("notice"):
-            return f"rm -r {shlex.quote(str(self.layout.notices / thing))}"
+            return f"rm -r {shlex.quote(str(self._notices / thing))}"
         return shlex.join([self.program, *commands.remove(self.program, [self._name(thing)])])
 
     def manual_list_command(self, values: Sequence[str]) -> str:
@@ -174,11 +176,17 @@ class ContainerEngine(Engine):
         listing = shlex.join([self.program, *commands.list_ids(self.layout.key)])
         return f"{self.program} inspect $({listing}) | grep -F{patterns}"
 
+    def _remove(self, ids: Sequence[str]) -> None:
+        here = {one.id for one in self.machines()}
+        if ending := [self._name(one) for one in sorted(set(ids)) if one in here]:
+            self.cli.run(*commands.remove(self.program, ending))
+
     def _create_missing(self, specs: Sequence[MachineSpec]) -> dict[str, str]:
         """Make the containers that are not there yet, without booting any. Gives the failures."""
         self._refuse_unfit_host()
         images = {spec.cloud_init: self._image(cloud_init=spec.cloud_init) for spec in specs}
-        direct = fitness.about(self.cli).direct
+        about = fitness.about(self.cli)
+        first_user = self._first_user(about)
         with self._lock():
             kept = [facts for _, facts in records.chosen_by(self._containers())]
             known = {facts.id for facts in kept}
@@ -190,7 +198,7 @@ class ContainerEngine(Engine):
             for spec in new:
                 network = commands.network_name(self.layout.key, spec.network)
                 address = places.free_address(subnets[spec.network], taken)
-                found = places.place(spec, network, address, offered, direct=direct)
+                found = places.place(spec, network, address, offered, direct=about.direct)
                 taken.add(address)
                 offered.add(found.published_address)
                 plans[spec.id] = _facts(spec, found)
@@ -204,7 +212,8 @@ class ContainerEngine(Engine):
                         spec,
                         plans[spec.id],
                         image,
-                        fitness.limits(),
+                        limits=fitness.limits(),
+                        first_user=first_user,
                     )
                 )
 
@@ -313,9 +322,21 @@ class ContainerEngine(Engine):
     def _images(self) -> ContainerImages:
         return ContainerImages(self.cli, self.layout, self.image)
 
+    def _first_user(self, about: fitness.About) -> int | None:
+        """The host's user that machines' root is. They share it, so that the image need be shown
+        with other owners once only, and are still in user namespaces of their own."""
+        if self.program != "podman" or about.rootless:
+            return None
+        return users.first_user(self.layout.key)
+
     def _refuse_unfit_host(self) -> None:
         for problem in fitness.unfit(self.cli, fitness.about(self.cli)):
             raise HostError(problem.what, hint=problem.remedy)
+
+    @property
+    def _notices(self) -> Path:
+        """A folder for each of our machines that was given notice of its interruption."""
+        return self.layout.notices / self.program
 
     def _name(self, machine: str) -> str:
         return commands.container_name(self.layout.key, machine)
@@ -342,11 +363,11 @@ def _facts(spec: MachineSpec, place: Place) -> Facts:
     )
 
 
-def _refuse_addresses(specs: Sequence[MachineSpec]) -> None:
+def _refuse_what_labs_need(specs: Sequence[MachineSpec]) -> None:
     for spec in specs:
-        if spec.address or spec.extra_addresses:
+        if spec.address or spec.extra_addresses or spec.binds:
             raise ConfigError(
-                f"machine {spec.id!r}: containers are given their address by this engine",
+                f"machine {spec.id!r}: containers have no addresses or folders of one's choice",
                 hint='[provider.local] engine = "nspawn"',
             )
 

@@ -32,6 +32,8 @@ class About:
     memory: int
     """Bytes of the computer that it runs on."""
     runtime: str
+    confined: bool
+    """Whether root in a container is nobody on that computer, or can be made so."""
 
     @property
     def direct(self) -> bool:
@@ -62,6 +64,7 @@ def of_podman(info: Mapping[str, Any]) -> About:
         cgroups=2 if host["cgroupVersion"] == "v2" else 1,
         memory=host["memTotal"],
         runtime=host["ociRuntime"]["name"],
+        confined=True,
     )
 
 
@@ -71,13 +74,15 @@ def of_docker(info: Mapping[str, Any]) -> About:
     https://docs.docker.com/reference/api/engine/ (SystemInfo). Raises HostError."""
     if errors := info.get("ServerErrors"):
         raise HostError(f"docker is installed and does not answer: {errors[0]}", hint="docker info")
+    security = [option.partition(",")[0] for option in info.get("SecurityOptions") or []]
     return About(
         version=info["ServerVersion"],
-        rootless="name=rootless" in (info.get("SecurityOptions") or []),
+        rootless="name=rootless" in security,
         remote=info["OperatingSystem"] == "Docker Desktop" or not _is_socket(),
         cgroups=int(info["CgroupVersion"]),
         memory=info["MemTotal"],
         runtime=info.get("DefaultRuntime", ""),
+        confined=bool({"name=rootless", "name=userns"} & {*security}),
     )
 
 
@@ -107,7 +112,12 @@ def unfit(cli: Cli, found: About) -> list[Problem]:
         )
     if found.rootless and not found.remote and (missing := missing_ids(os.getuid())):
         stops.append(missing)
-    if cli.program == "podman" and is_mixed() and not cli.options and found.runtime == "crun":
+    if (
+        cli.program == "podman"
+        and is_mixed()
+        and "--runtime=runc" not in cli.options
+        and found.runtime == "crun"
+    ):
         stops.append(
             Problem(
                 "podman's runtime crun refuses a host with both versions of control groups",
@@ -139,12 +149,13 @@ def lacks(program: str, found: About, reason: str) -> Problem:
     """A warning: what is less than with systemd-nspawn, and why this engine was taken."""
     kept = (
         "its users are nobody on this computer"
-        if found.rootless
-        else "root on a node is root on this computer, less the capabilities that lead out"
+        if found.confined
+        else "ROOT ON A NODE CAN DO TO THIS COMPUTER WHAT ROOT CAN, as docker gives it no user "
+        "namespace (userns-remap or rootless docker do)"
     )
     what = (
         f"nodes are containers of {program} {found.version} ({reason}): {kept}; they reach the "
-        "internet and this computer's network, and may not mount anything"
+        "internet and this computer's network"
     )
     return Problem(what, "docs/providers/local.md compares the engines", fatal=False)
 

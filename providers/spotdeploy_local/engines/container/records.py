@@ -5,15 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from spotdeploy_local.engine import Machine, MachineState
 from spotdeploy_local.engines.container.commands import FACTS, NETWORK, Facts, Place
 
-REBOOTED: Final = 128 + 1
-"""The exit code of a process 1 that called reboot(2) to reboot: it is ended by SIGHUP."""
-_REBOOT_SECONDS = 30.0
-"""How long an engine may take to start a container again that reboots."""
 _BEFORE = ("created", "configured", "initialized")
 
 
@@ -30,12 +26,10 @@ def facts(inspected: Mapping[str, Any]) -> Facts | None:
     return Facts(**found, place=Place(**place, forwarded=forwarded, published=published))
 
 
-def machine(inspected: Mapping[str, Any], kept: Facts, notice: str | None, now: float) -> Machine:
-    """A container as a machine. `now` is Unix time."""
+def machine(inspected: Mapping[str, Any], kept: Facts, notice: str | None) -> Machine:
+    """A container as a machine."""
     state = inspected["State"]
-    found = _state(state, now)
-    off = found is MachineState.STOPPED and state["ExitCode"] == 0
-    restarts = inspected.get("RestartCount", 0)
+    found = _state(state["Status"])
     return Machine(
         id=kept.id,
         name=kept.name,
@@ -49,7 +43,6 @@ def machine(inspected: Mapping[str, Any], kept: Facts, notice: str | None, now: 
         publish=kept.publish,
         published_address=kept.place.published_address,
         pid=state.get("Pid") or None,
-        boots=0 if state["Status"] in _BEFORE else restarts + (not off),
         notice=notice,
         message=_message(state, kept) if found is MachineState.STOPPED else "",
     )
@@ -69,13 +62,10 @@ def chosen_by(containers: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str
     return sorted(found, key=lambda pair: (pair[1].created_at, pair[1].id))
 
 
-def _state(state: Mapping[str, Any], now: float) -> MachineState:
-    status = state["Status"]
+def _state(status: str) -> MachineState:
     if status in _BEFORE:
         return MachineState.PENDING
-    if status in ("running", "restarting", "paused"):
-        return MachineState.RUNNING
-    if state["ExitCode"] == REBOOTED and now - moment(state["FinishedAt"]) < _REBOOT_SECONDS:
+    if status in ("running", "paused"):
         return MachineState.RUNNING
     return MachineState.STOPPED
 
