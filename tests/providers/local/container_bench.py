@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ import pytest
 from spotdeploy_local.engines.container import commands
 from spotdeploy_local.engines.container.engine import ContainerEngine
 from spotdeploy_local.layout import Layout
-from tests.providers.local.machine_bench import MachineBench, processes
+from tests.providers.local.machine_bench import MachineBench, eventually, processes
 
 
 @dataclass(frozen=True)
@@ -49,3 +51,27 @@ def container_bench(program: str, folder: Path, key: Path) -> Iterator[Container
     yield bench
     engine.destroy([machine.id for machine in engine.machines()])
     assert bench.remains() == []
+
+
+@contextmanager
+def docker_daemon(folder: Path) -> Iterator[str]:
+    """A docker daemon with a socket and a data folder of its own, which leaves this host's packet
+    filters alone; gives its address. Skips the test where it does not start."""
+    if os.geteuid() != 0 or not shutil.which("dockerd"):
+        pytest.skip("a docker daemon of the tests' own needs root and dockerd (docker.io)")
+    socket, log = folder / "docker.sock", folder / "log"
+    places = (f"--{name}-root={folder / name}" for name in ("data", "exec"))
+    own = (f"--pidfile={folder / 'pid'}", f"--host=unix://{socket}", *places)
+    untouched = ("--iptables=false", "--ip6tables=false", "--ip-forward=false", "--bridge=none")
+    with (
+        log.open("wb") as file,
+        subprocess.Popen(["dockerd", *own, *untouched], stdout=file, stderr=file) as daemon,
+    ):
+        try:
+            eventually(lambda: daemon.poll() is not None or "API listen on" in log.read_text())
+            if daemon.poll() is not None:
+                pytest.skip(f"dockerd does not start here: {log.read_text().splitlines()[-1]}")
+            yield f"unix://{socket}"
+        finally:
+            daemon.terminate()
+            daemon.wait()

@@ -45,7 +45,7 @@ _BOOT_TEXT: Final = """\
 set -e
 if [ "$container" = docker ]; then # which mounts control groups read-only
     for group in /sys/fs/cgroup/systemd /sys/fs/cgroup; do
-        [ ! -e "$group/cgroup.procs" ] || mount -o remount,rw "$group"
+        [ ! -e "$group/cgroup.procs" ] || mount -o remount,bind,rw "$group"
     done
 fi
 mount -t tmpfs -o mode=755,nosuid,nodev tmpfs /run

@@ -1,11 +1,12 @@
-"""The provider contract, kept by containers of podman."""
+"""The provider contract, kept by containers of podman and of docker."""
 
 from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from spotdeploy_local.engines.container import commands
 from spotdeploy_local.engines.container.engine import ContainerEngine
 from spotdeploy_local.image.recipe import USER_DATA
 from spotdeploy_local.provider import LocalProvider
-from tests.providers.local.container_bench import ContainerBench
+from tests.providers.local.container_bench import ContainerBench, container_bench
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,12 @@ class SmallHost(ContainerEngine):
         return min([super().room(), *self.limit])
 
 
-@pytest.mark.machines
-class TestPodmanContract(ProviderContract):
+class ContainerContract(ProviderContract):
+    """Needs a fixture `container`."""
+
     @pytest.fixture
-    def engine(self, podman: ContainerBench) -> SmallHost:
-        return SmallHost("podman", podman.engine.layout)
+    def engine(self, container: ContainerBench) -> SmallHost:
+        return SmallHost(container.engine.program, container.engine.layout)
 
     @pytest.fixture
     def provider_class(self) -> type[LocalProvider]:
@@ -43,7 +45,7 @@ class TestPodmanContract(ProviderContract):
 
     @pytest.fixture
     def config(self) -> ProviderConfig:
-        return LocalConfig(engine="podman")
+        return LocalConfig()
 
     @pytest.fixture
     def make_provider(
@@ -57,10 +59,10 @@ class TestPodmanContract(ProviderContract):
         return Facts(free=True, unknown_id="never-was-1", page_size=2, test_within=300.0, poll=0.1)
 
     @pytest.fixture
-    def powers(self, engine: SmallHost, podman: ContainerBench) -> Powers:
+    def powers(self, engine: SmallHost, container: ContainerBench) -> Powers:
         def user_data(node: Node) -> bytes:
             place = f"{commands.container_name(engine.layout.key, node.id)}:{USER_DATA}"
-            return _only_file(podman.copied(place))
+            return _only_file(container.copied(place))
 
         return Powers(
             no_capacity=lambda: engine.limit.append(0),
@@ -69,10 +71,28 @@ class TestPodmanContract(ProviderContract):
             interrupt=lambda node: engine.preempt(node.id),
             vanish=lambda node: engine.destroy([node.id]),
             user_data_of=user_data,
-            inventory=podman.remains,
-            remains=lambda _: podman.remains(),
+            inventory=container.remains,
+            remains=lambda _: container.remains(),
             heal=engine.limit.clear,
         )
+
+
+@pytest.mark.machines
+class TestPodmanContract(ContainerContract):
+    @pytest.fixture
+    def container(self, tmp_path: Path, machine_key: Path) -> Iterator[ContainerBench]:
+        with container_bench("podman", tmp_path, machine_key) as bench:
+            yield bench
+
+
+@pytest.mark.machines
+class TestDockerContract(ContainerContract):
+    @pytest.fixture
+    def container(
+        self, dockerd: None, tmp_path: Path, machine_key: Path
+    ) -> Iterator[ContainerBench]:
+        with container_bench("docker", tmp_path, machine_key) as bench:
+            yield bench
 
 
 def _only_file(packed: bytes) -> bytes:
