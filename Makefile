@@ -12,7 +12,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 RUN_PACKAGES := python3 python3-venv systemd-container mmdebstrap iproute2 zstd openssh-client
-TEST_PACKAGES := $(RUN_PACKAGES) chromium git
+TEST_PACKAGES := $(RUN_PACKAGES) chromium git podman runc
 WORKERS ?= 3
 
 .PHONY: help cycle test check fix smoke bench faults contract reference docs lock clean
