@@ -27,8 +27,7 @@ def engine(
     monkeypatch.setenv("SPOTDEPLOY_LOCAL_STATE", str(tmp_path / "state"))
     engine = ContainerEngine(request.param, Layout.from_environment())
     if request.param == "docker":
-        (tmp_path / "dockerd").mkdir()
-        with docker_daemon(tmp_path / "dockerd") as socket:
+        with docker_daemon() as socket:
             monkeypatch.setenv("DOCKER_HOST", socket)
             yield engine
     elif unfit := [problem for problem in engine.problems() if problem.fatal]:

@@ -46,9 +46,9 @@ def container(
 
 
 @pytest.fixture(scope="session")
-def docker_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def docker_socket() -> Iterator[str]:
     """Where a docker daemon of the tests' own answers."""
-    with docker_daemon(tmp_path_factory.mktemp("dockerd")) as socket:
+    with docker_daemon() as socket:
         yield socket
 
 

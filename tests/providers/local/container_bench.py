@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,24 +55,22 @@ def container_bench(program: str, folder: Path, key: Path) -> Iterator[Container
 
 
 @contextmanager
-def docker_daemon(folder: Path) -> Iterator[str]:
+def docker_daemon() -> Iterator[str]:
     """A docker daemon with a socket and a data folder of its own, which leaves this host's packet
     filters alone; gives its address. Skips the test where it does not start."""
     if os.geteuid() != 0 or not shutil.which("dockerd"):
         pytest.skip("a docker daemon of the tests' own needs root and dockerd (docker.io)")
-    socket, log = folder / "docker.sock", folder / "log"
-    places = (f"--{name}-root={folder / name}" for name in ("data", "exec"))
-    own = (f"--pidfile={folder / 'pid'}", f"--host=unix://{socket}", *places)
-    untouched = ("--iptables=false", "--ip6tables=false", "--ip-forward=false", "--bridge=none")
-    with (
-        log.open("wb") as file,
-        subprocess.Popen(["dockerd", *own, *untouched], stdout=file, stderr=file) as daemon,
-    ):
-        try:
-            eventually(lambda: daemon.poll() is not None or "API listen on" in log.read_text())
-            if daemon.poll() is not None:
-                pytest.skip(f"dockerd does not start here: {log.read_text().splitlines()[-1]}")
-            yield f"unix://{socket}"
-        finally:
-            daemon.terminate()
-            daemon.wait()
+    # a folder of pytest's may be too long for the names of sockets: unix(7)
+    with tempfile.TemporaryDirectory() as name, Path(name, "log").open("w+") as log:
+        places = (f"--{kind}-root={name}/{kind}" for kind in ("data", "exec"))
+        own = (f"--pidfile={name}/pid", f"--host=unix://{name}/socket", *places)
+        untouched = ("--iptables=false", "--ip6tables=false", "--ip-forward=false", "--bridge=none")
+        with subprocess.Popen(["dockerd", *own, *untouched], stdout=log, stderr=log) as daemon:
+            try:
+                text = Path(log.name).read_text
+                eventually(lambda: daemon.poll() is not None or "API listen on" in text())
+                if daemon.poll() is not None:
+                    pytest.skip(f"dockerd does not start here: {text().splitlines()[-1]}")
+                yield f"unix://{name}/socket"
+            finally:
+                daemon.terminate()
