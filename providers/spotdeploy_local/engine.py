@@ -127,6 +127,10 @@ class Engine(ABC):
         """What keeps this host from booting machines, each with its remedy. Changes nothing."""
 
     @abstractmethod
+    def auto_shutdown(self) -> str:
+        """What ends a machine when its time to live is over, in a few words for `plan`."""
+
+    @abstractmethod
     def room(self) -> int:
         """How many more machines this host has memory for."""
 

@@ -108,7 +108,7 @@ class LocalProvider(
         return convert.fate(next(found, None))
 
     def auto_shutdown(self) -> str:
-        return "its supervisor or its container engine on this host"
+        return self.engine.auto_shutdown()
 
     def manual_delete_command(self, thing: Node | Resource) -> str:
         kind = thing.kind if isinstance(thing, Resource) else "machine"

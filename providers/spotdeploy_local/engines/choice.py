@@ -56,6 +56,9 @@ class LocalEngines(Engine):
     def problems(self) -> Sequence[Problem]:
         return self.chosen.problems()
 
+    def auto_shutdown(self) -> str:
+        return self.chosen.auto_shutdown()
+
     def room(self) -> int:
         return self.chosen.room()
 

@@ -28,10 +28,10 @@ PLACE = Place("spotdeploy-0000002a-net", "10.78.42.2", "127.77.0.2", (8080,), {2
 FACTS = Facts("one", "web-1", "net", {"spotdeploy-run": "r"}, {}, (8080, 80), 1000.0, 60.4, PLACE)
 
 
-def inspected(facts: Facts = FACTS, **state: object) -> Mapping[str, Any]:
+def inspected(**state: object) -> Mapping[str, Any]:
     """What an engine says of a container."""
     whole = {"Status": "running", "ExitCode": 0, "Pid": 7, "FinishedAt": "0001-01-01T00:00:00Z"}
-    labels = {commands.FACTS: json.dumps(asdict(facts))}
+    labels = {commands.FACTS: json.dumps(asdict(FACTS))}
     return {"Id": "abc", "State": whole | state, "Config": {"Labels": labels}}
 
 

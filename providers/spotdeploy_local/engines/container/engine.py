@@ -69,6 +69,9 @@ class ContainerEngine(Engine):
             found += host.low_limit(host.INOTIFY)
         return found
 
+    def auto_shutdown(self) -> str:
+        return f"its container's first process, under {self.program}"
+
     def room(self) -> int:
         if sys.platform == "linux":
             return host.room()

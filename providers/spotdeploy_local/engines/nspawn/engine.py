@@ -74,6 +74,9 @@ class NspawnEngine(LabEngine):
     def problems(self) -> Sequence[Problem]:
         return self.lifecycle.problems()
 
+    def auto_shutdown(self) -> str:
+        return "its supervisor on this host"
+
     def room(self) -> int:
         return self.lifecycle.room()
 
