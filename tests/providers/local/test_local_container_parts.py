@@ -88,6 +88,23 @@ def test_a_container_s_state_is_a_machine_s(
     assert (machine.state, machine.message) == (expected, message)
 
 
+def test_what_podman_lists_is_what_it_would_inspect() -> None:
+    listed = {
+        "Id": "abc",
+        "State": "exited",
+        "ExitCode": 0,
+        "ExitedAt": 1060,
+        "Pid": 0,
+        "Labels": inspected()["Config"]["Labels"],
+    }
+    machine = records.machine(records.of_listing(listed), FACTS, None)
+    assert (machine.state, machine.message) == (MachineState.STOPPED, "it powered itself off")
+    late = records.of_listing(listed | {"ExitedAt": 1061})
+    assert records.machine(late, FACTS, None).message == "its time to live was over"
+    never = records.of_listing(listed | {"State": "created", "ExitedAt": -62135596800})
+    assert records.machine(never, FACTS, None).state is MachineState.PENDING
+
+
 def test_networks_are_read_as_each_engine_tells_them() -> None:
     labels = {commands.NETWORK: "net"}
     podman = {"labels": labels, "subnets": [{"subnet": "10.78.1.0/24", "gateway": "10.78.1.1"}]}

@@ -129,6 +129,11 @@ def list_ids(key: str) -> list[str]:
     return ["ps", "--all", "--quiet", "--no-trunc", f"--filter=label={STATE}={key}"]
 
 
+def list_containers(key: str) -> list[str]:
+    """podman's own listing has all that we need of each container; docker's has not."""
+    return ["ps", "--all", "--no-trunc", f"--filter=label={STATE}={key}", "--format=json"]
+
+
 def list_networks(key: str) -> list[str]:
     return ["network", "ls", f"--filter=label={STATE}={key}", "--format={{.Name}}"]
 

@@ -44,6 +44,7 @@ from spotdeploy_local.specs import check_specs
 
 _SIDE_BY_SIDE: Final = 8
 _NETWORK_TRIES: Final = 16
+_INSPECT_TRIES: Final = 5
 CONSOLE_BYTES: Final = 1024 * 1024
 
 
@@ -58,6 +59,8 @@ class ContainerEngine(Engine):
     """Why this engine was taken, for `plan`."""
     places: dict[str, Place] = field(default_factory=dict)
     """Where the machines are that this process has seen: it does not change."""
+    abouts: dict[str, fitness.About] = field(default_factory=dict)
+    """What the engine said of itself, once it was asked."""
 
     @property
     def cli(self) -> Cli:
@@ -78,7 +81,7 @@ class ContainerEngine(Engine):
         return fitness.about(self.cli).memory // fitness.MACHINE_MEMORY
 
     def prepare(self, progress: Progress, *, cloud_init: bool = False) -> None:
-        self._refuse_unfit_host()
+        self._fit()
         self._images().renew(progress, cloud_init=cloud_init)
 
     def start_all(self, specs: Sequence[MachineSpec]) -> Started:
@@ -186,9 +189,8 @@ class ContainerEngine(Engine):
 
     def _create_missing(self, specs: Sequence[MachineSpec]) -> dict[str, str]:
         """Make the containers that are not there yet, without booting any. Gives the failures."""
-        self._refuse_unfit_host()
+        about = self._fit()
         images = {spec.cloud_init: self._image(cloud_init=spec.cloud_init) for spec in specs}
-        about = fitness.about(self.cli)
         first_user = self._first_user(about)
         with self._lock():
             kept = [facts for _, facts in records.chosen_by(self._containers())]
@@ -277,20 +279,26 @@ class ContainerEngine(Engine):
             self.cli.run("network", "rm", *names)
 
     def _containers(self) -> list[Mapping[str, Any]]:
-        """All containers of this state folder, as the engine inspects them. One that goes between
-        the two questions makes the engine refuse the second: then both are asked again."""
-        for _ in range(5):
+        """All containers of this state folder, as the engine inspects them."""
+        if self.program == "podman":
+            listed = self.cli.json(*commands.list_containers(self.layout.key)) or []
+            found = list(map(records.of_listing, listed))
+        else:
+            found = self._inspected()
+        self.places.update((kept.id, kept.place) for _, kept in records.chosen_by(found))
+        return found
+
+    def _inspected(self) -> list[Mapping[str, Any]]:
+        """One that goes between the two questions makes the engine refuse the second: then both are
+        asked again."""
+        for tries in range(_INSPECT_TRIES):
             ids = self.cli.run(*commands.list_ids(self.layout.key)).split()
-            if not ids:
-                return []
             try:
-                found = self.cli.json("container", "inspect", *ids)
-            except RefusedCommandError as error:
-                last = error
-                continue
-            self.places.update((kept.id, kept.place) for _, kept in records.chosen_by(found))
-            return list(found)
-        raise last
+                return list(self.cli.json("container", "inspect", *ids)) if ids else []
+            except RefusedCommandError:
+                if tries == _INSPECT_TRIES - 1:
+                    raise
+        return []
 
     def _reach(self, machine: str, port: int) -> tuple[str, int]:
         """Where this host dials a machine's port. Raises OSError."""
@@ -332,9 +340,14 @@ class ContainerEngine(Engine):
             return None
         return users.first_user(self.layout.key)
 
-    def _refuse_unfit_host(self) -> None:
-        for problem in fitness.unfit(self.cli, fitness.about(self.cli)):
-            raise HostError(problem.what, hint=problem.remedy)
+    def _fit(self) -> fitness.About:
+        """What the engine is; asked once. Raises HostError when no machine can boot on it."""
+        if self.program not in self.abouts:
+            found = fitness.about(self.cli)
+            for problem in fitness.unfit(self.cli, found):
+                raise HostError(problem.what, hint=problem.remedy)
+            self.abouts[self.program] = found
+        return self.abouts[self.program]
 
     @property
     def _notices(self) -> Path:

@@ -72,7 +72,7 @@ class ContainerImages:
     image: str
 
     def exists(self, *, cloud_init: bool) -> bool:
-        return self._inspect(self.reference(cloud_init=cloud_init)) is not None
+        return self._has(self.reference(cloud_init=cloud_init))
 
     def reference(self, *, cloud_init: bool) -> str:
         """The name under which the engine keeps the image, whether it is there or not."""
@@ -102,7 +102,6 @@ class ContainerImages:
                 self._build(name, recipe, progress)
             except HostError as error:
                 progress(f"the image stays as it is, without security updates: {error.message}")
-        self.prune(name)
         return name
 
     def prune(self, kept: str) -> None:
@@ -132,6 +131,7 @@ class ContainerImages:
             )
         if tar.returncode != 0:
             raise HostError(f"tar could not read {tree}: exit code {tar.returncode}")
+        self.prune(name)
         progress("the image is ready")
 
     def _build(self, name: str, recipe: Recipe, progress: Progress) -> None:
@@ -150,6 +150,7 @@ class ContainerImages:
             (context / "setup").write_text(setup(recipe))
             (context / "Containerfile").write_text(containerfile(base, _named(recipe, "")))
             self._run_build(["--tag", name, "--file", f"{context}/Containerfile", folder])
+        self.prune(name)
         progress("the image is ready")
 
     def _run_build(self, arguments: Sequence[str]) -> None:
@@ -181,9 +182,10 @@ class ContainerImages:
 
     def _inspect(self, name: str) -> Any:
         """What the engine knows of an image; None when there is none."""
-        if not self.cli.run("images", "--quiet", name).strip():
-            return None
-        return self.cli.json("image", "inspect", name)[0]
+        return self.cli.json("image", "inspect", name)[0] if self._has(name) else None
+
+    def _has(self, name: str) -> bool:
+        return bool(self.cli.run("images", "--quiet", name).strip())
 
 
 def can_debootstrap() -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from spotdeploy_local.engine import Machine, MachineState
@@ -24,6 +24,17 @@ def facts(inspected: Mapping[str, Any]) -> Facts | None:
     published = tuple(place.pop("published"))
     found["publish"] = tuple(found["publish"])
     return Facts(**found, place=Place(**place, forwarded=forwarded, published=published))
+
+
+def of_listing(listed: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What podman lists of a container, as it would inspect it."""
+    ended = datetime.fromtimestamp(max(0, listed["ExitedAt"]), UTC).isoformat()
+    state = {"Status": listed["State"], "ExitCode": listed["ExitCode"], "FinishedAt": ended}
+    return {
+        "Id": listed["Id"],
+        "State": state | {"Pid": listed["Pid"]},
+        "Config": {"Labels": listed["Labels"]},
+    }
 
 
 def machine(inspected: Mapping[str, Any], kept: Facts, notice: str | None) -> Machine:
