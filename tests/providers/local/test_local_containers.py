@@ -5,12 +5,16 @@ from __future__ import annotations
 import gzip
 import shlex
 import subprocess
+from dataclasses import replace as changed
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from spotdeploy.errors import ConfigError, ProviderError
 from spotdeploy_local.engine import Bind, MachineState
+from spotdeploy_local.engines.container.images import ContainerImages
+from spotdeploy_local.image.releases import DEFAULT
 from tests.providers.local.container_bench import ContainerBench
 from tests.providers.local.machine_bench import connect, eventually
 
@@ -159,6 +163,30 @@ def test_what_a_crash_leaves_is_found_and_released(container: ContainerBench) ->
     engine.release(left)
     engine.release(left)
     assert container.remains() == []
+
+
+def test_an_image_of_the_user_s_is_given_what_a_node_needs(
+    container: ContainerBench, tmp_path: Path
+) -> None:
+    engine = container.engine
+    base = ContainerImages(engine.cli, engine.layout, DEFAULT).reference(cloud_init=False)
+    file = tmp_path / "Containerfile"
+    lost = "/usr/lib/spotdeploy/user-data /etc/systemd/system/spotdeploy-user-data.service"
+    file.write_text(f"FROM {base}\nRUN rm {lost} && echo mine > /etc/mine\n")
+    own = changed(engine, image=str(file))
+    bench = changed(container, engine=own)
+    own.prepare(print)
+    try:
+        steps: list[str] = []
+        own.prepare(steps.append)
+        assert steps == []
+        bench.start(bench.spec("one", "cp /etc/mine /var/mine"))
+        assert bench.run("one", "cat /var/mine") == "mine"
+        own.destroy(["one"])
+    finally:
+        for kind in ("built", "base"):
+            listed = engine.cli.run("images", "--format={{.Repository}}:{{.Tag}}").split()
+            engine.cli.run("rmi", *(one for one in listed if one.endswith(f"-{kind}")))
 
 
 def test_the_commands_for_a_person_list_and_end_a_machine(container: ContainerBench) -> None:

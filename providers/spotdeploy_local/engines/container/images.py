@@ -141,7 +141,10 @@ class ContainerImages:
             if (file := Path(self.image)).is_file():
                 base = f"{REPOSITORY}:{_digest([self._source()])}-base"
                 progress(f"building {file}")
-                self._run_build(["--tag", base, "--file", str(file), str(file.absolute().parent)])
+                of_ours = f"--label={DIGEST}={_digest([self._source()])}"
+                self._run_build(
+                    [of_ours, "--tag", base, "--file", str(file), str(file.absolute().parent)]
+                )
             progress(f"building the image upon {base}")
             context = Path(folder)
             for part in (recipe.base, recipe):
