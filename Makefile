@@ -11,7 +11,7 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(VENV)/bin
-RUN_PACKAGES := python3 python3-venv systemd-container mmdebstrap iproute2 zstd openssh-client
+RUN_PACKAGES := python3 python3-venv systemd-container mmdebstrap iproute2 nftables zstd openssh-client
 TEST_PACKAGES := $(RUN_PACKAGES) chromium git podman runc
 WORKERS ?= 3
 

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from spotdeploy.errors import Reach
+from spotdeploy.ports import PortRange
 
 
 class Market(StrEnum):
@@ -108,6 +109,11 @@ class Batch(msgspec.Struct, frozen=True):
     """TCP ports to open besides ssh."""
     allow_from: tuple[str, ...] = ()
     """CIDRs that may reach the open ports; empty means the caller's own address."""
+    open_between: tuple[PortRange, ...] | None = None
+    """The ports on which the other nodes of its deployment and location reach these nodes, by their
+    private addresses: no other port, and nobody else. No two overlap; `ports.ALL_PORTS` is
+    everything, ICMP too. None where no node of the deployment opens any, so that nothing has to be
+    made for it."""
     time_to_live: float = 7200.0
     """Seconds after which a node ends itself."""
     max_usd_per_hour: float | None = None

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 FLOORS = (
-    ("model", "errors", "labels", "text", "duration", "events", "redact", "spelling"),
+    ("model", "errors", "labels", "text", "duration", "events", "ports", "redact", "spelling"),
     ("provider", "check", "hookspecs", "plugins"),
     ("config", "payload", "state", "patience", "project"),
     ("node",),

@@ -15,7 +15,7 @@ FLOORS: Final = (
     (("project", "patience", "config", "payload", "state"), "one deployment on this computer"),
     (("provider", "check", "hookspecs", "plugins"), "the contracts"),
     (
-        ("model", "errors", "labels", "text", "duration", "events", "redact", "spelling"),
+        ("model", "errors", "labels", "text", "duration", "events", "ports", "redact", "spelling"),
         "the nouns",
     ),
 )

@@ -30,8 +30,8 @@ def create_batch(cloud: Cloud, config: AwsConfig, offer: Offer, batch: Batch) ->
     check(batch)
     cloud.check_account()
     place = cloud.network.place(offer.zone)
-    group, besides = cloud.network.group(place, batch), cloud.prices.besides
-    site = Site(place, cloud.images.for_size(offer.size), group, besides)
+    groups, besides = cloud.network.groups(place, batch), cloud.prices.besides
+    site = Site(place, cloud.images.for_size(offer.size), groups, besides)
     try:
         nodes = patiently(lambda: _run(cloud, config, offer, batch, site))
     except ProviderError as error:

@@ -17,6 +17,7 @@ from spotdeploy.model import Resource
 from spotdeploy_aws.actions import Action
 from spotdeploy_aws.api import PAGE, Api, tag_filters
 from spotdeploy_aws.errors import MISSING
+from spotdeploy_aws.network import MEMBERS
 from spotdeploy_aws.nodes import find
 from spotdeploy_aws.parallel import together
 from spotdeploy_aws.schemas import Record, filters, tags, text
@@ -167,7 +168,8 @@ KINDS: Final = (
     ),
     GROUPS,
 )
-"""In the order of deletion: a group cannot go while an interface uses it."""
+"""In the order of deletion: a group cannot go while an interface uses it, or a rule of another
+group names it."""
 
 
 def leftovers(api: Api, labels: Mapping[str, str]) -> list[Resource]:
@@ -186,8 +188,9 @@ def release(api: Api, resources: Sequence[Resource]) -> None:
             reason; the others were tried.
     """
     refused: list[ProviderError] = []
+    in_order = sorted(resources, key=lambda thing: thing.detail.endswith(f"-{MEMBERS}"))
     for kind in KINDS:
-        for thing in resources:
+        for thing in in_order:
             if thing.kind == kind.name:
                 refused += _delete(api, kind, thing.id)
     raise_first(refused)

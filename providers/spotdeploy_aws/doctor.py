@@ -131,7 +131,7 @@ def _permission(cloud: Cloud, config: AwsConfig) -> list[Problem]:
     offer = Offer("aws", cloud.api.region, place.zone, size, Market.SPOT)
     labels = {names.DEPLOYMENT: "doctor", names.RUN: "doctor"}
     batch = Batch("spotdeploy-doctor", 1, labels, b"", "doctor")
-    site = Site(place, cloud.images.for_size(size), None)
+    site = Site(place, cloud.images.for_size(size), ())
     request = {**run_instances(offer, batch, site, config), "DryRun": True}
     try:
         cloud.api.call(Action.RUN_INSTANCES, request)

@@ -1,4 +1,4 @@
-"""Where nodes are put: zones with their subnets, and the security group of a run."""
+"""Where nodes are put: zones with their subnets, and the security groups of a run."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from typing import Final, TypeVar
 from spotdeploy import labels as names
 from spotdeploy.errors import ConfigError, ProviderError, ThrottledError
 from spotdeploy.model import Batch
+from spotdeploy.ports import PortRange, is_all
 from spotdeploy_aws.actions import Action
 from spotdeploy_aws.api import PAGE, Api, tag_filters
 from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.request import tag_specification
 from spotdeploy_aws.schemas import Parameters, Place, filters
-from spotdeploy_libcloud.network import Ingress, OwnAddress
+from spotdeploy_libcloud.network import Ingress, OwnAddress, digest
 
 T = TypeVar("T")
 NO_GROUP: Final = ("InvalidGroup.NotFound", "InvalidGroupId.")
+MEMBERS: Final = "nodes"
+"""The end of the name of the group that all nodes of a run are in."""
 PAUSES: Final = (1.0, 2.0, 4.0, 8.0)
 """Seconds before each further try with a security group that EC2 does not know. The core repeats
 the whole call after that, so that a run waits for minutes and no call blocks for long."""
@@ -32,7 +35,7 @@ class Network:
         self._api = api
         self._config = config
         self.own_address = OwnAddress("aws", config.address, config.address_service)
-        self._groups: dict[tuple[str, str], str] = {}
+        self._groups: dict[tuple[str, str, str], str] = {}
 
     @cached_property
     def places(self) -> list[Place]:
@@ -46,13 +49,22 @@ class Network:
                 return place
         raise ProviderError(f"there is no subnet for nodes in {zone}")
 
-    def group(self, place: Place, batch: Batch) -> str:
-        """The id of the security group of a batch's run, made on first use."""
-        key = (batch.labels[names.RUN], place.vpc)
+    def groups(self, place: Place, batch: Batch) -> tuple[str, ...]:
+        """The ids of the security groups of a batch, made on first use: where nodes of its run
+        reach one another, one that all of them are in and that opens nothing, and one for those
+        batches that let in the same."""
+        ingress, between = self.own_address.ingress(batch), batch.open_between
+        if between is None:
+            return (self._group(place, batch, digest(ingress, ()), permissions(ingress)),)
+        members = self._group(place, batch, MEMBERS, [])
+        permitted = permissions(ingress) + member_permissions(members, between)
+        return self._group(place, batch, digest(ingress, between), permitted), members
+
+    def _group(self, place: Place, batch: Batch, kind: str, permitted: Sequence[Parameters]) -> str:
+        key = (batch.labels[names.RUN], place.vpc, kind)
         if key not in self._groups:
             labels = {**self._config.tags, **batch.labels}
-            ingress = self.own_address.ingress(batch)
-            self._groups[key] = group_for(self._api, place.vpc, labels, ingress)
+            self._groups[key] = group_for(self._api, place.vpc, labels, kind, permitted)
         return self._groups[key]
 
     def forget_groups(self) -> None:
@@ -102,15 +114,36 @@ def permissions(ingress: Ingress) -> list[Parameters]:
     ]
 
 
-def group_for(api: Api, vpc: str, labels: Mapping[str, str], ingress: Ingress) -> str:
-    """The id of this run's security group in a VPC, made if it is not there. May be repeated.
+def member_permissions(members: str, between: Sequence[PortRange]) -> list[Parameters]:
+    """The `IpPermissions` for what the instances of a group send by their private addresses.
+    Without one they reach nothing of each other:
+    https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html"""
+    ping: list[Parameters] = [{"IpProtocol": "icmp", "FromPort": -1, "ToPort": -1}]
+    ports: list[Parameters] = [
+        {"IpProtocol": one.protocol, "FromPort": one.first, "ToPort": one.last} for one in between
+    ]
+    rules = ports + ping if is_all(between) else ports
+    return [{**rule, "UserIdGroupPairs": [{"GroupId": members}]} for rule in rules]
+
+
+def group_for(
+    api: Api,
+    vpc: str,
+    labels: Mapping[str, str],
+    kind: str,
+    permitted: Sequence[Parameters],
+) -> str:
+    """The id of this run's security group of a kind in a VPC, made with these `IpPermissions` if it
+    is not there. May be repeated.
 
     Raises:
         ThrottledError: it was made, and AWS does not list or know it yet.
     """
-    name = f"spotdeploy-{labels[names.DEPLOYMENT]}-{labels[names.RUN]}"
+    name = f"spotdeploy-{labels[names.DEPLOYMENT]}-{labels[names.RUN]}-{kind}"
     group = patiently(lambda: _find(api, vpc, name, labels) or _make(api, vpc, name, labels))
-    rules: Parameters = {"GroupId": group, "IpPermissions": permissions(ingress)}
+    if not permitted:
+        return group
+    rules: Parameters = {"GroupId": group, "IpPermissions": list(permitted)}
     try:
         patiently(lambda: api.call(Action.AUTHORIZE_SECURITY_GROUP_INGRESS, rules))
     except ProviderError as error:

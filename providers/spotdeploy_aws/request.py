@@ -30,8 +30,8 @@ class Site:
 
     place: Place
     image: Image
-    group: str | None
-    """The security group's id; None only where nothing is launched."""
+    groups: tuple[str, ...]
+    """The ids of the security groups; none only where nothing is launched."""
     usd_besides: float = 0.0
     """What a node costs an hour besides its instance."""
 
@@ -87,7 +87,7 @@ def _interface(site: Site, config: AwsConfig) -> Parameters:
         "SubnetId": site.place.subnet,
         "AssociatePublicIpAddress": config.address == "public",
         "DeleteOnTermination": True,
-        "Groups": [site.group] if site.group else [],
+        "Groups": list(site.groups),
     }
 
 

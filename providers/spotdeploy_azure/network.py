@@ -5,46 +5,74 @@ https://learn.microsoft.com/en-us/azure/templates/microsoft.network/networksecur
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from spotdeploy.errors import ConfigError
+from spotdeploy.ports import PortRange, is_all
 from spotdeploy_azure.actions import NETWORK_VERSION
 from spotdeploy_azure.config import AzureConfig
-from spotdeploy_libcloud.network import Ingress
+from spotdeploy_libcloud.network import Ingress, digest
 from spotdeploy_libcloud.request import Body, Json
 
-FIREWALL: Final = "firewall"
 NETWORK: Final = "network"
 SUBNET: Final = "nodes"
 SPACE: Final = "10.0.0.0/16"
+PEERS: Final = "nodes"
+LAST: Final = 4096
+"""The last priority that a rule may have; Azure's default rules follow."""
 GROUPS: Final = "Microsoft.Network/networkSecurityGroups"
+PEER_GROUPS: Final = "Microsoft.Network/applicationSecurityGroups"
 NETWORKS: Final = "Microsoft.Network/virtualNetworks"
 
 
-def rules(ingress: Ingress) -> list[Body]:
-    """What a security group lets in; Azure's default rules keep out all else from outside. One
-    rule for each version of IP: a rule takes addresses of one only."""
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What the nodes of a batch let in."""
+
+    ingress: Ingress
+    between: tuple[PortRange, ...] | None = None
+    """The ports on which other nodes of the run reach these; None where no node opens any."""
+
+    @property
+    def group(self) -> str:
+        """The name of the security group, which batches of a run share that let in the same."""
+        return f"firewall-{digest(self.ingress, self.between or ())}"
+
+
+def rules(doors: Doors) -> list[Body]:
+    """What a security group lets in. One rule for each version of IP: a rule takes addresses of one
+    only.
+
+    Azure's default rules keep out all else from outside, and let in all that the network sends, and
+    what is connected to it: the last rule here keeps that out. The platform's own services pass
+    whatever a group says:
+    https://learn.microsoft.com/en-us/azure/virtual-network/network-security-groups-overview
+    """
+    ingress = doors.ingress
     ports = [str(port) for port in ingress.all_ports]
     by_version = {4: ingress.cidrs(4), 6: ingress.cidrs(6)}
-    return [
-        _rule(f"let-in-v{version}", 1000 + version, sources, ports)
+    outside = [
+        _allow(f"let-in-v{version}", 1000 + version, "Tcp", ports, sourceAddressPrefixes=sources)
         for version, sources in by_version.items()
         if sources
     ]
+    return [*outside, *_own_rules(doors.between or ()), _deny("keep-out", LAST, "VirtualNetwork")]
 
 
 def resources(
-    location: str, tags: Mapping[str, str], ingress: Ingress, config: AzureConfig
+    location: str, tags: Mapping[str, str], doors: Doors, config: AzureConfig
 ) -> list[Body]:
-    """The security group, and the network when the config names none: the same for every batch of
-    a run, so that deploying them again changes nothing."""
+    """The security group, the group of those that it lets reach one another, and the network when
+    the config names none: the same for every batch of a run that lets in the same, so
+    that deploying them again changes nothing."""
     common: Body = {"apiVersion": NETWORK_VERSION, "location": location, "tags": tags}
-    firewall: Body = {
+    firewall: dict[str, Json] = {
         "type": GROUPS,
-        "name": FIREWALL,
+        "name": doors.group,
         **common,
-        "properties": {"securityRules": rules(ingress)},
+        "properties": {"securityRules": rules(doors)},
     }
     network: Body = {
         "type": NETWORKS,
@@ -55,10 +83,14 @@ def resources(
             "subnets": [{"name": SUBNET, "properties": {"addressPrefix": SPACE}}],
         },
     }
-    return [firewall] if config.subnet else [firewall, network]
+    made: list[Body] = [firewall] if config.subnet else [firewall, network]
+    if doors.between is None:
+        return made
+    firewall["dependsOn"] = [_id(PEER_GROUPS, PEERS)]
+    return [{"type": PEER_GROUPS, "name": PEERS, **common, "properties": {}}, *made]
 
 
-def interface(name: str, tags: Mapping[str, str], config: AzureConfig) -> Body:
+def interface(name: str, tags: Mapping[str, str], doors: Doors, config: AzureConfig) -> Body:
     """The interface of a machine, with its address, made and deleted with the machine:
     https://learn.microsoft.com/en-us/rest/api/compute/virtual-machines/create-or-update
 
@@ -67,6 +99,8 @@ def interface(name: str, tags: Mapping[str, str], config: AzureConfig) -> Body:
     tagged: Body = {"tags": tags} if takes_interface_tags(config) else {}
     subnet = config.subnet or f"[resourceId('{NETWORKS}/subnets', '{NETWORK}', '{SUBNET}')]"
     address: dict[str, Json] = {"primary": True, "subnet": {"id": subnet}}
+    if doors.between is not None:
+        address["applicationSecurityGroups"] = [{"id": _id(PEER_GROUPS, PEERS)}]
     if config.address == "public":
         address["publicIPAddressConfiguration"] = {
             "name": _suffixed(name, "ip"),
@@ -80,7 +114,7 @@ def interface(name: str, tags: Mapping[str, str], config: AzureConfig) -> Body:
         "properties": {
             "primary": True,
             "deleteOption": "Delete",
-            "networkSecurityGroup": {"id": f"[resourceId('{GROUPS}', '{FIREWALL}')]"},
+            "networkSecurityGroup": {"id": _id(GROUPS, doors.group)},
             "ipConfigurations": [{"name": "address", "properties": address}],
         },
     }
@@ -101,20 +135,59 @@ def takes_interface_tags(config: AzureConfig) -> bool:
     return config.cloud == "AzureCloud"
 
 
-def _rule(name: str, priority: int, sources: list[str], ports: list[str]) -> Body:
-    return {
-        "name": name,
-        "properties": {
-            "access": "Allow",
-            "direction": "Inbound",
-            "priority": priority,
-            "protocol": "Tcp",
-            "sourcePortRange": "*",
-            "sourceAddressPrefixes": sources,
-            "destinationAddressPrefix": "*",
-            "destinationPortRanges": ports,
-        },
+def _own_rules(between: Sequence[PortRange]) -> list[Body]:
+    """What the machines of the run send to one another, and ICMP with all ports. The source is a
+    group of their own interfaces, since the network may have others than theirs:
+    https://learn.microsoft.com/en-us/azure/virtual-network/application-security-groups"""
+    ports = {
+        protocol: [one.ports for one in between if one.protocol == protocol]
+        for protocol in ("tcp", "udp")
     }
+    if is_all(between):
+        ports["icmp"] = ["*"]
+    sources: Json = [{"id": _id(PEER_GROUPS, PEERS)}]
+    return [
+        _allow(
+            f"own-{protocol}",
+            1100 + number,
+            protocol.capitalize(),
+            its,
+            sourceApplicationSecurityGroups=sources,
+        )
+        for number, (protocol, its) in enumerate(ports.items())
+        if its
+    ]
+
+
+def _allow(name: str, priority: int, protocol: str, ports: list[str], **source: Json) -> Body:
+    return _rule(
+        name,
+        access="Allow",
+        priority=priority,
+        protocol=protocol,
+        destinationPortRanges=ports,
+        **source,
+    )
+
+
+def _deny(name: str, priority: int, source: str) -> Body:
+    return _rule(
+        name,
+        access="Deny",
+        priority=priority,
+        protocol="*",
+        destinationPortRange="*",
+        sourceAddressPrefix=source,
+    )
+
+
+def _rule(name: str, **properties: Json) -> Body:
+    common: Body = {"direction": "Inbound", "sourcePortRange": "*", "destinationAddressPrefix": "*"}
+    return {"name": name, "properties": {**common, **properties}}
+
+
+def _id(kind: str, name: str) -> str:
+    return f"[resourceId('{kind}', '{name}')]"
 
 
 def _suffixed(expression: str, suffix: str) -> str:

@@ -19,15 +19,16 @@ from spotdeploy.model import Batch, Market, Offer
 from spotdeploy_azure.actions import COMPUTE_VERSION, INTERFACE_TAGS_VERSION, SCHEDULES_VERSION
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.network import (
-    FIREWALL,
     GROUPS,
     NETWORK,
     NETWORKS,
+    PEER_GROUPS,
+    PEERS,
+    Doors,
     interface,
     resources,
     takes_interface_tags,
 )
-from spotdeploy_libcloud.network import Ingress
 from spotdeploy_libcloud.request import Body, Json, check_user_data
 
 USER_DATA_LIMIT: Final = 65535
@@ -53,7 +54,7 @@ class Site:
     location: str
     image: Body
     """An `imageReference`."""
-    ingress: Ingress
+    doors: Doors
     admin_key: str
     """The public key of the account that Azure makes, which nobody uses."""
 
@@ -89,7 +90,8 @@ def machine_names(batch: Batch) -> list[str]:
 def parts(batch: Batch) -> list[Part]:
     """The deployments of a batch: one, unless a template would get too large."""
     size = VM_BYTES + len(batch.user_data) * 4 // 3
-    most = min(TEMPLATE_LIMIT // size, (MAX_RESOURCES - 2) // 2)
+    shared = 2 if batch.open_between is None else 3
+    most = min(TEMPLATE_LIMIT // size, (MAX_RESOURCES - shared) // 2)
     starts = range(0, batch.count, most)
     return [
         Part(_deployment_name(batch.token, number), start + 1, min(most, batch.count - start))
@@ -109,7 +111,10 @@ def deployment(offer: Offer, batch: Batch, part: Part, site: Site, config: Azure
         "$schema": SCHEMA,
         "contentVersion": "1.0.0.0",
         "parameters": {"userData": {"type": "secureString"}},
-        "resources": [*resources(site.location, run_tags, site.ingress, config), *copies],
+        "resources": [
+            *resources(site.location, run_tags, site.doors, config),
+            *copies,
+        ],
     }
     user_data = base64.b64encode(batch.user_data).decode("ascii")
     properties: Body = {"mode": "Incremental", "template": template}
@@ -154,9 +159,11 @@ def _machines(
     config: AzureConfig,
 ) -> Body:
     name = _copy_name(_stem(batch), part)
-    needed = [f"[resourceId('{GROUPS}', '{FIREWALL}')]"]
+    needed = [f"[resourceId('{GROUPS}', '{site.doors.group}')]"]
     if not config.subnet:
         needed.append(f"[resourceId('{NETWORKS}', '{NETWORK}')]")
+    if site.doors.between is not None:
+        needed.append(f"[resourceId('{PEER_GROUPS}', '{PEERS}')]")
     resource: dict[str, Json] = {
         "type": MACHINES,
         "apiVersion": INTERFACE_TAGS_VERSION if takes_interface_tags(config) else COMPUTE_VERSION,
@@ -171,7 +178,7 @@ def _machines(
             "osProfile": _system(name, site.admin_key),
             "networkProfile": {
                 "networkApiVersion": "2022-11-01",
-                "networkInterfaceConfigurations": [interface(name, tags, config)],
+                "networkInterfaceConfigurations": [interface(name, tags, site.doors, config)],
             },
             "diagnosticsProfile": {"bootDiagnostics": {"enabled": True}},
             **market_properties(offer.market, batch.max_usd_per_hour),

@@ -72,8 +72,9 @@ class GcpConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fields
     same in each region, or projects/HOST/regions/REGION/subnetworks/NAME."""
     firewall: bool = True
     """Whether firewall rules are made for each run. With false, rules of your own decide who
-    reaches the nodes, and `nodes.allow_from` and `nodes.open_ports` change nothing."""
-    tags: Annotated[tuple[ResourceName, ...], msgspec.Meta(max_length=63)] = ()
+    reaches the nodes, and `nodes.allow_from`, `nodes.open_ports` and `nodes.open_between` change
+    nothing."""
+    tags: Annotated[tuple[ResourceName, ...], msgspec.Meta(max_length=62)] = ()
     """Network tags of the nodes, such as those that rules of your own aim at."""
     address: Literal["public", "private"] = "public"
     """Which address of a node ssh dials; with `private`, nodes get no public one."""

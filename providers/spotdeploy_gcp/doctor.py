@@ -48,12 +48,21 @@ def objections(
 ) -> list[Problem]:
     """What Compute Engine would refuse of a batch; see `SupportsPlan`."""
     return [
-        *(problems_of(lambda: _reachable(cloud, batch)) if config.firewall else []),
+        *(problems_of(lambda: _reachable(cloud, batch)) if config.firewall else _own_rules(batch)),
         *_labels(config.labels, len(batch.labels)),
         *problems_of(lambda: _disk(cloud, config)),
         *problems_of(lambda: _quotas(cloud, config, regions, pool, batch)),
         *(_prices(cloud) if pool.max_usd_per_hour is not None else []),
     ]
+
+
+def _own_rules(batch: Batch) -> Iterator[Problem]:
+    if batch.open_between:
+        yield Problem(
+            "nodes.open_between opens nothing where provider.gcp.firewall is false",
+            "let a rule of your own do so, aimed at provider.gcp.tags",
+            fatal=False,
+        )
 
 
 def _project(cloud: Cloud, config: GcpConfig) -> Iterator[Problem]:

@@ -1,8 +1,12 @@
-"""What reaches the nodes: two firewall rules for each run and region, aimed at a network tag.
+"""What reaches the nodes: firewall rules for each run and region, aimed at network tags.
 
-One rule lets in what was asked for. The other, next in rank, keeps out all else, since the
-default network comes with rules that open ssh to the whole internet:
-https://cloud.google.com/firewall/docs/firewalls#more_rules_default_vpc
+One tag is that of the run. A rule keeps out of its nodes all else than what others let in, since
+the default network comes with rules that open ssh to the whole internet, and every port to the
+network itself: https://cloud.google.com/firewall/docs/firewalls#more_rules_default_vpc
+
+The other tag is that of what a batch asked for. Rules aimed at it let in just that; the source of
+what nodes of the run may send is the run's tag, which stands there for the internal addresses of
+the machines that carry it.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from typing import Final
 from spotdeploy import labels as names
 from spotdeploy.errors import CredentialsError, ProviderError
 from spotdeploy.model import Batch
+from spotdeploy.ports import PortRange, is_all
 from spotdeploy_gcp.actions import Action
 from spotdeploy_gcp.api import GceDriver, PathParameters
 from spotdeploy_gcp.config import GcpConfig, network_path, project_of
@@ -23,7 +28,7 @@ from spotdeploy_gcp.errors import EXISTS, FORBIDDEN, MISSING
 from spotdeploy_gcp.schemas import Firewall as Rule
 from spotdeploy_gcp.schemas import Operation
 from spotdeploy_libcloud.errors import none_if_missing
-from spotdeploy_libcloud.network import Ingress, OwnAddress
+from spotdeploy_libcloud.network import Ingress, OwnAddress, digest
 from spotdeploy_libcloud.request import Body
 
 PREFIX: Final = "spotdeploy-"
@@ -42,12 +47,11 @@ class Firewall:
         self._config = config
         self._place = Place(config.network, region)
         self.own_address = OwnAddress("gcp", config.address, config.address_service)
-        self._tags: dict[tuple[str, str], str] = {}
+        self._made: set[str] = set()
 
     def tags(self, batch: Batch) -> tuple[str, ...]:
-        """The network tags of a batch's nodes. The rules of its run, which aim at one of them, are
-        made on first use."""
-        return (*self._config.tags, *([self._tag(batch)] if self._config.firewall else []))
+        """The network tags of a batch's nodes. The rules that aim at them are made on first use."""
+        return (*self._config.tags, *(self._own_tags(batch) if self._config.firewall else ()))
 
     def rules(self) -> list[Rule]:
         """The rules whose names begin like ours, in the network's project. One call for each 500.
@@ -83,16 +87,19 @@ class Firewall:
         """The project of the network, and of its rules."""
         return project_of(self.network)
 
-    def _tag(self, batch: Batch) -> str:
-        run = (batch.labels[names.DEPLOYMENT], batch.labels[names.RUN])
-        if run not in self._tags:
-            ingress = self.own_address.ingress(batch)
-            self._tags[run] = open_firewall(self._driver, batch.labels, ingress, self._place)
-        return self._tags[run]
+    def _own_tags(self, batch: Batch) -> tuple[str, str]:
+        ingress = self.own_address.ingress(batch)
+        project = self._driver.project
+        between = batch.open_between or ()
+        bodies = rules(project, batch.labels, ingress, self._place, between)
+        missing = {str(body["name"]): body for body in bodies if body["name"] not in self._made}
+        self.make(list(missing.values()))
+        self._made |= missing.keys()
+        return tags_of(batch.labels, ingress, between, self._place.region)
 
     def forget(self) -> None:
         """Make rules again when they are needed next."""
-        self._tags.clear()
+        self._made.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,37 +111,60 @@ class Place:
     region: str
 
 
-def tag_of(labels: Mapping[str, str], region: str) -> str:
-    """The network tag of a run's nodes in a region, which also begins its rules' names. A rule's
-    name has at most 63 characters, so the run and the region go into it as a digest."""
+def tags_of(
+    labels: Mapping[str, str], ingress: Ingress, between: Sequence[PortRange], region: str
+) -> tuple[str, str]:
+    """The network tag of a run's nodes in a region, and that of those which let in the same. They
+    begin the names of their rules, which have at most 63 characters, so the run and the region go
+    into them as a digest."""
     deployment = labels[names.DEPLOYMENT]
     of_run = f"{deployment}/{labels[names.RUN]}/{region}"
-    return f"{PREFIX}{deployment[:24]}-{hashlib.sha256(of_run.encode()).hexdigest()[:12]}"
+    tag = f"{PREFIX}{deployment[:24]}-{hashlib.sha256(of_run.encode()).hexdigest()[:12]}"
+    return tag, f"{tag}-{digest(ingress, between)}"
 
 
-def rules(project: str, labels: Mapping[str, str], ingress: Ingress, place: Place) -> list[Body]:
+def rules(
+    project: str,
+    labels: Mapping[str, str],
+    ingress: Ingress,
+    place: Place,
+    between: Sequence[PortRange] = (),
+) -> list[Body]:
     """The bodies of the rules. One rule takes addresses of one version only:
     https://cloud.google.com/firewall/docs/firewalls#ipv6"""
-    tag = tag_of(labels, place.region)
+    tag, door = tags_of(labels, ingress, between, place.region)
     ports = [str(port) for port in ingress.all_ports]
     allowed: Body = {"allowed": [{"IPProtocol": "tcp", "ports": ports}], "priority": LET_IN}
     denied: Body = {"denied": [{"IPProtocol": "all"}], "priority": KEEP_OUT}
-    kinds: list[tuple[str, list[str], Body]] = [
-        (tag, ingress.cidrs(4), allowed),
-        (f"{tag}-v6", ingress.cidrs(6), allowed),
-        (f"{tag}-deny", ["0.0.0.0/0"], denied),
+    own: Body = {"allowed": _allowed(between), "priority": LET_IN}
+    kinds: list[tuple[str, str, str, Sequence[str], Body]] = [
+        (door, "", "sourceRanges", ingress.cidrs(4), allowed),
+        (door, "-v6", "sourceRanges", ingress.cidrs(6), allowed),
+        (door, "-own", "sourceTags", [tag] if between else [], own),
+        (tag, "-deny", "sourceRanges", ["0.0.0.0/0"], denied),
     ]
     common: Body = {
         "network": network_path(place.network, project),
         "description": describe(labels, place.region),
         "direction": "INGRESS",
-        "targetTags": [tag],
     }
     return [
-        {"name": name, "sourceRanges": sources, **common, **rule}
-        for name, sources, rule in kinds
+        {"name": f"{aim}{end}", "targetTags": [aim], key: sources, **common, **rule}
+        for aim, end, key, sources, rule in kinds
         if sources
     ]
+
+
+def _allowed(between: Sequence[PortRange]) -> list[Body]:
+    """The ports of each protocol, and ICMP with all of them."""
+    ports = {
+        protocol: [one.ports for one in between if one.protocol == protocol]
+        for protocol in ("tcp", "udp")
+    }
+    found: list[Body] = [
+        {"IPProtocol": protocol, "ports": its} for protocol, its in ports.items() if its
+    ]
+    return [*found, {"IPProtocol": "icmp"}] if is_all(between) else found
 
 
 def describe(labels: Mapping[str, str], region: str) -> str:
@@ -150,15 +180,6 @@ def described(description: str) -> dict[str, str]:
     except ValueError:
         return {}
     return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
-
-
-def open_firewall(
-    driver: GceDriver, labels: Mapping[str, str], ingress: Ingress, place: Place
-) -> str:
-    """Make the rules that are not there, and return the tag they aim at. May be repeated."""
-    bodies = rules(driver.project, labels, ingress, place)
-    make_rules(driver, bodies, project_of(network_path(place.network, driver.project)))
-    return tag_of(labels, place.region)
 
 
 def make_rules(driver: GceDriver, bodies: Sequence[Body], project: str) -> None:

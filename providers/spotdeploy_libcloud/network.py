@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from http.client import HTTPException
@@ -13,6 +15,7 @@ from urllib.request import urlopen
 
 from spotdeploy.errors import ConfigError, ProviderError
 from spotdeploy.model import Batch, Problem
+from spotdeploy.ports import PortRange
 from spotdeploy_libcloud.doctor import problems_of
 
 SSH: Final = 22
@@ -37,6 +40,13 @@ class Ingress:
         """The networks of one version of IP: the clouds take them apart."""
         networks = [ipaddress.ip_network(source, strict=False) for source in self.sources]
         return [str(one) for one in networks if one.version == version]
+
+
+def digest(ingress: Ingress, between: Iterable[PortRange]) -> str:
+    """A short name that tells what a batch lets in from what another one does: `between` are the
+    ports for nodes of its run."""
+    text = f"{ingress.all_ports} {ingress.sources} {' '.join(between)}"
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 class OwnAddress:

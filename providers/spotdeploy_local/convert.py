@@ -35,6 +35,7 @@ def specs(
             user_data=batch.user_data,
             network=network,
             publish=batch.open_ports,
+            open_between=batch.open_between or (),
             cloud_init=cloud_init,
             time_to_live=batch.time_to_live,
             details={"size": offer.size, "market": offer.market},

@@ -23,6 +23,7 @@ import msgspec
 
 from spotdeploy.errors import ProviderError
 from spotdeploy.model import Problem
+from spotdeploy.ports import PortRange
 
 Progress = Callable[[str], None]
 """Called with one line of text at each step of something long."""
@@ -56,7 +57,14 @@ class MachineSpec(msgspec.Struct, frozen=True):
     """A `#cloud-boothook` shell script, gzipped or not, run as root before ssh at every boot.
     With `cloud_init`, anything cloud-init takes."""
     network: str = "default"
-    """Machines of one network reach one another; 1 to 100 characters of [a-z0-9_-]."""
+    """Machines of one network reach one another on `open_between`, and machines of two never do; 1
+    to 100 characters of [a-z0-9_-]."""
+    open_between: tuple[PortRange, ...] = ()
+    """On which ports other machines of its network reach its private address; with `ALL_PORTS`, by
+    ping too."""
+    open_to: str = ""
+    """The name that a machine must have in `names` to be let in; "" is all machines."""
+    names: tuple[str, ...] = ()
     address: str | None = None
     """The private IPv4 address; None takes the first free one of 10.77.0.0/16, where each
     network has blocks of its own: no machine of another network has it."""
@@ -91,6 +99,9 @@ class Machine(msgspec.Struct, frozen=True):
     """Unix time in seconds."""
     details: Mapping[str, str] = msgspec.field(default_factory=dict)
     publish: tuple[int, ...] = ()
+    open_between: tuple[PortRange, ...] = ()
+    open_to: str = ""
+    names: tuple[str, ...] = ()
     published_address: str | None = None
     """Where the host offers the ports in `publish`: an address in 127.77.0.0/16."""
     pid: int | None = None
@@ -125,6 +136,12 @@ class Engine(ABC):
     @abstractmethod
     def problems(self) -> Sequence[Problem]:
         """What keeps this host from booting machines, each with its remedy. Changes nothing."""
+
+    def filter_problems(self) -> Sequence[Problem]:
+        """What keeps this host from opening ports between machines, asked where that is wanted.
+        Changes nothing."""
+        what = "this engine opens no ports between machines"
+        return [Problem(what, "leave nodes.open_between out")]
 
     @abstractmethod
     def auto_shutdown(self) -> str:

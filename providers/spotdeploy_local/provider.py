@@ -16,6 +16,7 @@ from spotdeploy.provider import (
     SupportsClaims,
     SupportsConsole,
     SupportsDial,
+    SupportsPlan,
     SupportsPrepare,
 )
 from spotdeploy_local import claims, convert
@@ -28,7 +29,12 @@ SIZE = "container"
 
 
 class LocalProvider(
-    Provider[LocalConfig], SupportsClaims, SupportsConsole, SupportsDial, SupportsPrepare
+    Provider[LocalConfig],
+    SupportsClaims,
+    SupportsConsole,
+    SupportsDial,
+    SupportsPlan,
+    SupportsPrepare,
 ):
     """Machines from an engine. One network per deployment; open ports are also offered to this
     host's browsers on `Node.address`."""
@@ -53,6 +59,11 @@ class LocalProvider(
         return [
             replace(problem, exit_code=HostError.exit_code) for problem in self.engine.problems()
         ]
+
+    def objections(self, pool: Pool, batch: Batch) -> Sequence[Problem]:
+        del pool
+        found = self.engine.filter_problems() if batch.open_between else ()
+        return [replace(problem, exit_code=HostError.exit_code) for problem in found]
 
     def offers(self, pool: Pool) -> Sequence[Offer]:
         return [

@@ -88,7 +88,7 @@ def choose(
         if len(providers) != 1:
             raise ConfigError("--region needs one --provider", hint="name the provider it is of")
         data["provider"] = {providers[0]: {_place_key(providers[0]): list(regions)}}
-    text_keys = {key for key, takes_text in every_key(Config) if takes_text}
+    text_keys = {key for key, forms in every_key(Config) if forms.text}
     for given in values:
         key, equals, value = given.partition("=")
         if not equals or not key:

@@ -22,6 +22,7 @@ _SHOWN: Final = 100
 _MISSING: Final = re.compile(r"Object missing required field `(?P<key>[^`]*)`")
 _TYPES: Final = re.compile(r"Expected `([^`]*)`, got `([^`]*)`")
 _BOUND: Final = re.compile(r"Expected `(?:int|float)` (?P<sign>[<>]=?) (?P<bound>[\d.]+)")
+_LENGTH: Final = re.compile(r"Expected `array` of length <= (?P<most>\d+)")
 _WORDS: Final = {
     "int": "a whole number",
     "float": "a number",
@@ -56,12 +57,13 @@ def explain(
         return _entry(file, path.removesuffix("[...]"), value, what)
     if what.startswith("Expected `str` matching regex"):
         return _shape(file, path, value, _text_at(into, where))
+    like = _like(into, where)
     if what.startswith("Invalid enum value"):
         choices = ", ".join(map(str, _choices(into, where)))
         return ConfigError(
-            f"{file}: {path}: {_shown(value)} is not a choice", hint=f"one of: {choices}"
+            f"{file}: {path}: {_shown(value)} is not a choice", hint=like or f"one of: {choices}"
         )
-    return ConfigError(f"{file}: {path}: {_plain(what)}{_but(value, what)}")
+    return ConfigError(f"{file}: {path}: {_plain(what)}{_but(value, what)}", hint=like)
 
 
 def explain_toml(error: ValueError, path: Path, text: str) -> ConfigError:
@@ -124,6 +126,8 @@ def _plain(what: str) -> str:
         return f"should be {expected.removesuffix(' or nothing')}, not {got}"
     if match := _BOUND.match(what):
         return f"should be {_SIGNS[match['sign']]} {match['bound'].removesuffix('.0')}"
+    if match := _LENGTH.match(what):
+        return f"should have {match['most']} entries at most"
     return what[0].lower() + what[1:] if what.startswith("Expected") else what
 
 
@@ -179,6 +183,15 @@ def _choices(into: type[msgspec.Struct], where: str) -> list[object]:
     if isinstance(kind, msgspec.inspect.EnumType):
         return [member.value for member in kind.cls]
     return list(kind.values) if isinstance(kind, msgspec.inspect.LiteralType) else []
+
+
+def _like(into: type[msgspec.Struct], where: str) -> str | None:
+    """Examples of what may be written at that path, where it takes more than one kind of value."""
+    kind = _type_at(into, where)
+    examples = getattr(kind, "extra_json_schema", None) or {}
+    if not isinstance(getattr(kind, "type", None), msgspec.inspect.UnionType):
+        return None
+    return f"such as {' or '.join(map(json.dumps, examples.get('examples', ())))}"
 
 
 def _type_at(into: type[msgspec.Struct], where: str) -> msgspec.inspect.Type | None:

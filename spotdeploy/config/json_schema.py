@@ -10,8 +10,8 @@ import textwrap
 from collections.abc import Sequence
 from functools import reduce
 from operator import or_
-from types import GenericAlias
-from typing import Annotated, Any, get_args, get_origin
+from types import GenericAlias, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 
@@ -20,12 +20,20 @@ from spotdeploy.config.secret import PayloadSecret, Secret
 from spotdeploy.duration import Duration
 from spotdeploy.events import AnyEvent
 from spotdeploy.plugins import PluginError, Plugins
+from spotdeploy.ports import PortRange
 
 Written = {
     Duration: Annotated[
         str,
         msgspec.Meta(
             title="duration", pattern=r"^(\d+(\.\d+)?(ms|d|h|m|s))+$", examples=["20s", "2m"]
+        ),
+    ],
+    PortRange: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    | Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"^\d{1,5}(-\d{1,5})?(/(tcp|udp))?$", examples=["4222-4223/udp", "53/udp"]
         ),
     ],
     Secret: Annotated[
@@ -131,12 +139,16 @@ def _written(kind: Any) -> Any:
     if kind in Written:
         return Written[kind]
     parts = get_args(kind)
+    if get_origin(kind) is Annotated:
+        return Annotated[(_written(parts[0]), *parts[1:])]
+    if get_origin(kind) is tuple and parts[0] in Written:
+        return GenericAlias(tuple, (Written[parts[0]], *parts[1:]))
     if get_origin(kind) is dict:
         return GenericAlias(dict, (parts[0], _written(parts[1])))
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return as_written(kind)
-    if parts and any(part in Written for part in parts if isinstance(part, type)):
-        return reduce(or_, (Written.get(part, part) for part in parts))
+    if get_origin(kind) in (Union, UnionType):
+        return reduce(or_, map(_written, parts))
     return kind
 
 

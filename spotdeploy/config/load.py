@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -14,6 +14,10 @@ from spotdeploy.config.schema import Config, Settings
 from spotdeploy.config.secret import NOT_WRITTEN, PayloadSecret, Secret
 from spotdeploy.duration import Duration
 from spotdeploy.errors import ConfigError
+from spotdeploy.ports import PortRange
+
+if TYPE_CHECKING:
+    from spotdeploy.config.keys import Forms
 
 T = TypeVar("T", bound=msgspec.Struct)
 PREFIX: Final = "SPOTDEPLOY_"
@@ -120,6 +124,8 @@ def _decode_config(data: dict[str, Any], source: str) -> Config:
 
 
 def _custom(kind: type[Any], value: object) -> object:
+    if kind is PortRange:
+        return PortRange(value)
     if kind not in (Duration, Secret, PayloadSecret):
         raise NotImplementedError(kind)
     if not isinstance(value, str):
@@ -145,16 +151,21 @@ def _variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str, objec
         return
     from spotdeploy.config.keys import every_key
 
-    for key, takes_text in every_key(Config):
+    for key, forms in every_key(Config):
         name = variable(key)
         if name in environment and key not in _TABLES:
-            yield name, key, environment[name] if takes_text else _toml(environment[name], name)
+            yield name, key, _read_variable(environment[name], name, forms)
 
 
-def _toml(text: str, name: str) -> object:
+def _read_variable(text: str, name: str, forms: Forms) -> object:
+    """Text as it is where a key takes nothing else, and what is not TOML where it takes both."""
+    if forms.text and not forms.other:
+        return text
     try:
         return toml_value(text)
     except ValueError as error:
+        if forms.text:
+            return text
         raise ConfigError(
             f"{name}: {text!r} is not a value as in TOML", hint='such as 3, true or ["a", "b"]'
         ) from error

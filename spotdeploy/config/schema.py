@@ -11,6 +11,7 @@ import msgspec
 from spotdeploy.config.secret import PayloadSecret
 from spotdeploy.duration import Duration
 from spotdeploy.model import MarketPolicy
+from spotdeploy.ports import ALL_PORTS, PortRange, merged
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
@@ -47,10 +48,22 @@ class Nodes(_Section, frozen=True):
     allow_from: tuple[str, ...] = ()
     """Who may reach ssh and the open ports, as CIDRs or addresses; this computer's own address when
     empty. Bits behind a prefix are dropped, and networks that lie in others left out."""
+    open_between: Annotated[
+        Annotated[tuple[PortRange, ...], msgspec.Meta(max_length=20)] | Literal["all"],
+        msgspec.Meta(examples=[[7946, "4222-4223/udp"], "all"]),
+    ] = ()
+    """The ports on which the deployment's other nodes in the same location reach these, by their
+    private addresses: 7946, "53/udp" or "4222-4223/udp", TCP unless it says /udp, or "all" for
+    every port and ping. None when empty."""
     on_interruption: Literal["replace", "fail"] = "fail"
     """What to do when the cloud takes a spot node back."""
     replacements: Annotated[int, msgspec.Meta(ge=0, le=100)] = 3
     """How many nodes may be replaced in one run, all together."""
+
+    @property
+    def between(self) -> tuple[PortRange, ...]:
+        """`open_between` as ranges, of which no two overlap."""
+        return ALL_PORTS if self.open_between == "all" else merged(self.open_between)
 
 
 class Payload(_Section, frozen=True):

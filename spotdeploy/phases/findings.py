@@ -56,6 +56,7 @@ def draft(project: Project) -> Batch:
         user=nodes.user,
         open_ports=nodes.open_ports,
         allow_from=nodes.allow_from,
+        open_between=nodes.between or None,
         time_to_live=life,
         max_usd_per_hour=nodes.max_price,
     )
@@ -114,6 +115,7 @@ def of_plan(project: Project, plan: Plan) -> tuple[Problem, ...]:
     """What is worth a warning in the config and the payload themselves."""
     return (
         *of_life(project, plan.checks),
+        *of_network(project),
         *of_secrets(project, plan),
         *of_payload(project, plan.manifest),
         *of_checks(plan),
@@ -156,6 +158,21 @@ def of_life(project: Project, checks: Sequence[Check[Any]]) -> Iterator[Problem]
             f"nodes.time_to_live is {life}, and the timeouts allow a run of {spell(longest)}: a "
             "node may end itself before its verdict",
             "raise nodes.time_to_live, or lower timeouts",
+            fatal=False,
+        )
+
+
+def of_network(project: Project) -> Iterator[Problem]:
+    """Warn of nodes that will not reach one another: private addresses lead to one location."""
+    places: list[str] = []
+    for name in project.providers:
+        cls, config = project.provider_config(name)
+        places += [f"{name} {place}" for place in cls.locations(config)]
+    if project.config.nodes.open_between and len(places) > 1:
+        yield Problem(
+            "nodes.open_between opens ports within a location, and nodes may be in "
+            f"{len(places)}, such as {places[0]} and {places[1]}",
+            "name one location, or let them in by nodes.open_ports and nodes.allow_from",
             fatal=False,
         )
 

@@ -89,6 +89,8 @@ def dangle(folder: Path) -> None:
         (add("[nodes]\ncuont = 1\n"), "nodes.cuont: unknown key"),
         (add('[nodes]\ncount = "three"\n'), "nodes.count: should be a whole number"),
         (add("[nodes]\nopen_ports = [0]\n"), "nodes.open_ports[0]"),
+        (add('[nodes]\nopen_between = ["9-3"]\n'), "nodes.open_between[0]: '9-3' is not a port"),
+        (add('[nodes]\nopen_between = "al"\n'), "nodes.open_between: 'al' is not a choice"),
         (
             add('[[checks]]\ntype = "http"\nport = 70000\n'),
             "checks[0].port: should be at most 65535",

@@ -159,6 +159,19 @@ def test_a_time_to_live_below_the_timeouts_is_a_warning_for_plan_and_doctor(shop
     assert words in found
 
 
+def test_nodes_that_may_be_in_two_locations_and_are_to_talk_are_a_warning(shop: Shop) -> None:
+    two = '[provider.fake]\nlocations = ["here", "there"]\n'
+    words = "nodes.open_between opens ports within a location, and nodes may be in 2, such as fake"
+    shop.configure(more=f'[nodes]\nopen_between = "all"\n{two}')
+    planned, examined = shop.run("plan"), shop.run("doctor")
+    assert f"warning: spotdeploy.toml: {words} here and fake there" in planned.out
+    assert f"warning: {words} here and fake there" in examined.out
+    shop.configure(more=f"[nodes]\nopen_between = []\n{two}")
+    assert words not in shop.run("plan").out
+    shop.configure(more='[nodes]\nopen_between = "all"\n')
+    assert words not in shop.run("plan").out
+
+
 def test_a_destroy_that_has_less_time_than_the_cloud_may_hide_is_a_warning(shop: Shop) -> None:
     shop.configure('[timeouts]\ndestroy = "20s"\n[provider.fake]\nsettle = 45.0\n')
     words = "timeouts.destroy is 20s, and fake may hide for 45s what was just made"

@@ -8,6 +8,7 @@ import pytest
 
 from spotdeploy.config.load import decode, load
 from spotdeploy.errors import ConfigError
+from spotdeploy.ports import ALL_PORTS
 from spotdeploy.provider import ProviderConfig
 from spotdeploy_aws.config import AwsConfig
 from spotdeploy_azure.config import AzureConfig
@@ -59,6 +60,16 @@ def test_one_key_is_enough(tmp_path: Path) -> None:
         ('deployment = "a"\n[nodes]\nallow_from = ["::1", "office"]', "allow_from[1]: 'office' is"),
         ('deployment = "a"\n[nodes]\nallow_from = ["10.0.0.0/33"]', "'10.0.0.0/33' is not a"),
         ('deployment = "a"\n[nodes]\nallow_from = ["fe80::1%eth0"]', "'fe80::1%eth0' is not a"),
+        (
+            'deployment = "a"\n[nodes]\nopen_between = [22, "70000/udp"]',
+            "spotdeploy.toml: nodes.open_between[1]: '70000/udp' is not a port from 1 to 65535, "
+            'nor a range of them; write it like 7946, "53/udp" or "4222-4223/udp"',
+        ),
+        ('deployment = "a"\n[nodes]\nopen_between = 22', "should be text or a list, not a whole"),
+        (
+            f'deployment = "a"\n[nodes]\nopen_between = {list(range(1, 43, 2))}',
+            "nodes.open_between: should have 20 entries at most",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_the_keys_path(tmp_path: Path, text: str, message: str) -> None:
@@ -105,6 +116,33 @@ def test_a_network_in_a_variable_is_named_by_the_variable(tmp_path: Path) -> Non
     variable = {"SPOTDEPLOY_NODES_ALLOW_FROM": '["10.1/16"]'}
     with pytest.raises(ConfigError, match=r"^SPOTDEPLOY_NODES_ALLOW_FROM: nodes\.allow_from\[0\]"):
         load(write(tmp_path, 'deployment = "a"'), environment=variable)
+
+
+def test_ports_between_nodes_are_merged(tmp_path: Path) -> None:
+    written = '[7946, "53/udp", "7940-7950", "7951/tcp", "54-60/udp", 22]'
+    config = load(write(tmp_path, f'deployment = "a"\n[nodes]\nopen_between = {written}')).config
+    assert config.nodes.between == ("22", "7940-7951", "53-60/udp")
+
+
+@pytest.mark.parametrize(
+    ("value", "ports"),
+    [("all", ALL_PORTS), ('"all"', ALL_PORTS), ('["80", 81]', ("80-81",)), ("[]", ())],
+)
+def test_ports_between_nodes_in_a_variable_are_all_or_a_list(
+    tmp_path: Path, value: str, ports: tuple[str, ...]
+) -> None:
+    variable = {"SPOTDEPLOY_NODES_OPEN_BETWEEN": value}
+    settings = load(write(tmp_path, 'deployment = "a"'), environment=variable)
+    assert settings.config.nodes.between == ports
+
+
+def test_a_wrong_port_in_a_variable_is_named_by_the_variable(tmp_path: Path) -> None:
+    variable = {"SPOTDEPLOY_NODES_OPEN_BETWEEN": "7946"}
+    with pytest.raises(
+        ConfigError, match=r"^SPOTDEPLOY_NODES_OPEN_BETWEEN: .*\(it is 7946\)"
+    ) as got:
+        load(write(tmp_path, 'deployment = "a"'), environment=variable)
+    assert got.value.hint == 'such as [7946, "4222-4223/udp"] or "all"'
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,9 @@ def test_the_reference_config_is_valid_by_the_schema(repository: Path) -> None:
     [
         {"deployment": "a", "nodes": {"cuont": 1}},
         {"deployment": "a", "timeouts": {"boot": "soon"}},
+        {"deployment": "a", "nodes": {"open_between": "some"}},
+        {"deployment": "a", "nodes": {"open_between": ["80/sctp"]}},
+        {"deployment": "a", "nodes": {"open_between": [0]}},
         {"deployment": "a", "checks": [{"type": "http"}]},
         {"deployment": "a", "checks": [{"type": "nonsense"}]},
         {"deployment": "a", "provider": {"local": {"nonsense": 1}}},
@@ -32,6 +35,13 @@ def test_the_reference_config_is_valid_by_the_schema(repository: Path) -> None:
 def test_what_the_loader_refuses_is_invalid_by_the_schema(wrong: dict[str, object]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(wrong, build_schema(Plugins()))
+
+
+@pytest.mark.parametrize("ports", ["all", [], [7946, "53/udp", "4222-4223/udp", "80/tcp"]])
+def test_ports_between_nodes_are_valid_as_they_are_written(ports: object) -> None:
+    jsonschema.validate(
+        {"deployment": "a", "nodes": {"open_between": ports}}, build_schema(Plugins())
+    )
 
 
 def test_defaults_are_written_as_in_the_file() -> None:

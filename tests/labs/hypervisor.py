@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Protocol
 
 from spotdeploy.errors import SpotdeployError
+from spotdeploy.ports import PortRange
 from spotdeploy_local.engine import Engine, Machine, MachineSpec, MachineState, Started
 
 LOOK_SECONDS = 0.25
@@ -36,11 +37,26 @@ class Guest:
     public: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """What reaches an instance's private address from other machines, as the cloud's rules have it
+    when it is made. Its public address none of them reaches."""
+
+    names: tuple[str, ...]
+    """What the cloud's rules may call it by: ids of groups, or tags."""
+    source: str
+    """The name of those that it lets in."""
+    ports: tuple[PortRange, ...]
+
+
 class GuestOwner(Protocol):
     """The cloud, as the hypervisor sees it. Called from the hypervisor's thread."""
 
     def guests(self) -> Sequence[Guest]:
         """Every instance there ever was."""
+
+    def neighbours(self, guest: str) -> Neighbours:
+        """What others reach of it."""
 
     def booted(self, guest: str) -> None:
         """The instance's machine runs now."""
@@ -137,6 +153,7 @@ class Hypervisor:
             self._owner.failed(id_, words)
 
     def _spec(self, guest: Guest) -> MachineSpec:
+        neighbours = self._owner.neighbours(guest.id)
         return MachineSpec(
             id=guest.id,
             name=guest.name,
@@ -144,5 +161,8 @@ class Hypervisor:
             network=self._network,
             address=guest.private,
             extra_addresses=(guest.public,) if guest.public else (),
+            open_between=neighbours.ports,
+            open_to=neighbours.source,
+            names=neighbours.names,
             files=self.files,
         )

@@ -12,6 +12,7 @@ from spotdeploy import labels
 from spotdeploy.model import Batch, Node
 from spotdeploy.node import keys
 from spotdeploy.node.user_data import UserData
+from spotdeploy.ports import PortRange
 from tests.labs.clouds import AnyMachineLab, Cloud
 
 T = TypeVar("T")
@@ -31,7 +32,9 @@ class LabUser:
         self.keys = keys.make(folder, "shop")
         self._folder = folder
 
-    def create(self, count: int, life: float = 3600.0) -> tuple[Node, ...]:
+    def create(
+        self, count: int, life: float = 3600.0, between: tuple[PortRange, ...] = ()
+    ) -> tuple[Node, ...]:
         """Ask for nodes."""
         bootstrap = UserData("deployer", self.keys, life)
         batch = Batch(
@@ -40,6 +43,7 @@ class LabUser:
             labels=labels.for_batch("shop", "run-0", "token-0", "d" * 32, time.time() + life),
             user_data=bootstrap.encode(self.provider.user_data_limit),
             user="deployer",
+            open_between=between,
             time_to_live=life,
         )
         return self.call(lambda: tuple(self.provider.create(self.cloud.offer, batch).nodes))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from spotdeploy.model import FateKind, NodeState
+from spotdeploy.ports import PortRange
 from tests.labs.clouds import AnyMachineLab, Cloud
 from tests.labs.lab_project import assert_as_published
 from tests.labs.lab_user import SCOPE, LabUser, eventually
@@ -17,6 +18,8 @@ from tests.labs.machine_network import MachineNetwork
 pytestmark = pytest.mark.machines
 METADATA = "http://169.254.169.254"
 STATUS = "curl -s -o /dev/null -w '%{http_code}'"
+GREET = "timeout 2 bash -c 'head -n 1 </dev/tcp/$0/$1' 2>/dev/null"
+"""The first line of an address and a port."""
 EC2_TOKEN = (
     f"curl -s -X PUT {METADATA}/latest/api/token -H 'X-aws-ec2-metadata-token-ttl-seconds: 9'"
 )
@@ -142,6 +145,17 @@ def test_a_node_reads_its_own_interruption_notice_and_is_then_taken_back(user: L
     assert user.ssh(node, "true").returncode == 255
     assert user.call(lambda: user.provider.fate(node)).kind is FateKind.INTERRUPTED
     assert user.call(lambda: user.provider.fate(other)).kind is FateKind.ALIVE
+
+
+@pytest.mark.parametrize("port", [22, 8022])
+def test_nodes_reach_one_another_where_the_clouds_rules_let_them(user: LabUser, port: int) -> None:
+    node, other = user.create(2, between=(PortRange(port),))
+    assert other.private_address
+    (there,) = [one for one in user.nodes() if one.id == other.id]
+    user.output(there, "true")
+    greeting = user.output(node, f"{GREET} {there.private_address} 22 || echo shut")
+    assert greeting.startswith("SSH-2.0" if port == 22 else "shut")
+    assert user.output(node, f"{GREET} {there.address} 22 || echo shut") == "shut\n"
 
 
 def test_a_node_that_powers_off_is_stopped_and_kept_only_where_the_cloud_keeps_it(

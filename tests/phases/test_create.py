@@ -6,10 +6,14 @@ import time
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from spotdeploy.errors import Reach
 from spotdeploy.events import Note
 from spotdeploy.model import Created, Market, MarketPolicy
+from spotdeploy.phases.findings import draft
+from spotdeploy.ports import ALL_PORTS, PortRange
+from spotdeploy.project import Project
 from spotdeploy.testing.fake import faults
 from spotdeploy.testing.fake.provider import FakeProvider
 from tests.fake_project import FakeProject
@@ -291,3 +295,17 @@ async def test_labels_are_on_every_machine_in_one_spelling(fake_project: FakePro
             "spotdeploy-digest",
             "spotdeploy-expires",
         }
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [((), None), ((PortRange(81), PortRange("80/tcp")), (PortRange("80-81"),)), ("all", ALL_PORTS)],
+)
+def test_the_ports_between_nodes_come_with_every_create_call(
+    fake_project: FakeProjects, written: object, expected: object
+) -> None:
+    here = fake_project()
+    nodes = replace(here.settings.config.nodes, open_between=written)
+    config = replace(here.settings.config, nodes=nodes)
+    project = Project(replace(here.settings, config=config), here.run.project.plugins, ("fake",))
+    assert draft(project).open_between == expected

@@ -29,6 +29,7 @@ TIMES = st.builds(
     "{}{}".format, st.integers(0, 719), st.sampled_from(["ms", "s", "m", "h"])
 ) | st.sampled_from(["1h30m", "1.5h", "2m3s", "30d"])
 NETWORKS = st.ip_addresses().map(ip_network).map(str)
+PORT_RANGES = st.sampled_from(["7946", "53/udp", "4222-4223/udp", "1-65535"])
 MONEY = st.floats(0.001, 1e6, allow_nan=False)
 SCALARS = st.integers(-5, 5) | st.booleans() | TEXTS | st.floats(allow_nan=False)
 TABLES = st.dictionaries(TEXTS, SCALARS | st.lists(TEXTS, max_size=2), max_size=3)
@@ -41,6 +42,7 @@ SECTIONS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "time_to_live": TIMES,
         "open_ports": st.lists(st.integers(1, 65535), max_size=4),
         "allow_from": st.lists(NETWORKS, max_size=1),
+        "open_between": st.lists(PORT_RANGES, max_size=20) | st.just("all"),
         "on_interruption": st.sampled_from(["replace", "fail"]),
         "replacements": st.integers(0, 100),
     },
@@ -133,13 +135,18 @@ def test_every_config_of_the_right_shape_is_read_as_it_was_written(
         assert (Duration(written) if isinstance(found, Duration) else written) == found
 
 
+def _written(value: object) -> str:
+    """One of our own types as it is written in TOML."""
+    return f"{float(value)!r}s" if isinstance(value, Duration) else str(value)
+
+
 @USUAL
 @given(data=CONFIGS)
 def test_settings_written_out_again_are_the_same_settings(
     tmp_path: Path, data: dict[str, Any]
 ) -> None:
     config = read(tmp_path, data)
-    written = msgspec.to_builtins(config, enc_hook=lambda value: f"{float(value)!r}s")
+    written = msgspec.to_builtins(config, enc_hook=_written)
     for table in (written, *(t for t in written.values() if isinstance(t, dict))):
         for key in [key for key, value in table.items() if value is None]:
             del table[key]

@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element
 import pytest
 
 from spotdeploy.model import Node
+from spotdeploy.ports import PortRange
 from spotdeploy.testing import Facts, Powers, ProviderContract
 from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.provider import AwsProvider
@@ -16,6 +17,7 @@ from tests.labs.aws import AwsLab
 from tests.labs.aws.call import ACCOUNT, get
 from tests.labs.aws.lab import REGIONS
 from tests.labs.aws.moto_server import MotoServer, running_moto
+from tests.labs.aws.reaching import between
 from tests.labs.fault_queue import ANY
 
 REGION, OTHER_REGION = "eu-west-1", "us-west-2"
@@ -96,6 +98,7 @@ class Contract(ProviderContract):
                 ANY, "InternalError", "An internal error has occurred.", times=1000, status=500
             ),
             openings=lambda node: openings(aws, node),
+            reaches=lambda source, target, port: reaches(aws, source, target, port),
             inventory=lambda: inventory(aws),
             expire_credentials=lambda: aws.faults.refuse(
                 ANY, "RequestExpired", "Request has expired.", times=100
@@ -127,6 +130,13 @@ def openings(aws: AwsLab, node: Node) -> Iterator[tuple[int, str]]:
         for cidr in _cidrs(rule):
             for port in range(int(get(rule, "fromPort")), int(get(rule, "toPort")) + 1):
                 yield port, cidr
+
+
+def reaches(aws: AwsLab, source: Node, target: Node, port: PortRange) -> bool:
+    """Whether the security groups of an instance let another one in."""
+    known = aws.cloud.known
+    found = between(aws, known[source.id], known[target.id])
+    return any(one.holds(port) for one in found)
 
 
 def _cidrs(rule: Element) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from spotdeploy.config.load import decode
 from spotdeploy.model import Node
+from spotdeploy.ports import PortRange
 from spotdeploy.testing import Facts, ManualClock, Powers, ProviderContract
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.nodes import node_id
@@ -17,6 +18,7 @@ from tests.labs.azure import AzureLab
 from tests.labs.azure.faults import QUOTA
 from tests.labs.azure.handlers import DEPLOYMENT
 from tests.labs.azure.lab import SUBSCRIPTION
+from tests.labs.azure.reaching import between, security_rules
 
 SIZE = "Standard_D2as_v5"
 NOTICE = {
@@ -87,6 +89,7 @@ class Contract(ProviderContract):
                 "", 500, "InternalServerError", "The server encountered an internal error.", 1000
             ),
             openings=lambda node: openings(azure, node),
+            reaches=lambda source, target, port: reaches(azure, source, target, port),
             inventory=azure.remains,
             expire_credentials=azure.revoke,
             protect=lambda node: azure.faults.locked.add(node.id.lower()),
@@ -105,11 +108,15 @@ def _heal(azure: AzureLab) -> None:
 
 
 def openings(azure: AzureLab, node: Node) -> Iterator[tuple[int, str]]:
-    """What the security group of a machine's resource group lets in."""
-    for thing in azure.machine(node.id).group.resources.values():
-        for rule in thing["properties"].get("securityRules", ()):
-            its = rule["properties"]
-            if its["access"] == "Allow" and its["direction"] == "Inbound":
-                ports = its.get("destinationPortRanges") or [its["destinationPortRange"]]
-                sources = its.get("sourceAddressPrefixes") or [its["sourceAddressPrefix"]]
-                yield from ((int(port), source) for port in ports for source in sources)
+    """What the security group of a machine's interface lets in."""
+    for its in security_rules(azure.machine(node.id)):
+        sources = its.get("sourceAddressPrefixes") or [its.get("sourceAddressPrefix")]
+        if its["access"] == "Allow" and its["direction"] == "Inbound" and any(sources):
+            ports = its.get("destinationPortRanges") or [its["destinationPortRange"]]
+            yield from ((int(port), source) for port in ports for source in sources)
+
+
+def reaches(azure: AzureLab, source: Node, target: Node, port: PortRange) -> bool:
+    """Whether the security group of a machine lets another one reach a port of it."""
+    found = between(azure.machine(source.id), azure.machine(target.id))
+    return any(one.holds(port) for one in found)

@@ -309,6 +309,18 @@ class OpensForAllDeployments(FakeProvider):
         return super().create(offer, replace(batch, open_ports=tuple(sorted(self.ports))))
 
 
+@caught_by("test_batches_of_a_run_may_open_ports_of_their_own")
+class OpensForARunWhatItsFirstBatchAsked(FakeProvider):
+    """One group for each run, made for the first batch."""
+
+    made: ClassVar[dict[str, tuple[int, ...]]] = {}
+
+    def create(self, offer: Offer, batch: Batch) -> Created:
+        run = batch.labels[names.DEPLOYMENT]
+        ports = self.made.setdefault(run, batch.open_ports)
+        return super().create(offer, replace(batch, open_ports=ports))
+
+
 @caught_by("test_without_allow_from_a_node_is_not_open_to_the_world")
 class OpensToTheWorldUnlessTold(FakeProvider):
     def create(self, offer: Offer, batch: Batch) -> Created:

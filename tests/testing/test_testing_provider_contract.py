@@ -9,6 +9,7 @@ import pytest
 
 from tests.testing import (
     broken_asking,
+    broken_between,
     broken_changing,
     broken_costly,
     broken_failing,
@@ -17,7 +18,14 @@ from tests.testing import (
 )
 from tests.testing.teeth import broken_in, failures
 
-MODULES = (broken_asking, broken_changing, broken_costly, broken_failing, broken_powers)
+MODULES = (
+    broken_asking,
+    broken_between,
+    broken_changing,
+    broken_costly,
+    broken_failing,
+    broken_powers,
+)
 BROKEN = {name: catch for module in MODULES for name, catch in broken_in(module).items()}
 CLASSES = """
 import pytest

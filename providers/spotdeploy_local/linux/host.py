@@ -100,6 +100,14 @@ def missing_tools(which: Callable[[str], str | None]) -> list[Problem]:
     return [Problem(f"missing on this host: {', '.join(missing)}", remedy)]
 
 
+def missing_filter(which: Callable[[str], str | None]) -> list[Problem]:
+    """What opens ports between machines, as a problem when `which` does not find it."""
+    if which("nft"):
+        return []
+    remedy = "apt-get install --no-install-recommends nftables"
+    return [Problem("nft, which opens ports between nodes, is missing on this host", remedy)]
+
+
 def unfit_disk(folder: Path, mountinfo: str) -> list[Problem]:
     """A machine's disk is an overlay, and cannot lie on another overlay (as in a container)."""
     device = existing(folder).stat().st_dev

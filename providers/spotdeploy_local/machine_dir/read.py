@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from spotdeploy.ports import PortRange
 from spotdeploy_local.engine import Machine, MachineState
 from spotdeploy_local.layout import BEING_WRITTEN
 from spotdeploy_local.machine_dir import locks
@@ -46,6 +47,9 @@ def machine(folder: Path) -> Machine | None:
         details=spec.get("details", {}),
         created_at=spec["created_at"],
         publish=tuple(spec["publish"]),
+        open_between=tuple(map(PortRange, spec.get("open_between", ()))),
+        open_to=spec.get("open_to", ""),
+        names=tuple(spec.get("names", ())),
         published_address=state.get("published_address"),
         pid=pid,
         boots=state.get("boots", 0),

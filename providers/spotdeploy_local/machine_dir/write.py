@@ -74,6 +74,9 @@ def machine(
         "labels": dict(spec.labels),
         "details": dict(spec.details),
         "publish": list(spec.publish),
+        "open_between": [str(one) for one in spec.open_between],
+        "open_to": spec.open_to,
+        "names": list(spec.names),
         "created_at": time.time(),
     }
     (folder / "spec.json").write_text(json.dumps(facts))

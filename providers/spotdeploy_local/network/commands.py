@@ -25,12 +25,16 @@ def switch_commands() -> str:
 
 def port_commands(address: str, extra: Sequence[str]) -> str:
     """An `ip -batch` text, run in the switch's namespace by the supervisor whose own network
-    namespace is `/proc/1/ns/net`: a cable to the machine, and routes to what is off the subnet."""
+    namespace is `/proc/1/ns/net`: a cable to the machine, and routes to what is off the subnet. An
+    isolated port carries nothing to other ones: what goes to another machine is for the switch to
+    forward."""
     port = port_name(address)
     routes = [a for a in (address, *extra) if IPv4Address(a) not in SUBNET]
     return (
         f"link add {port} type veth peer name eth0 address {mac(address)} netns /proc/1/ns/net\n"
-        f"link set {port} master br0 up\n"
+        f"link set {port} master br0\n"
+        f"link set {port} type bridge_slave isolated on\n"
+        f"link set {port} up\n"
     ) + "".join(f"route replace {route}/32 dev br0\n" for route in routes)
 
 

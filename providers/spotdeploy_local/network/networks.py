@@ -13,23 +13,30 @@ import os
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from spotdeploy.errors import HostError
+from spotdeploy_local.engine import Machine
 from spotdeploy_local.layout import Layout
 from spotdeploy_local.linux import syscalls
+from spotdeploy_local.network import filters
 from spotdeploy_local.network.commands import switch_commands
 
-# The switch forwards between machines of different subnets, on the one interface it has: telling
-# senders of a better way would only eat into the kernel's limit on error messages.
+# What machines send to one another the switch forwards, on the one interface it has, once it has
+# rules that say what. It answers for every machine then, without the delay that is meant for
+# proxies, and tells no sender of a better way: there is none.
+# https://docs.kernel.org/networking/ip-sysctl.html
 _SETTINGS = (
-    ("ip_forward", "1"),
     ("conf/all/send_redirects", "0"),
     ("conf/default/send_redirects", "0"),
+    ("conf/br0/proxy_arp_pvlan", "1"),
+    ("neigh/br0/proxy_delay", "0"),
 )
+_IPV4 = Path("/proc/sys/net/ipv4")
 
 T = TypeVar("T")
 
@@ -47,6 +54,20 @@ class Networks:
         file = self.layout.switch(name)
         create_switch(file)
         return file
+
+    def filter(self, name: str, machines: Sequence[Machine]) -> None:
+        """Let the network's machines, which are given, reach of one another what they open. Raises
+        HostError, with the output of nft."""
+        file = self.layout.switch(name)
+
+        def work() -> None:
+            _enter(file)
+            forwarding = _IPV4 / "ip_forward"
+            if filters.opens(machines) or forwarding.read_text().strip() != "0":
+                _run_nft(filters.ruleset(machines))
+                forwarding.write_text("1")
+
+        in_thread(work)
 
     def hold(self, name: str) -> Path:
         """Make it, and keep it until `drop` or until this process ends."""
@@ -124,11 +145,7 @@ def socket_in(file: Path) -> socket.socket:
     """
 
     def make() -> socket.socket:
-        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            syscalls.setns(fd, syscalls.CLONE_NEWNET)
-        finally:
-            os.close(fd)
+        _enter(file)
         return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
 
     return in_thread(make)
@@ -140,12 +157,32 @@ def in_thread(work: Callable[[], T]) -> T:
         return pool.submit(work).result()
 
 
+def _enter(file: Path) -> None:
+    """Move the calling thread into the namespace on `file`."""
+    fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscalls.setns(fd, syscalls.CLONE_NEWNET)
+    finally:
+        os.close(fd)
+
+
+def _run_nft(text: str) -> None:
+    done = subprocess.run(
+        ["nft", "-f", "-"], input=text, text=True, capture_output=True, check=False
+    )
+    if done.returncode != 0:
+        raise HostError(
+            f"cannot open ports between machines: {done.stderr.strip()}",
+            hint="use a kernel with nf_tables, or leave nodes.open_between out",
+        )
+
+
 def _become_switch(file: Path) -> None:
     syscalls.unshare(syscalls.CLONE_NEWNET)
     own = f"/proc/self/task/{threading.get_native_id()}/ns/net"
     syscalls.mount(own, str(file), "", syscalls.MS_BIND)
-    for setting, value in _SETTINGS:
-        Path("/proc/sys/net/ipv4", setting).write_text(value)
     subprocess.run(
         ["ip", "-batch", "-"], input=switch_commands(), text=True, check=True, capture_output=True
     )
+    for setting, value in _SETTINGS:
+        (_IPV4 / setting).write_text(value)

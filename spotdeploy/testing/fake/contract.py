@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from spotdeploy.model import Node
+from spotdeploy.ports import PortRange
 from spotdeploy.testing import (
     Facts,
     FakeCloud,
@@ -72,6 +73,9 @@ class TestFakeContract(ProviderContract):
             allowed = machine.allow_from or (OWN_ADDRESS,)
             return [(port, cidr) for port in (22, *machine.open_ports) for cidr in allowed]
 
+        def reaches(source: Node, target: Node, port: PortRange) -> bool:
+            return cloud.machine(target.id).lets_in(cloud.machine(source.id), port)
+
         return Powers(
             no_capacity=lambda: cloud.script(faults.NoCapacity()),
             used_up_quota=lambda: cloud.script(faults.Quota()),
@@ -86,6 +90,7 @@ class TestFakeContract(ProviderContract):
             vanish=lambda node: cloud.end(node.id, "vanished"),
             user_data_of=lambda node: cloud.machine(node.id).user_data,
             openings=openings,
+            reaches=reaches,
             expires=lambda node: cloud.machine(node.id).expires_at,
             inventory=cloud.inventory,
             remains=cloud.billed,

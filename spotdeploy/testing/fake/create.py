@@ -121,6 +121,8 @@ def _make(state: CloudState, offer: Offer, at: float, batch: Batch, **traits: An
         user_data=batch.user_data,
         open_ports=batch.open_ports,
         allow_from=batch.allow_from,
+        open_between=tuple(map(str, batch.open_between or ())),
+        peers=batch.labels.get(labels.DEPLOYMENT, ""),
         usd_per_hour=offer.usd_per_hour,
         created_at=at,
         appears_at=at,

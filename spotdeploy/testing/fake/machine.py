@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from spotdeploy.model import Fate, FateKind, Market, NodeState
+from spotdeploy.ports import PortRange
 from spotdeploy.testing.fake.faults import AnyFault, Ending
 
 FATES: Final[dict[Ending, Fate]] = {
@@ -42,6 +43,10 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     user_data: bytes
     open_ports: tuple[int, ...] = ()
     allow_from: tuple[str, ...] = ()
+    open_between: tuple[str, ...] = ()
+    """The ports on which others of the same `peers` in its location reach it."""
+    peers: str = ""
+    """Its deployment."""
     usd_per_hour: float | None = None
     group: str
     """The id of the group that it uses."""
@@ -65,6 +70,11 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def exists(self, now: float) -> bool:
         """True from its creation until it is gone."""
         return now >= self.appears_at and self.state(now) is not NodeState.GONE
+
+    def lets_in(self, source: Machine, port: PortRange) -> bool:
+        """True when that machine reaches this port of its own, a range of one."""
+        near = source.peers == self.peers and source.location == self.location
+        return near and any(PortRange(one).holds(port) for one in self.open_between)
 
     def gone_since(self, then: float) -> bool:
         """True when it was destroyed, and went later than then."""

@@ -18,6 +18,7 @@ lab cannot show is skipped, and the reason names what the lab lacks.
 from __future__ import annotations
 
 from spotdeploy.testing.provider_contract.asking import Asking
+from spotdeploy.testing.provider_contract.between import Between
 from spotdeploy.testing.provider_contract.creating import Creating
 from spotdeploy.testing.provider_contract.destroying import Destroying
 from spotdeploy.testing.provider_contract.failing import Failing
@@ -41,6 +42,7 @@ class ProviderContract(
     Destroying,
     Listing,
     Refusing,
+    Between,
     Creating,
     Asking,
     Lifetime,

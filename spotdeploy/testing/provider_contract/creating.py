@@ -138,6 +138,17 @@ class Creating(LabFixtures):
         assert {port for port, _ in openings(closed)} == {22}
         assert set(openings(node)) == expected
 
+    def test_batches_of_a_run_may_open_ports_of_their_own(
+        self, lab: Lab, make_provider: Callable[[], Provider[Any]]
+    ) -> None:
+        openings = need(lab.powers.openings, "Powers.openings")
+        (first,) = lab.request(replace(lab.batch(), open_ports=(8080,))).nodes
+        (second,) = lab.request(replace(lab.batch(), open_ports=(9443, 22))).nodes
+        (third,) = make_provider().create(lab.offer, replace(lab.batch(), open_ports=(81,))).nodes
+        lab.made.add(third.id)
+        for node, port in ((first, 8080), (second, 9443), (third, 81)):
+            assert {open_port for open_port, _ in openings(node)} == {22, port}
+
     def test_without_allow_from_a_node_is_not_open_to_the_world(self, lab: Lab) -> None:
         openings = need(lab.powers.openings, "Powers.openings")
         (node,) = lab.request(replace(lab.batch(), allow_from=())).nodes

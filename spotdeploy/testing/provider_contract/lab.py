@@ -14,6 +14,7 @@ import pytest
 
 from spotdeploy import labels as label_rules
 from spotdeploy.model import Batch, Created, Node, NodeState, Offer, Pool
+from spotdeploy.ports import PortRange
 from spotdeploy.provider import Provider, ProviderConfig, SupportsPrepare
 from spotdeploy.testing.clock import Clock, SystemClock
 from spotdeploy.testing.provider_contract.bounds import Patience, bounded
@@ -90,6 +91,9 @@ class Powers:
     """What the node was given to boot with."""
     openings: Callable[[Node], Iterable[tuple[int, str]]] | None = None
     """Which TCP ports of the node the cloud lets through, each with the CIDR that may reach it."""
+    reaches: Callable[[Node, Node, PortRange], bool] | None = None
+    """Whether the cloud lets through what the first node sends to this port, a range of one, of the
+    second one's private address."""
     expires: Callable[[Node], float | None] | None = None
     """When the cloud itself ends the node, in Unix seconds; None when it was not told to. To be
     left out where the cloud has no such thing."""

@@ -506,7 +506,18 @@ class Cloud:
         for known in self.known.values():
             if group in known.groups and (known.terminated_at is None or self._going(known)):
                 raise AwsError("DependencyViolation", f"resource {group} has a dependent object")
+        self._refuse_named_group(call, group)
         return self.forward(call, dict(call.parameters))
+
+    def _refuse_named_group(self, call: Call, group: str) -> None:
+        """The same page: nor can one that a rule of another group names."""
+        question = {"Action": "DescribeSecurityGroups", "Version": "2016-11-15"}
+        root = self.forward(call, question).xml()
+        for item in root.iterfind("{*}securityGroupInfo/{*}item"):
+            sources = item.iterfind("{*}ipPermissions/{*}item/{*}groups/{*}item")
+            named = {get(one, "groupId") for one in sources}
+            if group in named and get(item, "groupId") != group:
+                raise AwsError("DependencyViolation", f"resource {group} has a dependent object")
 
     def _refuse_unseen(self, ids: list[str]) -> None:
         unseen = [id_ for id_ in ids if id_ in self.known and self._unseen(self.known[id_])]

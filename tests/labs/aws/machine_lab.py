@@ -11,7 +11,8 @@ from tests.labs.aws.cloud import POWERED_OFF, Instance, Timing
 from tests.labs.aws.faults import Faults
 from tests.labs.aws.lab import AwsLab
 from tests.labs.aws.metadata import Metadata
-from tests.labs.hypervisor import DesiredState, Guest
+from tests.labs.aws.reaching import neighbours
+from tests.labs.hypervisor import DesiredState, Guest, Neighbours
 from tests.labs.machine_lab import MachineLab
 from tests.labs.machine_network import MachineNetwork
 
@@ -44,6 +45,10 @@ class GuestOwner:
     def guests(self) -> Sequence[Guest]:
         """See `tests.labs.hypervisor.GuestOwner`."""
         return [_guest(instance) for instance in list(self._lab.cloud.known.values())]
+
+    def neighbours(self, guest: str) -> Neighbours:
+        """See `tests.labs.hypervisor.GuestOwner`."""
+        return neighbours(self._lab, self._lab.cloud.known[guest])
 
     def booted(self, guest: str) -> None:
         """See `tests.labs.hypervisor.GuestOwner`."""

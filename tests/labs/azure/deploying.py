@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import itertools
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 
 from tests.labs.azure.call import ArmError, Call, Json
@@ -13,8 +13,10 @@ from tests.labs.azure.published import DEVTESTLABS, version_of, violations
 from tests.labs.azure.state import Group
 from tests.labs.azure.template import Scope, expand, invalid, resource_id
 
+PEER_GROUPS = "Microsoft.Network/applicationSecurityGroups"
 MODELS = {
     "Microsoft.Compute/virtualMachines": "azure.mgmt.compute:VirtualMachine",
+    PEER_GROUPS: "azure.mgmt.network:ApplicationSecurityGroup",
     "Microsoft.Network/networkSecurityGroups": "azure.mgmt.network:NetworkSecurityGroup",
     "Microsoft.Network/virtualNetworks": "azure.mgmt.network:VirtualNetwork",
     "Microsoft.DevTestLab/schedules": f"{DEVTESTLABS}:Schedule",
@@ -97,6 +99,54 @@ def require_networks_apart(resource: Json) -> None:
                     "address prefix(es)."
                 )
                 raise ArmError(400, "OverlappingSubnetsNotPermittedInSecurityRule", words)
+
+
+def require_rules_apart(resource: Json) -> None:
+    """Raises ArmError for two rules of the same priority and direction:
+    https://learn.microsoft.com/en-us/azure/virtual-network/network-security-groups-overview"""
+    rules = resource["properties"].get("securityRules", ())
+    for one, other in itertools.combinations(rules, 2):
+        keys = [
+            (its["properties"]["priority"], its["properties"]["direction"]) for its in (one, other)
+        ]
+        if keys[0] == keys[1]:
+            words = (
+                f"Security rule {one['name']} conflicts with rule {other['name']}. Rules cannot "
+                "have the same Priority and Direction."
+            )
+            raise ArmError(400, "SecurityRuleConflict", words)
+
+
+def require_peer_groups(resource: Json, known: Set[str], made: Set[str]) -> None:
+    """Raises ArmError for a reference to an application security group that is not there. `known`
+    has the ids, in lower case, of what the resource group holds, `made` of what the template makes,
+    which must come first."""
+    needed = {one.lower() for one in resource.get("dependsOn", ())}
+    for id_ in _peer_groups(resource):
+        if id_.lower() not in known | (made & needed):
+            words = f"Resource {id_} referenced by resource {resource['id']} was not found."
+            raise ArmError(400, "InvalidResourceReference", words)
+
+
+def _peer_groups(resource: Json) -> Iterator[str]:
+    """The ids of the application security groups that a resource names."""
+    for key, value in resource["properties"].items():
+        if key == "securityRules":
+            named = [
+                one
+                for rule in value
+                for one in rule["properties"].get("sourceApplicationSecurityGroups", ())
+            ]
+        elif key == "networkProfile":
+            named = [
+                one
+                for interface in value["networkInterfaceConfigurations"]
+                for address in interface["properties"]["ipConfigurations"]
+                for one in address["properties"].get("applicationSecurityGroups", ())
+            ]
+        else:
+            continue
+        yield from (one["id"] for one in named)
 
 
 def _tags_interfaces(resource: Json) -> bool:

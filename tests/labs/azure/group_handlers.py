@@ -11,6 +11,8 @@ from tests.labs.azure.deploying import (
     requested,
     require_generation,
     require_networks_apart,
+    require_peer_groups,
+    require_rules_apart,
     require_tags,
 )
 from tests.labs.azure.handlers import DEPLOYMENT, GROUP, Behaviours, Handlers, locked
@@ -110,8 +112,12 @@ class GroupHandlers(Handlers):
         self._preflight(call.names["2"], request)
         for one in request.machines:
             require_generation(one)
+        made_ids = {one["id"].lower() for one in request.others}
         for one in request.others:
             require_networks_apart(one)
+            require_rules_apart(one)
+        for one in [*request.others, *request.machines]:
+            require_peer_groups(one, group.resources.keys(), made_ids)
         for resource in request.others:
             self._keep(group, resource)
         made = [self._make(group, body) for body in request.machines]

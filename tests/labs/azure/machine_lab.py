@@ -9,8 +9,9 @@ from tests.labs.azure.cloud import Cloud
 from tests.labs.azure.faults import Faults, Trouble
 from tests.labs.azure.lab import AzureLab
 from tests.labs.azure.metadata import Metadata
+from tests.labs.azure.reaching import neighbours
 from tests.labs.azure.state import Machine, Timing
-from tests.labs.hypervisor import DesiredState, Guest
+from tests.labs.hypervisor import DesiredState, Guest, Neighbours
 from tests.labs.machine_lab import MachineLab
 from tests.labs.machine_network import MachineNetwork
 
@@ -56,6 +57,11 @@ class GuestOwner:
             there = list(self._cloud.machines.values())
             self._known |= {_guest_id(one): one for one in there}
             return [_guest(one, _desired(one, there)) for one in self._known.values()]
+
+    def neighbours(self, guest: str) -> Neighbours:
+        """See `tests.labs.hypervisor.GuestOwner`."""
+        with self._cloud.lock:
+            return neighbours(self._known[guest])
 
     def booted(self, guest: str) -> None:
         """See `tests.labs.hypervisor.GuestOwner`."""

@@ -11,8 +11,9 @@ from tests.labs.gcp.cloud import Cloud
 from tests.labs.gcp.faults import Faults
 from tests.labs.gcp.lab import GcpLab
 from tests.labs.gcp.metadata import Metadata
+from tests.labs.gcp.reaching import neighbours
 from tests.labs.gcp.state import Instance, Timing
-from tests.labs.hypervisor import DesiredState, Guest
+from tests.labs.hypervisor import DesiredState, Guest, Neighbours
 from tests.labs.machine_lab import MachineLab
 from tests.labs.machine_network import MachineNetwork
 
@@ -46,6 +47,11 @@ class GuestOwner:
         with self._cloud.lock:
             self._cloud.age()
             return [_guest(one) for one in self._cloud.instances.values()]
+
+    def neighbours(self, guest: str) -> Neighbours:
+        """See `tests.labs.hypervisor.GuestOwner`."""
+        with self._cloud.lock:
+            return neighbours(self._cloud, self._named(guest))
 
     def booted(self, guest: str) -> None:
         """See `tests.labs.hypervisor.GuestOwner`."""

@@ -9,7 +9,8 @@ import pytest
 
 from spotdeploy import labels
 from spotdeploy.errors import ConfigError, ProviderError, ThrottledError
-from spotdeploy_aws.network import PAUSES, permissions
+from spotdeploy.ports import ALL_PORTS, PortRange
+from spotdeploy_aws.network import PAUSES, member_permissions, permissions
 from spotdeploy_aws.provider import AwsProvider
 from spotdeploy_aws.schemas import Parameters
 from spotdeploy_libcloud.network import Ingress
@@ -17,12 +18,15 @@ from tests.labs.aws import AwsLab
 from tests.providers.aws.conftest import (
     LABELS,
     REGION,
+    SCOPE,
     Clock,
     MakeProvider,
     batch,
     offer,
     on_the_wire,
 )
+
+PERMISSION = ("IpProtocol", "FromPort", "ToPort", "Groups.1.GroupId")
 
 
 def rules(lab: AwsLab) -> dict[str, set[tuple[str, str]]]:
@@ -65,6 +69,50 @@ def test_an_ipv6_source_goes_into_the_ipv6_ranges() -> None:
     parameters = on_the_wire("AuthorizeSecurityGroupIngress", asked)
     assert parameters["IpPermissions.1.Ipv6Ranges.1.CidrIpv6"] == "2001:db8::/64"
     assert not [name for name in parameters if "IpRanges" in name]
+
+
+def test_ports_between_nodes_are_open_to_a_group_that_all_of_them_are_in(
+    provider: AwsProvider, lab: AwsLab
+) -> None:
+    ports = (PortRange("7946"), PortRange("4222-4223/udp"))
+    (node,) = provider.create(offer(), batch(1, open_between=ports)).nodes
+    (silent,) = provider.create(offer(), batch(1, token="token-1", open_between=())).nodes
+    (members,) = (one for one, allowed in rules(lab).items() if not allowed)
+    own, other = (lab.cloud.known[one.id].groups for one in (node, silent))
+    assert (own[1], other[1]) == (members, members)
+    assert own[0] != other[0]
+    calls = [one for one in lab.calls if one.action == "AuthorizeSecurityGroupIngress"]
+    (call,) = [one for one in calls if one.parameters["GroupId"] == own[0]]
+    found = {
+        tuple(call.parameters[f"IpPermissions.{n}.{key}"] for key in PERMISSION) for n in (2, 3)
+    }
+    assert found == {("tcp", "7946", "7946", members), ("udp", "4222", "4223", members)}
+
+
+def test_groups_go_in_an_order_in_which_none_is_named_by_another(
+    provider: AwsProvider, lab: AwsLab
+) -> None:
+    provider.create(offer(), batch(1, open_between=ALL_PORTS))
+    provider.create(offer(), batch(1, token="token-1", open_between=()))
+    provider.destroy(provider.nodes(SCOPE))
+    found = provider.leftovers(SCOPE)
+    assert len(found) == 3
+    provider.release(sorted(found, key=lambda thing: not thing.detail.endswith("-nodes")))
+    assert rules(lab) == {}
+
+
+@pytest.mark.parametrize(
+    ("between", "protocols"),
+    [(ALL_PORTS, ["tcp", "udp", "icmp"]), ((PortRange("1-65535"),), ["tcp"]), ((), [])],
+)
+def test_ping_gets_through_between_nodes_where_everything_does(
+    between: tuple[PortRange, ...], protocols: list[str]
+) -> None:
+    asked: Parameters = {"GroupId": "sg-1", "IpPermissions": member_permissions("sg-2", between)}
+    parameters = on_the_wire("AuthorizeSecurityGroupIngress", asked)
+    found = [value for name, value in parameters.items() if name.endswith(".IpProtocol")]
+    assert found == protocols
+    assert not [name for name in parameters if "Ranges" in name]
 
 
 def test_batches_of_a_run_share_one_group_which_carries_the_runs_labels(

@@ -17,7 +17,7 @@ from spotdeploy_aws.request import Site, run_instances
 from spotdeploy_aws.schemas import Image, Place
 from tests.providers.aws.conftest import LABELS, batch, offer, on_the_wire
 
-SITE = Site(Place("us-west-2a", "subnet-1", "vpc-1"), Image("ami-1", "/dev/sda1"), "sg-1")
+SITE = Site(Place("us-west-2a", "subnet-1", "vpc-1"), Image("ami-1", "/dev/sda1"), ("sg-1",))
 
 
 def flat(

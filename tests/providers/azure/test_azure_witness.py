@@ -19,6 +19,7 @@ from spotdeploy.testing import ManualClock
 from spotdeploy_azure.actions import COMPUTE_VERSION, NETWORK_VERSION, RESOURCES_VERSION
 from spotdeploy_azure.auth import throwaway_public_key
 from spotdeploy_azure.config import AzureConfig
+from spotdeploy_azure.network import Doors
 from spotdeploy_azure.provider import AzureProvider
 from spotdeploy_azure.request import Site, deployment, parts
 from spotdeploy_libcloud.network import Ingress
@@ -105,7 +106,7 @@ def test_the_provider_reads_and_destroys_what_they_made(
             "sku": "server",
             "version": "latest",
         },
-        Ingress((), ("192.0.2.1/32",)),
+        Doors(Ingress((), ("192.0.2.1/32",))),
         throwaway_public_key(),
     )
     (part,) = parts(request)

@@ -11,6 +11,7 @@ import pytest
 from spotdeploy.config.load import decode
 from spotdeploy.labels import matches
 from spotdeploy.model import Node
+from spotdeploy.ports import PortRange
 from spotdeploy.provider import Provider, ProviderConfig
 from spotdeploy.testing import Facts, Powers, ProviderContract
 from spotdeploy.testing.provider_contract import Lab
@@ -20,6 +21,7 @@ from spotdeploy_gcp.nodes import ZonalId
 from spotdeploy_gcp.provider import GcpProvider
 from tests.labs.gcp import GcpLab
 from tests.labs.gcp.faults import QUOTA
+from tests.labs.gcp.reaching import between
 from tests.providers.gcp.conftest import SIZE, ZONE
 
 PAGE = 8
@@ -85,6 +87,7 @@ class TestContract(ProviderContract):
             throttle=lambda: cloud.faults.throttle(times=1000),
             outage=lambda: cloud.faults.refuse("", 503, "backendError", "Backend Error", 1000),
             openings=lambda node: openings(cloud, node),
+            reaches=lambda source, target, port: reaches(cloud, source, target, port),
             expires=lambda node: expires(cloud, node),
             inventory=lambda: inventory(cloud),
             expire_credentials=cloud.revoke,
@@ -133,9 +136,16 @@ def openings(cloud: GcpLab, node: Node) -> Iterator[tuple[int, str]]:
     """What the rules that aim at an instance's tags let in."""
     tags = set(cloud.instance(name_of(node)).properties["tags"]["items"])
     for rule in cloud.cloud.firewalls.values():
-        for allowed in rule.get("allowed", ()) if tags & set(rule["targetTags"]) else ():
+        sources = rule.get("sourceRanges", ()) if tags & set(rule["targetTags"]) else ()
+        for allowed in rule.get("allowed", ()) if sources else ():
             for port in allowed["ports"]:
-                yield from ((int(port), source) for source in rule["sourceRanges"])
+                yield from ((int(port), source) for source in sources)
+
+
+def reaches(cloud: GcpLab, source: Node, target: Node, port: PortRange) -> bool:
+    """Whether the network's rules let one instance reach a port of another."""
+    ends = [cloud.instance(name_of(node)) for node in (source, target)]
+    return any(one.holds(port) for one in between(cloud.cloud, *ends))
 
 
 def expires(cloud: GcpLab, node: Node) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spotdeploy.model import MarketPolicy, Pool
+from spotdeploy.ports import ALL_PORTS
 from spotdeploy_gcp.provider import GcpProvider
 from tests.labs.gcp import GcpLab, catalogue
 from tests.providers.gcp.conftest import MakeProvider, batch, offer
@@ -39,6 +40,15 @@ def test_what_would_stop_a_run_is_fatal_and_has_a_remedy(
 def test_a_size_that_is_missing_beside_others_is_a_warning(make: MakeProvider) -> None:
     (problem,) = make(sizes=["e2-small", "z9-huge"]).doctor()
     assert not problem.fatal
+
+
+def test_ports_between_nodes_that_no_rule_of_ours_opens_are_a_warning(make: MakeProvider) -> None:
+    asked = batch(open_between=ALL_PORTS)
+    (problem,) = make(firewall=False).objections(Pool(1), asked)
+    assert not problem.fatal
+    assert "provider.gcp.tags" in problem.remedy
+    assert list(make(firewall=False).objections(Pool(1), batch())) == []
+    assert list(make().objections(Pool(1), asked)) == []
 
 
 @pytest.fixture

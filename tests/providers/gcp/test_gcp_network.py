@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from spotdeploy.errors import ConfigError, ProviderError, QuotaError
+from spotdeploy.ports import ALL_PORTS, PortRange
 from spotdeploy_gcp.network import KEEP_OUT, LET_IN, Place, rules
 from spotdeploy_gcp.provider import GcpProvider
 from spotdeploy_libcloud.network import Ingress
 from tests.labs.gcp import GcpLab
 from tests.labs.gcp.faults import Trouble
-from tests.providers.gcp.conftest import LABELS, REGION, MakeProvider, batch, offer
+from tests.providers.gcp.conftest import LABELS, REGION, SCOPE, MakeProvider, batch, offer
 
 INSERT = "compute.firewalls.insert"
 
@@ -28,7 +29,37 @@ def test_only_ssh_and_the_configured_ports_are_open_and_only_to_the_caller(
     assert deny["denied"] == [{"IPProtocol": "all"}]
     assert deny["sourceRanges"] == ["0.0.0.0/0"]
     tags = lab.instance(node.name).properties["tags"]["items"]
-    assert allow["targetTags"] == deny["targetTags"] == tags
+    assert [*deny["targetTags"], *allow["targetTags"]] == tags
+
+
+def test_nodes_send_to_one_another_by_their_tag_what_was_asked_for(
+    provider: GcpProvider, lab: GcpLab
+) -> None:
+    ports = tuple(map(PortRange, ("7946", "8000-8100", "4222-4223/udp")))
+    (node,) = provider.create(offer(), batch(open_between=ports)).nodes
+    (rule,) = (one for one in lab.cloud.firewalls.values() if "sourceTags" in one)
+    tags = lab.instance(node.name).properties["tags"]["items"]
+    assert [*rule["sourceTags"], *rule["targetTags"]] == tags
+    assert "sourceRanges" not in rule
+    assert rule["allowed"] == [
+        {"IPProtocol": "tcp", "ports": ["7946", "8000-8100"]},
+        {"IPProtocol": "udp", "ports": ["4222-4223"]},
+    ]
+    assert rule["priority"] < KEEP_OUT
+    assert f"{lab.project}/{rule['name']}" in {one.id for one in provider.leftovers(SCOPE)}
+
+
+@pytest.mark.parametrize(
+    ("between", "protocols"),
+    [(ALL_PORTS, ["tcp", "udp", "icmp"]), ((PortRange("1-65535/udp"),), ["udp"])],
+)
+def test_ping_gets_through_between_nodes_where_everything_does(
+    between: tuple[PortRange, ...], protocols: list[str]
+) -> None:
+    made = rules("p", LABELS, Ingress((), ("::/0",)), Place("default", REGION), between)
+    (own,) = (one for one in made if "sourceTags" in one)
+    allowed: Any = own["allowed"]
+    assert [one["IPProtocol"] for one in allowed] == protocols
 
 
 def test_given_networks_are_used_as_they_are(provider: GcpProvider, lab: GcpLab) -> None:
@@ -49,6 +80,21 @@ def test_the_rules_of_a_run_are_made_once(provider: GcpProvider, lab: GcpLab) ->
     provider.create(offer(), batch())
     provider.create(offer(), batch(token="token-1"))
     assert lab.called().count("firewalls.insert") == 2
+
+
+def test_a_batch_that_lets_in_others_has_a_rule_of_its_own(
+    provider: GcpProvider, lab: GcpLab
+) -> None:
+    provider.create(offer(), batch(open_ports=(80,)))
+    provider.create(offer(), batch(token="token-1", open_ports=(443,)))
+    found = {
+        tuple(rule["allowed"][0]["ports"]): rule["targetTags"]
+        for rule in lab.cloud.firewalls.values()
+        if "allowed" in rule
+    }
+    assert found.keys() == {("22", "80"), ("22", "443")}
+    assert found["22", "80"] != found["22", "443"]
+    assert len(lab.cloud.firewalls) == 3
 
 
 def test_rules_that_another_process_made_are_used(make: MakeProvider, lab: GcpLab) -> None:

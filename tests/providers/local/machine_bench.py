@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,9 +14,35 @@ from typing import Generic, TypeVar
 
 from msgspec.structs import replace
 
+from spotdeploy.ports import PortRange
 from spotdeploy_local.engine import Engine, Machine, MachineSpec
 
 PATIENCE = 30.0
+_PROBE = """
+import socket, sys
+probe = socket.socket(socket.AF_INET, socket.{kind})
+probe.settimeout(0.4)
+try:
+    probe.connect({to!r})
+    if probe.type == socket.SOCK_DGRAM:
+        probe.send(b"?")
+        probe.recv(1)
+except ConnectionRefusedError:
+    pass
+except OSError:
+    sys.exit(1)
+"""
+_PING = """
+import socket, sys
+echo = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+echo.settimeout(0.4)
+try:
+    echo.sendto(bytes.fromhex("0800f7fd00010001"), ({to!r}, 0))
+    while echo.recv(64)[20] != 0:
+        pass  # an answer to others, or a complaint
+except OSError:
+    sys.exit(1)
+"""
 OPTIONS = (
     "StrictHostKeyChecking=no",
     "UserKnownHostsFile=/dev/null",
@@ -82,6 +109,27 @@ class MachineBench(Generic[E]):
 
     def machine(self, machine: str) -> Machine:
         return next(one for one in self.engine.machines() if one.id == machine)
+
+    def reaches(
+        self, source: str, target: str, port: PortRange, address: str | None = None
+    ) -> bool:
+        """Whether what a machine sends to a port of another one, a range of one, arrives: it is
+        answered then, if only by a refusal."""
+        kind = "SOCK_DGRAM" if port.protocol == "udp" else "SOCK_STREAM"
+        to = address or self.machine(target).address
+        code = _PROBE.format(kind=kind, to=(to, port.first))
+        return self._in_machine(source, sys.executable, "-I", "-S", "-c", code)
+
+    def pings(self, source: str, target: str) -> bool:
+        """Whether a machine gets an answer to an echo request."""
+        return self._in_machine(
+            source, sys.executable, "-I", "-S", "-c", _PING.format(to=self.machine(target).address)
+        )
+
+    def _in_machine(self, machine: str, *command: str) -> bool:
+        """Whether a program of the host succeeds in the machine's network."""
+        enter = ["nsenter", f"--net=/proc/{self.machine(machine).pid}/ns/net"]
+        return subprocess.run([*enter, *command], check=False).returncode == 0
 
 
 def connect(address: str, port: int) -> Sequence[str]:

@@ -68,6 +68,7 @@ class TestLocalContract(ProviderContract):
             interrupt=interrupt,
             vanish=lambda node: engine.destroy([node.id]),
             user_data_of=user_data,
+            reaches=lambda source, target, port: bench.reaches(source.id, target.id, port),
             inventory=bench.remains,
             remains=lambda _: bench.remains(),
             heal=engine.limit.clear,

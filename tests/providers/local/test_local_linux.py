@@ -62,6 +62,13 @@ def test_a_missing_tool_is_named_with_the_line_that_installs_it() -> None:
     )
 
 
+def test_what_opens_ports_between_nodes_is_named_with_the_line_that_installs_it() -> None:
+    (problem,) = host.missing_filter(lambda tool: None)
+    assert problem.what.startswith("nft, which opens ports between nodes, is missing")
+    assert problem.remedy == "apt-get install --no-install-recommends nftables"
+    assert host.missing_filter(lambda tool: f"/sbin/{tool}") == []
+
+
 @pytest.mark.parametrize(
     ("uid", "capabilities", "message"),
     [(1000, "000001ffffffffff", "root is needed"), (0, "00000000a80425fb", "CAP_SYS_ADMIN")],

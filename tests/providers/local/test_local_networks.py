@@ -1,7 +1,8 @@
-"""Machines reach one another and are reached; nothing gets out."""
+"""Machines reach of one another what is open, and are reached; nothing gets out."""
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import socket
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from spotdeploy.errors import ConfigError
+from spotdeploy.ports import ALL_PORTS, PortRange
+from spotdeploy_local.network.commands import mac
 from tests.providers.local.nspawn_bench import Bench, connect
 
 pytestmark = pytest.mark.machines
@@ -32,18 +35,56 @@ def test_starts_from_two_threads_never_share_an_address(bench: Bench) -> None:
     assert len({machine.address for machine in bench.engine.machines()}) == 4
 
 
-def test_machines_of_a_network_reach_one_another_by_every_address(bench: Bench) -> None:
+SSH = (PortRange("22"),)
+
+
+def test_machines_reach_one_another_by_the_private_addresses_that_let_them_in(
+    bench: Bench,
+) -> None:
     bench.start(
-        bench.spec("one"),
-        bench.spec("two", extra_addresses=("54.214.10.3",)),
-        bench.spec("far", address="172.31.4.9", extra_addresses=("34.9.9.9",)),
+        bench.spec("one", open_between=SSH, names=("ours", "too")),
+        bench.spec("two", open_between=SSH, names=("ours",), extra_addresses=("54.214.10.3",)),
+        bench.spec("far", open_between=SSH, address="172.31.4.9", extra_addresses=("34.9.9.9",)),
+        bench.spec("shut"),
+        bench.spec("picky", open_between=ALL_PORTS, open_to="ours"),
     )
-    two = bench.machine("two").address
-    for source in ("one", "far"):
-        for address in (two, "54.214.10.3", "172.31.4.9", "34.9.9.9"):
-            assert bench.run(source, _shell(connect(address, 22))).startswith("SSH-2.0")
-    for address in (two, "54.214.10.3", "172.31.4.9"):
+    addresses = {name: bench.machine(name).address for name in ("one", "two", "far")}
+    for source, address in itertools.product(addresses, addresses.values()):
+        assert bench.run(source, _shell(connect(address, 22))).startswith("SSH-2.0")
+    for source, target in (("shut", "one"), ("picky", "one"), ("one", "picky"), ("two", "picky")):
+        assert bench.reaches(source, target, SSH[0]), (source, target)
+    for source, target in (("one", "shut"), ("far", "picky"), ("shut", "picky")):
+        assert not bench.reaches(source, target, SSH[0]), (source, target)
+    assert not bench.reaches("one", "two", SSH[0], address="54.214.10.3")
+    assert not bench.reaches("one", "two", PortRange("23"))
+    for address in (*addresses.values(), "54.214.10.3", bench.machine("shut").address):
         assert bench.in_switch(*connect(address, 22)).startswith("SSH-2.0")
+
+
+def test_what_a_later_machine_opens_is_its_own_and_goes_with_it(bench: Bench) -> None:
+    bench.start(bench.spec("one"), bench.spec("two"))
+    assert not bench.reaches("one", "two", SSH[0])
+    (later,) = bench.start(bench.spec("later", open_between=ALL_PORTS))
+    assert bench.reaches("one", "later", PortRange("22"))
+    assert bench.reaches("two", "later", PortRange("5353/udp"))
+    assert bench.pings("two", "later")
+    assert not bench.reaches("later", "one", SSH[0])
+    assert not bench.pings("later", "one")
+    bench.engine.destroy(["later"])
+    (heir,) = bench.start(bench.spec("heir"))
+    assert heir.address == later.address
+    assert not bench.reaches("one", "heir", SSH[0])
+
+
+def test_a_machine_cannot_go_round_the_switch(bench: Bench) -> None:
+    bench.start(bench.spec("one"), bench.spec("two"))
+    two = bench.machine("two").address
+    for command in (
+        f"ip route add {two} via 10.77.0.1",
+        f"ip neigh replace {two} dev eth0 lladdr {mac(two)}",
+    ):
+        bench.run("one", command)
+        assert not bench.reaches("one", "two", SSH[0])
 
 
 def test_a_network_has_no_way_out(bench: Bench) -> None:
@@ -58,9 +99,7 @@ def test_two_networks_share_no_address_and_never_meet(bench: Bench) -> None:
     )
     here, there = bench.machine("here"), bench.machine("there")
     assert here.address != there.address
-    stranger = bench.ssh("here", _shell(connect(there.address, 22)))
-    assert "SSH" not in stranger.stdout
-    assert "No route to host" in stranger.stderr
+    assert not bench.reaches("here", "there", SSH[0])
     assert here.published_address != there.published_address
     assert bench.run("here", "hostname") == "here"
     assert bench.run("there", "hostname") == "there"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from spotdeploy import labels as label
-from spotdeploy.errors import CapacityError
+from spotdeploy.errors import CapacityError, HostError
 from spotdeploy.model import Batch, FateKind, Market, MarketPolicy, Node, NodeState, Pool
+from spotdeploy.ports import ALL_PORTS
 from spotdeploy_local.config import LocalConfig
 from spotdeploy_local.engines.nspawn.engine import NspawnEngine
 from spotdeploy_local.layout import Layout
@@ -29,6 +31,19 @@ def provider(bench: Bench) -> LocalProvider:
 def create(provider: LocalProvider, batch: Batch = BATCH) -> tuple[Node, ...]:
     (offer,) = provider.offers(Pool(batch.count))
     return provider.create(offer, batch).nodes
+
+
+def test_only_who_opens_ports_between_nodes_needs_what_opens_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = NspawnEngine(Layout(tmp_path, tmp_path))
+    provider = LocalProvider(LocalConfig(), "local", engine)
+    asked = replace(BATCH, open_between=ALL_PORTS)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert list(provider.objections(Pool(2), BATCH)) == []
+    (problem,) = provider.objections(Pool(2), asked)
+    assert (problem.fatal, problem.exit_code) == (True, HostError.exit_code)
+    assert "nftables" in problem.remedy
 
 
 @pytest.mark.machines

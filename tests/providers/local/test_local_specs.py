@@ -41,6 +41,13 @@ def test_no_two_networks_are_given_addresses_in_one_block() -> None:
     assert addresses[-3:] == ["10.77.0.254", "10.77.2.1", "10.77.2.2"]
 
 
+def test_an_address_that_is_asked_for_may_be_that_of_another_network() -> None:
+    asked = replace(SPEC, network="else", address="10.77.0.3")
+    assert [address for _, address in assign_addresses([asked], [machine("10.77.0.3")])] == [
+        "10.77.0.3"
+    ]
+
+
 @pytest.mark.parametrize("address", ["10.77.0.1", "10.77.0.3"])
 def test_the_gateway_s_or_a_neighbour_s_address_is_refused(address: str) -> None:
     with pytest.raises(ConfigError, match=f"address {address} is taken in network default"):

@@ -77,6 +77,9 @@ class NspawnEngine(LabEngine):
     def auto_shutdown(self) -> str:
         return "its supervisor on this host"
 
+    def filter_problems(self) -> Sequence[Problem]:
+        return self.lifecycle.filter_problems()
+
     def room(self) -> int:
         return self.lifecycle.room()
 

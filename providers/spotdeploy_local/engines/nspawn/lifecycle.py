@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +46,9 @@ class Lifecycle:
         fatal = any(problem.fatal for problem in found)
         return found if fatal else [*found, *confinement(self.layout).problems]
 
+    def filter_problems(self) -> Sequence[Problem]:
+        return host.missing_filter(shutil.which)
+
     def room(self) -> int:
         return host.room()
 
@@ -55,6 +59,8 @@ class Lifecycle:
     def start_all(self, specs: Sequence[MachineSpec]) -> Started:
         check_specs(specs)
         self._refuse_unfit_host()
+        if any(spec.open_between for spec in specs):
+            _refuse(self.filter_problems())
         host.raise_limit()
         unique = list({spec.id: spec for spec in specs}.values())
         self.write_missing(unique)
@@ -78,8 +84,11 @@ class Lifecycle:
             new = [spec for spec in specs if spec.id not in known]
             for spec, address in assign_addresses(new, existing):
                 self._write_folder(spec, address, trees[spec.cloud_init], groups, confined)
+            there = read.machines(self.layout.machines)
+            for network in {spec.network for spec in specs}:
+                networks.ensure(network)
+                networks.filter(network, [one for one in there if one.network == network])
             for spec in specs:
-                networks.ensure(spec.network)
                 groups.create(spec.id, confined.first_user(spec.id))
 
     def stop(self, ids: Sequence[str]) -> None:
@@ -166,9 +175,7 @@ class Lifecycle:
         return host.problems(self.layout, has_image=self._images().is_complete(self._base()))
 
     def _refuse_unfit_host(self) -> None:
-        for problem in self._unfit():
-            if problem.fatal:
-                raise HostError(problem.what, hint=problem.remedy)
+        _refuse(self._unfit())
 
     def _image(self, progress: Progress, *, cloud_init: bool) -> Path:
         return self._images().build(recipe_of(self.image, cloud_init=cloud_init), progress)
@@ -188,6 +195,12 @@ class Lifecycle:
     def _lock(self) -> AbstractContextManager[object]:
         self.layout.machines.mkdir(parents=True, exist_ok=True, mode=0o700)
         return held(self.layout.lock)
+
+
+def _refuse(problems: Sequence[Problem]) -> None:
+    for problem in problems:
+        if problem.fatal:
+            raise HostError(problem.what, hint=problem.remedy)
 
 
 def _refuse_stuck(machines: Sequence[str]) -> None:
