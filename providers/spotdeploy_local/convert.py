@@ -88,7 +88,7 @@ def fate(machine: Machine | None) -> Fate:
 def resource(found: Leftover, labels: Mapping[str, str]) -> Resource:
     """A leftover as the core knows it. A network belongs to the deployment of its name, and what
     has no labels to whoever asks."""
-    is_network = found.kind.endswith("network")
+    is_network = found.kind.endswith(("network", "filter"))
     owner = label.scope(found.id) if is_network else found.labels or labels
     return Resource(found.kind, found.id, PROVIDER, LOCATION, owner)
 

@@ -56,6 +56,9 @@ class LocalEngines(Engine):
     def problems(self) -> Sequence[Problem]:
         return self.chosen.problems()
 
+    def filter_problems(self) -> Sequence[Problem]:
+        return self.chosen.filter_problems()
+
     def auto_shutdown(self) -> str:
         return self.chosen.auto_shutdown()
 

@@ -15,6 +15,7 @@ import pytest
 
 from spotdeploy_local.engines.container import commands
 from spotdeploy_local.engines.container.engine import ContainerEngine
+from spotdeploy_local.engines.container.filters import Filters
 from spotdeploy_local.layout import Layout
 from tests.providers.local.machine_bench import MachineBench, eventually, processes
 
@@ -35,6 +36,7 @@ class ContainerBench(MachineBench[ContainerEngine]):
         return [
             *(f"container {one}" for one in engine.cli.run(*commands.list_ids(key)).split()),
             *(f"network {one}" for one in engine.cli.run(*commands.list_networks(key)).split()),
+            *(f"filter {one}" for one in Filters(engine.program, key).networks()),
             *(f"folder {path}" for path in engine.layout.notices.glob("*/*")),
             *(f"process {line}" for line in processes() if name in line),
         ]

@@ -69,6 +69,7 @@ class ContainerContract(ProviderContract):
             limit_to=engine.limit.append,
             stop=lambda node: engine.stop([node.id]),
             interrupt=lambda node: engine.preempt(node.id),
+            reaches=lambda source, target, port: container.reaches(source.id, target.id, port),
             vanish=lambda node: engine.destroy([node.id]),
             user_data_of=user_data,
             inventory=container.remains,

@@ -17,6 +17,7 @@ import pytest
 from msgspec.structs import replace
 
 from spotdeploy.errors import HostError
+from spotdeploy.ports import PortRange
 from spotdeploy_local.engine import MachineSpec, MachineState
 from spotdeploy_local.engines.container import boot, commands, fitness, images, places, records
 from spotdeploy_local.engines.container.cli import Cli, RefusedCommandError, is_mixed
@@ -25,7 +26,20 @@ from spotdeploy_local.image.recipe import recipe_of
 
 SPEC = MachineSpec(id="one", name="web-1", labels={"spotdeploy-run": "r"}, time_to_live=60.4)
 PLACE = Place("spotdeploy-0000002a-net", "10.78.42.2", "127.77.0.2", (8080,), {22: 40001})
-FACTS = Facts("one", "web-1", "net", {"spotdeploy-run": "r"}, {}, (8080, 80), 1000.0, 60.4, PLACE)
+FACTS = Facts(
+    "one",
+    "web-1",
+    "net",
+    {"spotdeploy-run": "r"},
+    {},
+    (8080, 80),
+    (PortRange("7946"),),
+    "",
+    ("a",),
+    1000.0,
+    60.4,
+    PLACE,
+)
 
 
 def inspected(**state: object) -> Mapping[str, Any]:
@@ -52,7 +66,8 @@ def test_a_container_is_told_all_that_its_machine_is(program: str) -> None:
         "--label=spotdeploy-run=r",
         "--label=spotdeploy.state=0000002a",
     } <= set(told)
-    assert ("--timeout=62" in told) == (program == "podman")
+    for option in ("--timeout=62", "--mac-address=02:4d:0a:4e:2a:02"):
+        assert (option in told) == (program == "podman")
 
 
 def test_what_was_kept_with_a_container_is_read_back() -> None:

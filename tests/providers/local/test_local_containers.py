@@ -12,6 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from spotdeploy.errors import ConfigError, ProviderError
+from spotdeploy.ports import ALL_PORTS, PortRange
 from spotdeploy_local.engine import Bind, MachineState
 from spotdeploy_local.engines.container.images import ContainerImages
 from spotdeploy_local.image.releases import DEFAULT
@@ -95,7 +96,6 @@ def test_nodes_of_a_deployment_meet_and_no_other_has_their_addresses(
     assert len({one.published_address, two.published_address, stranger.published_address}) == 3
     assert one.address.rpartition(".")[0] == two.address.rpartition(".")[0]
     assert stranger.address.rpartition(".")[0] != one.address.rpartition(".")[0]
-    assert container.run("one", shlex.join(connect(two.address, 22))).startswith("SSH-2.0")
     from_here = connect(one.published_address or "", 22)
     greeted = subprocess.run(from_here, capture_output=True, text=True, check=True)
     assert greeted.stdout.startswith("SSH-2.0")
@@ -103,6 +103,29 @@ def test_nodes_of_a_deployment_meet_and_no_other_has_their_addresses(
         failed = container.ssh("one", shlex.join(connect(stranger.address, 22)))
         assert "SSH" not in failed.stdout
         assert "Error" in failed.stderr or "timed out" in failed.stderr
+
+
+def test_nodes_reach_of_one_another_what_is_open_and_nothing_else(
+    container: ContainerBench,
+) -> None:
+    opened = (PortRange("22"), PortRange("53/udp"))
+    container.start(container.spec("one", open_between=opened), container.spec("shut"))
+    assert container.reaches("shut", "one", PortRange("22"))
+    assert container.run("shut", shlex.join(connect(container.machine("one").address, 22)))
+    assert container.reaches("shut", "one", PortRange("53/udp"))
+    for source, target, port in (
+        *(("shut", "one", PortRange(one)) for one in (23, "54/udp")),
+        *(("one", "shut", PortRange(one)) for one in (22, 23, "53/udp")),
+    ):
+        assert not container.reaches(source, target, port), (source, target, port)
+    assert not container.pings("shut", "one")
+    container.start(container.spec("later", open_between=ALL_PORTS))
+    assert container.reaches("one", "later", PortRange("1000"))
+    assert container.pings("one", "later")
+    assert not container.pings("later", "one")
+    container.engine.destroy(["later"])
+    container.start(container.spec("heir"))
+    assert not container.reaches("one", "heir", PortRange("22"))
 
 
 def test_an_interruption_is_announced_and_then_the_power_is_cut(container: ContainerBench) -> None:

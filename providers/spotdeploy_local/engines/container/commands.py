@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from spotdeploy.ports import PortRange
 from spotdeploy_local.engine import MachineSpec
 from spotdeploy_local.engines.container.boot import INIT, whole_seconds
+from spotdeploy_local.network.commands import mac
 
 STATE: Final = "spotdeploy.state"
 """The label that tells one state folder's containers, networks and images from another's."""
@@ -62,6 +64,9 @@ class Facts:
     labels: Mapping[str, str]
     details: Mapping[str, str]
     publish: tuple[int, ...]
+    open_between: tuple[PortRange, ...]
+    open_to: str
+    names: tuple[str, ...]
     created_at: float
     time_to_live: float | None
     place: Place
@@ -97,6 +102,9 @@ def create(
         "--tty",  # systemd writes to the console that comes with it
         f"--network={place.network}",
         f"--ip={place.address}",
+        # a successor is then known to every neighbour; docker sees to that by itself
+        *([f"--mac-address={mac(place.address)}"] if program == "podman" else []),
+        "--sysctl=net.ipv6.conf.all.disable_ipv6=1",  # a way round what is open between machines
         *(f"--publish={place.published_address}:{port}:{port}" for port in place.published),
         *(f"--publish=127.0.0.1:{here}:{port}" for port, here in place.forwarded.items()),
         *(

@@ -8,6 +8,7 @@ Only an interruption's notice, which no label can take later, is a file of ours.
 from __future__ import annotations
 
 import errno
+import os
 import shlex
 import socket
 import sys
@@ -34,6 +35,7 @@ from spotdeploy_local.engines.container import cgroup_hook, commands, fitness, p
 from spotdeploy_local.engines.container.boot import archive, boot_files
 from spotdeploy_local.engines.container.cli import Cli, RefusedCommandError
 from spotdeploy_local.engines.container.commands import Facts, Place
+from spotdeploy_local.engines.container.filters import Filters
 from spotdeploy_local.engines.container.images import ContainerImages
 from spotdeploy_local.image.releases import DEFAULT
 from spotdeploy_local.layout import Layout
@@ -71,6 +73,12 @@ class ContainerEngine(Engine):
         if sys.platform == "linux":
             found += host.low_limit(host.INOTIFY)
         return found
+
+    def filter_problems(self) -> Sequence[Problem]:
+        if self._filters:
+            return []
+        what = f"all ports are open between nodes of {self.program} here, not these alone"
+        return [Problem(what, f"run as root on Linux, with nftables: {self.program}", fatal=False)]
 
     def auto_shutdown(self) -> str:
         return f"its container's first process, under {self.program}"
@@ -157,6 +165,7 @@ class ContainerEngine(Engine):
         notices = sorted(self._notices.iterdir()) if self._notices.is_dir() else []
         return [
             *(Leftover(self._kind("network"), name) for name in self._idle_networks()),
+            *(Leftover(self._kind("filter"), name) for name in self._idle_filters()),
             *(Leftover(self._kind("notice"), one.name) for one in notices if one.name not in here),
         ]
 
@@ -166,6 +175,8 @@ class ContainerEngine(Engine):
             found = [one for one in self.leftovers() if (one.kind, one.id) in asked]
             networks = [one.id for one in found if one.kind == self._kind("network")]
             self._remove_networks(networks)
+            if self._filters:
+                self._filters.remove(one.id for one in found if one.kind == self._kind("filter"))
         for one in found:
             if one.kind == self._kind("notice"):
                 write.remove(self._notices / one.id)
@@ -173,6 +184,8 @@ class ContainerEngine(Engine):
     def manual_delete_command(self, kind: str, thing: str) -> str:
         if kind == self._kind("network"):
             return f"{self.program} network rm {commands.network_name(self.layout.key, thing)}"
+        if kind == self._kind("filter"):
+            return Filters(self.program, self.layout.key).manual_delete_command(thing)
         if kind == self._kind("notice"):
             return f"rm -r {shlex.quote(str(self._notices / thing))}"
         return shlex.join([self.program, *commands.remove(self.program, [self._name(thing)])])
@@ -207,6 +220,7 @@ class ContainerEngine(Engine):
                 taken.add(address)
                 offered.add(found.published_address)
                 plans[spec.id] = _facts(spec, found)
+            self._filter(subnets, [*kept, *plans.values()])
 
             def create(spec: MachineSpec) -> None:
                 image = images[spec.cloud_init]
@@ -247,6 +261,21 @@ class ContainerEngine(Engine):
             messages = pool.map(tried, specs)
         return {spec.id: text for spec, text in zip(specs, messages, strict=True) if text}
 
+    def _filter(self, subnets: Mapping[str, str], kept: Sequence[Facts]) -> None:
+        """Let machines reach of one another what they open, where this host can see to it."""
+        if not self._filters:
+            return
+        for name, subnet in subnets.items():
+            there = [records.planned(facts) for facts in kept if facts.network == name]
+            self._filters.apply(name, subnet, there)
+
+    @property
+    def _filters(self) -> Filters | None:
+        """The rules between machines; None where this host cannot keep any: its bridges are another
+        computer's or another user's then, or nft is missing."""
+        filters = Filters(self.program, self.layout.key)
+        return filters if filters.is_there and os.geteuid() == 0 and self._fit().direct else None
+
     def _network(self, network: str) -> str:
         """The subnet of a network, which is made if need be."""
         found = dict(map(records.network, self._networks()))
@@ -272,11 +301,21 @@ class ContainerEngine(Engine):
     def _idle_networks(self) -> list[str]:
         """Networks without a machine."""
         used = {facts.network for _, facts in records.chosen_by(self._containers())}
-        return sorted({name for name, _ in map(records.network, self._networks())} - used)
+        there = {name for name, _ in map(records.network, self._networks())}
+        return sorted(there - used)
+
+    def _idle_filters(self) -> list[str]:
+        """Networks that are gone but for their rules."""
+        if not self._filters:
+            return []
+        there = {name for name, _ in map(records.network, self._networks())}
+        return sorted(self._filters.networks() - there)
 
     def _remove_networks(self, networks: Sequence[str]) -> None:
         if names := [commands.network_name(self.layout.key, one) for one in networks]:
             self.cli.run("network", "rm", *names)
+        if networks and self._filters:
+            self._filters.remove(networks)
 
     def _containers(self) -> list[Mapping[str, Any]]:
         """All containers of this state folder, as the engine inspects them."""
@@ -373,6 +412,9 @@ def _facts(spec: MachineSpec, place: Place) -> Facts:
         labels=dict(spec.labels),
         details=dict(spec.details),
         publish=spec.publish,
+        open_between=spec.open_between,
+        open_to=spec.open_to,
+        names=spec.names,
         created_at=time.time(),
         time_to_live=spec.time_to_live,
         place=place,

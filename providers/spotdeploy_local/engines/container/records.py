@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from spotdeploy.ports import PortRange
 from spotdeploy_local.engine import Machine, MachineState
 from spotdeploy_local.engines.container.commands import FACTS, NETWORK, Facts, Place
 
@@ -23,6 +24,8 @@ def facts(inspected: Mapping[str, Any]) -> Facts | None:
     forwarded = {int(port): here for port, here in place.pop("forwarded").items()}
     published = tuple(place.pop("published"))
     found["publish"] = tuple(found["publish"])
+    found["names"] = tuple(found["names"])
+    found["open_between"] = tuple(map(PortRange, found["open_between"]))
     return Facts(**found, place=Place(**place, forwarded=forwarded, published=published))
 
 
@@ -52,11 +55,19 @@ def machine(inspected: Mapping[str, Any], kept: Facts, notice: str | None) -> Ma
         details=kept.details,
         created_at=kept.created_at,
         publish=kept.publish,
+        open_between=kept.open_between,
+        open_to=kept.open_to,
+        names=kept.names,
         published_address=kept.place.published_address,
         pid=state.get("Pid") or None,
         notice=notice,
         message=_message(state, kept) if found is MachineState.STOPPED else "",
     )
+
+
+def planned(kept: Facts) -> Machine:
+    """A machine whose container is only about to be made."""
+    return machine({"State": {"Status": _BEFORE[0]}}, kept, None)
 
 
 def network(inspected: Mapping[str, Any]) -> tuple[str, str]:
