@@ -149,10 +149,24 @@ def choose(wanted: Name, *, image: str) -> tuple[str, str]:
     why_not = nspawn_refusal(image)
     if not why_not:
         return NSPAWN, "it gives most"
-    for program in CONTAINERS:
-        if shutil.which(program):
-            return program, f"systemd-nspawn cannot be had: {why_not}"
+    if found := [program for program in CONTAINERS if shutil.which(program)]:
+        return first_that_works(found), f"systemd-nspawn cannot be had: {why_not}"
     return NSPAWN, "none is here"
+
+
+def first_that_works(programs: Sequence[str]) -> str:
+    """The first of several container engines on which a machine can boot; else just the first, so
+    that it says what it lacks."""
+    if len(programs) == 1:
+        return programs[0]
+    from spotdeploy_local.engines.container import fitness
+    from spotdeploy_local.engines.container.cli import Cli
+
+    def works(program: str) -> bool:
+        found = fitness.problems(Cli.of_host(program), "")
+        return not any(problem.fatal for problem in found)
+
+    return next(filter(works, programs), programs[0])
 
 
 def nspawn_refusal(image: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,6 +49,18 @@ def test_what_gives_most_is_taken_and_the_reason_is_told(path: Path) -> None:
         "systemd-nspawn cannot be had: it cannot have the image fedora-43",
     )
     assert choose("docker", image="fedora-43") == ("docker", "as the config says")
+
+
+def test_an_engine_that_cannot_boot_here_is_passed_over_for_one_that_can(path: Path) -> None:
+    install(path, "podman", "docker")
+    answer = {
+        "ServerVersion": "27.0",
+        "OperatingSystem": "Debian",
+        "CgroupVersion": "2",
+        "MemTotal": 1,
+    }
+    (path / "docker").write_text(f"#!/bin/sh\necho '{json.dumps(answer)}'\n")
+    assert choose("auto", image="debian-12")[0] == "docker"
 
 
 def test_a_computer_that_is_no_linux_gets_a_container_engine(

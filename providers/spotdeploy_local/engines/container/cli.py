@@ -33,7 +33,7 @@ class Cli:
     options: tuple[str, ...] = ()
 
     @classmethod
-    def of_host(cls, program: str, hooks: Path, unified: Path = UNIFIED) -> Cli:
+    def of_host(cls, program: str, hooks: Path | None = None, unified: Path = UNIFIED) -> Cli:
         """With the folder of our hooks, once there is one, and with another runtime where podman's
         usual one, crun, refuses the host: it does where version 2 of the control groups has
         controllers beside version 1 ("cgroups in hybrid mode not supported"), and runc does not.
@@ -45,7 +45,7 @@ class Cli:
             program,
             (
                 *(["--runtime=runc"] if mixed else []),
-                *([f"--hooks-dir={hooks}"] if hooks.is_dir() else []),
+                *([f"--hooks-dir={hooks}"] if hooks and hooks.is_dir() else []),
             ),
         )
 
