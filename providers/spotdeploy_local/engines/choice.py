@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from spotdeploy.errors import ConfigError
+from spotdeploy.errors import ConfigError, HostError, SpotdeployError
 from spotdeploy.model import Problem
 from spotdeploy_local.engine import Engine, Leftover, Machine, MachineSpec, Progress, Started
 from spotdeploy_local.image.releases import DEFAULT, RELEASES
@@ -72,19 +72,23 @@ class LocalEngines(Engine):
         return self.chosen.start_all(specs)
 
     def machines(self) -> Sequence[Machine]:
-        found = [machine for engine in self._all for machine in engine.machines()]
+        try:
+            found = [machine for engine in self._all for machine in engine.machines()]
+        except HostError as error:
+            raise HostError(
+                f"{error.message}; machines were made with it here",
+                hint=f"{error.hint}; or, if they are gone, remove its file in {self.layout.used}",
+            ) from error
         return sorted(found, key=lambda one: (one.created_at, one.id))
 
     def stop(self, ids: Sequence[str]) -> None:
-        for engine in self._all:
-            engine.stop(ids)
+        self._each(lambda engine: engine.stop(ids))
 
     def preempt(self, machine: str, notice_seconds: float = 0.0) -> None:
         self._of(machine).preempt(machine, notice_seconds)
 
     def destroy(self, ids: Sequence[str]) -> None:
-        for engine in self._all:
-            engine.destroy(ids)
+        self._each(lambda engine: engine.destroy(ids))
 
     def console(self, machine: str) -> str:
         return self._of(machine).console(machine)
@@ -99,8 +103,7 @@ class LocalEngines(Engine):
         return [leftover for engine in self._all for leftover in engine.leftovers()]
 
     def release(self, leftovers: Sequence[Leftover]) -> None:
-        for engine in self._all:
-            engine.release(leftovers)
+        self._each(lambda engine: engine.release(leftovers))
 
     def manual_delete_command(self, kind: str, thing: str) -> str:
         program = kind.partition("-")[0]
@@ -109,6 +112,17 @@ class LocalEngines(Engine):
 
     def manual_list_command(self, values: Sequence[str]) -> str:
         return "; ".join(engine.manual_list_command(values) for engine in self._all)
+
+    def _each(self, work: Callable[[Engine], None]) -> None:
+        """Do it with every engine; what one refuses keeps no other from it, and is raised after."""
+        errors: list[SpotdeployError] = []
+        for engine in self._all:
+            try:
+                work(engine)
+            except SpotdeployError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def _of(self, machine: str) -> Engine:
         """The engine that has the machine; any one says what there is to say of a missing one."""

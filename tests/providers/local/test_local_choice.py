@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spotdeploy.errors import ConfigError
+from spotdeploy.errors import ConfigError, HostError, ProviderError
 from spotdeploy_local.config import LocalConfig
 from spotdeploy_local.engine import Machine, MachineState, Started
 from spotdeploy_local.engines.choice import LocalEngines, choose
@@ -106,5 +106,21 @@ def test_machines_of_an_engine_that_the_config_names_no_more_are_listed_and_ende
     layout.mark_used("podman")
     assert [one.id for one in engines.machines()] == ["old"]
     assert engines.console("old") == "console of old"
-    engines.destroy(["old", "never-was"])
+
+    def stuck(_: NspawnEngine, ids: Sequence[str]) -> None:
+        raise ProviderError(f"the processes of {ids[0]} do not end")
+
+    monkeypatch.setattr(NspawnEngine, "destroy", stuck)
+    with pytest.raises(ProviderError, match="do not end"):
+        engines.destroy(["old", "never-was"])
     assert engines.machines() == []
+
+
+def test_an_engine_that_is_gone_but_had_machines_here_is_no_proof_that_they_are(
+    tmp_path: Path, path: Path
+) -> None:
+    layout = Layout(tmp_path / "state", tmp_path / "cache")
+    layout.mark_used("docker")
+    with pytest.raises(HostError, match="docker is missing; machines were made with it here") as no:
+        LocalEngines(layout).machines()
+    assert str(layout.used) in (no.value.hint or "")
