@@ -18,5 +18,9 @@ class LocalConfig(ProviderConfig, frozen=True, kw_only=True, forbid_unknown_fiel
     """`debian-12`, `debian-13` or `ubuntu-24.04`; with podman or docker also `fedora-43`, the name
     of an image in a registry, or the path of a Containerfile."""
 
+    nested: bool = False
+    """Give nodes what a podman or docker of the payload's own needs: a disk for its images that is
+    no overlay. With podman or docker only."""
+
     cloud_init: bool = False
     """Boot the image with cloud-init, as cloud images do; each boot takes about 2 s more."""

@@ -19,7 +19,12 @@ _STATES = {
 
 
 def specs(
-    offer: Offer, batch: Batch, existing: Sequence[Machine], *, cloud_init: bool
+    offer: Offer,
+    batch: Batch,
+    existing: Sequence[Machine],
+    *,
+    cloud_init: bool,
+    nested: bool = False,
 ) -> list[MachineSpec]:
     """The machines of a batch. Their ids follow from the token, so repeating makes none twice."""
     network = network_name(batch.labels)
@@ -37,6 +42,7 @@ def specs(
             publish=batch.open_ports,
             open_between=batch.open_between or (),
             cloud_init=cloud_init,
+            nested=nested,
             time_to_live=batch.time_to_live,
             details={"size": offer.size, "market": offer.market},
         )

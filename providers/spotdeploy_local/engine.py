@@ -79,6 +79,8 @@ class MachineSpec(msgspec.Struct, frozen=True):
     """Boot the image with cloud-init. Its datasource is NoCloud when there is user-data here,
     otherwise Ec2 at 169.254.169.254, which someone must serve inside the network; another one is
     chosen by a file such as `/etc/cloud/cloud.cfg.d/99_lab.cfg` in `files`."""
+    nested: bool = False
+    """Give a container engine inside the machine a disk of its own for its images."""
     details: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Facts kept with the machine and given back; nothing is selected by them."""
     time_to_live: float | None = None

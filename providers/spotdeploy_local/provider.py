@@ -52,7 +52,9 @@ class LocalProvider(
         self.config = config
         self.location = location
         layout = Layout.from_environment()
-        self.engine = engine or LocalEngines(layout, config.engine, config.image)
+        self.engine = engine or LocalEngines(
+            layout, config.engine, config.image, nested=config.nested
+        )
         self._claims = claims.Claims(layout.claims)
 
     def doctor(self) -> Sequence[Problem]:
@@ -76,7 +78,10 @@ class LocalProvider(
 
     def create(self, offer: Offer, batch: Batch) -> Created:
         existing = self.engine.machines()
-        specs = convert.specs(offer, batch, existing, cloud_init=self.config.cloud_init)
+        config = self.config
+        specs = convert.specs(
+            offer, batch, existing, cloud_init=config.cloud_init, nested=config.nested
+        )
         known = {machine.id for machine in existing}
         new = sum(spec.id not in known for spec in specs)
         fitting = specs[: len(specs) - new + min(new, self.engine.room())]

@@ -34,6 +34,7 @@ class LocalEngines(Engine):
     layout: Layout
     wanted: Name = "auto"
     image: str = DEFAULT
+    nested: bool = False
     made: dict[str, Engine] = field(default_factory=dict)
     owners: dict[str, Engine] = field(default_factory=dict)
     """The engines of machines that were asked for."""
@@ -41,7 +42,7 @@ class LocalEngines(Engine):
     @cached_property
     def chosen(self) -> Engine:
         """The engine that makes machines. Raises ConfigError when it cannot have the image."""
-        name, reason = choose(self.wanted, image=self.image)
+        name, reason = choose(self.wanted, image=self.image, nested=self.nested)
         if name not in self.made:
             self.made[name] = self._engine(name, reason)
         return self.made[name]
@@ -148,11 +149,16 @@ class LocalEngines(Engine):
         return ContainerEngine(name, self.layout, self.image, reason)
 
 
-def choose(wanted: Name, *, image: str) -> tuple[str, str]:
+def choose(wanted: Name, *, image: str, nested: bool = False) -> tuple[str, str]:
     """The engine, and why it is that one. Looks at this host and changes nothing.
 
-    Raises ConfigError for an image that the engine cannot have.
+    Raises ConfigError for what the engine that is asked for cannot give.
     """
+    if wanted == NSPAWN and nested:
+        raise ConfigError(
+            "provider.local.nested: the engine nspawn has no disk for engines in its nodes",
+            hint='engine = "podman"',
+        )
     if wanted != "auto":
         if wanted == NSPAWN and image not in RELEASES:
             raise ConfigError(
@@ -160,7 +166,7 @@ def choose(wanted: Name, *, image: str) -> tuple[str, str]:
                 hint=f'one of {", ".join(RELEASES)}, or engine = "podman"',
             )
         return wanted, "as the config says"
-    why_not = nspawn_refusal(image)
+    why_not = nspawn_refusal(image, nested=nested)
     if not why_not:
         return NSPAWN, "it gives most"
     if found := [program for program in CONTAINERS if shutil.which(program)]:
@@ -183,7 +189,7 @@ def first_that_works(programs: Sequence[str]) -> str:
     return next(filter(works, programs), programs[0])
 
 
-def nspawn_refusal(image: str) -> str:
+def nspawn_refusal(image: str, *, nested: bool = False) -> str:
     """What keeps systemd-nspawn from being used here; empty when nothing does."""
     from spotdeploy_local.linux import host
 
@@ -191,6 +197,8 @@ def nspawn_refusal(image: str) -> str:
         return "this is not Linux"
     if image not in RELEASES:
         return f"it cannot have the image {image}"
+    if nested:
+        return "it has no disk for engines in its nodes"
     status = Path("/proc/self/status").read_text()
     found = [*host.missing_rights(os.geteuid(), status), *host.missing_tools(shutil.which)]
     return found[0].what if found else ""

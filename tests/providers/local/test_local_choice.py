@@ -51,6 +51,14 @@ def test_what_gives_most_is_taken_and_the_reason_is_told(path: Path) -> None:
     assert choose("docker", image="fedora-43") == ("docker", "as the config says")
 
 
+def test_a_node_with_an_engine_of_its_own_is_no_machine_of_nspawn(path: Path) -> None:
+    install(path, *NSPAWN, "podman")
+    name, reason = choose("auto", image="debian-12", nested=True)
+    assert (name, reason.endswith("it has no disk for engines in its nodes")) == ("podman", True)
+    with pytest.raises(ConfigError, match=r"provider\.local\.nested"):
+        choose("nspawn", image="debian-12", nested=True)
+
+
 def test_an_engine_that_cannot_boot_here_is_passed_over_for_one_that_can(path: Path) -> None:
     install(path, "podman", "docker")
     answer = {

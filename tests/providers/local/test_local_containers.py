@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from spotdeploy.errors import ConfigError, ProviderError
 from spotdeploy.ports import ALL_PORTS, PortRange
 from spotdeploy_local.engine import Bind, MachineState
+from spotdeploy_local.engines.container.engine import ContainerEngine
 from spotdeploy_local.engines.container.images import ContainerImages
 from spotdeploy_local.image.releases import DEFAULT
 from tests.providers.local.container_bench import ContainerBench
@@ -207,9 +208,53 @@ def test_an_image_of_the_user_s_is_given_what_a_node_needs(
         assert bench.run("one", "cat /var/mine") == "mine"
         own.destroy(["one"])
     finally:
-        for kind in ("built", "base"):
-            listed = engine.cli.run("images", "--format={{.Repository}}:{{.Tag}}").split()
-            engine.cli.run("rmi", *(one for one in listed if one.endswith(f"-{kind}")))
+        remove_built(engine)
+
+
+NEST = """
+set -eu
+mkdir -p /tmp/root/bin
+cp /bin/dash /tmp/root/bin/sh
+for library in $(ldd /bin/dash | grep -o '/[^ ]*'); do cp --parents "$library" /tmp/root; done
+tar -C /tmp/root -c . | podman import --quiet - nested:1 >/dev/null
+podman info --format '{{.Store.GraphDriverName}}'
+podman run --rm --network=none --cgroups=disabled --ulimit=nofile=999:999 --ulimit=nproc=999:999 \\
+    nested:1 /bin/sh -c 'echo from a container in a node'
+"""
+
+
+def test_podman_runs_in_a_node_that_was_given_a_disk_for_it(
+    container: ContainerBench, tmp_path: Path
+) -> None:
+    engine = container.engine
+    if engine.program == "docker":
+        pytest.skip("one outer engine is enough: the inner one takes a minute to install")
+    base = ContainerImages(engine.cli, engine.layout, DEFAULT).reference(cloud_init=False)
+    file = tmp_path / "Containerfile"
+    install = "apt-get update -qq && apt-get install -y -qq --no-install-recommends podman crun"
+    file.write_text(f"FROM {base}\nRUN {install}\n")
+    own = changed(engine, image=str(file))
+    own.prepare(print)
+    before = volumes(engine)
+    try:
+        bench = changed(container, engine=own)
+        bench.start(bench.spec("one", nested=True))
+        printed = bench.run("one", f"sh -c {shlex.quote(NEST)}")
+        assert printed.splitlines() == ["overlay", "from a container in a node"]
+        own.destroy(["one"])
+        assert volumes(engine) == before
+    finally:
+        remove_built(engine)
+
+
+def volumes(engine: ContainerEngine) -> str:
+    return engine.cli.run("volume", "ls", "--quiet")
+
+
+def remove_built(engine: ContainerEngine) -> None:
+    """Remove the images that a test had built."""
+    listed = engine.cli.run("images", "--format={{.Repository}}:{{.Tag}}").split()
+    engine.cli.run("rmi", *(one for one in listed if one.endswith(("-built", "-base"))))
 
 
 def test_the_commands_for_a_person_list_and_end_a_machine(container: ContainerBench) -> None:

@@ -25,6 +25,8 @@ of its own network; for mounts, and for the namespaces of a boot; for reboots, w
 namespace alone; for units with Nice=. In a user namespace none reaches out of it."""
 
 USERS: Final = 65536
+_NESTED: Final = ("/var/lib/containers", "/var/lib/docker")
+"""Where engines keep images: an overlay cannot lie on the machine's own, which is one."""
 _LOG_BYTES = "1m"
 _PODMAN: Final = (
     "--systemd=always",
@@ -116,6 +118,7 @@ def create(
         *(f"--ulimit={name}={value}:{value}" for name, value in limits.items()),
         *(f"--label={name}={value}" for name, value in labels.items()),
         *(_PODMAN if program == "podman" else _DOCKER),
+        *(f"--volume={folder}" for folder in _NESTED if spec.nested),
         # past the end that process 1 knows of: the engine's own, which nobody in there can undo
         *([f"--timeout={whole_seconds(seconds) + 1}"] if seconds and program == "podman" else []),
         image,
