@@ -19,7 +19,15 @@ from msgspec.structs import replace
 from spotdeploy.errors import HostError
 from spotdeploy.ports import PortRange
 from spotdeploy_local.engine import MachineSpec, MachineState
-from spotdeploy_local.engines.container import boot, commands, fitness, images, places, records
+from spotdeploy_local.engines.container import (
+    boot,
+    commands,
+    filters,
+    fitness,
+    images,
+    places,
+    records,
+)
 from spotdeploy_local.engines.container.cli import Cli, RefusedCommandError, is_mixed
 from spotdeploy_local.engines.container.commands import Facts, Place
 from spotdeploy_local.image.recipe import recipe_of
@@ -126,6 +134,26 @@ def test_networks_are_read_as_each_engine_tells_them() -> None:
     docker = {"Labels": labels, "IPAM": {"Config": [{"Subnet": "10.79.1.0/24"}]}}
     assert records.network(podman) == ("net", "10.78.1.0/24")
     assert records.network(docker) == ("net", "10.79.1.0/24")
+
+
+def test_what_is_not_open_between_machines_is_dropped_and_answers_are_not() -> None:
+    opened = replace(records.planned(FACTS), open_between=(PortRange("53/udp"),))
+    shut = replace(opened, id="two", address="10.78.42.3", open_between=())
+    lines = filters.ruleset("t", "10.78.42.0/24", [opened, shut]).splitlines()
+    inside = "    ip saddr 10.78.42.0/24 ip daddr 10.78.42.0/24"
+    assert lines[:2] == ["table bridge t {}", "delete table bridge t"]
+    assert lines[5:] == [
+        f"{inside} tcp flags & (syn | ack) != syn accept",
+        f"{inside} icmp type {{ echo-reply, destination-unreachable, time-exceeded }} accept",
+        "    ip saddr { 10.78.42.3 } ip daddr 10.78.42.2 udp dport { 53 } accept",
+        "    ip saddr 10.78.42.2 ip daddr { 10.78.42.3 } udp sport { 53 } accept",
+        f"{inside} drop",
+        "  }",
+        "}",
+    ]
+    assert (
+        filters.Filters("podman", "0000002a")._table("a-b_c") == "spotdeploy.podman.0000002a.a.b_c"
+    )
 
 
 def test_each_network_begins_looking_for_its_subnet_elsewhere_and_takes_no_taken_one() -> None:
