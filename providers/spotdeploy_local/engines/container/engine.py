@@ -60,7 +60,7 @@ class ContainerEngine(Engine):
     reason: str = "by the config"
     """Why this engine was taken, for `plan`."""
     places: dict[str, Place] = field(default_factory=dict)
-    """Where the machines are that this process has seen: it does not change."""
+    """Where the machines are that the last listing has seen: it does not change."""
     abouts: dict[str, fitness.About] = field(default_factory=dict)
     """What the engine said of itself, once it was asked."""
 
@@ -199,6 +199,8 @@ class ContainerEngine(Engine):
         here = {one.id for one in self.machines()}
         if ending := [self._name(one) for one in sorted(set(ids)) if one in here]:
             self.cli.run(*commands.remove(self.program, ending))
+            for machine in ids:
+                self.places.pop(machine, None)
 
     def _create_missing(self, specs: Sequence[MachineSpec]) -> dict[str, str]:
         """Make the containers that are not there yet, without booting any. Gives the failures."""
@@ -324,7 +326,10 @@ class ContainerEngine(Engine):
             found = list(map(records.of_listing, listed))
         else:
             found = self._inspected()
-        self.places.update((kept.id, kept.place) for _, kept in records.chosen_by(found))
+        there = {kept.id: kept.place for _, kept in records.chosen_by(found)}
+        self.places.update(there)
+        for gone in self.places.keys() - there.keys():  # its address may be another's by now
+            self.places.pop(gone, None)
         return found
 
     def _inspected(self) -> list[Mapping[str, Any]]:

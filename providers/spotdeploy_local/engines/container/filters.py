@@ -1,8 +1,8 @@
 """What containers of a network reach of one another: rules of nft's on this host, where nothing in
 a container can change them.
 
-They look at what bridges carry between containers, and never at what this host sends or takes in.
-They keep no track of connections, which few kernels do for bridges: what answers is known by its
+They look at what this host carries between containers, and never at what it sends or takes in. They
+keep no track of connections, which few kernels do for bridges: what answers is known by its
 flags or its port.
 """
 
@@ -18,6 +18,9 @@ from spotdeploy.errors import HostError
 from spotdeploy_local.engine import Machine
 from spotdeploy_local.network.filters import openings
 
+_KINDS = ("bridge", "ip")
+_OURS = "10.78.0.0/15"
+"""Where the networks of all container engines are."""
 _ANSWERS = (
     "tcp flags & (syn | ack) != syn accept",
     "icmp type { echo-reply, destination-unreachable, time-exceeded } accept",
@@ -43,9 +46,8 @@ class Filters:
     def remove(self, networks: Iterable[str]) -> None:
         """Forget networks; a missing one is success."""
         there = self.networks()
-        if text := "".join(
-            f"delete table bridge {self._table(n)}\n" for n in networks if n in there
-        ):
+        tables = [self._table(network) for network in networks if network in there]
+        if text := "".join(f"delete table {kind} {one}\n" for one in tables for kind in _KINDS):
             _nft(text)
 
     def networks(self) -> set[str]:
@@ -61,7 +63,7 @@ class Filters:
         }
 
     def manual_delete_command(self, network: str) -> str:
-        return f"nft delete table bridge {self._table(network)}"
+        return "; ".join(f"nft delete table {kind} {self._table(network)}" for kind in _KINDS)
 
     def _table(self, network: str) -> str:
         """nft's names have no hyphen, and networks' no dot."""
@@ -69,20 +71,28 @@ class Filters:
 
 
 def ruleset(table: str, subnet: str, machines: Sequence[Machine]) -> str:
-    """The text for `nft -f`, which puts it in the place of an earlier one at once."""
-    rules = [*openings(machines), *_answers(machines)]
+    """The text for `nft -f`, which puts it in the place of an earlier one at once: what bridges
+    carry within the network, and what this host forwards from it to other ones of ours."""
     inside = f"ip saddr {subnet} ip daddr {subnet}"
+    between = [
+        *(f"{inside} {rule}" for rule in _ANSWERS),
+        *openings(machines),
+        *_answers(machines),
+        f"{inside} drop",
+    ]
+    apart = [f"ip saddr {subnet} ip daddr != {subnet} ip daddr {_OURS} drop"]
+    return _table_text("bridge", table, between) + _table_text("ip", table, apart)
+
+
+def _table_text(kind: str, name: str, rules: Sequence[str]) -> str:
     return (
-        f"table bridge {table} {{}}\n"
-        f"delete table bridge {table}\n"
-        f"table bridge {table} {{\n"
+        f"table {kind} {name} {{}}\n"
+        f"delete table {kind} {name}\n"
+        f"table {kind} {name} {{\n"
         "  chain forward {\n"
         "    type filter hook forward priority filter; policy accept;\n"
-        + "".join(f"    {inside} {rule}\n" for rule in _ANSWERS)
         + "".join(f"    {rule}\n" for rule in rules)
-        + f"    {inside} drop\n"
-        "  }\n"
-        "}\n"
+        + "  }\n}\n"
     )
 
 
