@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from spotdeploy.errors import ConfigError, HostError, SpotdeployError
@@ -42,7 +40,7 @@ class LocalEngines(Engine):
     @cached_property
     def chosen(self) -> Engine:
         """The engine that makes machines. Raises ConfigError when it cannot have the image."""
-        name, reason = choose(self.wanted, image=self.image, nested=self.nested)
+        name, reason = choose(self.wanted, self.layout, image=self.image, nested=self.nested)
         if name not in self.made:
             self.made[name] = self._engine(name, reason)
         return self.made[name]
@@ -149,7 +147,7 @@ class LocalEngines(Engine):
         return ContainerEngine(name, self.layout, self.image, reason)
 
 
-def choose(wanted: Name, *, image: str, nested: bool = False) -> tuple[str, str]:
+def choose(wanted: Name, layout: Layout, *, image: str, nested: bool = False) -> tuple[str, str]:
     """The engine, and why it is that one. Looks at this host and changes nothing.
 
     Raises ConfigError for what the engine that is asked for cannot give.
@@ -166,7 +164,7 @@ def choose(wanted: Name, *, image: str, nested: bool = False) -> tuple[str, str]
                 hint=f'one of {", ".join(RELEASES)}, or engine = "podman"',
             )
         return wanted, "as the config says"
-    why_not = nspawn_refusal(image, nested=nested)
+    why_not = nspawn_refusal(layout, image, nested=nested)
     if not why_not:
         return NSPAWN, "it gives most"
     if found := [program for program in CONTAINERS if shutil.which(program)]:
@@ -189,7 +187,7 @@ def first_that_works(programs: Sequence[str]) -> str:
     return next(filter(works, programs), programs[0])
 
 
-def nspawn_refusal(image: str, *, nested: bool = False) -> str:
+def nspawn_refusal(layout: Layout, image: str, *, nested: bool) -> str:
     """What keeps systemd-nspawn from being used here; empty when nothing does."""
     from spotdeploy_local.linux import host
 
@@ -199,9 +197,8 @@ def nspawn_refusal(image: str, *, nested: bool = False) -> str:
         return f"it cannot have the image {image}"
     if nested:
         return "it has no disk for engines in its nodes"
-    status = Path("/proc/self/status").read_text()
-    found = [*host.missing_rights(os.geteuid(), status), *host.missing_tools(shutil.which)]
-    return found[0].what if found else ""
+    found = (one.what for one in host.problems(layout, has_image=True) if one.fatal)
+    return next(found, "")
 
 
 def _has(engine: Engine, machine: str) -> bool:

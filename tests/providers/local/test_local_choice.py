@@ -31,32 +31,33 @@ def install(folder: Path, *programs: str) -> None:
         (folder / program).chmod(0o755)
 
 
+HERE = Layout(Path("/var/lib/spotdeploy/local"), Path("/var/cache/spotdeploy"))
 NSPAWN = ("systemd-nspawn", "mmdebstrap", "ip", "nsenter")
 
 
 def test_what_gives_most_is_taken_and_the_reason_is_told(path: Path) -> None:
-    assert choose("auto", image="debian-12") == ("nspawn", "none is here")
+    assert choose("auto", HERE, image="debian-12") == ("nspawn", "none is here")
     install(path, "docker")
-    name, reason = choose("auto", image="debian-12")
+    name, reason = choose("auto", HERE, image="debian-12")
     assert name == "docker"
     assert "missing on this host: systemd-nspawn" in reason
     install(path, "podman")
-    assert choose("auto", image="debian-12")[0] == "podman"
+    assert choose("auto", HERE, image="debian-12")[0] == "podman"
     install(path, *NSPAWN)
-    assert choose("auto", image="debian-12") == ("nspawn", "it gives most")
-    assert choose("auto", image="fedora-43") == (
+    assert choose("auto", HERE, image="debian-12") == ("nspawn", "it gives most")
+    assert choose("auto", HERE, image="fedora-43") == (
         "podman",
         "systemd-nspawn cannot be had: it cannot have the image fedora-43",
     )
-    assert choose("docker", image="fedora-43") == ("docker", "as the config says")
+    assert choose("docker", HERE, image="fedora-43") == ("docker", "as the config says")
 
 
 def test_a_node_with_an_engine_of_its_own_is_no_machine_of_nspawn(path: Path) -> None:
     install(path, *NSPAWN, "podman")
-    name, reason = choose("auto", image="debian-12", nested=True)
+    name, reason = choose("auto", HERE, image="debian-12", nested=True)
     assert (name, reason.endswith("it has no disk for engines in its nodes")) == ("podman", True)
     with pytest.raises(ConfigError, match=r"provider\.local\.nested"):
-        choose("nspawn", image="debian-12", nested=True)
+        choose("nspawn", HERE, image="debian-12", nested=True)
 
 
 def test_an_engine_that_cannot_boot_here_is_passed_over_for_one_that_can(path: Path) -> None:
@@ -68,7 +69,7 @@ def test_an_engine_that_cannot_boot_here_is_passed_over_for_one_that_can(path: P
         "MemTotal": 1,
     }
     (path / "docker").write_text(f"#!/bin/sh\necho '{json.dumps(answer)}'\n")
-    assert choose("auto", image="debian-12")[0] == "docker"
+    assert choose("auto", HERE, image="debian-12")[0] == "docker"
 
 
 def test_a_computer_that_is_no_linux_gets_a_container_engine(
@@ -76,12 +77,12 @@ def test_a_computer_that_is_no_linux_gets_a_container_engine(
 ) -> None:
     install(path, *NSPAWN, "docker")
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert choose("auto", image="debian-12")[0] == "docker"
+    assert choose("auto", HERE, image="debian-12")[0] == "docker"
 
 
 def test_nspawn_is_refused_an_image_that_it_cannot_build() -> None:
     with pytest.raises(ConfigError, match=r"provider\.local\.image: 'fedora-43' is no image"):
-        choose("nspawn", image="fedora-43")
+        choose("nspawn", HERE, image="fedora-43")
 
 
 def test_the_config_s_keys_reach_the_engine(tmp_path: Path) -> None:
