@@ -20,6 +20,9 @@ from spotdeploy_local.image.releases import RELEASES
 _FORMAT = "$(REPO_URI)|$(RELEASE)|$(CODENAME)|$(COMPONENT)|$(ORIGIN)"
 _NOT_FOR_IMAGES = ("Acquire::IndexTargets", "Acquire::Languages", "Acquire::CompressionTypes")
 _LAST_LINES = 15
+_KEY_PACKAGES = {"debian": "debian-archive-keyring", "ubuntu": "ubuntu-keyring"}
+KEYS = Path("/usr/share/keyrings")
+"""Where distributions put the keys of their archives, their own and those of others."""
 _CONFINED = (
     *("setpriv", "--pdeathsig", "KILL"),
     *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
@@ -117,11 +120,13 @@ def apt_sources(image: str) -> tuple[str, str]:
     with the image's release in the place of the host's. Empty, for mmdebstrap's own choice, where
     the host has another distribution.
 
-    Third parties' repositories are left out. Raises HostError when apt knows none.
+    Third parties' repositories are left out. Raises HostError when apt knows none, and when this
+    host has no keys of the image's distribution.
     """
     distribution, codename = RELEASES[image]
     host = platform.freedesktop_os_release()
     if host.get("ID") != distribution:
+        _require_keys(image, distribution)
         return codename, ""
     targets = _output(["apt-get", "indextargets", "--format", _FORMAT, "Created-By: Packages"])
     own = host.get("VERSION_CODENAME", "")
@@ -129,6 +134,14 @@ def apt_sources(image: str) -> tuple[str, str]:
     if not text:
         raise HostError(f"apt has no package lists of {distribution} {own}", hint="apt-get update")
     return codename, text.replace(f" {own}", f" {codename}")
+
+
+def _require_keys(image: str, distribution: str, folder: Path = KEYS) -> None:
+    if not (folder / f"{distribution}-archive-keyring.gpg").is_file():
+        raise HostError(
+            f"the image {image} needs the archive keys of {distribution} on this host",
+            hint=f"install {_KEY_PACKAGES[distribution]}, or choose another [provider.local] image",
+        )
 
 
 def source_lines(targets: str, distribution: str, codename: str) -> str:
