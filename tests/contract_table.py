@@ -1,6 +1,7 @@
-"""The table of promises kept, in `docs/contract.md`.
+"""The tables of promises kept, in `docs/contract.md` and `docs/contract-engines.md`.
 
-`python -m tests.contract_table` runs the contract with every provider and writes the table.
+`python -m tests.contract_table` runs the contract with every provider and every engine of local
+machines, and writes the tables.
 """
 
 from __future__ import annotations
@@ -25,6 +26,14 @@ CONTRACTS = {
     "azure": "tests/test_contracts.py::TestAzure",
 }
 """Provider to its contract's tests."""
+ENGINE_TABLE = REPOSITORY / "docs/contract-engines.md"
+_CONTAINERS = "tests/providers/local/test_local_container_contract.py"
+ENGINES = {
+    "nspawn": CONTRACTS["local"],
+    "podman": f"{_CONTAINERS}::TestPodmanContract",
+    "docker": f"{_CONTAINERS}::TestDockerContract",
+}
+"""Engine of local machines to its contract's tests."""
 KEPT = "kept"
 HEAD = """# What each provider promises, and keeps
 
@@ -35,6 +44,12 @@ labs that are held to what each cloud publishes of its API. No test here has met
 This page is written by `make contract` from a run in which no promise was broken. A number stands
 where a promise could not be shown, and says why: `local`, for one, has no account, no quota and no
 API whose calls could be counted.
+"""
+
+ENGINE_HEAD = """# What each engine of local machines promises, and keeps
+
+The provider `local`, with each of its [engines](providers/local.md#engines), held to the same
+promises as [every provider](contract.md), on one host, as root. Written by `make contract`.
 """
 
 Kept = Mapping[str, Mapping[str, str]]
@@ -61,27 +76,27 @@ def sections() -> list[Section]:
     ]
 
 
-def run() -> Kept:
-    """Run the contract with every provider. Raises BrokenPromiseError."""
+def run(contracts: Mapping[str, str]) -> Kept:
+    """Run the contract with every provider or engine. Raises BrokenPromiseError."""
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder, "results.xml")
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-q", "--numprocesses", "2"),
-                *("--dist", "loadgroup", f"--junitxml={results}", *CONTRACTS.values()),
+                *("--dist", "loadgroup", f"--junitxml={results}", *contracts.values()),
             ],
             cwd=REPOSITORY,
             check=False,
         )
         if done.returncode != 0:
             raise BrokenPromiseError(f"pytest ended with {done.returncode}")
-        return read(results)
+        return read(results, contracts)
 
 
-def read(results: Path) -> Kept:
+def read(results: Path, contracts: Mapping[str, str]) -> Kept:
     """What a JUnit file says of each provider's promises."""
-    found: dict[str, dict[str, str]] = {provider: {} for provider in CONTRACTS}
-    classes = {_class_name(place): provider for provider, place in CONTRACTS.items()}
+    found: dict[str, dict[str, str]] = {provider: {} for provider in contracts}
+    classes = {_class_name(place): provider for provider, place in contracts.items()}
     for suite in junitparser.JUnitXml.fromfile(str(results)):
         for case in suite:
             why = [one.message for one in case.result if isinstance(one, junitparser.Skipped)]
@@ -91,14 +106,14 @@ def read(results: Path) -> Kept:
     return found
 
 
-def render(kept: Kept) -> str:
+def render(kept: Kept, head: str = HEAD) -> str:
     """The page."""
     reasons: dict[str, int] = {}
     tables = [line for section in sections() for line in _section(section, kept, reasons)]
     sums = [f"{sum(not why for why in kept[name].values())} of {len(kept[name])}" for name in kept]
     total = ["", _row("", kept), _rule(kept), _row("promises kept", sums)]
     notes = [f"{number}. {why}" for why, number in reasons.items()]
-    return "\n".join([HEAD.rstrip(), *total, *tables, "", "## Why not", "", *notes]) + "\n"
+    return "\n".join([head.rstrip(), *total, *tables, "", "## Why not", "", *notes]) + "\n"
 
 
 def _section(section: Section, kept: Kept, reasons: dict[str, int]) -> Iterator[str]:
@@ -126,5 +141,6 @@ def _class_name(place: str) -> str:
 
 
 if __name__ == "__main__":
-    TABLE.write_text(render(run()), "utf-8")
-    sys.stdout.write(f"wrote {TABLE.relative_to(REPOSITORY)}\n")
+    for page, contracts, head in ((TABLE, CONTRACTS, HEAD), (ENGINE_TABLE, ENGINES, ENGINE_HEAD)):
+        page.write_text(render(run(contracts), head), "utf-8")
+        sys.stdout.write(f"wrote {page.relative_to(REPOSITORY)}\n")

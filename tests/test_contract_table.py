@@ -11,7 +11,17 @@ import pytest
 
 from spotdeploy.plugins import Plugins
 from spotdeploy.testing import ProviderContract
-from tests.contract_table import CONTRACTS, KEPT, TABLE, BrokenPromiseError, read, render, sections
+from tests.contract_table import (
+    CONTRACTS,
+    ENGINE_TABLE,
+    ENGINES,
+    KEPT,
+    TABLE,
+    BrokenPromiseError,
+    read,
+    render,
+    sections,
+)
 
 PROMISES = [name for name in dir(ProviderContract) if name.startswith("test_")]
 
@@ -21,6 +31,13 @@ def rows() -> list[list[str]]:
     lines = [line for line in TABLE.read_text("utf-8").splitlines() if line.startswith("| ")]
     cells = [line.strip("| ").split(" | ") for line in lines]
     return [row for row in cells if row[0] not in ("---", "promise", "promises kept", "local")]
+
+
+def test_the_engines_table_names_every_promise_and_engine() -> None:
+    text = ENGINE_TABLE.read_text("utf-8")
+    assert f"| promise | {' | '.join(ENGINES)} |" in text
+    missing = [name for name in PROMISES if f"| {name[5:].replace('_', ' ')} |" not in text]
+    assert missing == [], "run `make contract`"
 
 
 def results(folder: Path, *results: junitparser.junitparser.FinalResult) -> Path:
@@ -61,7 +78,7 @@ def test_sections_are_all_promises() -> None:
 
 def test_a_skipped_promise_has_its_reason_in_the_table(tmp_path: Path) -> None:
     why = "this lab does not have Powers.protect"
-    found = read(results(tmp_path, junitparser.Skipped(why)))
+    found = read(results(tmp_path, junitparser.Skipped(why)), CONTRACTS)
     assert found["aws"] == {"test_destroyed_nodes_go": why}
     page = render({"aws": {**dict.fromkeys(PROMISES, ""), **found["aws"]}})
     assert "| destroyed nodes go | (1) |" in page
@@ -74,4 +91,4 @@ def test_a_broken_promise_makes_no_table(
     tmp_path: Path, result: junitparser.junitparser.FinalResult
 ) -> None:
     with pytest.raises(BrokenPromiseError, match="test_destroyed_nodes_go"):
-        read(results(tmp_path, result))
+        read(results(tmp_path, result), CONTRACTS)

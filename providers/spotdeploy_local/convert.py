@@ -19,7 +19,12 @@ _STATES = {
 
 
 def specs(
-    offer: Offer, batch: Batch, existing: Sequence[Machine], *, cloud_init: bool
+    offer: Offer,
+    batch: Batch,
+    existing: Sequence[Machine],
+    *,
+    cloud_init: bool,
+    nested: bool = False,
 ) -> list[MachineSpec]:
     """The machines of a batch. Their ids follow from the token, so repeating makes none twice."""
     network = network_name(batch.labels)
@@ -37,6 +42,7 @@ def specs(
             publish=batch.open_ports,
             open_between=batch.open_between or (),
             cloud_init=cloud_init,
+            nested=nested,
             time_to_live=batch.time_to_live,
             details={"size": offer.size, "market": offer.market},
         )
@@ -88,7 +94,8 @@ def fate(machine: Machine | None) -> Fate:
 def resource(found: Leftover, labels: Mapping[str, str]) -> Resource:
     """A leftover as the core knows it. A network belongs to the deployment of its name, and what
     has no labels to whoever asks."""
-    owner = label.scope(found.id) if found.kind == "network" else found.labels or labels
+    is_network = found.kind.endswith(("network", "filter"))
+    owner = label.scope(found.id) if is_network else found.labels or labels
     return Resource(found.kind, found.id, PROVIDER, LOCATION, owner)
 
 

@@ -1,7 +1,7 @@
 """What boots machines on this host: the seam between an engine and its users.
 
 Users are the local provider and the labs, which boot a machine behind each instance of a fake
-cloud. Get an engine from `default_engine()`, call `prepare()` once, then:
+cloud. Get an engine from `engines.choice`, call `prepare()` once, then:
 
     machine = engine.start(MachineSpec(id="i-1", name="node-1", user_data=BOOTHOOK))
     connection = engine.dial(machine.id, 22, timeout=5.0)
@@ -66,7 +66,8 @@ class MachineSpec(msgspec.Struct, frozen=True):
     """The name that a machine must have in `names` to be let in; "" is all machines."""
     names: tuple[str, ...] = ()
     address: str | None = None
-    """The private IPv4 address; None takes the first free one of 10.77.0.0/16."""
+    """The private IPv4 address; None takes the first free one of 10.77.0.0/16, where each
+    network has blocks of its own: no machine of another network has it."""
     extra_addresses: tuple[str, ...] = ()
     """More IPv4 addresses, such as a public-looking one, reachable inside the network."""
     publish: tuple[int, ...] = ()
@@ -78,6 +79,8 @@ class MachineSpec(msgspec.Struct, frozen=True):
     """Boot the image with cloud-init. Its datasource is NoCloud when there is user-data here,
     otherwise Ec2 at 169.254.169.254, which someone must serve inside the network; another one is
     chosen by a file such as `/etc/cloud/cloud.cfg.d/99_lab.cfg` in `files`."""
+    nested: bool = False
+    """Give a container engine inside the machine a disk of its own for its images."""
     details: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Facts kept with the machine and given back; nothing is selected by them."""
     time_to_live: float | None = None
@@ -106,7 +109,7 @@ class Machine(msgspec.Struct, frozen=True):
     pid: int | None = None
     """The supervisor, while it lives. Its death ends the machine at once."""
     boots: int = 0
-    """How often the machine has started; 2 after one reboot."""
+    """How often the machine has started; 2 after one reboot. 0 where the engine does not see it."""
     notice: str | None = None
     """The message of an interruption notice, once one was given."""
     message: str = ""
@@ -141,6 +144,10 @@ class Engine(ABC):
         Changes nothing."""
         what = "this engine opens no ports between machines"
         return [Problem(what, "leave nodes.open_between out")]
+
+    @abstractmethod
+    def auto_shutdown(self) -> str:
+        """What ends a machine when its time to live is over, in a few words for `plan`."""
 
     @abstractmethod
     def room(self) -> int:
@@ -202,19 +209,6 @@ class Engine(ABC):
         """A command that bridges its standard input and output to the port."""
 
     @abstractmethod
-    def hold_network(self, network: str) -> Path:
-        """Make the network if need be, and keep it until `drop_network` or until this process
-        ends, even without machines. Gives the file to enter it by: `nsenter --net=FILE`.
-
-        The bridge is `br0`; an address added to it, such as 169.254.169.254/32, is reached by
-        every machine of the network.
-        """
-
-    @abstractmethod
-    def drop_network(self, network: str) -> None:
-        """Undo `hold_network`: the network goes, unless machines are in it."""
-
-    @abstractmethod
     def leftovers(self) -> Sequence[Leftover]:
         """Whatever crashes have left behind that belongs to no listed machine."""
 
@@ -229,3 +223,20 @@ class Engine(ABC):
     @abstractmethod
     def manual_list_command(self, values: Sequence[str]) -> str:
         """The shell command that shows a person the machines with these labels' values."""
+
+
+class LabEngine(Engine):
+    """An engine whose networks others can enter: what the labs of clouds need besides."""
+
+    @abstractmethod
+    def hold_network(self, network: str) -> Path:
+        """Make the network if need be, and keep it until `drop_network` or until this process
+        ends, even without machines. Gives the file to enter it by: `nsenter --net=FILE`.
+
+        The bridge is `br0`; an address added to it, such as 169.254.169.254/32, is reached by
+        every machine of the network.
+        """
+
+    @abstractmethod
+    def drop_network(self, network: str) -> None:
+        """Undo `hold_network`: the network goes, unless machines are in it."""

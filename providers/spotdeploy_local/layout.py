@@ -26,10 +26,12 @@ class Layout:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Layout:
-        """The default places, or those that the two variables name."""
+        """The default places, or those that the two variables name. Those of a user are in the
+        user's own folders, so that root's machines and a user's never meet."""
+        state, cache = _of_root() if os.geteuid() == 0 else _of_user()
         return cls(
-            Path(environment.get(STATE_VARIABLE) or "/var/lib/spotdeploy/local").absolute(),
-            Path(environment.get(CACHE_VARIABLE) or "/var/cache/spotdeploy").absolute(),
+            Path(environment.get(STATE_VARIABLE) or state).absolute(),
+            Path(environment.get(CACHE_VARIABLE) or cache).absolute(),
         )
 
     @property
@@ -48,6 +50,21 @@ class Layout:
     @property
     def lock(self) -> Path:
         return self.state / "lock"
+
+    @property
+    def notices(self) -> Path:
+        """Where container engines keep notices of interruptions, in a folder for each engine."""
+        return self.state / "notices"
+
+    @property
+    def used(self) -> Path:
+        """A file for each engine that machines were ever started with."""
+        return self.state / "engines"
+
+    def mark_used(self, engine: str) -> None:
+        """Remember that this engine may have machines here."""
+        self.used.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self.used / engine).touch()
 
     @property
     def run(self) -> Path:
@@ -77,3 +94,14 @@ class Layout:
     def hold(self, network: str) -> Path:
         """The lock file that keeps a network without machines."""
         return self.run / f"{network}.hold"
+
+
+def _of_root() -> tuple[str, str]:
+    return "/var/lib/spotdeploy/local", "/var/cache/spotdeploy"
+
+
+def _of_user() -> tuple[str, str]:
+    import platformdirs  # root needs none
+
+    state = platformdirs.user_state_path("spotdeploy") / "local"
+    return str(state), str(platformdirs.user_cache_path("spotdeploy"))

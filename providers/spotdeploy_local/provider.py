@@ -21,7 +21,7 @@ from spotdeploy.provider import (
 from spotdeploy_local import claims, convert
 from spotdeploy_local.config import LocalConfig
 from spotdeploy_local.engine import Engine
-from spotdeploy_local.engines.default import default_engine
+from spotdeploy_local.engines.choice import LocalEngines
 from spotdeploy_local.layout import Layout
 
 SIZE = "container"
@@ -49,8 +49,11 @@ class LocalProvider(
 
     def __init__(self, config: LocalConfig, location: str, engine: Engine | None = None) -> None:
         super().__init__(config, location)
-        self.engine = engine or default_engine()
-        self._claims = claims.Claims(Layout.from_environment().claims)
+        layout = Layout.from_environment()
+        self.engine = engine or LocalEngines(
+            layout, config.engine, config.image, nested=config.nested
+        )
+        self._claims = claims.Claims(layout.claims)
 
     def doctor(self) -> Sequence[Problem]:
         return [
@@ -73,7 +76,10 @@ class LocalProvider(
 
     def create(self, offer: Offer, batch: Batch) -> Created:
         existing = self.engine.machines()
-        specs = convert.specs(offer, batch, existing, cloud_init=self.config.cloud_init)
+        config = self.config
+        specs = convert.specs(
+            offer, batch, existing, cloud_init=config.cloud_init, nested=config.nested
+        )
         known = {machine.id for machine in existing}
         new = sum(spec.id not in known for spec in specs)
         fitting = specs[: len(specs) - new + min(new, self.engine.room())]
@@ -113,7 +119,7 @@ class LocalProvider(
         return convert.fate(next(found, None))
 
     def auto_shutdown(self) -> str:
-        return "its supervisor on this host"
+        return self.engine.auto_shutdown()
 
     def manual_delete_command(self, thing: Node | Resource) -> str:
         kind = thing.kind if isinstance(thing, Resource) else "machine"

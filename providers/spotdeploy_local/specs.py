@@ -6,11 +6,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
 from spotdeploy.errors import ConfigError
 from spotdeploy_local.engine import Machine, MachineSpec
-from spotdeploy_local.network.commands import GATEWAY, free_addresses
+from spotdeploy_local.network.commands import GATEWAY, block, free_address
 
 _ID = re.compile(r"[a-z0-9_-]{1,100}")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -26,18 +26,23 @@ def check_specs(specs: Sequence[MachineSpec]) -> None:
 def assign_addresses(
     specs: Sequence[MachineSpec], existing: Sequence[Machine]
 ) -> list[tuple[MachineSpec, str]]:
-    """Each machine with its private address, none used twice in a network. Where none is requested
-    it is one that no machine of any network has, so that no address leads to another deployment's.
+    """Each machine with its private address, none used twice in a network. Those that are given out
+    here are on no other machine of this host: a deployment that is told another's address must not
+    find itself there.
 
     Raises ConfigError when a requested address is taken.
     """
     used: dict[str, set[str]] = defaultdict(lambda: {str(GATEWAY)})
+    blocks: dict[str, set[IPv4Network]] = defaultdict(set)
     for machine in existing:
         used[machine.network].update((machine.address, *machine.extra_addresses))
+        blocks[machine.network].add(block(machine.address))
     assigned: dict[str, str] = {}
     for spec in sorted(specs, key=lambda spec: spec.address is None):
         taken = used[spec.network]
-        address = spec.address or free_addresses(set().union(*used.values()), 1)[0]
+        foreign = [blocks[name] for name in blocks if name != spec.network]
+        address = spec.address or free_address(taken, set().union(*foreign))
+        blocks[spec.network].add(block(address))
         for requested in (address, *spec.extra_addresses):
             if requested in taken:
                 raise ConfigError(

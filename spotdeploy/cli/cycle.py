@@ -44,8 +44,16 @@ def command(
     wait: Wait = False,
     json: Json = False,
 ) -> None:
-    """Destroy, create and verify, and end with a verdict."""
+    """Destroy, create and verify, and end with a verdict.
+
+    In an empty folder it offers to write the reference payload, and runs that.
+    """
     from spotdeploy.cli.run import RunOptions, run_command
+
+    if not (config.exists() or json):
+        from spotdeploy.cli.init import offer
+
+        offer(config)
 
     options = RunOptions(
         "cycle", config, provider, json, keep, evidence, events, wait, only=only, failed=failed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -54,6 +55,19 @@ def command(
     for path in write(folder, name, chosen):
         typer.echo(f"wrote {path}")
     typer.echo("try: spotdeploy plan")
+
+
+def offer(config: Path) -> None:
+    """Ask a person at a terminal, in an empty folder, whether to write what `init` writes, and do
+    so. Anywhere else and after a no, nothing is written, and the config stays missing."""
+    here = config.absolute().parent
+    is_empty = here.is_dir() and all(found.name.startswith(".") for found in here.iterdir())
+    if config.name != CONFIG or not is_empty or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return
+    question = f"{here} is empty. Write the reference payload, with its config, and run it?"
+    if typer.confirm(question, default=True):
+        for path in write(here, None, {}):
+            typer.echo(f"wrote {path.relative_to(here)}")
 
 
 def source() -> Path:

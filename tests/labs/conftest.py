@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spotdeploy_local.engine import Engine
+from spotdeploy_local.engine import LabEngine
 from spotdeploy_local.engines.nspawn.engine import NspawnEngine
 from spotdeploy_local.layout import Layout
 from tests.labs.clouds import CLOUDS, Cloud
@@ -22,7 +22,7 @@ def cloud(request: pytest.FixtureRequest) -> Cloud:
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
+def engine(tmp_path: Path) -> Iterator[LabEngine]:
     """An engine of its own, whose end proves that nothing is left on this host."""
     engine = NspawnEngine(Layout(tmp_path / "engine", Path("/var/cache/spotdeploy")))
     engine.prepare(print)
@@ -32,7 +32,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def machine_network(engine: Engine) -> Iterator[MachineNetwork]:
+def machine_network(engine: LabEngine) -> Iterator[MachineNetwork]:
     """A network without a way out, for the machines of one cloud or several."""
     with MachineNetwork(engine, f"lab-{secrets.token_hex(3)}") as machine_network:
         yield machine_network

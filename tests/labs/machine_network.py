@@ -6,7 +6,7 @@ import os
 import subprocess
 from collections.abc import Mapping
 
-from spotdeploy_local.engine import Engine
+from spotdeploy_local.engine import LabEngine
 from tests.labs.hypervisor import GuestOwner, Hypervisor
 from tests.labs.metadata import ADDRESS, MetadataServer, MetadataService
 from tests.labs.network import Namespace
@@ -22,7 +22,7 @@ class MachineNetwork:
     with `client_environment`.
     """
 
-    def __init__(self, engine: Engine, name: str) -> None:
+    def __init__(self, engine: LabEngine, name: str) -> None:
         """The engine must be prepared. `name` tells networks that exist at the same time apart."""
         self._engine = engine
         self._name = name

@@ -14,7 +14,7 @@ import pytest
 
 from spotdeploy.report.html.matrix import matrix
 from spotdeploy.report.run_store import read_report
-from spotdeploy_local.engine import Engine
+from spotdeploy_local.engine import LabEngine
 from tests.labs.azure import AzureLab
 from tests.labs.azure.faults import ALLOCATION, QUOTA
 from tests.labs.clouds import CLOUDS, AnyMachineLab
@@ -59,7 +59,7 @@ class Clouds:
 
 
 @pytest.fixture
-def clouds(tmp_path: Path, machine_network: MachineNetwork, engine: Engine) -> Iterator[Clouds]:
+def clouds(tmp_path: Path, machine_network: MachineNetwork, engine: LabEngine) -> Iterator[Clouds]:
     """Three clouds, whose end proves that nothing is left in any of them."""
     with ExitStack() as open_ones:
         labs = {
@@ -104,7 +104,7 @@ def verdicts(project: LabProject) -> dict[str, list[str]]:
 
 
 def test_one_cycle_goes_through_three_clouds_and_leaves_nothing_in_any(
-    project: LabProject, clouds: Clouds, engine: Engine
+    project: LabProject, clouds: Clouds, engine: LabEngine
 ) -> None:
     project.entry(ASK_ALL_METADATA)
     done = project.cycle(*EVERYWHERE, "--evidence", "always")
@@ -132,7 +132,7 @@ def test_one_cycle_goes_through_three_clouds_and_leaves_nothing_in_any(
 
 
 def test_a_cloud_without_capacity_fails_the_cycle_in_its_words_and_leaves_nothing_in_any(
-    project: LabProject, clouds: Clouds, engine: Engine
+    project: LabProject, clouds: Clouds, engine: LabEngine
 ) -> None:
     project.config["nodes"]["count"] = 1
     clouds.labs["azure"].faults.limit(0)

@@ -15,10 +15,14 @@ from pathlib import Path
 from spotdeploy.errors import HostError
 from spotdeploy_local.engine import Progress
 from spotdeploy_local.image.recipe import Recipe
+from spotdeploy_local.image.releases import RELEASES
 
 _FORMAT = "$(REPO_URI)|$(RELEASE)|$(CODENAME)|$(COMPONENT)|$(ORIGIN)"
 _NOT_FOR_IMAGES = ("Acquire::IndexTargets", "Acquire::Languages", "Acquire::CompressionTypes")
 _LAST_LINES = 15
+_KEY_PACKAGES = {"debian": "debian-archive-keyring", "ubuntu": "ubuntu-keyring"}
+KEYS = Path("/usr/share/keyrings")
+"""Where distributions put the keys of their archives, their own and those of others."""
 _CONFINED = (
     *("setpriv", "--pdeathsig", "KILL"),
     *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
@@ -30,8 +34,9 @@ Command = Callable[[Recipe, Path, Path | None], list[str]]
 
 
 def mmdebstrap(recipe: Recipe, tree: Path, base: Path | None) -> list[str]:
-    """The command for this host: its release, its own apt sources and options."""
-    codename, sources = apt_sources()
+    """The command for this host: its own apt options, and its mirror where it is of the same
+    distribution."""
+    codename, sources = apt_sources(recipe.release)
     return mmdebstrap_command(recipe, tree, base, codename, sources, apt_options())
 
 
@@ -110,20 +115,33 @@ def run_build(command: list[str], progress: Progress) -> None:
         raise _failure(command[0], process.returncode, lines)
 
 
-def apt_sources() -> tuple[str, str]:
-    """The release's code name, and the `sources.list` text of the host's own distribution.
+def apt_sources(image: str) -> tuple[str, str]:
+    """The code name of an image's release, and its `sources.list` text: the host's own mirrors,
+    with the image's release in the place of the host's. Empty, for mmdebstrap's own choice, where
+    the host has another distribution.
 
-    Third parties' repositories are left out. Raises HostError when apt knows none.
+    Third parties' repositories are left out. Raises HostError when apt knows none, and when this
+    host has no keys of the image's distribution.
     """
-    release = platform.freedesktop_os_release()
+    distribution, codename = RELEASES[image]
+    host = platform.freedesktop_os_release()
+    if host.get("ID") != distribution:
+        _require_keys(image, distribution)
+        return codename, ""
     targets = _output(["apt-get", "indextargets", "--format", _FORMAT, "Created-By: Packages"])
-    name = release.get("VERSION_CODENAME", "")
-    text = source_lines(targets, release.get("ID", ""), name)
+    own = host.get("VERSION_CODENAME", "")
+    text = source_lines(targets, distribution, own)
     if not text:
+        raise HostError(f"apt has no package lists of {distribution} {own}", hint="apt-get update")
+    return codename, text.replace(f" {own}", f" {codename}")
+
+
+def _require_keys(image: str, distribution: str, folder: Path = KEYS) -> None:
+    if not (folder / f"{distribution}-archive-keyring.gpg").is_file():
         raise HostError(
-            f"apt has no package lists of {release.get('ID')} {name}", hint="apt-get update"
+            f"the image {image} needs the archive keys of {distribution} on this host",
+            hint=f"install {_KEY_PACKAGES[distribution]}, or choose another [provider.local] image",
         )
-    return name, text
 
 
 def source_lines(targets: str, distribution: str, codename: str) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+
+from spotdeploy_local.image.releases import DEFAULT, RELEASES
 
 USER_DATA = "/var/lib/spotdeploy/user-data"
 """Where a machine finds its user-data."""
@@ -39,7 +41,7 @@ fi
 _USER_DATA_UNIT = """\
 [Unit]
 Description=Run this machine's user-data
-Before=ssh.service
+Before=ssh.service sshd.service
 Wants=network.target
 After=network.target
 
@@ -113,6 +115,8 @@ class Recipe:
     removed: tuple[str, ...] = field(default=("etc/ssh/ssh_host_*_key*",))
     """Glob patterns, relative to the root."""
     base: Recipe | None = None
+    release: str = DEFAULT
+    """One of `RELEASES`; empty for an image that an engine builds upon another."""
 
     @property
     def digest(self) -> str:
@@ -139,3 +143,10 @@ CLOUD_INIT = Recipe(
     base=BASE,
 )
 """The same with cloud-init."""
+
+
+def recipe_of(image: str, *, cloud_init: bool) -> Recipe:
+    """The recipe of an image by its name in a config."""
+    release = image if image in RELEASES else ""
+    base = replace(BASE, release=release)
+    return replace(CLOUD_INIT, base=base, release=release) if cloud_init else base

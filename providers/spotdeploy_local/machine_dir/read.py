@@ -53,9 +53,14 @@ def machine(folder: Path) -> Machine | None:
         published_address=state.get("published_address"),
         pid=pid,
         boots=state.get("boots", 0),
-        notice=_read_json(folder / "notice.json").get("words"),
+        notice=notice(folder),
         message="" if pid else _message(state),
     )
+
+
+def notice(folder: Path) -> str | None:
+    """The message of an interruption notice, once one was given."""
+    return _read_json(folder / "notice.json").get("words")
 
 
 def never_started(folder: Path) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from ipaddress import IPv4Address, IPv4Network
-from itertools import islice
 from typing import Final
 
 SUBNET: Final = IPv4Network("10.77.0.0/16")
 GATEWAY: Final = SUBNET[1]
+BLOCK: Final = 24
+"""The prefix length of the blocks in which networks are given addresses."""
 
 
 def switch_commands() -> str:
@@ -61,10 +62,17 @@ def mac(address: str) -> str:
     return "02:4d:" + ":".join(f"{byte:02x}" for byte in IPv4Address(address).packed)
 
 
-def free_addresses(used: set[str], count: int) -> list[str]:
-    """The first `count` addresses of the subnet that no machine has. Raises OverflowError."""
-    hosts = (str(host) for host in SUBNET.hosts() if host != GATEWAY)
-    free = list(islice((host for host in hosts if host not in used), count))
-    if len(free) < count:
+def free_address(used: Collection[str], foreign: Collection[IPv4Network]) -> str:
+    """The first address of the subnet that is not in use, nor in a block of another network.
+    Raises OverflowError."""
+    blocks = (block for block in SUBNET.subnets(new_prefix=BLOCK) if block not in foreign)
+    hosts = (str(host) for block in blocks for host in block.hosts())
+    found = next((host for host in hosts if host not in used and host != str(GATEWAY)), None)
+    if found is None:
         raise OverflowError(f"the subnet {SUBNET} is full")
-    return free
+    return found
+
+
+def block(address: str) -> IPv4Network:
+    """The block that an address is in. No two networks have addresses in one block."""
+    return IPv4Network((address, BLOCK), strict=False)

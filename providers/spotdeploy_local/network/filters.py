@@ -18,12 +18,7 @@ def opens(machines: Iterable[Machine]) -> bool:
 def ruleset(machines: Sequence[Machine]) -> str:
     """The text for `nft -f`, which puts it in the place of an earlier one at once. The switch
     forwards nothing between machines but what it says, and the answers."""
-    rules = "".join(
-        f"    ip saddr {{ {', '.join(sources)} }} ip daddr {machine.address} {rule}\n"
-        for machine in machines
-        if (sources := _sources(machine, machines))
-        for rule in _rules(machine)
-    )
+    rules = "".join(f"    {rule}\n" for rule in openings(machines))
     return (
         f"{_TABLE} {{}}\n"
         f"delete {_TABLE}\n"
@@ -35,6 +30,14 @@ def ruleset(machines: Sequence[Machine]) -> str:
         "  }\n"
         "}\n"
     )
+
+
+def openings(machines: Sequence[Machine]) -> Iterator[str]:
+    """A rule for each opening of these machines: who may come in, and where."""
+    for machine in machines:
+        if sources := _sources(machine, machines):
+            way = f"ip saddr {{ {', '.join(sources)} }} ip daddr {machine.address}"
+            yield from (f"{way} {rule}" for rule in _rules(machine))
 
 
 def _sources(target: Machine, machines: Sequence[Machine]) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.providers.local.container_bench import ContainerBench, container_bench, docker_daemon
 from tests.providers.local.nspawn_bench import Bench, bench_at
 
 
@@ -31,3 +32,27 @@ def bench(tmp_path: Path, machine_key: Path) -> Iterator[Bench]:
         bench.engine.drop_network(network)
     bench.engine.destroy([machine.id for machine in bench.engine.machines()])
     assert bench.remains() == []
+
+
+@pytest.fixture(params=["podman", "docker"])
+def container(
+    request: pytest.FixtureRequest, tmp_path: Path, machine_key: Path
+) -> Iterator[ContainerBench]:
+    """A container engine of its own, which leaves nothing."""
+    if request.param == "docker":
+        request.getfixturevalue("dockerd")
+    with container_bench(request.param, tmp_path, machine_key) as bench:
+        yield bench
+
+
+@pytest.fixture(scope="session")
+def docker_socket() -> Iterator[str]:
+    """Where a docker daemon of the tests' own answers."""
+    with docker_daemon() as socket:
+        yield socket
+
+
+@pytest.fixture
+def dockerd(docker_socket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the docker command speak to the tests' own daemon."""
+    monkeypatch.setenv("DOCKER_HOST", docker_socket)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -17,8 +18,13 @@ from pathlib import Path
 import pytest
 
 from spotdeploy.errors import HostError
-from spotdeploy_local.image import recipe
-from spotdeploy_local.image.build import customize, mmdebstrap_command, source_lines
+from spotdeploy_local.image import build, recipe
+from spotdeploy_local.image.build import (
+    apt_sources,
+    customize,
+    mmdebstrap_command,
+    source_lines,
+)
 from spotdeploy_local.image.cache import Images
 from spotdeploy_local.image.recipe import Recipe
 from spotdeploy_local.layout import CACHE_VARIABLE
@@ -302,3 +308,30 @@ def test_customizing_twice_changes_nothing_more(tmp_path: Path) -> None:
     assert script.stat().st_mode & 0o777 == 0o755
     wants = tmp_path / "etc/systemd/system/multi-user.target.wants"
     assert [unit.name for unit in wants.iterdir()] == ["spotdeploy-user-data.service"]
+
+
+def test_an_image_of_the_host_s_distribution_comes_from_the_host_s_mirrors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    targets = (
+        "http://mirror/debian|stable|trixie|main|Debian\nhttp://mirror/debian|s|trixie-u|c|Debian"
+    )
+    release = {"ID": "debian", "VERSION_CODENAME": "trixie"}
+    monkeypatch.setattr(platform, "freedesktop_os_release", lambda: release)
+    monkeypatch.setattr(build, "_output", lambda _: targets.replace("stable", "trixie"))
+    codename, sources = apt_sources("debian-12")
+    assert (codename, sources.splitlines()[0]) == (
+        "bookworm",
+        "deb http://mirror/debian bookworm main",
+    )
+
+
+def test_an_image_of_another_distribution_needs_its_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "freedesktop_os_release", lambda: {"ID": "debian"})
+    with pytest.raises(HostError, match="needs the archive keys of ubuntu") as refused:
+        build._require_keys("ubuntu-24.04", "ubuntu", tmp_path)
+    assert "install ubuntu-keyring" in (refused.value.hint or "")
+    (tmp_path / "ubuntu-archive-keyring.gpg").touch()
+    build._require_keys("ubuntu-24.04", "ubuntu", tmp_path)

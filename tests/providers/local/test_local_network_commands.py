@@ -30,8 +30,9 @@ def test_an_interface_has_a_fixed_name_and_hardware_address() -> None:
     assert commands.mac("10.77.0.5") == "02:4d:0a:4d:00:05"
 
 
-def test_free_addresses_skip_the_gateway_and_those_in_use() -> None:
-    assert commands.free_addresses({"10.77.0.3"}, 2) == ["10.77.0.2", "10.77.0.4"]
-    everything = {str(address) for address in commands.SUBNET}
+def test_a_free_address_is_not_the_gateway_nor_in_use_nor_in_another_network_s_block() -> None:
+    assert commands.free_address({"10.77.0.2"}, []) == "10.77.0.3"
+    assert commands.free_address(set(), [commands.block("10.77.0.9")]) == "10.77.1.1"
+    everything = list(commands.SUBNET.subnets(new_prefix=commands.BLOCK))
     with pytest.raises(OverflowError, match=r"10\.77\.0\.0/16 is full"):
-        commands.free_addresses(everything, 1)
+        commands.free_address(set(), everything)

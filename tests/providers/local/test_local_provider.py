@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from spotdeploy.model import Batch, FateKind, Market, MarketPolicy, Node, NodeSt
 from spotdeploy.ports import ALL_PORTS
 from spotdeploy_local.config import LocalConfig
 from spotdeploy_local.engines.nspawn.engine import NspawnEngine
-from spotdeploy_local.layout import Layout
+from spotdeploy_local.layout import STATE_VARIABLE, Layout
 from spotdeploy_local.provider import LocalProvider
 from tests.providers.local.nspawn_bench import Bench, eventually
 
@@ -151,7 +152,7 @@ def test_a_host_without_memory_has_no_capacity() -> None:
         provider.create(offer, BATCH)
 
 
-def test_listing_machines_imports_nothing_that_changes_them() -> None:
+def test_listing_machines_imports_nothing_that_changes_them(tmp_path: Path) -> None:
     heavy = ("filelock", "subprocess", "concurrent.futures", "hashlib", "asyncssh", "libcloud")
     code = (
         "import sys; from spotdeploy_local.provider import LocalProvider as P;"
@@ -159,6 +160,10 @@ def test_listing_machines_imports_nothing_that_changes_them() -> None:
         f" print([m for m in {heavy} if m in sys.modules])"
     )
     printed = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, STATE_VARIABLE: str(tmp_path)},
     )
     assert printed.stdout == "[]\n"

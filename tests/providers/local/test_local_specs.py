@@ -26,7 +26,19 @@ def test_requested_addresses_are_kept_and_the_others_go_around_them() -> None:
     ]
     existing = [machine("10.77.0.3")]
     assigned = {one.id: address for one, address in assign_addresses(specs, existing)}
-    assert assigned == {"a": "10.77.0.4", "b": "10.77.0.2", "c": "10.77.0.5"}
+    assert assigned == {"a": "10.77.0.4", "b": "10.77.0.2", "c": "10.77.1.1"}
+
+
+def test_no_two_networks_are_given_addresses_in_one_block() -> None:
+    names = ("red", "blue", "red", "green", "blue", "red")
+    specs = [replace(SPEC, id=str(n), network=name) for n, name in enumerate(names)]
+    assigned = assign_addresses(specs, [machine("10.77.1.9", "blue"), machine("10.77.2.1")])
+    assert [address for _, address in assigned] == [
+        *("10.77.0.2", "10.77.1.1", "10.77.0.3", "10.77.3.1", "10.77.1.2", "10.77.0.4")
+    ]
+    full = [replace(SPEC, id=str(number)) for number in range(253 + 2)]
+    addresses = [address for _, address in assign_addresses(full, [machine("10.77.1.9", "blue")])]
+    assert addresses[-3:] == ["10.77.0.254", "10.77.2.1", "10.77.2.2"]
 
 
 def test_an_address_that_is_asked_for_may_be_that_of_another_network() -> None:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from spotdeploy.errors import ProviderError
 from spotdeploy.model import Problem
-from spotdeploy_local.engine import Engine, Leftover, Machine, MachineSpec, Progress, Started
+from spotdeploy_local.engine import LabEngine, Leftover, Machine, MachineSpec, Progress, Started
+from spotdeploy_local.image.releases import DEFAULT
 from spotdeploy_local.layout import Layout
 from spotdeploy_local.machine_dir import read
 
@@ -26,19 +27,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class NspawnEngine(Engine):
+class NspawnEngine(LabEngine):
     """Machines as systemd-nspawn containers, each with its own systemd, network and disk."""
 
     layout: Layout
     held: dict[str, int] = field(default_factory=dict)
     """See `Networks.held`."""
+    image: str = DEFAULT
 
     @property
     def lifecycle(self) -> Lifecycle:
         """Everything but reading."""
         from spotdeploy_local.engines.nspawn.lifecycle import Lifecycle
 
-        return Lifecycle(self.layout, self.held)
+        return Lifecycle(self.layout, self.held, self.image)
 
     def machines(self) -> Sequence[Machine]:
         return read.machines(self.layout.machines)
@@ -71,6 +73,9 @@ class NspawnEngine(Engine):
 
     def problems(self) -> Sequence[Problem]:
         return self.lifecycle.problems()
+
+    def auto_shutdown(self) -> str:
+        return "its supervisor on this host"
 
     def filter_problems(self) -> Sequence[Problem]:
         return self.lifecycle.filter_problems()

@@ -19,7 +19,8 @@ from spotdeploy_local.engines.nspawn.leftovers import Leftovers
 from spotdeploy_local.engines.nspawn.plan import make_plan
 from spotdeploy_local.image.build import mmdebstrap
 from spotdeploy_local.image.cache import Images
-from spotdeploy_local.image.recipe import BASE, CLOUD_INIT
+from spotdeploy_local.image.recipe import Recipe, recipe_of
+from spotdeploy_local.image.releases import DEFAULT
 from spotdeploy_local.layout import STATE_VARIABLE, Layout
 from spotdeploy_local.linux import host
 from spotdeploy_local.linux.cgroups import Groups
@@ -38,6 +39,7 @@ class Lifecycle:
     layout: Layout
     held: dict[str, int]
     """See `Networks.held`."""
+    image: str = DEFAULT
 
     def problems(self) -> Sequence[Problem]:
         found = self._unfit()
@@ -52,7 +54,7 @@ class Lifecycle:
 
     def prepare(self, progress: Progress, *, cloud_init: bool) -> None:
         self._refuse_unfit_host()
-        self._images().renew(CLOUD_INIT if cloud_init else BASE, progress)
+        self._images().renew(recipe_of(self.image, cloud_init=cloud_init), progress)
 
     def start_all(self, specs: Sequence[MachineSpec]) -> Started:
         check_specs(specs)
@@ -170,13 +172,16 @@ class Lifecycle:
                 networks.remove(network)
 
     def _unfit(self) -> Sequence[Problem]:
-        return host.problems(self.layout, has_image=self._images().is_complete(BASE))
+        return host.problems(self.layout, has_image=self._images().is_complete(self._base()))
 
     def _refuse_unfit_host(self) -> None:
         _refuse(self._unfit())
 
     def _image(self, progress: Progress, *, cloud_init: bool) -> Path:
-        return self._images().build(CLOUD_INIT if cloud_init else BASE, progress)
+        return self._images().build(recipe_of(self.image, cloud_init=cloud_init), progress)
+
+    def _base(self) -> Recipe:
+        return recipe_of(self.image, cloud_init=False)
 
     def _images(self) -> Images:
         return Images(self.layout.cache, mmdebstrap)

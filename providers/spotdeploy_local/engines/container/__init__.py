@@ -1,0 +1,1 @@
+"""Machines as containers of podman or docker, driven by their command lines."""
