@@ -10,7 +10,6 @@ import msgspec
 
 from spotdeploy.config.schema import Config, Group, Name, Nodes, Payload, Table
 from spotdeploy.errors import ConfigError
-from spotdeploy.model import DEFAULT_GROUP
 
 _OWN: Final = ("after", "image", "sizes", "payload", "checks", "provider")
 RESERVED: Final = ("here", "node")
@@ -20,12 +19,10 @@ Decode = Callable[[object, Any, str, str], Any]
 
 
 def read_groups(config: Config, file: str, decode: Decode) -> dict[str, Group]:
-    """The groups of a config, each after those that it waits for. A config without groups is one.
+    """The groups that a config names, each after those that it waits for.
 
     Raises ConfigError with the path of what will not do.
     """
-    if not config.groups:
-        return {DEFAULT_GROUP: Group(config)}
     for name in config.groups:
         if name in RESERVED or not _is_name(name):
             raise ConfigError(

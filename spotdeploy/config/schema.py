@@ -204,7 +204,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sources: Mapping[str, str] = {}
     """For each key that was given, by its path: the file, variable or option that gave it."""
     groups: Mapping[str, Group] = {}
-    """Each after those that it waits for."""
+    """Those that the config names, each after those that it waits for."""
 
     @property
     def folder(self) -> Path:

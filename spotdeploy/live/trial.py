@@ -54,9 +54,14 @@ def live_project(path: Path, provider: str, max_cost: float) -> Project:
         open_ports=(),
     )
     config = msgspec.structs.replace(
-        project.config, deployment=f"live-{secrets.token_hex(4)}", nodes=nodes, max_cost=max_cost
+        project.config,
+        deployment=f"live-{secrets.token_hex(4)}",
+        nodes=nodes,
+        max_cost=max_cost,
+        groups={},
     )
-    return replace(project, settings=msgspec.structs.replace(project.settings, config=config))
+    settings = msgspec.structs.replace(project.settings, config=config, groups={})
+    return replace(project, settings=settings)
 
 
 async def live_test(

@@ -9,6 +9,7 @@ import pytest
 from spotdeploy.config.load import load
 from spotdeploy.config.schema import Settings
 from spotdeploy.errors import ConfigError
+from spotdeploy.project import Project
 
 
 def read(folder: Path, text: str) -> Settings:
@@ -48,11 +49,10 @@ allow_from = ["203.0.113.7/24", "203.0.113.9"]
 
 
 def test_a_config_without_groups_is_one_group(tmp_path: Path) -> None:
-    settings = read(tmp_path, "[nodes]\ncount = 2\n")
-    (group,) = settings.groups.values()
-    assert list(settings.groups) == ["nodes"]
-    assert group.config == settings.config
-    assert group.after == ()
+    read(tmp_path, "[nodes]\ncount = 2\n")
+    project = Project.open(tmp_path / "spotdeploy.toml")
+    ((name, group),) = project.groups.items()
+    assert (name, group.config, group.after) == ("nodes", project.config, ())
 
 
 def test_what_a_group_does_not_say_comes_from_the_config(tmp_path: Path) -> None:

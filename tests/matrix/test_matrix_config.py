@@ -122,13 +122,13 @@ def test_size_goes_into_the_table_of_each_provider_in_use(tmp_path: Path) -> Non
     assert cell.config.provider["fake"] == {"sizes": ["e2-small"]}
 
 
-def test_image_is_one_of_each_cloud_and_none_of_local_machines(tmp_path: Path) -> None:
+def test_image_is_one_of_each_provider_that_has_images(tmp_path: Path) -> None:
     top = 'providers = ["aws"]'
     found = opened(tmp_path, 'image = ["mine-*"]', top)
     assert [cell.config.provider for cell in found.cells.values()] == [{"aws": {"image": "mine-*"}}]
     with pytest.raises(ConfigError) as caught:
-        opened(tmp_path, 'image = ["x"]', 'providers = ["local"]')
-    assert caught.value.message == "spotdeploy.toml: matrix.image: provider.local has no image"
+        opened(tmp_path, 'image = ["x"]', 'providers = ["local", "fake"]')
+    assert caught.value.message == "spotdeploy.toml: matrix.image: provider.fake has no image"
 
 
 @pytest.mark.parametrize("provider", ["aws", "azure", "gcp", "local", "fake"])
