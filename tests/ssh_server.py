@@ -73,7 +73,7 @@ class Commands:
             stderr=asyncio.subprocess.PIPE,
         )
         self._running.append((shell, asyncio.current_task()))
-        feeding = asyncio.create_task(_copy(process.stdin, shell.stdin))
+        feeding = asyncio.create_task(_feed(process.stdin, shell.stdin))
         await asyncio.gather(
             _copy(shell.stdout, process.stdout), _copy(shell.stderr, process.stderr)
         )
@@ -91,12 +91,18 @@ class Commands:
 
 
 async def _copy(source: Any, target: Any) -> None:
-    """Copy to the end, and close what was written to. asyncssh's own redirection may lose the end
-    of what goes into a pipe."""
+    """Copy to the end. asyncssh's own redirection may lose the end of what goes into a pipe. The
+    end of one of a channel's outputs is not told: in ssh it would be that of both."""
     with suppress(ConnectionError):
         while data := await source.read(65536):
             target.write(data)
             await target.drain()
+
+
+async def _feed(source: Any, target: Any) -> None:
+    """Copy to the end, and tell it."""
+    await _copy(source, target)
+    with suppress(ConnectionError):
         target.write_eof()
 
 
