@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -99,7 +100,8 @@ class Powers:
     left out where the cloud has no such thing."""
     inventory: Callable[[], Iterable[str]] | None = None
     """Everything that really exists in the account, asked past the provider: with our labels or
-    without any, billed or not. Each by a name of its own."""
+    without any, billed or not. Each by a name of its own: of two machines of one name both are
+    listed."""
     remains: Callable[[Mapping[str, str]], Sequence[str]] | None = None
     """Everything with these labels that the cloud itself still has, asked past the provider."""
     heal: Callable[[], None] | None = None
@@ -163,6 +165,7 @@ class Lab:
         finally:
             self.requested_at.append(self.clock.now())
         self.made.update(ids(created.nodes))
+        _assert_named_once(created.nodes, "create()")
         return created
 
     def create(self, count: int = 1, run: str = "run-1") -> tuple[Node, ...]:
@@ -173,9 +176,11 @@ class Lab:
         return nodes
 
     def listed(self) -> dict[str, Node]:
-        """The nodes of this test's deployment, by id."""
-        found = {node.id: node for node in self.provider.nodes(self.scope)}
+        """The nodes of this test's deployment, by id. None may be listed twice."""
+        nodes = self.provider.nodes(self.scope)
+        found = {node.id: node for node in nodes}
         self.seen.update(found)
+        _assert_named_once(nodes, "nodes()")
         return found
 
     def living(self) -> set[str]:
@@ -233,24 +238,39 @@ class Lab:
         within = self.facts.listed_within + self.facts.gone_within
         self.until(lambda: self._cleared() and self._cleared(), within, "be gone and released")
 
-    def inventory(self) -> set[str]:
-        """What exists in the cloud, as far as the lab can tell."""
-        return set(self.powers.inventory()) if self.powers.inventory else set()
+    def until_ended_in_one_call(self, nodes: Sequence[Node], inventory: Counter[str]) -> None:
+        """Destroy these with one call, and wait until that has ended them: neither a listing nor
+        the cloud has any more of them, which a second machine of the same id would be."""
+        self.provider.destroy(nodes)
+        self.until_gone(nodes)
 
-    def until_as_before(self, inventory: set[str]) -> None:
+        def is_as_before() -> bool:
+            self.provider.release(self.provider.leftovers(self.scope))
+            return self.inventory() <= inventory
+
+        self.until(
+            is_as_before,
+            self.facts.gone_within,
+            lambda: f"lose what one destroy has left: {_more(self.inventory(), inventory)}",
+        )
+
+    def inventory(self) -> Counter[str]:
+        """What exists in the cloud, as far as the lab can tell: how often each name is there."""
+        return Counter(self.powers.inventory() if self.powers.inventory else ())
+
+    def until_as_before(self, inventory: Counter[str]) -> None:
         """Wait until nothing exists that is not in that inventory."""
         self.until(
             lambda: self.inventory() <= inventory,
             self.facts.gone_within,
-            lambda: (
-                f"lose what no listing names: {', '.join(sorted(self.inventory() - inventory))}"
-            ),
+            lambda: f"lose what no listing names: {_more(self.inventory(), inventory)}",
         )
 
     def _cleared(self) -> bool:
         """One round of cleaning. True when there was nothing, and nothing can be late any more."""
         settled = self._settled()
-        listed = self.listed().values()
+        listed = self.provider.nodes(self.scope)
+        self.seen.update(ids(listed))
         self.provider.destroy([node for node in listed if node.state is not NodeState.GOING])
         self.provider.release(self.provider.leftovers(self.scope))
         nothing = not listed and not self.provider.leftovers(self.scope)
@@ -266,6 +286,21 @@ class Lab:
 def ids(nodes: Iterable[Node]) -> set[str]:
     """The ids of nodes."""
     return {node.id for node in nodes}
+
+
+def _more(inventory: Counter[str], before: Counter[str]) -> str:
+    return ", ".join(sorted((inventory - before).elements()))
+
+
+def _assert_named_once(nodes: Iterable[Node], method: str) -> None:
+    """Of what exists no two share an id or a name."""
+    nodes = list(nodes)
+    for kind, given in (
+        ("id", [node.id for node in nodes]),
+        ("name", [node.name for node in nodes]),
+    ):
+        twice = sorted(one for one, count in Counter(given).items() if count > 1)
+        assert not twice, f"{method} gives the {kind} {', '.join(twice)} more than once"
 
 
 def need(power: Power | None, name: str) -> Power:
@@ -388,7 +423,7 @@ class LabFixtures:
             _clean(lab, before)
 
 
-def _clean(lab: Lab, before: set[str]) -> None:
+def _clean(lab: Lab, before: Counter[str]) -> None:
     lab.clean()
     if "beside" in vars(lab):
         lab.beside.clean()
