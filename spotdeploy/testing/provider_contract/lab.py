@@ -49,7 +49,8 @@ class Facts:
     """What the notice command prints once an interruption was announced."""
     test_within: float = 10.0
     """A test that takes longer, by the computer's clock, fails; cleaning up after it may take as
-    long again. When failed tests have lost as much in waiting, the others are skipped."""
+    long again. When failed tests have lost twice as much in waiting, the others are skipped, and
+    the last line says what was waited for."""
     at_once: float = 10.0
     """A method that must not wait returns within this."""
     listed_within: float = 60.0
@@ -191,12 +192,20 @@ class Lab:
     def until_listed(self, nodes: Iterable[Node]) -> None:
         """Wait until all of these are listed."""
         desired = ids(nodes)
-        self.until(lambda: desired <= self.listed().keys(), self.facts.listed_within, "be listed")
+        self.until(
+            lambda: desired <= self.listed().keys(),
+            self.facts.listed_within,
+            f"be listed: {', '.join(sorted(desired))}",
+        )
 
     def until_gone(self, nodes: Iterable[Node]) -> None:
         """Wait until none of these is listed."""
         unwanted = ids(nodes)
-        self.until(lambda: not unwanted & self.listed().keys(), self.facts.gone_within, "be gone")
+        self.until(
+            lambda: not unwanted & self.listed().keys(),
+            self.facts.gone_within,
+            f"be gone from nodes(): {', '.join(sorted(unwanted))}",
+        )
 
     def settle(self) -> None:
         """Wait until a listing can no longer miss what was last asked for."""
@@ -204,14 +213,16 @@ class Lab:
 
     def until(self, true: Callable[[], bool], within: float, what: str | Callable[[], str]) -> None:
         """Wait for something. `within` is in seconds of the lab's clock; `what` completes "it took
-        too long to"."""
+        too long to", and is asked for only after `true` has said no."""
         deadline, began = self.clock.now() + within, time.monotonic()
         while not true():
+            self.patience.awaited = what if isinstance(what, str) else what()
             if self.clock.now() >= deadline:
-                self.patience.lose(time.monotonic() - began)
-                waited_for = what if isinstance(what, str) else what()
+                waited_for = self.patience.awaited
+                self.patience.lose(time.monotonic() - began, f"waiting for it to {waited_for}")
                 raise AssertionError(f"it took more than {within:.0f}s to {waited_for}")
             self.clock.sleep(self.facts.poll)
+        self.patience.awaited = ""
 
     def count_calls(self, action: Callable[[], object]) -> int:
         """How many calls an action makes; skips the test where the lab cannot count them."""
@@ -399,17 +410,20 @@ class LabFixtures:
         request: pytest.FixtureRequest,
     ) -> Iterator[Lab]:
         """The lab as the tests use it; everything they made is destroyed in the end."""
-        patience.skip_when_over(facts.test_within)
+        patience.skip_when_over(2 * facts.test_within)
         provider = make_provider()
         if isinstance(provider, SupportsPrepare):
             with bounded(PREPARED_WITHIN, "prepare", patience):
                 provider.prepare(lambda _: None)
         deployment = f"contract-{secrets.token_hex(3)}"
-        offer = provider.offers(pool)[0]
+        offers = provider.offers(pool)
+        if not offers:
+            patience.hopeless = f"no offer for policy {pool.policy}: override the fixture `pool`"
+            pytest.fail(patience.hopeless, pytrace=False)
         lab = Lab(
             make_provider,
             provider,
-            offer,
+            offers[0],
             deployment,
             clock,
             facts,
