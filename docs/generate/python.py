@@ -177,7 +177,7 @@ def _class(cls: type, path: str = "") -> Iterator[str]:
     yield f'\n<a id="{path}"></a>\n\n### `{path}`\n\n'
     yield f"Class{of}. {_doc(cls)}\n"
     if issubclass(cls, Exception):
-        yield f"\n```python\n{cls.__name__}{_signature(cls)}\n```\n"
+        yield f"\n```python\ndef __init__{_signature(cls)}: ...\n```\n"
     yield _table(cls)
     for name, value in vars(cls).items():
         kind = value.__func__ if isinstance(value, classmethod | staticmethod) else value
