@@ -106,11 +106,24 @@ class CredentialsError(ProviderError):
 
 
 class ThrottledError(ProviderError):
-    """The cloud asks us to slow down: the same call may be repeated after a pause."""
+    """The cloud asks us to slow down: the same call may be repeated after a pause.
+
+    `retry_after` is for how many seconds the cloud itself asks to be left alone, where it says so.
+    """
 
     usual_reach = Reach.LOCATION
-    retry_after: float | None = None
-    """Seconds for which the cloud itself asks to be left alone, where it says so."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        hint: str | None = None,
+        reach: Reach | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, code=code, hint=hint, reach=reach)
+        self.retry_after = retry_after
 
 
 class LostReplyError(ProviderError):

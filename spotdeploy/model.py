@@ -141,6 +141,8 @@ class Node(msgspec.Struct, frozen=True):
     created_at: float | None = None
     """Unix time in seconds, by the cloud's clock."""
     usd_per_hour: float | None = None
+    """USD per hour; None when unknown, also where its offer has a price: costs are counted with
+    the offer's."""
     cloud_state: str = ""
     """The cloud's own word for the state."""
 

@@ -176,6 +176,8 @@ def _class(cls: type, path: str = "") -> Iterator[str]:
     of = f", a kind of `{'`, `'.join(bases)}`" if bases else ""
     yield f'\n<a id="{path}"></a>\n\n### `{path}`\n\n'
     yield f"Class{of}. {_doc(cls)}\n"
+    if issubclass(cls, Exception):
+        yield f"\n```python\ndef __init__{_signature(cls)}: ...\n```\n"
     yield _table(cls)
     for name, value in vars(cls).items():
         kind = value.__func__ if isinstance(value, classmethod | staticmethod) else value
@@ -203,8 +205,10 @@ def _function(function: FunctionType, path: str, level: int) -> Iterator[str]:
     yield f"```python\n{lead}def {name}{_signature(function)}: ...\n```\n\n{_doc(function)}\n"
 
 
-def _signature(function: FunctionType) -> str:
+def _signature(function: FunctionType | type) -> str:
     signature = inspect.signature(function)
+    if isinstance(function, type):
+        signature = signature.replace(return_annotation=inspect.Signature.empty)
     shown = [one for name, one in signature.parameters.items() if name not in ("self", "cls")]
     shown_as = str(signature.replace(parameters=shown))
     return QUOTED.sub(r"\1\2", shown_as)  # annotations are kept as text

@@ -3,6 +3,7 @@ imports nothing of spotdeploy's but this module."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,9 @@ import pytest
 if TYPE_CHECKING:
     from spotdeploy.testing import FakeCloud, FakeProvider, ManualClock, ScriptedConnection
     from spotdeploy.testing.nodes import VerifiedNode
+
+NOT_TRIED = "not tried: "
+"""With this begins why a test was skipped that the lab could have shown."""
 
 pytest.register_assert_rewrite(
     "spotdeploy.testing.provider_contract", "spotdeploy.testing.check_contract"
@@ -33,6 +37,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME",
         help="A provider for them, instead of the config's. Repeatable.",
     )
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say in the last line why tests of a contract were not tried."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:
+        return
+    skipped = [
+        str(report.longrepr[-1]).removeprefix("Skipped: ")
+        for report in reporter.stats.get("skipped", ())
+        if isinstance(report.longrepr, tuple)
+    ]
+    for reason, count in Counter(skipped).items():
+        if reason.startswith(NOT_TRIED):
+            reporter.write_line(f"{count} {reason}")
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count, islice
 
 from msgspec.structs import replace
 
@@ -28,6 +29,7 @@ from spotdeploy.model import (
     Resource,
 )
 from spotdeploy.testing import FakeProvider
+from spotdeploy.testing.fake.machine import Machine
 from tests.testing.teeth import caught_by
 
 
@@ -86,6 +88,104 @@ class MakesOneByOne(FakeProvider):
 class IgnoresTheToken(FakeProvider):
     def create(self, offer: Offer, batch: Batch) -> Created:
         return super().create(offer, replace(batch, token=secrets.token_hex(8)))
+
+
+class _NamedByUs(FakeProvider):
+    """What the provider calls a node is kept with it, and the cloud's own id is told to nobody."""
+
+    def _node(self, machine: Machine) -> Node:
+        return replace(super()._node(machine), id=machine.name)
+
+    def _all(self) -> list[Machine]:
+        """What the cloud has here, in the order in which it was made."""
+        now = self.cloud.clock.now()
+        with self.cloud._store.transaction() as state:
+            return [m for m in state.machines.values() if m.exists(now)]
+
+    def _made(self, offer: Offer, batch: Batch, names: Sequence[str]) -> Created:
+        """Machines of these names, whatever there is."""
+        machines, shortfall = self.cloud.create(offer, batch)
+        with self.cloud._store.transaction() as state:
+            made = [
+                state.change(machine, name=name)
+                for machine, name in zip(machines, names, strict=False)
+            ]
+        return Created(tuple(map(self._node, made)), shortfall)
+
+    def end_nodes(self, nodes: Sequence[Node]) -> None:
+        """One machine for each name: of several the last."""
+        named = {machine.name: machine.id for machine in self._all()}
+        ids = [named[node.id] for node in nodes if node.id in named]
+        super().end_nodes([replace(nodes[0], id=id_) for id_ in ids])
+
+
+SAME_TOKEN = (
+    "test_the_same_token_creates_nothing_more_and_gives_the_same_nodes",
+    "test_the_same_token_works_from_another_process",
+    "test_the_same_token_after_a_lost_reply_gives_the_nodes_that_were_made",
+)
+
+
+@caught_by(*SAME_TOKEN, "test_a_token_may_have_64_characters")
+class MakesTwins(_NamedByUs):
+    """Names follow from the token, and the cloud is asked for machines each time."""
+
+    def create(self, offer: Offer, batch: Batch) -> Created:
+        names = [f"{batch.token}-{number}" for number in range(batch.count)]
+        return self._made(offer, replace(batch, token=secrets.token_hex(8)), names)
+
+
+@caught_by(*SAME_TOKEN)
+class HidesItsTwins(MakesTwins):
+    """And lists one of each name."""
+
+    def find_nodes(self, labels: Mapping[str, str]) -> Sequence[Node]:
+        return list({node.id: node for node in super().find_nodes(labels)}.values())
+
+
+class _Numbered(_NamedByUs):
+    """Ids are numbers, which follow from those that are there."""
+
+    def numbers(self) -> Iterator[int]:
+        raise NotImplementedError
+
+    def taken(self) -> set[int]:
+        return {int(machine.name) for machine in self._all()}
+
+    def create(self, offer: Offer, batch: Batch) -> Created:
+        names = [str(number) for number in islice(self.numbers(), batch.count)]
+        return self._made(offer, batch, names)
+
+
+@caught_by("test_an_id_is_never_given_again")
+class GivesTheLowestFreeId(_Numbered):
+    def numbers(self) -> Iterator[int]:
+        taken = self.taken()
+        return (number for number in count(1) if number not in taken)
+
+
+@caught_by("test_an_id_is_never_given_again")
+class CountsItsNodes(_Numbered):
+    """As libcloud's dummy driver does: two nodes that live may have one id."""
+
+    def numbers(self) -> Iterator[int]:
+        return count(len(self._all()) + 1)
+
+
+@caught_by("test_an_id_is_never_given_again")
+class GivesTheIdAfterTheHighest(_Numbered):
+    def numbers(self) -> Iterator[int]:
+        return count(max(self.taken(), default=0) + 1)
+
+
+@caught_by("test_an_id_is_never_given_again")
+class BeginsAnewWhenAllAreGone(_Numbered):
+    last = 0
+
+    def numbers(self) -> Iterator[int]:
+        for number in count(self.last + 1 if self.taken() else 1):
+            self.last = number
+            yield number
 
 
 @caught_by("test_the_same_token_works_from_another_process")

@@ -18,6 +18,25 @@ from spotdeploy.scaffold.kinds import Kind
 from spotdeploy.scaffold.writing import write
 
 NO_PYTEST = "import sys; sys.modules['pytest'] = None; from spotdeploy.__main__ import main; main()"
+STOPS_AT_A_REFUSAL = """
+
+class Wrong(AcmeProvider):
+    def end_nodes(self, nodes):
+        for node in nodes:
+            super().end_nodes([node])
+
+
+AcmeProvider = Wrong
+"""
+ON_DEMAND_ALONE = """
+
+class Poor(AcmeProvider):
+    def find_offers(self, pool):
+        return [one for one in super().find_offers(pool) if one.market is Market.ON_DEMAND]
+
+
+AcmeProvider = Poor
+"""
 METADATA = "Metadata-Version: 2.1\nName: {name}\nVersion: 7\n"
 
 
@@ -225,8 +244,39 @@ def test_a_provider_that_waits_for_ever_ends_fast_by_the_real_clock(
     done = plugins_test("acme", tmp_path)
     assert done.returncode == 1, (done.stdout, done.stderr)
     assert re.search(rf"FAILED .*::{named}", done.stdout), done.stdout
-    assert "not tried: failed tests have waited" in done.stdout
+    last = done.stdout.splitlines()[-1]
+    assert re.match(rf"\d+ not tried: failed tests have waited .* first .*{named}", last), last
     assert time.monotonic() - began < 60
+
+
+def test_a_wait_in_vain_names_what_was_awaited_and_others_are_tried(
+    provider: Path, tmp_path: Path
+) -> None:
+    contract = provider / "contract.py"
+    facts = 'Facts(unknown_id="never-was-1"'
+    contract.write_text(contract.read_text().replace(facts, f"{facts}, test_within=2.0"))
+    with (provider / "provider.py").open("a") as file:
+        file.write(STOPS_AT_A_REFUSAL)
+    done = plugins_test("acme", tmp_path)
+    assert done.returncode == 1, (done.stdout, done.stderr)
+    test = "test_a_node_that_cannot_be_ended_does_not_keep_the_others"
+    waited = rf"{test} is not done after 2s .*, waiting for it to be gone from nodes\(\): contract-"
+    assert re.search(waited, done.stdout), done.stdout
+    assert "not tried" not in done.stdout
+
+
+def test_a_cloud_without_a_spot_market_is_told_once_to_choose_another_pool(
+    provider: Path, tmp_path: Path
+) -> None:
+    with (provider / "provider.py").open("a") as file:
+        file.write(ON_DEMAND_ALONE)
+    done = plugins_test("acme", tmp_path)
+    assert done.returncode == 1, (done.stdout, done.stderr)
+    message = "no offer for policy spot: override the fixture `pool`"
+    assert done.stdout.count("\nERROR ") == 1, done.stdout
+    assert message in done.stdout
+    last = done.stdout.splitlines()[-1]
+    assert re.fullmatch(rf"\d\d+ not tried: {message}", last), last
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -11,23 +11,38 @@ from types import FrameType
 
 import pytest
 
+from spotdeploy.testing.pytest_plugin import NOT_TRIED
+
 
 @dataclass
 class Patience:
-    """How much of the computer's time the tests of one class have lost by waiting in vain."""
+    """How much of the computer's time the tests of one class have lost by waiting in vain, and why
+    there is no point in trying more of them."""
 
     lost: float = 0.0
     """Seconds."""
+    awaited: str = ""
+    """What is being waited for now, as words that complete "waiting for it to"."""
+    first: str = ""
+    """The first wait that was in vain."""
+    hopeless: str = ""
+    """Why no test can pass."""
 
-    def lose(self, seconds: float) -> None:
-        """Count a wait that was in vain."""
+    def lose(self, seconds: float, what: str) -> None:
+        """Count a wait for something that was in vain."""
         self.lost += seconds
+        self.first = self.first or what
 
     def skip_when_over(self, limit: float) -> None:
         """Skip the present test once `limit` seconds are lost, so that a provider that is wrong
         in everything ends fast."""
+        if self.hopeless:
+            pytest.skip(NOT_TRIED + self.hopeless)
         if self.lost >= limit:
-            pytest.skip(f"not tried: failed tests have waited {self.lost:.0f}s (Facts.test_within)")
+            pytest.skip(
+                f"{NOT_TRIED}failed tests have waited {self.lost:.0f}s (Facts.test_within),"
+                f" first {self.first}"
+            )
 
 
 @contextmanager
@@ -43,9 +58,11 @@ def bounded(seconds: float, what: str, patience: Patience) -> Iterator[None]:
 
     def end(_number: int, frame: FrameType | None) -> None:
         del frame
-        patience.lose(seconds)
-        pytest.fail(f"{what} is not done after {seconds:.0f}s (Facts.test_within)")
+        waiting = f", waiting for it to {patience.awaited}" if patience.awaited else ""
+        patience.lose(seconds, f"{what}{waiting}")
+        pytest.fail(f"{what} is not done after {seconds:.0f}s (Facts.test_within){waiting}")
 
+    patience.awaited = ""
     handler = signal.signal(signal.SIGALRM, end)
     left, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
     try:

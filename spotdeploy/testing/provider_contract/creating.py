@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_network
 from typing import Any
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 
 from spotdeploy import labels as label_rules
 from spotdeploy.errors import LostReplyError
-from spotdeploy.model import NodeState
+from spotdeploy.model import Node, NodeState
 from spotdeploy.provider import Provider
 from spotdeploy.testing.provider_contract.lab import CLOCKS_APART, Lab, LabFixtures, ids, need
 
@@ -21,11 +22,12 @@ class Creating(LabFixtures):
     """`create` makes what was asked, once, labelled from the first moment."""
 
     def test_create_gives_as_many_nodes_as_asked(self, lab: Lab) -> None:
+        before = lab.inventory()
         created = lab.request(lab.batch(3))
         assert len(created.nodes) == 3
-        assert len(ids(created.nodes)) == 3
-        assert len({node.name for node in created.nodes}) == 3
         assert created.shortfall is None
+        twice = [name for name, count in (lab.inventory() - before).items() if count > 1]
+        assert twice == [], "the cloud has two of one name"
 
     def test_created_nodes_carry_the_labels_of_the_batch(self, lab: Lab) -> None:
         batch = lab.batch(2)
@@ -65,44 +67,60 @@ class Creating(LabFixtures):
         )
 
     def test_the_same_token_creates_nothing_more_and_gives_the_same_nodes(self, lab: Lab) -> None:
-        batch = lab.batch(2)
+        before, batch = lab.inventory(), lab.batch(2)
         first = lab.request(batch)
+        lab.until_listed(first.nodes)
+        made = lab.inventory()
         again = lab.request(batch)
         assert ids(again.nodes) == ids(first.nodes)
-        lab.until_listed(first.nodes)
-        assert lab.listed().keys() == ids(first.nodes)
+        _assert_made_once(lab, first.nodes, before, made)
 
     def test_the_same_token_works_from_another_process(
         self, lab: Lab, make_provider: Callable[[], Provider[Any]]
     ) -> None:
-        batch = lab.batch(2)
+        before, batch = lab.inventory(), lab.batch(2)
         first = lab.request(batch)
-        assert ids(make_provider().create(lab.offer, batch).nodes) == ids(first.nodes)
         lab.until_listed(first.nodes)
-        assert lab.listed().keys() == ids(first.nodes)
+        made = lab.inventory()
+        again = make_provider().create(lab.offer, batch)
+        assert len(again.nodes) == 2
+        assert ids(again.nodes) == ids(first.nodes)
+        _assert_made_once(lab, first.nodes, before, made)
 
     def test_the_same_token_after_a_lost_reply_gives_the_nodes_that_were_made(
         self, lab: Lab
     ) -> None:
-        batch = lab.batch(2)
+        before, batch = lab.inventory(), lab.batch(2)
         need(lab.powers.lose_reply, "Powers.lose_reply")()
         with pytest.raises(LostReplyError):
             lab.request(batch)
         created = lab.request(batch)
         assert len(created.nodes) == 2
-        lab.until_listed(created.nodes)
-        assert lab.listed().keys() == ids(created.nodes)
+        _assert_made_once(lab, created.nodes, before)
 
     def test_another_token_creates_other_nodes(self, lab: Lab) -> None:
         first, second = lab.create(), lab.create()
         assert not ids(first) & ids(second)
         assert lab.listed().keys() == ids(first) | ids(second)
 
+    def test_an_id_is_never_given_again(self, lab: Lab) -> None:
+        first, last = lab.create(2)
+        given = {first.id, last.id}
+        for ended in ([first], [last], []):  # the lowest, the highest, and the last that is there
+            nodes = ended or list(lab.listed().values())
+            lab.provider.destroy(nodes)
+            lab.until_gone(nodes)
+            (node,) = lab.create()
+            assert node.id not in given, f"{node.id} was another node's"
+            given.add(node.id)
+
     def test_a_token_may_have_64_characters(self, lab: Lab) -> None:
         batch = lab.batch()
         batch = replace(batch, token=f"{batch.token}-".ljust(64, "x"))
         created = lab.request(batch)
         assert ids(lab.request(batch).nodes) == ids(created.nodes)
+        lab.until_listed(created.nodes)
+        assert lab.listed().keys() == ids(created.nodes)
 
     def test_user_data_arrives_byte_for_byte(self, lab: Lab) -> None:
         user_data_of = need(lab.powers.user_data_of, "Powers.user_data_of")
@@ -176,3 +194,18 @@ class Creating(LabFixtures):
             assert {node.labels[label_rules.BATCH] for node in answer.nodes} == {batch.token}
         lab.until_listed([node for answer in created for node in answer.nodes])
         assert len(lab.listed()) == 4
+
+
+def _assert_made_once(
+    lab: Lab,
+    nodes: Sequence[Node],
+    before: Counter[str],
+    made: Counter[str] | None = None,
+) -> None:
+    """The cloud has these nodes of the deployment and none besides. `before` is what existed before
+    the first request, and `made` what did after it, where that is known."""
+    lab.until_listed(nodes)
+    assert lab.listed().keys() == ids(nodes)
+    if made is not None:
+        assert lab.inventory() <= made, "the second request has made something more"
+    lab.until_ended_in_one_call(nodes, before)

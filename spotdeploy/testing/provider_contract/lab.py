@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -48,7 +49,8 @@ class Facts:
     """What the notice command prints once an interruption was announced."""
     test_within: float = 10.0
     """A test that takes longer, by the computer's clock, fails; cleaning up after it may take as
-    long again. When failed tests have lost as much in waiting, the others are skipped."""
+    long again. When failed tests have lost twice as much in waiting, the others are skipped, and
+    the last line says what was waited for."""
     at_once: float = 10.0
     """A method that must not wait returns within this."""
     listed_within: float = 60.0
@@ -99,7 +101,8 @@ class Powers:
     left out where the cloud has no such thing."""
     inventory: Callable[[], Iterable[str]] | None = None
     """Everything that really exists in the account, asked past the provider: with our labels or
-    without any, billed or not. Each by a name of its own."""
+    without any, billed or not. Each by a name of its own: of two machines of one name both are
+    listed."""
     remains: Callable[[Mapping[str, str]], Sequence[str]] | None = None
     """Everything with these labels that the cloud itself still has, asked past the provider."""
     heal: Callable[[], None] | None = None
@@ -163,6 +166,7 @@ class Lab:
         finally:
             self.requested_at.append(self.clock.now())
         self.made.update(ids(created.nodes))
+        _assert_named_once(created.nodes, "create()")
         return created
 
     def create(self, count: int = 1, run: str = "run-1") -> tuple[Node, ...]:
@@ -173,9 +177,11 @@ class Lab:
         return nodes
 
     def listed(self) -> dict[str, Node]:
-        """The nodes of this test's deployment, by id."""
-        found = {node.id: node for node in self.provider.nodes(self.scope)}
+        """The nodes of this test's deployment, by id. None may be listed twice."""
+        nodes = self.provider.nodes(self.scope)
+        found = {node.id: node for node in nodes}
         self.seen.update(found)
+        _assert_named_once(nodes, "nodes()")
         return found
 
     def living(self) -> set[str]:
@@ -186,12 +192,20 @@ class Lab:
     def until_listed(self, nodes: Iterable[Node]) -> None:
         """Wait until all of these are listed."""
         desired = ids(nodes)
-        self.until(lambda: desired <= self.listed().keys(), self.facts.listed_within, "be listed")
+        self.until(
+            lambda: desired <= self.listed().keys(),
+            self.facts.listed_within,
+            f"be listed: {', '.join(sorted(desired))}",
+        )
 
     def until_gone(self, nodes: Iterable[Node]) -> None:
         """Wait until none of these is listed."""
         unwanted = ids(nodes)
-        self.until(lambda: not unwanted & self.listed().keys(), self.facts.gone_within, "be gone")
+        self.until(
+            lambda: not unwanted & self.listed().keys(),
+            self.facts.gone_within,
+            f"be gone from nodes(): {', '.join(sorted(unwanted))}",
+        )
 
     def settle(self) -> None:
         """Wait until a listing can no longer miss what was last asked for."""
@@ -199,14 +213,16 @@ class Lab:
 
     def until(self, true: Callable[[], bool], within: float, what: str | Callable[[], str]) -> None:
         """Wait for something. `within` is in seconds of the lab's clock; `what` completes "it took
-        too long to"."""
+        too long to", and is asked for only after `true` has said no."""
         deadline, began = self.clock.now() + within, time.monotonic()
         while not true():
+            self.patience.awaited = what if isinstance(what, str) else what()
             if self.clock.now() >= deadline:
-                self.patience.lose(time.monotonic() - began)
-                waited_for = what if isinstance(what, str) else what()
+                waited_for = self.patience.awaited
+                self.patience.lose(time.monotonic() - began, f"waiting for it to {waited_for}")
                 raise AssertionError(f"it took more than {within:.0f}s to {waited_for}")
             self.clock.sleep(self.facts.poll)
+        self.patience.awaited = ""
 
     def count_calls(self, action: Callable[[], object]) -> int:
         """How many calls an action makes; skips the test where the lab cannot count them."""
@@ -233,24 +249,39 @@ class Lab:
         within = self.facts.listed_within + self.facts.gone_within
         self.until(lambda: self._cleared() and self._cleared(), within, "be gone and released")
 
-    def inventory(self) -> set[str]:
-        """What exists in the cloud, as far as the lab can tell."""
-        return set(self.powers.inventory()) if self.powers.inventory else set()
+    def until_ended_in_one_call(self, nodes: Sequence[Node], inventory: Counter[str]) -> None:
+        """Destroy these with one call, and wait until that has ended them: neither a listing nor
+        the cloud has any more of them, which a second machine of the same id would be."""
+        self.provider.destroy(nodes)
+        self.until_gone(nodes)
 
-    def until_as_before(self, inventory: set[str]) -> None:
+        def is_as_before() -> bool:
+            self.provider.release(self.provider.leftovers(self.scope))
+            return self.inventory() <= inventory
+
+        self.until(
+            is_as_before,
+            self.facts.gone_within,
+            lambda: f"lose what one destroy has left: {_more(self.inventory(), inventory)}",
+        )
+
+    def inventory(self) -> Counter[str]:
+        """What exists in the cloud, as far as the lab can tell: how often each name is there."""
+        return Counter(self.powers.inventory() if self.powers.inventory else ())
+
+    def until_as_before(self, inventory: Counter[str]) -> None:
         """Wait until nothing exists that is not in that inventory."""
         self.until(
             lambda: self.inventory() <= inventory,
             self.facts.gone_within,
-            lambda: (
-                f"lose what no listing names: {', '.join(sorted(self.inventory() - inventory))}"
-            ),
+            lambda: f"lose what no listing names: {_more(self.inventory(), inventory)}",
         )
 
     def _cleared(self) -> bool:
         """One round of cleaning. True when there was nothing, and nothing can be late any more."""
         settled = self._settled()
-        listed = self.listed().values()
+        listed = self.provider.nodes(self.scope)
+        self.seen.update(ids(listed))
         self.provider.destroy([node for node in listed if node.state is not NodeState.GOING])
         self.provider.release(self.provider.leftovers(self.scope))
         nothing = not listed and not self.provider.leftovers(self.scope)
@@ -266,6 +297,21 @@ class Lab:
 def ids(nodes: Iterable[Node]) -> set[str]:
     """The ids of nodes."""
     return {node.id for node in nodes}
+
+
+def _more(inventory: Counter[str], before: Counter[str]) -> str:
+    return ", ".join(sorted((inventory - before).elements()))
+
+
+def _assert_named_once(nodes: Iterable[Node], method: str) -> None:
+    """Of what exists no two share an id or a name."""
+    nodes = list(nodes)
+    for kind, given in (
+        ("id", [node.id for node in nodes]),
+        ("name", [node.name for node in nodes]),
+    ):
+        twice = sorted(one for one, count in Counter(given).items() if count > 1)
+        assert not twice, f"{method} gives the {kind} {', '.join(twice)} more than once"
 
 
 def need(power: Power | None, name: str) -> Power:
@@ -364,17 +410,20 @@ class LabFixtures:
         request: pytest.FixtureRequest,
     ) -> Iterator[Lab]:
         """The lab as the tests use it; everything they made is destroyed in the end."""
-        patience.skip_when_over(facts.test_within)
+        patience.skip_when_over(2 * facts.test_within)
         provider = make_provider()
         if isinstance(provider, SupportsPrepare):
             with bounded(PREPARED_WITHIN, "prepare", patience):
                 provider.prepare(lambda _: None)
         deployment = f"contract-{secrets.token_hex(3)}"
-        offer = provider.offers(pool)[0]
+        offers = provider.offers(pool)
+        if not offers:
+            patience.hopeless = f"no offer for policy {pool.policy}: override the fixture `pool`"
+            pytest.fail(patience.hopeless, pytrace=False)
         lab = Lab(
             make_provider,
             provider,
-            offer,
+            offers[0],
             deployment,
             clock,
             facts,
@@ -388,7 +437,7 @@ class LabFixtures:
             _clean(lab, before)
 
 
-def _clean(lab: Lab, before: set[str]) -> None:
+def _clean(lab: Lab, before: Counter[str]) -> None:
     lab.clean()
     if "beside" in vars(lab):
         lab.beside.clean()
