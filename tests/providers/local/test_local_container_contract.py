@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from spotdeploy.model import Node
-from spotdeploy.provider import Provider, ProviderConfig
-from spotdeploy.testing import Facts, Powers, ProviderContract
-from spotdeploy_local.config import LocalConfig
+from spotdeploy.testing import Facts, Powers
 from spotdeploy_local.engines.container import commands
 from spotdeploy_local.engines.container.engine import ContainerEngine
 from spotdeploy_local.image.recipe import USER_DATA
-from spotdeploy_local.provider import LocalProvider
 from tests.providers.local.container_bench import ContainerBench, container_bench
+from tests.providers.local.engine_contract import LocalContract
 
 
 @dataclass(frozen=True)
@@ -32,27 +29,12 @@ class SmallHost(ContainerEngine):
         return min([super().room(), *self.limit])
 
 
-class ContainerContract(ProviderContract):
+class ContainerContract(LocalContract):
     """Needs a fixture `container`."""
 
     @pytest.fixture
     def engine(self, container: ContainerBench) -> SmallHost:
         return SmallHost(container.engine.program, container.engine.layout)
-
-    @pytest.fixture
-    def provider_class(self) -> type[LocalProvider]:
-        return LocalProvider
-
-    @pytest.fixture
-    def config(self) -> ProviderConfig:
-        return LocalConfig()
-
-    @pytest.fixture
-    def make_provider(
-        self, provider_class: type[Provider[Any]], config: ProviderConfig, engine: SmallHost
-    ) -> Callable[[], Provider[Any]]:
-        assert isinstance(config, LocalConfig)
-        return lambda: LocalProvider(config, "local", engine)
 
     @pytest.fixture
     def facts(self) -> Facts:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
 from spotdeploy.model import Node
-from spotdeploy.provider import Provider, ProviderConfig
-from spotdeploy.testing import Facts, Powers, ProviderContract
-from spotdeploy_local.config import LocalConfig
+from spotdeploy.testing import Facts, Powers
 from spotdeploy_local.engines.nspawn.engine import NspawnEngine
 from spotdeploy_local.image.recipe import USER_DATA
-from spotdeploy_local.provider import LocalProvider
+from tests.providers.local.engine_contract import LocalContract
 from tests.providers.local.nspawn_bench import Bench
 
 
@@ -29,25 +25,10 @@ class SmallHost(NspawnEngine):
 
 
 @pytest.mark.machines
-class TestLocalContract(ProviderContract):
+class TestLocalContract(LocalContract):
     @pytest.fixture
     def engine(self, bench: Bench) -> SmallHost:
         return SmallHost(bench.engine.layout)
-
-    @pytest.fixture
-    def provider_class(self) -> type[LocalProvider]:
-        return LocalProvider
-
-    @pytest.fixture
-    def config(self) -> ProviderConfig:
-        return LocalConfig()
-
-    @pytest.fixture
-    def make_provider(
-        self, provider_class: type[Provider[Any]], config: ProviderConfig, engine: SmallHost
-    ) -> Callable[[], Provider[Any]]:
-        assert isinstance(config, LocalConfig)
-        return lambda: LocalProvider(config, "local", engine)
 
     @pytest.fixture
     def facts(self) -> Facts:
