@@ -85,7 +85,7 @@ class Project:
         """
         if self.group:
             return {self.group: self}
-        groups = self.settings.groups or {DEFAULT_GROUP: Group(self.config)}
+        groups = self.settings.groups or {DEFAULT_GROUP: Group(config=self.config)}
         return {name: self._of_group(name, group) for name, group in groups.items()}
 
     def group_of(self, node: Node) -> Project:
@@ -193,7 +193,7 @@ class Project:
 
     def open_provider(self, name: str, location: str) -> Provider[Any]:
         """The object for one location of one provider, one that the config names or not."""
-        return _open(*self.provider_config(name), location)
+        return open_at(*self.provider_config(name), location)
 
     def open_providers(self) -> list[Opened]:
         """An object for each location of each provider in use, with the location's name.
@@ -204,7 +204,7 @@ class Project:
         for name, (cls, config) in self._configs():
             for place in cls.locations(config):
                 if (name, place) not in opened:
-                    opened[name, place] = _open(cls, config, place), place
+                    opened[name, place] = open_at(cls, config, place), place
         return list(opened.values())
 
     def open_all_locations(self) -> list[Opened]:
@@ -217,11 +217,11 @@ class Project:
         }
         for name in self.providers:
             cls, config = self.provider_config(name)
-            first = _open(cls, config, cls.locations(config)[0])
+            first = open_at(cls, config, cls.locations(config)[0])
             if isinstance(first, SupportsAllLocations):
                 for place in ask(first.all_locations):
                     if (name, place) not in opened:
-                        opened[name, place] = _open(cls, config, place), place
+                        opened[name, place] = open_at(cls, config, place), place
         return list(opened.values())
 
     def _configs(self) -> Iterable[tuple[str, tuple[type[Provider[Any]], ProviderConfig]]]:
@@ -296,7 +296,8 @@ class Project:
         return redactor
 
 
-def _open(cls: type[Provider[Any]], config: ProviderConfig, location: str) -> Provider[Any]:
+def open_at(cls: type[Provider[Any]], config: ProviderConfig, location: str) -> Provider[Any]:
+    """The object for one location, from a provider's class and its decoded table."""
     provider = cls(config, location)
     if config.settle_seconds is not None:
         provider.settle_seconds = config.settle_seconds

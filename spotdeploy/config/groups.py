@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from spotdeploy.config.schema import Config, Group, Name, Nodes, Payload, Table
+from spotdeploy.config.schema import Config, Group, Name, Nodes, OwnKeys, Payload, Table
 from spotdeploy.errors import ConfigError
 
-_OWN: Final = ("after", "image", "sizes", "payload", "checks", "provider")
+_OWN: Final = (*OwnKeys.__struct_fields__, "payload", "checks", "provider")
 RESERVED: Final = ("here", "node")
 """No names of groups: to checks they mean something else."""
 Decode = Callable[[object, Any, str, str], Any]
@@ -65,7 +65,7 @@ def collapsed(nodes: Nodes, where: str) -> Nodes:
 def _group(config: Config, table: Table, file: str, where: str, decode: Decode) -> Group:
     nodes = {key: value for key, value in table.items() if key not in _OWN}
     own = decode(
-        {key: table[key] for key in ("after", "image", "sizes") if key in table},
+        {key: table[key] for key in OwnKeys.__struct_fields__ if key in table},
         OwnKeys,
         file,
         where,
@@ -83,18 +83,7 @@ def _group(config: Config, table: Table, file: str, where: str, decode: Decode) 
         provider=_merged(config.provider, provider, file, f"{where}.provider"),
         groups={},
     )
-    return Group(merged, where=where, keys=_keys(table), **msgspec.structs.asdict(own))
-
-
-class OwnKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The keys of a group that no other table has."""
-
-    after: tuple[Name, ...] = ()
-    """Groups whose nodes must have passed before this one's are made."""
-    image: str | None = None
-    """The image, of every provider in use."""
-    sizes: tuple[str, ...] = ()
-    """The sizes to try, of every provider in use."""
+    return Group(config=merged, where=where, keys=_keys(table), **msgspec.structs.asdict(own))
 
 
 def _over(base: Any, table: Table, kind: type[Any], file: str, where: str, decode: Decode) -> Any:

@@ -15,8 +15,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 
-from spotdeploy.config.groups import RESERVED, OwnKeys
-from spotdeploy.config.schema import Config, Matrix, Table
+from spotdeploy.config.groups import RESERVED
+from spotdeploy.config.schema import Config, Matrix, OwnKeys, Table
 from spotdeploy.config.secret import PayloadSecret, Secret
 from spotdeploy.duration import Duration
 from spotdeploy.events import AnyEvent

@@ -53,7 +53,7 @@ def load(
         sources[key] = name
         config = _decode_config(data, name)
     groups = read_groups(config, path.name, decode)
-    for group in groups.values() or (Group(config),):
+    for group in groups.values() or (Group(config=config),):
         _check_together(group, path.name, sources)
     return Settings(config=config, path=path.absolute(), sources=sources, groups=groups)
 

@@ -174,7 +174,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     group."""
 
 
-class Group(msgspec.Struct, frozen=True):
+class OwnKeys(_Section, frozen=True):
+    """The keys of a group that no other table has."""
+
+    after: tuple[Name, ...] = ()
+    """Groups whose nodes must have passed before this one's are made."""
+    image: str | None = None
+    """The image, of every provider in use."""
+    sizes: tuple[str, ...] = ()
+    """The sizes to try, of every provider in use."""
+
+
+class Group(OwnKeys, frozen=True, kw_only=True):
     """Like nodes, deployed and judged together."""
 
     config: Config
@@ -183,12 +194,6 @@ class Group(msgspec.Struct, frozen=True):
     """The path of its table; empty where the config names no groups."""
     keys: frozenset[str] = frozenset()
     """The keys that the table gives, by their paths below it."""
-    after: tuple[str, ...] = ()
-    """Groups whose nodes must have passed before this one's are made."""
-    image: str | None = None
-    """The image, of every provider in use."""
-    sizes: tuple[str, ...] = ()
-    """The sizes to try, of every provider in use."""
 
     def path(self, key: str) -> str:
         """Where the value of a key such as "nodes.count" was given, for messages."""

@@ -80,7 +80,7 @@ def changed(project: P, change: Change) -> P:
         name: msgspec.structs.replace(group, config=change(group.config, group))
         for name, group in settings.groups.items()
     }
-    config = change(settings.config, Group(settings.config))
+    config = change(settings.config, Group(config=settings.config))
     return replace(
         project, settings=msgspec.structs.replace(settings, config=config, groups=groups)
     )

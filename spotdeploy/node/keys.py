@@ -65,6 +65,13 @@ def public_key(text: str) -> str:
     return key.export_public_key().decode().strip()
 
 
+def fingerprint(public: str) -> str:
+    """The SHA256 fingerprint of OpenSSH public key text, as `ssh-keygen -l` shows it."""
+    import asyncssh
+
+    return asyncssh.import_public_key(public).get_fingerprint()
+
+
 def make(folder: Path, deployment: str) -> Keys:
     """Make fresh keys for a deployment and keep them in `folder`, replacing what was there.
 

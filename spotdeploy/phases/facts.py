@@ -7,8 +7,6 @@ A node that failed is not told of.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from typing import Final
 
 import msgspec
@@ -140,11 +138,5 @@ def _facts(member: Member) -> NodeFacts:
         market=str(node.market),
         address=node.address,
         private_address=node.private_address,
-        host_key=fingerprint(member.host_key) if member.host_key else None,
+        host_key=member.host_key or None,
     )
-
-
-def fingerprint(public_key: str) -> str:
-    """The SHA256 fingerprint of an OpenSSH public key, as ssh-keygen(1) writes it."""
-    blob = base64.b64decode(public_key.split()[1])
-    return f"SHA256:{base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip('=')}"

@@ -13,7 +13,7 @@ from spotdeploy.errors import ConfigError, NodeError, UnreachableError
 from spotdeploy.model import Manifest, Phase, changed_paths
 from spotdeploy.node import paths
 from spotdeploy.node.exec import read_bounded
-from spotdeploy.node.keys import public_key
+from spotdeploy.node.keys import fingerprint, public_key
 from spotdeploy.payload.archive import stream
 from spotdeploy.payload.manifest import read_manifest
 from spotdeploy.run.context import Run
@@ -102,7 +102,7 @@ async def _rotate_host_key(node_run: NodeRun) -> None:
         )
     node_run.connection.host_key = key
     node_run.run.journal.pin(node_run.node, key)
-    await node_run.roster.tell(node_run.node, host_key=key)
+    await node_run.roster.tell(node_run.node, host_key=fingerprint(key))
 
 
 def _refused(node_run: NodeRun, message: str) -> UnreachableError:

@@ -14,7 +14,7 @@ from spotdeploy.check import Check
 from spotdeploy.config.schema import Config
 from spotdeploy.events import Bus, Note
 from spotdeploy.model import DEFAULT_GROUP, Manifest, Node, Pool
-from spotdeploy.project import Project
+from spotdeploy.project import Project, open_at
 from spotdeploy.provider import ProviderConfig
 from spotdeploy.run.location import Location
 from spotdeploy.state.ids import new_run_id
@@ -225,7 +225,7 @@ def _open_locations(
             places = next((three[2] for three in opened if three[:2] == (name, config)), None)
             if places is None:
                 names = cls.locations(config)
-                places = tuple(Location(one.open_provider(name, p), p, tell) for p in names)
+                places = tuple(Location(open_at(cls, config, p), p, tell) for p in names)
                 opened.append((name, config, places))
             found[group] = (*found.get(group, ()), *places)
     return found

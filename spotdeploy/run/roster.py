@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ class Member:
     index: int
     """From 0, in its group. One that takes another's place has the other's."""
     host_key: str = ""
-    """Its own, as OpenSSH public key text, once it has made it."""
+    """The fingerprint of its own, as `ssh-keygen -l` shows it, once it has made it."""
     ended: bool = False
     """Whether spotdeploy works on it no more and it did not pass."""
 
@@ -28,13 +29,15 @@ class Roster:
 
     def __init__(self) -> None:
         self._members: dict[tuple[str, str, str], Member] = {}
+        self._sizes: Counter[str] = Counter()
         self._changed = asyncio.Condition()
 
     def enter(self, group: str, nodes: Iterable[Node]) -> None:
         """Take in the nodes of a group, in their order, once for each."""
         for node in nodes:
             if _key(node) not in self._members:
-                self._members[_key(node)] = Member(node, group, len(self.members([group])))
+                self._members[_key(node)] = Member(node, group, self._sizes[group])
+                self._sizes[group] += 1
 
     def replace(self, old: Node, new: Sequence[Node]) -> None:
         """Let nodes take another's place; the first has its index."""
@@ -47,6 +50,7 @@ class Roster:
     def dismiss(self, group: str) -> None:
         """Forget the nodes of a group, which are deployed afresh."""
         self._members = {key: one for key, one in self._members.items() if one.group != group}
+        del self._sizes[group]
 
     def member(self, node: Node) -> Member:
         """What is known of a node; of one that nobody entered, that it is the first."""
@@ -65,15 +69,18 @@ class Roster:
             return
         member.node, member.ended = node, ended
         member.host_key = host_key or member.host_key
-        async with self._changed:
-            self._changed.notify_all()
+        if self._is_addressed(member.group):
+            async with self._changed:
+                self._changed.notify_all()
 
     async def until_addressed(self, group: str) -> None:
         """Return once each node of a group has an address or has ended."""
         async with self._changed:
-            await self._changed.wait_for(
-                lambda: all(one.ended or one.node.address for one in self.members([group]))
-            )
+            await self._changed.wait_for(lambda: self._is_addressed(group))
+
+    def _is_addressed(self, group: str) -> bool:
+        members = (one for one in self._members.values() if one.group == group)
+        return all(one.ended or one.node.address for one in members)
 
 
 def _key(node: Node) -> tuple[str, str, str]:

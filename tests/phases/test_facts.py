@@ -14,8 +14,8 @@ import pytest
 from spotdeploy.check import CommandResult
 from spotdeploy.errors import UnreachableError
 from spotdeploy.model import Market, Node, NodeState
-from spotdeploy.node.keys import public_key
-from spotdeploy.phases.facts import deliver_facts, facts_of, facts_schema, fingerprint, variables
+from spotdeploy.node.keys import fingerprint, public_key
+from spotdeploy.phases.facts import deliver_facts, facts_of, facts_schema, variables
 from spotdeploy.run.node_run import NodeRun
 from spotdeploy.run.roster import Roster
 from spotdeploy.testing import ScriptedConnection
