@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from spotdeploy.errors import HostError
 from spotdeploy_local.engine import Machine
 from spotdeploy_local.layout import Layout
 from spotdeploy_local.linux import syscalls
 from spotdeploy_local.network import filters
 from spotdeploy_local.network.commands import switch_commands
+from spotdeploy_local.network.nft import run_nft
 
 # What machines send to one another the switch forwards, on the one interface it has, once it has
 # rules that say what. It answers for every machine then, without the delay that is meant for
@@ -167,14 +167,11 @@ def _enter(file: Path) -> None:
 
 
 def _run_nft(text: str) -> None:
-    done = subprocess.run(
-        ["nft", "-f", "-"], input=text, text=True, capture_output=True, check=False
+    run_nft(
+        text,
+        "open ports between machines",
+        "use a kernel with nf_tables, or leave nodes.open_between out",
     )
-    if done.returncode != 0:
-        raise HostError(
-            f"cannot open ports between machines: {done.stderr.strip()}",
-            hint="use a kernel with nf_tables, or leave nodes.open_between out",
-        )
 
 
 def _become_switch(file: Path) -> None:

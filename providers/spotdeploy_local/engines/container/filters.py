@@ -14,9 +14,9 @@ import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from spotdeploy.errors import HostError
 from spotdeploy_local.engine import Machine
 from spotdeploy_local.network.filters import openings
+from spotdeploy_local.network.nft import run_nft
 
 _KINDS = ("bridge", "ip")
 _OURS = "10.78.0.0/15"
@@ -107,11 +107,8 @@ def _answers(machines: Sequence[Machine]) -> Iterator[str]:
 
 
 def _nft(text: str) -> None:
-    done = subprocess.run(
-        ["nft", "-f", "-"], input=text, text=True, capture_output=True, check=False
+    run_nft(
+        text,
+        "keep machines apart",
+        "use a kernel whose nf_tables filters bridges, or remove nftables",
     )
-    if done.returncode != 0:
-        raise HostError(
-            f"cannot keep machines apart: {done.stderr.strip()}",
-            hint="use a kernel whose nf_tables filters bridges, or remove nftables",
-        )

@@ -1,0 +1,17 @@
+"""nft, run on rules as text."""
+
+from __future__ import annotations
+
+import subprocess
+
+from spotdeploy.errors import HostError
+
+
+def run_nft(text: str, what: str, hint: str) -> None:
+    """Apply rules, all of them or none. Raises HostError, which says that it `cannot` do what they
+    are for, with nft's own words."""
+    done = subprocess.run(
+        ["nft", "-f", "-"], input=text, text=True, capture_output=True, check=False
+    )
+    if done.returncode != 0:
+        raise HostError(f"cannot {what}: {done.stderr.strip()}", hint=hint)
