@@ -64,6 +64,9 @@ class Nodes(_Section, frozen=True):
     """The ports on which the deployment's other nodes in the same location reach these, by their
     private addresses: 7946, "53/udp" or "4222-4223/udp", TCP unless it says /udp, or "all" for
     every port and ping. None when empty."""
+    open_between_locations: bool = False
+    """Whether nodes in other locations, and of other providers, reach the ports of `open_between`
+    too: by the public address of each, over the internet."""
     on_interruption: Literal["replace", "fail"] = "fail"
     """What to do when the cloud takes a spot node back."""
     replacements: Annotated[int, msgspec.Meta(ge=0, le=100)] = 3

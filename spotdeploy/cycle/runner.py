@@ -18,6 +18,7 @@ from spotdeploy.model import Fate, FateKind, Node, Verdict
 from spotdeploy.node.connection import HANDSHAKES, Dialer, NodeConnection
 from spotdeploy.node.keys import Keys
 from spotdeploy.phases.evidence import collect
+from spotdeploy.run.admission import Admission
 from spotdeploy.run.context import Run
 from spotdeploy.run.liveness import NOTICE_SECONDS, Liveness, LostError, lost, unless_lost
 from spotdeploy.run.node_run import NodeRun, one_line
@@ -50,6 +51,7 @@ class Shared:
     turns: asyncio.Semaphore
     """For handshakes."""
     roster: Roster = field(default_factory=Roster)
+    admission: Admission = field(default_factory=Admission)
     partings: list[asyncio.Task[None]] = field(default_factory=list)
     """After a stop, what nodes can still show while they end, for `PARTING_SECONDS` at most."""
 
@@ -189,7 +191,7 @@ class NodeRunner:
             shared.turns,
             lambda group: [one.node for one in shared.roster.members([group]) if not one.ended],
         )
-        return NodeRun(self.run, location, node, connection, shared.roster)
+        return NodeRun(self.run, location, node, connection, shared.roster, shared.admission)
 
     async def _failed(self, node_run: NodeRun, error: NodeError) -> NodeOutcome:
         """Ask what became of the node before anything is blamed on the payload: only a cloud that
