@@ -21,6 +21,7 @@ from spotdeploy.cli.cells_screen import cells_summary, new_cells_screen
 from spotdeploy.cli.screen import PlainScreen, Screen
 from spotdeploy.cli.stopping import StopSignals
 from spotdeploy.cli.streams import printed_json
+from spotdeploy.config.schema import Notify
 from spotdeploy.errors import ConfigError
 from spotdeploy.matrix.failed import failed_cells, failed_deployment
 from spotdeploy.matrix.project import Matrix
@@ -106,6 +107,7 @@ def perform(
         _nothing_failed(options)
     recorder, screen = RunRecorder(), new_screen(options.screen_stream)
     with (
+        _notifying(options, project, recorder, environment),
         reporting(options.screen_stream, recorder, environment, data),
         _events(options) as extra,
         screen,
@@ -135,6 +137,7 @@ def _perform_cells(
         options.screen_stream.write(f"{again} of run {run} once more\n")
     recorder, screen = MatrixRecorder(), new_cells_screen(options.screen_stream)
     with (
+        _notifying(options, matrix.project, recorder, environment),
         reporting(options.screen_stream, recorder, environment, data),
         _events(options) as extra,
         screen,
@@ -209,6 +212,35 @@ def _report(folder: Path, stream: TextIO, environment: Mapping[str, str]) -> lis
     except Exception as error:  # noqa: BLE001  # a report never changes how a run ended
         return [f"no summary for GitHub: {type(error).__name__}: {error}"]
     return []
+
+
+@contextmanager
+def _notifying(
+    options: RunOptions,
+    project: Project,
+    recorder: RunRecorder | MatrixRecorder,
+    environment: Mapping[str, str],
+) -> Iterator[None]:
+    """At the end of what began, however it ends, tell whom the config names. Trouble with it is a
+    warning and changes nothing else. A destroy runs nothing that a config names."""
+    notify = Notify() if options.command == "destroy" else project.config.notify
+    try:
+        yield
+    finally:
+        if recorder.folder is not None and notify != Notify():
+            problems = _notify(project, recorder.folder, environment)
+            sys.stderr.writelines(f"warning: {problem}\n" for problem in problems)
+
+
+def _notify(project: Project, folder: Path, environment: Mapping[str, str]) -> list[str]:
+    from spotdeploy.cli.notify import news, tell
+
+    try:
+        report = read_matrix_report(folder) if is_matrix(folder) else read_report(folder)
+        told = news(report, folder)
+        return tell(project.config.notify, told, project.settings.folder, environment)
+    except Exception as error:  # noqa: BLE001  # a report never changes how a run ended
+        return [f"nobody was notified: {type(error).__name__}: {error}"]
 
 
 def _nothing_failed(options: RunOptions, what: str = "") -> NoReturn:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
-from spotdeploy.config.secret import PayloadSecret
+from spotdeploy.config.secret import PayloadSecret, Secret
 from spotdeploy.duration import Duration
 from spotdeploy.model import MarketPolicy
 from spotdeploy.ports import ALL_PORTS, PortRange, merged
@@ -21,6 +22,9 @@ Modes = Literal["normal", "exact"]
 Placement = Literal["each", "cheapest", "ordered"]
 Table = dict[str, Any]
 """A table whose keys a plugin knows."""
+
+
+_HERE = ("localhost", "127.0.0.1", "::1")
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -130,6 +134,38 @@ class Evidence(_Section, frozen=True):
     """Further files to bring back from each node, as absolute paths."""
 
 
+class Notify(_Section, frozen=True):
+    """`[notify]`: who is told how a `cycle`, `create` or `verify` ended, also one that was
+    stopped."""
+
+    command: str = ""
+    """What a shell (`sh -c`) runs on this computer then, in the folder of the config: with the
+    verdict as JSON on its standard input, and in SPOTDEPLOY_VERDICT, SPOTDEPLOY_MESSAGE and
+    others."""
+    webhook: Secret | None = None
+    """Where the same JSON is posted: `env:NAME` or `file:PATH`, which holds an https URL."""
+    when: Literal["always", "failed"] = "always"
+    """After every run, or after those that end with another exit code than 0."""
+
+    def hook(self) -> str:
+        """The web hook's URL. Raises ValueError, which does not show it, when there is none."""
+        if self.webhook is None:
+            raise ValueError("there is none")
+        where = self.webhook.reference
+        try:
+            url = self.webhook.reveal().strip()
+            host, scheme = urlsplit(url).hostname, urlsplit(url).scheme
+        except KeyError:
+            raise ValueError(f"the variable {where.removeprefix('env:')} is not set") from None
+        except OSError as error:
+            raise ValueError(f"cannot read {where}: {error.strerror}") from None
+        except ValueError:
+            host, scheme = "", ""
+        if not host or scheme not in (("https", "http") if host in _HERE else ("https",)):
+            raise ValueError(f"{where} holds no https URL")
+        return url
+
+
 class Matrix(_Section, frozen=True):
     """`[matrix]`: many deployments of one config. Every key but those below is an axis: a list of
     texts, whole numbers, true or false, of which each cell has one. `image`, `size`, `arch`,
@@ -164,6 +200,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     payload: Payload = Payload()
     timeouts: Timeouts = Timeouts()
     evidence: Evidence = Evidence()
+    notify: Notify = Notify()
     matrix: Table | None = None
     """Axes, each a list of values: every combination is a cell, a deployment of its own."""
     checks: tuple[Table, ...] = ()

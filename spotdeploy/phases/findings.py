@@ -149,6 +149,7 @@ def of_plan(project: Project, plan: Plan) -> tuple[Problem, ...]:
     return (
         *of_life(project, plan.checks),
         *of_network(project),
+        *of_notify(project),
         *of_secrets(project, plan),
         *of_payload(project, plan.manifest),
         *of_checks(plan),
@@ -228,6 +229,19 @@ def of_network(project: Project) -> Iterator[Problem]:
             f"other locations: nodes may be in {where}",
             "what they send one another crosses the internet: let the payload encrypt it",
             fatal=False,
+        )
+
+
+def of_notify(project: Project) -> Iterator[Problem]:
+    """Warn of a web hook that nobody would be told by."""
+    notify = project.config.notify
+    if notify.webhook is None:
+        return
+    try:
+        notify.hook()
+    except ValueError as error:
+        yield Problem(
+            f"notify.webhook: {error}", "set it, or leave it out: nobody is told", fatal=False
         )
 
 
