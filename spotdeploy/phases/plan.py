@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -205,10 +206,12 @@ async def find_offers(run: Run) -> Prospects:
 def _check(known: dict[str, type[Check[Any]]], table: Table, path: Path, where: str) -> Check[Any]:
     kind = table.get("type")
     if not isinstance(kind, str) or kind not in known:
+        near = difflib.get_close_matches(str(kind), known, n=1)
+        like = f"did you mean {near[0]}? " if near else ""
         raise ConfigError(
             f"{path.name}: {where}.type: "
             + ("missing" if kind is None else f"{kind!r} is not a check"),
-            hint=f"known checks: {', '.join(sorted(known))}",
+            hint=f"{like}known checks: {', '.join(sorted(known))}",
         )
     settings: CheckSettings = decode(table, known[kind].Settings, path.name, where)
     return known[kind](settings, path.parent)
