@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Deployment, Json
 from spotdeploy.cli.tables import json_text, prefix, table
 from spotdeploy.duration import spell
 from spotdeploy.matrix.report import MatrixReport, is_matrix, written_matrix_report
@@ -34,11 +34,12 @@ class GroupLine(msgspec.Struct, frozen=True):
 
 def command(
     config: Config = DEFAULT_CONFIG,
+    deployment: Deployment = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many runs.")] = 20,
     json: Json = False,
 ) -> None:
     """List the runs of this deployment, newest first."""
-    project = Project.open(config)
+    project = Project.open(config, deployment=deployment)
     journal = Journal(project.journal_path)
     records = journal.runs(project.deployment)
     journal.close()

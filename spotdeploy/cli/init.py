@@ -14,8 +14,9 @@ import tomli_w
 import typer
 
 from spotdeploy.config.keys import every_key
-from spotdeploy.config.load import put, toml_value
+from spotdeploy.config.load import put
 from spotdeploy.config.schema import Config
+from spotdeploy.config.variables import toml_value
 from spotdeploy.errors import ConfigError, RefusedError, SpotdeployError
 from spotdeploy.payload.ignore import LITTER, NEVER
 from spotdeploy.plugins import Plugins

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Only, Providers
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Deployment, Json, Only, Providers
 
 
 def command(
     config: Config = DEFAULT_CONFIG,
+    deployment: Deployment = None,
     provider: Providers = None,
     only: Only = None,
     json: Json = False,
@@ -16,5 +17,5 @@ def command(
     from spotdeploy.cli.tables import show_nodes
     from spotdeploy.project import Project
 
-    project = Project.open(config, providers=provider)
+    project = Project.open(config, deployment=deployment, providers=provider)
     show_nodes(nodes_of(project, only), project.groups, as_json=json)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+DEFAULT_CONFIG = Path("spotdeploy.toml")
 
 
 class KeepChoice(StrEnum):
@@ -24,7 +28,36 @@ class EvidenceOf(StrEnum):
     ALWAYS = "always"
 
 
-Config = Annotated[Path, typer.Option("--config", "-c", help="The config file.", show_default=True)]
+def _find(context: typer.Context, value: Path) -> Path:
+    """The config that is meant where none was named. Says which, unless it is in this folder."""
+    source = context.get_parameter_source("config")
+    named = source is not None and source.name != "DEFAULT"
+    if named or value.exists() or context.resilient_parsing:
+        return value
+    from spotdeploy.config.find import find_config
+
+    found = find_config(Path.cwd())
+    if found is None:
+        return value
+    shown = os.path.relpath(found)
+    sys.stderr.write(f"config: {shown}\n")
+    return Path(shown)
+
+
+Config = Annotated[
+    Path,
+    typer.Option(
+        "--config",
+        "-c",
+        help="The config file; one in a folder above is found.",
+        show_default=True,
+        callback=_find,
+    ),
+]
+Deployment = Annotated[
+    str | None,
+    typer.Option("--deployment", metavar="NAME", help="A name instead of the config's."),
+]
 Providers = Annotated[
     list[str] | None,
     typer.Option("--provider", "-p", help="A provider, instead of the config's. Repeatable."),
@@ -59,5 +92,3 @@ Only = Annotated[
 ]
 Run = Annotated[str, typer.Argument(help="A run's id, its beginning, or 'last'.")]
 NodeName = Annotated[str, typer.Argument(help="A node's name or id, as 'list' shows it.")]
-
-DEFAULT_CONFIG = Path("spotdeploy.toml")
