@@ -26,6 +26,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "ssh": ("demo-1", "true"),
     "debug": ("demo-1",),
     "diff": ("last", "last"),
+    "access": ("export", "access.json"),
 }
 LURES = (
     *("ipaddress", "json", "tomllib", "msgspec", "typer", "asyncio", "sqlite3", "typing"),

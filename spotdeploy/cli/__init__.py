@@ -20,6 +20,8 @@ COMMANDS: Final = {
     "cycle": "Destroy, create and verify, and end with a verdict.",
     "debug": "Show the condition of a node; changes nothing on it.",
     "ssh": "Open a shell on a node; it can no longer pass verify.",
+    "export": "Print the nodes for ssh, Ansible, a shell or Terraform.",
+    "access": "Let a colleague's computer at the nodes: export, import.",
     "reap": "List expired resources of every deployment; --yes ends them.",
     "doctor": "Look for what would stop a run: credentials, tools.",
     "history": "List the runs of this deployment, newest first.",
@@ -30,7 +32,7 @@ COMMANDS: Final = {
 }
 """Each is the function `command` in the module of its name (`list_` for `list`), or for a group
 what its function `group` returns. Its text is the first line of that one's docstring."""
-GROUPS: Final = frozenset({"plugins"})
+GROUPS: Final = frozenset({"access", "plugins"})
 COMPLETING: Final = "_SPOTDEPLOY_COMPLETE"
 
 

@@ -24,6 +24,7 @@ from spotdeploy.report.github import quoting
 from spotdeploy.report.model import GroupReport, NodeReport, RunReport, encode
 from spotdeploy.report.run_store import find_run, read_report
 from spotdeploy.report.writer import html_page, junit_xml, write_reports
+from spotdeploy.run.outputs import output_lines
 from spotdeploy.text import plain
 
 GROUPS: Final = ("GROUP", "VERDICT", "PASSED", "AFTER", "COST")
@@ -128,6 +129,8 @@ def _summary(report: RunReport) -> list[str]:
         lines += ["", table([GROUPS, *map(_group, report.groups)])]
     if len(report.providers) > 1 and report.checks:
         lines += ["", table(list(_by_provider(report)))]
+    if report.outputs:
+        lines += ["", "outputs, of the nodes that were kept:", *output_lines(report.outputs, "  ")]
     took = f"{spell(round(report.seconds, 1))}, cost: {report.cost}"
     return [*lines, "", verdict_text(report.verdict, report.message, report.left), took]
 

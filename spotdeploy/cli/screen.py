@@ -25,6 +25,7 @@ from spotdeploy.events import (
     StepStarted,
 )
 from spotdeploy.model import DEFAULT_GROUP, Verdict
+from spotdeploy.run.outputs import output_lines
 from spotdeploy.run.verdict import NodeOutcome, Outcome
 from spotdeploy.text import below
 
@@ -160,6 +161,7 @@ def summary(outcome: Outcome, destroy: str = DESTROY) -> str:
     if outcome.kept:
         names = ", ".join(node.name for node in outcome.kept)
         lines.append(f"running: {names}; end with '{destroy}'")
+        lines += output_lines(outcome.outputs, "  ")
     left = [what for receipt in outcome.receipts for what in receipt.left]
     lines.append(verdict_text(outcome.verdict, outcome.message, left))
     return "\n".join(lines)
