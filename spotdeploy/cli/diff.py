@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from spotdeploy.cli import completion
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Deployment, Json, Run
 from spotdeploy.cli.tables import json_text, prefix
 from spotdeploy.duration import spell
@@ -22,7 +23,9 @@ NO_VERDICT: Final = "no verdict"
 
 
 def command(
-    before: Annotated[str, typer.Argument(help="A run's id, or its beginning.")],
+    before: Annotated[
+        str, typer.Argument(help="A run's id, or its beginning.", autocompletion=completion.runs)
+    ],
     after: Run = "last",
     config: Config = DEFAULT_CONFIG,
     deployment: Deployment = None,

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from spotdeploy.cli import completion
 from spotdeploy.cli.cells import one_cell
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Deployment, Only, Providers
 from spotdeploy.errors import HostError
@@ -23,8 +24,21 @@ Output = Annotated[
 ]
 
 
+Groups = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--group",
+        "-g",
+        metavar="NAME",
+        help="Only the nodes of this group. Repeatable.",
+        autocompletion=completion.groups,
+    ),
+]
+
+
 def command(
     form: Format = Form.JSON,
+    group: Groups = None,
     output: Output = None,
     config: Config = DEFAULT_CONFIG,
     deployment: Deployment = None,
@@ -39,7 +53,7 @@ def command(
     the files of the key and of the host keys.
     """
     project = one_cell(Project.open(config, deployment=deployment, providers=provider), only)
-    inventory = read_inventory(project)
+    inventory = read_inventory(project, group)
     if form in (Form.SSH_CONFIG, Form.ANSIBLE):
         warn_of_unknown_keys(inventory.nodes)
     _write(render(inventory, form), output)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final
 import tomli_w
 import typer
 
+from spotdeploy.cli import completion
 from spotdeploy.config.keys import every_key
 from spotdeploy.config.load import put
 from spotdeploy.config.schema import Config
@@ -36,7 +37,12 @@ def command(
     name: Annotated[str | None, typer.Option("--name", help="The deployment's name.")] = None,
     provider: Annotated[
         list[str] | None,
-        typer.Option("--provider", "-p", help="A provider to use. Repeatable."),
+        typer.Option(
+            "--provider",
+            "-p",
+            help="A provider to use. Repeatable.",
+            autocompletion=completion.providers,
+        ),
     ] = None,
     region: Annotated[
         list[str] | None,

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from spotdeploy.cli import completion
+
 DEFAULT_CONFIG = Path("spotdeploy.toml")
 
 
@@ -56,11 +58,21 @@ Config = Annotated[
 ]
 Deployment = Annotated[
     str | None,
-    typer.Option("--deployment", metavar="NAME", help="A name instead of the config's."),
+    typer.Option(
+        "--deployment",
+        metavar="NAME",
+        help="A name instead of the config's.",
+        autocompletion=completion.deployments,
+    ),
 ]
 Providers = Annotated[
     list[str] | None,
-    typer.Option("--provider", "-p", help="A provider, instead of the config's. Repeatable."),
+    typer.Option(
+        "--provider",
+        "-p",
+        help="A provider, instead of the config's. Repeatable.",
+        autocompletion=completion.providers,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print data only, as JSON.")]
 Keep = Annotated[
@@ -88,7 +100,16 @@ Only = Annotated[
         "--only",
         metavar="AXIS=VALUE",
         help="Only the cells of the matrix with this value. Repeatable.",
+        autocompletion=completion.cells,
     ),
 ]
-Run = Annotated[str, typer.Argument(help="A run's id, its beginning, or 'last'.")]
-NodeName = Annotated[str, typer.Argument(help="A node's name or id, as 'list' shows it.")]
+Run = Annotated[
+    str,
+    typer.Argument(help="A run's id, its beginning, or 'last'.", autocompletion=completion.runs),
+]
+NodeName = Annotated[
+    str,
+    typer.Argument(
+        help="A node's name or id, as 'list' shows it.", autocompletion=completion.nodes
+    ),
+]

@@ -135,6 +135,8 @@ def _mark(user: str) -> str:
 def pinned(project: Project) -> dict[tuple[str, str, str], str]:
     """Provider, location and id of the deployment's nodes to their host keys, as far as those are
     known on this computer. Raises HostError for a journal that cannot be read."""
+    if not project.journal_path.exists():
+        return {}
     with closing(Journal(project.journal_path)) as journal:
         known = journal.nodes(project.deployment)
     return {(one.provider, one.location, one.id): one.host_key for one in known if one.host_key}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -15,7 +16,7 @@ from spotdeploy.node.access import pinned
 from spotdeploy.node.connection import PORT
 from spotdeploy.project import Project
 from spotdeploy.provider import SupportsDial
-from spotdeploy.run.outputs import fill_outputs, numbers_of
+from spotdeploy.run.outputs import fill_outputs, near, numbers_of
 from spotdeploy.run.roster import numbered
 from spotdeploy.text import plain
 
@@ -86,19 +87,28 @@ def inventory_schema_text() -> str:
     return msgspec.json.format(msgspec.json.encode(schema)).decode()
 
 
-def read_inventory(project: Project) -> Inventory:
-    """The nodes that exist, asked of the providers, with what the journal knows of them. Where the
-    keys are on this computer, writes the list of host keys beside them.
+def read_inventory(project: Project, groups: Collection[str] | None = None) -> Inventory:
+    """The nodes that exist, of all groups or of these, asked of the providers, with what the
+    journal knows of them. Where the keys are on this computer, writes the list of host keys beside
+    them.
 
-    Raises RefusedError when there are none, or when one is called what no file can take;
-    ProviderError, and HostError for a journal that cannot be read.
+    Raises RefusedError for an unknown group, when there are no nodes, or when one is called what no
+    file can take; ProviderError, and HostError for a journal that cannot be read.
     """
+    for group in groups or ():
+        if group not in project.groups:
+            raise RefusedError(f"there is no group {group!r}", hint=near(group, project.groups))
     found = project.nodes_with_providers()
-    if not found:
-        raise RefusedError(f"no nodes of {project.deployment} exist", hint="run 'spotdeploy cycle'")
     providers = {_key(node): provider for node, provider in found}
-    pins = pinned(project)
     by_group = numbered([node for node, _ in found], numbers_of(project, project.deployment))
+    chosen = [name for name in (*project.groups, *by_group) if name in (groups or by_group)]
+    shown = {name: by_group[name] for name in chosen if name in by_group}
+    if not shown:
+        which = f" in {' or '.join(groups)}" if groups else ""
+        raise RefusedError(
+            f"no nodes of {project.deployment} exist{which}", hint="run 'spotdeploy cycle'"
+        )
+    pins = pinned(project)
     identity, hosts = keys.login_path(project.keys_folder), None
     if identity.exists():
         ids = {id_: key for (_, _, id_), key in pins.items()}
@@ -108,9 +118,9 @@ def read_inventory(project: Project) -> Inventory:
         groups={
             name: tuple(
                 _entry(project, node, index, providers[_key(node)], pins.get(_key(node)))
-                for index, node in by_group[name].items()
+                for index, node in members.items()
             )
-            for name in sorted(by_group, key=[*project.groups, *by_group].index)
+            for name, members in shown.items()
         },
         outputs=fill_outputs(project.config.outputs, by_group),
         identity_file=str(identity.resolve()) if hosts else None,

@@ -141,13 +141,13 @@ def _objection(project: Project, name: str, text: str) -> tuple[str, str] | None
 def _wrong(project: Project, reference: Reference) -> tuple[str, str] | None:
     group, index, fact = reference.group, reference.index, reference.fact
     if group not in project.groups:
-        return f"there is no group {group!r}", _near(group, project.groups, "groups")
+        return f"there is no group {group!r}", near(group, project.groups)
     count = _count(project.groups[group])
     if index >= count:
         some = f"{group} has {counted(count, 'node')}"
         return f"{some}, so there is no {group}[{index}]", f"the last one is {group}[{count - 1}]"
     if fact not in FACTS:
-        return f"nodes have no fact {fact!r}", _near(fact, FACTS, "facts")
+        return f"nodes have no fact {fact!r}", near(fact, FACTS, "facts")
     return None
 
 
@@ -157,7 +157,8 @@ def _count(group: Project) -> int:
     return nodes.count * (len(group.providers) if nodes.placement == "each" else 1)
 
 
-def _near(text: str, known: Iterable[str], what: str) -> str:
+def near(text: str, known: Iterable[str], what: str = "groups") -> str:
+    """What to do about a name that is not known."""
     names = list(known)
-    near = difflib.get_close_matches(text, names, n=1)
-    return f"did you mean {near[0]}?" if near else f"{what}: {', '.join(names)}"
+    found = difflib.get_close_matches(text, names, n=1)
+    return f"did you mean {found[0]}?" if found else f"{what}: {', '.join(names)}"

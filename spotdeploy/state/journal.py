@@ -320,6 +320,10 @@ class Journal:
         which = "node WHERE deployment = ? AND (? OR gone_at IS NULL) ORDER BY made_at"
         return self._rows(JournalNode, which, deployment, gone)
 
+    def every_node(self) -> list[JournalNode]:
+        """Every node ever, of whatever deployment: the cells of a matrix are some of their own."""
+        return self._rows(JournalNode, "node ORDER BY made_at")
+
     def _record(self, node: Node, deployment: str, run: str, token: str) -> None:
         now = self._now()
         self._db.execute(

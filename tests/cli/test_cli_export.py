@@ -330,3 +330,26 @@ def test_a_node_that_is_in_a_file_twice_is_refused(here: Path, there: Path) -> N
 def test_no_repr_shows_a_key(here: Path) -> None:
     handover = msgspec.json.decode(handed(here).read_bytes(), type=Handover)
     assert "PRIVATE" not in repr(handover)
+
+
+def test_history_says_what_kept_nodes_cost_after_their_run(here: Path) -> None:
+    (line,) = json.loads(spotdeploy(here, "history", "--json").stdout)
+    assert line["kept_standing"] == 3
+    assert line["kept_usd"] > 0
+    head, row = spotdeploy(here, "history").stdout.splitlines()
+    assert "KEPT" in head
+    assert " so far, 3 nodes" in row
+    assert spotdeploy(here, "destroy").returncode == 0
+    ended, made = json.loads(spotdeploy(here, "history", "--json").stdout)
+    assert (made["kept_standing"], ended["kept_cost"]) == (0, "")
+    assert " so far" not in spotdeploy(here, "history").stdout
+
+
+def test_a_group_is_exported_alone_and_an_unknown_one_refused(here: Path) -> None:
+    data = json.loads(spotdeploy(here, "export", "--group", "worker").stdout)
+    assert list(data["groups"]) == ["worker"]
+    assert data["outputs"]["api"].startswith("http://")
+    done = spotdeploy(here, "export", "--group", "workre")
+    assert done.returncode == 2
+    assert "there is no group 'workre'" in done.stderr
+    assert "did you mean worker?" in done.stderr
