@@ -14,7 +14,7 @@ HEAD: Final = """\
 # Commands
 
 What each command prints for `--help`. Where there is a `--config`, `spotdeploy.toml` in the present
-folder is read when it is not given, or that of [a folder above](../handing-on.md#in-a-folder-below).
+folder is read when it is not given, or that of [a folder above](config.md#where-it-is-found).
 
 | exit code | meaning |
 |---|---|

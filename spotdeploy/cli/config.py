@@ -39,7 +39,7 @@ def command(
     """Print the effective configuration and its sources.
 
     Each value stands with where it comes from: the default, the file, an environment variable
-    (SPOTDEPLOY_ and the key in capitals, such as SPOTDEPLOY_NODES_COUNT) or an option. What is
+    (SPOTDEPLOY_ and the key in capitals, such as SPOTDEPLOY_NODES__COUNT) or an option. What is
     printed is a config file itself. Secrets are shown as the references that they are.
     """
     project = Project.open(

@@ -72,7 +72,7 @@ def cost_so_far(nodes: Iterable[Node], now: float) -> Cost:
 
 def _in_all(nodes: Sequence[Node], now: float) -> str:
     cost = cost_so_far(nodes, now)
-    return f"{counted(len(nodes), 'node')}, {age(cost.node_seconds)} in all, {cost} so far"
+    return f"{counted(len(nodes), 'node')}, {age(cost.node_seconds)} of node time, {cost} so far"
 
 
 def age(seconds: float) -> str:
