@@ -51,7 +51,8 @@ def read_variables(data: Mapping[str, Any], environment: Mapping[str, str]) -> I
     seen: dict[str, str] = {}
     for name in found:
         key = names.get(name) or _in_table(name, data)
-        if key is None and (BETWEEN in name or _nearest(name, names, _NEAR)):
+        whole = name.removeprefix(PREFIX).lower() in _WHOLE
+        if key is None and (whole or BETWEEN in name or _nearest(name, names, _NEAR)):
             raise _unknown(name, _nearest(name, names, 0.6))
         if key is None:
             continue

@@ -14,6 +14,7 @@ import msgspec
 
 from spotdeploy.errors import RefusedError
 from spotdeploy.run.inventory import Inventory, InventoryNode
+from spotdeploy.text import plain
 
 ADVICE: Final = (
     "These are for looking. A node that somebody logged in to by ssh is touched: it can no longer",
@@ -63,17 +64,16 @@ def ssh_config(inventory: Inventory) -> str:
     handles = _handles(inventory)
     for group, nodes in inventory.groups.items():
         for node in nodes:
-            lines += ["", f"# {group}[{node.index}], {node.provider} {node.zone or node.location}"]
+            place = plain(node.zone or node.location, limit=100).replace("\n", " ")
+            lines += ["", f"# {group}[{node.index}], {node.provider} {place}"]
             lines.append(f"Host {handles[node.id]}")
-            lines += [f"    {name} {value}" for name, value in _options(node)]
-    lines += [
-        *("", "Host *"),
-        *(
-            f"    IdentityFile {_quoted(identity)}",
-            f"    UserKnownHostsFile {_quoted(known_hosts)}",
-        ),
-        *(f"    {name} {value}" for name, value in _STRICT.items()),
-    ]
+            options = {
+                **dict(_options(node)),
+                "IdentityFile": _quoted(identity),
+                "UserKnownHostsFile": _quoted(known_hosts),
+                **_STRICT,
+            }
+            lines += [f"    {name} {value}" for name, value in options.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -33,6 +33,8 @@ FORMAT: Final = 1
 LIMIT: Final = 16 << 20
 """Bytes of a file that is read: ten thousand nodes are 4 MiB."""
 Word = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")]
+Place = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")]
+"""It may be part of a host's name, of which there is one label."""
 Id = Annotated[str, msgspec.Meta(pattern=rf"^{keys.NODE_ID.pattern}\Z")]
 Label = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]{0,63}\Z")]
 Text = Annotated[str, msgspec.Meta(max_length=2000)]
@@ -42,7 +44,7 @@ class HandedNode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """One node."""
 
     provider: Word
-    location: Word
+    location: Place
     id: Id
     name: Word
     run: Label
@@ -118,7 +120,9 @@ def export_access(project: Project, file: Path, now: float | None = None) -> Han
             for node in nodes
         ),
     )
-    _write(file, msgspec.json.format(msgspec.json.encode(handover)) + b"\n")
+    data = msgspec.json.format(msgspec.json.encode(handover)) + b"\n"
+    _decoded(data, file)  # what cannot be taken over is not handed on
+    _write(file, data)
     return handover
 
 
@@ -139,6 +143,12 @@ def import_access(project: Project, file: Path, now: float | None = None) -> Han
     if handover.expires_at < (time.time() if now is None else now):
         raise RefusedError(
             f"the nodes that {file} is about have ended themselves", hint="ask for a new file"
+        )
+    if other := {node.provider for node in handover.nodes}.difference(project.providers):
+        raise RefusedError(
+            f"{file} is about nodes of {' and '.join(sorted(other))}, which is no provider of "
+            f"{project.path.name}",
+            hint="import it in the project that they are of",
         )
     pair = keys.Keys(_pair(handover.login, file), _pair(handover.bootstrap_host, file))
     pins = [_host_key(node, file) for node in handover.nodes]

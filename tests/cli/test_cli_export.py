@@ -279,6 +279,8 @@ HOSTILE = {
     "id of every host": change("nodes.0.id", "*"),
     "id of an option": change("nodes.0.id", "-oProxyCommand=touch ran"),
     "id of a line end": change("nodes.0.id", "i-1\n"),
+    "location of another host": change("nodes.0.location", "x.collector.example"),
+    "other provider": change("nodes.0.provider", "aws"),
     "location that leads out": change("nodes.0.location", "../x"),
     "name of an escape": change("nodes.0.name", "\x1b[2J"),
     "run that leads out": change("nodes.0.run", "../../x"),

@@ -102,7 +102,18 @@ def test_a_misspelt_variable_is_refused_with_the_nearest_name(
 
 
 @pytest.mark.parametrize(
-    "name", ["PROVIDER__AWS", "GROUPS__HEAD", "PROVIDER", "NODES__", "__COUNT", "MATRIX__A__B"]
+    "name",
+    [
+        "PROVIDER__AWS",
+        "GROUPS__HEAD",
+        "PROVIDER",
+        "GROUPS",
+        "MATRIX",
+        "OUTPUTS",
+        "NODES__",
+        "__COUNT",
+        "MATRIX__A__B",
+    ],
 )
 def test_no_variable_stands_for_a_whole_table_of_others(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="there is no such key"):

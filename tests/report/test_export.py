@@ -78,6 +78,9 @@ def test_openssh_reads_each_node_with_its_key_and_its_pin(tmp_path: Path) -> Non
     assert options["identityfile"].replace("%%", "%").strip('"') == inventory().identity_file
     assert options["userknownhostsfile"].replace("%%", "%") == inventory().known_hosts_file
     assert "proxycommand" not in options
+    others = openssh(text, "elsewhere.example", tmp_path)
+    assert "hostkeyalias" not in others, "it says something of hosts that are none of ours"
+    assert "shop" not in others["userknownhostsfile"]
     proxied = openssh(text, "shop-2", tmp_path)["proxycommand"]
     assert shlex.split(proxied.replace("%%", "%")) == list(PROXY)
 
@@ -162,3 +165,12 @@ def test_no_form_holds_a_key(tmp_path: Path) -> None:
         text = render(inventory(str(tmp_path)), form)
         assert "PRIVATE KEY" not in text
     assert msgspec.json.decode(render(inventory(), Form.JSON), type=Inventory) == inventory()
+
+
+def test_what_a_cloud_says_of_a_place_is_no_line_of_its_own(tmp_path: Path) -> None:
+    place = entry("shop-1", 0, zone="a\nHost *\n    ProxyCommand touch ran\n'$(touch ran)'")
+    some = inventory(groups={"nodes": (place,)})
+    assert "proxycommand" not in openssh(render(some, Form.SSH_CONFIG), "shop-1", tmp_path)
+    done = subprocess.run(["sh", "-eu"], input=render(some, Form.ENV), cwd=tmp_path, text=True)
+    assert done.returncode == 0
+    assert not (tmp_path / "ran").exists()
