@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
@@ -17,7 +18,9 @@ BETWEEN: Final = "__"
 """Between the tables and the key of a path. `nodes.count` is SPOTDEPLOY_NODES_COUNT as well."""
 _NEAR: Final = 0.85
 """How like a known name one must be that has no `__` to be taken for a misspelt one: others may be
-of somebody else's programs, or of `spotdeploy export --format env`."""
+of somebody else's programs."""
+_EXPORTED: Final = re.compile(r"SPOTDEPLOY_(OUTPUT_\w+|\w+_\d+_[A-Z_]+|\w+_ADDRESSES)")
+"""What `spotdeploy export --format env` sets, however like a known name it is."""
 _WHOLE: Final = ("provider", "groups", "matrix", "outputs")
 """Tables of which a variable stands for a key, and never for the whole: what it does not say, such
 as an account, would be lost."""
@@ -51,8 +54,7 @@ def read_variables(data: Mapping[str, Any], environment: Mapping[str, str]) -> I
     seen: dict[str, str] = {}
     for name in found:
         key = names.get(name) or _in_table(name, data)
-        whole = name.removeprefix(PREFIX).lower() in _WHOLE
-        if key is None and (whole or BETWEEN in name or _nearest(name, names, _NEAR)):
+        if key is None and _is_meant(name, names):
             raise _unknown(name, _nearest(name, names, 0.6))
         if key is None:
             continue
@@ -62,6 +64,13 @@ def read_variables(data: Mapping[str, Any], environment: Mapping[str, str]) -> I
             )
         seen[key] = name
         yield Variable(name, key, _value(environment[name], name, core.get(key) or _forms(key)))
+
+
+def _is_meant(name: str, names: Mapping[str, str]) -> bool:
+    """Whether a variable that stands for no key was to stand for one."""
+    if BETWEEN in name or name.removeprefix(PREFIX).lower() in _WHOLE:
+        return True
+    return not _EXPORTED.fullmatch(name) and _nearest(name, names, _NEAR) is not None
 
 
 def toml_value(text: str) -> object:

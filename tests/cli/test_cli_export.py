@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -345,6 +347,26 @@ def test_history_says_what_kept_nodes_cost_after_their_run(here: Path) -> None:
     ended, made = json.loads(spotdeploy(here, "history", "--json").stdout)
     assert (made["kept_standing"], ended["kept_cost"]) == (0, "")
     assert " so far" not in spotdeploy(here, "history").stdout
+
+
+def test_a_shell_that_took_the_variables_can_go_on_using_spotdeploy(here: Path) -> None:
+    text = (here / "spotdeploy.toml").read_text()
+    (here / "spotdeploy.toml").write_text(text.replace("[outputs]", "[outputs]\nkeep = 'x'"))
+    script = (
+        'set -eu; out="$(spotdeploy export --format env)"; eval "$out"; '
+        'for fact in MARKET NAME SIZE; do eval "export SPOTDEPLOY_NODES_0_$fact=x"; done; '
+        "export SPOTDEPLOY_NODES_ADDRESSES=x; spotdeploy list"
+    )
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-c", script],
+        cwd=here,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done
 
 
 def test_a_group_is_exported_alone_and_an_unknown_one_refused(here: Path) -> None:
