@@ -377,3 +377,15 @@ def test_a_group_is_exported_alone_and_an_unknown_one_refused(here: Path) -> Non
     assert done.returncode == 2
     assert "there is no group 'workre'" in done.stderr
     assert "did you mean worker?" in done.stderr
+
+
+def test_the_cells_of_a_matrix_have_outputs_of_their_own(tmp_path: Path) -> None:
+    folder = write(tmp_path / "cells", CLUSTER + '[matrix]\npy = ["3.11", "3.12"]\n')
+    done = spotdeploy(folder, "cycle")
+    assert done.returncode == 3, done
+    listed = [line for line in spotdeploy(folder, "list").stdout.splitlines() if ": api: " in line]
+    assert len(listed) == 2
+    assert all(f"  {line}" in done.stdout.splitlines() for line in listed)
+    one = json.loads(spotdeploy(folder, "export", "--only", "py=3.12").stdout)
+    assert one["deployment"] in listed[1]
+    assert one["outputs"]["api"] in listed[1]
