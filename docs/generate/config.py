@@ -51,6 +51,7 @@ where each value comes from.
 | `SPOTDEPLOY_GROUPS__BIG_WORKER__COUNT=5` | `groups.big-worker.count`, a group of the file |
 | `SPOTDEPLOY_PAYLOAD__ENVIRONMENT__LOG_LEVEL=debug` | `payload.environment.LOG_LEVEL` |
 | `SPOTDEPLOY_PAYLOAD__SECRETS__TOKEN=env:TOKEN` | `payload.secrets.TOKEN`, a reference too |
+| `SPOTDEPLOY_MATRIX__NODE_JS='[22]'` | `matrix.node-js`, an axis of the file |
 | `SPOTDEPLOY_OUTPUTS__API='http://{nodes[0].address}'` | `outputs.api` |
 
 Values are written as in TOML, and text needs no quotes; for a key of a provider, a number that is

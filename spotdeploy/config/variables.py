@@ -6,11 +6,11 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from spotdeploy.config.keys import Forms, every_key
-from spotdeploy.config.schema import Config, Nodes, OwnKeys
+from spotdeploy.config.schema import Config, Matrix, Nodes, OwnKeys
 from spotdeploy.errors import ConfigError
 
 PREFIX: Final = "SPOTDEPLOY_"
@@ -90,8 +90,10 @@ def _in_table(name: str, data: Mapping[str, Any]) -> str | None:
     match head, rest:
         case ("PAYLOAD", ["ENVIRONMENT" | "SECRETS" as table, *more]) if all(more) and more:
             return f"payload.{table.lower()}.{BETWEEN.join(more)}"
-        case ("MATRIX" | "OUTPUTS", [key]) if key:
-            return f"{head}.{key}".lower()
+        case ("OUTPUTS", [key]) if key:
+            return f"outputs.{key.lower()}"
+        case ("MATRIX", [axis]) if axis:
+            return f"matrix.{_named(name, axis, data, 'matrix', Matrix.__struct_fields__)}"
         case ("PROVIDER", [provider, *more]) if more and all(more):
             keys = (one.lower() for one in more)
             return ".".join(("provider", _known(provider, data, "provider"), *keys))
@@ -101,14 +103,25 @@ def _in_table(name: str, data: Mapping[str, Any]) -> str | None:
 
 
 def _in_group(name: str, group: str, more: list[str], data: Mapping[str, Any]) -> str:
-    found = _known(group, data, "groups")
-    groups = data.get("groups", {})
-    if not isinstance(groups, dict) or found not in groups:
-        near = difflib.get_close_matches(found, list(groups), n=1)
-        rest = BETWEEN.join(more)
-        raise _unknown(name, f"{PREFIX}GROUPS__{_upper(near[0])}__{rest}" if near else None)
+    found = _named(name, group, data, "groups")
     inner = _in_table(PREFIX + BETWEEN.join(more), {}) if more[0] in ("PAYLOAD", "PROVIDER") else ""
     return f"groups.{found}.{inner or '.'.join(more).lower()}"
+
+
+def _named(
+    name: str, text: str, data: Mapping[str, Any], table: str, others: Iterable[str] = ()
+) -> str:
+    """The group or axis that a variable means: one that the file names, or one of `others`. A new
+    one would be a misspelt one."""
+    there = data.get(table)
+    known = [*(there if isinstance(there, dict) else ()), *others]
+    found = _known(text, data, table)
+    if found in known:
+        return found
+    near = difflib.get_close_matches(found, known, n=1)
+    rest = name.removeprefix(f"{PREFIX}{table.upper()}{BETWEEN}{text}")
+    mended = f"{PREFIX}{table.upper()}{BETWEEN}{_upper(near[0])}{rest}" if near else None
+    raise _unknown(name, mended)
 
 
 def _known(text: str, data: Mapping[str, Any], table: str) -> str:

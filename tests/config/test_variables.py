@@ -12,7 +12,10 @@ from spotdeploy.errors import ConfigError
 from spotdeploy.project import Project
 
 PLAIN = 'deployment = "a"\n'
-CLUSTER = PLAIN + '[groups.head]\n[groups.big-worker]\ncount = 2\n[provider.fake]\nsizes = ["s"]\n'
+AXES = '[matrix]\npython = ["3.11"]\nnode-js = [20]\n'
+CLUSTER = (
+    PLAIN + AXES + '[groups.head]\n[groups.big-worker]\ncount = 2\n[provider.fake]\nsizes = ["s"]\n'
+)
 
 
 def read(folder: Path, text: str = PLAIN, **variables: str) -> Settings:
@@ -36,7 +39,9 @@ def read(folder: Path, text: str = PLAIN, **variables: str) -> Settings:
         ("PAYLOAD__ENVIRONMENT__LOG__LEVEL", "3", "payload.environment.LOG__LEVEL", "3"),
         ("PAYLOAD__ENVIRONMENT", '{A = "b"}', "payload.environment.A", "b"),
         ("OUTPUTS__URL", "http://x", "outputs.url", "http://x"),
-        ("MATRIX__PYTHON", '["3.11"]', "matrix.python", ["3.11"]),
+        ("MATRIX__PYTHON", '["3.12"]', "matrix.python", ["3.12"]),
+        ("MATRIX__NODE_JS", "[22]", "matrix.node-js", [22]),
+        ("MATRIX__MAX_CELLS", "3", "matrix.max_cells", 3),
         ("PROVIDER__FAKE__SIZES", '["l"]', "provider.fake.sizes", ["l"]),
         ("PROVIDER__FAKE__PRICES__LARGE", "1.5", "provider.fake.prices.large", 1.5),
         ("PROVIDER__GCP__PROJECT", "my-project", "provider.gcp.project", "my-project"),
@@ -89,6 +94,7 @@ def test_a_name_that_the_file_lacks_may_come_from_a_variable(tmp_path: Path) -> 
         ("NODES_CONT", "SPOTDEPLOY_NODES_COUNT"),
         ("KEP", "SPOTDEPLOY_KEEP"),
         ("TIMEOUT__BOOT", "SPOTDEPLOY_TIMEOUTS__BOOT"),
+        ("MATRIX__NOD_JS", "SPOTDEPLOY_MATRIX__NODE_JS"),
         ("GROUPS__BIG_WORKR__COUNT", "SPOTDEPLOY_GROUPS__BIG_WORKER__COUNT"),
     ],
 )
