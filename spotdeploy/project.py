@@ -333,10 +333,12 @@ def _require_known_tables(settings: Settings, plugins: Plugins) -> None:
             from spotdeploy.config.errors import quoted
 
             near = plugins.nearest(name)
-            where = f"{settings.path.name}: {path.removesuffix(name)}{quoted(name)}"
-            raise ConfigError(
+            file = settings.path.name
+            where = f"{file}: {path.removesuffix(name)}{quoted(name)}"
+            error = ConfigError(
                 f"{where}: no provider of that name is installed",
                 hint=f"did you mean provider.{near}?"
                 if near
                 else "'spotdeploy plugins' lists them",
             )
+            raise blamed(error, file, settings.sources)

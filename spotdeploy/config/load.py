@@ -59,12 +59,13 @@ def blamed(error: ConfigError, file: str, sources: Mapping[str, str]) -> ConfigE
     that was not the file."""
     about = error.message.removeprefix(f"{file}: ")
     key = found[0] if (found := _KEY.match(about)) else ""
-    while key and key not in sources:
+    given: set[str] = set()
+    while key and not given:
+        given = {sources[one] for one in sources if one == key or one.startswith(f"{key}.")}
         key = key.rpartition(".")[0]
-    source = sources.get(key, file)
-    if about == error.message or source == file:
+    if about == error.message or len(given) != 1 or file in given:
         return error
-    return ConfigError(f"{source}: {about}", hint=error.hint)
+    return ConfigError(f"{given.pop()}: {about}", hint=error.hint)
 
 
 def decode(data: object, into: type[T], file: str, prefix: str = "") -> T:

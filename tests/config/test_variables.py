@@ -138,6 +138,7 @@ def test_what_is_like_no_key_is_somebody_elses(tmp_path: Path, name: str) -> Non
     [
         ("PROVIDER__FAKE__SIZES", "3", "provider.fake.sizes: should be a list"),
         ("PROVIDER__FAKE__SZIES", "3", "provider.fake.szies: unknown key"),
+        ("PROVIDER__ASW__SIZES", '["s"]', "provider.asw: no provider of that name is installed"),
         ("GROUPS__HEAD__COUNT", "0", "groups.head.count: should be at least 1"),
         ("GROUPS__HEAD__CUONT", "1", "groups.head.cuont: unknown key"),
         ("NODES__COUNT", "many", "'many' is not a value as in TOML"),
