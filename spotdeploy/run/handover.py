@@ -7,6 +7,7 @@ from one is checked whole before anything is written.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -26,6 +27,7 @@ from spotdeploy.project import Project
 from spotdeploy.provider import SupportsDial
 from spotdeploy.run.outputs import numbers_of
 from spotdeploy.run.roster import numbered
+from spotdeploy.state.folder import private
 from spotdeploy.state.journal import Journal, Moment
 from spotdeploy.text import counted, plain
 
@@ -164,21 +166,24 @@ def import_access(project: Project, file: Path, now: float | None = None) -> Han
     return handover
 
 
+_HALF: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Errors of a file that was begun."""
 _LONGEST: Final = 7 * 86400.0
 """Seconds for which a file is good whose nodes do not say when they end."""
 
 
 def _write(file: Path, data: bytes) -> None:
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with open(file, "xb", opener=private) as stream:
+            stream.write(data)
     except FileExistsError as error:
         raise RefusedError(f"{file} is there already", hint="name another file") from error
     except OSError as error:
+        if error.errno in _HALF:
+            file.unlink(missing_ok=True)
         raise HostError(
             f"cannot write {file}: {error.strerror}", hint="name another file"
         ) from error
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(data)
 
 
 def _read(file: Path) -> bytes:
