@@ -20,6 +20,8 @@ COMMANDS: Final = {
     "cycle": "Destroy, create and verify, and end with a verdict.",
     "debug": "Show the condition of a node; changes nothing on it.",
     "ssh": "Open a shell on a node; it can no longer pass verify.",
+    "export": "Print the nodes for ssh, Ansible, a shell or Terraform.",
+    "access": "Let a colleague's computer at the nodes: export, import.",
     "reap": "List expired resources of every deployment; --yes ends them.",
     "doctor": "Look for what would stop a run: credentials, tools.",
     "history": "List the runs of this deployment, newest first.",
@@ -30,13 +32,13 @@ COMMANDS: Final = {
 }
 """Each is the function `command` in the module of its name (`list_` for `list`), or for a group
 what its function `group` returns. Its text is the first line of that one's docstring."""
-GROUPS: Final = frozenset({"plugins"})
+GROUPS: Final = frozenset({"access", "plugins"})
 COMPLETING: Final = "_SPOTDEPLOY_COMPLETE"
 
 
 def build_app(arguments: Sequence[str]) -> typer.Typer:
-    """The app for a command line. Only the command it names is imported; all of them when it
-    names none that we know."""
+    """The app for a command line, or for the one that is completed. Only the command it names is
+    imported; all of them when it names none that we know."""
     app = typer.Typer(
         name="spotdeploy",
         help="Destroy, create and verify spot instances on any cloud.",
@@ -46,15 +48,25 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_globals)
-    named = next((word for word in arguments if not word.startswith("-")), None)
+    completing = COMPLETING in os.environ
+    words = _completed() if completing else arguments
+    named = next((word for word in words if not word.startswith("-")), None)
+    if completing and named not in COMMANDS:
+        named = None  # their names are what is asked for
     for name in [named] if named in COMMANDS else COMMANDS:
-        if named is None and COMPLETING not in os.environ:
+        if named is None:
             app.command(name, help=COMMANDS[name])(_nothing)  # `--help` shows summaries only
         elif name in GROUPS:
             app.add_typer(_module(name).group(), name=name)
         else:
             app.command(name)(_module(name).command)
     return app
+
+
+def _completed() -> list[str]:
+    """The words of the line that is completed, which the shell gives, without the first one."""
+    line = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS", "")
+    return line.split()[1:]
 
 
 def _module(name: str) -> Any:

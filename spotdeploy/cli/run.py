@@ -18,7 +18,7 @@ from spotdeploy.api import Outcome, Project, RunRecorder
 from spotdeploy.cli import errors
 from spotdeploy.cli.cells import matrix_of
 from spotdeploy.cli.cells_screen import cells_summary, new_cells_screen
-from spotdeploy.cli.screen import PlainScreen, Screen
+from spotdeploy.cli.screen import DESTROY, PlainScreen, Screen
 from spotdeploy.cli.stopping import StopSignals
 from spotdeploy.cli.streams import printed_json
 from spotdeploy.config.schema import Notify
@@ -53,6 +53,8 @@ class RunOptions:
     """Values that select cells of the matrix."""
     failed: bool = False
     """Run again what did not pass in the last cycle."""
+    deployment: str | None = None
+    """The deployment's name, instead of the config's."""
 
     def __post_init__(self) -> None:
         """Refuse two kinds of data on one stream."""
@@ -67,10 +69,19 @@ class RunOptions:
         """Standard output, unless data goes there."""
         return sys.stderr if self.json or self.events == "-" else sys.stdout
 
+    @property
+    def destroy(self) -> str:
+        """The command that ends what stands."""
+        return f"{DESTROY} --deployment {self.deployment}" if self.deployment else DESTROY
+
     def open_project(self) -> Project:
         """The project, the options above what its config says."""
         return Project.open(
-            self.config, providers=self.providers, keep=self.keep, evidence=self.evidence
+            self.config,
+            deployment=self.deployment,
+            providers=self.providers,
+            keep=self.keep,
+            evidence=self.evidence,
         )
 
 
@@ -86,7 +97,8 @@ def run_command(options: RunOptions) -> NoReturn:
 
 def stop_signals(options: RunOptions) -> StopSignals:
     """What takes the signals of a run, or of one of several."""
-    return StopSignals(f"spotdeploy destroy --config {options.config.absolute()}")
+    config = f" --config {options.config.absolute()}"
+    return StopSignals(options.destroy.replace(DESTROY, DESTROY + config))
 
 
 def perform(
@@ -116,7 +128,7 @@ def perform(
         more = {"wait": True} if options.wait else {}
         work = getattr(project, options.command)(observers=observers, recorder=recorder, **more)
         outcome: Outcome = asyncio.run(signals.until_stopped(work, screen.say))
-        screen.conclude(outcome)
+        screen.conclude(outcome, options.destroy)
     return outcome
 
 
@@ -147,7 +159,7 @@ def _perform_cells(
             matrix, options.command, wait=options.wait, observers=observers, recorder=recorder
         )
         outcome = asyncio.run(signals.until_stopped(work, screen.say))
-        screen.end(cells_summary(outcome), outcome.exit_code)
+        screen.end(cells_summary(outcome, options.destroy), outcome.exit_code)
     for bug in (cell.bug for cell in outcome.cells if cell.bug):
         errors.show_trace(bug)
     return outcome

@@ -196,6 +196,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Which nodes stay when a run ends: all, those of a run that passed, or none."""
     max_cost: Annotated[float, msgspec.Meta(gt=0)] | None = None
     """The most one cycle may cost, in USD; no limit when left out."""
+    state: str = "."
+    """The folder that has spotdeploy's own, `.spotdeploy`: keys, journal and runs. Relative to the
+    config."""
     nodes: Nodes = Nodes()
     payload: Payload = Payload()
     timeouts: Timeouts = Timeouts()
@@ -203,6 +206,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     notify: Notify = Notify()
     matrix: Table | None = None
     """Axes, each a list of values: every combination is a cell, a deployment of its own."""
+    outputs: dict[str, str] = {}
+    """Texts for people and programs, with facts of nodes in braces: `{GROUP[INDEX].FACT}`, such as
+    "http://{nodes[0].address}:1234". They are shown with the nodes that a run leaves."""
     checks: tuple[Table, ...] = ()
     """The conditions that each node must meet. `type` decides which keys a table has."""
     provider: dict[str, Table] = {}
@@ -259,7 +265,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def state(self) -> Path:
         """Where spotdeploy keeps its own files."""
-        return self.folder / ".spotdeploy"
+        return self.resolve(self.config.state) / ".spotdeploy"
 
     def resolve(self, path: str) -> Path:
         """A path of the config as a path of this computer."""

@@ -95,8 +95,16 @@ class NodeRunner:
         nodes = tuple(nodes)
         allow_files(len(nodes))
         self.shared.roster.enter(self.run.group, nodes)
+        self._number(nodes)
         groups = await asyncio.gather(*(self._run_one(node) for node in nodes))
         return tuple(outcome for group in groups for outcome in group)
+
+    def _number(self, nodes: Iterable[Node]) -> None:
+        """Note which index fresh nodes have, for whoever asks after the run."""
+        if self.fresh:
+            roster = self.shared.roster
+            indexes = [(node, roster.member(node).index) for node in nodes]
+            self.run.journal.number(self.run.deployment, indexes)
 
     async def until_lost(self, node: Node) -> Fate:
         """What became of a node that passed, once the cloud says that it lives no more."""
@@ -113,6 +121,7 @@ class NodeRunner:
         if not others:
             return (outcome,)
         self.shared.roster.replace(node, others)
+        self._number(others[:1])
         groups = await asyncio.gather(*(self._run_one(one) for one in others))
         return tuple(outcome for group in groups for outcome in group)
 

@@ -33,6 +33,7 @@ from spotdeploy.project import Project
 from spotdeploy.provider import problem_of
 from spotdeploy.run.context import Plan, Run
 from spotdeploy.run.location import Location
+from spotdeploy.run.outputs import require_outputs
 from spotdeploy.run.trace import contained
 from spotdeploy.text import counted
 
@@ -57,6 +58,7 @@ def read_plans(project: Project) -> dict[str, Plan]:
     Reads the payload's secrets, and runs their commands, once nothing else stands against the plan.
     Raises ConfigError for anything in the config or the payload that cannot work.
     """
+    require_outputs(project)
     plans = {name: _read_plan(group) for name, group in project.groups.items()}
     read: list[tuple[Mapping[str, PayloadSecret], dict[str, str]]] = []
     for name, group in project.groups.items():
