@@ -17,6 +17,7 @@ from spotdeploy.errors import ConfigError
 _COMPLAINT: Final = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<where>[\w.\[\]-]*)`)?", re.DOTALL)
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<key>.*)`", re.DOTALL)
 _BARE: Final = re.compile(r"[\w.\[\]-]+")
+_NAME_IT: Final = "put the secret into a variable or a file of yours, and name that here"
 _SHOWN: Final = 100
 """Characters of a key or a value that a message shows."""
 _MISSING: Final = re.compile(r"Object missing required field `(?P<key>[^`]*)`")
@@ -55,7 +56,10 @@ def explain(
         top = _keys(into, "") if path else []
         return _unknown(file, path, unknown["key"], _keys(into, where), top)
     if missing := _MISSING.match(what):
-        return ConfigError(f"{file}: {_join(path, missing['key'])}: missing, and it has no default")
+        return ConfigError(
+            f"{file}: {_join(path, missing['key'])}: missing, and it has no default",
+            hint=f"write {missing['key']} = ... there",
+        )
     value = _at(data, where)
     if where.endswith("[...]") and isinstance(value, dict):  # msgspec names no key of a free table
         return _entry(file, path.removesuffix("[...]"), value, what)
@@ -67,12 +71,18 @@ def explain(
         return ConfigError(
             f"{file}: {path}: {_shown(value)} is not a choice", hint=like or f"one of: {choices}"
         )
-    return ConfigError(f"{file}: {path}: {_plain(what)}{_but(value, what)}", hint=like)
+    hint = _NAME_IT if what.startswith(NOT_WRITTEN) else like
+    return ConfigError(f"{file}: {path}: {_plain(what)}{_but(value, what)}", hint=hint)
 
 
 def explain_toml(error: ValueError, path: Path, text: str) -> ConfigError:
     """A parser's complaint about a file, with the line that it is about and where in it."""
     found = _AT.search(str(error))
+    if isinstance(error, UnicodeDecodeError):
+        return ConfigError(
+            f"{path}: not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}",
+            hint="save it as UTF-8",
+        )
     if found is None:
         return ConfigError(f"{path}: not valid TOML: {error}")
     what = str(error)[: found.start()].strip()
@@ -102,13 +112,15 @@ def _pointed(line: str, at: int) -> tuple[str, int]:
 
 def _entry(file: str, path: str, table: dict[str, object], what: str) -> ConfigError:
     """The first entry of a table of texts that is none, or of a table of references."""
-    found = (key for key, value in table.items() if not isinstance(value, str))
+    fits = str if what.startswith("Expected `str`") else dict
+    found = (key for key, value in table.items() if not isinstance(value, fits))
     if what.startswith(NOT_WRITTEN):
         found = (key for key, value in table.items() if not is_reference(str(value)))
     where = f"{file}: {_join(path, quoted(next(found)))}"
     if what.startswith(NOT_WRITTEN):
-        return ConfigError(f"{where}: {what}")
-    return ConfigError(f"{where}: {_plain(what)}", hint="write it in quotes")
+        return ConfigError(f"{where}: {what}", hint=_NAME_IT)
+    hint = "write it in quotes" if what.startswith("Expected `str`") else None
+    return ConfigError(f"{where}: {_plain(what)}", hint=hint)
 
 
 def _shape(file: str, path: str, value: object, text: _Text) -> ConfigError:

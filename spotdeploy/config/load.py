@@ -101,13 +101,17 @@ def _read(path: Path) -> dict[str, Any]:
             f"{path} does not exist", hint="run 'spotdeploy init' to write one, or use --config"
         ) from error
     except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+        raise ConfigError(
+            f"cannot read {path}: {error.strerror}", hint="name a config with --config"
+        ) from error
     except ValueError as error:  # of TOML, of UTF-8, or of Python: a number of 5,000 digits
         from spotdeploy.config.errors import explain_toml
 
         raise explain_toml(error, path, text) from error
     except RecursionError as error:
-        raise ConfigError(f"{path}: not valid TOML: nested too deeply") from error
+        raise ConfigError(
+            f"{path}: not valid TOML: nested too deeply", hint="use fewer brackets inside brackets"
+        ) from error
 
 
 def _decode_config(data: dict[str, Any], source: str) -> Config:
@@ -153,7 +157,8 @@ def _check_together(group: Group, file: str, sources: Mapping[str, str]) -> None
     if quorum is not None and quorum > count:
         raise ConfigError(
             f"{file}: {group.path('nodes.quorum')}: {quorum} is more than "
-            f"{group.path('nodes.count')}, {count}"
+            f"{group.path('nodes.count')}, {count}",
+            hint="lower the one, or raise the other",
         )
     entry = Path(config.payload.entry)
     if entry.is_absolute() or ".." in entry.parts:
@@ -165,4 +170,4 @@ def _check_together(group: Group, file: str, sources: Mapping[str, str]) -> None
         if config.providers.count(name) > 1:
             source = sources.get("providers", file)
             where = source if source.startswith("--") else f"{source}: providers"
-            raise ConfigError(f"{where}: {name} is named twice")
+            raise ConfigError(f"{where}: {name} is named twice", hint="leave one of them out")

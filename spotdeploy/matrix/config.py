@@ -99,7 +99,7 @@ def _require_few(count: int, most: int, rule: str, file: str) -> None:
 def _axis(given: Any, key: str, file: str) -> tuple[Value, ...]:
     path = f"{file}: matrix.{quoted(key)}"
     near = difflib.get_close_matches(key, (*LISTS, *LIMITS), n=1, cutoff=0.75)
-    hint = f"did you mean matrix.{near[0]}?" if near else None
+    hint = f"did you mean matrix.{near[0]}?" if near else f'write {key} = ["a", "b"]'
     if not isinstance(given, list):
         raise ConfigError(f"{path}: an axis is a list of values", hint=hint)
     if not given:

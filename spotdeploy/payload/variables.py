@@ -99,7 +99,10 @@ def _require_name(key: str, name: str) -> None:
     if len(name) > _NAME_LIMIT:
         raise ConfigError(f"{key}: a name has at most {_NAME_LIMIT} characters")
     if name.startswith(OWN):
-        raise ConfigError(f"{key}: {OWN}... are variables that spotdeploy sets itself")
+        raise ConfigError(
+            f"{key}: {OWN}... are variables that spotdeploy sets itself",
+            hint="give it another name",
+        )
 
 
 def require_text(key: str, name: str, value: str) -> None:

@@ -208,6 +208,7 @@ def of_network(project: Project) -> Iterator[Problem]:
         yield Problem(
             "nodes.open_between_locations is true, and nodes.open_between has no ports",
             "name them there, or leave open_between_locations out",
+            exit_code=ConfigError.exit_code,
         )
     if len(places) < 2 or not nodes.open_between:
         return
@@ -222,6 +223,7 @@ def of_network(project: Project) -> Iterator[Problem]:
         yield Problem(
             f"nodes.open_between_locations: {unable[0]} cannot let in nodes from elsewhere",
             f"take it away, or leave {unable[0]} out of providers",
+            exit_code=ConfigError.exit_code,
         )
     else:
         yield Problem(

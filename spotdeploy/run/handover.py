@@ -190,7 +190,9 @@ def _read(file: Path) -> bytes:
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:
-        raise HostError(f"cannot read {file}: {error.strerror}") from error
+        raise HostError(
+            f"cannot read {file}: {error.strerror}", hint="name what 'access export' wrote"
+        ) from error
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)

@@ -1,0 +1,225 @@
+"""What people get wrong, case by case; `catalogue` plays them."""
+
+from __future__ import annotations
+
+from tests.messages.catalogue import BASE, Case
+
+MATRIX = "[matrix]\n"
+GROUPS = "[groups.a]\n[groups.b]\n"
+LONG = "x" * 41
+
+FILE = [
+    Case("no config", config="", payload="", files={}),
+    Case("a config elsewhere that is not there", command="plan --config other.toml"),
+    Case("a config that is a folder", command="plan --config instance"),
+    Case("no TOML: a bracket is missing", "[nodes\n"),
+    Case("no TOML: a text without quotes", "[nodes]\nuser = ops\n"),
+    Case("no TOML: a key is there twice", "[nodes]\ncount = 1\ncount = 2\n"),
+    Case("no TOML: a table is there twice", "[nodes]\n[nodes]\n"),
+    Case("no TOML: nested too deeply", f"x = {'[' * 3000}\n"),
+    Case("no TOML: no UTF-8", config=b'deployment = "\xff"\n'),
+    Case("a key is missing", top='providers = ["fake"]\n'),
+    Case("a key that there is not", "[nodes]\ncuont = 3\n"),
+    Case("a key that is like none", "[nodes]\nflavour = 3\n"),
+    Case("a key in the wrong table", 'plugins = ["x"]\n'),
+    Case("a text for a number", '[nodes]\ncount = "3"\n'),
+    Case("a number for a text", "[payload.environment]\nLOG_LEVEL = 3\n"),
+    Case("a number that is too small", "[nodes]\ncount = 0\n"),
+    Case("a name that is too long", top=f'deployment = "{LONG}"\nproviders = ["fake"]\n'),
+    Case("a name with a capital", top='deployment = "Demo"\nproviders = ["fake"]\n'),
+    Case("a choice that there is not", '[nodes]\nmarket = "spott"\n'),
+    Case("no duration", '[timeouts]\nboot = "soon"\n'),
+    Case("a duration that is a number", "[timeouts]\nboot = 90\n"),
+    Case("a port that there is not", "[nodes]\nopen_ports = [70000]\n"),
+    Case("no port between nodes", '[nodes]\nopen_between = ["70000/udp"]\n'),
+    Case("no network", '[nodes]\nallow_from = ["10.0.0.300/24"]\n'),
+    Case("a quorum above the count", "[nodes]\ncount = 2\nquorum = 3\n"),
+    Case("a provider is named twice", top='deployment = "d"\nproviders = ["fake", "fake"]\n'),
+    Case("a time to live that no run can keep", '[nodes]\ntime_to_live = "30s"\n'),
+    Case("ports for other locations, and none", "[nodes]\nopen_between_locations = true\n"),
+    Case("a web hook in the clear", '[notify]\nwebhook = "https://hooks.example/x"\n'),
+    Case("a region that is a zone", '[provider.aws]\nregions = ["us-east-1a"]\n', "plan -p aws"),
+]
+
+NAMES = [
+    Case("a provider that there is not", command="plan -p asw"),
+    Case("a provider that there is not, in the config", top=BASE.replace("fake", "gpc")),
+    Case("a table of a provider that there is not", '[provider.asw]\naccount = "1"\n'),
+    Case("a plugin that there is not", top=f'{BASE}plugins = ["chekcs"]\n'),
+    Case("a plugin's file that is not there", top=f'{BASE}plugins = ["./mine.py"]\n'),
+    Case(
+        "a plugin that is named as a module of Python",
+        top=f'{BASE}plugins = ["./json.py"]\n',
+        files={"json.py": ""},
+    ),
+    Case(
+        "a plugin that cannot be imported",
+        top=f'{BASE}plugins = ["./mine.py"]\n',
+        files={"mine.py": "import no_such_module\n"},
+    ),
+    Case("a check that there is not", '[[checks]]\ntype = "htpp"\n'),
+    Case("a check without a type", "[[checks]]\nport = 80\n"),
+    Case("a key that a check does not have", '[[checks]]\ntype = "tcp"\nprot = 80\n'),
+    Case("two checks of one name", '[[checks]]\ntype = "tcp"\nport = 1\n' * 2),
+    Case("a check of a file that is not shipped", '[[checks]]\ntype = "goss"\npath = "g.yaml"\n'),
+    Case("a check of a group that there is not", '[[checks]]\ntype = "tcp"\nport = 1\nto = "x"\n'),
+    Case("a run that there is not", command="report 20260101"),
+    Case("no runs", command="report last"),
+    Case("no nodes to verify", command="verify"),
+    Case("no nodes to log in to", command="ssh demo-1"),
+    Case("no nodes to hand on", command="export --format json"),
+    Case("a format that there is not", command="export --format yaml"),
+    Case("a command that there is not", command="cicle"),
+    Case("an option that there is not", command="cycle --kepe never"),
+    Case("two kinds of data on one stream", command="cycle --json --events -"),
+    Case("repeat and watch", command="cycle --repeat 2 --watch"),
+    Case("repeat what failed", command="cycle --repeat 2 --failed"),
+    Case("nothing failed before", command="cycle --failed"),
+    Case("cells of what has no matrix", command="plan --only size=small"),
+]
+
+GROUP = [
+    Case("a group that waits for none that there is", '[groups.a]\nafter = ["b"]\n'),
+    Case(
+        "groups that wait for each other", '[groups.a]\nafter = ["b"]\n[groups.b]\nafter = ["a"]\n'
+    ),
+    Case("a group's name with a blank", '[groups."a b"]\n'),
+    Case("a group that is no table", "groups.a = 3\n", payload=""),
+    Case("a group's checks that are no tables", "[groups.a]\nchecks = 3\n"),
+    Case("a group's payload that is no table", "[groups.a]\npayload = 3\n"),
+    Case("a group's quorum above its count", "[groups.a]\ncount = 1\nquorum = 2\n"),
+    Case("a group that changes the account", '[groups.a.provider.fake]\naccount = "x"\n'),
+    Case("a group's image, of what has none", '[groups.a]\nimage = "x"\n'),
+    Case(
+        "a check of one group asked by another",
+        f'{GROUPS}[[groups.a.checks]]\ntype = "tcp"\nport = 1\nfrom = "b"\n',
+    ),
+    Case(
+        "a check of a group that is not known",
+        f'{GROUPS}[[groups.a.checks]]\ntype = "tcp"\nport = 1\nto = "b"\n',
+    ),
+]
+
+CELLS = [
+    Case("an axis that is no list", f"{MATRIX}size = 3\n"),
+    Case("an axis without values", f"{MATRIX}size = []\n"),
+    Case("an axis with a value twice", f'{MATRIX}size = ["a", "a"]\n'),
+    Case("an axis of numbers with a point", f"{MATRIX}size = [1.5]\n"),
+    Case("an axis with a bad name", f'{MATRIX}"a b" = [1]\n'),
+    Case("two axes of one variable", f"{MATRIX}a-b = [1]\na_b = [1]\n"),
+    Case("a size that is no text", f"{MATRIX}size = [1]\n"),
+    Case("a market that there is not", f'{MATRIX}market = ["cheap"]\n'),
+    Case("a provider of the matrix that there is not", f'{MATRIX}provider = ["asw"]\n'),
+    Case("an axis that no provider takes", f'{MATRIX}arch = ["arm64"]\n'),
+    Case("what is left out is everything", f"{MATRIX}a = [1]\nexclude = [{{ a = 1 }}]\n"),
+    Case("what is left out is no list", f"{MATRIX}a = [1]\nexclude = 3\n"),
+    Case("what is left out is no table", f"{MATRIX}a = [1]\nexclude = [3]\n"),
+    Case("what is left out is empty", f"{MATRIX}a = [1]\nexclude = [{{}}]\n"),
+    Case("what is left out has no such axis", f"{MATRIX}a = [1]\nexclude = [{{ b = 1 }}]\n"),
+    Case("two cells that are the same", f"{MATRIX}include = [{{ a = 1 }}, {{ a = 1 }}]\n"),
+    Case("no cell has both", f"{MATRIX}a = [1, 2]\nexclude = [{{a = 2}}]\n", "plan --only a=2"),
+    Case("too many cells", f"{MATRIX}a = {list(range(9))}\nb = {list(range(9))}\n"),
+    Case("no such axis to choose", f"{MATRIX}a = [1]\n", "plan --only b=1"),
+    Case("no such value to choose", f"{MATRIX}a = [1]\n", "plan --only a=2"),
+    Case("no choice at all", f"{MATRIX}a = [1]\n", "plan --only a"),
+    Case("providers by option and by matrix", f'{MATRIX}provider = ["fake"]\n', "plan -p fake"),
+]
+
+SHIPPED = [
+    Case("no folder to ship", payload='[payload]\npath = "nowhere"\nentry = "e.sh"\n'),
+    Case("no entry", payload='[payload]\nentry = "run.sh"\n'),
+    Case("an entry outside", payload='[payload]\nentry = "../e.sh"\n'),
+    Case(
+        "an entry that is a folder", payload='[payload]\nentry = "d"\n', files={"instance/d/": ""}
+    ),
+    Case(
+        "an entry that is left out",
+        files={"instance/.spotdeployignore": "*.sh\n"},
+    ),
+    Case(
+        "an entry with line ends of Windows",
+        files={"instance/e.sh": "#!/bin/sh\r\ntrue\r\n"},
+    ),
+    Case("an entry with a byte order mark", files={"instance/e.sh": "\ufeff#!/bin/sh\ntrue\n"}),
+    Case(
+        "an entry that is not executable",
+        payload='[payload]\nentry = "e"\n',
+        files={"instance/e": b"\x7fELF"},
+    ),
+    Case("an entry without an interpreter", files={"instance/e.sh": "#!\ntrue\n"}),
+    Case("a pattern that is none", files={"instance/.spotdeployignore": "a\n/[\n!\n"}),
+    Case("a link that leads out", links={"instance/out": "/etc/passwd"}),
+    Case("a file with a name that cannot be shown", files={"instance/a\nb": ""}),
+    Case(
+        "an upload that is not there",
+        payload='[payload]\nentry = "e.sh"\nupload = ["certs"]\n',
+    ),
+    Case(
+        "two uploads of one name",
+        payload='[payload]\nentry = "e.sh"\nupload = ["a/x", "b/x"]\n',
+        files={"a/x": "1", "b/x": "2"},
+    ),
+]
+
+VARIABLES = [
+    Case("a variable that a shell would drop", '[payload.environment]\n"my.name" = "x"\n'),
+    Case("a variable that begins with a digit", '[payload.environment]\n1ST = "x"\n'),
+    Case("a variable of spotdeploy's own", '[payload.environment]\nSPOTDEPLOY_NODE = "x"\n'),
+    Case("a variable with a long name", f'[payload.environment]\n{"A" * 201} = "x"\n'),
+    Case("a variable that is too large", f'[payload.environment]\nA = "{"x" * (128 << 10)}"\n'),
+    Case("a variable with what none can hold", '[payload.environment]\nA = "\\u0000"\n'),
+    Case("a reference that is not read there", '[payload.environment]\nA = "env:HOME"\n'),
+    Case("a secret in the clear", '[payload.secrets]\nA = "hunter2"\n'),
+    Case(
+        "a secret and a variable of one name",
+        '[payload.environment]\nA = "x"\n[payload.secrets]\nA = "env:B"\n',
+    ),
+    Case("a secret of a variable that is not set", '[payload.secrets]\nA = "env:NOT_SET"\n'),
+    Case("a secret of a file that is not there", '[payload.secrets]\nA = "file:nowhere"\n'),
+    Case("a secret of a command that fails", '[payload.secrets]\nA = "command:false"\n'),
+    Case("a secret of a program that is not there", '[payload.secrets]\nA = "command:no-such"\n'),
+    Case("a secret of no command", '[payload.secrets]\nA = "command:echo \'"\n'),
+    Case("a secret that is empty", '[payload.secrets]\nA = "env:B"\n', variables={"B": " "}),
+    Case("a secret that is short", '[payload.secrets]\nA = "env:B"\n', variables={"B": "abc"}),
+    Case("a secret that is large", '[payload.secrets]\nA = "file:s"\n', files={"s": "x" * 20000}),
+    Case("a secret that is no text", '[payload.secrets]\nA = "file:s"\n', files={"s": b"\xff" * 9}),
+    Case("a key that no variable stands for", variables={"SPOTDEPLOY_NODES__CUONT": "3"}),
+    Case(
+        "a key by two variables",
+        variables=dict.fromkeys(("SPOTDEPLOY_NODES__COUNT", "SPOTDEPLOY_NODES_COUNT"), "3"),
+    ),
+    Case("a variable that is no value", variables={"SPOTDEPLOY_NODES__COUNT": "three"}),
+    Case("a variable that is a wrong value", variables={"SPOTDEPLOY_NODES__COUNT": "0"}),
+]
+
+OUTPUTS = [
+    Case("an output of a group that there is not", '[outputs]\nurl = "http://{web[0].address}"\n'),
+    Case("an output of a node that there is not", '[outputs]\nurl = "{nodes[9].address}"\n'),
+    Case("an output of a fact that there is not", '[outputs]\nurl = "{nodes[0].adress}"\n'),
+    Case("an output that is no template", '[outputs]\nurl = "{nodes[0"\n'),
+]
+
+WRITING = [
+    Case("init where something is", command="init ."),
+    Case("init of a bad name", command="init new --name A_B"),
+    Case("init with no key and value", command="init new --set count"),
+    Case("init of a region without a provider", command="init new --region x"),
+    Case("init of a region of what has none", command="init new --provider local --region x"),
+    Case("access from no file", command="access import nowhere"),
+    Case("access from a folder", command="access import instance"),
+    Case(
+        "access from a file that others can read",
+        command="access import access.json",
+        files={"access.json": "{}"},
+        modes={"access.json": 0o644},
+    ),
+    Case(
+        "access from something else",
+        command="access import access.json",
+        files={"access.json": "{}"},
+        modes={"access.json": 0o600},
+    ),
+    Case("state that is a link", links={".spotdeploy": "/tmp"}),
+]
+
+CASES: list[Case] = [*FILE, *NAMES, *GROUP, *CELLS, *SHIPPED, *VARIABLES, *OUTPUTS, *WRITING]

@@ -1,0 +1,190 @@
+"""The catalogue of error messages: what people get wrong, and what they are told.
+
+`approved.txt` has each of the cases, in the words that people see.
+`python -m tests.messages.catalogue` writes it anew; what changed in it is read before it is
+committed.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import os
+import re
+import stat
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from unittest import mock
+
+from spotdeploy.cli import build_app
+from spotdeploy.cli.errors import show
+from spotdeploy.errors import SpotdeployError
+
+REPOSITORY: Final = Path(__file__).parents[2]
+APPROVED: Final = Path(__file__).with_name("approved.txt")
+KINDS: Final = ("ConfigError", "HostError", "PluginError", "RefusedError")
+"""The errors for which the user, or this computer, is to blame."""
+ELSEWHERE: Final = ("live", "scaffold", "testing")
+"""Rooms whose messages are for authors of plugins; their tests have them."""
+BASE: Final = 'deployment = "demo"\nproviders = ["fake"]\n'
+PAYLOAD: Final = '[payload]\nentry = "e.sh"\n'
+
+
+@dataclass(frozen=True)
+class Case:
+    """A mistake."""
+
+    what: str
+    """In a few words."""
+    more: str = ""
+    """What follows in the config."""
+    command: str = "plan"
+    top: str = BASE
+    payload: str = PAYLOAD
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
+    """Path to content; a path that ends with / is a folder."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Path to where it leads."""
+    modes: Mapping[str, int] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    config: str | bytes | None = None
+    """The whole config, in place of `top`, `payload` and `more`."""
+
+    def text(self) -> str | bytes:
+        """The config."""
+        return self.config if self.config is not None else self.top + self.payload + self.more
+
+
+@dataclass
+class Said:
+    """What came of a case."""
+
+    code: object
+    text: str
+
+
+def play(case: Case, folder: Path) -> Said:
+    """Run the command in a folder that has what the case says."""
+    prepare(case, folder)
+    out, err = io.StringIO(), io.StringIO()
+    code: object = 0
+    words = case.command.split()
+    variables = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), **case.variables}
+    with (
+        mock.patch.dict(os.environ, variables, clear=True),
+        mock.patch.object(sys, "argv", ["spotdeploy", *words]),
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            build_app(words)(words, prog_name="spotdeploy")
+        except SpotdeployError as error:
+            show(error)
+            code = error.exit_code
+        except SystemExit as end:
+            code = end.code
+    return Said(code, err.getvalue().replace(str(folder), "FOLDER"))
+
+
+def prepare(case: Case, folder: Path) -> None:
+    """Write the project."""
+    (folder / "home").mkdir(mode=0o700)
+    (folder / "instance").mkdir()
+    (folder / "instance" / "e.sh").write_text("true\n")
+    text = case.text()
+    if text:
+        (folder / "spotdeploy.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    for name, content in case.files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith("/"):
+            path.mkdir(exist_ok=True)
+        else:
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    for name, target in case.links.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(target)
+    for name, mode in case.modes.items():
+        (folder / name).chmod(mode)
+
+
+@dataclass(frozen=True, order=True)
+class Site:
+    """A place that makes an error."""
+
+    file: str
+    line: int
+    words: str = field(compare=False)
+
+
+def sites() -> list[Site]:
+    """Every one of the core."""
+    found = []
+    for file in sorted((REPOSITORY / "spotdeploy").rglob("*.py")):
+        name = file.relative_to(REPOSITORY)
+        if name.parts[1] in ELSEWHERE:
+            continue
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            made = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+            if made and node.func.id in KINDS and node.args:  # type: ignore[attr-defined]
+                words = _words(node.args[0])  # type: ignore[attr-defined]
+                found.append(Site(str(name), node.lineno, words))  # type: ignore[attr-defined]
+    return found
+
+
+def _words(message: ast.expr) -> str:
+    """The fixed parts of a message."""
+    text = ast.unparse(message)
+    return re.sub(r"\s+", " ", re.sub(r"^f?['\"]+|['\"]+$", "", text))[:100]
+
+
+@contextlib.contextmanager
+def recorded() -> Iterator[set[tuple[str, int]]]:
+    """The places that made an error in the block."""
+    seen: set[tuple[str, int]] = set()
+    original: Callable[..., None] = SpotdeployError.__init__
+
+    def remember(self: SpotdeployError, *arguments: Any, **keys: Any) -> None:
+        frame = sys._getframe(1)
+        while "__init__" in frame.f_code.co_name and frame.f_back:
+            frame = frame.f_back
+        file = Path(frame.f_code.co_filename)
+        if file.is_relative_to(REPOSITORY):
+            seen.add((str(file.relative_to(REPOSITORY)), frame.f_lineno))
+        original(self, *arguments, **keys)
+
+    with mock.patch.object(SpotdeployError, "__init__", remember):
+        yield seen
+
+
+def render(cases: list[Case]) -> str:
+    """The catalogue: each case, and at its end the messages that no case makes."""
+    blocks = []
+    with recorded() as seen:
+        for case in cases:
+            with tempfile.TemporaryDirectory() as folder:
+                said = play(case, Path(folder).resolve())
+                _make_removable(Path(folder))
+            blocks.append(f"## {case.what}\n{said.text.rstrip()}\n(exit code {said.code})\n")
+    missing = [one for one in sites() if (one.file, one.line) not in seen]
+    rest = [f"{one.file.removeprefix('spotdeploy/')}: {one.words}" for one in missing]
+    return "\n".join([*blocks, "# Made by no case here", *rest]) + "\n"
+
+
+def _make_removable(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(stat.S_IRWXU)
+
+
+if __name__ == "__main__":
+    from tests.messages import cases
+
+    APPROVED.write_text(render(cases.CASES), "utf-8")
