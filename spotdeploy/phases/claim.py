@@ -90,23 +90,40 @@ class _Claims:
     async def give_back(self) -> None:
         """Delete the claims, those too that may have been made without an answer. One that has run
         out may be another run's by now."""
-        for location in tuple(self._unanswered):
-            found = await self._ask(location)
-            if found is not None and self._is_ours(found):
-                self._held.append((location, found))
+        await asyncio.gather(*(self._ask_again(location) for location in self._unanswered.copy()))
         for location, claim in self._held:
             if time.time() < self._until:
                 await self._release(location, claim, "given back")
 
-    async def _release(self, location: Location, claim: Resource, what: str) -> bool:
-        """Delete one; False, and told, where that cannot be done: it runs out by itself."""
+    async def _ask_again(self, location: Location) -> None:
+        """Until a cloud says whether there is a claim of ours."""
         try:
             async with asyncio.timeout(self._answer):
-                await location.release([claim])
+                while location in self._unanswered:
+                    found = await self._ask(location)
+                    if found is not None and self._is_ours(found):
+                        self._held.append((location, found))
+                    await asyncio.sleep(location.provider.poll_seconds)
+        except TimeoutError:
+            unknown = ProviderError("the cloud does not say whether one was made")
+            self._warn(location, "given back", unknown)
+
+    async def _release(self, location: Location, claim: Resource, what: str) -> bool:
+        """Delete one; False, and told, where that cannot be done: it runs out by itself."""
+        trouble: Exception | None = None
+        try:
+            async with asyncio.timeout(self._answer):
+                while True:
+                    try:
+                        await location.release([claim])
+                    except ProviderError as error:
+                        trouble = error
+                    else:
+                        return True
+                    await asyncio.sleep(location.provider.poll_seconds)
         except Exception as error:  # noqa: BLE001  # whoever may end nodes may do without
-            self._warn(location, what, error)
+            self._warn(location, what, trouble or error)
             return False
-        return True
 
     async def _ask(self, location: Location) -> Resource | None:
         """The claim that is there now; None, and told, where there can be none."""

@@ -189,7 +189,6 @@ async def test_a_cloud_that_gives_no_claim_is_told_of_and_keeps_nobody_from_dest
 @pytest.mark.parametrize(
     "fault",
     [
-        faults.Outage(call="release", times=2),
         faults.Bug(call="release", times=2),
         faults.StuckResource(),
     ],
@@ -207,6 +206,38 @@ async def test_a_dead_claim_that_cannot_be_deleted_keeps_nobody_from_destroying(
     await run_destroy(people.run("ben"))
     assert people.here.machines() == 0
     assert [text for text in people.told() if "no claim could be made in fake here" in text]
+
+
+async def test_a_claim_whose_deletion_fails_at_first_is_given_back(
+    fake_project: FakeProjects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = People(fake_project(patience="5s"), tmp_path, monkeypatch)
+    async with claimed(people.run("anna"), "cycle"):
+        people.cloud.script(faults.Outage(call="release", times=3))
+    assert people.claims() == []
+    assert not [text for text in people.told() if "no claim" in text]
+
+
+async def test_a_claim_that_may_have_been_made_is_asked_for_until_the_cloud_answers(
+    fake_project: FakeProjects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = People(fake_project(patience="5s"), tmp_path, monkeypatch)
+    people.cloud.script(faults.LostReply(call="claim", times=1))
+    people.cloud.script(faults.Outage(call="claim", times=3))
+    async with claimed(people.run("anna"), "cycle"):
+        pass
+    assert people.claims() == []
+
+
+async def test_a_cloud_that_never_says_whether_a_claim_was_made_is_told_of(
+    fake_project: FakeProjects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = People(fake_project(patience="1s"), tmp_path, monkeypatch)
+    people.cloud.script(faults.Outage(call="claim", times=0))
+    async with claimed(people.run("anna"), "cycle"):
+        pass
+    words = "no claim could be given back in fake here: the cloud does not say whether one was made"
+    assert words in people.told()
 
 
 async def test_a_claim_that_came_of_a_call_without_an_answer_is_given_back(
