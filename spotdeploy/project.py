@@ -50,6 +50,7 @@ class Project:
         *,
         providers: Sequence[str] | None = None,
         keep: str | None = None,
+        keep_failed: bool | None = None,
         evidence: str | None = None,
     ) -> Self:
         """Read the config at `path`. The other arguments stand above what it says.
@@ -60,6 +61,7 @@ class Project:
         options: dict[str, tuple[str, object]] = {
             "--provider": ("providers", list(providers) if providers else None),
             "--keep": ("keep", keep),
+            "--keep-failed": ("keep_failed", keep_failed),
             "--evidence": ("evidence.collect", evidence),
         }
         settings = load(Path(path), options)

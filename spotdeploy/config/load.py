@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from spotdeploy.config.groups import collapsed, read_groups
-from spotdeploy.config.schema import Config, Group, Settings
+from spotdeploy.config.schema import Before, Config, Group, Settings
 from spotdeploy.config.secret import NOT_WRITTEN, PayloadSecret, Secret
 from spotdeploy.duration import Duration
 from spotdeploy.errors import ConfigError
@@ -52,6 +52,7 @@ def load(
         put(data, key, value, name)
         sources[key] = name
         config = _decode_config(data, name)
+    _check_before(config.before, sources.get("before.commands", path.name))
     groups = read_groups(config, path.name, decode)
     for group in groups.values() or (Group(config=config),):
         _check_together(group, path.name, sources)
@@ -162,6 +163,22 @@ def _read_variable(text: str, name: str, forms: Forms) -> object:
         raise ConfigError(
             f"{name}: {text!r} is not a value as in TOML", hint='such as 3, true or ["a", "b"]'
         ) from error
+
+
+def _check_before(before: Before, source: str) -> None:
+    """Refuse a command that is none, and one that would have no time."""
+    for index, (given, command) in enumerate(zip(before.commands, before.tables, strict=True)):
+        where = f"{source}: before.commands[{index}]"
+        run = where if isinstance(given, str) else f"{where}.run"
+        if not command.run.strip():
+            raise ConfigError(f"{run}: is empty", hint='write a command, such as "pytest -q"')
+        if "\0" in command.run:
+            raise ConfigError(f"{run}: holds a NUL, which no command can hold", hint="remove it")
+        if command.timeout <= 0:
+            raise ConfigError(
+                f"{where}.timeout: {command.timeout} is no time to run in",
+                hint='give one such as "5m", or leave it out for 10m',
+            )
 
 
 def _check_together(group: Group, file: str, sources: Mapping[str, str]) -> None:
