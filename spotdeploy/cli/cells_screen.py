@@ -24,6 +24,8 @@ def new_cells_screen(stream: TextIO) -> Screen:
 
 def cells_summary(outcome: MatrixOutcome) -> str:
     """The cells, what stands, and the verdict, ready to print."""
+    if outcome.untouched:
+        return f"\n{verdict_text(outcome.verdict, outcome.untouched, [])}"
     lines = ["", table([HEADER, *(_row(cell, outcome) for cell in outcome.cells)])]
     lines += [line for cell in outcome.failed for line in _why(cell)]
     lines.append("")

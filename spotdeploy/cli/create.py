@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Keep, Only, Providers, Wait
+from spotdeploy.cli.options import (
+    DEFAULT_CONFIG,
+    Config,
+    Json,
+    Keep,
+    NoBefore,
+    Only,
+    Providers,
+    Wait,
+)
 
 
 def command(
@@ -11,9 +20,14 @@ def command(
     only: Only = None,
     keep: Keep = None,
     wait: Wait = False,
+    no_before: NoBefore = False,
     json: Json = False,
 ) -> None:
     """Create and deploy fresh nodes, when there are none."""
     from spotdeploy.cli.run import RunOptions, run_command
 
-    run_command(RunOptions("create", config, provider, json, keep, wait=wait, only=only))
+    run_command(
+        RunOptions(
+            "create", config, provider, json, keep, wait=wait, only=only, before=not no_before
+        )
+    )

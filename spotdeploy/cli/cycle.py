@@ -13,6 +13,8 @@ from spotdeploy.cli.options import (
     EvidenceChoice,
     Json,
     Keep,
+    KeepFailed,
+    NoBefore,
     Only,
     Providers,
     Wait,
@@ -23,6 +25,7 @@ def command(
     config: Config = DEFAULT_CONFIG,
     provider: Providers = None,
     keep: Keep = None,
+    keep_failed: KeepFailed = False,
     evidence: EvidenceChoice = None,
     events: Events = None,
     repeat: Annotated[
@@ -42,6 +45,7 @@ def command(
         ),
     ] = False,
     wait: Wait = False,
+    no_before: NoBefore = False,
     json: Json = False,
 ) -> None:
     """Destroy, create and verify, and end with a verdict.
@@ -56,7 +60,18 @@ def command(
         offer(config)
 
     options = RunOptions(
-        "cycle", config, provider, json, keep, evidence, events, wait, only=only, failed=failed
+        "cycle",
+        config,
+        provider,
+        json,
+        keep,
+        evidence,
+        events,
+        wait,
+        only=only,
+        failed=failed,
+        keep_failed=keep_failed,
+        before=not no_before,
     )
     if watch or repeat > 1:
         from spotdeploy.cli.repeat import run_again

@@ -52,6 +52,10 @@ class RunOptions:
     """Values that select cells of the matrix."""
     failed: bool = False
     """Run again what did not pass in the last cycle."""
+    keep_failed: bool = False
+    """Keep the nodes of a run that failed."""
+    before: bool = True
+    """Run what must pass on this computer first, where the command has that."""
 
     def __post_init__(self) -> None:
         """Refuse two kinds of data on one stream."""
@@ -69,7 +73,11 @@ class RunOptions:
     def open_project(self) -> Project:
         """The project, the options above what its config says."""
         return Project.open(
-            self.config, providers=self.providers, keep=self.keep, evidence=self.evidence
+            self.config,
+            providers=self.providers,
+            keep=self.keep,
+            keep_failed=self.keep_failed or None,
+            evidence=self.evidence,
         )
 
 
@@ -111,7 +119,10 @@ def perform(
         screen,
     ):
         observers = (screen, *([extra] if extra else ()))
-        more = {"wait": True} if options.wait else {}
+        more = {
+            **({"wait": True} if options.wait else {}),
+            **({} if options.before else {"before": False}),
+        }
         work = getattr(project, options.command)(observers=observers, recorder=recorder, **more)
         outcome: Outcome = asyncio.run(signals.until_stopped(work, screen.say))
         screen.conclude(outcome)
@@ -141,7 +152,12 @@ def _perform_cells(
     ):
         observers = (screen, *([extra] if extra else ()))
         work = run_cells(
-            matrix, options.command, wait=options.wait, observers=observers, recorder=recorder
+            matrix,
+            options.command,
+            wait=options.wait,
+            before=options.before,
+            observers=observers,
+            recorder=recorder,
         )
         outcome = asyncio.run(signals.until_stopped(work, screen.say))
         screen.end(cells_summary(outcome), outcome.exit_code)

@@ -10,6 +10,10 @@ from spotdeploy.cli.tables import prefix, table, verdict_text
 from spotdeploy.duration import spell
 from spotdeploy.events import (
     LONGEST,
+    BeforeEnded,
+    BeforeOutput,
+    BeforeSkipped,
+    BeforeStarted,
     CheckAnswered,
     Event,
     GroupEnded,
@@ -28,7 +32,7 @@ from spotdeploy.model import DEFAULT_GROUP, Verdict
 from spotdeploy.run.verdict import NodeOutcome, Outcome
 from spotdeploy.text import below
 
-_STEPS = {"plan": "Planning", "destroy": "Destroying", "create": "Creating"}
+_STEPS = {"before": "Testing", "plan": "Planning", "destroy": "Destroying", "create": "Creating"}
 
 
 class Screen(ABC):
@@ -82,6 +86,8 @@ class Screen(ABC):
             case StepStarted():
                 detail = f" {prefix(event.group)}{event.detail}".rstrip()
                 return f"{_STEPS.get(event.step, event.step)}{detail}..."
+            case StepEnded(step="before"):
+                return None  # each test has said how it ended
             case StepEnded():
                 how = f"{prefix(event.group)}{'' if event.ok else 'FAILED: '}"
                 return f"  {how}{below(event.detail, limit=LONGEST)}"
@@ -99,6 +105,8 @@ class Screen(ABC):
                 who = f"{self.name(event.node)}: " if event.node else ""
                 kind = "warning: " if event.warning else ""
                 return f"  {who}{kind}{below(event.text, limit=600)}"
+            case BeforeStarted() | BeforeOutput() | BeforeEnded() | BeforeSkipped():
+                return before_line(event)
             case _:
                 return self.node_line(event)
 
@@ -115,6 +123,20 @@ class Screen(ABC):
                 detail = f": {below(event.detail, limit=600)}" if event.detail else ""
                 return f"  {self.name(event.node)}: {event.verdict}{detail}"
         return None
+
+
+def before_line(event: BeforeStarted | BeforeOutput | BeforeEnded | BeforeSkipped) -> str:
+    """The lines of what must pass before; what a command wrote cannot be taken for ours."""
+    match event:
+        case BeforeStarted():
+            return f"  $ {below(event.command, limit=LONGEST)}"
+        case BeforeOutput():
+            return "\n".join(f"    | {line}".rstrip() for line in event.lines)
+        case BeforeEnded():
+            how = "passed" if event.ok else f"FAILED: {below(event.detail, limit=600)}"
+            return f"    {how} ({spell(round(event.seconds, 1))})"
+        case BeforeSkipped():
+            return f"  not run: {below(event.command, limit=200)} ({event.why})"
 
 
 class PlainScreen(Screen):

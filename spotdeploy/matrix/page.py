@@ -41,6 +41,7 @@ def render(report: MatrixReport, folder: Path, target: Path | None = None) -> st
         headline=HEADLINES[report.verdict],
         tone=TONES.get(report.verdict, "muted"),
         rows=[_row(cell, report.checks, folder, root) for cell in report.cells],
+        root=root,
         files=files_of(folder, root),
     )
 

@@ -31,9 +31,7 @@ UNITS: Final = (
 )
 _PYTHON: Final = re.compile(r"python(3(\.\d+)?)?")
 _TEMPLATE: Final = re.compile(rb"\{%|\{\{|<%|^@[A-Z_]+@", re.MULTILINE)
-_BECOMES_ANOTHER: Final = re.compile(
-    rb"(?:^|[;&|])[\s'\":]*exec\b.*\$\{?0", re.MULTILINE
-)
+_BECOMES_ANOTHER: Final = re.compile(rb"(?:^|[;&|])[\s'\":]*exec\b.*\$\{?0", re.MULTILINE)
 """A shell script that lets another interpreter read the rest of itself."""
 _SHELL: Final = re.compile(
     r"(?:line )?(?P<line>\d+): (?P<what>.*(?:syntax error|unexpected EOF|end of file).*)",
@@ -71,8 +69,8 @@ class Fault:
 
 
 def find_faults(manifest: Manifest) -> list[Fault]:
-    """The first fault of each file that is shipped, in the order of their paths. Of folders that are
-    made for one computer, such as `.venv`, nothing is read. Blocks while it reads."""
+    """The first fault of each file that is shipped, in the order of their paths. Of folders that
+    are made for one computer, such as `.venv`, nothing is read. Blocks while it reads."""
     theirs = tuple(f"{folder}/" for folder in dependency_folders(manifest))
     files = [one for one in manifest.files if not one.path.startswith(theirs)]
     shells = {name: path for name in _PARSES if (path := shutil.which(name))}

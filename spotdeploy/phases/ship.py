@@ -9,6 +9,7 @@ from typing import Final
 
 import asyncssh
 
+from spotdeploy.config.schema import Settings
 from spotdeploy.errors import ConfigError, NodeError, UnreachableError
 from spotdeploy.model import Manifest, Phase, changed_paths
 from spotdeploy.node import paths
@@ -151,11 +152,16 @@ async def _send(process: asyncssh.SSHClientProcess[bytes], manifest: Manifest) -
 def changed_here(run: Run) -> str:
     """What differs from the plan in the payload on this computer, in one line; empty when nothing
     does. Blocks while it reads what has changed."""
+    return changed_since(run.project.settings, run.plan.manifest)
+
+
+def changed_since(settings: Settings, manifest: Manifest) -> str:
+    """What differs from a manifest in the payload of a config, in one line; as `changed_here`."""
     try:
-        now = read_manifest(run.project.settings)
+        now = read_manifest(settings)
     except ConfigError as error:
         return error.message
-    before = {entry.path: entry.line for entry in run.plan.manifest.entries}
+    before = {entry.path: entry.line for entry in manifest.entries}
     found = changed_paths(before, {entry.path: entry.line for entry in now.entries})
     more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
     return "; ".join(found[:NAMED]) + more

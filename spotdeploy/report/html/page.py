@@ -33,12 +33,14 @@ LISTED: Final = 40
 """Up to so many nodes, their table is open."""
 TONES: Final = {
     Verdict.PASSED: "good",
+    Verdict.TESTS_FAILED: "bad",
     Verdict.PAYLOAD_FAILED: "bad",
     Verdict.INFRASTRUCTURE_FAILED: "infra",
     Verdict.LEAKED: "bad",
 }
 HEADLINES: Final = {
     Verdict.PASSED: "Passed",
+    Verdict.TESTS_FAILED: "Tests failed",
     Verdict.PAYLOAD_FAILED: "Payload failed",
     Verdict.LEAKED: "Leaked",
     Verdict.INFRASTRUCTURE_FAILED: "Infrastructure failed",
@@ -72,6 +74,7 @@ def render(report: RunReport, folder: Path, target: Path | None = None) -> str:
         trouble="Trouble on the way" if report.verdict is Verdict.PASSED else "What went wrong",
         listed=LISTED,
         log=_log(report),
+        root=root,
         files=files_of(folder, root),
     )
 
