@@ -112,7 +112,8 @@ class BeforeCommand(_Section, frozen=True):
     timeout: Duration = Duration("10m")
     """The longest it may take."""
     when: Literal["always", "changed"] = "always"
-    """With `changed`, it is not run while what is shipped is what it last passed with."""
+    """With `changed`, it is not run while what is shipped, and in `before.files`, is what it last
+    passed with."""
 
 
 class Before(_Section, frozen=True):
@@ -125,7 +126,10 @@ class Before(_Section, frozen=True):
     ] = ()
     """Lint and tests, one after the other, until one fails: each a text, or a table of `run`,
     `timeout` ("10m" unless it says otherwise) and `when` ("always", or "changed" to run it only
-    when what is shipped is not what it last passed with)."""
+    when what is shipped or in `files` is not what it last passed with)."""
+    files: tuple[str, ...] = ()
+    """Files and folders that the commands read besides what is shipped, such as their tests. A
+    change in one of them starts a cycle of `--watch` too."""
     syntax: bool = True
     """Whether the syntax of shipped Python, shell scripts and units of systemd is checked first."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import hashlib
 import os
 import signal
 import subprocess
@@ -11,13 +12,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from spotdeploy.duration import spell
-from spotdeploy.errors import BeforeError, HostError, RefusedError
+from spotdeploy.errors import BeforeError, ConfigError, HostError, RefusedError
 from spotdeploy.events import (
     LONGEST,
     BeforeEnded,
@@ -28,6 +30,7 @@ from spotdeploy.events import (
     StepEnded,
     StepStarted,
 )
+from spotdeploy.payload.hashes import read_parts
 from spotdeploy.payload.syntax import Fault, find_faults
 from spotdeploy.phases.ship import changed_since
 from spotdeploy.project import Project
@@ -71,10 +74,24 @@ class Bench:
     run: str
     deployment: str
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """What is shipped to all nodes, as one word."""
-        return digest_of(self.plans.values())
+        """What is tested, as one word: what is shipped to all nodes and what the config names
+        besides. Blocks while it reads that; raises ConfigError when it cannot be read."""
+        shipped = digest_of(self.plans.values())
+        names = self.project.config.before.files
+        if not names:
+            return shipped
+        where = f"{self.project.path.name}: before.files"
+        files = [self.project.resolve(name) for name in names]
+        for index, file in enumerate(files):
+            if not file.exists():  # else one that is misspelt would be looked at for ever
+                raise ConfigError(f"{where}[{index}]: {file} does not exist", hint="correct it")
+        try:
+            parts = list(read_parts(files))
+        except OSError as error:
+            raise ConfigError(f"{where}: cannot read {error.filename}: {error.strerror}") from error
+        return hashlib.sha256(b"".join([shipped.encode(), *parts])).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

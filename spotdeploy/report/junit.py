@@ -115,6 +115,7 @@ def _before_suites(before: Sequence[BeforeReport], deployment: str) -> list[Test
     if not before:
         return []
     suite = TestSuite(BEFORE_SUITE)
+    suite.add_property("tests", str(len(before)))
     suite.add_testcases([_before_case(one, deployment) for one in before])
     _say(suite, "\n".join(f"[[ATTACHMENT|{one.log}]]" for one in before if one.log))
     suite.time = round(sum(one.seconds for one in before), 3)
@@ -122,7 +123,7 @@ def _before_suites(before: Sequence[BeforeReport], deployment: str) -> list[Test
 
 
 def _before_case(one: BeforeReport, deployment: str) -> TestCase:
-    case = _case(one.title, f"{deployment}.{BEFORE_SUITE}", one.seconds)
+    case = _case(" ".join(one.title.split()), f"{deployment}.{BEFORE_SUITE}", one.seconds)
     if one.skipped:
         case.result = [_result(Skipped, one.how, one.message)]
     elif not one.ok:
