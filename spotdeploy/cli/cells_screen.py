@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TextIO
 
-from spotdeploy.cli.screen import PlainScreen, Screen, failed_checks
+from spotdeploy.cli.screen import PlainScreen, Screen, failed_checks, kept_lines
 from spotdeploy.cli.tables import table, verdict_text
 from spotdeploy.matrix.run import CellOutcome, MatrixOutcome
 from spotdeploy.text import below, counted
@@ -30,8 +30,8 @@ def cells_summary(outcome: MatrixOutcome) -> str:
     lines += [line for cell in outcome.failed for line in _why(cell)]
     lines.append("")
     runs = [cell.outcome for cell in outcome.cells if cell.outcome]
-    if kept := [node.name for run in runs for node in run.kept]:
-        lines.append(f"running: {', '.join(kept)}; end with 'spotdeploy destroy'")
+    kept = [node for run in runs for node in run.kept]
+    lines += kept_lines(kept, failed=bool(outcome.failed))
     left = [what for run in runs for receipt in run.receipts for what in receipt.left]
     good, all_ = len(outcome.cells) - len(outcome.failed), counted(len(outcome.cells), "cell")
     message = f"{good} of {all_} passed" if outcome.failed else f"{all_} passed"

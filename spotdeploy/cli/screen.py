@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from io import StringIO
 from typing import TextIO
 
@@ -28,7 +30,8 @@ from spotdeploy.events import (
     StepEnded,
     StepStarted,
 )
-from spotdeploy.model import DEFAULT_GROUP, Verdict
+from spotdeploy.labels import expires_at
+from spotdeploy.model import DEFAULT_GROUP, Node, Verdict
 from spotdeploy.run.verdict import NodeOutcome, Outcome
 from spotdeploy.text import below
 
@@ -178,12 +181,28 @@ def summary(outcome: Outcome) -> str:
             f"short: {prefix(refusal.group)}{refusal.offer} gave {refusal.got} of {refusal.asked}: "
             f"{below(refusal.message, limit=600)}"
         )
-    if outcome.kept:
-        names = ", ".join(node.name for node in outcome.kept)
-        lines.append(f"running: {names}; end with 'spotdeploy destroy'")
+    lines += kept_lines(outcome.kept, failed=outcome.verdict is not Verdict.PASSED)
     left = [what for receipt in outcome.receipts for what in receipt.left]
     lines.append(verdict_text(outcome.verdict, outcome.message, left))
     return "\n".join(lines)
+
+
+def kept_lines(nodes: Sequence[Node], *, failed: bool, now: float | None = None) -> list[str]:
+    """Which nodes still run, and of a run that failed until when, and what to do with them."""
+    if not nodes:
+        return []
+    lines = [f"running: {', '.join(n.name for n in nodes)}; end with 'spotdeploy destroy'"]
+    ends = [end for node in nodes if (end := expires_at(node.labels)) is not None]
+    if failed and ends:
+        now = time.time() if now is None else now
+        left = spell(60 * (max(0.0, min(ends) - now) // 60))
+        clock = time.strftime("%Y-%m-%d %H:%M", time.localtime(min(ends)))
+        lines.append(
+            f"to be looked at until {clock} (for {left}), when they end themselves: 'spotdeploy "
+            f"debug {nodes[0].name}' or 'spotdeploy ssh {nodes[0].name}'; the next cycle replaces "
+            "them"
+        )
+    return lines
 
 
 def _row(node: NodeOutcome) -> tuple[str, ...]:

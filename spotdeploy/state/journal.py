@@ -58,7 +58,7 @@ CREATE TABLE IF NOT EXISTS tested (
     PRIMARY KEY (deployment, command));
 CREATE TABLE IF NOT EXISTS failed (
     provider TEXT NOT NULL, location TEXT NOT NULL, id TEXT NOT NULL, run TEXT NOT NULL,
-    PRIMARY KEY (provider, location, id, run));
+    verdict TEXT NOT NULL, PRIMARY KEY (provider, location, id, run));
 """
 """Came later; a spotdeploy that does not know them passes them over."""
 _TABLES: Final = {"run", "intent", "node"}
@@ -237,22 +237,23 @@ class Journal:
         )
         return rows[0][0] if rows and isinstance(rows[0][0], str) else ""
 
-    def record_failed(self, nodes: Iterable[Node]) -> None:
-        """Note that these nodes, which are kept, failed in the run that made them."""
+    def record_failed(self, nodes: Iterable[tuple[Node, str]]) -> None:
+        """Note that these nodes, which are kept, did not pass in the run that made them: each with
+        its verdict."""
         with self._transaction():
             self._db.executemany(
-                "INSERT OR REPLACE INTO failed (provider, location, id, run) VALUES (?, ?, ?, ?)",
-                [_made(node) for node in nodes],
+                "INSERT OR REPLACE INTO failed (provider, location, id, run, verdict)"
+                " VALUES (?, ?, ?, ?, ?)",
+                [(*_made(node), verdict) for node, verdict in nodes],
             )
 
-    def has_failed(self, node: Node) -> bool:
-        """Whether that is noted of a node."""
-        return bool(
-            self._read(
-                "SELECT 1 FROM failed WHERE provider = ? AND location = ? AND id = ? AND run = ?",
-                _made(node),
-            )
+    def failure(self, node: Node) -> str:
+        """The verdict that is noted of a node; else nothing."""
+        rows = self._read(
+            "SELECT verdict FROM failed WHERE provider = ? AND location = ? AND id = ? AND run = ?",
+            _made(node),
         )
+        return str(rows[0][0]) if rows else ""
 
     def close_intents(
         self, deployment: str, provider: str, location: str, before: float, run: str | None = None
