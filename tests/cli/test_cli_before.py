@@ -374,3 +374,16 @@ def test_secrets_escapes_and_floods_do_not_get_through(shop: Shop) -> None:
     assert "    | token [redacted]\n    | red\n" in done.out
     assert "    | 100%\n" in done.out
     assert len((folder_of(shop) / "before-2.log").read_bytes()) < 9_000_000
+
+
+def test_repeated_cycles_end_with_the_first_whose_tests_failed(shop: Shop) -> None:
+    before(shop, '"printf x >> ran; [ $(cat ran) != xx ]"')
+    done = shop.run("cycle", "--repeat", "4")
+    assert done.code == 3, done
+    assert (shop.folder / "ran").read_text() == "xx"
+    (path,) = (shop.folder / ".spotdeploy" / "runs").glob("repeat-*.json")
+    assert f"repetition: {path}\n" in done.out
+    together = json.loads(path.read_bytes())
+    assert len(together["runs"]) == together["cycles"]["asked"] == 2
+    ways = [one["message"].partition(":")[0] for one in together["cycles"]["failures"]]
+    assert ways == ["infrastructure failed", "tests failed"]
