@@ -128,9 +128,12 @@ class Screen(ABC):
         return None
 
 
-def before_line(event: BeforeStarted | BeforeOutput | BeforeEnded | BeforeSkipped) -> str:
-    """The lines of what must pass before; what a command wrote cannot be taken for ours."""
+def before_line(event: BeforeStarted | BeforeOutput | BeforeEnded | BeforeSkipped) -> str | None:
+    """The lines of what must pass before; what a command wrote cannot be taken for ours. Our own
+    check of the syntax is shown when it failed."""
     match event:
+        case BeforeStarted(command="syntax") | BeforeEnded(ok=True, exit_code=None):
+            return None
         case BeforeStarted():
             return f"  $ {below(event.command, limit=LONGEST)}"
         case BeforeOutput():

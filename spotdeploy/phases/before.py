@@ -137,9 +137,14 @@ async def run_before(bench: Bench, *, skip: bool = False) -> str:
     if skip or not wanted:
         _skip(bench, wanted, 1, NOT_ASKED)
         return ""
+    ours = sum(test.timeout is None for test in wanted)
+    why = await _run_all(bench, wanted[:ours], 1)
+    if why or not wanted[ours:]:
+        _skip(bench, wanted[ours:], ours + 1, f"{SYNTAX} failed")
+        return why
     bench.bus.emit(StepStarted(step=STEP))
     try:
-        why = await _run_all(bench, wanted)
+        why = await _run_all(bench, wanted[ours:], ours + 1)
     except (RefusedError, HostError) as error:
         bench.bus.emit(StepEnded(step=STEP, ok=False, detail=error.message))
         raise
@@ -153,14 +158,15 @@ def require_syntax(project: Project, plans: Mapping[str, Plan]) -> None:
         raise BeforeError(_first(faults), hint=HINT)
 
 
-async def _run_all(bench: Bench, wanted: Sequence[BeforeTest]) -> str:
-    """As `run_before`."""
-    for number, test in enumerate(wanted, 1):
+async def _run_all(bench: Bench, wanted: Sequence[BeforeTest], first: int) -> str:
+    """As `run_before`, for some of the tests, which are numbered from `first`."""
+    for number, test in enumerate(wanted, first):
         if test.passed_in:
             why = f"passed in run {test.passed_in}, nothing changed since"
             _skip(bench, [test], number, why)
         elif why := await _test(bench, number, test):
-            _skip(bench, wanted[number:], number + 1, f"{title(test.command)} failed")
+            left = wanted[number - first + 1 :]
+            _skip(bench, left, number + 1, f"{title(test.command)} failed")
             return why
     return ""
 
