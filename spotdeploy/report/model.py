@@ -157,7 +157,7 @@ class BeforeReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     @property
     def title(self) -> str:
         """The command in one line."""
-        line, *more = self.command.strip().splitlines()
+        line, *more = (self.command.strip() or "-").splitlines()
         return f"{line} ..." if more else line
 
     @property

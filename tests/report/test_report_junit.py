@@ -16,6 +16,7 @@ import pytest
 import xmlschema
 from junitparser import JUnitXml
 
+from spotdeploy.events import BeforeEnded, BeforeOutput, BeforeSkipped, BeforeStarted
 from spotdeploy.model import Verdict
 from spotdeploy.report import junit
 from spotdeploy.report.model import build
@@ -194,3 +195,47 @@ def test_other_readers_of_such_files_read_it(tmp_path: Path) -> None:
     report = read_report(samples.payload_failure(3).write(tmp_path))
     parsed = JUnitXml.fromstring(junit.render(report))
     assert sum(suite.failures for suite in parsed) == 3
+
+
+def with_tests() -> samples.Sample:
+    """A run whose second test failed, with texts that files cannot carry."""
+    sample = samples.Sample()
+    sample.begin(3)
+    sample.at(1, BeforeStarted(number=1, command="syntax"))
+    sample.at(2, BeforeEnded(number=1, ok=True, seconds=0.5))
+    sample.at(2, BeforeStarted(number=2, command="pytest   -q\n\n --lf <x>\x00"))
+    sample.at(3, BeforeOutput(number=2, lines=("a <b> \ud800", "  ]]> last")))
+    sample.at(4, BeforeEnded(number=2, ok=False, seconds=1.5, exit_code=2, detail="ended: 2"))
+    sample.at(4, BeforeSkipped(number=3, command="mypy", why="pytest failed"))
+    sample.end(Verdict.TESTS_FAILED, 1, "pytest -q ended: 2")
+    return sample
+
+
+def test_what_had_to_pass_before_is_a_suite_of_its_own(schema: xmlschema.XMLSchema) -> None:
+    root = ET.fromstring(junit.render(build(with_tests().events)))
+    assert violations(root) == []
+    schema.validate(root)
+    run, before = root
+    assert (run.get("failures"), run.get("errors")) == ("1", "0")
+    assert {key: before.get(key) for key in ("name", "tests", "failures", "skipped", "time")} == {
+        "name": "before",
+        "tests": "3",
+        "failures": "1",
+        "skipped": "1",
+        "time": "2.0",
+    }
+    names = [(case.get("name"), case.get("classname")) for case in before.iter("testcase")]
+    assert names == [
+        *(("syntax", "demo.before"), ("pytest -q ...", "demo.before"), ("mypy", "demo.before")),
+    ]
+    (failure,) = before.iter("failure")
+    assert (failure.text or "").endswith("  ]]> last")
+    assert before.findtext("system-out") == "[[ATTACHMENT|before-2.log]]"
+
+
+def test_it_comes_before_the_cells_of_a_matrix(schema: xmlschema.XMLSchema) -> None:
+    report = build(with_tests().events)
+    root = ET.fromstring(junit.render_cells([("", report)], report.before, "demo"))
+    assert violations(root) == []
+    schema.validate(root)
+    assert [suite.get("name") for suite in root] == ["before", "demo"]
