@@ -258,14 +258,21 @@ LONGEST: Final = 64_000
 """Characters of a text in an event; node output of any length ends here at the latest."""
 
 
-def _harmless(event: Event) -> dict[str, str]:
+def _harmless(event: Event) -> dict[str, str | tuple[str, ...]]:
     """The texts of an event that hold what a terminal obeys or a file cannot hold, without it."""
     texts = ((name, getattr(event, name)) for name in event.__struct_fields__)
-    return {
+    found: dict[str, str | tuple[str, ...]] = {
         name: plain(text, limit=LONGEST)
         for name, text in texts
-        if isinstance(text, str) and not (len(text) <= LONGEST and text.isprintable())
+        if isinstance(text, str) and not _is_harmless(text)
     }
+    if isinstance(event, BeforeOutput) and not all(map(_is_harmless, event.lines)):
+        found["lines"] = tuple(plain(line, limit=LONGEST, strip=False) for line in event.lines)
+    return found
+
+
+def _is_harmless(text: str) -> bool:
+    return len(text) <= LONGEST and text.isprintable()
 
 
 class Observer(Protocol):

@@ -11,7 +11,7 @@ from spotdeploy.matrix.report import CellReport, MatrixReport
 from spotdeploy.model import Verdict
 from spotdeploy.report.event_log import PAGE
 from spotdeploy.report.html.matrix import Total
-from spotdeploy.report.html.page import HEADLINES, TONES, files_of, rendered, root_of
+from spotdeploy.report.html.page import HEADLINES, TONES, files_of, logs_of, rendered, root_of
 from spotdeploy.report.model import RunReport
 
 SHOWN = 400
@@ -42,6 +42,7 @@ def render(report: MatrixReport, folder: Path, target: Path | None = None) -> st
         tone=TONES.get(report.verdict, "muted"),
         rows=[_row(cell, report.checks, folder, root) for cell in report.cells],
         root=root,
+        logs=logs_of(report.before, folder),
         files=files_of(folder, root),
     )
 

@@ -16,7 +16,6 @@ import pytest
 import xmlschema
 from junitparser import JUnitXml
 
-from spotdeploy.events import BeforeEnded, BeforeOutput, BeforeSkipped, BeforeStarted
 from spotdeploy.model import Verdict
 from spotdeploy.report import junit
 from spotdeploy.report.model import build
@@ -197,22 +196,8 @@ def test_other_readers_of_such_files_read_it(tmp_path: Path) -> None:
     assert sum(suite.failures for suite in parsed) == 3
 
 
-def with_tests() -> samples.Sample:
-    """A run whose second test failed, with texts that files cannot carry."""
-    sample = samples.Sample()
-    sample.begin(3)
-    sample.at(1, BeforeStarted(number=1, command="syntax"))
-    sample.at(2, BeforeEnded(number=1, ok=True, seconds=0.5))
-    sample.at(2, BeforeStarted(number=2, command="pytest   -q\n\n --lf <x>\x00"))
-    sample.at(3, BeforeOutput(number=2, lines=("a <b> \ud800", "  ]]> last")))
-    sample.at(4, BeforeEnded(number=2, ok=False, seconds=1.5, exit_code=2, detail="ended: 2"))
-    sample.at(4, BeforeSkipped(number=3, command="mypy", why="pytest failed"))
-    sample.end(Verdict.TESTS_FAILED, 1, "pytest -q ended: 2")
-    return sample
-
-
 def test_what_had_to_pass_before_is_a_suite_of_its_own(schema: xmlschema.XMLSchema) -> None:
-    root = ET.fromstring(junit.render(build(with_tests().events)))
+    root = ET.fromstring(junit.render(build(samples.failed_before().events)))
     assert violations(root) == []
     schema.validate(root)
     run, before = root
@@ -234,7 +219,7 @@ def test_what_had_to_pass_before_is_a_suite_of_its_own(schema: xmlschema.XMLSche
 
 
 def test_it_comes_before_the_cells_of_a_matrix(schema: xmlschema.XMLSchema) -> None:
-    report = build(with_tests().events)
+    report = build(samples.failed_before().events)
     root = ET.fromstring(junit.render_cells([("", report)], report.before, "demo"))
     assert violations(root) == []
     schema.validate(root)

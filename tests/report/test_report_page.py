@@ -19,11 +19,17 @@ from spotdeploy.model import Node, NodeState, Verdict
 from spotdeploy.report.html.page import render
 from spotdeploy.report.model import build
 from spotdeploy.report.run_store import read_events, read_report
+from spotdeploy.report.writer import write_reports
 from spotdeploy.run.verdict import Outcome, Receipt
 from tests.report import samples
 
 VOID = {"meta", "br", "link", "img", "input", "hr", "wbr"}
-EVERY = [samples.passing, samples.payload_failure, samples.interruption]
+EVERY = [
+    samples.passing,
+    samples.payload_failure,
+    samples.interruption,
+    samples.failed_before,
+]
 
 
 class Page(HTMLParser):
@@ -106,6 +112,18 @@ def test_every_link_leads_somewhere(make: Callable[[int], samples.Sample], tmp_p
         *re.findall(r"url\(#(.*?)\)", str(page.values("fill"))),
     ):
         assert reference in ids
+
+
+def test_what_failed_before_is_told_with_the_end_of_what_it_wrote(tmp_path: Path) -> None:
+    folder = samples.failed_before().write(tmp_path)
+    assert write_reports(folder) == []
+    text = (folder / "report.html").read_text()
+    assert "Tests failed" in text
+    assert "<details open><summary>pytest   -q ...</summary>" in text
+    assert "a &lt;b&gt;\n" in text
+    assert "]]&gt; last</pre>" in text
+    assert "before-2.log" in Page(text).values("href")
+    assert (folder / "before-2.log").is_file()
 
 
 def test_links_lead_from_where_the_page_lies(tmp_path: Path) -> None:

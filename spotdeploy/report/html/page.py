@@ -22,7 +22,7 @@ from spotdeploy.report.html.clouds import clouds
 from spotdeploy.report.html.findings import attachments, findings
 from spotdeploy.report.html.matrix import matrix
 from spotdeploy.report.html.timeline import picture, thin_picture, tone
-from spotdeploy.report.model import NodeReport, RunReport
+from spotdeploy.report.model import BeforeReport, NodeReport, RunReport
 from spotdeploy.run.cost import HOUR, Cost, spell_usd
 from spotdeploy.text import counted
 
@@ -75,6 +75,7 @@ def render(report: RunReport, folder: Path, target: Path | None = None) -> str:
         listed=LISTED,
         log=_log(report),
         root=root,
+        logs=logs_of(report.before, folder),
         files=files_of(folder, root),
     )
 
@@ -187,6 +188,11 @@ def _log(report: RunReport) -> list[tuple[float, str, str, bool]]:
     notes += [(mark, node.name) for node in report.nodes for mark in node.marks]
     notes.sort(key=lambda note: note[0].at)
     return [(m.at - report.started_at, who, m.text, m.warning) for m, who in notes[:LOG_LIMIT]]
+
+
+def logs_of(before: Sequence[BeforeReport], folder: Path) -> set[str]:
+    """The files with what tests wrote that are there."""
+    return {one.log for one in before if one.log and (folder / one.log).exists()}
 
 
 def files_of(folder: Path, root: str) -> list[tuple[str, str]]:
