@@ -111,8 +111,8 @@ def _one(
 async def _wait(options: RunOptions, seen: str) -> None:
     def ready() -> None:
         options.screen_stream.write(
-            f"waiting for a change in {options.config.name}, the payload, before.files or the files "
-            "of checks; Ctrl-C to stop\n"
+            f"waiting for a change in {options.config.name}, the payload, before.files or the "
+            "files of checks; Ctrl-C to stop\n"
         )
         options.screen_stream.flush()
 
