@@ -15,7 +15,7 @@ from spotdeploy.events import Bus
 from spotdeploy.matrix.cells import Cell
 from spotdeploy.matrix.project import Matrix
 from spotdeploy.model import FileKind
-from spotdeploy.phases.before import BeforeTest, Bench, require_syntax, tests, title
+from spotdeploy.phases.before import BeforeTest, Bench, require_syntax, title, wanted_tests
 from spotdeploy.phases.plan import Prospects, ask_offers, read_plans
 from spotdeploy.project import Project
 from spotdeploy.run.context import Run, open_run
@@ -60,7 +60,7 @@ def before_of(run: Run, deployment: str = "") -> list[BeforeTest]:
     the whole config."""
     plans = {group.group: group.plan for group in run.groups}
     name = deployment or run.deployment
-    return tests(Bench(run.project, plans, run.journal, run.bus, run.id, name))
+    return wanted_tests(Bench(run.project, plans, run.journal, run.bus, run.id, name))
 
 
 def before_lines(some: Sequence[BeforeTest]) -> list[str]:

@@ -51,12 +51,13 @@ hold its output open."""
 OUTPUT_LIMIT: Final = 8 << 20
 """Bytes of a command's output that are shown and kept."""
 LINE_LIMIT: Final = LONGEST
+"""Characters of a line that is waited for, and of a private key that is held back until it is
+whole."""
 FAULTS: Final = 50
 """Syntax faults that are told one by one."""
 HINT: Final = (
     "correct it, or leave it out by .spotdeployignore; before.syntax = false looks at none"
 )
-_POLL: Final = 0.05
 _NO_COMMAND, _NOT_EXECUTABLE = 127, 126
 _KEY_BEGINS, _KEY_ENDS = "-----BEGIN ", "-----END "
 
@@ -115,13 +116,14 @@ class BeforeTest(msgspec.Struct, frozen=True):
     """The run in which it last passed with what is shipped, when it is not run again therefore."""
 
 
-def tests(bench: Bench) -> list[BeforeTest]:
-    """What must pass, in its order. Reads the journal."""
-    before = bench.project.config.before
+def wanted_tests(bench: Bench, *, skip: bool = False) -> list[BeforeTest]:
+    """What must pass, in its order. Reads the journal and what is tested, unless told to `skip`
+    that. Raises ConfigError when a file that the config names cannot be read."""
+    before, digest = bench.project.config.before, "" if skip else bench.digest
     found = [BeforeTest(SYNTAX)] if before.syntax else []
     for one in before.tables:
-        known = (bench.deployment, one.run, bench.digest)
-        passed_in = bench.journal.tested(*known) if one.when == "changed" else ""
+        known = one.when == "changed" and not skip
+        passed_in = bench.journal.tested(bench.deployment, one.run, digest) if known else ""
         found.append(BeforeTest(one.run, float(one.timeout), passed_in))
     return found
 
@@ -131,9 +133,9 @@ async def run_before(bench: Bench, *, skip: bool = False) -> str:
     With `skip` it runs none, and says so.
 
     Cancelling it ends the command with all its processes. Raises RefusedError when a command
-    changed what is shipped, HostError for a journal that cannot be written.
+    changed what is shipped, HostError for a journal that cannot be written, ConfigError as `wanted_tests`.
     """
-    wanted = tests(bench)
+    wanted = wanted_tests(bench, skip=skip)
     if skip or not wanted:
         _skip(bench, wanted, 1, NOT_ASKED)
         return ""
@@ -173,7 +175,7 @@ async def _run_all(bench: Bench, wanted: Sequence[BeforeTest], first: int) -> st
 
 def title(command: str) -> str:
     """A command in one short line."""
-    line, *more = plain(command, limit=100).splitlines()
+    line, *more = (plain(command, limit=100) or "-").splitlines()
     return f"{line} ..." if more else line
 
 
@@ -265,6 +267,9 @@ async def _run(
     except OSError as error:
         os.close(ours)
         return _Ended(None, f"cannot be run: {error.strerror}")
+    except BaseException:
+        os.close(ours)
+        raise
     finally:
         os.close(theirs)
     output = _Output(ours, say)

@@ -116,6 +116,7 @@ def test_nothing_runs_without_them_and_the_report_says_so(shop: Shop) -> None:
         ('"./instance"', "./instance ended with exit code 126: it cannot be executed"),
         ("'kill -9 $$'", "kill -9 $$ was ended by signal 9"),
         ('{ run = "sleep 50", timeout = "300ms" }', "sleep 50 did not end within 0.3s"),
+        ('"\\u0001"', "- ended with exit code 127: no such command"),
         ('"""\nfalse\n"""', "false ended with exit code 1"),
         ('"""false ||\nexit 4"""', "false || ... ended with exit code 4"),
     ],
@@ -174,6 +175,7 @@ def test_a_group_has_none_of_its_own(shop: Shop) -> None:
 
 def test_files_that_are_not_there_are_refused_before_anything_runs(shop: Shop) -> None:
     before(shop, '"touch ran"', more='files = ["test"]')
+    assert shop.run("create", "--no-before").err.startswith("error: 2 nodes of shop exist")
     done = shop.run("cycle")
     assert done.code == 2, done
     assert f"before.files[0]: {shop.folder}/test does not exist" in done.err
