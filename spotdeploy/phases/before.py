@@ -133,7 +133,8 @@ async def run_before(bench: Bench, *, skip: bool = False) -> str:
     With `skip` it runs none, and says so.
 
     Cancelling it ends the command with all its processes. Raises RefusedError when a command
-    changed what is shipped, HostError for a journal that cannot be written, ConfigError as `wanted_tests`.
+    changed what is shipped, HostError for a journal that cannot be written, and what
+    `wanted_tests` raises.
     """
     wanted = wanted_tests(bench, skip=skip)
     if skip or not wanted:

@@ -242,13 +242,14 @@ def test_what_clouds_share_is_asked_of_none_of_them_alone(tmp_path: Path) -> Non
 
 def test_verdict_cost_and_what_is_left_are_told(tmp_path: Path) -> None:
     folder = samples.passing().write(tmp_path)
-    node = Node("i-1", "demo-kept-1", "aws", "us-west-2", NodeState.RUNNING)
+    marks = {"spotdeploy-expires": "1764000000"}
+    node = Node("i-1", "demo-kept-1", "aws", "us-west-2", NodeState.RUNNING, marks)
     receipt = Receipt(destroyed=(node,), listings=2, seconds=7.5)
     outcome = Outcome("r", "demo", Verdict.PASSED, receipts=(receipt,), kept=(node,))
     text = render(build(read_events(folder)[0], outcome), folder)
     assert "<title>Passed: demo" in text
     assert "1 node and 0 other things ended in 7.5s; then 2 listings in a row" in text
-    assert "Still running: demo-kept-1" in text
+    assert "Still running: demo-kept-1. They end themselves by 2025-11-24 16:00:00 UTC. End" in text
     assert "$0.00" in text
 
 

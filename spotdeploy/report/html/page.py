@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from spotdeploy.duration import spell
+from spotdeploy.labels import expires_at
 from spotdeploy.model import Verdict
 from spotdeploy.report.event_log import EVENTS, JUNIT, REPORT
 from spotdeploy.report.html.clouds import clouds
@@ -75,6 +76,7 @@ def render(report: RunReport, folder: Path, target: Path | None = None) -> str:
         listed=LISTED,
         log=_log(report),
         root=root,
+        ends=max((expires_at(node.labels) or 0.0 for node in report.kept), default=0.0),
         logs=logs_of(report.before, folder),
         files=files_of(folder, root),
     )
