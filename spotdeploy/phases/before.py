@@ -31,8 +31,8 @@ from spotdeploy.events import (
     StepStarted,
 )
 from spotdeploy.payload.hashes import read_parts
+from spotdeploy.payload.manifest import changed_since
 from spotdeploy.payload.syntax import Fault, find_faults
-from spotdeploy.phases.ship import changed_since
 from spotdeploy.project import Project
 from spotdeploy.run.context import Plan, digest_of
 from spotdeploy.state.journal import Journal
