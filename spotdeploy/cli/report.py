@@ -22,7 +22,14 @@ from spotdeploy.model import Verdict
 from spotdeploy.project import Project
 from spotdeploy.report.event_log import EVENTS, JUNIT, PAGE, REPORT
 from spotdeploy.report.github import quoting
-from spotdeploy.report.model import BeforeReport, GroupReport, NodeReport, RunReport, encode
+from spotdeploy.report.model import (
+    BeforeReport,
+    GroupReport,
+    NodeReport,
+    RunReport,
+    encode,
+    worth_telling,
+)
 from spotdeploy.report.run_store import find_run, read_report
 from spotdeploy.report.writer import html_page, junit_xml, write_reports
 from spotdeploy.text import plain
@@ -140,7 +147,10 @@ def _summary(report: RunReport) -> list[str]:
 
 def _before(tests: Sequence[BeforeReport]) -> list[str]:
     """What had to pass on this computer, and the end of what failing ones wrote."""
-    rows = [(one.title, one.how, spell(round(one.seconds, 1)), one.message) for one in tests]
+    rows = [
+        (one.title, one.how, spell(round(one.seconds, 1)), one.message)
+        for one in worth_telling(tests)
+    ]
     output = [
         line for one in tests if one.ok is False and one.output for line in one.output.split("\n")
     ]

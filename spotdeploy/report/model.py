@@ -330,6 +330,11 @@ class _BeforeBuilder:
         )
 
 
+def worth_telling(before: Sequence[BeforeReport]) -> Sequence[BeforeReport]:
+    """What people are told of it: nothing where all there was is our own check, and it passed."""
+    return () if all(one.ok and one.exit_code is None for one in before) else before
+
+
 def log_name(number: int) -> str:
     """The file with the output of one of the things that must pass before."""
     return f"before-{number}.log"

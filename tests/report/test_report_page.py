@@ -14,7 +14,14 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 import pytest
 
-from spotdeploy.events import NodeCreated, NodeEnded, RunEnded, RunStarted
+from spotdeploy.events import (
+    BeforeEnded,
+    BeforeStarted,
+    NodeCreated,
+    NodeEnded,
+    RunEnded,
+    RunStarted,
+)
 from spotdeploy.model import Node, NodeState, Verdict
 from spotdeploy.report.html.page import render
 from spotdeploy.report.model import build
@@ -124,6 +131,14 @@ def test_what_failed_before_is_told_with_the_end_of_what_it_wrote(tmp_path: Path
     assert "]]&gt; last</pre>" in text
     assert "before-2.log" in Page(text).values("href")
     assert (folder / "before-2.log").is_file()
+
+
+def test_of_our_own_check_nothing_is_told_while_it_passes(tmp_path: Path) -> None:
+    sample = samples.passing(1)
+    sample.events.insert(1, BeforeStarted(number=1, command="syntax"))
+    sample.events.insert(2, BeforeEnded(number=1, ok=True, seconds=0.1))
+    assert "Before" not in page_of(sample, tmp_path)
+    assert [one.ok for one in read_report(tmp_path / sample.run).before] == [True]
 
 
 def test_links_lead_from_where_the_page_lies(tmp_path: Path) -> None:

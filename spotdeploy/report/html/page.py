@@ -23,7 +23,7 @@ from spotdeploy.report.html.clouds import clouds
 from spotdeploy.report.html.findings import attachments, findings
 from spotdeploy.report.html.matrix import matrix
 from spotdeploy.report.html.timeline import picture, thin_picture, tone
-from spotdeploy.report.model import BeforeReport, NodeReport, RunReport
+from spotdeploy.report.model import BeforeReport, NodeReport, RunReport, worth_telling
 from spotdeploy.run.cost import HOUR, Cost, spell_usd
 from spotdeploy.text import counted
 
@@ -76,6 +76,7 @@ def render(report: RunReport, folder: Path, target: Path | None = None) -> str:
         listed=LISTED,
         log=_log(report),
         root=root,
+        before=worth_telling(report.before),
         ends=max((expires_at(node.labels) or 0.0 for node in report.kept), default=0.0),
         logs=logs_of(report.before, folder),
         files=files_of(folder, root),
