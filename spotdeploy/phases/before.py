@@ -59,6 +59,9 @@ HINT: Final = (
     "correct it, or leave it out by .spotdeployignore; before.syntax = false looks at none"
 )
 _NO_COMMAND, _NOT_EXECUTABLE = 127, 126
+_WHOLE: Final = " ."
+"""Behind text that ends with a line's end: it was not cut within a secret, and nothing at its end
+is to be taken for the half of one."""
 _KEY_BEGINS, _KEY_ENDS = "-----BEGIN ", "-----END "
 
 
@@ -361,5 +364,7 @@ class _Output:
         """A line that was written over, such as a progress bar, is shown as it was at last."""
         lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []
         whole = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+        end = _WHOLE if text.endswith("\n") else ""
         if lines:
-            self._say(plain(whole, limit=4 * LONGEST, strip=False).split("\n"))
+            clean = plain(f"{whole}{end}", limit=4 * LONGEST, strip=False).removesuffix(end)
+            self._say(clean.split("\n"))

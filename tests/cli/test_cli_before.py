@@ -356,7 +356,7 @@ def test_secrets_escapes_and_floods_do_not_get_through(shop: Shop) -> None:
     key = "-----BEGIN PRIVATE KEY-----\\nMIIabcdefgh0123456789\\nMIIzzzzzzzz0123456789\\n"
     script = (
         "printf 'token hunter2-and-more\\n\\033[31mred\\033[0m\\n'; "
-        f"printf '{key}'; sleep 0.2; printf -- '-----END PRIVATE KEY-----\\n'; "
+        f"printf -- '{key}'; sleep 0.2; printf -- '-----END PRIVATE KEY-----\\n'; "
         "printf '10%%\\r50%%\\r100%%\\n'; printf '\\377\\n'; "
         "head -c 9000000 /dev/zero | tr '\\000' x; exit 1"
     )
