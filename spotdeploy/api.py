@@ -23,6 +23,7 @@ from spotdeploy.errors import HostError, RefusedError, SpotdeployError
 from spotdeploy.events import Bus, GroupPlan, Note, Observer, RunEnded, RunStarted
 from spotdeploy.model import Verdict
 from spotdeploy.node.access import find
+from spotdeploy.phases.before import UNTOUCHED, Bench, run_before
 from spotdeploy.phases.plan import read_plans
 from spotdeploy.project import Project as _Project
 from spotdeploy.report.writer import RunRecorder
@@ -42,7 +43,8 @@ class Project(_Project):
     Each method is one run: it holds the deployment's lock, is recorded in the journal, and leaves
     its events, evidence and reports in the run's folder. `observers` are given every event as it
     comes; a `recorder` that is handed in can be asked for the run's folder afterwards. With `wait`,
-    a run on another computer that is at work on the deployment is waited for, not a refusal.
+    a run on another computer that is at work on the deployment is waited for, not a refusal. With
+    `before=False`, nothing has to pass on this computer first, and the report says so.
 
     Cancelling a run ends its nodes by policy first, and its outcome then has the verdict STOPPED.
     All of them raise SpotdeployError for what was refused before anything was made: ConfigError,
@@ -53,25 +55,35 @@ class Project(_Project):
         self,
         *,
         wait: bool = False,
+        before: bool = True,
         observers: Sequence[Observer] = (),
         recorder: RunRecorder | None = None,
     ) -> Outcome:
         """Destroy what is there, create fresh nodes, deploy, reboot and verify them; then keep or
         destroy them as the config's `keep` says."""
         return await self.record(
-            "cycle", partial(run_cycle, wait=wait), read_plans(self), observers, recorder
+            "cycle",
+            after_tests(partial(run_cycle, wait=wait), before),
+            read_plans(self),
+            observers,
+            recorder,
         )
 
     async def create(
         self,
         *,
         wait: bool = False,
+        before: bool = True,
         observers: Sequence[Observer] = (),
         recorder: RunRecorder | None = None,
     ) -> Outcome:
         """Create, deploy and reboot fresh nodes. Raises RefusedError while there are nodes."""
         return await self.record(
-            "create", partial(run_create, wait=wait), read_plans(self), observers, recorder
+            "create",
+            after_tests(partial(run_create, wait=wait), before),
+            read_plans(self),
+            observers,
+            recorder,
         )
 
     async def verify(
@@ -131,6 +143,21 @@ class Project(_Project):
             outcome = redactor.anything(await _perform(run, command, operation))
             recorder.outcome = outcome
         return outcome
+
+
+def after_tests(operation: Operation, before: bool) -> Operation:
+    """The operation once what `[before]` says has passed, or unless `before`, with that untested.
+    What fails there is the outcome, and nothing was destroyed or made."""
+
+    async def tested(run: Run) -> Outcome:
+        plans = {group.group: group.plan for group in run.groups}
+        bench = Bench(run.project, plans, run.journal, run.bus, run.id, run.deployment)
+        if why := await run_before(bench, skip=not before):
+            verdict, message = Verdict.TESTS_FAILED, f"{why}; {UNTOUCHED}"
+            return Outcome(run.id, run.deployment, verdict, message, desired=run.desired)
+        return await operation(run)
+
+    return tested
 
 
 async def _perform(run: Run, command: str, operation: Operation) -> Outcome:

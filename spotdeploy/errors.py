@@ -44,6 +44,12 @@ class HostError(SpotdeployError):
     exit_code = 2
 
 
+class BeforeError(SpotdeployError):
+    """What must pass on this computer before a run does not: nothing was changed. Exit code 1."""
+
+    exit_code = 1
+
+
 class Reach(StrEnum):
     """How far a refused create reaches: which other offers would be refused for the same reason."""
 

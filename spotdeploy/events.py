@@ -72,6 +72,42 @@ class StepEnded(Event, frozen=True, tag="step-ended"):
     group: str = ""
 
 
+class BeforeStarted(Event, frozen=True, tag="before-started"):
+    """What must pass on this computer before anything is destroyed began, as its `number`."""
+
+    number: int
+    """From 1."""
+    command: str
+    """The command as the config has it; "syntax" is spotdeploy's own check of what is shipped."""
+
+
+class BeforeOutput(Event, frozen=True, tag="before-output"):
+    """Lines that it wrote, to standard output or standard error."""
+
+    number: int
+    lines: tuple[str, ...]
+
+
+class BeforeEnded(Event, frozen=True, tag="before-ended"):
+    """It ended, well or not. Nothing is destroyed or made when one did not."""
+
+    number: int
+    ok: bool
+    seconds: float
+    exit_code: int | None = None
+    """That of the command; null for "syntax", and where it did not end by itself."""
+    detail: str = ""
+    """Why it failed."""
+
+
+class BeforeSkipped(Event, frozen=True, tag="before-skipped"):
+    """It was not run."""
+
+    number: int
+    command: str
+    why: str
+
+
 class OfferTried(Event, frozen=True, tag="offer-tried"):
     """One create call: what was asked, what came, and why not more."""
 
@@ -199,6 +235,10 @@ AnyEvent = (
     RunStarted
     | StepStarted
     | StepEnded
+    | BeforeStarted
+    | BeforeOutput
+    | BeforeEnded
+    | BeforeSkipped
     | OfferTried
     | NodeCreated
     | NodeListed
@@ -218,14 +258,21 @@ LONGEST: Final = 64_000
 """Characters of a text in an event; node output of any length ends here at the latest."""
 
 
-def _harmless(event: Event) -> dict[str, str]:
+def _harmless(event: Event) -> dict[str, str | tuple[str, ...]]:
     """The texts of an event that hold what a terminal obeys or a file cannot hold, without it."""
     texts = ((name, getattr(event, name)) for name in event.__struct_fields__)
-    return {
+    found: dict[str, str | tuple[str, ...]] = {
         name: plain(text, limit=LONGEST)
         for name, text in texts
-        if isinstance(text, str) and not (len(text) <= LONGEST and text.isprintable())
+        if isinstance(text, str) and not _is_harmless(text)
     }
+    if isinstance(event, BeforeOutput) and not all(map(_is_harmless, event.lines)):
+        found["lines"] = tuple(plain(line, limit=LONGEST, strip=False) for line in event.lines)
+    return found
+
+
+def _is_harmless(text: str) -> bool:
+    return len(text) <= LONGEST and text.isprintable()
 
 
 class Observer(Protocol):

@@ -191,6 +191,8 @@ class Verdict(StrEnum):
     """How a run or a node ended."""
 
     PASSED = "passed"
+    TESTS_FAILED = "tests failed"
+    """What must pass on this computer before a run did not: nothing was destroyed or made."""
     PAYLOAD_FAILED = "payload failed"
     INFRASTRUCTURE_FAILED = "infrastructure failed"
     LEAKED = "leaked"
@@ -209,6 +211,7 @@ class Verdict(StrEnum):
 
 _EXIT_CODES = {
     Verdict.PASSED: 0,
+    Verdict.TESTS_FAILED: 1,
     Verdict.PAYLOAD_FAILED: 1,
     Verdict.INFRASTRUCTURE_FAILED: 3,
     Verdict.LEAKED: 4,

@@ -51,6 +51,7 @@ class Project:
         deployment: str | None = None,
         providers: Sequence[str] | None = None,
         keep: str | None = None,
+        keep_failed: bool | None = None,
         evidence: str | None = None,
     ) -> Self:
         """Read the config at `path`. The other arguments stand above what it says.
@@ -62,6 +63,7 @@ class Project:
             "--deployment": ("deployment", deployment),
             "--provider": ("providers", list(providers) if providers else None),
             "--keep": ("keep", keep),
+            "--keep-failed": ("keep_failed", keep_failed),
             "--evidence": ("evidence.collect", evidence),
         }
         settings = load(Path(path), options)

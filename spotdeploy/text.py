@@ -36,15 +36,16 @@ def redacted(text: str) -> str:
     return text
 
 
-def plain(text: str, *, limit: int = 4000) -> str:
+def plain(text: str, *, limit: int = 4000, strip: bool = True) -> str:
     """The text without secrets, escapes and control characters (newlines and tabs stay), stripped
-    of space at its ends, and cut to `limit` characters.
+    of space at its ends (unless told not to), and cut to `limit` characters.
 
     Secrets go first, out of the raw text: half a secret would not be known for one.
     """
     text = redacted(text) if _hidden else text[: 4 * limit + 4096]
     text = _ESCAPE.sub("", text.replace("\r\n", "\n"))
-    text = _SURROGATE.sub("\ufffd", _CONTROL.sub("", text)).strip()
+    text = _SURROGATE.sub("\ufffd", _CONTROL.sub("", text))
+    text = text.strip() if strip else text
     return text if len(text) <= limit else text[: max(0, limit - len(CUT))] + CUT
 
 

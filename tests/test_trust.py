@@ -109,6 +109,7 @@ def folder(tmp_path: Path) -> Path:
     home.mkdir(parents=True)
     (home / "id_ed25519").write_text(SECRET)
     table = f'[provider.fake]\nstate = "{tmp_path / "cloud.json"}"\n'
+    table += '[before]\ncommands = ["touch ../ran-before"]\n'
     config(folder, "fake", table, plugins='["./plugin.py"]')
     return folder
 
@@ -157,7 +158,9 @@ def test_the_page_has_every_command() -> None:
 def test_a_command_runs_of_a_foreign_folder_what_the_page_says(folder: Path, command: str) -> None:
     done = run(folder, command)
     assert "Traceback" not in done.stderr, done
-    expected = {"plugin"} if page()[command][0].startswith("`plugins`") else set()
+    runs = page()[command][0]
+    expected = {"plugin"} if runs.startswith("`plugins`") else set()
+    expected |= {"before"} if "`[before]`" in runs else set()
     assert ran(folder) == expected, done
 
 

@@ -10,7 +10,7 @@ FLOORS: Final = (
     (("matrix",), "many deployments of one config, side by side"),
     (("api",), "open a project, run a cycle"),
     (("cycle",), "the runbook, its policies, the budget"),
-    (("phases",), "plan create boot ship deploy reboot verify evidence destroy reap"),
+    (("phases",), "before plan create boot ship deploy reboot verify evidence destroy reap"),
     (("run",), "one run: its locations, its nodes, its verdict"),
     (("node",), "connection, shells, keys, user-data, diagnostics"),
     (("project", "patience", "config", "payload", "state"), "one deployment on this computer"),

@@ -19,7 +19,7 @@ folder is read when it is not given, or that of [a folder above](config.md#where
 | exit code | meaning |
 |---|---|
 | 0 | passed |
-| 1 | the payload failed |
+| 1 | the payload failed, or what must pass before a run did not; then nothing was changed |
 | 2 | usage or config; refused; nothing was changed |
 | 3 | infrastructure failed: capacity, quota, credentials, interruption, never reachable |
 | 4 | leak: something could not be proven gone |

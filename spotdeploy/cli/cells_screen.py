@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TextIO
 
-from spotdeploy.cli.screen import DESTROY, PlainScreen, Screen, failed_checks
+from spotdeploy.cli.screen import DESTROY, PlainScreen, Screen, failed_checks, kept_lines
 from spotdeploy.cli.tables import table, verdict_text
 from spotdeploy.matrix.run import CellOutcome, MatrixOutcome
 from spotdeploy.run.outputs import output_lines
@@ -25,12 +25,15 @@ def new_cells_screen(stream: TextIO) -> Screen:
 
 def cells_summary(outcome: MatrixOutcome, destroy: str = DESTROY) -> str:
     """The cells, what stands, and the verdict, ready to print."""
+    if outcome.untouched:
+        return f"\n{verdict_text(outcome.verdict, outcome.untouched, [])}"
     lines = ["", table([HEADER, *(_row(cell, outcome) for cell in outcome.cells)])]
     lines += [line for cell in outcome.failed for line in _why(cell)]
     lines.append("")
     runs = [cell.outcome for cell in outcome.cells if cell.outcome]
-    if kept := [node.name for run in runs for node in run.kept]:
-        lines.append(f"running: {', '.join(kept)}; end with '{destroy}'")
+    kept = [node for run in runs for node in run.kept]
+    lines += kept_lines(kept, destroy, failed=bool(outcome.failed))
+    if kept:
         lines += [
             line for one in runs for line in output_lines(one.outputs, f"  {one.deployment}: ")
         ]

@@ -156,7 +156,7 @@ def _table(
 
 def _holds_tables(value: object) -> bool:
     if isinstance(value, list):
-        return any(isinstance(one, dict) for one in value)
+        return bool(value) and all(isinstance(one, dict) for one in value)
     return isinstance(value, dict) and bool(value)
 
 
@@ -169,8 +169,10 @@ def _line(key: str, value: Any, source: str) -> str:
 def _inline(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_inline, value))}]"
-    if value == {}:
-        return "{}"
+    if isinstance(value, dict):
+        inner = (tomli_w.dumps({key: 0}).partition(" = ")[0] for key in value)
+        pairs = zip(inner, value.values(), strict=True)
+        return "{" + ", ".join(f"{key} = {_inline(one)}" for key, one in pairs) + "}"
     return tomli_w.dumps({"value": value}).partition(" = ")[2].rstrip("\n")
 
 

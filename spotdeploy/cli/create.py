@@ -8,6 +8,7 @@ from spotdeploy.cli.options import (
     Deployment,
     Json,
     Keep,
+    NoBefore,
     Only,
     Providers,
     Wait,
@@ -21,6 +22,7 @@ def command(
     only: Only = None,
     keep: Keep = None,
     wait: Wait = False,
+    no_before: NoBefore = False,
     json: Json = False,
 ) -> None:
     """Create and deploy fresh nodes, when there are none."""
@@ -28,6 +30,14 @@ def command(
 
     run_command(
         RunOptions(
-            "create", config, provider, json, keep, wait=wait, only=only, deployment=deployment
+            "create",
+            config,
+            provider,
+            json,
+            keep,
+            wait=wait,
+            only=only,
+            deployment=deployment,
+            before=not no_before,
         )
     )

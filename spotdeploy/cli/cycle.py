@@ -14,6 +14,8 @@ from spotdeploy.cli.options import (
     EvidenceChoice,
     Json,
     Keep,
+    KeepFailed,
+    NoBefore,
     Only,
     Providers,
     Wait,
@@ -25,6 +27,7 @@ def command(
     deployment: Deployment = None,
     provider: Providers = None,
     keep: Keep = None,
+    keep_failed: KeepFailed = False,
     evidence: EvidenceChoice = None,
     events: Events = None,
     repeat: Annotated[
@@ -44,6 +47,7 @@ def command(
         ),
     ] = False,
     wait: Wait = False,
+    no_before: NoBefore = False,
     json: Json = False,
 ) -> None:
     """Destroy, create and verify, and end with a verdict.
@@ -69,6 +73,8 @@ def command(
         only=only,
         failed=failed,
         deployment=deployment,
+        keep_failed=keep_failed,
+        before=not no_before,
     )
     if watch or repeat > 1:
         from spotdeploy.cli.repeat import run_again

@@ -1,15 +1,16 @@
-"""Waiting until the config, the payload or a file that a check reads changes."""
+"""Waiting until the config, the payload or a file that a check or a test reads changes."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from spotdeploy.config.schema import Settings
 from spotdeploy.errors import SpotdeployError
+from spotdeploy.payload.hashes import read_parts
 from spotdeploy.payload.manifest import read_manifest
 from spotdeploy.phases.plan import read_checks
 from spotdeploy.project import Project
@@ -26,24 +27,26 @@ class _Sources:
     """The payload and the uploads of every group."""
     checks: tuple[Path, ...]
     """What checks read."""
+    tests: tuple[Path, ...]
+    """What must pass before reads besides."""
     settings: tuple[Settings, ...]
     """Of each group."""
 
     @property
     def all(self) -> tuple[Path, ...]:
-        return (*self.shipped, *self.checks)
+        return (*self.shipped, *self.checks, *self.tests)
 
 
 def fingerprint(config: Path) -> str:
     """What a cycle depends on, as one word: the config's text, the payload's digest and the files
-    that checks read.
+    that checks and `before.files` name.
 
     A config or payload that is missing or wrong has a fingerprint too. Blocks while it reads.
     """
     whole = hashlib.sha256(config.read_bytes() if config.is_file() else b"")
     try:
         sources = _sources(config)
-        for part in _parts(sources.checks):
+        for part in read_parts((*sources.checks, *sources.tests)):
             whole.update(b"\0" + part)
         digest = " ".join(read_manifest(one).digest for one in sources.settings)
     except (SpotdeployError, OSError) as error:
@@ -106,23 +109,14 @@ def _watched(config: Path) -> list[tuple[Path, bool]]:
 
 
 def _sources(config: Path) -> _Sources:
-    groups = Project.open(config).groups.values()
+    project = Project.open(config)
+    groups = project.groups.values()
     payloads = [(group, group.config.payload) for group in groups]
     shipped = [group.resolve(path) for group, one in payloads for path in (one.path, *one.upload)]
     checks = [path for group in groups for check in read_checks(group) for path in check.files()]
     return _Sources(
         tuple(dict.fromkeys(shipped)),
         tuple(dict.fromkeys(checks)),
+        tuple(map(project.resolve, project.config.before.files)),
         tuple(group.settings for group in groups),
     )
-
-
-def _parts(paths: Iterable[Path]) -> Iterator[bytes]:
-    """Names and digests of files, in an order of their own. What Python or an editor keeps beside
-    them does not count."""
-    for path in paths:
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            below = file.relative_to(path).parts
-            noise = any(part.startswith((".", "__pycache__")) for part in below)
-            if file.is_file() and not noise:
-                yield str(file).encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest()

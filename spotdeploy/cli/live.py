@@ -41,7 +41,12 @@ _GAP = 2
 """Between columns."""
 _HEADERS = ("node", "place", "phase", "time", "checks", "")
 _Cells = tuple[str | Text, ...]
-COLOURS = {"passed": "green", "payload failed": "red", "infrastructure failed": "magenta"}
+COLOURS = {
+    "passed": "green",
+    "payload failed": "red",
+    "tests failed": "red",
+    "infrastructure failed": "magenta",
+}
 
 
 @dataclass

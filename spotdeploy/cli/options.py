@@ -79,6 +79,12 @@ Keep = Annotated[
     KeepChoice | None,
     typer.Option("--keep", help="Which nodes stay when the run ends, instead of the config's."),
 ]
+KeepFailed = Annotated[
+    bool, typer.Option("--keep-failed", help="Keep the nodes of a run that failed, to look at.")
+]
+NoBefore = Annotated[
+    bool, typer.Option("--no-before", help="Run nothing of [before]; the report says so.")
+]
 EvidenceChoice = Annotated[
     EvidenceOf | None,
     typer.Option("--evidence", help="Of which nodes it is kept, instead of the config's."),

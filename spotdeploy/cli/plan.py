@@ -12,7 +12,7 @@ import typer
 
 from spotdeploy.cli.cells import matrix_of
 from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Deployment, Json, Only, Providers
-from spotdeploy.cli.plan_cells import plan_data, show_plans
+from spotdeploy.cli.plan_cells import before_lines, before_of, plan_data, show_plans
 from spotdeploy.cli.tables import json_text, table
 from spotdeploy.config.schema import Payload
 from spotdeploy.cycle.budget import expected_cost
@@ -20,6 +20,7 @@ from spotdeploy.duration import spell
 from spotdeploy.events import Bus
 from spotdeploy.model import FileKind, Manifest, Offer, PayloadFile
 from spotdeploy.payload.manifest import read_manifest
+from spotdeploy.phases.before import require_syntax
 from spotdeploy.phases.placement import in_order
 from spotdeploy.phases.plan import Prospects, ask_offers, read_plans
 from spotdeploy.project import Project
@@ -50,7 +51,9 @@ def command(
     if matrix := matrix_of(project, only):
         show_plans(matrix, as_json=json)
         return
-    with open_run(project, read_plans(project), Bus()) as run:
+    plans = read_plans(project)
+    require_syntax(project, plans)
+    with open_run(project, plans, Bus()) as run:
         show_plan(run, asyncio.run(ask_offers(run)), as_json=json)
 
 
@@ -89,7 +92,8 @@ def _file_row(entry: PayloadFile) -> tuple[str, ...]:
 
 def show_plan(run: Run, prospects: Prospects, *, as_json: bool) -> None:
     """Print what would be shipped, from where nodes would come, and what would be checked."""
-    text = json_text(plan_data(run, prospects)) if as_json else "\n".join(_lines(run, prospects))
+    data = {**plan_data(run, prospects), "before": before_of(run)}
+    text = json_text(data) if as_json else "\n".join(_lines(run, prospects))
     sys.stdout.write(text + "\n")
 
 
@@ -100,6 +104,7 @@ def _lines(run: Run, prospects: Prospects) -> list[str]:
         f"{run.deployment}: {counted(run.desired, 'node')}{must}",
         f"expected cost: {expected_cost(run, prospects) or 'unknown'}",
         *(f"warning: {plain(text)}" for text in prospects.warnings),
+        *before_lines(before_of(run)),
         *(line for group in run.groups for line in _group_lines(group, prospects, several)),
     ]
 

@@ -10,10 +10,12 @@ from typing import Final
 
 from spotdeploy.cli.tables import json_text, table
 from spotdeploy.cycle.budget import expected_cost
+from spotdeploy.duration import spell
 from spotdeploy.events import Bus
 from spotdeploy.matrix.cells import Cell
 from spotdeploy.matrix.project import Matrix
 from spotdeploy.model import FileKind
+from spotdeploy.phases.before import BeforeTest, Bench, require_syntax, title, wanted_tests
 from spotdeploy.phases.plan import Prospects, ask_offers, read_plans
 from spotdeploy.project import Project
 from spotdeploy.run.context import Run, open_run
@@ -29,7 +31,9 @@ def show_plans(matrix: Matrix[Project], *, as_json: bool) -> None:
 
     Raises what `spotdeploy plan` of one deployment raises, for the first cell that cannot be.
     """
-    plans = read_plans(next(iter(matrix.cells.values())))
+    first = next(iter(matrix.cells.values()))
+    plans = read_plans(first)
+    require_syntax(first, plans)
     with ExitStack() as stack:
         runs = [stack.enter_context(open_run(p, plans, Bus())) for p in matrix.cells.values()]
         prospects = asyncio.run(_ask(runs))
@@ -49,6 +53,26 @@ def plan_data(run: Run, prospects: Prospects) -> dict[str, object]:
         "expected_cost": expected_cost(run, prospects),
         "warnings": prospects.warnings,
     }
+
+
+def before_of(run: Run, deployment: str = "") -> list[BeforeTest]:
+    """What must pass on this computer before a cycle destroys anything; `deployment` is that of
+    the whole config."""
+    plans = {group.group: group.plan for group in run.groups}
+    name = deployment or run.deployment
+    return wanted_tests(Bench(run.project, plans, run.journal, run.bus, run.id, name))
+
+
+def before_lines(some: Sequence[BeforeTest]) -> list[str]:
+    """The same for people."""
+    return ["before anything is destroyed:", *map(_before_line, some)] if some else []
+
+
+def _before_line(test: BeforeTest) -> str:
+    how = f" (at most {spell(test.timeout)})" if test.timeout else ""
+    if test.passed_in:
+        how = f" (not run: passed in run {test.passed_in}, nothing changed since)"
+    return f"  {title(test.command)}{how}"
 
 
 def _group_data(group: Run, prospects: Prospects) -> dict[str, object]:
@@ -78,6 +102,7 @@ def _data(matrix: Matrix[Project], planned: Sequence[Planned]) -> dict[str, obje
             {"name": cell.name, "values": cell.values, **plan_data(run, prospects)}
             for cell, run, prospects in planned
         ],
+        "before": before_of(planned[0][1], matrix.project.deployment),
         "destroyed": [cell.name for cell in matrix.former],
     }
 
@@ -98,6 +123,7 @@ def _lines(matrix: Matrix[Project], planned: Sequence[Planned]) -> list[str]:
         ),
         f"expected cost: {spell_usd(known) if all(costs) else 'unknown'}",
         *(f"warning: {plain(text)}" for text in warnings),
+        *before_lines(before_of(planned[0][1], matrix.project.deployment)),
         *(f"not in the matrix any more, and destroyed: {cell.name}" for cell in matrix.former),
         "",
         table([HEADER, *(_row(*one) for one in planned)]),

@@ -18,15 +18,25 @@ from spotdeploy.duration import spell
 from spotdeploy.errors import HostError
 from spotdeploy.matrix import writer
 from spotdeploy.matrix.report import MatrixReport, is_matrix, read_matrix_report, report_bytes
+from spotdeploy.model import Verdict
 from spotdeploy.project import Project
 from spotdeploy.report.event_log import EVENTS, JUNIT, PAGE, REPORT
 from spotdeploy.report.github import quoting
-from spotdeploy.report.model import GroupReport, NodeReport, RunReport, encode
+from spotdeploy.report.model import (
+    BeforeReport,
+    GroupReport,
+    NodeReport,
+    RunReport,
+    encode,
+    worth_telling,
+)
 from spotdeploy.report.run_store import find_run, read_report
 from spotdeploy.report.writer import html_page, junit_xml, write_reports
 from spotdeploy.run.outputs import output_lines
 from spotdeploy.text import plain
 
+LINES: Final = 20
+"""Of a failed test's output."""
 GROUPS: Final = ("GROUP", "VERDICT", "PASSED", "AFTER", "COST")
 
 
@@ -104,21 +114,25 @@ def _cells(report: MatrixReport) -> list[str]:
         for one in report.cells
     ]
     good = len(report.cells) - len(report.failed)
+    untested = report.verdict is Verdict.TESTS_FAILED  # and so no cell began
+    failed = () if untested else report.failed
+    message = report.message if untested else f"{good} of {len(report.cells)} cells passed"
     took = f"{spell(round(report.seconds, 1))}, cost: {report.cost}"
     return [
         f"{head}, run {report.run}",
+        *_before(report.before),
         "",
         table([("CELL", "VALUES", "VERDICT", "NODES", "TIME"), *rows]),
-        *(f"  {one.name}: {plain(one.report.message, limit=600)}" for one in report.failed),
+        *(f"  {one.name}: {plain(one.report.message, limit=600)}" for one in failed),
         "",
-        verdict_text(report.verdict, f"{good} of {len(report.cells)} cells passed", report.left),
+        verdict_text(report.verdict, message, report.left),
         took,
     ]
 
 
 def _summary(report: RunReport) -> list[str]:
     head = f"{report.command} of {report.deployment} on {', '.join(report.providers)}"
-    lines = [f"{head}, run {report.run}"]
+    lines = [f"{head}, run {report.run}", *_before(report.before)]
     if report.nodes:
         nodes = [("NODE", "PLACE", "VERDICT", "PHASE", "CHECKS", "TIME"), *map(_node, report.nodes)]
         if report.grouped:
@@ -133,6 +147,19 @@ def _summary(report: RunReport) -> list[str]:
         lines += ["", "outputs, of the nodes that were kept:", *output_lines(report.outputs, "  ")]
     took = f"{spell(round(report.seconds, 1))}, cost: {report.cost}"
     return [*lines, "", verdict_text(report.verdict, report.message, report.left), took]
+
+
+def _before(tests: Sequence[BeforeReport]) -> list[str]:
+    """What had to pass on this computer, and the end of what failing ones wrote."""
+    rows = [
+        (one.title, one.how, spell(round(one.seconds, 1)), one.message)
+        for one in worth_telling(tests)
+    ]
+    output = [
+        line for one in tests if one.ok is False and one.output for line in one.output.split("\n")
+    ]
+    shown = [f"  | {line}".rstrip() for line in output[-LINES:]]
+    return ["", table([("BEFORE", "ENDED", "TIME", ""), *rows]), *shown] if rows else []
 
 
 def _node(node: NodeReport) -> tuple[str, ...]:

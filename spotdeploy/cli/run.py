@@ -55,6 +55,10 @@ class RunOptions:
     """Run again what did not pass in the last cycle."""
     deployment: str | None = None
     """The deployment's name, instead of the config's."""
+    keep_failed: bool = False
+    """Keep the nodes of a run that failed."""
+    before: bool = True
+    """Run what must pass on this computer first, where the command has that."""
 
     def __post_init__(self) -> None:
         """Refuse two kinds of data on one stream."""
@@ -81,6 +85,7 @@ class RunOptions:
             deployment=self.deployment,
             providers=self.providers,
             keep=self.keep,
+            keep_failed=self.keep_failed or None,
             evidence=self.evidence,
         )
 
@@ -125,7 +130,10 @@ def perform(
         screen,
     ):
         observers = (screen, *([extra] if extra else ()))
-        more = {"wait": True} if options.wait else {}
+        more = {
+            **({"wait": True} if options.wait else {}),
+            **({} if options.before else {"before": False}),
+        }
         work = getattr(project, options.command)(observers=observers, recorder=recorder, **more)
         outcome: Outcome = asyncio.run(signals.until_stopped(work, screen.say))
         screen.conclude(outcome, options.destroy)
@@ -156,7 +164,12 @@ def _perform_cells(
     ):
         observers = (screen, *([extra] if extra else ()))
         work = run_cells(
-            matrix, options.command, wait=options.wait, observers=observers, recorder=recorder
+            matrix,
+            options.command,
+            wait=options.wait,
+            before=options.before,
+            observers=observers,
+            recorder=recorder,
         )
         outcome = asyncio.run(signals.until_stopped(work, screen.say))
         screen.end(cells_summary(outcome, options.destroy), outcome.exit_code)

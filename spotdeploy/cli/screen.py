@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from io import StringIO
 from typing import Final, TextIO
 
@@ -10,6 +12,10 @@ from spotdeploy.cli.tables import prefix, table, verdict_text
 from spotdeploy.duration import spell
 from spotdeploy.events import (
     LONGEST,
+    BeforeEnded,
+    BeforeOutput,
+    BeforeSkipped,
+    BeforeStarted,
     CheckAnswered,
     Event,
     GroupEnded,
@@ -24,13 +30,14 @@ from spotdeploy.events import (
     StepEnded,
     StepStarted,
 )
-from spotdeploy.model import DEFAULT_GROUP, Verdict
+from spotdeploy.labels import expires_at
+from spotdeploy.model import DEFAULT_GROUP, Node, Verdict
 from spotdeploy.run.outputs import output_lines
 from spotdeploy.run.verdict import NodeOutcome, Outcome
 from spotdeploy.text import below
 
 DESTROY: Final = "spotdeploy destroy"
-_STEPS = {"plan": "Planning", "destroy": "Destroying", "create": "Creating"}
+_STEPS = {"before": "Testing", "plan": "Planning", "destroy": "Destroying", "create": "Creating"}
 
 
 class Screen(ABC):
@@ -84,6 +91,8 @@ class Screen(ABC):
             case StepStarted():
                 detail = f" {prefix(event.group)}{event.detail}".rstrip()
                 return f"{_STEPS.get(event.step, event.step)}{detail}..."
+            case StepEnded(step="before"):
+                return None  # each test has said how it ended
             case StepEnded():
                 how = f"{prefix(event.group)}{'' if event.ok else 'FAILED: '}"
                 return f"  {how}{below(event.detail, limit=LONGEST)}"
@@ -101,6 +110,8 @@ class Screen(ABC):
                 who = f"{self.name(event.node)}: " if event.node else ""
                 kind = "warning: " if event.warning else ""
                 return f"  {who}{kind}{below(event.text, limit=600)}"
+            case BeforeStarted() | BeforeOutput() | BeforeEnded() | BeforeSkipped():
+                return before_line(event)
             case _:
                 return self.node_line(event)
 
@@ -117,6 +128,23 @@ class Screen(ABC):
                 detail = f": {below(event.detail, limit=600)}" if event.detail else ""
                 return f"  {self.name(event.node)}: {event.verdict}{detail}"
         return None
+
+
+def before_line(event: BeforeStarted | BeforeOutput | BeforeEnded | BeforeSkipped) -> str | None:
+    """The lines of what must pass before; what a command wrote cannot be taken for ours. Our own
+    check of the syntax is shown when it failed."""
+    match event:
+        case BeforeStarted(command="syntax") | BeforeEnded(ok=True, exit_code=None):
+            return None
+        case BeforeStarted():
+            return f"  $ {below(event.command, limit=LONGEST)}"
+        case BeforeOutput():
+            return "\n".join(f"    | {line}".rstrip() for line in event.lines)
+        case BeforeEnded():
+            how = "passed" if event.ok else f"FAILED: {below(event.detail, limit=600)}"
+            return f"    {how} ({spell(round(event.seconds, 1))})"
+        case BeforeSkipped():
+            return f"  not run: {below(event.command, limit=200)} ({event.why})"
 
 
 class PlainScreen(Screen):
@@ -158,13 +186,33 @@ def summary(outcome: Outcome, destroy: str = DESTROY) -> str:
             f"short: {prefix(refusal.group)}{refusal.offer} gave {refusal.got} of {refusal.asked}: "
             f"{below(refusal.message, limit=600)}"
         )
+    lines += kept_lines(outcome.kept, destroy, failed=outcome.verdict is not Verdict.PASSED)
     if outcome.kept:
-        names = ", ".join(node.name for node in outcome.kept)
-        lines.append(f"running: {names}; end with '{destroy}'")
         lines += output_lines(outcome.outputs, "  ")
     left = [what for receipt in outcome.receipts for what in receipt.left]
     lines.append(verdict_text(outcome.verdict, outcome.message, left))
     return "\n".join(lines)
+
+
+def kept_lines(
+    nodes: Sequence[Node], destroy: str = DESTROY, *, failed: bool, now: float | None = None
+) -> list[str]:
+    """Which nodes still run, and of a run that failed until when, and what to do with them; a run
+    of another name or config has a `destroy` command of its own."""
+    if not nodes:
+        return []
+    lines = [f"running: {', '.join(n.name for n in nodes)}; end with '{destroy}'"]
+    ends = [end for node in nodes if (end := expires_at(node.labels)) is not None]
+    if failed and ends:
+        now = time.time() if now is None else now
+        left = spell(60 * (max(0.0, min(ends) - now) // 60))
+        clock = time.strftime("%Y-%m-%d %H:%M", time.localtime(min(ends)))
+        lines.append(
+            f"to be looked at until {clock} (for {left}), when they end themselves: 'spotdeploy "
+            f"debug {nodes[0].name}' or 'spotdeploy ssh {nodes[0].name}'; the next cycle replaces "
+            "them"
+        )
+    return lines
 
 
 def _row(node: NodeOutcome) -> tuple[str, ...]:

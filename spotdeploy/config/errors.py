@@ -207,7 +207,7 @@ def _at(data: object, where: str) -> object:
 
 def _keys(into: type[msgspec.Struct], where: str) -> list[str]:
     """The keys of the table at that path."""
-    kind = _type_at(into, where)
+    kind = _table_of(_type_at(into, where))
     if isinstance(kind, msgspec.inspect.StructType):
         return [field.encode_name for field in kind.fields]
     return []
@@ -256,12 +256,22 @@ def _text_at(into: type[msgspec.Struct], where: str) -> _Text:
 
 
 def _step(kind: msgspec.inspect.Type | None, step: str) -> msgspec.inspect.Type | None:
+    kind = _table_of(kind)
     if isinstance(kind, msgspec.inspect.StructType):
         found = [field.type for field in kind.fields if field.encode_name == step]
         return _not_none(found[0]) if found else None
     if isinstance(kind, msgspec.inspect.VarTupleType | msgspec.inspect.ListType):
         return kind.item_type
     return kind.value_type if isinstance(kind, msgspec.inspect.DictType) else None
+
+
+def _table_of(kind: msgspec.inspect.Type | None) -> msgspec.inspect.Type | None:
+    """What has something below it, where something else may stand in its place."""
+    if isinstance(kind, msgspec.inspect.Metadata):
+        kind = kind.type
+    if not isinstance(kind, msgspec.inspect.UnionType):
+        return kind
+    return next((one for one in kind.types if isinstance(one, msgspec.inspect.StructType)), None)
 
 
 def _not_none(kind: msgspec.inspect.Type) -> msgspec.inspect.Type:

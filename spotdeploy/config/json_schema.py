@@ -186,12 +186,13 @@ def _written(kind: Any) -> Any:
     parts = get_args(kind)
     if get_origin(kind) is Annotated:
         return Annotated[(_written(parts[0]), *parts[1:])]
-    if get_origin(kind) is tuple and parts[0] in Written:
-        return GenericAlias(tuple, (Written[parts[0]], *parts[1:]))
+    if get_origin(kind) is tuple:
+        return GenericAlias(tuple, (_written(parts[0]), *parts[1:]))
     if get_origin(kind) is dict:
         return GenericAlias(dict, (parts[0], _written(parts[1])))
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return as_written(kind)
+        tagged = kind.__struct_config__.tag is not None  # its copy would not be
+        return kind if tagged else as_written(kind)
     if get_origin(kind) in (Union, UnionType):
         return reduce(or_, map(_written, parts))
     return kind

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from spotdeploy.config.groups import collapsed, read_groups
-from spotdeploy.config.schema import Config, Group, Settings
+from spotdeploy.config.schema import Before, Config, Group, Settings
 from spotdeploy.config.secret import NOT_WRITTEN, PayloadSecret, Secret
 from spotdeploy.duration import Duration
 from spotdeploy.errors import ConfigError
@@ -46,6 +46,7 @@ def load(
             sources[key] = name
     try:
         config = _decode_config(data, file)
+        _check_before(config.before, file)
         groups = read_groups(config, file, decode)
     except ConfigError as error:
         raise blamed(error, file, sources) from error
@@ -148,6 +149,22 @@ def _variables(data: Mapping[str, Any], environment: Mapping[str, str]) -> Itera
         from spotdeploy.config.variables import read_variables
 
         yield from read_variables(data, environment)
+
+
+def _check_before(before: Before, source: str) -> None:
+    """Refuse a command that is none, and one that would have no time."""
+    for index, (given, command) in enumerate(zip(before.commands, before.tables, strict=True)):
+        where = f"{source}: before.commands[{index}]"
+        run = where if isinstance(given, str) else f"{where}.run"
+        if not command.run.strip():
+            raise ConfigError(f"{run}: is empty", hint='write a command, such as "pytest -q"')
+        if "\0" in command.run:
+            raise ConfigError(f"{run}: holds a NUL, which no command can hold", hint="remove it")
+        if command.timeout <= 0:
+            raise ConfigError(
+                f"{where}.timeout: {command.timeout} is no time to run in",
+                hint='give one such as "5m", or leave it out for 10m',
+            )
 
 
 def _check_together(group: Group, file: str, sources: Mapping[str, str]) -> None:

@@ -110,6 +110,42 @@ class Payload(_Section, frozen=True):
     """Whether the node reboots after the entry, before it is verified."""
 
 
+class BeforeCommand(_Section, frozen=True):
+    """One command of `before.commands`."""
+
+    run: str
+    """What a shell (`sh -c`) runs on this computer, in the folder of the config. Exit code 0 is
+    success."""
+    timeout: Duration = Duration("10m")
+    """The longest it may take."""
+    when: Literal["always", "changed"] = "always"
+    """With `changed`, it is not run while what is shipped, and in `before.files`, is what it last
+    passed with."""
+
+
+class Before(_Section, frozen=True):
+    """`[before]`: what must pass on this computer before `cycle` and `create` destroy or make
+    anything."""
+
+    commands: Annotated[
+        tuple[str | BeforeCommand, ...],
+        msgspec.Meta(examples=[["ruff check .", {"run": "pytest -q", "when": "changed"}]]),
+    ] = ()
+    """Lint and tests, one after the other, until one fails: each a text, or a table of `run`,
+    `timeout` ("10m" unless it says otherwise) and `when` ("always", or "changed" to run it only
+    when what is shipped or in `files` is not what it last passed with)."""
+    files: tuple[str, ...] = ()
+    """Files and folders that the commands read besides what is shipped, such as their tests. A
+    change in one of them starts a cycle of `--watch` too."""
+    syntax: bool = True
+    """Whether the syntax of shipped Python, shell scripts and units of systemd is checked first."""
+
+    @property
+    def tables(self) -> tuple[BeforeCommand, ...]:
+        """The commands, those given as a text as tables too."""
+        return tuple(BeforeCommand(run=c) if isinstance(c, str) else c for c in self.commands)
+
+
 class Timeouts(_Section, frozen=True):
     """`[timeouts]`: the longest each phase may take."""
 
@@ -194,6 +230,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Further plugins with checks: names of installed ones, or paths of Python files."""
     keep: Keep = "passing"
     """Which nodes stay when a run ends: all, those of a run that passed, or none."""
+    keep_failed: bool = False
+    """Whether the nodes of a run that failed stay too, to look at them until their time to live
+    ends. Those that failed never pass again."""
     max_cost: Annotated[float, msgspec.Meta(gt=0)] | None = None
     """The most one cycle may cost, in USD; no limit when left out."""
     state: str = "."
@@ -201,6 +240,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     config."""
     nodes: Nodes = Nodes()
     payload: Payload = Payload()
+    before: Before = Before()
     timeouts: Timeouts = Timeouts()
     evidence: Evidence = Evidence()
     notify: Notify = Notify()

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+from spotdeploy import labels
 from spotdeploy.errors import HostError, ProviderError
 from spotdeploy.events import GroupEnded, Note
 from spotdeploy.model import Batch, Node, Offer, Verdict
@@ -22,6 +23,8 @@ from spotdeploy.run.verdict import NodeOutcome, Outcome, Receipt, Refusal, join,
 from spotdeploy.state.journal import Intent
 from spotdeploy.text import counted
 
+FAILED: Final = (Verdict.PAYLOAD_FAILED, Verdict.INFRASTRUCTURE_FAILED)
+"""Verdicts of runs whose nodes `keep_failed` keeps: not of one that was stopped."""
 REPLACEMENT_TOKENS: Final = 100_000
 """From this number on, the tokens of create calls are those of replacements."""
 TOKENS_EACH: Final = 5_000
@@ -43,6 +46,8 @@ class Progress:
     kept: list[Node] = field(default_factory=list)
     stopped: bool = False
     trouble: str = ""
+    over_budget: bool = False
+    """Whether it was stopped because going on would have passed `max_cost`."""
     not_gone: list[Node] = field(default_factory=list)
     """Interrupted nodes that were replaced and could not be proven gone then."""
     partings: list[asyncio.Task[None]] = field(default_factory=list)
@@ -125,15 +130,30 @@ def _judge_group(group: Run, progress: Progress, desired: int) -> tuple[Verdict,
 
 
 async def end_by_policy(run: Run, progress: Progress) -> None:
-    """Keep or destroy the nodes of a run, as the config's `keep` says."""
-    passed = conclude(run, progress).verdict is Verdict.PASSED
-    if run.config.keep == "always":
+    """Keep or destroy the nodes of a run, as the config's `keep` and `keep_failed` say."""
+    verdict = conclude(run, progress).verdict
+    to_look_at = run.config.keep_failed and verdict in FAILED and not progress.over_budget
+    if run.config.keep == "always" or to_look_at:
         await _note_kept(run, progress)
-    elif run.config.keep == "passing" and passed:
+        if to_look_at:
+            _record_failed(run, progress)
+    elif run.config.keep == "passing" and verdict is Verdict.PASSED:
         await _end_failed(run, progress)
         await _note_kept(run, progress)
     else:
         progress.receipts.append(await destroy(run, own=True))
+
+
+def _record_failed(run: Run, progress: Progress) -> None:
+    """Note the nodes that did not pass, so that they never will."""
+    failed = [(one.node, str(one.verdict)) for one in progress.nodes if not one.passed]
+    judged = {outcome.node.id for outcome in progress.nodes}
+    failed += [
+        (node, Verdict.INFRASTRUCTURE_FAILED)
+        for node in progress.kept
+        if node.labels.get(labels.RUN) == run.id and node.id not in judged
+    ]
+    run.journal.record_failed(failed)
 
 
 async def _end_failed(run: Run, progress: Progress) -> None:

@@ -7,14 +7,14 @@ import itertools
 from collections.abc import Sequence
 from typing import Final
 
-from spotdeploy.cycle.budget import Budget, check_budget, within_budget
+from spotdeploy.cycle.budget import Budget, BudgetError, check_budget, within_budget
 from spotdeploy.cycle.groups import GroupsRunner
 from spotdeploy.cycle.policy import Progress, conclude, end_by_policy, end_group
 from spotdeploy.cycle.runner import NodeRunner, Pipeline, allow_files, sharing
-from spotdeploy.errors import HostError, ProviderError, RefusedError
+from spotdeploy.errors import HostError, NodeError, ProviderError, RefusedError
 from spotdeploy.events import NodeListed, Note
-from spotdeploy.labels import group_of
-from spotdeploy.model import Node, Phase
+from spotdeploy.labels import RUN, group_of
+from spotdeploy.model import Node, Phase, Verdict
 from spotdeploy.node import keys
 from spotdeploy.phases.boot import boot
 from spotdeploy.phases.claim import claimed
@@ -140,6 +140,7 @@ async def _make(
         await within_budget(run, work, budget=budget)
     except ProviderError as error:
         progress.trouble = error.explained
+        progress.over_budget = isinstance(error, BudgetError)
     except HostError as error:
         progress.trouble, refusal = error.message, error
     except asyncio.CancelledError:
@@ -197,3 +198,19 @@ async def _just_verify(node_run: NodeRun, _: Liveness) -> None:
     async with node_run.in_phase(Phase.CONNECT, node_run.config.timeouts.boot):
         await connect(node_run)
     await verify(node_run)
+    _require_never_failed(node_run)
+
+
+def _require_never_failed(node_run: NodeRun) -> None:
+    """A node that failed and was kept to be looked at is as it was then, whatever its checks say
+    now. Raises NodeError."""
+    node, verdict = node_run.node, node_run.run.journal.failure(node_run.node)
+    if not verdict:
+        return
+    message = (
+        f"it failed in run {node.labels.get(RUN, '?')} and was kept to be looked at, so it passes "
+        "no more; 'spotdeploy cycle' replaces it"
+    )
+    if verdict == Verdict.PAYLOAD_FAILED:
+        raise node_run.blame_payload(message)
+    raise NodeError(f"{node.name}: {message}", phase=node_run.phase)

@@ -10,6 +10,7 @@ from typing import TextIO
 from spotdeploy.duration import spell
 from spotdeploy.matrix.page import totals
 from spotdeploy.matrix.report import MatrixReport
+from spotdeploy.model import Verdict
 from spotdeploy.report import github
 from spotdeploy.report.github import annotation, cell, safe
 from spotdeploy.text import plain
@@ -29,7 +30,10 @@ def tell(report: MatrixReport, stream: TextIO, environment: Mapping[str, str]) -
 
 
 def annotate(report: MatrixReport) -> list[str]:
-    """One error for each cell that did not pass, as many as GitHub shows."""
+    """One error for each cell that did not pass, as many as GitHub shows; or one for the tests
+    because of which none began."""
+    if report.verdict is Verdict.TESTS_FAILED:
+        return [annotation("error", report.verdict, report.message)]
     return [
         annotation("error", f"{one.name}: {one.report.verdict}", one.report.message)
         for one in report.failed[: github.ANNOTATIONS]
@@ -52,8 +56,8 @@ def summary(report: MatrixReport) -> str:
         cells = "".join(f"<td>{cell(total)}</td>" for total in totals(one.report, report.checks))
         head = f"<td>{safe(one.name)} ({safe(one.title)})</td><td>{one.report.verdict}</td>"
         lines.append(f"<tr>{head}{cells}</tr>")
-    lines += ["</table>", ""]
-    for one in report.failed:
+    lines += ["</table>", "", *github.before(report.before)]
+    for one in report.failed if report.verdict is not Verdict.TESTS_FAILED else ():
         message = plain(one.report.message, limit=3000)
         lines += [f"<details><summary>{safe(one.name)}</summary>", _pre(message), ""]
     return "\n".join(lines).encode()[: github.SIZE].decode(errors="ignore") + "\n"

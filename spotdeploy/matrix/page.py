@@ -11,8 +11,8 @@ from spotdeploy.matrix.report import CellReport, MatrixReport
 from spotdeploy.model import Verdict
 from spotdeploy.report.event_log import PAGE
 from spotdeploy.report.html.matrix import Total
-from spotdeploy.report.html.page import HEADLINES, TONES, files_of, rendered, root_of
-from spotdeploy.report.model import RunReport
+from spotdeploy.report.html.page import HEADLINES, TONES, files_of, logs_of, rendered, root_of
+from spotdeploy.report.model import RunReport, worth_telling
 
 SHOWN = 400
 """Characters of why a cell failed; its own page has all."""
@@ -41,6 +41,9 @@ def render(report: MatrixReport, folder: Path, target: Path | None = None) -> st
         headline=HEADLINES[report.verdict],
         tone=TONES.get(report.verdict, "muted"),
         rows=[_row(cell, report.checks, folder, root) for cell in report.cells],
+        root=root,
+        before=worth_telling(report.before),
+        logs=logs_of(report.before, folder),
         files=files_of(folder, root),
     )
 

@@ -13,7 +13,7 @@ from spotdeploy.events import Event, RunEnded, RunStarted
 from spotdeploy.matrix.cells import Cell, Value
 from spotdeploy.model import Verdict
 from spotdeploy.report.event_log import EVENTS, REPORT
-from spotdeploy.report.model import Mark, RunReport, build
+from spotdeploy.report.model import BeforeReport, Mark, RunReport, build
 from spotdeploy.report.model import encode as encode_run
 from spotdeploy.report.run_store import read_events, read_report
 from spotdeploy.run.cost import Cost
@@ -80,6 +80,8 @@ class MatrixReport(msgspec.Struct, frozen=True, kw_only=True):
     command is `destroy`."""
     marks: tuple[Mark, ...] = ()
     """Of the run as a whole."""
+    before: tuple[BeforeReport, ...] = ()
+    """What had to pass on this computer before any cell began."""
 
     @property
     def seconds(self) -> float:
@@ -211,6 +213,7 @@ def _whole(
         ),
         cells=tuple(cells),
         marks=own.marks,
+        before=own.before,
     )
 
 

@@ -28,6 +28,7 @@ from spotdeploy.matrix.project import Matrix
 from spotdeploy.matrix.report import Planned
 from spotdeploy.matrix.writer import MatrixRecorder
 from spotdeploy.model import Verdict
+from spotdeploy.phases.before import UNTOUCHED, Bench, run_before
 from spotdeploy.phases.plan import read_plans
 from spotdeploy.report.writer import RunRecorder
 from spotdeploy.run.cancellation import clear_cancellation
@@ -40,6 +41,8 @@ from spotdeploy.text import counted
 BUG: Final = 70
 FILES: Final = 65536
 """Open files that all cells together are let have, where the computer's limit allows it."""
+MAKING: Final = ("cycle", "create")
+"""Commands before which what `[before]` says must pass."""
 ENDING: Final = ("cycle", "destroy")
 """Commands that also destroy the cells which the config has no more."""
 Operation = Callable[[Run], Awaitable[Outcome]]
@@ -78,6 +81,8 @@ class MatrixOutcome:
     deployment: str
     command: str
     cells: tuple[CellOutcome, ...]
+    untouched: str = ""
+    """Why no cell began, when it is the same for all."""
 
     @property
     def failed(self) -> tuple[CellOutcome, ...]:
@@ -98,6 +103,8 @@ class MatrixOutcome:
     @property
     def message(self) -> str:
         """How many cells passed, and why the others did not."""
+        if self.untouched:
+            return self.untouched
         good, all_ = len(self.cells) - len(self.failed), counted(len(self.cells), "cell")
         head = f"{all_} passed" if not self.failed else f"{good} of {all_} passed"
         return "; ".join([head, *(f"{one.name}: {one.message}" for one in self.failed)])
@@ -108,12 +115,14 @@ async def run_cells(
     command: str,
     *,
     wait: bool = False,
+    before: bool = True,
     observers: Sequence[Observer] = (),
     recorder: MatrixRecorder | None = None,
 ) -> MatrixOutcome:
     """Run a method of `api.Project` on every cell, `max_parallel` of them at the same time; none
     waits for another otherwise. Events say which cell they are of. `cycle` and `destroy` also
-    destroy the cells that the config has no more.
+    destroy the cells that the config has no more. What `[before]` says passes once, before any cell
+    begins, or with `before=False` is not run.
 
     Cancelling it ends each cell by policy. Raises SpotdeployError for what was refused before any
     cell began.
@@ -146,8 +155,12 @@ async def run_cells(
         journal.begin_run(run_id, started.deployment, command, started.digest)
         shared.tell(started)
         _allow_files()
+        bus = Bus(recorder.log, *observers, redact=redactor.anything)
+        bench = Bench(first, plans, journal, bus, run_id, started.deployment)
+        why = await _not_begun(bench, skip=not before) if command in MAKING else None
+        cells = _untouched(shared, planned, why) if why else await _side_by_side(shared, planned)
         outcome = MatrixOutcome(
-            run_id, matrix.project.deployment, command, await _side_by_side(shared, planned)
+            run_id, matrix.project.deployment, command, cells, why.message if why else ""
         )
         _end(shared, journal, redactor.anything(outcome.message), outcome)
     return outcome
@@ -187,6 +200,49 @@ class _Tagged:
         tagged = msgspec.structs.replace(event, cell=self.cell.name)
         for other in self.others:
             other.on(tagged)
+
+
+@dataclass(frozen=True, slots=True)
+class _NotBegun:
+    """Why no cell began."""
+
+    verdict: Verdict
+    exit_code: int
+    message: str
+
+
+async def _not_begun(bench: Bench, *, skip: bool) -> _NotBegun | None:
+    """Run what must pass before any cell begins; None when it did."""
+    try:
+        message = await run_before(bench, skip=skip)
+    except asyncio.CancelledError:
+        clear_cancellation()
+        stopped = Verdict.STOPPED
+        return _NotBegun(stopped, stopped.exit_code, "stopped by the user; nothing was changed")
+    except SpotdeployError as error:
+        return _NotBegun(Verdict.REFUSED, error.exit_code, error.explained)
+    failed = Verdict.TESTS_FAILED
+    return _NotBegun(failed, failed.exit_code, f"{message}; {UNTOUCHED}") if message else None
+
+
+def _untouched(
+    shared: _Shared, planned: Mapping[Cell, str], why: _NotBegun
+) -> tuple[CellOutcome, ...]:
+    """The outcomes of cells of which none began, and an event for each."""
+    for cell in planned:
+        shared.tell(
+            RunEnded(
+                run="",
+                verdict=why.verdict,
+                exit_code=why.exit_code,
+                detail=why.message,
+                cell=cell.name,
+            )
+        )
+    return tuple(
+        CellOutcome(cell, command, why.verdict, why.exit_code, why.message)
+        for cell, command in planned.items()
+    )
 
 
 async def _side_by_side(shared: _Shared, planned: Mapping[Cell, str]) -> tuple[CellOutcome, ...]:

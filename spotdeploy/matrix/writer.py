@@ -15,6 +15,8 @@ from spotdeploy.matrix.report import (
     write_cells,
 )
 from spotdeploy.report.event_log import JUNIT, PAGE, REPORT, EventLog
+from spotdeploy.report.model import logs
+from spotdeploy.report.run_store import read_events
 from spotdeploy.report.writer import write_file
 
 
@@ -53,9 +55,11 @@ def write_matrix_reports(folder: Path) -> list[str]:
     written, one line each; raises nothing. May be repeated."""
     try:
         report = read_matrix_report(folder)
+        output = logs(read_events(folder)[0])
     except Exception as error:  # noqa: BLE001  # see the module's first line
         return [f"no reports: {type(error).__name__}: {error}"]
     jobs: dict[str, Callable[[], bytes]] = {
+        **{name: text.encode for name, text in output.items()},
         REPORT: lambda: encode(report),
         JUNIT: lambda: junit_xml(report),
         PAGE: lambda: html_page(report, folder),
@@ -67,7 +71,8 @@ def junit_xml(report: MatrixReport) -> bytes:
     """The bytes of junit.xml: a suite for each cell."""
     from spotdeploy.report import junit
 
-    return junit.render_cells((cell.folder, cell.report) for cell in report.cells)
+    cells = ((cell.folder, cell.report) for cell in report.cells)
+    return junit.render_cells(cells, report.before, report.deployment)
 
 
 def html_page(report: MatrixReport, folder: Path, target: Path | None = None) -> bytes:

@@ -70,14 +70,16 @@ def access(project: Project, node: Node, provider: Provider[Any]) -> NodeAccess:
     return NodeAccess(project.group_of(node), provider, node, _host_key(project, node))
 
 
-def inspect_node(project: Project, name: str) -> list[tuple[Diagnostic, CommandResult]]:
-    """Run every diagnostic on a node. Raises UnreachableError when ssh does not answer."""
+def inspect_node(
+    project: Project, name: str, asked: Sequence[Diagnostic] = DIAGNOSTICS
+) -> list[tuple[Diagnostic, CommandResult]]:
+    """Run diagnostics on a node. Raises UnreachableError when ssh does not answer."""
     found = find(project, name)
 
     async def inspect() -> list[tuple[Diagnostic, CommandResult]]:
         async with found.connected() as connection:
-            results = await asyncio.gather(*(connection.run(one.command) for one in DIAGNOSTICS))
-        return list(zip(DIAGNOSTICS, results, strict=True))
+            results = await asyncio.gather(*(connection.run(one.command) for one in asked))
+        return list(zip(asked, results, strict=True))
 
     return asyncio.run(inspect())
 

@@ -79,7 +79,33 @@ DIAGNOSTICS: Final = (
     ),
 )
 
-
+_UNITS: Final = (
+    "set -f\n"
+    f"units=$({{ find {paths.PAYLOAD} -type f; "
+    "find /etc/systemd/system -maxdepth 1 -type f ! -name 'spotdeploy-*'; } 2>/dev/null | "
+    r"sed -n 's|.*/||; /\.\(service\|socket\|timer\|path\)$/p' | sed 's/@\./@*./' | sort -u)"
+    "\n[ -n \"$units\" ] || { echo 'the payload has no units' >&2; exit 1; }\n"
+)
+"""Sets `units` to those that the payload ships or has installed, patterns for templates."""
+OF_PAYLOAD: Final = (
+    DIAGNOSTICS[0],
+    DIAGNOSTICS[1],
+    Diagnostic(
+        "units.txt",
+        "the payload's units",
+        _shell(f"{_UNITS}systemctl status --no-pager --full --lines=0 $units"),
+    ),
+    Diagnostic(
+        "journal.txt",
+        "the journal of the payload's units since boot",
+        _shell(
+            f"{_UNITS}journalctl --boot --no-pager --lines={UNIT_LINES} --output=short-iso "
+            "$(printf ' --unit=%s' $units)"
+        ),
+        UNIT_LINES,
+    ),
+)
+"""What tells of the payload alone: nothing of what spotdeploy does on a node, or the system."""
 UNITS_SHOWN: Final = 30
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _PLAIN: Final = (".txt", ".log", ".json", ".conf")

@@ -7,6 +7,7 @@ import hashlib
 import os
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
 
@@ -99,3 +100,14 @@ def _sha256(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def read_parts(paths: Iterable[Path]) -> Iterator[bytes]:
+    """Names and digests of files, in an order of their own. What Python or an editor keeps beside
+    them does not count. Blocks while it reads all of them; raises OSError."""
+    for path in paths:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            below = file.relative_to(path).parts
+            noise = any(part.startswith((".", "__pycache__")) for part in below)
+            if file.is_file() and not noise:
+                yield str(file).encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest()

@@ -13,7 +13,7 @@ from typing import Final
 
 from spotdeploy.config.schema import Modes, Settings
 from spotdeploy.errors import ConfigError
-from spotdeploy.model import PAYLOAD, UPLOADED, FileKind, Manifest, PayloadFile
+from spotdeploy.model import PAYLOAD, UPLOADED, FileKind, Manifest, PayloadFile, changed_paths
 from spotdeploy.payload import hashes
 from spotdeploy.payload.hashes import Digests
 from spotdeploy.payload.ignore import FILE, LITTER, NEVER, Ignore
@@ -21,6 +21,8 @@ from spotdeploy.payload.links import LeadsNowhereError, follow
 
 EARLIEST: Final = 315_619_200
 """1980-01-02 in Unix seconds: ZIP files know no time before 1980, and write the local one."""
+NAMED: Final = 10
+"""Changed paths that are named; of more, the number is told."""
 DEPENDENCIES: Final = frozenset({".venv", "venv", "node_modules", ".tox", ".nox"})
 """Folders that are made for one computer, and made anew on another."""
 
@@ -75,6 +77,19 @@ def build_manifest(
                 )
     reader.digests.save()
     return Manifest(tuple(entries[path] for path in sorted(entries)))
+
+
+def changed_since(settings: Settings, manifest: Manifest) -> str:
+    """What differs from a manifest in the payload of a config now, in one line; empty when nothing
+    does. Blocks while it reads what has changed."""
+    try:
+        now = read_manifest(settings)
+    except ConfigError as error:
+        return error.message
+    before = {entry.path: entry.line for entry in manifest.entries}
+    found = changed_paths(before, {entry.path: entry.line for entry in now.entries})
+    more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return "; ".join(found[:NAMED]) + more
 
 
 def dependency_folders(manifest: Manifest) -> list[str]:

@@ -19,6 +19,7 @@ from spotdeploy.events import Note, StepEnded, StepStarted
 from spotdeploy.model import DEFAULT_GROUP, Offer, Problem
 from spotdeploy.payload.manifest import read_manifest
 from spotdeploy.payload.variables import read_secrets, require_variables
+from spotdeploy.phases.before import require_syntax
 from spotdeploy.phases.entry import read_entry
 from spotdeploy.phases.findings import (
     Findings,
@@ -94,6 +95,10 @@ def examine_config(project: Project) -> Findings:
     except SpotdeployError as error:
         return Findings(where, (problem_of(error),))
     problems = [of_plan(group, plans[name]) for name, group in project.groups.items()]
+    try:
+        require_syntax(project, plans)
+    except SpotdeployError as error:
+        problems.append((problem_of(error),))
     return Findings(where, tuple(dict.fromkeys(itertools.chain(*problems))))
 
 

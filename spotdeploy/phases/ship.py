@@ -9,20 +9,18 @@ from typing import Final
 
 import asyncssh
 
-from spotdeploy.errors import ConfigError, NodeError, UnreachableError
-from spotdeploy.model import Manifest, Phase, changed_paths
+from spotdeploy.errors import NodeError, UnreachableError
+from spotdeploy.model import Manifest, Phase
 from spotdeploy.node import paths
 from spotdeploy.node.exec import read_bounded
 from spotdeploy.node.keys import fingerprint, public_key
 from spotdeploy.payload.archive import stream
-from spotdeploy.payload.manifest import read_manifest
+from spotdeploy.payload.manifest import changed_since
 from spotdeploy.run.context import Run
 from spotdeploy.run.node_run import NodeRun
 from spotdeploy.text import plain
 
 _UNREADABLE: Final = "cannot read "
-NAMED: Final = 10
-"""Changed paths that are named; of more, the number is told."""
 _ROTATE: Final = f"""
 set -eu
 umask 077
@@ -151,14 +149,7 @@ async def _send(process: asyncssh.SSHClientProcess[bytes], manifest: Manifest) -
 def changed_here(run: Run) -> str:
     """What differs from the plan in the payload on this computer, in one line; empty when nothing
     does. Blocks while it reads what has changed."""
-    try:
-        now = read_manifest(run.project.settings)
-    except ConfigError as error:
-        return error.message
-    before = {entry.path: entry.line for entry in run.plan.manifest.entries}
-    found = changed_paths(before, {entry.path: entry.line for entry in now.entries})
-    more = f"; and {len(found) - NAMED} more" if len(found) > NAMED else ""
-    return "; ".join(found[:NAMED]) + more
+    return changed_since(run.project.settings, run.plan.manifest)
 
 
 def receive_script(digest: str) -> str:

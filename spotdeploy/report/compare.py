@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -124,83 +124,3 @@ def _medians(report: RunReport) -> dict[tuple[str, str, str], float]:
         for phase, seconds in node.seconds.items():
             times.setdefault((node.group, node.provider, phase), []).append(seconds)
     return {key: statistics.median(values) for key, values in times.items()}
-
-
-class Rate(msgspec.Struct, frozen=True):
-    """How often something was good."""
-
-    name: str
-    good: int
-    asked: int
-    flake: float
-    """0 when it always ends the same way, well or not; 1 when it is a coin toss."""
-
-
-class Percentiles(msgspec.Struct, frozen=True):
-    """Of some times, in seconds."""
-
-    count: int
-    p50: float
-    p90: float
-    longest: float
-
-
-class Repetition(msgspec.Struct, frozen=True):
-    """Many cycles as one."""
-
-    runs: tuple[str, ...]
-    cycles: Rate
-    checks: tuple[Rate, ...]
-    boot: Percentiles | None
-    """Of every node that booted."""
-    cycle: Percentiles | None
-
-
-def summarize(reports: Sequence[RunReport]) -> Repetition:
-    """The cycles together. A check's rate counts every node of its group that was asked."""
-    names = dict.fromkeys(name for report in reports for name in _check_names(report))
-    answers = [
-        (named(report, node.group, check.name), check.ok)
-        for report in reports
-        for node in report.nodes
-        for check in node.checks
-    ]
-    boots = [node.seconds["boot"] for r in reports for node in r.nodes if "boot" in node.seconds]
-    return Repetition(
-        tuple(report.run for report in reports),
-        rate("cycle", (report.verdict is Verdict.PASSED for report in reports)),
-        tuple(rate(name, (ok for whose, ok in answers if whose == name)) for name in names),
-        percentiles(boots),
-        percentiles([report.seconds for report in reports]),
-    )
-
-
-def _check_names(report: RunReport) -> Iterable[str]:
-    if not report.grouped:
-        return report.checks
-    return (named(report, group.name, name) for group in report.groups for name in group.checks)
-
-
-def named(report: RunReport, group: str, what: str) -> str:
-    """What belongs to a group, with the group before it where the config names groups."""
-    return f"{group}: {what}" if report.grouped else what
-
-
-def rate(name: str, results: Iterable[bool]) -> Rate:
-    """The rate of good results. The flake score is 1 - |2p - 1|, p being the share of good ones."""
-    results = tuple(results)
-    good = sum(results)
-    share = good / len(results) if results else 1.0
-    return Rate(name, good, len(results), round(1 - abs(2 * share - 1), 3))
-
-
-def percentiles(seconds: Sequence[float]) -> Percentiles | None:
-    """None without times."""
-    if not seconds:
-        return None
-    if len(seconds) == 1:
-        return Percentiles(1, seconds[0], seconds[0], seconds[0])
-    cuts = statistics.quantiles(seconds, n=10, method="inclusive")
-    return Percentiles(
-        len(seconds), *(round(value, 3) for value in (cuts[4], cuts[8], max(seconds)))
-    )

@@ -17,7 +17,7 @@ from spotdeploy.duration import spell
 from spotdeploy.model import Verdict
 from spotdeploy.report.html.findings import Finding, findings
 from spotdeploy.report.html.matrix import Section, Total, matrix
-from spotdeploy.report.model import RunReport
+from spotdeploy.report.model import BeforeReport, RunReport
 from spotdeploy.text import plain
 
 SUMMARY: Final = "GITHUB_STEP_SUMMARY"
@@ -101,7 +101,20 @@ def summary(report: RunReport, found: Iterable[Finding]) -> str:
         ]
     elif not report.nodes and report.message:
         lines += [f"<pre>{safe(report.message)}</pre>", ""]
+    lines += before(report.before)
     return "\n".join(lines).encode()[:SIZE].decode(errors="ignore") + "\n"
+
+
+def before(tests: Iterable[BeforeReport]) -> list[str]:
+    """What did not pass on this computer, or was not asked to, as a part of a summary."""
+    lines = []
+    for one in tests:
+        if one.skipped:
+            lines += [f"<p>Not run: <code>{safe(one.title)}</code> ({safe(one.message)})</p>", ""]
+        elif not one.ok:
+            head = f"<details><summary>{safe(one.title)}: {safe(one.message or one.how)}</summary>"
+            lines += [head, f"<pre>{safe(one.output)}</pre></details>", ""]
+    return lines
 
 
 def _table(report: RunReport) -> list[str]:

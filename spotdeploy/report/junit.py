@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from junitparser import Element, Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 from junitparser.junitparser import FinalResult
 
 from spotdeploy.model import Verdict
-from spotdeploy.report.model import GroupReport, NodeReport, RunReport, Span
+from spotdeploy.report.model import BeforeReport, GroupReport, NodeReport, RunReport, Span
 
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 RUN_SUITE: Final = "run"
+BEFORE_SUITE: Final = "before"
 
 
 class _Output(Element):
@@ -37,16 +38,24 @@ class _Errors(_Output):
 
 def render(report: RunReport) -> bytes:
     """The file's bytes."""
-    suites = [_run_suite(report)]
+    suites = [_run_suite(report), *_before_suites(report.before, report.deployment)]
     suites += [_group_suite(one, report) for one in report.groups if report.grouped]
     suites += [_node_suite(node, report) for node in report.nodes]
     return _document([(suite, report) for suite in suites])
 
 
-def render_cells(cells: Iterable[tuple[str, RunReport]]) -> bytes:
+def render_cells(
+    cells: Iterable[tuple[str, RunReport]],
+    before: Sequence[BeforeReport] = (),
+    deployment: str = "",
+) -> bytes:
     """The file's bytes for several runs: a suite for each, with the cases of all its nodes. Each
-    comes with its folder, relative to the file's."""
-    return _document([(_cell_suite(folder, report), report) for folder, report in cells])
+    comes with its folder, relative to the file's. `before` is what had to pass before any began,
+    and `deployment` the config's name."""
+    cells = list(cells)
+    suites = [(_cell_suite(folder, report), report) for folder, report in cells]
+    tests = [(suite, cells[0][1]) for suite in _before_suites(before, deployment) if cells]
+    return _document([*tests, *suites])
 
 
 def _document(suites: Iterable[tuple[TestSuite, RunReport]]) -> bytes:
@@ -97,8 +106,31 @@ def _begin_suite(name: str, report: RunReport) -> TestSuite:
 def _verdict_result(verdict: Verdict, message: str) -> list[FinalResult]:
     if verdict is Verdict.PASSED:
         return []
-    kind = Failure if verdict is Verdict.PAYLOAD_FAILED else Error
+    kind = Failure if verdict in (Verdict.PAYLOAD_FAILED, Verdict.TESTS_FAILED) else Error
     return [_result(kind, verdict, message)]
+
+
+def _before_suites(before: Sequence[BeforeReport], deployment: str) -> list[TestSuite]:
+    """One suite with a case for each thing that had to pass before; none where nothing had to."""
+    if not before:
+        return []
+    suite = TestSuite(BEFORE_SUITE)
+    suite.add_property("tests", str(len(before)))
+    suite.add_testcases([_before_case(one, deployment) for one in before])
+    _say(suite, "\n".join(f"[[ATTACHMENT|{one.log}]]" for one in before if one.log))
+    suite.time = round(sum(one.seconds for one in before), 3)
+    return [suite]
+
+
+def _before_case(one: BeforeReport, deployment: str) -> TestCase:
+    case = _case(" ".join(one.title.split()), f"{deployment}.{BEFORE_SUITE}", one.seconds)
+    if one.skipped:
+        case.result = [_result(Skipped, one.how, one.message)]
+    elif not one.ok:
+        result = _result(Error if one.ok is None else Failure, one.how, one.message)
+        result.text = clean(f"{one.message}\n{one.output}")
+        case.result = [result]
+    return case
 
 
 def _group_suite(group: GroupReport, report: RunReport) -> TestSuite:

@@ -13,6 +13,10 @@ from typing import Final
 import msgspec
 
 from spotdeploy.events import (
+    BeforeEnded,
+    BeforeOutput,
+    BeforeSkipped,
+    BeforeStarted,
     CheckAnswered,
     Event,
     EvidenceKept,
@@ -36,6 +40,8 @@ from spotdeploy.run.cost import Cost, PaidTime, by_provider, total
 from spotdeploy.run.verdict import Outcome, Receipt
 
 FORMAT: Final = 1
+OUTPUT_SHOWN: Final = 4000
+"""Characters of the end of a command's output that a report has; its log has all."""
 
 
 class Span(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -130,6 +136,38 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.fate is FateKind.INTERRUPTED
 
 
+class BeforeReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One of the things that had to pass on this computer before anything was destroyed."""
+
+    number: int
+    command: str
+    """As the config has it; "syntax" is spotdeploy's own check of what is shipped."""
+    ok: bool | None = None
+    """None of one that was not run, or not to its end."""
+    seconds: float = 0.0
+    exit_code: int | None = None
+    message: str = msgspec.field(default="", name="words")
+    """Why it failed or was not run."""
+    skipped: bool = False
+    log: str = ""
+    """The file with its output, relative to the run's folder; empty when it wrote none."""
+    output: str = ""
+    """The end of that."""
+
+    @property
+    def title(self) -> str:
+        """The command in one line."""
+        line, *more = (self.command.strip() or "-").splitlines()
+        return f"{line} ..." if more else line
+
+    @property
+    def how(self) -> str:
+        """How it ended, in a word."""
+        if self.ok is None:
+            return "not run" if self.skipped else "unfinished"
+        return "passed" if self.ok else "failed"
+
+
 class TryReport(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One create call: what was asked, what came, and why not more in the cloud's own words."""
 
@@ -204,6 +242,8 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     """Of the run as a whole."""
     groups: tuple[GroupReport, ...] = ()
     """Each after those that it waited for. None in what versions without groups wrote."""
+    before: tuple[BeforeReport, ...] = ()
+    """What had to pass on this computer before anything was destroyed, in its order."""
 
     @property
     def grouped(self) -> bool:
@@ -261,6 +301,54 @@ def report_schema_text() -> str:
     """The JSON Schema of that form, as indented JSON."""
     schema = msgspec.json.schema(RunReport)
     return msgspec.json.format(msgspec.json.encode(schema)).decode()
+
+
+@dataclass
+class _BeforeBuilder:
+    """One of the things that must pass before, while its events come."""
+
+    first: BeforeStarted | BeforeSkipped
+    lines: list[str] = field(default_factory=list)
+    ended: BeforeEnded | None = None
+
+    def report(self) -> BeforeReport:
+        first, ended = self.first, self.ended
+        skipped = isinstance(first, BeforeSkipped)
+        text = "\n".join(self.lines)
+        return BeforeReport(
+            number=first.number,
+            command=first.command,
+            ok=ended.ok if ended else None,
+            seconds=round(ended.seconds, 3) if ended else 0.0,
+            exit_code=ended.exit_code if ended else None,
+            message=first.why
+            if isinstance(first, BeforeSkipped)
+            else ended.detail
+            if ended
+            else "",
+            skipped=skipped,
+            log=log_name(first.number) if self.lines else "",
+            output=text[-OUTPUT_SHOWN:],
+        )
+
+
+def worth_telling(before: Sequence[BeforeReport]) -> Sequence[BeforeReport]:
+    """What people are told of it: nothing where all there was is our own check, and it passed."""
+    return () if all(one.ok and one.exit_code is None for one in before) else before
+
+
+def log_name(number: int) -> str:
+    """The file with the output of one of the things that must pass before."""
+    return f"before-{number}.log"
+
+
+def logs(events: Iterable[Event]) -> dict[str, str]:
+    """The output of each of them that wrote any, by the name of its file."""
+    found: dict[str, list[str]] = {}
+    for event in events:
+        if isinstance(event, BeforeOutput):
+            found.setdefault(log_name(event.number), []).extend(event.lines)
+    return {name: "\n".join(lines) + "\n" for name, lines in found.items()}
 
 
 @dataclass
@@ -326,6 +414,7 @@ class _Builder:
         self._by_id: dict[str, _NodeBuilder] = {}
         self._marks: list[Mark] = []
         self._groups_ended: dict[str, GroupEnded] = {}
+        self._before: dict[int, _BeforeBuilder] = {}
 
     def add(self, event: Event) -> None:
         self._first = event.at if self._first is None else self._first
@@ -346,6 +435,12 @@ class _Builder:
             case NodeCreated() | NodeListed():
                 self._by_id[event.node] = node = _NodeBuilder(event)
                 self._nodes.append(node)
+            case BeforeStarted() | BeforeSkipped():
+                self._before[event.number] = _BeforeBuilder(event)
+            case BeforeOutput() if event.number in self._before:
+                self._before[event.number].lines.extend(event.lines)
+            case BeforeEnded() if event.number in self._before:
+                self._before[event.number].ended = event
             case Note() if event.node not in self._by_id:
                 self._marks.append(Mark(event.at, event.text, event.warning))
             case _:
@@ -398,6 +493,7 @@ class _Builder:
             steps=tuple(_spans(self._steps, self._last)),
             marks=tuple(self._marks),
             groups=tuple(self._group(plan, nodes) for plan in self._plans(nodes)),
+            before=tuple(one.report() for one in self._before.values()),
         )
 
     def _plans(self, nodes: Sequence[NodeReport]) -> Iterable[GroupPlan]:

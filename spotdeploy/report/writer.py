@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from spotdeploy.report.event_log import JUNIT, PAGE, REPORT, EventLog
-from spotdeploy.report.model import RunReport, build, encode
+from spotdeploy.report.model import RunReport, build, encode, logs
 from spotdeploy.report.run_store import read_events, written_report
 from spotdeploy.run.verdict import Outcome
 from spotdeploy.state.folder import write_private
@@ -49,10 +49,13 @@ def write_reports(folder: Path, outcome: Outcome | None = None) -> list[str]:
     what could not be written, one line each; raises nothing. May be repeated.
     """
     try:
-        report = build(read_events(folder)[0], outcome, written_report(folder))
+        events = read_events(folder)[0]
+        report = build(events, outcome, written_report(folder))
+        output = logs(events)
     except Exception as error:  # noqa: BLE001  # see the module's first line
         return [f"no reports: {_message(error)}"]
     jobs: dict[str, Callable[[], bytes]] = {
+        **{name: text.encode for name, text in output.items()},
         REPORT: lambda: encode(report),
         JUNIT: lambda: junit_xml(report),
         PAGE: lambda: html_page(report, folder),

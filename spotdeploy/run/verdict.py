@@ -15,6 +15,7 @@ WORST_FIRST: Final = (
     Verdict.STOPPED,
     Verdict.INFRASTRUCTURE_FAILED,
     Verdict.PAYLOAD_FAILED,
+    Verdict.TESTS_FAILED,
     Verdict.PASSED,
 )
 CODES_WORST_FIRST: Final = (4, 70, 130, 3, 1, 2, 0)

@@ -56,6 +56,12 @@ CREATE TABLE IF NOT EXISTS freed (
 CREATE TABLE IF NOT EXISTS member (
     deployment TEXT NOT NULL, provider TEXT NOT NULL, location TEXT NOT NULL, id TEXT NOT NULL,
     number INTEGER NOT NULL, PRIMARY KEY (provider, location, id));
+CREATE TABLE IF NOT EXISTS tested (
+    deployment TEXT NOT NULL, command TEXT NOT NULL, digest TEXT NOT NULL, run TEXT NOT NULL,
+    PRIMARY KEY (deployment, command));
+CREATE TABLE IF NOT EXISTS failed (
+    provider TEXT NOT NULL, location TEXT NOT NULL, id TEXT NOT NULL, run TEXT NOT NULL,
+    verdict TEXT NOT NULL, PRIMARY KEY (provider, location, id, run));
 """
 """Came later; a spotdeploy that does not know them passes them over."""
 _TABLES: Final = {"run", "intent", "node"}
@@ -217,6 +223,40 @@ class Journal:
             "SELECT id FROM account WHERE deployment = ? AND provider = ?", (deployment, provider)
         )
         return rows[0][0] if rows and isinstance(rows[0][0], str) else ""
+
+    def record_tested(self, deployment: str, command: str, digest: str, run: str) -> None:
+        """Note that a command passed on this computer while `digest` was what would be shipped."""
+        self._write(
+            "INSERT OR REPLACE INTO tested (deployment, command, digest, run) VALUES (?, ?, ?, ?)",
+            (deployment, command, digest, run),
+        )
+
+    def tested(self, deployment: str, command: str, digest: str) -> str:
+        """The run in which a command passed the last time, if it was with what has this digest;
+        else nothing."""
+        rows = self._read(
+            "SELECT run FROM tested WHERE deployment = ? AND command = ? AND digest = ?",
+            (deployment, command, digest),
+        )
+        return rows[0][0] if rows and isinstance(rows[0][0], str) else ""
+
+    def record_failed(self, nodes: Iterable[tuple[Node, str]]) -> None:
+        """Note that these nodes, which are kept, did not pass in the run that made them: each with
+        its verdict."""
+        with self._transaction():
+            self._db.executemany(
+                "INSERT OR REPLACE INTO failed (provider, location, id, run, verdict)"
+                " VALUES (?, ?, ?, ?, ?)",
+                [(*_made(node), verdict) for node, verdict in nodes],
+            )
+
+    def failure(self, node: Node) -> str:
+        """The verdict that is noted of a node; else nothing."""
+        rows = self._read(
+            "SELECT verdict FROM failed WHERE provider = ? AND location = ? AND id = ? AND run = ?",
+            _made(node),
+        )
+        return str(rows[0][0]) if rows else ""
 
     def close_intents(
         self, deployment: str, provider: str, location: str, before: float, run: str | None = None
@@ -414,6 +454,11 @@ def _text(data: bytes) -> str | bytes:
         return data.decode()
     except UnicodeDecodeError:
         return data
+
+
+def _made(node: Node) -> tuple[str, str, str, str]:
+    """What tells a node from a later one that got its id."""
+    return node.provider, node.location, node.id, node.labels.get(labels.RUN, "")
 
 
 def _columns(db: sqlite3.Connection) -> set[tuple[str, str]]:

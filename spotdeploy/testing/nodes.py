@@ -63,7 +63,8 @@ class VerifiedNode:
 def verified_nodes(
     config: Path, providers: Sequence[str] | None = None
 ) -> Iterator[tuple[VerifiedNode, ...]]:
-    """Run a cycle and give its nodes, connected, while the block runs; then destroy them.
+    """Run a cycle and give its nodes, connected, while the block runs; then destroy them. What
+    `[before]` says is not run: it may be what runs this.
 
     Raises NotVerifiedError when the cycle does not pass or something could not be proven gone at
     the end, and SpotdeployError for what was refused.
@@ -71,7 +72,7 @@ def verified_nodes(
     project = Project.open(config, providers=providers, keep="passing")
     loop = Loop()
     try:
-        _require(loop.wait(project.cycle()))
+        _require(loop.wait(project.cycle(before=False)))
         stack = AsyncExitStack()
         try:
             yield loop.wait(_connected(project, stack, loop))

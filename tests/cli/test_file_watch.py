@@ -71,6 +71,17 @@ async def test_a_change_of_a_file_that_a_check_reads_is_seen(
     await test_a_change_is_seen(config, change)
 
 
+@pytest.mark.parametrize("change", [edit_test_file, add_conftest, lose_test_file])
+async def test_a_change_of_a_file_that_must_pass_before_is_seen(
+    config: Path, change: Callable[[Path], None]
+) -> None:
+    (config.parent / "tests").mkdir()
+    (config.parent / "tests" / "test_node.py").write_text("def test_it(): pass\n")
+    with config.open("a") as file:
+        file.write('[before]\ncommands = ["pytest -q"]\nfiles = ["tests"]\n')
+    await test_a_change_is_seen(config, change)
+
+
 def test_what_python_leaves_beside_tests_is_no_change(config: Path) -> None:
     tests = config.parent / "tests"
     (tests / "__pycache__").mkdir(parents=True)

@@ -27,6 +27,11 @@ def test_the_reference_config_is_valid_by_the_schema(repository: Path) -> None:
         {"deployment": "a", "nodes": {"open_between": "some"}},
         {"deployment": "a", "nodes": {"open_between": ["80/sctp"]}},
         {"deployment": "a", "nodes": {"open_between": [0]}},
+        {"deployment": "a", "before": {"commands": "pytest"}},
+        {"deployment": "a", "before": {"commands": [{"timeout": "5m"}]}},
+        {"deployment": "a", "before": {"commands": [{"run": "a", "timeout": "soon"}]}},
+        {"deployment": "a", "before": {"commands": [{"run": "a", "when": "sometimes"}]}},
+        {"deployment": "a", "before": {"comands": []}},
         {"deployment": "a", "checks": [{"type": "http"}]},
         {"deployment": "a", "checks": [{"type": "nonsense"}]},
         {"deployment": "a", "provider": {"local": {"nonsense": 1}}},
@@ -42,6 +47,14 @@ def test_ports_between_nodes_are_valid_as_they_are_written(ports: object) -> Non
     jsonschema.validate(
         {"deployment": "a", "nodes": {"open_between": ports}}, build_schema(Plugins())
     )
+
+
+def test_commands_are_valid_as_texts_and_as_tables() -> None:
+    table = {"run": "pytest -q", "timeout": "5m", "when": "changed"}
+    schema = build_schema(Plugins())
+    before = {"commands": ["ruff check .", table, {"run": "true"}], "files": ["tests"]}
+    jsonschema.validate({"deployment": "a", "before": before}, schema)
+    assert schema["$defs"]["BeforeCommand"]["properties"]["timeout"]["default"] == "10m"
 
 
 def test_defaults_are_written_as_in_the_file() -> None:

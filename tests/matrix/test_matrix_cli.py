@@ -70,7 +70,9 @@ def test_events_of_all_cells_go_to_one_file(project: Project) -> None:
     assert {one.get("cell") for one in events if one["event"] == "node-ended"} == {
         *("shop-3-small", "shop-4-small", "shop-3-large", "shop-4-large")
     }
-    assert [one["event"] for one in events if "cell" not in one] == ["run-started", "run-ended"]
+    assert [one["event"] for one in events if "cell" not in one] == [
+        *("run-started", "before-started", "before-ended", "run-ended")
+    ]
 
 
 def test_ctrl_c_stops_every_cell_and_leaves_nothing(project: Project) -> None:

@@ -163,8 +163,12 @@ async def test_one_run_leaves_one_folder_with_reports_of_all_and_of_each(
     assert (report["verdict"], report["exit_code"]) == ("payload failed", 1)
     assert report["cost"]["nodes"] == 2
     suites = list(JUnitXml.fromfile(str(shop.last / "junit.xml")))
-    assert [suite.name for suite in suites] == ["shop-1-true", "shop-2-true"]
-    assert [(suite.failures > 0, suite.errors) for suite in suites] == [(False, 0), (True, 0)]
+    assert [suite.name for suite in suites] == ["before", "shop-1-true", "shop-2-true"]
+    assert [(suite.failures > 0, suite.errors) for suite in suites] == [
+        (False, 0),
+        (False, 0),
+        (True, 0),
+    ]
     page = (shop.last / "report.html").read_text()
     for one in report["cells"]:
         link = f"{one['folder']}/report.html"

@@ -10,6 +10,10 @@ from pathlib import Path
 import msgspec
 
 from spotdeploy.events import (
+    BeforeEnded,
+    BeforeOutput,
+    BeforeSkipped,
+    BeforeStarted,
     CheckAnswered,
     Event,
     EvidenceKept,
@@ -335,6 +339,20 @@ def payload_failure(count: int = 3, providers: tuple[str, ...] = ("aws",)) -> Sa
             name = f"demo-{provider}-{index + 1}"
             sample.node(name, provider, bad=bad, stop_in=stop, message=message, kept=False)
     sample.end(Verdict.PAYLOAD_FAILED, 1, f"demo-aws-2: {CHECKS[1]}: {REFUSED_HEALTH}; and more", 9)
+    return sample
+
+
+def failed_before(count: int = 3) -> Sample:
+    """A run whose second test failed, with texts that files cannot carry."""
+    sample = Sample()
+    sample.begin(count)
+    sample.at(1, BeforeStarted(number=1, command="syntax"))
+    sample.at(2, BeforeEnded(number=1, ok=True, seconds=0.5))
+    sample.at(2, BeforeStarted(number=2, command="pytest   -q\n\n --lf <x>"))
+    sample.at(3, BeforeOutput(number=2, lines=("a <b>", "  ]]> last")))
+    sample.at(4, BeforeEnded(number=2, ok=False, seconds=1.5, exit_code=2, detail="ended: 2"))
+    sample.at(4, BeforeSkipped(number=3, command="mypy", why="pytest failed"))
+    sample.end(Verdict.TESTS_FAILED, 1, "pytest -q ended: 2")
     return sample
 
 

@@ -66,6 +66,20 @@ def test_a_run_that_failed_as_a_whole_is_an_annotation_and_warnings_are_too() ->
     assert warning == "::warning title=spotdeploy::50%25 of a: b, c%0Asecond line"
 
 
+def test_tests_that_failed_before_are_one_annotation_and_a_part_of_the_summary(
+    tmp_path: Path,
+) -> None:
+    summary = tmp_path / "summary.md"
+    environment = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
+    out = reported(samples.failed_before(), tmp_path / "runs", environment)
+    assert out == "::error title=tests failed::pytest -q ended%3A 2\n".replace("%3A", ":")
+    text = summary.read_text()
+    assert text.startswith("### Tests failed: cycle of demo\n")
+    assert "<summary>pytest   -q ...: ended: 2</summary>" in text
+    assert "a &lt;b&gt;" in text
+    assert "<p>Not run: <code>mypy</code> (pytest failed)</p>" in text
+
+
 def test_a_passing_run_is_summarised_and_not_annotated(tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
     summary.write_text("earlier\n")

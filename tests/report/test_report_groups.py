@@ -12,12 +12,13 @@ import pytest
 from spotdeploy.events import GroupEnded, RunStarted, StepEnded, StepStarted
 from spotdeploy.model import DEFAULT_GROUP, Verdict
 from spotdeploy.report import github, junit
-from spotdeploy.report.compare import compare, summarize
+from spotdeploy.report.compare import compare
 from spotdeploy.report.html.findings import findings
 from spotdeploy.report.html.matrix import BAD, GOOD, matrix
 from spotdeploy.report.html.page import render
 from spotdeploy.report.html.timeline import ALONE, picture, thin_picture
 from spotdeploy.report.model import RunReport, build, encode
+from spotdeploy.report.repetition import summarize
 from spotdeploy.report.run_store import read_report, written_report
 from spotdeploy.report.writer import write_reports
 from tests.report import samples

@@ -194,3 +194,33 @@ def test_other_readers_of_such_files_read_it(tmp_path: Path) -> None:
     report = read_report(samples.payload_failure(3).write(tmp_path))
     parsed = JUnitXml.fromstring(junit.render(report))
     assert sum(suite.failures for suite in parsed) == 3
+
+
+def test_what_had_to_pass_before_is_a_suite_of_its_own(schema: xmlschema.XMLSchema) -> None:
+    root = ET.fromstring(junit.render(build(samples.failed_before().events)))
+    assert violations(root) == []
+    schema.validate(root)
+    run, before = root
+    assert (run.get("failures"), run.get("errors")) == ("1", "0")
+    assert {key: before.get(key) for key in ("name", "tests", "failures", "skipped", "time")} == {
+        "name": "before",
+        "tests": "3",
+        "failures": "1",
+        "skipped": "1",
+        "time": "2.0",
+    }
+    names = [(case.get("name"), case.get("classname")) for case in before.iter("testcase")]
+    assert names == [
+        *(("syntax", "demo.before"), ("pytest -q ...", "demo.before"), ("mypy", "demo.before")),
+    ]
+    (failure,) = before.iter("failure")
+    assert (failure.text or "").endswith("  ]]> last")
+    assert before.findtext("system-out") == "[[ATTACHMENT|before-2.log]]"
+
+
+def test_it_comes_before_the_cells_of_a_matrix(schema: xmlschema.XMLSchema) -> None:
+    report = build(samples.failed_before().events)
+    root = ET.fromstring(junit.render_cells([("", report)], report.before, "demo"))
+    assert violations(root) == []
+    schema.validate(root)
+    assert [suite.get("name") for suite in root] == ["before", "demo"]

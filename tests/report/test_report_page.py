@@ -14,16 +14,29 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 import pytest
 
-from spotdeploy.events import NodeCreated, NodeEnded, RunEnded, RunStarted
+from spotdeploy.events import (
+    BeforeEnded,
+    BeforeStarted,
+    NodeCreated,
+    NodeEnded,
+    RunEnded,
+    RunStarted,
+)
 from spotdeploy.model import Node, NodeState, Verdict
 from spotdeploy.report.html.page import render
 from spotdeploy.report.model import build
 from spotdeploy.report.run_store import read_events, read_report
+from spotdeploy.report.writer import write_reports
 from spotdeploy.run.verdict import Outcome, Receipt
 from tests.report import samples
 
 VOID = {"meta", "br", "link", "img", "input", "hr", "wbr"}
-EVERY = [samples.passing, samples.payload_failure, samples.interruption]
+EVERY = [
+    samples.passing,
+    samples.payload_failure,
+    samples.interruption,
+    samples.failed_before,
+]
 
 
 class Page(HTMLParser):
@@ -106,6 +119,26 @@ def test_every_link_leads_somewhere(make: Callable[[int], samples.Sample], tmp_p
         *re.findall(r"url\(#(.*?)\)", str(page.values("fill"))),
     ):
         assert reference in ids
+
+
+def test_what_failed_before_is_told_with_the_end_of_what_it_wrote(tmp_path: Path) -> None:
+    folder = samples.failed_before().write(tmp_path)
+    assert write_reports(folder) == []
+    text = (folder / "report.html").read_text()
+    assert "Tests failed" in text
+    assert "<details open><summary>pytest   -q ...</summary>" in text
+    assert "a &lt;b&gt;\n" in text
+    assert "]]&gt; last</pre>" in text
+    assert "before-2.log" in Page(text).values("href")
+    assert (folder / "before-2.log").is_file()
+
+
+def test_of_our_own_check_nothing_is_told_while_it_passes(tmp_path: Path) -> None:
+    sample = samples.passing(1)
+    sample.events.insert(1, BeforeStarted(number=1, command="syntax"))
+    sample.events.insert(2, BeforeEnded(number=1, ok=True, seconds=0.1))
+    assert "Before" not in page_of(sample, tmp_path)
+    assert [one.ok for one in read_report(tmp_path / sample.run).before] == [True]
 
 
 def test_links_lead_from_where_the_page_lies(tmp_path: Path) -> None:
@@ -224,13 +257,14 @@ def test_what_clouds_share_is_asked_of_none_of_them_alone(tmp_path: Path) -> Non
 
 def test_verdict_cost_and_what_is_left_are_told(tmp_path: Path) -> None:
     folder = samples.passing().write(tmp_path)
-    node = Node("i-1", "demo-kept-1", "aws", "us-west-2", NodeState.RUNNING)
+    marks = {"spotdeploy-expires": "1764000000"}
+    node = Node("i-1", "demo-kept-1", "aws", "us-west-2", NodeState.RUNNING, marks)
     receipt = Receipt(destroyed=(node,), listings=2, seconds=7.5)
     outcome = Outcome("r", "demo", Verdict.PASSED, receipts=(receipt,), kept=(node,))
     text = render(build(read_events(folder)[0], outcome), folder)
     assert "<title>Passed: demo" in text
     assert "1 node and 0 other things ended in 7.5s; then 2 listings in a row" in text
-    assert "Still running: demo-kept-1" in text
+    assert "Still running: demo-kept-1. They end themselves by 2025-11-24 16:00:00 UTC. End" in text
     assert "$0.00" in text
 
 

@@ -60,7 +60,7 @@ def test_no_verdict_but_passed_has_exit_code_0() -> None:
 
 
 def test_exit_codes_are_the_documented_ones() -> None:
-    assert [verdict.exit_code for verdict in JUDGED] == [0, 1, 3, 4, 130]
+    assert [verdict.exit_code for verdict in JUDGED] == [0, 1, 1, 3, 4, 130]
 
 
 def test_a_shortfall_is_told_with_each_place_tried_and_why() -> None:

@@ -16,13 +16,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from spotdeploy.duration import spell
+from spotdeploy.labels import expires_at
 from spotdeploy.model import Verdict
 from spotdeploy.report.event_log import EVENTS, JUNIT, REPORT
 from spotdeploy.report.html.clouds import clouds
 from spotdeploy.report.html.findings import attachments, findings
 from spotdeploy.report.html.matrix import matrix
 from spotdeploy.report.html.timeline import picture, thin_picture, tone
-from spotdeploy.report.model import NodeReport, RunReport
+from spotdeploy.report.model import BeforeReport, NodeReport, RunReport, worth_telling
 from spotdeploy.run.cost import HOUR, Cost, spell_usd
 from spotdeploy.text import counted
 
@@ -33,12 +34,14 @@ LISTED: Final = 40
 """Up to so many nodes, their table is open."""
 TONES: Final = {
     Verdict.PASSED: "good",
+    Verdict.TESTS_FAILED: "bad",
     Verdict.PAYLOAD_FAILED: "bad",
     Verdict.INFRASTRUCTURE_FAILED: "infra",
     Verdict.LEAKED: "bad",
 }
 HEADLINES: Final = {
     Verdict.PASSED: "Passed",
+    Verdict.TESTS_FAILED: "Tests failed",
     Verdict.PAYLOAD_FAILED: "Payload failed",
     Verdict.LEAKED: "Leaked",
     Verdict.INFRASTRUCTURE_FAILED: "Infrastructure failed",
@@ -72,6 +75,10 @@ def render(report: RunReport, folder: Path, target: Path | None = None) -> str:
         trouble="Trouble on the way" if report.verdict is Verdict.PASSED else "What went wrong",
         listed=LISTED,
         log=_log(report),
+        root=root,
+        before=worth_telling(report.before),
+        ends=max((expires_at(node.labels) or 0.0 for node in report.kept), default=0.0),
+        logs=logs_of(report.before, folder),
         files=files_of(folder, root),
     )
 
@@ -184,6 +191,11 @@ def _log(report: RunReport) -> list[tuple[float, str, str, bool]]:
     notes += [(mark, node.name) for node in report.nodes for mark in node.marks]
     notes.sort(key=lambda note: note[0].at)
     return [(m.at - report.started_at, who, m.text, m.warning) for m, who in notes[:LOG_LIMIT]]
+
+
+def logs_of(before: Sequence[BeforeReport], folder: Path) -> set[str]:
+    """The files with what tests wrote that are there."""
+    return {one.log for one in before if one.log and (folder / one.log).exists()}
 
 
 def files_of(folder: Path, root: str) -> list[tuple[str, str]]:
