@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from io import StringIO
 from typing import TextIO
 
@@ -25,7 +26,7 @@ from spotdeploy.events import (
     StepStarted,
 )
 from spotdeploy.model import DEFAULT_GROUP, Verdict
-from spotdeploy.run.verdict import NodeOutcome, Outcome
+from spotdeploy.run.verdict import NodeOutcome, Outcome, told_once
 from spotdeploy.text import below
 
 _STEPS = {"plan": "Planning", "destroy": "Destroying", "create": "Creating"}
@@ -149,7 +150,7 @@ def summary(outcome: Outcome) -> str:
             cells = ["GROUP", *(node.group for node in outcome.nodes)]
             rows = [(cell, *row) for cell, row in zip(cells, rows, strict=True)]
         lines.append(table(rows))
-        lines += [line for node in outcome.nodes for line in failed_checks(node)]
+        lines += failures(outcome.nodes)
         lines.append("")
     for refusal in outcome.refusals:
         lines.append(
@@ -176,11 +177,17 @@ def _row(node: NodeOutcome) -> tuple[str, ...]:
     )
 
 
-def failed_checks(node: NodeOutcome) -> list[str]:
-    """Why a node did not pass: each check that failed, or else what it says."""
+def failures(nodes: Iterable[NodeOutcome]) -> list[str]:
+    """Why nodes did not pass, for each its failed checks, or else what it says. What several nodes
+    failed at alike is one line."""
+    told = [(node.node, text) for node in nodes for text in _why(node)]
+    return [f"  {line}" for line in told_once(told)]
+
+
+def _why(node: NodeOutcome) -> list[str]:
     if node.verdict is Verdict.PASSED:
         return []
     failed = [check for check in node.checks if not check.ok]
-    return [
-        f"  {node.node.name}: {check.name}: {below(check.detail, limit=1500)}" for check in failed
-    ] or [f"  {node.node.name}: {below(node.message, limit=1500)}"]
+    return [f"{check.name}: {below(check.detail, limit=1500)}" for check in failed] or [
+        below(node.message, limit=1500)
+    ]
