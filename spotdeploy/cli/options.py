@@ -58,6 +58,10 @@ Only = Annotated[
     ),
 ]
 Run = Annotated[str, typer.Argument(help="A run's id, its beginning, or 'last'.")]
+NodeNames = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[NODE|GROUP]...", help="Nodes or groups by name; all by default."),
+]
 NodeName = Annotated[str, typer.Argument(help="A node's name or id, as 'list' shows it.")]
 
 DEFAULT_CONFIG = Path("spotdeploy.toml")
