@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from spotdeploy import labels
-from spotdeploy.config.load import decode, load
+from spotdeploy.config.load import blamed, decode, load
 from spotdeploy.config.schema import Config, Group, Settings
 from spotdeploy.errors import ConfigError, RefusedError
 from spotdeploy.model import DEFAULT_GROUP, Node, NodeState, Pool
@@ -48,6 +48,7 @@ class Project:
         cls,
         path: Path | str = "spotdeploy.toml",
         *,
+        deployment: str | None = None,
         providers: Sequence[str] | None = None,
         keep: str | None = None,
         evidence: str | None = None,
@@ -58,6 +59,7 @@ class Project:
         the state folder, HostError when that is somebody else's.
         """
         options: dict[str, tuple[str, object]] = {
+            "--deployment": ("deployment", deployment),
             "--provider": ("providers", list(providers) if providers else None),
             "--keep": ("keep", keep),
             "--evidence": ("evidence.collect", evidence),
@@ -189,7 +191,10 @@ class Project:
         cls = self.plugins.provider(name)
         table = self.config.provider.get(name, {})
         where = self.place(f"provider.{name}")
-        return cls, decode(table, cls.Config, self.path.name, where)
+        try:
+            return cls, decode(table, cls.Config, self.path.name, where)
+        except ConfigError as error:
+            raise blamed(error, self.path.name, self.settings.sources) from error
 
     def open_provider(self, name: str, location: str) -> Provider[Any]:
         """The object for one location of one provider, one that the config names or not."""
@@ -328,10 +333,12 @@ def _require_known_tables(settings: Settings, plugins: Plugins) -> None:
             from spotdeploy.config.errors import quoted
 
             near = plugins.nearest(name)
-            where = f"{settings.path.name}: {path.removesuffix(name)}{quoted(name)}"
-            raise ConfigError(
+            file = settings.path.name
+            where = f"{file}: {path.removesuffix(name)}{quoted(name)}"
+            error = ConfigError(
                 f"{where}: no provider of that name is installed",
                 hint=f"did you mean provider.{near}?"
                 if near
                 else "'spotdeploy plugins' lists them",
             )
+            raise blamed(error, file, settings.sources)

@@ -311,6 +311,21 @@ class SupportsClaims(ABC):
         """
 
 
+class SupportsPeers(ABC):
+    """A provider that can let in nodes of the same deployment that are somewhere else."""
+
+    @abstractmethod
+    def admit(self, batch: Batch, addresses: Sequence[str]) -> None:
+        """Let these IP addresses reach the ports in `batch.open_between` of every node here that
+        was made for a batch of the same run that lets in the same; and let in no more those
+        that an earlier call named and this one does not.
+
+        `batch` is a draft: its token, count and user-data say nothing. Nodes of it that are made
+        later let them in as well. What this makes goes with the nodes, as what `create` makes.
+        Blocks for seconds at most, is free of charge, may be repeated.
+        """
+
+
 class SupportsInterruptionNotice(ABC):
     """A provider whose nodes can read, on themselves, that the cloud is about to take them back.
 

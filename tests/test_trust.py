@@ -27,6 +27,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "debug": ("demo-1",),
     "run": ("--", "true"),
     "diff": ("last", "last"),
+    "access": ("export", "access.json"),
 }
 LURES = (
     *("ipaddress", "json", "tomllib", "msgspec", "typer", "asyncio", "sqlite3", "typing"),
@@ -181,6 +182,36 @@ def test_no_command_sends_anything_to_a_host_that_a_config_names(
     assert FOREIGN in told
     assert "try: " in told
     assert not [text for text in recorder.heard if FOREIGN in text or SECRET in text]
+
+
+@pytest.mark.parametrize("command", ["plan", "doctor", "schema", "list"])
+def test_a_config_above_that_anybody_could_have_put_there_is_not_used(
+    folder: Path, command: str
+) -> None:
+    (folder / ".git").mkdir()
+    folder.chmod(0o777)
+    done = run(folder / "instance", command)
+    assert done.returncode == 2, done
+    assert "is not used unasked" in done.stderr
+    assert ran(folder) == set()
+    folder.chmod(0o755)
+    done = run(folder / "instance", command)
+    assert "config: ../spotdeploy.toml\n" in done.stderr
+    assert ran(folder) == (set() if command == "list" else {"plugin"})
+
+
+@pytest.mark.parametrize("command", ["cycle", "destroy", "history", "list"])
+def test_a_state_folder_that_a_config_names_is_written_to_in_its_own_place_only(
+    folder: Path, command: str
+) -> None:
+    home = folder.parent / "home"
+    text = (folder / "spotdeploy.toml").read_text()
+    (folder / "spotdeploy.toml").write_text('state = "~/.ssh"\n' + text)
+    done = run(folder, command)
+    assert "Traceback" not in done.stderr, done
+    below = [path.relative_to(home / ".ssh").parts[0] for path in (home / ".ssh").rglob("*")]
+    assert set(below) <= {"id_ed25519", ".spotdeploy"}
+    assert (home / ".ssh" / "id_ed25519").read_text() == SECRET
 
 
 def test_a_host_that_the_environment_names_is_asked(folder: Path, recorder: Recorder) -> None:

@@ -14,7 +14,7 @@ HEAD: Final = """\
 # Commands
 
 What each command prints for `--help`. Where there is a `--config`, `spotdeploy.toml` in the present
-folder is read when it is not given.
+folder is read when it is not given, or that of [a folder above](config.md#where-it-is-found).
 
 | exit code | meaning |
 |---|---|
@@ -28,7 +28,7 @@ folder is read when it is not given.
 
 [Why these codes](../adr/0003-exit-codes.md).
 """
-SUBCOMMANDS: Final = {"plugins": ("new", "test")}
+SUBCOMMANDS: Final = {"access": ("export", "import"), "plugins": ("new", "test")}
 ENVIRONMENT: Final = {"COLUMNS": "80", "PATH": "/usr/bin:/bin"}
 """Help is as wide as in the README, and the same for everyone."""
 SERVICE: Final = ("  --install-completion", "  --show-completion")

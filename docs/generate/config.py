@@ -25,6 +25,39 @@ editors that complete by it.
 - Paths are relative to the folder of `spotdeploy.toml`; `~` is your home.
 
 The [whole file](#the-whole-file), annotated, is at the end of this page.
+
+## Where it is found
+
+`--config FILE` names it. Otherwise it is `spotdeploy.toml` in the present folder, or else that of
+the nearest folder above, as far as the root of the repository (the folder that has `.git`), and
+without a repository below your home. One that is found above is named on standard error: `config:
+../spotdeploy.toml`. It is used only if it and its folder are yours and nobody else can write to
+them: [what a command trusts](../trust.md).
+
+spotdeploy's own files are in `.spotdeploy` beside it, or in the folder that `state` names.
+`--deployment NAME` takes another name than the file's, such as one for each branch of a CI.
+
+## Variables
+
+An environment variable stands for each key, above the file and below the options: SPOTDEPLOY_ and
+the key's path in capitals, with `__` between its parts and `_` for `-`. `spotdeploy config` shows
+where each value comes from.
+
+| variable | key |
+|---|---|
+| `SPOTDEPLOY_KEEP=never` | `keep` |
+| `SPOTDEPLOY_NODES__COUNT=3` | `nodes.count`; SPOTDEPLOY_NODES_COUNT is the same |
+| `SPOTDEPLOY_PROVIDER__AWS__REGIONS='["us-west-2"]'` | `provider.aws.regions` |
+| `SPOTDEPLOY_GROUPS__BIG_WORKER__COUNT=5` | `groups.big-worker.count`, a group of the file |
+| `SPOTDEPLOY_PAYLOAD__ENVIRONMENT__LOG_LEVEL=debug` | `payload.environment.LOG_LEVEL` |
+| `SPOTDEPLOY_PAYLOAD__SECRETS__TOKEN=env:TOKEN` | `payload.secrets.TOKEN`, a reference too |
+| `SPOTDEPLOY_MATRIX__NODE_JS='[22]'` | `matrix.node-js`, an axis of the file |
+| `SPOTDEPLOY_OUTPUTS__API='http://{nodes[0].address}'` | `outputs.api` |
+
+Values are written as in TOML, and text needs no quotes; for a key of a provider, a number that is
+meant as text does: `'"123"'`. A variable that is like a key and is none is refused with the
+nearest name, and so is every one with `__`. Others that begin with SPOTDEPLOY_ are not looked at.
+None stands for all of `provider`, `groups`, `matrix` or `outputs`.
 """
 EVERY_CHECK: Final = """
 ## `[[checks]]`

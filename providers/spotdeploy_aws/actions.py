@@ -30,6 +30,7 @@ class Action(StrEnum):
     GET_PRODUCTS = "pricing:GetProducts"
     GET_ROLE = "iam:GetRole"
     GET_SERVICE_QUOTA = "servicequotas:GetServiceQuota"
+    REVOKE_SECURITY_GROUP_INGRESS = "ec2:RevokeSecurityGroupIngress"
     RUN_INSTANCES = "ec2:RunInstances"
     TERMINATE_INSTANCES = "ec2:TerminateInstances"
 

@@ -15,7 +15,7 @@ from spotdeploy_aws.actions import Action
 from spotdeploy_aws.api import PAGE, Api, tag_filters
 from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.request import tag_specification
-from spotdeploy_aws.schemas import Parameters, Place, filters
+from spotdeploy_aws.schemas import Parameters, Place, Record, filters
 from spotdeploy_libcloud.network import Ingress, OwnAddress, digest
 
 T = TypeVar("T")
@@ -59,6 +59,16 @@ class Network:
         members = self._group(place, batch, MEMBERS, [])
         permitted = permissions(ingress) + member_permissions(members, between)
         return self._group(place, batch, digest(ingress, between), permitted), members
+
+    def admit(self, batch: Batch, addresses: Sequence[str]) -> None:
+        """See `SupportsPeers.admit`. A call for each VPC, and two more for what changes."""
+        from spotdeploy_aws.peers import admit
+
+        between = batch.open_between or ()
+        name = _name(batch.labels, digest(self.own_address.ingress(batch), between))
+        for vpc in dict.fromkeys(place.vpc for place in self.places):
+            for group in _described(self._api, vpc, name, batch.labels):
+                admit(self._api, group, between, addresses)
 
     def _group(self, place: Place, batch: Batch, kind: str, permitted: Sequence[Parameters]) -> str:
         key = (batch.labels[names.RUN], place.vpc, kind)
@@ -139,7 +149,7 @@ def group_for(
     Raises:
         ThrottledError: it was made, and AWS does not list or know it yet.
     """
-    name = f"spotdeploy-{labels[names.DEPLOYMENT]}-{labels[names.RUN]}-{kind}"
+    name = _name(labels, kind)
     group = patiently(lambda: _find(api, vpc, name, labels) or _make(api, vpc, name, labels))
     if not permitted:
         return group
@@ -169,12 +179,20 @@ def patiently(use: Callable[[], T]) -> T:
     raise ThrottledError(unknown.message, code=unknown.code) from unknown
 
 
+def _name(labels: Mapping[str, str], kind: str) -> str:
+    return f"spotdeploy-{labels[names.DEPLOYMENT]}-{labels[names.RUN]}-{kind}"
+
+
 def _find(api: Api, vpc: str, name: str, labels: Mapping[str, str]) -> str | None:
+    found = _described(api, vpc, name, labels)
+    return str(found[0]["GroupId"]) if found else None
+
+
+def _described(api: Api, vpc: str, name: str, labels: Mapping[str, str]) -> list[Record]:
     scope = tag_filters({key: labels[key] for key in (names.DEPLOYMENT, names.RUN)})
     criteria = filters({**scope, "group-name": [name], "vpc-id": [vpc]})
     parameters: Parameters = {"Filters": criteria, "MaxResults": PAGE}
-    found = api.pages(Action.DESCRIBE_SECURITY_GROUPS, parameters)
-    return str(found[0]["GroupId"]) if found else None
+    return api.pages(Action.DESCRIBE_SECURITY_GROUPS, parameters)
 
 
 def _make(api: Api, vpc: str, name: str, labels: Mapping[str, str]) -> str:

@@ -16,6 +16,7 @@ from spotdeploy.provider import (
     SupportsClaims,
     SupportsConsole,
     SupportsInterruptionNotice,
+    SupportsPeers,
     SupportsPlan,
 )
 from spotdeploy_aws.auth import Chain
@@ -33,6 +34,7 @@ class AwsProvider(
     SupportsAccount,
     SupportsAllLocations,
     SupportsInterruptionNotice,
+    SupportsPeers,
     SupportsPlan,
 ):
     """EC2 in one region. Every call is signed, typed and paginated; see `api`."""
@@ -128,6 +130,11 @@ class AwsProvider(
         self._cloud.check_account()
         vpc = self._cloud.network.places[0].vpc
         return claim(self._cloud.api, vpc, labels, self.config.tags)
+
+    def admit(self, batch: Batch, addresses: Sequence[str]) -> None:
+        """Rules of the security group that the batch's instances have."""
+        self._cloud.check_account()
+        self._cloud.network.admit(batch, addresses)
 
     def fate(self, node: Node) -> Fate:
         """From the instance's state reason and its spot request. Two calls, at the same time."""

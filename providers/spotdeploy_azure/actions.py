@@ -31,6 +31,7 @@ _DEPLOYMENT: Final = f"{_GROUP}/providers/Microsoft.Resources/deployments/{{depl
 _COMPUTE: Final = f"{_SUBSCRIPTION}/providers/Microsoft.Compute"
 _IN_GROUP: Final = f"{_SUBSCRIPTION}/resourceGroups/{{group}}/providers"
 _VM: Final = f"{_IN_GROUP}/Microsoft.Compute/virtualMachines/{{vm}}"
+_SECURITY_GROUP: Final = f"{_IN_GROUP}/Microsoft.Network/networkSecurityGroups/{{security_group}}"
 _PUBLISHER: Final = f"{_COMPUTE}/locations/{{location}}/publishers/{{publisher}}"
 
 
@@ -111,6 +112,12 @@ class Action(Enum):
         RESOURCES_VERSION,
         ("Microsoft.Resources/subscriptions/providers/read",),
     )
+    GET_SECURITY_GROUP = Operation(
+        "GET",
+        _SECURITY_GROUP,
+        NETWORK_VERSION,
+        ("Microsoft.Network/networkSecurityGroups/read",),
+    )
     GET_SUBSCRIPTION = Operation(
         "GET", _SUBSCRIPTION, "2022-12-01", ("Microsoft.Resources/subscriptions/read",)
     )
@@ -171,6 +178,15 @@ class Action(Enum):
         f"{_IN_GROUP}/Microsoft.Compute/virtualMachines",
         COMPUTE_VERSION,
         ("Microsoft.Compute/virtualMachines/read",),
+    )
+    PUT_SECURITY_GROUP = Operation(
+        "PUT",
+        _SECURITY_GROUP,
+        NETWORK_VERSION,
+        (
+            "Microsoft.Network/applicationSecurityGroups/joinNetworkSecurityRule/action",
+            "Microsoft.Network/networkSecurityGroups/write",
+        ),
     )
     READ_CONSOLE = Operation(
         "POST",

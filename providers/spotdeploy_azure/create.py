@@ -16,9 +16,10 @@ from spotdeploy_azure.cloud import Cloud
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.destroy import delete_machines
 from spotdeploy_azure.errors import ACTIVE, GOING, MISSING, NOT_FOUND, OVER, most_telling
-from spotdeploy_azure.network import Doors, require_subnet
+from spotdeploy_azure.network import require_subnet
 from spotdeploy_azure.nodes import Snapshot, failure, is_allocated
 from spotdeploy_azure.offers import require
+from spotdeploy_azure.peers import doors_of
 from spotdeploy_azure.request import (
     Part,
     Site,
@@ -80,7 +81,7 @@ def create_batch(cloud: Cloud, config: AzureConfig, offer: Offer, batch: Batch) 
     site = Site(
         location=cloud.location,
         image=cloud.images.reference(size),
-        doors=Doors(cloud.own_address.ingress(batch), batch.open_between),
+        doors=doors_of(cloud, batch),
         admin_key=throwaway_public_key(),
     )
     require_subnet(config)

@@ -5,14 +5,17 @@ https://learn.microsoft.com/en-us/azure/templates/microsoft.network/networksecur
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Final
 
 from spotdeploy.errors import ConfigError
 from spotdeploy.ports import PortRange, is_all
 from spotdeploy_azure.actions import NETWORK_VERSION
 from spotdeploy_azure.config import AzureConfig
+from spotdeploy_azure.schemas import SecurityRule
 from spotdeploy_libcloud.network import Ingress, digest
 from spotdeploy_libcloud.request import Body, Json
 
@@ -20,6 +23,7 @@ NETWORK: Final = "network"
 SUBNET: Final = "nodes"
 SPACE: Final = "10.0.0.0/16"
 PEERS: Final = "nodes"
+ELSEWHERE: Final = "elsewhere"
 LAST: Final = 4096
 """The last priority that a rule may have; Azure's default rules follow."""
 GROUPS: Final = "Microsoft.Network/networkSecurityGroups"
@@ -34,6 +38,8 @@ class Doors:
     ingress: Ingress
     between: tuple[PortRange, ...] | None = None
     """The ports on which other nodes of the run reach these; None where no node opens any."""
+    elsewhere: tuple[str, ...] = ()
+    """The networks of nodes in other locations, which reach the same ports."""
 
     @property
     def group(self) -> str:
@@ -41,7 +47,16 @@ class Doors:
         return f"firewall-{digest(self.ingress, self.between or ())}"
 
 
-def rules(doors: Doors) -> list[Body]:
+IdOf = Callable[[str, str], str]
+"""The id of a resource by its type and name."""
+
+
+def _id(kind: str, name: str) -> str:
+    """As an expression of a template."""
+    return f"[resourceId('{kind}', '{name}')]"
+
+
+def rules(doors: Doors, id_of: IdOf = _id) -> list[Body]:
     """What a security group lets in. One rule for each version of IP: a rule takes addresses of one
     only.
 
@@ -58,7 +73,13 @@ def rules(doors: Doors) -> list[Body]:
         for version, sources in by_version.items()
         if sources
     ]
-    return [*outside, *_own_rules(doors.between or ()), _deny("keep-out", LAST, "VirtualNetwork")]
+    between = doors.between or ()
+    return [
+        *outside,
+        *_own_rules(between, id_of),
+        *_rules_for_elsewhere(between, doors.elsewhere),
+        _deny("keep-out", LAST, "VirtualNetwork"),
+    ]
 
 
 def resources(
@@ -135,17 +156,47 @@ def takes_interface_tags(config: AzureConfig) -> bool:
     return config.cloud == "AzureCloud"
 
 
-def _own_rules(between: Sequence[PortRange]) -> list[Body]:
-    """What the machines of the run send to one another, and ICMP with all ports. The source is a
-    group of their own interfaces, since the network may have others than theirs:
-    https://learn.microsoft.com/en-us/azure/virtual-network/application-security-groups"""
+def elsewhere(rules: Iterable[SecurityRule]) -> tuple[str, ...]:
+    """The networks of nodes in other locations that a group lets in."""
+    found = [one for one in rules if one.name.startswith(ELSEWHERE)]
+    named = (prefix for one in found for prefix in one.properties.source_address_prefixes or ())
+    return tuple(dict.fromkeys(named))
+
+
+def _rules_for_elsewhere(between: Sequence[PortRange], networks: Sequence[str]) -> list[Body]:
+    """One for each protocol and version of IP."""
+    versions = {
+        version: [one for one in networks if ip_network(one).version == version]
+        for version in (4, 6)
+    }
+    kinds = itertools.product(_by_protocol(between).items(), versions.items())
+    return [
+        _allow(
+            f"{ELSEWHERE}-{protocol}-v{version}",
+            1200 + number,
+            protocol.capitalize(),
+            ports,
+            sourceAddressPrefixes=sources,
+        )
+        for number, ((protocol, ports), (version, sources)) in enumerate(kinds)
+        if ports and sources
+    ]
+
+
+def _by_protocol(between: Sequence[PortRange]) -> dict[str, list[str]]:
+    """The ports of each protocol, and ICMP with all of them."""
     ports = {
         protocol: [one.ports for one in between if one.protocol == protocol]
         for protocol in ("tcp", "udp")
     }
-    if is_all(between):
-        ports["icmp"] = ["*"]
-    sources: Json = [{"id": _id(PEER_GROUPS, PEERS)}]
+    return {**ports, "icmp": ["*"]} if is_all(between) else ports
+
+
+def _own_rules(between: Sequence[PortRange], id_of: IdOf) -> list[Body]:
+    """What the machines of the run send to one another. The source is a group of their own
+    interfaces, since the network may have others than theirs:
+    https://learn.microsoft.com/en-us/azure/virtual-network/application-security-groups"""
+    sources: Json = [{"id": id_of(PEER_GROUPS, PEERS)}]
     return [
         _allow(
             f"own-{protocol}",
@@ -154,7 +205,7 @@ def _own_rules(between: Sequence[PortRange]) -> list[Body]:
             its,
             sourceApplicationSecurityGroups=sources,
         )
-        for number, (protocol, its) in enumerate(ports.items())
+        for number, (protocol, its) in enumerate(_by_protocol(between).items())
         if its
     ]
 
@@ -184,10 +235,6 @@ def _deny(name: str, priority: int, source: str) -> Body:
 def _rule(name: str, **properties: Json) -> Body:
     common: Body = {"direction": "Inbound", "sourcePortRange": "*", "destinationAddressPrefix": "*"}
     return {"name": name, "properties": {**common, **properties}}
-
-
-def _id(kind: str, name: str) -> str:
-    return f"[resourceId('{kind}', '{name}')]"
 
 
 def _suffixed(expression: str, suffix: str) -> str:

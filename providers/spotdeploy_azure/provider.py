@@ -17,6 +17,7 @@ from spotdeploy.provider import (
     SupportsAllLocations,
     SupportsConsole,
     SupportsInterruptionNotice,
+    SupportsPeers,
     SupportsPlan,
 )
 from spotdeploy_azure.config import AzureConfig
@@ -34,6 +35,7 @@ class AzureProvider(
     SupportsAccount,
     SupportsAllLocations,
     SupportsInterruptionNotice,
+    SupportsPeers,
     SupportsPlan,
 ):
     """Virtual machines in one location. Every call is typed and paginated; see `api`."""
@@ -108,6 +110,13 @@ class AzureProvider(
         from spotdeploy_azure.destroy import release
 
         release(self._cloud, resources)
+
+    def admit(self, batch: Batch, addresses: Sequence[str]) -> None:
+        """Rules of the security group that the batch's machines have. Two calls, and one each two
+        seconds until they are in force."""
+        from spotdeploy_azure.peers import admit
+
+        admit(self._cloud, batch, addresses)
 
     def fate(self, node: Node) -> Fate:
         """From the machine's instance view and the activity log. Three calls at most."""

@@ -92,6 +92,33 @@ class DeploymentState(State, frozen=True):
     error: ErrorDetail | None = None
 
 
+class SecurityRuleProperties(Schema, frozen=True):
+    """What a rule lets in."""
+
+    source_address_prefixes: list[str] | None = None
+
+
+class SecurityRule(Schema, frozen=True):
+    """A rule of a security group."""
+
+    name: str
+    properties: SecurityRuleProperties
+
+
+class SecurityGroupProperties(State, frozen=True):
+    """The rules of a security group."""
+
+    security_rules: list[SecurityRule] | None = None
+
+
+class SecurityGroup(Schema, frozen=True):
+    """A network security group."""
+
+    location: str
+    tags: dict[str, str] | None = None
+    properties: SecurityGroupProperties = SecurityGroupProperties()
+
+
 class Deployment(Schema, frozen=True):
     """A deployment of a template."""
 

@@ -117,6 +117,12 @@ class Action(Enum):
         "zones/{zone}/operations",
         ("compute.zoneOperations.list",),
     )
+    PATCH_FIREWALL = Method(
+        "compute.firewalls.patch",
+        "PATCH",
+        "global/firewalls/{firewall}",
+        ("compute.firewalls.update", "compute.networks.updatePolicy"),
+    )
     WAIT_GLOBAL_OPERATION = Method(
         "compute.globalOperations.wait",
         "POST",

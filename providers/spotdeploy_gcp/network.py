@@ -15,6 +15,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Final
 
 from spotdeploy import labels as names
@@ -76,6 +77,31 @@ class Firewall:
     def make(self, bodies: Sequence[Body]) -> None:
         """Make the rules that are not there. See `make_rules`."""
         make_rules(self._driver, bodies, self.project)
+
+    def admit(self, batch: Batch, addresses: Sequence[str]) -> None:
+        """See `SupportsPeers.admit`: a rule for each version of IP, which is made, changed or
+        deleted. A call to read each, and one to change it; none where the rules are the user's."""
+        if not self._config.firewall:
+            return
+        between = batch.open_between or ()
+        ingress = self.own_address.ingress(batch)
+        for body in rules_for_elsewhere(
+            self._driver.project, batch.labels, ingress, self._place, between, addresses
+        ):
+            self._let_in(body)
+
+    def _let_in(self, body: Body) -> None:
+        at = {"project": self.project, "firewall": str(body["name"])}
+        call, there = self._driver.call, self.rule(str(body["name"]))
+        if there is None and body["sourceRanges"]:
+            self.make([body])
+        elif there and not body["sourceRanges"]:  # a rule without sources would let in everybody
+            started = call(Action.DELETE_FIREWALL, Operation, at)
+            self._driver.succeed(started, Action.DELETE_FIREWALL.id, at)
+        elif there and sorted(there.source_ranges) != body["sourceRanges"]:
+            change: Body = {"sourceRanges": body["sourceRanges"]}
+            started = call(Action.PATCH_FIREWALL, Operation, at, body=change)
+            self._driver.succeed(started, Action.PATCH_FIREWALL.id, at)
 
     @property
     def network(self) -> str:
@@ -143,11 +169,7 @@ def rules(
         (door, "-own", "sourceTags", [tag] if between else [], own),
         (tag, "-deny", "sourceRanges", ["0.0.0.0/0"], denied),
     ]
-    common: Body = {
-        "network": network_path(place.network, project),
-        "description": describe(labels, place.region),
-        "direction": "INGRESS",
-    }
+    common = _common(project, labels, place)
     return [
         {"name": f"{aim}{end}", "targetTags": [aim], key: sources, **common, **rule}
         for aim, end, key, sources, rule in kinds
@@ -155,7 +177,40 @@ def rules(
     ]
 
 
-def _allowed(between: Sequence[PortRange]) -> list[Body]:
+def rules_for_elsewhere(
+    project: str,
+    labels: Mapping[str, str],
+    ingress: Ingress,
+    place: Place,
+    between: Sequence[PortRange],
+    addresses: Sequence[str],
+) -> list[Body]:
+    """The rules that let in nodes which are somewhere else, of each version of IP: those without
+    sources are not to be."""
+    _, door = tags_of(labels, ingress, between, place.region)
+    networks = [ip_network(address) for address in addresses]
+    return [
+        {
+            "name": f"{door}-p{version}",
+            "targetTags": [door],
+            "sourceRanges": sorted(str(one) for one in networks if one.version == version),
+            **_common(project, labels, place),
+            "allowed": _allowed(between, version),
+            "priority": LET_IN,
+        }
+        for version in (4, 6)
+    ]
+
+
+def _common(project: str, labels: Mapping[str, str], place: Place) -> Body:
+    return {
+        "network": network_path(place.network, project),
+        "description": describe(labels, place.region),
+        "direction": "INGRESS",
+    }
+
+
+def _allowed(between: Sequence[PortRange], version: int = 4) -> list[Body]:
     """The ports of each protocol, and ICMP with all of them."""
     ports = {
         protocol: [one.ports for one in between if one.protocol == protocol]
@@ -164,7 +219,7 @@ def _allowed(between: Sequence[PortRange]) -> list[Body]:
     found: list[Body] = [
         {"IPProtocol": protocol, "ports": its} for protocol, its in ports.items() if its
     ]
-    return [*found, {"IPProtocol": "icmp"}] if is_all(between) else found
+    return [*found, {"IPProtocol": "icmp" if version == 4 else "58"}] if is_all(between) else found
 
 
 def describe(labels: Mapping[str, str], region: str) -> str:

@@ -17,6 +17,7 @@ from spotdeploy.provider import (
     SupportsClaims,
     SupportsConsole,
     SupportsInterruptionNotice,
+    SupportsPeers,
     SupportsPlan,
 )
 from spotdeploy_gcp.auth import require_extra
@@ -36,6 +37,7 @@ class GcpProvider(
     SupportsClaims,
     SupportsAllLocations,
     SupportsInterruptionNotice,
+    SupportsPeers,
     SupportsPlan,
 ):
     """Compute Engine in one region. Every call is typed, paginated and awaited; see `api`."""
@@ -119,6 +121,10 @@ class GcpProvider(
         from spotdeploy_gcp.claims import claim
 
         return claim(self._cloud.firewall, self.location, labels)
+
+    def admit(self, batch: Batch, addresses: Sequence[str]) -> None:
+        """Firewall rules of their own. Blocks until they are in force."""
+        self._cloud.firewall.admit(batch, addresses)
 
     def fate(self, node: Node) -> Fate:
         """From the instance's state and the operations on it. Two calls."""

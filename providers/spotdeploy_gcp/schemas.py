@@ -277,6 +277,7 @@ class Firewall(Schema, frozen=True):
     id: str = ""
     """A number that no other rule ever has."""
     description: str = ""
+    source_ranges: tuple[str, ...] = ()
 
 
 class Disk(Schema, frozen=True):

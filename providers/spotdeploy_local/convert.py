@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from itertools import count, islice
+from collections.abc import Mapping
 
 from spotdeploy import labels as label
 from spotdeploy.model import Batch, Fate, FateKind, Market, Node, NodeState, Offer, Resource
@@ -21,21 +20,18 @@ _STATES = {
 def specs(
     offer: Offer,
     batch: Batch,
-    existing: Sequence[Machine],
     *,
     cloud_init: bool,
     nested: bool = False,
 ) -> list[MachineSpec]:
     """The machines of a batch. Their ids follow from the token, so repeating makes none twice."""
     network = network_name(batch.labels)
-    ids = [f"{batch.token}-{number}" for number in range(1, batch.count + 1)]
-    taken = {machine.name for machine in existing if machine.network == network}
     stem = network.replace("_", "-")[:_LONGEST_STEM].strip("-") or "node"
-    names = free_names(stem, taken, len(ids))
     return [
         MachineSpec(
-            id=machine,
-            name=name,
+            id=f"{batch.token}-{number}",
+            name=stem,
+            numbered=True,
             labels=batch.labels,
             user_data=batch.user_data,
             network=network,
@@ -46,19 +42,13 @@ def specs(
             time_to_live=batch.time_to_live,
             details={"size": offer.size, "market": offer.market},
         )
-        for machine, name in zip(ids, names, strict=True)
+        for number in range(1, batch.count + 1)
     ]
 
 
 def network_name(labels: Mapping[str, str]) -> str:
     """Machines of one deployment share a network of its name."""
     return labels.get(label.DEPLOYMENT, "default")
-
-
-def free_names(stem: str, taken: Collection[str], number: int) -> list[str]:
-    """`stem-1`, `stem-2` and so on, without those that are taken."""
-    names = (f"{stem}-{position}" for position in count(1))
-    return list(islice((name for name in names if name not in taken), number))
 
 
 def node(machine: Machine) -> Node:

@@ -52,6 +52,9 @@ class MachineSpec(msgspec.Struct, frozen=True):
     """1 to 100 characters of [a-z0-9_-], unique on this host."""
     name: str
     """The host name: 1 to 63 characters of [a-z0-9-]."""
+    numbered: bool = False
+    """`name` is a stem: the machine is called by it and the first number that no other machine of
+    its network has."""
     labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     user_data: bytes = b""
     """A `#cloud-boothook` shell script, gzipped or not, run as root before ssh at every boot.

@@ -75,12 +75,9 @@ class LocalProvider(
         self.engine.prepare(progress, cloud_init=self.config.cloud_init)
 
     def create(self, offer: Offer, batch: Batch) -> Created:
-        existing = self.engine.machines()
         config = self.config
-        specs = convert.specs(
-            offer, batch, existing, cloud_init=config.cloud_init, nested=config.nested
-        )
-        known = {machine.id for machine in existing}
+        specs = convert.specs(offer, batch, cloud_init=config.cloud_init, nested=config.nested)
+        known = {machine.id for machine in self.engine.machines()}
         new = sum(spec.id not in known for spec in specs)
         fitting = specs[: len(specs) - new + min(new, self.engine.room())]
         if not fitting:

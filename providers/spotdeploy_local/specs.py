@@ -1,5 +1,5 @@
-"""What machines are to be: their values are checked and their addresses given out, before anything
-is made."""
+"""What machines are to be: their values are checked, and names and addresses given out, before
+anything is made."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
+from itertools import count
+
+from msgspec.structs import replace
 
 from spotdeploy.errors import ConfigError
 from spotdeploy_local.engine import Machine, MachineSpec
@@ -21,6 +24,25 @@ def check_specs(specs: Sequence[MachineSpec]) -> None:
     for spec in specs:
         if problem := next(_problems(spec), None):
             raise ConfigError(f"machine {spec.id!r}: {problem}", hint="see spotdeploy_local.engine")
+
+
+def assign_names(specs: Sequence[MachineSpec], existing: Sequence[Machine]) -> list[MachineSpec]:
+    """The machines with their host names. Whoever calls this holds the engine's lock until they
+    exist: groups of a deployment are made at the same time, in one network."""
+    used: dict[str, set[str]] = defaultdict(set)
+    for machine in existing:
+        used[machine.network].add(machine.name)
+    for spec in specs:
+        if not spec.numbered:
+            used[spec.network].add(spec.name)
+    return [_numbered(spec, used[spec.network]) if spec.numbered else spec for spec in specs]
+
+
+def _numbered(spec: MachineSpec, taken: set[str]) -> MachineSpec:
+    names = (f"{spec.name}-{number}" for number in count(1))
+    name = next(name for name in names if name not in taken)
+    taken.add(name)
+    return replace(spec, name=name, numbered=False)
 
 
 def assign_addresses(

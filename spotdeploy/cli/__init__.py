@@ -22,6 +22,8 @@ COMMANDS: Final = {
     "logs": "Show the logs of nodes; changes nothing on them.",
     "run": "Run a command on all nodes; it can change nothing there.",
     "ssh": "Open a shell on a node; it can no longer pass verify.",
+    "export": "Print the nodes for ssh, Ansible, a shell or Terraform.",
+    "access": "Let a colleague's computer at the nodes: export, import.",
     "reap": "List expired resources of every deployment; --yes ends them.",
     "doctor": "Look for what would stop a run: credentials, tools.",
     "history": "List the runs of this deployment, newest first.",
@@ -34,13 +36,13 @@ COMMANDS: Final = {
 function `group` returns. Its text is the first line of that one's docstring."""
 MODULES: Final = {"list": "list_", "run": "run_"}
 """Of the commands whose name a module cannot have, or another one has."""
-GROUPS: Final = frozenset({"plugins"})
+GROUPS: Final = frozenset({"access", "plugins"})
 COMPLETING: Final = "_SPOTDEPLOY_COMPLETE"
 
 
 def build_app(arguments: Sequence[str]) -> typer.Typer:
-    """The app for a command line. Only the command it names is imported; all of them when it
-    names none that we know."""
+    """The app for a command line, or for the one that is completed. Only the command it names is
+    imported; all of them when it names none that we know."""
     app = typer.Typer(
         name="spotdeploy",
         help="Destroy, create and verify spot instances on any cloud.",
@@ -50,9 +52,13 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_globals)
-    named = next((word for word in arguments if not word.startswith("-")), None)
+    completing = COMPLETING in os.environ
+    words = _completed() if completing else arguments
+    named = next((word for word in words if not word.startswith("-")), None)
+    if completing and named not in COMMANDS:
+        named = None  # their names are what is asked for
     for name in [named] if named in COMMANDS else COMMANDS:
-        if named is None and COMPLETING not in os.environ:
+        if named is None:
             app.command(name, help=COMMANDS[name])(_nothing)  # `--help` shows summaries only
         elif name in GROUPS:
             app.add_typer(_module(name).group(), name=name)
@@ -60,6 +66,12 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
             module = _module(name)
             app.command(name, cls=getattr(module, "Parser", None))(module.command)
     return app
+
+
+def _completed() -> list[str]:
+    """The words of the line that is completed, which the shell gives, without the first one."""
+    line = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS", "")
+    return line.split()[1:]
 
 
 def _module(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -36,6 +37,38 @@ def nodes_of(project: Project, only: Sequence[str] | None) -> list[Node]:
     """The nodes of a deployment, or of the cells of a matrix. Raises ProviderError."""
     matrix = matrix_of(project, only)
     return matrix.nodes() if matrix else project.nodes()
+
+
+def one_cell(project: P, only: Sequence[str] | None) -> P:
+    """The project, or that of the one cell that `--only` leaves of a matrix.
+
+    Raises RefusedError where it leaves another number of them.
+    """
+    matrix = matrix_of(project, only)
+    if matrix is None:
+        return project
+    cells = matrix.everything
+    if len(cells) != 1:
+        choices = (" ".join(f"--only {one}" for one in str(cell).split()) for cell in cells)
+        raise RefusedError(
+            f"{project.path.name}: matrix: this is about one deployment, and there are "
+            f"{len(cells)}",
+            hint=f"choose one: {'; or '.join(choices)}",
+        )
+    return next(iter(cells.values()))
+
+
+def show_outputs(project: Project, nodes: Sequence[Node]) -> None:
+    """Print what the config's outputs say of these nodes: of those of each deployment."""
+    from spotdeploy.labels import DEPLOYMENT
+    from spotdeploy.run.outputs import output_lines, outputs_of
+
+    names = dict.fromkeys(node.labels.get(DEPLOYMENT, "") for node in nodes)
+    for name in names:
+        mine = [node for node in nodes if node.labels.get(DEPLOYMENT, "") == name]
+        before = f"{name}: " if len(names) > 1 else ""
+        lines = output_lines(outputs_of(project, name, mine), before)
+        sys.stdout.write("".join(f"{line}\n" for line in ["", *lines]))
 
 
 def project_of(project: P, only: Sequence[str] | None, node: str) -> P:

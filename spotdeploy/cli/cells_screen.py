@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TextIO
 
-from spotdeploy.cli.screen import PlainScreen, Screen, failures
+from spotdeploy.cli.screen import DESTROY, PlainScreen, Screen, failures
 from spotdeploy.cli.tables import table, verdict_text
 from spotdeploy.matrix.run import CellOutcome, MatrixOutcome
+from spotdeploy.run.outputs import output_lines
 from spotdeploy.text import below, counted
 
 HEADER = ("CELL", "VALUES", "VERDICT", "NODES", "CHECKS")
@@ -22,14 +23,17 @@ def new_cells_screen(stream: TextIO) -> Screen:
     return PlainScreen(stream)
 
 
-def cells_summary(outcome: MatrixOutcome) -> str:
+def cells_summary(outcome: MatrixOutcome, destroy: str = DESTROY) -> str:
     """The cells, what stands, and the verdict, ready to print."""
     lines = ["", table([HEADER, *(_row(cell, outcome) for cell in outcome.cells)])]
     lines += [line for cell in outcome.failed for line in _why(cell)]
     lines.append("")
     runs = [cell.outcome for cell in outcome.cells if cell.outcome]
     if kept := [node.name for run in runs for node in run.kept]:
-        lines.append(f"running: {', '.join(kept)}; end with 'spotdeploy destroy'")
+        lines.append(f"running: {', '.join(kept)}; end with '{destroy}'")
+        lines += [
+            line for one in runs for line in output_lines(one.outputs, f"  {one.deployment}: ")
+        ]
     left = [what for run in runs for receipt in run.receipts for what in receipt.left]
     good, all_ = len(outcome.cells) - len(outcome.failed), counted(len(outcome.cells), "cell")
     message = f"{good} of {all_} passed" if outcome.failed else f"{all_} passed"

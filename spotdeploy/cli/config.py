@@ -9,7 +9,15 @@ from typing import Any, Final
 import msgspec
 import tomli_w
 
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, EvidenceChoice, Json, Keep, Providers
+from spotdeploy.cli.options import (
+    DEFAULT_CONFIG,
+    Config,
+    Deployment,
+    EvidenceChoice,
+    Json,
+    Keep,
+    Providers,
+)
 from spotdeploy.cli.tables import json_text
 from spotdeploy.config.secret import Secret
 from spotdeploy.duration import Duration
@@ -22,6 +30,7 @@ _COLUMN: Final = 48
 
 def command(
     config: Config = DEFAULT_CONFIG,
+    deployment: Deployment = None,
     provider: Providers = None,
     keep: Keep = None,
     evidence: EvidenceChoice = None,
@@ -30,10 +39,12 @@ def command(
     """Print the effective configuration and its sources.
 
     Each value stands with where it comes from: the default, the file, an environment variable
-    (SPOTDEPLOY_ and the key in capitals, such as SPOTDEPLOY_NODES_COUNT) or an option. What is
+    (SPOTDEPLOY_ and the key in capitals, such as SPOTDEPLOY_NODES__COUNT) or an option. What is
     printed is a config file itself. Secrets are shown as the references that they are.
     """
-    project = Project.open(config, providers=provider, keep=keep, evidence=evidence)
+    project = Project.open(
+        config, deployment=deployment, providers=provider, keep=keep, evidence=evidence
+    )
     write = _as_json if json else _as_toml
     sys.stdout.write(write(sources(project), effective(project)))
 
@@ -61,7 +72,8 @@ def sources(project: Project) -> dict[str, str]:
             own = path.rpartition(".")[2] if path.startswith("provider.") else path
             base = path if path.startswith(("payload.", "provider.", "checks")) else f"nodes.{path}"
             given = path in keys or (own in ("image", "sizes") and own in keys)
-            source = project.path.name if given else _source(settings.sources, base)
+            source = settings.sources.get(f"groups.{name}.{path}", project.path.name)
+            source = source if given else _source(settings.sources, base)
             if source != DEFAULT:
                 found[f"groups.{name}.{path}"] = source
     return found

@@ -9,6 +9,7 @@ import typer
 from spotdeploy.cli.options import (
     DEFAULT_CONFIG,
     Config,
+    Deployment,
     Events,
     EvidenceChoice,
     Json,
@@ -21,6 +22,7 @@ from spotdeploy.cli.options import (
 
 def command(
     config: Config = DEFAULT_CONFIG,
+    deployment: Deployment = None,
     provider: Providers = None,
     keep: Keep = None,
     evidence: EvidenceChoice = None,
@@ -56,7 +58,17 @@ def command(
         offer(config)
 
     options = RunOptions(
-        "cycle", config, provider, json, keep, evidence, events, wait, only=only, failed=failed
+        "cycle",
+        config,
+        provider,
+        json,
+        keep,
+        evidence,
+        events,
+        wait,
+        only=only,
+        failed=failed,
+        deployment=deployment,
     )
     if watch or repeat > 1:
         from spotdeploy.cli.repeat import run_again

@@ -9,7 +9,15 @@ from typing import Final
 
 from spotdeploy.check import CommandResult
 from spotdeploy.cli.cells import project_of
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, NodeName, Only, Providers
+from spotdeploy.cli.options import (
+    DEFAULT_CONFIG,
+    Config,
+    Deployment,
+    Json,
+    NodeName,
+    Only,
+    Providers,
+)
 from spotdeploy.cli.tables import json_text
 from spotdeploy.errors import ConfigError
 from spotdeploy.node.access import inspect_node
@@ -27,12 +35,15 @@ LIMIT: Final = 20_000
 def command(
     node: NodeName,
     config: Config = DEFAULT_CONFIG,
+    deployment: Deployment = None,
     provider: Providers = None,
     only: Only = None,
     json: Json = False,
 ) -> None:
     """Show the condition of a node; changes nothing on it."""
-    project = project_of(Project.open(config, providers=provider), only, node)
+    project = project_of(
+        Project.open(config, deployment=deployment, providers=provider), only, node
+    )
     groups = project.groups.values()
     checks = [check for group in groups for check in read_checks(group)]
     project.hide_secrets(checks, [value for group in groups for value in known_secrets(group)])

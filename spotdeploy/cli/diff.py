@@ -8,7 +8,8 @@ from typing import Annotated, Final
 
 import typer
 
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Run
+from spotdeploy.cli import completion
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Deployment, Json, Run
 from spotdeploy.cli.tables import json_text, prefix
 from spotdeploy.duration import spell
 from spotdeploy.errors import RefusedError
@@ -22,13 +23,16 @@ NO_VERDICT: Final = "no verdict"
 
 
 def command(
-    before: Annotated[str, typer.Argument(help="A run's id, or its beginning.")],
+    before: Annotated[
+        str, typer.Argument(help="A run's id, or its beginning.", autocompletion=completion.runs)
+    ],
     after: Run = "last",
     config: Config = DEFAULT_CONFIG,
+    deployment: Deployment = None,
     json: Json = False,
 ) -> None:
     """Show what changed from one run to another: checks, times."""
-    state = Project.open(config).state
+    state = Project.open(config, deployment=deployment).state
     folders = [find_run(state, run) for run in (before, after)]
     if any(map(is_matrix, folders)):
         show_cells(compare_cells(*map(_matrix_report, folders)), as_json=json)

@@ -10,7 +10,7 @@ from dataclasses import replace
 import typer
 
 from spotdeploy.cli.cells import matrix_of
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Only, Providers
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Deployment, Json, Only, Providers
 from spotdeploy.cli.tables import json_text
 from spotdeploy.matrix.project import Matrix
 from spotdeploy.phases.findings import Findings, examine_locations
@@ -24,12 +24,13 @@ OK, PROBLEM = 0, 3
 
 def command(
     config: Config = DEFAULT_CONFIG,
+    deployment: Deployment = None,
     provider: Providers = None,
     only: Only = None,
     json: Json = False,
 ) -> None:
     """Look for what would stop a run: credentials, tools."""
-    project = Project.open(config, providers=provider)
+    project = Project.open(config, deployment=deployment, providers=provider)
     matrix = matrix_of(project, only)
     findings = examine_cells(matrix) if matrix else examine(project)
     raise typer.Exit(show_findings(findings, as_json=json))

@@ -11,13 +11,14 @@ from typing import Annotated, Final
 import msgspec
 import typer
 
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Deployment, Json
 from spotdeploy.cli.tables import json_text, prefix, table
 from spotdeploy.duration import spell
 from spotdeploy.matrix.report import MatrixReport, is_matrix, written_matrix_report
 from spotdeploy.project import Project
+from spotdeploy.report.kept import kept_of
 from spotdeploy.report.run_store import RUNS, written_report
-from spotdeploy.state.journal import Journal, RunRecord
+from spotdeploy.state.journal import Journal, JournalNode, RunRecord
 from spotdeploy.text import counted
 
 HEADER: Final = ("RUN", "BEGAN", "COMMAND", "PROVIDERS", "VERDICT", "NODES", "TIME", "COST")
@@ -34,15 +35,17 @@ class GroupLine(msgspec.Struct, frozen=True):
 
 def command(
     config: Config = DEFAULT_CONFIG,
+    deployment: Deployment = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many runs.")] = 20,
     json: Json = False,
 ) -> None:
     """List the runs of this deployment, newest first."""
-    project = Project.open(config)
+    project = Project.open(config, deployment=deployment)
     journal = Journal(project.journal_path)
     records = journal.runs(project.deployment)
+    nodes = journal.every_node()
     journal.close()
-    show_history(project.state, records[:limit], as_json=json)
+    show_history(project.state, records[:limit], nodes, as_json=json)
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -59,6 +62,11 @@ class Line(msgspec.Struct, frozen=True):
     desired: int | None = msgspec.field(default=None, name="wanted")
     cost: str = ""
     groups: tuple[GroupLine, ...] = ()
+    kept_cost: str = ""
+    """What the nodes that it made and kept cost after it, so far; empty where it kept none."""
+    kept_usd: float | None = None
+    kept_standing: int = 0
+    """How many of those may still run."""
 
 
 class MatrixLine(Line, frozen=True):
@@ -67,15 +75,25 @@ class MatrixLine(Line, frozen=True):
     cells: int = 0
 
 
-def show_history(state: Path, records: Sequence[RunRecord], *, as_json: bool) -> None:
-    """Print the runs, newest first."""
-    lines = [_line(state, record) for record in records]
+def show_history(
+    state: Path,
+    records: Sequence[RunRecord],
+    nodes: Sequence[JournalNode] = (),
+    *,
+    as_json: bool,
+    now: float | None = None,
+) -> None:
+    """Print the runs, newest first. `nodes` are those that the journal knows, gone or not."""
+    lines = [_line(state, record, nodes, now or time.time()) for record in records]
     if as_json:
         text = json_text(lines)
     elif not lines:
         text = "no runs"
     else:
         rows = [HEADER, *map(_row, lines)]
+        if any(line.kept_cost for line in lines):
+            cells = ["KEPT", *map(_kept, lines)]
+            rows = [(*row, cell) for cell, row in zip(cells, rows, strict=True)]
         if any(prefix(group.name) for line in lines for group in line.groups):
             cells = ["GROUPS", *(_groups(line) for line in lines)]
             rows = [(*row, cell) for cell, row in zip(cells, rows, strict=True)]
@@ -83,7 +101,7 @@ def show_history(state: Path, records: Sequence[RunRecord], *, as_json: bool) ->
     sys.stdout.write(text + "\n")
 
 
-def _line(state: Path, record: RunRecord) -> Line:
+def _line(state: Path, record: RunRecord, nodes: Sequence[JournalNode], now: float) -> Line:
     folder = state / RUNS / record.id
     report = written_matrix_report(folder) if is_matrix(folder) else written_report(folder)
     known = Line(
@@ -103,12 +121,26 @@ def _line(state: Path, record: RunRecord) -> Line:
         desired=report.desired,
         cost=str(report.cost),
     )
+    reports = [c.report for c in report.cells] if isinstance(report, MatrixReport) else [report]
+    kept = kept_of(reports, nodes, now)
+    if kept.cost.nodes:
+        line = msgspec.structs.replace(
+            line,
+            kept_cost=str(kept.cost),
+            kept_usd=kept.cost.usd if kept.cost.known else None,
+            kept_standing=kept.standing,
+        )
     if isinstance(report, MatrixReport):
         return MatrixLine(**msgspec.structs.asdict(line), cells=len(report.cells))
     groups = tuple(
         GroupLine(group.name, group.verdict, group.passed, group.desired) for group in report.groups
     )
     return msgspec.structs.replace(line, groups=groups)
+
+
+def _kept(line: Line) -> str:
+    so_far = f" so far, {counted(line.kept_standing, 'node')}" if line.kept_standing else ""
+    return f"{line.kept_cost}{so_far}" if line.kept_cost else "-"
 
 
 def _groups(line: Line) -> str:

@@ -13,9 +13,11 @@ from typing import Annotated, Any, Final
 import tomli_w
 import typer
 
+from spotdeploy.cli import completion
 from spotdeploy.config.keys import every_key
-from spotdeploy.config.load import put, toml_value
+from spotdeploy.config.load import put
 from spotdeploy.config.schema import Config
+from spotdeploy.config.variables import toml_value
 from spotdeploy.errors import ConfigError, RefusedError, SpotdeployError
 from spotdeploy.payload.ignore import LITTER, NEVER
 from spotdeploy.plugins import Plugins
@@ -35,7 +37,12 @@ def command(
     name: Annotated[str | None, typer.Option("--name", help="The deployment's name.")] = None,
     provider: Annotated[
         list[str] | None,
-        typer.Option("--provider", "-p", help="A provider to use. Repeatable."),
+        typer.Option(
+            "--provider",
+            "-p",
+            help="A provider to use. Repeatable.",
+            autocompletion=completion.providers,
+        ),
     ] = None,
     region: Annotated[
         list[str] | None,

@@ -13,7 +13,15 @@ from typing import Annotated, Final, TextIO
 import typer
 
 from spotdeploy.cli.chosen import Chosen
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, NodeNames, Only, Providers
+from spotdeploy.cli.options import (
+    DEFAULT_CONFIG,
+    Config,
+    Deployment,
+    Json,
+    NodeNames,
+    Only,
+    Providers,
+)
 from spotdeploy.cli.streams import printed_json
 from spotdeploy.duration import Duration
 from spotdeploy.errors import ConfigError, ProviderError, RefusedError
@@ -57,6 +65,7 @@ def command(
         int, typer.Option("--lines", "-n", min=0, max=100_000, help="Of each node, at most.")
     ] = LINES,
     config: Config = DEFAULT_CONFIG,
+    deployment: Deployment = None,
     provider: Providers = None,
     only: Only = None,
     json: Json = False,
@@ -69,7 +78,9 @@ def command(
     taken in.
     """
     new_log = _log(unit, since, lines)
-    chosen = Chosen(Project.open(config, providers=provider), only, nodes or ())
+    chosen = Chosen(
+        Project.open(config, deployment=deployment, providers=provider), only, nodes or ()
+    )
     sheet = _Sheet(sys.stdout, prefixed=not chosen.one, as_json=json)
     watch = _Watch(chosen, new_log, sheet, lines)
     try:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from spotdeploy.cli import completion
+
+DEFAULT_CONFIG = Path("spotdeploy.toml")
 
 
 class KeepChoice(StrEnum):
@@ -24,10 +30,49 @@ class EvidenceOf(StrEnum):
     ALWAYS = "always"
 
 
-Config = Annotated[Path, typer.Option("--config", "-c", help="The config file.", show_default=True)]
+def _find(context: typer.Context, value: Path) -> Path:
+    """The config that is meant where none was named. Says which, unless it is in this folder."""
+    source = context.get_parameter_source("config")
+    named = source is not None and source.name != "DEFAULT"
+    if named or value.exists() or context.resilient_parsing:
+        return value
+    from spotdeploy.config.find import find_config
+
+    found = find_config(Path.cwd())
+    if found is None:
+        return value
+    shown = os.path.relpath(found)
+    sys.stderr.write(f"config: {shown}\n")
+    return Path(shown)
+
+
+Config = Annotated[
+    Path,
+    typer.Option(
+        "--config",
+        "-c",
+        help="The config file; one in a folder above is found.",
+        show_default=True,
+        callback=_find,
+    ),
+]
+Deployment = Annotated[
+    str | None,
+    typer.Option(
+        "--deployment",
+        metavar="NAME",
+        help="A name instead of the config's.",
+        autocompletion=completion.deployments,
+    ),
+]
 Providers = Annotated[
     list[str] | None,
-    typer.Option("--provider", "-p", help="A provider, instead of the config's. Repeatable."),
+    typer.Option(
+        "--provider",
+        "-p",
+        help="A provider, instead of the config's. Repeatable.",
+        autocompletion=completion.providers,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print data only, as JSON.")]
 Keep = Annotated[
@@ -55,13 +100,24 @@ Only = Annotated[
         "--only",
         metavar="AXIS=VALUE",
         help="Only the cells of the matrix with this value. Repeatable.",
+        autocompletion=completion.cells,
     ),
 ]
-Run = Annotated[str, typer.Argument(help="A run's id, its beginning, or 'last'.")]
+Run = Annotated[
+    str,
+    typer.Argument(help="A run's id, its beginning, or 'last'.", autocompletion=completion.runs),
+]
+NodeName = Annotated[
+    str,
+    typer.Argument(
+        help="A node's name or id, as 'list' shows it.", autocompletion=completion.nodes
+    ),
+]
 NodeNames = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[NODE|GROUP]...", help="Nodes or groups by name; all by default."),
+    typer.Argument(
+        metavar="[NODE|GROUP]...",
+        help="Nodes or groups by name; all by default.",
+        autocompletion=completion.nodes_and_groups,
+    ),
 ]
-NodeName = Annotated[str, typer.Argument(help="A node's name or id, as 'list' shows it.")]
-
-DEFAULT_CONFIG = Path("spotdeploy.toml")

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from spotdeploy.cli.cells import matrix_of
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Only, Providers
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Deployment, Json, Only, Providers
 from spotdeploy.cli.plan_cells import plan_data, show_plans
 from spotdeploy.cli.tables import json_text, table
 from spotdeploy.config.schema import Payload
@@ -33,6 +33,7 @@ SHOWN: Final = 40
 
 def command(
     config: Config = DEFAULT_CONFIG,
+    deployment: Deployment = None,
     provider: Providers = None,
     only: Only = None,
     files: Annotated[
@@ -41,7 +42,7 @@ def command(
     json: Json = False,
 ) -> None:
     """Show what a cycle would do; changes nothing."""
-    project = Project.open(config, providers=provider)
+    project = Project.open(config, deployment=deployment, providers=provider)
     if files:
         for group in _with_own_payload(project):
             show_files(read_manifest(group.settings), as_json=json)

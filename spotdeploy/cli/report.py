@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Run
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Deployment, Json, Run
 from spotdeploy.cli.streams import printed_json
 from spotdeploy.cli.tables import table, verdict_text
 from spotdeploy.duration import spell
@@ -24,6 +24,7 @@ from spotdeploy.report.github import quoting
 from spotdeploy.report.model import GroupReport, NodeReport, RunReport, encode
 from spotdeploy.report.run_store import find_run, read_report
 from spotdeploy.report.writer import html_page, junit_xml, write_reports
+from spotdeploy.run.outputs import output_lines
 from spotdeploy.text import plain
 
 GROUPS: Final = ("GROUP", "VERDICT", "PASSED", "AFTER", "COST")
@@ -32,13 +33,14 @@ GROUPS: Final = ("GROUP", "VERDICT", "PASSED", "AFTER", "COST")
 def command(
     run: Run = "last",
     config: Config = DEFAULT_CONFIG,
+    deployment: Deployment = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write the page here too.")] = None,
     junit: Annotated[Path | None, typer.Option("--junit", help="Write junit.xml here too.")] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     json: Json = False,
 ) -> None:
     """Show how a run ended, and where its report is."""
-    folder = find_run(Project.open(config).state, run)
+    folder = find_run(Project.open(config, deployment=deployment).state, run)
     show = show_matrix_report if is_matrix(folder) else show_report
     page = show(folder, as_json=json, html=html, junit=junit)
     if open_it:
@@ -127,6 +129,8 @@ def _summary(report: RunReport) -> list[str]:
         lines += ["", table([GROUPS, *map(_group, report.groups)])]
     if len(report.providers) > 1 and report.checks:
         lines += ["", table(list(_by_provider(report)))]
+    if report.outputs:
+        lines += ["", "outputs, of the nodes that were kept:", *output_lines(report.outputs, "  ")]
     took = f"{spell(round(report.seconds, 1))}, cost: {report.cost}"
     return [*lines, "", verdict_text(report.verdict, report.message, report.left), took]
 

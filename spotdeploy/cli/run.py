@@ -18,9 +18,10 @@ from spotdeploy.api import Outcome, Project, RunRecorder
 from spotdeploy.cli import errors
 from spotdeploy.cli.cells import matrix_of
 from spotdeploy.cli.cells_screen import cells_summary, new_cells_screen
-from spotdeploy.cli.screen import PlainScreen, Screen
+from spotdeploy.cli.screen import DESTROY, PlainScreen, Screen
 from spotdeploy.cli.stopping import StopSignals
 from spotdeploy.cli.streams import printed_json
+from spotdeploy.config.schema import Notify
 from spotdeploy.errors import ConfigError
 from spotdeploy.matrix.failed import failed_cells, failed_deployment
 from spotdeploy.matrix.project import Matrix
@@ -52,6 +53,8 @@ class RunOptions:
     """Values that select cells of the matrix."""
     failed: bool = False
     """Run again what did not pass in the last cycle."""
+    deployment: str | None = None
+    """The deployment's name, instead of the config's."""
 
     def __post_init__(self) -> None:
         """Refuse two kinds of data on one stream."""
@@ -66,10 +69,19 @@ class RunOptions:
         """Standard output, unless data goes there."""
         return sys.stderr if self.json or self.events == "-" else sys.stdout
 
+    @property
+    def destroy(self) -> str:
+        """The command that ends what stands."""
+        return f"{DESTROY} --deployment {self.deployment}" if self.deployment else DESTROY
+
     def open_project(self) -> Project:
         """The project, the options above what its config says."""
         return Project.open(
-            self.config, providers=self.providers, keep=self.keep, evidence=self.evidence
+            self.config,
+            deployment=self.deployment,
+            providers=self.providers,
+            keep=self.keep,
+            evidence=self.evidence,
         )
 
 
@@ -85,7 +97,8 @@ def run_command(options: RunOptions) -> NoReturn:
 
 def stop_signals(options: RunOptions) -> StopSignals:
     """What takes the signals of a run, or of one of several."""
-    return StopSignals(f"spotdeploy destroy --config {options.config.absolute()}")
+    config = f" --config {options.config.absolute()}"
+    return StopSignals(options.destroy.replace(DESTROY, DESTROY + config))
 
 
 def perform(
@@ -106,6 +119,7 @@ def perform(
         _nothing_failed(options)
     recorder, screen = RunRecorder(), new_screen(options.screen_stream)
     with (
+        _notifying(options, project, recorder, environment),
         reporting(options.screen_stream, recorder, environment, data),
         _events(options) as extra,
         screen,
@@ -114,7 +128,7 @@ def perform(
         more = {"wait": True} if options.wait else {}
         work = getattr(project, options.command)(observers=observers, recorder=recorder, **more)
         outcome: Outcome = asyncio.run(signals.until_stopped(work, screen.say))
-        screen.conclude(outcome)
+        screen.conclude(outcome, options.destroy)
     return outcome
 
 
@@ -135,6 +149,7 @@ def _perform_cells(
         options.screen_stream.write(f"{again} of run {run} once more\n")
     recorder, screen = MatrixRecorder(), new_cells_screen(options.screen_stream)
     with (
+        _notifying(options, matrix.project, recorder, environment),
         reporting(options.screen_stream, recorder, environment, data),
         _events(options) as extra,
         screen,
@@ -144,7 +159,7 @@ def _perform_cells(
             matrix, options.command, wait=options.wait, observers=observers, recorder=recorder
         )
         outcome = asyncio.run(signals.until_stopped(work, screen.say))
-        screen.end(cells_summary(outcome), outcome.exit_code)
+        screen.end(cells_summary(outcome, options.destroy), outcome.exit_code)
     for bug in (cell.bug for cell in outcome.cells if cell.bug):
         errors.show_trace(bug)
     return outcome
@@ -209,6 +224,35 @@ def _report(folder: Path, stream: TextIO, environment: Mapping[str, str]) -> lis
     except Exception as error:  # noqa: BLE001  # a report never changes how a run ended
         return [f"no summary for GitHub: {type(error).__name__}: {error}"]
     return []
+
+
+@contextmanager
+def _notifying(
+    options: RunOptions,
+    project: Project,
+    recorder: RunRecorder | MatrixRecorder,
+    environment: Mapping[str, str],
+) -> Iterator[None]:
+    """At the end of what began, however it ends, tell whom the config names. Trouble with it is a
+    warning and changes nothing else. A destroy runs nothing that a config names."""
+    notify = Notify() if options.command == "destroy" else project.config.notify
+    try:
+        yield
+    finally:
+        if recorder.folder is not None and notify != Notify():
+            problems = _notify(project, recorder.folder, environment)
+            sys.stderr.writelines(f"warning: {problem}\n" for problem in problems)
+
+
+def _notify(project: Project, folder: Path, environment: Mapping[str, str]) -> list[str]:
+    from spotdeploy.cli.notify import news, tell
+
+    try:
+        report = read_matrix_report(folder) if is_matrix(folder) else read_report(folder)
+        told = news(report, folder)
+        return tell(project.config.notify, told, project.settings.folder, environment)
+    except Exception as error:  # noqa: BLE001  # a report never changes how a run ended
+        return [f"nobody was notified: {type(error).__name__}: {error}"]
 
 
 def _nothing_failed(options: RunOptions, what: str = "") -> NoReturn:

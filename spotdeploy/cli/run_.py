@@ -11,8 +11,17 @@ from typing import Annotated, Any, Final, TextIO
 import typer
 from typer.core import TyperCommand
 
+from spotdeploy.cli import completion
 from spotdeploy.cli.chosen import Chosen
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, NodeNames, Only, Providers
+from spotdeploy.cli.options import (
+    DEFAULT_CONFIG,
+    Config,
+    Deployment,
+    Json,
+    NodeNames,
+    Only,
+    Providers,
+)
 from spotdeploy.cli.tables import json_text, table
 from spotdeploy.duration import Duration, spell
 from spotdeploy.errors import ConfigError, RefusedError
@@ -56,7 +65,12 @@ def command(
     nodes: NodeNames = None,
     group: Annotated[
         list[str] | None,
-        typer.Option("--group", "-g", help="The nodes of this group. Repeatable."),
+        typer.Option(
+            "--group",
+            "-g",
+            help="The nodes of this group. Repeatable.",
+            autocompletion=completion.groups,
+        ),
     ] = None,
     timeout: Annotated[
         str, typer.Option(metavar="DURATION", help="How long it may take on each node.")
@@ -71,6 +85,7 @@ def command(
         ),
     ] = False,
     config: Config = DEFAULT_CONFIG,
+    deployment: Deployment = None,
     provider: Providers = None,
     only: Only = None,
     json: Json = False,
@@ -83,7 +98,12 @@ def command(
     not be asked.
     """
     question = _question(context.meta[_COMMAND], timeout, network=network, write=write)
-    chosen = Chosen(Project.open(config, providers=provider), only, nodes or (), group or ())
+    chosen = Chosen(
+        Project.open(config, deployment=deployment, providers=provider),
+        only,
+        nodes or (),
+        group or (),
+    )
     try:
         answers = asyncio.run(_run(chosen, question, as_json=json))
     finally:

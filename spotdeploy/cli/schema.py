@@ -13,6 +13,7 @@ from spotdeploy.phases.facts import facts_schema_text
 from spotdeploy.plugins import Plugins
 from spotdeploy.project import Project
 from spotdeploy.report.model import report_schema_text
+from spotdeploy.run.inventory import inventory_schema_text
 
 
 def command(
@@ -22,6 +23,9 @@ def command(
     ] = False,
     report: Annotated[
         bool, typer.Option("--report", help="That of report.json and a run's --json instead.")
+    ] = False,
+    export: Annotated[
+        bool, typer.Option("--export", help="That of 'export --format json' instead.")
     ] = False,
     matrix_report: Annotated[
         bool, typer.Option("--matrix-report", help="That of a matrix's report.json instead.")
@@ -35,6 +39,7 @@ def command(
         (events, events_schema_text),
         (report, report_schema_text),
         (nodes, facts_schema_text),
+        (export, inventory_schema_text),
         (matrix_report, matrix_report_schema_text),
     )
     for asked, text in others:

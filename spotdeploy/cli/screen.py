@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from io import StringIO
-from typing import TextIO
+from typing import Final, TextIO
 
 from spotdeploy.cli.tables import prefix, table, verdict_text
 from spotdeploy.duration import spell
@@ -26,9 +26,11 @@ from spotdeploy.events import (
     StepStarted,
 )
 from spotdeploy.model import DEFAULT_GROUP, Verdict
+from spotdeploy.run.outputs import output_lines
 from spotdeploy.run.verdict import NodeOutcome, Outcome, told_once
 from spotdeploy.text import below
 
+DESTROY: Final = "spotdeploy destroy"
 _STEPS = {"plan": "Planning", "destroy": "Destroying", "create": "Creating"}
 
 
@@ -61,9 +63,9 @@ class Screen(ABC):
         if (line := self.line(event)) is not None:
             self.say(of_cell(event.cell, line))
 
-    def conclude(self, outcome: Outcome) -> None:
-        """Show the outcome."""
-        self.end(summary(outcome), outcome.exit_code)
+    def conclude(self, outcome: Outcome, destroy: str = DESTROY) -> None:
+        """Show the outcome. `destroy` is the command that ends what stands."""
+        self.end(summary(outcome, destroy), outcome.exit_code)
 
     def end(self, text: str, exit_code: int) -> None:
         """Show how it ended."""
@@ -140,7 +142,7 @@ def of_cell(cell: str, text: str) -> str:
     return "\n".join(f"{cell}: {line}" for line in text.split("\n")) if cell else text
 
 
-def summary(outcome: Outcome) -> str:
+def summary(outcome: Outcome, destroy: str = DESTROY) -> str:
     """The nodes, what stands, and the verdict, ready to print."""
     lines = [""]
     if outcome.nodes:
@@ -159,7 +161,8 @@ def summary(outcome: Outcome) -> str:
         )
     if outcome.kept:
         names = ", ".join(node.name for node in outcome.kept)
-        lines.append(f"running: {names}; end with 'spotdeploy destroy'")
+        lines.append(f"running: {names}; end with '{destroy}'")
+        lines += output_lines(outcome.outputs, "  ")
     left = [what for receipt in outcome.receipts for what in receipt.left]
     lines.append(verdict_text(outcome.verdict, outcome.message, left))
     return "\n".join(lines)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, NodeName, Only, Providers
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Deployment, NodeName, Only, Providers
 
 
 def command(
@@ -15,6 +15,7 @@ def command(
         list[str] | None, typer.Argument(metavar="[COMMAND]", help="A command to run instead.")
     ] = None,
     config: Config = DEFAULT_CONFIG,
+    deployment: Deployment = None,
     provider: Providers = None,
     only: Only = None,
 ) -> None:
@@ -25,7 +26,9 @@ def command(
     from spotdeploy.node.access import open_shell
     from spotdeploy.project import Project
 
-    project = project_of(Project.open(config, providers=provider), only, node)
+    project = project_of(
+        Project.open(config, deployment=deployment, providers=provider), only, node
+    )
     line = open_shell(project, node, words or [])
     os.chdir(project.keys_folder)
     os.execvp(line[0], line)  # noqa: S606  # the terminal now belongs to OpenSSH

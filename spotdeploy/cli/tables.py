@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from spotdeploy.duration import spell
 from spotdeploy.labels import expires_at, group_of
 from spotdeploy.model import DEFAULT_GROUP, Node
-from spotdeploy.text import below
+from spotdeploy.run.cost import Cost, PaidTime, total
+from spotdeploy.text import below, counted
 
-HEADER = ("NODE", "PROVIDER", "PLACE", "SIZE", "MARKET", "STATE", "ADDRESS", "PAYLOAD", "ENDS IN")
+HEADER = (
+    *("NODE", "PROVIDER", "PLACE", "SIZE", "MARKET", "STATE", "ADDRESS", "PAYLOAD"),
+    *("AGE", "COST", "ENDS IN"),
+)
 EXPIRED = "expired"
 
 
@@ -20,17 +24,19 @@ def show_nodes(
 ) -> None:
     """Print the nodes as a plain table, or as JSON. `groups` are those that the config names;
     which one a node is of is a column where that says anything."""
+    now = time.time() if now is None else now
     if as_json:
-        text = json_text([_data(node) for node in nodes])
+        text = json_text([_data(node, now) for node in nodes])
     elif not nodes:
         text = "no nodes"
     else:
-        rows = [row(node, time.time() if now is None else now) for node in nodes]
+        rows = [row(node, now) for node in nodes]
         text = table([HEADER, *rows])
         if {group_of(node.labels) for node in nodes} != {DEFAULT_GROUP} or len(groups) > 1:
             cells = ["GROUP", *(_group(node, groups) for node in nodes)]
             both = zip(cells, [HEADER, *rows], strict=True)
             text = table([(one[0], cell, *one[1:]) for cell, one in both])
+        text += f"\n\n{_in_all(nodes, now)}"
         if any(cells[-1] == EXPIRED for cells in rows):
             from spotdeploy.phases.reap import GRACE  # no other table needs it
 
@@ -39,10 +45,39 @@ def show_nodes(
     sys.stdout.write(text + "\n")
 
 
-def _data(node: Node) -> dict[str, object]:
+def _data(node: Node, now: float) -> dict[str, object]:
     import msgspec
 
-    return {**msgspec.structs.asdict(node), "group": group_of(node.labels)}
+    cost = cost_so_far([node], now)
+    return {
+        **msgspec.structs.asdict(node),
+        "group": group_of(node.labels),
+        "age_seconds": None if node.created_at is None else round(cost.node_seconds, 1),
+        "usd_so_far": cost.usd if cost.known else None,
+    }
+
+
+def cost_so_far(nodes: Iterable[Node], now: float) -> Cost:
+    """What nodes cost since they were made, by the clock of this computer. Of one that does not say
+    when that was, nothing is known."""
+    return total(
+        PaidTime(
+            node.provider,
+            max(0.0, now - node.created_at) if node.created_at is not None else 0.0,
+            node.usd_per_hour if node.created_at is not None or not node.usd_per_hour else None,
+        )
+        for node in nodes
+    )
+
+
+def _in_all(nodes: Sequence[Node], now: float) -> str:
+    cost = cost_so_far(nodes, now)
+    return f"{counted(len(nodes), 'node')}, {age(cost.node_seconds)} of node time, {cost} so far"
+
+
+def age(seconds: float) -> str:
+    """A time in whole minutes: "41m"; "0s" is less than one."""
+    return spell(60 * (seconds // 60))
 
 
 def _group(node: Node, groups: Collection[str]) -> str:
@@ -66,6 +101,8 @@ def row(node: Node, now: float) -> tuple[str, ...]:
         str(node.state),
         node.address or "-",
         node.labels.get("spotdeploy-digest", "-")[:12],
+        "-" if node.created_at is None else age(max(0.0, now - node.created_at)),
+        str(cost_so_far([node], now)),
         ends_in(node, now),
     )
 
@@ -75,7 +112,7 @@ def ends_in(node: Node, now: float) -> str:
     moment = expires_at(node.labels)
     if moment is None:
         return "-"
-    return spell(60 * ((moment - now) // 60)) if moment > now else EXPIRED
+    return age(moment - now) if moment > now else EXPIRED
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

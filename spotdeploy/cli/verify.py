@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Json, Only, Providers
+from spotdeploy.cli.options import DEFAULT_CONFIG, Config, Deployment, Json, Only, Providers
 
 
 def command(
     config: Config = DEFAULT_CONFIG,
+    deployment: Deployment = None,
     provider: Providers = None,
     only: Only = None,
     json: Json = False,
@@ -14,4 +15,4 @@ def command(
     """Run the checks on the existing nodes."""
     from spotdeploy.cli.run import RunOptions, run_command
 
-    run_command(RunOptions("verify", config, provider, json, only=only))
+    run_command(RunOptions("verify", config, provider, json, only=only, deployment=deployment))

@@ -33,7 +33,10 @@ _WORDS: Final = {
     "null": "nothing",
 }
 _SIGNS: Final = {"<=": "at most", ">=": "at least", "<": "less than", ">": "more than"}
-_AT: Final = re.compile(r"\(at line (?P<line>\d+), column \d+\)")
+_AT: Final = re.compile(r"\(at line (?P<line>\d+), column (?P<column>\d+)\)")
+_TWICE: Final = re.compile(
+    r"Cannot (?:overwrite a value|declare .* twice|mutate immutable namespace)"
+)
 _ZONE: Final = re.compile(r"(?P<region>.+?)-?[a-z]")
 """A region and the letter of a zone, as AWS and GCP name zones."""
 _NAME: Final = re.compile(r"\^\[a-z\]\(\[a-z0-9-\]\{0,(?P<inner>\d+)\}\[a-z0-9\]\)\?\$")
@@ -49,7 +52,8 @@ def explain(
     where = where or ""
     path = (prefix + where).strip(".")
     if unknown := _UNKNOWN.fullmatch(what):
-        return _unknown(file, path, unknown["key"], _keys(into, where))
+        top = _keys(into, "") if path else []
+        return _unknown(file, path, unknown["key"], _keys(into, where), top)
     if missing := _MISSING.match(what):
         return ConfigError(f"{file}: {_join(path, missing['key'])}: missing, and it has no default")
     value = _at(data, where)
@@ -67,16 +71,33 @@ def explain(
 
 
 def explain_toml(error: ValueError, path: Path, text: str) -> ConfigError:
-    """A parser's complaint about a file, with the line that it is about."""
+    """A parser's complaint about a file, with the line that it is about and where in it."""
     found = _AT.search(str(error))
     if found is None:
         return ConfigError(f"{path}: not valid TOML: {error}")
-    key, _, _ = text.split("\n")[int(found["line"]) - 1].partition("=")  # the rest may be secret
+    what = str(error)[: found.start()].strip()
+    twice = _TWICE.match(what)
+    if twice:
+        hint = "it is there already: leave one of them out"
+    else:
+        hint = 'write text as name = "value" and a list as names = ["a", "b"]'
+    line = text.split("\n")[int(found["line"]) - 1]
+    shown, at = _pointed(line, 0 if twice else int(found["column"]) - 1)
+    margin = f"{found['line']:>4} | "
     return ConfigError(
-        f"{path}: not valid TOML in line {found['line']}, at {_shown(key.strip())}: "
-        f"{str(error)[: found.start()].strip()}",
-        hint='write text as name = "value" and a list as names = ["a", "b"]',
+        f"{path}: not valid TOML in line {found['line']}: {what}\n"
+        f"{margin}{shown}\n{' ' * (len(margin) + at)}^",
+        hint=hint,
     )
+
+
+def _pointed(line: str, at: int) -> tuple[str, int]:
+    """A line as it may be shown, without its value, which may be secret; and where in it a place of
+    the whole line is."""
+    key, equals, value = line.expandtabs(1).partition("=")
+    shown = f"{key[:_SHOWN]}{equals}{' ...' if equals and value.strip() else ''}"
+    end = len(shown.rstrip(".")) if shown.endswith("...") else len(shown)
+    return shown, min(at, end)
 
 
 def _entry(file: str, path: str, table: dict[str, object], what: str) -> ConfigError:
@@ -110,9 +131,12 @@ def _name_rule(pattern: str) -> str | None:
     return f"{_NAME_RULE}, at most {int(longest['inner']) + 2} characters"
 
 
-def _unknown(file: str, path: str, key: str, known: list[str]) -> ConfigError:
+def _unknown(file: str, path: str, key: str, known: list[str], top: list[str]) -> ConfigError:
+    """`top` are the keys that stand above all tables, where `path` is that of a table."""
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     hint = f"did you mean {_join(path, near[0])}?" if near else f"known: {', '.join(known)}"
+    if key in top:
+        hint = f"{key} belongs to no table: write it above the first line in brackets"
     return ConfigError(f"{file}: {_join(path, quoted(key))}: unknown key", hint=hint)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -17,17 +18,11 @@ from spotdeploy.duration import Duration
 from spotdeploy.errors import ConfigError
 from spotdeploy.ports import PortRange
 
-if TYPE_CHECKING:
-    from spotdeploy.config.keys import Forms
-
 T = TypeVar("T", bound=msgspec.Struct)
-PREFIX: Final = "SPOTDEPLOY_"
-"""Of the environment variable that stands for a key: `nodes.count` is SPOTDEPLOY_NODES_COUNT."""
 DEEPEST: Final = 2
 """Dots in the longest path of a key: `provider.aws.regions`."""
 _FREE: Final = ("payload.environment", "payload.secrets")
-_TABLES: Final = ("provider", "checks", "groups", "matrix", *_FREE)
-"""Tables whose keys are not known here: no variable stands for one."""
+_KEY: Final = re.compile(r"[\w.-]+")
 
 
 def load(
@@ -42,20 +37,35 @@ def load(
         ConfigError: missing, unreadable, not TOML, or not what `Config` says; the message names
             the file, variable or option and the key's path.
     """
-    data = _read(path)
-    config = _decode_config(data, path.name)
-    sources = dict.fromkeys(_keys(data), path.name)
+    data, file = _read(path), path.name
+    sources = dict.fromkeys(_keys(data), file)
     given = [(name, key, value) for name, (key, value) in (options or {}).items()]
-    for name, key, value in (*_variables(environment), *given):
-        if value is None:
-            continue
-        put(data, key, value, name)
-        sources[key] = name
-        config = _decode_config(data, name)
-    groups = read_groups(config, path.name, decode)
+    for name, key, value in (*_variables(data, environment), *given):
+        if value is not None:
+            put(data, key, value, name)
+            sources[key] = name
+    try:
+        config = _decode_config(data, file)
+        groups = read_groups(config, file, decode)
+    except ConfigError as error:
+        raise blamed(error, file, sources) from error
     for group in groups.values() or (Group(config=config),):
-        _check_together(group, path.name, sources)
+        _check_together(group, file, sources)
     return Settings(config=config, path=path.absolute(), sources=sources, groups=groups)
+
+
+def blamed(error: ConfigError, file: str, sources: Mapping[str, str]) -> ConfigError:
+    """The same error about a key of the config, named by the variable or option that gave it, where
+    that was not the file."""
+    about = error.message.removeprefix(f"{file}: ")
+    key = found[0] if (found := _KEY.match(about)) else ""
+    given: set[str] = set()
+    while key and not given:
+        given = {sources[one] for one in sources if one == key or one.startswith(f"{key}.")}
+        key = key.rpartition(".")[0]
+    if about == error.message or len(given) != 1 or file in given:
+        return error
+    return ConfigError(f"{given.pop()}: {about}", hint=error.hint)
 
 
 def decode(data: object, into: type[T], file: str, prefix: str = "") -> T:
@@ -66,11 +76,6 @@ def decode(data: object, into: type[T], file: str, prefix: str = "") -> T:
         from spotdeploy.config.errors import explain
 
         raise explain(error, data, into, file, prefix) from error
-
-
-def variable(key: str) -> str:
-    """The environment variable that stands for a key, given by its path."""
-    return PREFIX + key.upper().replace(".", "_")
 
 
 def put(data: dict[str, Any], key: str, value: object, source: str) -> None:
@@ -84,11 +89,6 @@ def put(data: dict[str, Any], key: str, value: object, source: str) -> None:
         if not isinstance(data, dict):
             raise ConfigError(f"{source}: {key}: {table} is not a table", hint="name it once")
     data[last] = value
-
-
-def toml_value(text: str) -> object:
-    """The value that a text is in TOML. Raises ValueError."""
-    return tomllib.loads(f"value = {text}")["value"]
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -138,30 +138,12 @@ def _keys(data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield path
 
 
-def _variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str, object]]:
-    """Each variable that stands for a key, with the key's path and the value as data."""
-    if not any(name.startswith(PREFIX) for name in environment):
-        return
-    from spotdeploy.config.keys import every_key
+def _variables(data: Mapping[str, Any], environment: Mapping[str, str]) -> Iterator[Any]:
+    """What variables say; nothing is imported where there are none."""
+    if any(name.startswith("SPOTDEPLOY_") for name in environment):
+        from spotdeploy.config.variables import read_variables
 
-    for key, forms in every_key(Config):
-        name = variable(key)
-        if name in environment and key not in _TABLES:
-            yield name, key, _read_variable(environment[name], name, forms)
-
-
-def _read_variable(text: str, name: str, forms: Forms) -> object:
-    """Text as it is where a key takes nothing else, and what is not TOML where it takes both."""
-    if forms.text and not forms.other:
-        return text
-    try:
-        return toml_value(text)
-    except ValueError as error:
-        if forms.text:
-            return text
-        raise ConfigError(
-            f"{name}: {text!r} is not a value as in TOML", hint='such as 3, true or ["a", "b"]'
-        ) from error
+        yield from read_variables(data, environment)
 
 
 def _check_together(group: Group, file: str, sources: Mapping[str, str]) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
-from spotdeploy.config.secret import PayloadSecret
+from spotdeploy.config.secret import PayloadSecret, Secret
 from spotdeploy.duration import Duration
 from spotdeploy.model import MarketPolicy
 from spotdeploy.ports import ALL_PORTS, PortRange, merged
@@ -21,6 +22,9 @@ Modes = Literal["normal", "exact"]
 Placement = Literal["each", "cheapest", "ordered"]
 Table = dict[str, Any]
 """A table whose keys a plugin knows."""
+
+
+_HERE = ("localhost", "127.0.0.1", "::1")
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,6 +68,9 @@ class Nodes(_Section, frozen=True):
     """The ports on which the deployment's other nodes in the same location reach these, by their
     private addresses: 7946, "53/udp" or "4222-4223/udp", TCP unless it says /udp, or "all" for
     every port and ping. None when empty."""
+    open_between_locations: bool = False
+    """Whether nodes in other locations, and of other providers, reach the ports of `open_between`
+    too: by the public address of each, over the internet."""
     on_interruption: Literal["replace", "fail"] = "fail"
     """What to do when the cloud takes a spot node back."""
     replacements: Annotated[int, msgspec.Meta(ge=0, le=100)] = 3
@@ -127,6 +134,38 @@ class Evidence(_Section, frozen=True):
     """Further files to bring back from each node, as absolute paths."""
 
 
+class Notify(_Section, frozen=True):
+    """`[notify]`: who is told how a `cycle`, `create` or `verify` ended, also one that was
+    stopped."""
+
+    command: str = ""
+    """What a shell (`sh -c`) runs on this computer then, in the folder of the config: with the
+    verdict as JSON on its standard input, and in SPOTDEPLOY_VERDICT, SPOTDEPLOY_MESSAGE and
+    others."""
+    webhook: Secret | None = None
+    """Where the same JSON is posted: `env:NAME` or `file:PATH`, which holds an https URL."""
+    when: Literal["always", "failed"] = "always"
+    """After every run, or after those that end with another exit code than 0."""
+
+    def hook(self) -> str:
+        """The web hook's URL. Raises ValueError, which does not show it, when there is none."""
+        if self.webhook is None:
+            raise ValueError("there is none")
+        where = self.webhook.reference
+        try:
+            url = self.webhook.reveal().strip()
+            host, scheme = urlsplit(url).hostname, urlsplit(url).scheme
+        except KeyError:
+            raise ValueError(f"the variable {where.removeprefix('env:')} is not set") from None
+        except OSError as error:
+            raise ValueError(f"cannot read {where}: {error.strerror}") from None
+        except ValueError:
+            host, scheme = "", ""
+        if not host or scheme not in (("https", "http") if host in _HERE else ("https",)):
+            raise ValueError(f"{where} holds no https URL")
+        return url
+
+
 class Matrix(_Section, frozen=True):
     """`[matrix]`: many deployments of one config. Every key but those below is an axis: a list of
     texts, whole numbers, true or false, of which each cell has one. `image`, `size`, `arch`,
@@ -157,12 +196,19 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Which nodes stay when a run ends: all, those of a run that passed, or none."""
     max_cost: Annotated[float, msgspec.Meta(gt=0)] | None = None
     """The most one cycle may cost, in USD; no limit when left out."""
+    state: str = "."
+    """The folder that has spotdeploy's own, `.spotdeploy`: keys, journal and runs. Relative to the
+    config."""
     nodes: Nodes = Nodes()
     payload: Payload = Payload()
     timeouts: Timeouts = Timeouts()
     evidence: Evidence = Evidence()
+    notify: Notify = Notify()
     matrix: Table | None = None
     """Axes, each a list of values: every combination is a cell, a deployment of its own."""
+    outputs: dict[str, str] = {}
+    """Texts for people and programs, with facts of nodes in braces: `{GROUP[INDEX].FACT}`, such as
+    "http://{nodes[0].address}:1234". They are shown with the nodes that a run leaves."""
     checks: tuple[Table, ...] = ()
     """The conditions that each node must meet. `type` decides which keys a table has."""
     provider: dict[str, Table] = {}
@@ -219,7 +265,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def state(self) -> Path:
         """Where spotdeploy keeps its own files."""
-        return self.folder / ".spotdeploy"
+        return self.resolve(self.config.state) / ".spotdeploy"
 
     def resolve(self, path: str) -> Path:
         """A path of the config as a path of this computer."""

@@ -104,6 +104,7 @@ class GroupsRunner:
         if again := self._redeployed[group.group]:  # with the old tokens the old nodes would come
             group = replace(group, series=f"{group.series}r{again}-")
         template = batch_template(group, self.shared.keys)
+        self.shared.admission.enter(group, template)
         offers, progress = self.offers[group.group], self.progress
         nodes, refusals = await create(group, offers, template)
         progress.refusals += refusals

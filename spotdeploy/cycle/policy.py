@@ -9,13 +9,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from spotdeploy.errors import ProviderError
+from spotdeploy.errors import HostError, ProviderError
 from spotdeploy.events import GroupEnded, Note
 from spotdeploy.model import Batch, Node, Offer, Verdict
 from spotdeploy.phases.create import replace_node
 from spotdeploy.phases.destroy import destroy, destroy_nodes
 from spotdeploy.run.context import Run
 from spotdeploy.run.location import list_nodes
+from spotdeploy.run.outputs import fill_outputs
+from spotdeploy.run.roster import numbered
 from spotdeploy.run.verdict import NodeOutcome, Outcome, Receipt, Refusal, join, judge
 from spotdeploy.state.journal import Intent
 from spotdeploy.text import counted
@@ -88,7 +90,18 @@ def conclude(run: Run, progress: Progress, *, desired: Mapping[str, int] | None 
         refusals=progress.refusals,
         receipts=tuple(progress.receipts),
         kept=tuple(progress.kept),
+        outputs=_outputs(run, progress.kept),
     )
+
+
+def _outputs(run: Run, kept: Sequence[Node]) -> dict[str, str | None]:
+    """What the config's outputs say of the nodes that are kept."""
+    if not (run.config.outputs and kept):
+        return {}
+    known: dict[tuple[str, str, str], int] = {}
+    with suppress(HostError):  # a journal that cannot be read changes no verdict
+        known = run.journal.numbers(run.deployment)
+    return fill_outputs(run.config.outputs, numbered(kept, known))
 
 
 def end_group(group: Run, progress: Progress, desired: int) -> Verdict:

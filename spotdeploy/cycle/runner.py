@@ -18,6 +18,7 @@ from spotdeploy.model import Fate, FateKind, Node, Verdict
 from spotdeploy.node.connection import HANDSHAKES, Dialer, NodeConnection
 from spotdeploy.node.keys import Keys
 from spotdeploy.phases.evidence import collect
+from spotdeploy.run.admission import Admission
 from spotdeploy.run.context import Run
 from spotdeploy.run.liveness import NOTICE_SECONDS, Liveness, LostError, lost, unless_lost
 from spotdeploy.run.node_run import NodeRun, one_line
@@ -50,6 +51,7 @@ class Shared:
     turns: asyncio.Semaphore
     """For handshakes."""
     roster: Roster = field(default_factory=Roster)
+    admission: Admission = field(default_factory=Admission)
     partings: list[asyncio.Task[None]] = field(default_factory=list)
     """After a stop, what nodes can still show while they end, for `PARTING_SECONDS` at most."""
 
@@ -93,8 +95,16 @@ class NodeRunner:
         nodes = tuple(nodes)
         allow_files(len(nodes))
         self.shared.roster.enter(self.run.group, nodes)
+        self._number(nodes)
         groups = await asyncio.gather(*(self._run_one(node) for node in nodes))
         return tuple(outcome for group in groups for outcome in group)
+
+    def _number(self, nodes: Iterable[Node]) -> None:
+        """Note which index fresh nodes have, for whoever asks after the run."""
+        if self.fresh:
+            roster = self.shared.roster
+            indexes = [(node, roster.member(node).index) for node in nodes]
+            self.run.journal.number(self.run.deployment, indexes)
 
     async def until_lost(self, node: Node) -> Fate:
         """What became of a node that passed, once the cloud says that it lives no more."""
@@ -111,6 +121,7 @@ class NodeRunner:
         if not others:
             return (outcome,)
         self.shared.roster.replace(node, others)
+        self._number(others[:1])
         groups = await asyncio.gather(*(self._run_one(one) for one in others))
         return tuple(outcome for group in groups for outcome in group)
 
@@ -189,7 +200,7 @@ class NodeRunner:
             shared.turns,
             lambda group: [one.node for one in shared.roster.members([group]) if not one.ended],
         )
-        return NodeRun(self.run, location, node, connection, shared.roster)
+        return NodeRun(self.run, location, node, connection, shared.roster, shared.admission)
 
     async def _failed(self, node_run: NodeRun, error: NodeError) -> NodeOutcome:
         """Ask what became of the node before anything is blamed on the payload: only a cloud that

@@ -9,7 +9,7 @@ import shlex
 import shutil
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +24,6 @@ from spotdeploy.node.connection import PORT, Dialer, NodeConnection, connect_unt
 from spotdeploy.node.diagnostics import DIAGNOSTICS, Diagnostic
 from spotdeploy.project import Project, pick
 from spotdeploy.provider import Provider, SupportsDial
-from spotdeploy.state.folder import write_private
 from spotdeploy.state.journal import Journal
 
 LAST_ATTEMPT: Final = 5.0
@@ -120,8 +119,9 @@ def open_shell(project: Project, name: str, command: Sequence[str]) -> list[str]
     if shutil.which("ssh") is None:
         raise HostError("OpenSSH's client is not installed", hint="apt-get install openssh-client")
     found = find(project, name)
-    known_hosts = f"{found.node.id} {found.host_key}\n"
-    write_private(project.keys_folder / keys.KNOWN_HOSTS, known_hosts.encode())
+    keys.write_known_hosts(
+        project.keys_folder, {id_: key for (_, _, id_), key in pinned(project).items()}
+    )
     return ssh_line(found, command)
 
 
@@ -159,15 +159,20 @@ def mark_script(what: str, sudo: str = "") -> str:
     return f"printf '%s\\n' {line} | {sudo}tee -a {paths.TOUCHED} >/dev/null || exit 1"
 
 
+def pinned(project: Project) -> dict[tuple[str, str, str], str]:
+    """Provider, location and id of the deployment's nodes to their host keys, as far as those are
+    known on this computer. Raises HostError for a journal that cannot be read."""
+    if not project.journal_path.exists():
+        return {}
+    with closing(Journal(project.journal_path)) as journal:
+        known = journal.nodes(project.deployment)
+    return {(one.provider, one.location, one.id): one.host_key for one in known if one.host_key}
+
+
 def _host_key(project: Project, node: Node) -> str:
-    journal = Journal(project.journal_path)
-    try:
-        for known in journal.nodes(project.deployment):
-            same = (known.provider, known.location, known.id)
-            if same == (node.provider, node.location, node.id) and known.host_key:
-                return known.host_key
-    finally:
-        journal.close()
+    key = pinned(project).get((node.provider, node.location, node.id))
+    if key is not None:
+        return key
     raise RefusedError(
         f"the host key of {node.name} is not known here, and none is trusted on first use",
         hint="run this where the node was created, or 'spotdeploy cycle' for fresh nodes",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
     import asyncssh
 
 KNOWN_HOSTS: Final = "known_hosts"
+IMPORTED: Final = "imported"
+"""A file that is there when the keys came from another computer."""
+NODE_ID: Final = re.compile(r"[A-Za-z0-9/][A-Za-z0-9._/:()-]{0,1023}")
+"""An id of a node, as clouds give them, that files of other programs take as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,23 @@ def public_key(text: str) -> str:
     return key.export_public_key().decode().strip()
 
 
+def read_pair(private: str, public: str) -> KeyPair:
+    """A pair from the texts of its halves, which may be anybody's, written anew.
+
+    Raises ValueError when they are not the halves of one Ed25519 pair without a passphrase.
+    """
+    import asyncssh
+
+    shown = public_key(public)
+    try:
+        key = asyncssh.import_private_key(private)
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError, ValueError) as error:
+        raise ValueError("its private key is none that spotdeploy makes") from error
+    if public_key(key.export_public_key().decode()) != shown:
+        raise ValueError("its private key and its public key are not of one pair")
+    return KeyPair(key.export_private_key().decode(), shown)
+
+
 def fingerprint(public: str) -> str:
     """The SHA256 fingerprint of OpenSSH public key text, as `ssh-keygen -l` shows it."""
     import asyncssh
@@ -80,18 +103,32 @@ def make(folder: Path, deployment: str) -> Keys:
     keys = Keys(
         new_pair(f"spotdeploy {deployment}"), new_pair(f"spotdeploy {deployment} bootstrap")
     )
+    keep(folder, keys)
+    return keys
+
+
+def keep(folder: Path, keys: Keys, *, imported: bool = False) -> None:
+    """Keep keys in `folder`, replacing what was there, and whether they are another computer's.
+    Raises HostError as `make` does."""
     try:
         private_folder(folder)
         folder.chmod(0o700)
         for path, pair in _files(folder, keys):
             _write_private(path, pair.private)
             write_private(path.with_suffix(".pub"), pair.public.encode() + b"\n")
+        (folder / IMPORTED).unlink(missing_ok=True)
+        if imported:
+            write_private(folder / IMPORTED, b"")
     except OSError as error:
         raise HostError(
             f"cannot write the ssh keys to {folder}: {error.strerror}",
             hint="free disk space or make the folder writable; nothing is created without them",
         ) from error
-    return keys
+
+
+def are_imported(folder: Path) -> bool:
+    """Whether the keys in `folder` are another computer's, which has them still."""
+    return (folder / IMPORTED).exists()
 
 
 def read(folder: Path, deployment: str) -> Keys:
@@ -115,7 +152,22 @@ def forget(folder: Path) -> None:
     for path in (login_path(folder), folder / "bootstrap_host"):
         path.unlink(missing_ok=True)
         path.with_suffix(".pub").unlink(missing_ok=True)
-    (folder / KNOWN_HOSTS).unlink(missing_ok=True)
+    for name in (KNOWN_HOSTS, IMPORTED):
+        (folder / name).unlink(missing_ok=True)
+
+
+def write_known_hosts(folder: Path, host_keys: Mapping[str, str]) -> Path:
+    """Write the list of host keys beside the keys of a deployment: those of its nodes, each under
+    the node's id. Gives its path. An id that would be a pattern or a line there is left out, so
+    that ssh refuses the node. Raises HostError."""
+    path = folder / KNOWN_HOSTS
+    named = {id_: key for id_, key in host_keys.items() if NODE_ID.fullmatch(id_)}
+    text = "".join(f"{id_} {host_key}\n" for id_, host_key in named.items())
+    try:
+        write_private(path, text.encode())
+    except OSError as error:
+        raise HostError(f"cannot write {path}: {error.strerror}") from error
+    return path
 
 
 def login_path(folder: Path) -> Path:

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from spotdeploy.errors import UnreachableError
+from spotdeploy.errors import ProviderError, UnreachableError
 from spotdeploy.node import paths
 from spotdeploy.run.node_run import NodeRun
 from spotdeploy.run.roster import Member
@@ -72,12 +72,15 @@ def facts_schema_text() -> str:
 
 async def deliver_facts(node_run: NodeRun) -> None:
     """Put nodes.json on a node, in one round trip. Where the nodes of a group may talk, once the
-    cloud has told the addresses of all of them.
+    cloud has told the addresses of all of them and lets in those that are elsewhere.
 
-    Raises UnreachableError when the connection is cut or the node cannot take it.
+    Raises UnreachableError when the connection is cut, the node cannot take it, or a cloud does not
+    let others in.
     """
-    if node_run.config.nodes.open_between:
+    if node_run.config.nodes.open_between or node_run.admission.is_asked:
         await node_run.roster.until_addressed(node_run.run.group)
+    if node_run.admission.is_asked:
+        await _let_in(node_run)
     text = msgspec.json.format(msgspec.json.encode(facts_of(node_run)))
     result = await node_run.connection.run(["sh", "-c", _DELIVER], timeout=SECONDS, stdin=text)
     if result.exit_code != 0:
@@ -85,6 +88,16 @@ async def deliver_facts(node_run: NodeRun) -> None:
         raise UnreachableError(
             f"{node_run.node.name}: cannot take the facts: {message}", phase=node_run.phase
         )
+
+
+async def _let_in(node_run: NodeRun) -> None:
+    try:
+        await node_run.admission.renew(node_run.roster)
+    except ProviderError as error:
+        raise UnreachableError(
+            f"{node_run.node.name}: nodes elsewhere are not let in: {error.explained}",
+            phase=node_run.phase,
+        ) from error
 
 
 def facts_of(node_run: NodeRun) -> RunFacts:

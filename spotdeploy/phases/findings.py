@@ -23,7 +23,7 @@ from spotdeploy.node.user_data import SHORTEST_LIFE
 from spotdeploy.payload.ignore import FILE
 from spotdeploy.payload.manifest import dependency_folders
 from spotdeploy.project import Project
-from spotdeploy.provider import Provider, problem_of
+from spotdeploy.provider import Provider, SupportsPeers, problem_of
 from spotdeploy.run.context import Plan
 from spotdeploy.run.location import Location
 
@@ -63,8 +63,7 @@ def draft(project: Project) -> Batch:
     for as many nodes as must pass, or one where another provider may give the rest, and without
     user-data, which needs keys."""
     nodes = project.config.nodes
-    groups = project.settings.groups.values()
-    talk = bool(nodes.between) or any(group.config.nodes.between for group in groups)
+    talk = _talk(project)
     life = float(nodes.time_to_live)  # what providers encode is a plain number
     alone = nodes.placement == "each" or len(project.providers) == 1
     return Batch(
@@ -150,6 +149,7 @@ def of_plan(project: Project, plan: Plan) -> tuple[Problem, ...]:
     return (
         *of_life(project, plan.checks),
         *of_network(project),
+        *of_notify(project),
         *of_secrets(project, plan),
         *of_payload(project, plan.manifest),
         *of_checks(plan),
@@ -197,18 +197,58 @@ def of_life(project: Project, checks: Sequence[Check[Any]]) -> Iterator[Problem]
 
 
 def of_network(project: Project) -> Iterator[Problem]:
-    """Warn of nodes that will not reach one another: private addresses lead to one location."""
-    places: list[str] = []
-    for name in project.providers if project.config.nodes.open_between else ():
+    """Tell of nodes that will not reach one another, since private addresses lead to one location,
+    and of those that will over the internet."""
+    nodes, places, unable = project.config.nodes, [], []
+    for name in project.providers:
         cls, config = project.provider_config(name)
         places += [f"{name} {place}" for place in cls.locations(config)]
-    if len(places) > 1:
+        unable += [] if issubclass(cls, SupportsPeers) else [name]
+    if nodes.open_between_locations and not _talk(project):
         yield Problem(
-            "nodes.open_between opens ports within a location, and nodes may be in "
-            f"{len(places)}, such as {places[0]} and {places[1]}",
-            "name one location, or let them in by nodes.open_ports and nodes.allow_from",
+            "nodes.open_between_locations is true, and nodes.open_between has no ports",
+            "name them there, or leave open_between_locations out",
+        )
+    if len(places) < 2 or not nodes.open_between:
+        return
+    where = f"{len(places)}, such as {places[0]} and {places[1]}"
+    if not nodes.open_between_locations:
+        yield Problem(
+            f"nodes.open_between opens ports within a location, and nodes may be in {where}",
+            "name one location, or set nodes.open_between_locations to true",
             fatal=False,
         )
+    elif unable:
+        yield Problem(
+            f"nodes.open_between_locations: {unable[0]} cannot let in nodes from elsewhere",
+            f"take it away, or leave {unable[0]} out of providers",
+        )
+    else:
+        yield Problem(
+            "nodes.open_between is open to the public addresses of this deployment's nodes in "
+            f"other locations: nodes may be in {where}",
+            "what they send one another crosses the internet: let the payload encrypt it",
+            fatal=False,
+        )
+
+
+def of_notify(project: Project) -> Iterator[Problem]:
+    """Warn of a web hook that nobody would be told by."""
+    notify = project.config.notify
+    if notify.webhook is None:
+        return
+    try:
+        notify.hook()
+    except ValueError as error:
+        yield Problem(
+            f"notify.webhook: {error}", "set it, or leave it out: nobody is told", fatal=False
+        )
+
+
+def _talk(project: Project) -> bool:
+    """Whether nodes of any group open ports to others."""
+    groups = project.settings.groups.values()
+    return any(one.nodes.between for one in (project.config, *(g.config for g in groups)))
 
 
 def of_checks(plan: Plan) -> Iterator[Problem]:

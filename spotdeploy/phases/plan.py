@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,7 @@ from spotdeploy.project import Project
 from spotdeploy.provider import problem_of
 from spotdeploy.run.context import Plan, Run
 from spotdeploy.run.location import Location
+from spotdeploy.run.outputs import require_outputs
 from spotdeploy.run.trace import contained
 from spotdeploy.text import counted
 
@@ -56,6 +58,7 @@ def read_plans(project: Project) -> dict[str, Plan]:
     Reads the payload's secrets, and runs their commands, once nothing else stands against the plan.
     Raises ConfigError for anything in the config or the payload that cannot work.
     """
+    require_outputs(project)
     plans = {name: _read_plan(group) for name, group in project.groups.items()}
     read: list[tuple[Mapping[str, PayloadSecret], dict[str, str]]] = []
     for name, group in project.groups.items():
@@ -205,10 +208,12 @@ async def find_offers(run: Run) -> Prospects:
 def _check(known: dict[str, type[Check[Any]]], table: Table, path: Path, where: str) -> Check[Any]:
     kind = table.get("type")
     if not isinstance(kind, str) or kind not in known:
+        near = difflib.get_close_matches(str(kind), known, n=1)
+        like = f"did you mean {near[0]}? " if near else ""
         raise ConfigError(
             f"{path.name}: {where}.type: "
             + ("missing" if kind is None else f"{kind!r} is not a check"),
-            hint=f"known checks: {', '.join(sorted(known))}",
+            hint=f"{like}known checks: {', '.join(sorted(known))}",
         )
     settings: CheckSettings = decode(table, known[kind].Settings, path.name, where)
     return known[kind](settings, path.parent)

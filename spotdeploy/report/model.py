@@ -194,6 +194,8 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     receipts: tuple[Receipt, ...] = ()
     kept: tuple[Node, ...] = ()
     """Nodes that still ran when the command ended."""
+    outputs: dict[str, str | None] = {}
+    """What `[outputs]` said of those; null for what was not known."""
     tries: tuple[TryReport, ...] = ()
     """The create calls, in their order."""
     steps: tuple[Span, ...] = ()
@@ -391,6 +393,7 @@ class _Builder:
             nodes=nodes,
             receipts=source.receipts if source else (),
             kept=source.kept if source else (),
+            outputs=dict(source.outputs) if source else {},
             tries=tuple(map(_try, self._tries)),
             steps=tuple(_spans(self._steps, self._last)),
             marks=tuple(self._marks),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -9,8 +10,11 @@ import msgspec
 
 from spotdeploy.errors import RefusedError
 from spotdeploy.events import AnyEvent, Event
+from spotdeploy.labels import RUN, VALID
+from spotdeploy.model import Node
 from spotdeploy.report.event_log import EVENTS, REPORT
 from spotdeploy.report.model import FORMAT, RunReport, build
+from spotdeploy.state.ids import began_at
 
 RUNS: Final = "runs"
 LAST: Final = "last"
@@ -78,6 +82,31 @@ def written_report(folder: Path) -> RunReport | None:
     except (OSError, msgspec.MsgspecError):
         return None
     return report if report.format == FORMAT else None
+
+
+def priced(state: Path, nodes: Iterable[Node]) -> list[Node]:
+    """The nodes with what they cost an hour, where their provider does not say it and the report of
+    the run that made them does."""
+    nodes, rates = list(nodes), dict[str, float]()
+    runs = {node.labels.get(RUN, "") for node in nodes if node.usd_per_hour is None}
+    for run in runs:
+        for report in _reports(state, run):
+            rates |= {one.id: one.usd_per_hour for one in report.nodes if one.usd_per_hour}
+    return [
+        msgspec.structs.replace(node, usd_per_hour=rates[node.id])
+        if node.usd_per_hour is None and node.id in rates
+        else node
+        for node in nodes
+    ]
+
+
+def _reports(state: Path, run: str) -> Iterator[RunReport]:
+    """The written report of a run, of a cell's too. The name may be anybody's: a label has it."""
+    if began_at(run) is None or not VALID.fullmatch(run):
+        return
+    for folder in (state / RUNS / run, *(state / RUNS).glob(f"*/{run}")):
+        if (report := written_report(folder)) is not None:
+            yield report
 
 
 def _read(path: Path) -> bytes:

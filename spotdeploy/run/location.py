@@ -15,6 +15,7 @@ from spotdeploy.provider import (
     SupportsAccount,
     SupportsClaims,
     SupportsConsole,
+    SupportsPeers,
     SupportsPlan,
     SupportsPrepare,
     problem_of,
@@ -107,6 +108,11 @@ class Location:
         if isinstance(self.provider, SupportsClaims):
             return await self.call(self.provider.claim, labels)
         return None
+
+    async def admit(self, batch: Batch, addresses: Sequence[str]) -> None:
+        """See `SupportsPeers.admit`; plan has refused providers that cannot."""
+        if isinstance(self.provider, SupportsPeers):
+            await self.call(self.provider.admit, batch, addresses)
 
     async def console(self, node: Node) -> str:
         """The node's console text; empty where the provider cannot show it."""

@@ -15,6 +15,7 @@ from spotdeploy.events import Bus, PhaseEnded, PhaseProgress, PhaseStarted
 from spotdeploy.model import Fate, FateKind, Node, Phase
 from spotdeploy.node.connection import NodeConnection, connect_until
 from spotdeploy.node.exec import TIMED_OUT
+from spotdeploy.run.admission import Admission
 from spotdeploy.run.context import Plan, Run
 from spotdeploy.run.location import Location
 from spotdeploy.run.roster import Roster
@@ -35,6 +36,8 @@ class NodeRun:
     connection: NodeConnection
     roster: Roster = field(default_factory=Roster)
     """The other nodes of the run."""
+    admission: Admission = field(default_factory=Admission)
+    """Who of them is let in from other locations."""
     phase: Phase = Phase.CREATE
     seconds: dict[Phase, float] = field(default_factory=dict)
     checks: tuple[CheckOutcome, ...] = ()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from spotdeploy.labels import group_of
 from spotdeploy.model import Node
 
 
@@ -85,6 +88,31 @@ class Roster:
     def _is_addressed(self, group: str) -> bool:
         members = (one for one in self._members.values() if one.group == group)
         return all(one.ended or one.node.address for one in members)
+
+
+def numbered(
+    nodes: Iterable[Node], known: Mapping[tuple[str, str, str], int]
+) -> dict[str, dict[int, Node]]:
+    """Nodes by group and index. `known` is what the journal has of that; the others have the
+    indexes that are free, in the order of their names."""
+    found: dict[str, dict[int, Node]] = {}
+    rest: list[Node] = []
+    for node in nodes:
+        group, index = found.setdefault(group_of(node.labels), {}), known.get(_key(node))
+        if index is None or index in group:
+            rest.append(node)
+        else:
+            group[index] = node
+    for node in sorted(rest, key=_by_name):
+        group = found[group_of(node.labels)]
+        group[next(number for number in itertools.count() if number not in group)] = node
+    return {name: dict(sorted(group.items())) for name, group in found.items()}
+
+
+def _by_name(node: Node) -> tuple[tuple[bool, int, str], ...]:
+    """Names in their order, number 10 behind number 9."""
+    parts = re.split(r"(\d{1,9})", node.name)
+    return tuple((one.isdecimal(), int(one) if one.isdecimal() else 0, one) for one in parts)
 
 
 def _key(node: Node) -> tuple[str, str, str]:

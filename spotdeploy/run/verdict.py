@@ -131,6 +131,8 @@ class Outcome:
     receipts: tuple[Receipt, ...] = ()
     kept: tuple[Node, ...] = ()
     """Nodes that still run when the command ends."""
+    outputs: Mapping[str, str | None] = field(default_factory=dict)
+    """What `[outputs]` says of those; None for what is not known."""
 
     @property
     def exit_code(self) -> int:

@@ -53,6 +53,9 @@ CREATE TABLE IF NOT EXISTS unproven (
 CREATE TABLE IF NOT EXISTS freed (
     deployment TEXT NOT NULL, provider TEXT NOT NULL, location TEXT NOT NULL, id TEXT NOT NULL,
     market TEXT NOT NULL, at REAL NOT NULL, PRIMARY KEY (provider, location, id));
+CREATE TABLE IF NOT EXISTS member (
+    deployment TEXT NOT NULL, provider TEXT NOT NULL, location TEXT NOT NULL, id TEXT NOT NULL,
+    number INTEGER NOT NULL, PRIMARY KEY (provider, location, id));
 """
 """Came later; a spotdeploy that does not know them passes them over."""
 _TABLES: Final = {"run", "intent", "node"}
@@ -71,7 +74,7 @@ _FREED_KEPT: Final = 3600.0
 _BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 Moment = Annotated[float, msgspec.Meta(ge=0.0, le=1e13)]
 """Unix seconds, such as a calendar can show."""
-Row = TypeVar("Row", "Freed", "Intent", "JournalNode", "RunRecord", "Unproven")
+Row = TypeVar("Row", "Freed", "Intent", "JournalNode", "Member", "RunRecord", "Unproven")
 
 
 class Journal:
@@ -298,10 +301,28 @@ class Journal:
         finally:
             self._db.execute("PRAGMA synchronous=FULL")
 
+    def number(self, deployment: str, indexes: Iterable[tuple[Node, int]]) -> None:
+        """Remember which index nodes have in their groups."""
+        with self._transaction():
+            self._db.executemany(
+                "INSERT OR REPLACE INTO member (deployment, provider, location, id, number)"
+                " VALUES (?, ?, ?, ?, ?)",
+                [(deployment, n.provider, n.location, n.id, index) for n, index in indexes],
+            )
+
+    def numbers(self, deployment: str) -> dict[tuple[str, str, str], int]:
+        """Provider, location and id of nodes to their index, as far as that is known."""
+        rows = self._rows(Member, "member WHERE deployment = ?", deployment)
+        return {(row.provider, row.location, row.id): row.number for row in rows}
+
     def nodes(self, deployment: str, *, gone: bool = False) -> list[JournalNode]:
         """The nodes not yet seen gone, or with `gone` every node ever."""
         which = "node WHERE deployment = ? AND (? OR gone_at IS NULL) ORDER BY made_at"
         return self._rows(JournalNode, which, deployment, gone)
+
+    def every_node(self) -> list[JournalNode]:
+        """Every node ever, of whatever deployment: the cells of a matrix are some of their own."""
+        return self._rows(JournalNode, "node ORDER BY made_at")
 
     def _record(self, node: Node, deployment: str, run: str, token: str) -> None:
         now = self._now()
@@ -464,6 +485,16 @@ class Freed:
     id: str
     market: Market
     at: Moment
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Which one of its group a node is."""
+
+    provider: str
+    location: str
+    id: str
+    number: Annotated[int, msgspec.Meta(ge=0)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,6 +172,21 @@ def test_nodes_that_may_be_in_two_locations_and_are_to_talk_are_a_warning(shop: 
     assert words not in shop.run("plan").out
 
 
+def test_ports_that_are_open_between_locations_are_told_or_refused(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = '[provider.fake]\nlocations = ["here", "there"]\n'
+    key = "nodes.open_between_locations"
+    shop.configure(more=f"[nodes]\nopen_between = [7946]\nopen_between_locations = true\n{two}")
+    planned = shop.run("plan")
+    words = "nodes.open_between is open to the public addresses of this deployment's nodes in other"
+    assert (planned.code, words in planned.out) == (0, True), planned
+    shop.configure(more=f"[nodes]\nopen_between_locations = true\n{two}")
+    refused = shop.run("plan")
+    assert refused.code == 2
+    assert f"{key} is true, and nodes.open_between has no ports" in refused.err
+
+
 def test_a_destroy_that_has_less_time_than_the_cloud_may_hide_is_a_warning(shop: Shop) -> None:
     shop.configure('[timeouts]\ndestroy = "20s"\n[provider.fake]\nsettle = 45.0\n')
     words = "timeouts.destroy is 20s, and fake may hide for 45s what was just made"

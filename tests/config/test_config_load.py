@@ -47,7 +47,7 @@ def test_one_key_is_enough(tmp_path: Path) -> None:
         ('deployment = "a"\n[nodes]\ncount = 2\nquorum = 3', "nodes.quorum: 3 is more than"),
         ('deployment = "a"\n[payload]\nentry = "../x"', "payload.entry: ../x escapes the payload"),
         ("deployment = ", "not valid TOML"),
-        ('deployment = "a"\n\n  keep = passing', "TOML in line 3, at 'keep': Invalid value"),
+        ('deployment = "a"\n\n  keep = passing', "TOML in line 3: Invalid value"),
         (f'deployment = "{"a" * 41}"', "beginning with a letter, at most 40 characters (it is"),
         (
             'deployment = "a"\n[payload.environment]\nA = "b"\nLOG_LEVEL = 3',
@@ -183,5 +183,39 @@ def test_a_number_among_variables_says_how_to_write_it(tmp_path: Path) -> None:
 
 def test_a_value_that_is_no_toml_is_not_shown(tmp_path: Path) -> None:
     error = refusal(tmp_path, 'deployment = "a"\n[payload.environment]\nPASSWORD = hunter2')
-    assert "line 3, at 'PASSWORD'" in error.message
+    assert "3 | PASSWORD = ..." in error.message
     assert "hunter2" not in f"{error.message}{error.hint}"
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "shown", "at", "hint"),
+    [
+        ("[nodes\ncount = 3\n", 1, "[nodes", 6, "write text as"),
+        ("[nodes]\ncount = three\n", 2, "count = ...", 8, "write text as"),
+        ("[nodes]\ncount = 3\ncount = 4\n", 3, "count = ...", 0, "leave one of them out"),
+        ("[nodes]\n[payload]\n[nodes]\n", 3, "[nodes]", 0, "leave one of them out"),
+        ('key = "\\q hunter2"\n', 1, "key = ...", 6, "write text as"),
+        ("\tkey\t= [1, hunter2]\n", 1, " key = ...", 7, "write text as"),
+    ],
+)
+def test_what_is_no_toml_is_pointed_at_without_its_value(
+    tmp_path: Path, text: str, number: int, shown: str, at: int, hint: str
+) -> None:
+    path = tmp_path / "spotdeploy.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    first, line, caret = caught.value.message.split("\n")
+    assert f"not valid TOML in line {number}: " in first
+    assert line == f"   {number} | {shown}"
+    assert caret == " " * (7 + at) + "^"
+    assert hint in str(caught.value.hint)
+    assert "hunter2" not in caught.value.message
+
+
+def test_a_key_that_belongs_above_all_tables_is_told_where_it_goes(tmp_path: Path) -> None:
+    path = tmp_path / "spotdeploy.toml"
+    path.write_text('deployment = "demo"\n[payload]\nplugins = ["x"]\n')
+    with pytest.raises(ConfigError, match=r"payload\.plugins: unknown key") as caught:
+        load(path)
+    assert str(caught.value.hint).startswith("plugins belongs to no table")

@@ -12,6 +12,7 @@ import pytest
 
 from docs.generate.cli import real_help, words
 from docs.generate.pages import pages
+from spotdeploy.cli import GROUPS
 from spotdeploy.config.json_schema import attribute_docs, build_schema
 from spotdeploy.plugins import Plugins
 
@@ -44,10 +45,11 @@ def test_the_help_of_every_command_and_subcommand_is_the_real_one(repository: Pa
         assert f"```text\n{real_help(command)}\n```" in page
 
 
-def test_subcommands_that_a_help_lists_have_a_section_of_their_own() -> None:
-    listed = real_help(("plugins",)).partition("Commands:\n")[2]
+@pytest.mark.parametrize("group", sorted(GROUPS))
+def test_subcommands_that_a_help_lists_have_a_section_of_their_own(group: str) -> None:
+    listed = real_help((group,)).partition("Commands:\n")[2]
     below = {line.split()[0] for line in listed.splitlines() if line.startswith("  ")}
-    assert below == {line[1] for line in words() if len(line) == 2}
+    assert below == {line[1] for line in words() if len(line) == 2 and line[0] == group}
 
 
 def test_every_key_of_the_config_has_a_meaning() -> None:

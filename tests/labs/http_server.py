@@ -45,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
         """Called by the base, as the others are."""
         self.answer()
 
-    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815  # the base's names
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815  # the base's names
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base's name
         """Nothing is printed."""

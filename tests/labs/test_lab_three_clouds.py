@@ -103,10 +103,40 @@ def verdicts(project: LabProject) -> dict[str, list[str]]:
     }
 
 
+def admitted(clouds: Clouds) -> dict[str, set[str]]:
+    """What each cloud was asked to let in from elsewhere."""
+    aws, gcp, azure = (cast("Any", clouds.labs[cloud]).cloud.calls for cloud in CLOUDS)
+    return {
+        "aws": {
+            value
+            for call in aws
+            for key, value in call.parameters.items()
+            if call.action == "AuthorizeSecurityGroupIngress"
+            and key.endswith("CidrIp")
+            and call.parameters.get(key.replace("CidrIp", "Description"))
+        },
+        "gcp": {
+            source
+            for call in gcp
+            if call.method == "compute.firewalls.insert" and call.body["name"].endswith("-p4")
+            for source in call.body["sourceRanges"]
+        },
+        "azure": {
+            source
+            for call in azure
+            if call.operation.startswith("PUT") and "securitygroups" in call.operation
+            for rule in call.body["properties"]["securityRules"]
+            if rule["name"].startswith("elsewhere")
+            for source in rule["properties"]["sourceAddressPrefixes"]
+        },
+    }
+
+
 def test_one_cycle_goes_through_three_clouds_and_leaves_nothing_in_any(
     project: LabProject, clouds: Clouds, engine: LabEngine
 ) -> None:
     project.entry(ASK_ALL_METADATA)
+    project.config["nodes"] |= {"open_between": [7946], "open_between_locations": True}
     done = project.cycle(*EVERYWHERE, "--evidence", "always")
     assert done.code == 0, done
     assert "PASSED: all 6 nodes are healthy" in done.out
@@ -123,6 +153,14 @@ def test_one_cycle_goes_through_three_clouds_and_leaves_nothing_in_any(
             (log,) = run.glob(f"evidence/{cloud}-{node['name']}-*/deployment.log")
             assert log.read_text().splitlines() == ANSWERS[cloud]
     assert sorted(report["costs"]) == sorted(CLOUDS)
+    let_in = admitted(clouds)
+    nodes_of = {
+        cloud: set.intersection(*(its for other, its in let_in.items() if other != cloud))
+        for cloud in CLOUDS
+    }
+    assert {cloud: len(its) for cloud, its in nodes_of.items()} == {"aws": 2, "gcp": 2, "azure": 2}
+    assert all(let_in[cloud].isdisjoint(nodes_of[cloud]) for cloud in CLOUDS)
+    assert all(len(its) == 4 for its in let_in.values())
     (section,) = matrix(read_report(run))
     assert [(block.provider, block.passed, block.nodes) for block in section.blocks] == [
         (cloud, 2, 2) for cloud in CLOUDS

@@ -127,7 +127,7 @@ def openings(aws: AwsLab, node: Node) -> Iterator[tuple[int, str]]:
     groups = {f"GroupId.{n}": id_ for n, id_ in enumerate(aws.cloud.known[node.id].groups, 1)}
     root = aws.ask(REGION, {"Action": "DescribeSecurityGroups", **groups}).xml()
     for rule in root.iterfind("{*}securityGroupInfo/{*}item/{*}ipPermissions/{*}item"):
-        for cidr in _cidrs(rule):
+        for cidr in _cidrs(rule) if get(rule, "ipProtocol") == "tcp" else ():
             for port in range(int(get(rule, "fromPort")), int(get(rule, "toPort")) + 1):
                 yield port, cidr
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import product
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests.labs.azure.faults import QUOTA
 from tests.labs.azure.handlers import DEPLOYMENT
 from tests.labs.azure.lab import SUBSCRIPTION
 from tests.labs.azure.reaching import between, security_rules
+from tests.labs.reaching import ranges
 
 SIZE = "Standard_D2as_v5"
 NOTICE = {
@@ -113,7 +115,9 @@ def openings(azure: AzureLab, node: Node) -> Iterator[tuple[int, str]]:
         sources = its.get("sourceAddressPrefixes") or [its.get("sourceAddressPrefix")]
         if its["access"] == "Allow" and its["direction"] == "Inbound" and any(sources):
             ports = its.get("destinationPortRanges") or [its["destinationPortRange"]]
-            yield from ((int(port), source) for port in ports for source in sources)
+            for one in ranges(its["protocol"], ports):
+                if one.protocol == "tcp":
+                    yield from product(range(one.first, one.last + 1), sources)
 
 
 def reaches(azure: AzureLab, source: Node, target: Node, port: PortRange) -> bool:

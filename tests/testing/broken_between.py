@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from msgspec.structs import replace
@@ -17,6 +18,8 @@ APART = "test_ports_between_nodes_are_open_to_no_other_deployment"
 SILENT = "test_nodes_that_open_nothing_reach_those_that_do"
 ASKED = "test_nodes_reach_one_another_on_the_ports_that_are_open_between_them"
 EVERY = "test_every_port_can_be_open_between_nodes"
+ADMITTED = "test_those_who_are_admitted_reach_the_open_ports_and_nobody_else_does"
+NO_MORE = "test_those_who_are_admitted_no_more_are_let_in_no_more"
 LATER = "test_nodes_of_a_later_batch_and_of_the_first_reach_one_another"
 
 
@@ -129,3 +132,47 @@ class OpensForEveryDeploymentOnceAsked(FakeProvider):
     def create(self, offer: Offer, batch: Batch) -> Created:
         self.asked.update(batch.open_between or ())
         return super().create(offer, replace(batch, open_between=tuple(sorted(self.asked))))
+
+
+@caught_by(ADMITTED, NO_MORE)
+class AdmitsNobody(FakeProvider):
+    def admit(self, batch: Batch, addresses: Sequence[str]) -> None:
+        """Says that it did."""
+
+
+@caught_by(NO_MORE)
+class AdmitsFormerOnesToo(FakeProvider):
+    """Adds rules, and takes none away: an address that was given back is somebody else's."""
+
+    def admit(self, batch: Batch, addresses: Sequence[str]) -> None:
+        alike = self.nodes({names.RUN: batch.labels[names.RUN]})
+        former = [address for node in alike for address in self.cloud.admitted(node.id)]
+        super().admit(batch, tuple(dict.fromkeys([*former, *addresses])))
+
+
+@caught_by(ADMITTED, NO_MORE)
+class AdmitsTheWorld(FakeProvider):
+    def admit(self, batch: Batch, addresses: Sequence[str]) -> None:
+        super().admit(batch, ("0.0.0.0",))  # that is its fault
+
+
+@caught_by(ADMITTED)
+class AdmitsToEveryDeployment(FakeProvider):
+    """One rule for all that open ports between nodes."""
+
+    def admit(self, batch: Batch, addresses: Sequence[str]) -> None:
+        with self.cloud._store.transaction() as state:
+            for machine in state.machines.values():
+                state.admitted[machine.door] = tuple(addresses)
+
+
+@caught_by(ADMITTED)
+class AdmitsToThoseThatAreThere(FakeProvider):
+    """A node that is made later lets nobody in."""
+
+    def create(self, offer: Offer, batch: Batch) -> Created:
+        created = super().create(offer, batch)
+        with self.cloud._store.transaction() as state:
+            for node in created.nodes:
+                state.admitted.pop(state.machines[node.id].door, None)
+        return created

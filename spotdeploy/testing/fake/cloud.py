@@ -13,7 +13,7 @@ from spotdeploy.testing.fake import faults
 from spotdeploy.testing.fake.create import CreateResult, give_birth
 from spotdeploy.testing.fake.dispatch import Dispatch, kill_this_process
 from spotdeploy.testing.fake.faults import AnyFault, Ending, Script
-from spotdeploy.testing.fake.machine import CallRecord, CloudState, End, Machine, Thing
+from spotdeploy.testing.fake.machine import CallRecord, CloudState, End, Machine, Thing, door
 from spotdeploy.testing.fake.store import MemoryStore, Store
 
 CLAIM: Final = "claim"
@@ -100,6 +100,17 @@ class FakeCloud:
 
         return self._dispatch.call("claim", location, effect, deployment)
 
+    def admit(self, location: str, batch: Batch, addresses: Sequence[str]) -> None:
+        """Let these addresses in where machines of the batch's run let in what it does."""
+        between = map(str, batch.open_between or ())
+        opened = door(location, batch.labels, batch.open_ports, batch.allow_from, between)
+
+        def effect(state: CloudState, script: Script, now: float) -> None:
+            del script, now
+            state.admitted[opened] = tuple(addresses)
+
+        self._dispatch.call("admit", location, effect, " ".join(addresses))
+
     def list_things(self, location: str, labels: Mapping[str, str]) -> list[Thing]:
         """The resources there that carry all these labels."""
 
@@ -166,6 +177,11 @@ class FakeCloud:
         """A machine, existing or gone. Not a call. Raises KeyError for an unknown id."""
         with self._store.transaction() as state:
             return state.machines[id_]
+
+    def admitted(self, id_: str) -> tuple[str, ...]:
+        """The addresses elsewhere that a machine lets in. Not a call."""
+        with self._store.transaction() as state:
+            return state.admitted.get(state.machines[id_].door, ())
 
     def billed(self, labels: Mapping[str, str] | None = None) -> list[str]:
         """The ids of everything that exists or is still to appear, or of what has these labels.

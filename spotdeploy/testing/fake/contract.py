@@ -71,7 +71,17 @@ class TestFakeContract(ProviderContract):
         def openings(node: Node) -> list[tuple[int, str]]:
             machine = cloud.machine(node.id)
             allowed = machine.allow_from or (OWN_ADDRESS,)
-            return [(port, cidr) for port in (22, *machine.open_ports) for cidr in allowed]
+            outside = [(port, cidr) for port in (22, *machine.open_ports) for cidr in allowed]
+            between = [one for one in map(PortRange, machine.open_between) if one.protocol == "tcp"]
+            return [
+                *outside,
+                *(
+                    (port, f"{address}/32")
+                    for address in cloud.admitted(node.id)
+                    for one in between
+                    for port in range(one.first, one.last + 1)
+                ),
+            ]
 
         def reaches(source: Node, target: Node, port: PortRange) -> bool:
             return cloud.machine(target.id).lets_in(cloud.machine(source.id), port)

@@ -26,6 +26,7 @@ Call = Literal[
     "release",
     "fate",
     "console",
+    "admit",
 ]
 Ending = Literal["interrupted", "preempted", "stopped", "vanished"]
 """Interrupted: gone, with the cloud's word. Preempted: the same, but left stopped, its disk billed.

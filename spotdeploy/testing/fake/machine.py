@@ -5,10 +5,12 @@ A machine's state is worked out from its times and the clock; nothing has to hap
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
 
+from spotdeploy import labels
 from spotdeploy.model import Fate, FateKind, Market, NodeState
 from spotdeploy.ports import PortRange
 from spotdeploy.testing.fake.faults import AnyFault, Ending
@@ -67,6 +69,11 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     gone_at: float | None = None
     """When a destroyed machine is gone; None while it is not destroyed, or stuck."""
 
+    @property
+    def door(self) -> str:
+        """What those machines share that belong to one run and let in the same."""
+        return door(self.location, self.labels, self.open_ports, self.allow_from, self.open_between)
+
     def exists(self, now: float) -> bool:
         """True from its creation until it is gone."""
         return now >= self.appears_at and self.state(now) is not NodeState.GONE
@@ -105,6 +112,19 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return Fate(FateKind.ALIVE, self.state(now).value)
 
 
+def door(
+    location: str,
+    its: Mapping[str, str],
+    open_ports: Iterable[int],
+    allow_from: Iterable[str],
+    open_between: Iterable[str],
+) -> str:
+    """See `Machine.door`; `its` are labels."""
+    run = [its.get(labels.DEPLOYMENT, ""), its.get(labels.RUN, "")]
+    parts = [location, *run, *map(str, open_ports), *allow_from, *open_between]
+    return " ".join(parts)
+
+
 class Thing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A billed or named thing that is not a machine."""
 
@@ -136,6 +156,8 @@ class CloudState(msgspec.Struct, kw_only=True):
     """Makes ids unique."""
     machines: dict[str, Machine] = {}
     things: dict[str, Thing] = {}
+    admitted: dict[str, tuple[str, ...]] = {}
+    """Door to the addresses elsewhere that reach `open_between` as well."""
     faults: list[AnyFault] = []
     matched: dict[str, int] = {}
     """How many calls each fault has matched."""

@@ -13,6 +13,7 @@ from spotdeploy.provider import (
     SupportsAccount,
     SupportsClaims,
     SupportsConsole,
+    SupportsPeers,
 )
 from spotdeploy.testing.fake.cloud import FakeCloud
 from spotdeploy.testing.fake.config import FakeConfig
@@ -22,7 +23,9 @@ from spotdeploy.testing.fake.store import FileStore
 SPOT_SHARE: Final = 0.25
 
 
-class FakeProvider(BaseProvider[FakeConfig], SupportsAccount, SupportsClaims, SupportsConsole):
+class FakeProvider(
+    BaseProvider[FakeConfig], SupportsAccount, SupportsClaims, SupportsConsole, SupportsPeers
+):
     """One location of a fake cloud."""
 
     name: ClassVar[str] = "fake"
@@ -86,6 +89,9 @@ class FakeProvider(BaseProvider[FakeConfig], SupportsAccount, SupportsClaims, Su
 
     def delete_leftovers(self, resources: Sequence[Resource]) -> None:
         self.cloud.release(self.location, [resource.id for resource in resources])
+
+    def admit(self, batch: Batch, addresses: Sequence[str]) -> None:
+        self.cloud.admit(self.location, batch, addresses)
 
     def claim(self, labels: Mapping[str, str]) -> Resource:
         return self._resource(self.cloud.claim(self.location, labels))

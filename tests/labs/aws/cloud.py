@@ -198,6 +198,7 @@ class Cloud:
             "GetConsoleOutput": self._console,
             "CreateSecurityGroup": self._create_group,
             "AuthorizeSecurityGroupIngress": self._authorize,
+            "RevokeSecurityGroupIngress": self._authorize,
             "DescribeSecurityGroups": self._describe_groups,
             "DescribeVolumes": self._describe_volumes,
             "DescribeNetworkInterfaces": self._describe_interfaces,

@@ -14,11 +14,16 @@ _VMS = f"{_GROUP}/providers/microsoft.compute/virtualmachines"
 _DEPLOYMENT = f"{_GROUP}/providers/microsoft.resources/deployments/{{}}"
 _COMPUTE = "/subscriptions/{}/providers/microsoft.compute"
 
+_SECURITY_GROUP = f"{_GROUP}/providers/microsoft.network/networksecuritygroups/{{}}"
+
 BODIES = {
+    f"PUT {_SECURITY_GROUP}": f"{NETWORK}:NetworkSecurityGroup",
     f"PUT {_GROUP}": f"{RESOURCES}:ResourceGroup",
     f"PUT {_DEPLOYMENT}": f"{DEPLOYMENTS}:Deployment",
 }
 ANSWERS = {
+    f"PUT {_SECURITY_GROUP}": f"{NETWORK}:NetworkSecurityGroup",
+    f"GET {_SECURITY_GROUP}": f"{NETWORK}:NetworkSecurityGroup",
     f"PUT {_GROUP}": f"{RESOURCES}:ResourceGroup",
     f"GET {_GROUP}": f"{RESOURCES}:ResourceGroup",
     f"PUT {_DEPLOYMENT}": f"{DEPLOYMENTS}:DeploymentExtended",

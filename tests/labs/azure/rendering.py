@@ -45,6 +45,23 @@ def machine(one: Machine, now: float) -> Json:
     return found | ({"zones": one.body["zones"]} if one.zone else {})
 
 
+def security_group(group: Group, id_: str) -> Json:
+    """A network security group: while it changes, as it will be."""
+    resource = group.changes[id_][1] if id_ in group.changes else group.resources[id_]
+    state = "Updating" if id_ in group.changes else "Succeeded"
+    rules = copy.deepcopy(resource["properties"].get("securityRules", []))
+    for rule in rules:
+        rule["properties"]["provisioningState"] = state
+    return {
+        "id": resource["id"],
+        "name": resource["name"],
+        "type": "Microsoft.Network/networkSecurityGroups",
+        "location": resource["location"],
+        "tags": resource.get("tags", {}),
+        "properties": {"provisioningState": state, "securityRules": rules},
+    }
+
+
 def view(one: Machine, now: float) -> Json:
     """What a virtual machine is doing."""
     return {"statuses": one.statuses(now)}

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from tests.labs.azure import catalogue, rendering
 from tests.labs.azure.call import ArmError, Call, Reply, answer
+from tests.labs.azure.deploying import (
+    require_networks_apart,
+    require_peer_groups,
+    require_rules_apart,
+    require_tags,
+)
 from tests.labs.azure.handlers import GROUP, MACHINE, Behaviours, Handlers, locked
 from tests.labs.azure.state import Machine
 
@@ -13,6 +20,7 @@ _EVENTS = re.compile(
     r"eventTimestamp ge '[\dTZ:-]+' and "
     r"(?:resourceUri eq '(?P<id>[^']+)'|resourceGroupName eq '(?P<group>[^']+)')"
 )
+_SECURITY_GROUP = f"{GROUP}/providers/microsoft.network/networksecuritygroups/{{}}"
 _COMPUTE = "/subscriptions/{}/providers/microsoft.compute"
 
 
@@ -30,6 +38,8 @@ class ResourceHandlers(Handlers):
             f"POST {MACHINE}/retrievebootdiagnosticsdata": self._console,
             f"GET {GROUP}/providers/microsoft.network/networkinterfaces": self._interfaces,
             f"GET {GROUP}/providers/microsoft.network/publicipaddresses": self._addresses,
+            f"GET {_SECURITY_GROUP}": self._get_security_group,
+            f"PUT {_SECURITY_GROUP}": self._put_security_group,
             f"GET {_COMPUTE}/skus": self._skus,
             f"GET {_COMPUTE}/locations/{{}}/usages": self._usages,
             f"GET {_COMPUTE}/locations/{{}}/publishers/{{}}/artifacttypes/vmimage/offers": (
@@ -94,6 +104,36 @@ class ResourceHandlers(Handlers):
         seen = [one for one in self.inventory.listed(self.group(call)) if one.public_address]
         return self.page(call, [rendering.public_address(one) for one in seen])
 
+    def _get_security_group(self, call: Call) -> Reply:
+        group, id_ = self.group(call), _path(call)
+        if group.changes.get(id_, (math.inf,))[0] <= self.inventory.now:
+            _, group.resources[id_] = group.changes.pop(id_)
+        if id_ not in group.resources:
+            words = f"The Resource '{id_.partition('/providers/')[2]}' was not found."
+            raise ArmError(404, "ResourceNotFound", words)
+        return answer(rendering.security_group(group, id_))
+
+    def _put_security_group(self, call: Call) -> Reply:
+        """https://learn.microsoft.com/en-us/rest/api/virtualnetwork/network-security-groups/create-or-update:
+        the rules are those of the body alone, and in force once its state is `Succeeded`."""
+        group, id_ = self.group(call), _path(call)
+        made = id_ not in group.resources
+        resource = {
+            "type": "Microsoft.Network/networkSecurityGroups",
+            "name": call.names["2"],
+            "id": call.names["path"],
+            **call.body,
+        }
+        require_networks_apart(resource)
+        require_rules_apart(resource)
+        require_peer_groups(resource, group.resources.keys(), set())
+        if self.inventory.tag_policy:
+            require_tags([resource])
+        group.changes[id_] = self.inventory.now + self.inventory.timing.security, resource
+        if made:
+            group.resources[id_] = {**resource, "properties": {"securityRules": []}}
+        return answer(rendering.security_group(group, id_), 201 if made else 200)
+
     def _skus(self, call: Call) -> Reply:
         wanted = re.fullmatch(r"location eq '(\w+)'", call.query["$filter"])
         if wanted is None:
@@ -153,3 +193,7 @@ class ResourceHandlers(Handlers):
     def _machine_operation(self, call: Call) -> Reply:
         going = any(str(one.number) == call.names["2"] for one in self.inventory.machines.values())
         return answer({"status": "InProgress" if going else "Succeeded"})
+
+
+def _path(call: Call) -> str:
+    return call.names["path"].lower()

@@ -30,6 +30,8 @@ PATHS = (
     "/retrievebootdiagnosticsdata",
     "GET /subscriptions/{}/resourcegroups/{}/providers/microsoft.network/networkinterfaces",
     "GET /subscriptions/{}/resourcegroups/{}/providers/microsoft.network/publicipaddresses",
+    "GET /subscriptions/{}/resourcegroups/{}/providers/microsoft.network/networksecuritygroups/{}",
+    "PUT /subscriptions/{}/resourcegroups/{}/providers/microsoft.network/networksecuritygroups/{}",
     "GET /subscriptions/{}/resourcegroups/{}/providers/microsoft.resources/deployments/{}",
     "PUT /subscriptions/{}/resourcegroups/{}/providers/microsoft.resources/deployments/{}",
     "POST /subscriptions/{}/resourcegroups/{}/providers/microsoft.resources/deployments/{}/cancel",

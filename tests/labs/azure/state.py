@@ -25,6 +25,8 @@ class Timing:
     """From then until its agent reports, which ends the deployment."""
     listing_delay: float = 0.0
     """How long a new group or machine is missing from listings."""
+    security: float = 1.0
+    """From a change of a security group's rules until they are in force."""
     going: float = 4.0
     """How long a machine is `Deleting`."""
     group_going: float = 6.0
@@ -46,6 +48,8 @@ class Group:
     """Why its last deletion failed: then it stands again, without its machines."""
     resources: dict[str, Json] = field(default_factory=dict)
     """Networks, security groups and schedules, by id in lower case."""
+    changes: dict[str, tuple[float, Json]] = field(default_factory=dict)
+    """Security groups that are changing, by id in lower case: when it will be done, and to what."""
     shutdowns: dict[str, float] = field(default_factory=dict)
     """When machines are to be deallocated, by their ids in lower case."""
 

@@ -191,6 +191,16 @@ def firewall(cloud: Cloud, call: Call) -> Json:
     return found[0]
 
 
+def patch_firewall(cloud: Cloud, call: Call) -> Json:
+    """What the body has takes the place of what the rule had:
+    https://cloud.google.com/compute/docs/reference/rest/v1/firewalls/patch"""
+    rule = firewall(cloud, call)
+    path = f"projects/{call.name('project')}/global/firewalls/{rule['name']}"
+    if not cloud.faults.operations.get(call.method):
+        rule.update(call.body)
+    return cloud.started(call, "patch", path, "global")
+
+
 def delete_firewall(cloud: Cloud, call: Call) -> Json:
     name = firewall(cloud, call)["name"]
     path = f"projects/{call.name('project')}/global/firewalls/{name}"
@@ -302,6 +312,7 @@ BEHAVIOURS: dict[str, Callable[[Cloud, Call], Json]] = {
     "compute.firewalls.insert": insert_firewall,
     "compute.firewalls.get": firewall,
     "compute.firewalls.list": list_firewalls,
+    "compute.firewalls.patch": patch_firewall,
     "compute.firewalls.delete": delete_firewall,
     "compute.zoneOperations.wait": wait,
     "compute.globalOperations.wait": wait,

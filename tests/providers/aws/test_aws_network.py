@@ -89,6 +89,59 @@ def test_ports_between_nodes_are_open_to_a_group_that_all_of_them_are_in(
     assert found == {("tcp", "7946", "7946", members), ("udp", "4222", "4223", members)}
 
 
+def test_nodes_elsewhere_are_let_in_by_protocol_and_version_and_what_changed_alone_is_sent(
+    provider: AwsProvider, lab: AwsLab
+) -> None:
+    asked = batch(1, open_ports=(7946,), open_between=ALL_PORTS)
+    provider.create(offer(), asked)
+    provider.admit(asked, ("192.0.2.9", "2001:db8::9"))
+    provider.admit(asked, ("192.0.2.9", "192.0.2.10"))
+    provider.admit(asked, ("192.0.2.9", "192.0.2.10"))
+    changes = [one for one in lab.calls if "SecurityGroupIngress" in one.action][-3:]
+    found = [
+        (
+            call.action.removesuffix("SecurityGroupIngress"),
+            sorted(value for key, value in call.parameters.items() if key.endswith("IpProtocol")),
+            {value for key, value in call.parameters.items() if ".Cidr" in key},
+        )
+        for call in changes
+    ]
+    assert found == [
+        (
+            "Authorize",
+            ["icmp", "icmpv6", "tcp", "tcp", "udp", "udp"],
+            {"192.0.2.9/32", "2001:db8::9/128"},
+        ),
+        ("Revoke", ["icmpv6", "tcp", "udp"], {"2001:db8::9/128"}),
+        ("Authorize", ["icmp", "tcp", "udp"], {"192.0.2.10/32"}),
+    ]
+
+
+def test_an_address_that_is_let_in_anyway_is_let_in_once_and_stays(
+    provider: AwsProvider, lab: AwsLab
+) -> None:
+    asked = batch(
+        1, open_ports=(7946,), allow_from=("192.0.2.9/32",), open_between=(PortRange("7946"),)
+    )
+    provider.create(offer(), asked)
+    before = rules(lab)
+    for addresses in (["192.0.2.9"], []):
+        provider.admit(asked, addresses)
+        assert rules(lab) == before
+
+
+def test_rules_that_ec2_has_and_does_not_list_yet_are_waited_for(
+    provider: AwsProvider, lab: AwsLab
+) -> None:
+    asked = batch(1, open_between=(PortRange("7946"),))
+    provider.create(offer(), asked)
+    words = 'the specified rule "peer: 192.0.2.9/32, TCP" already exists'
+    lab.faults.refuse("AuthorizeSecurityGroupIngress", "InvalidPermission.Duplicate", words)
+    with pytest.raises(ThrottledError, match="already exists"):
+        provider.admit(asked, ["192.0.2.9"])
+    provider.admit(asked, ["192.0.2.9"])
+
+
 def test_groups_go_in_an_order_in_which_none_is_named_by_another(
     provider: AwsProvider, lab: AwsLab
 ) -> None:

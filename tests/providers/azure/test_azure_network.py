@@ -68,6 +68,38 @@ def firewall_rules(lab: AzureLab) -> dict[str, dict[str, Any]]:
     return {one["name"]: one["properties"] for one in firewall["properties"]["securityRules"]}
 
 
+def test_nodes_elsewhere_have_rules_of_their_own_and_are_not_shut_out_by_a_later_batch(
+    provider: AzureProvider, make: MakeProvider, lab: AzureLab
+) -> None:
+    asked = batch(open_between=ALL_PORTS)
+    provider.create(offer(), asked)
+    before = firewall_rules(lab)
+    provider.admit(asked, ("203.0.113.9", "2001:db8::9"))
+    rules = firewall_rules(lab)
+    new = {name: its for name, its in rules.items() if name not in before}
+    assert {name: its["sourceAddressPrefixes"] for name, its in new.items()} == {
+        f"elsewhere-{protocol}-v{version}": [network]
+        for protocol in ("tcp", "udp", "icmp")
+        for version, network in ((4, "203.0.113.9/32"), (6, "2001:db8::9/128"))
+    }
+    assert new["elsewhere-udp-v4"]["destinationPortRanges"] == ["1-65535"]
+    make().create(offer(), batch(token="token-1", open_between=ALL_PORTS))
+    assert firewall_rules(lab).keys() == rules.keys()
+    calls = len(lab.calls)
+    provider.admit(asked, ("2001:db8::9", "203.0.113.9"))
+    assert len(lab.calls) == calls + 1
+    provider.admit(asked, ())
+    assert firewall_rules(lab).keys() == before.keys()
+
+
+def test_rules_that_do_not_come_into_force_are_told(provider: AzureProvider, lab: AzureLab) -> None:
+    asked = batch(open_between=ALL_PORTS)
+    provider.create(offer(), asked)
+    lab.timing.security = 1000.0
+    with pytest.raises(ProviderError, match="are not in force: Azure says Updating"):
+        provider.admit(asked, ("203.0.113.9",))
+
+
 def test_machines_of_the_run_are_a_group_that_ports_between_nodes_are_open_to(
     provider: AzureProvider, lab: AzureLab
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from spotdeploy_gcp.provider import GcpProvider
 from tests.labs.gcp import GcpLab
 from tests.labs.gcp.faults import QUOTA
 from tests.labs.gcp.reaching import between
+from tests.labs.reaching import ranges
 from tests.providers.gcp.conftest import SIZE, ZONE
 
 PAGE = 8
@@ -138,8 +140,9 @@ def openings(cloud: GcpLab, node: Node) -> Iterator[tuple[int, str]]:
     for rule in cloud.cloud.firewalls.values():
         sources = rule.get("sourceRanges", ()) if tags & set(rule["targetTags"]) else ()
         for allowed in rule.get("allowed", ()) if sources else ():
-            for port in allowed["ports"]:
-                yield from ((int(port), source) for source in sources)
+            for one in ranges(allowed["IPProtocol"], allowed.get("ports", ())):
+                if one.protocol == "tcp":
+                    yield from product(range(one.first, one.last + 1), sources)
 
 
 def reaches(cloud: GcpLab, source: Node, target: Node, port: PortRange) -> bool:

@@ -62,6 +62,28 @@ def test_ping_gets_through_between_nodes_where_everything_does(
     assert [one["IPProtocol"] for one in allowed] == protocols
 
 
+def test_nodes_elsewhere_have_rules_of_their_own_that_are_changed_and_deleted(
+    provider: GcpProvider, lab: GcpLab
+) -> None:
+    asked = batch(open_between=ALL_PORTS)
+    provider.create(offer(), asked)
+    before = dict(lab.cloud.firewalls)
+
+    def made() -> dict[str, list[str]]:
+        new = [rule for name, rule in lab.cloud.firewalls.items() if name not in before]
+        return {rule["allowed"][-1]["IPProtocol"]: rule["sourceRanges"] for rule in new}
+
+    provider.admit(asked, ("203.0.113.9", "2001:db8::9", "192.0.2.1"))
+    assert made() == {"icmp": ["192.0.2.1/32", "203.0.113.9/32"], "58": ["2001:db8::9/128"]}
+    provider.admit(asked, ("203.0.113.9",))
+    assert made() == {"icmp": ["203.0.113.9/32"]}
+    changes = lab.called()[-4:]
+    provider.admit(asked, ("203.0.113.9",))
+    assert lab.called()[-2:] == ["firewalls.get", "firewalls.get"], changes
+    provider.admit(asked, ())
+    assert lab.cloud.firewalls == before
+
+
 def test_given_networks_are_used_as_they_are(provider: GcpProvider, lab: GcpLab) -> None:
     provider.create(offer(), batch(allow_from=("198.51.100.0/24", "203.0.113.7")))
     allow = min(lab.cloud.firewalls.values(), key=lambda rule: rule["priority"])

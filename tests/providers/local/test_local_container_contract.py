@@ -1,4 +1,4 @@
-"""The provider contract, kept by containers of podman and of docker."""
+"""The provider contract, kept by containers of podman, and in `make contract` by docker's."""
 
 from __future__ import annotations
 
@@ -69,7 +69,10 @@ class TestPodmanContract(ContainerContract):
 
 
 @pytest.mark.machines
+@pytest.mark.campaign
 class TestDockerContract(ContainerContract):
+    """The engine is podman's class: `make test` has docker in `test_local_containers.py`."""
+
     @pytest.fixture
     def container(
         self, dockerd: None, tmp_path: Path, machine_key: Path

@@ -15,15 +15,12 @@ LABELS = {label.DEPLOYMENT: "bench", label.RUN: "r1", label.BATCH: "token"}
 BATCH = Batch("token", 2, LABELS, b"", "ops", open_ports=(22,))
 
 
-def test_names_skip_those_in_use() -> None:
-    assert convert.free_names("web", {"web-1", "web-3"}, 3) == ["web-2", "web-4", "web-5"]
-
-
 def test_a_deployment_with_underscores_gives_valid_host_names() -> None:
     offer = LocalProvider(LocalConfig(), "local").offers(Pool(1))[0]
     batch = replace(BATCH, labels={label.DEPLOYMENT: "my_app_" + "x" * 50})
-    (spec, _) = convert.specs(offer, batch, [], cloud_init=False)
-    assert spec.name == "my-app-" + "x" * 43 + "-1"
+    (spec, _) = convert.specs(offer, batch, cloud_init=False)
+    assert spec.name == "my-app-" + "x" * 43
+    assert spec.numbered
     assert spec.network == batch.labels[label.DEPLOYMENT]
 
 

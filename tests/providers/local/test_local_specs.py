@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from spotdeploy.errors import ConfigError
 from spotdeploy_local.engine import Bind, Machine, MachineSpec, MachineState
-from spotdeploy_local.specs import assign_addresses, check_specs
+from spotdeploy_local.specs import assign_addresses, assign_names, check_specs
 
 SPEC = MachineSpec(id="one", name="one")
 
@@ -27,6 +27,18 @@ def test_requested_addresses_are_kept_and_the_others_go_around_them() -> None:
     existing = [machine("10.77.0.3")]
     assigned = {one.id: address for one, address in assign_addresses(specs, existing)}
     assert assigned == {"a": "10.77.0.4", "b": "10.77.0.2", "c": "10.77.1.1"}
+
+
+def test_numbers_of_names_skip_those_that_a_network_has() -> None:
+    web = replace(SPEC, name="web", numbered=True)
+    specs = [replace(web, id="a"), replace(web, id="b"), replace(SPEC, id="c", name="web-4")]
+    elsewhere = replace(web, id="d", network="else")
+    existing = [replace(machine("10.77.0.3"), name="web-2")]
+    named = assign_names([*specs, elsewhere], existing)
+    assert [(one.id, one.name) for one in named] == [
+        *(("a", "web-1"), ("b", "web-3"), ("c", "web-4"), ("d", "web-1"))
+    ]
+    assert assign_names(named, existing) == named
 
 
 def test_no_two_networks_are_given_addresses_in_one_block() -> None:

@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from spotdeploy.errors import ConfigError, HostError, ProviderError
 from spotdeploy.model import Problem
 from spotdeploy_local.engine import (
@@ -42,7 +44,7 @@ from spotdeploy_local.layout import Layout
 from spotdeploy_local.linux import host, users
 from spotdeploy_local.linux.hostlock import held
 from spotdeploy_local.machine_dir import read, write
-from spotdeploy_local.specs import check_specs
+from spotdeploy_local.specs import assign_names, check_specs
 
 _SIDE_BY_SIDE: Final = 8
 _NETWORK_TRIES: Final = 16
@@ -101,9 +103,11 @@ class ContainerEngine(Engine):
         cgroup_hook.write(self.layout.state / "hooks")
         unique = list({spec.id: spec for spec in specs}.values())
         failures = self._create_missing(unique)
-        fresh = {one.id for one in self.machines() if one.state is MachineState.PENDING}
+        there = self.machines()
+        fresh = {one.id: one.name for one in there if one.state is MachineState.PENDING}
+        booting = [spec for spec in unique if spec.id in fresh and spec.id not in failures]
         failures |= self._side_by_side(
-            self._boot, [spec for spec in unique if spec.id in fresh and spec.id not in failures]
+            self._boot, [replace(spec, name=fresh[spec.id]) for spec in booting]
         )
         self.destroy(list(failures))
         wanted = [spec.id for spec in unique if spec.id not in failures]
@@ -210,7 +214,8 @@ class ContainerEngine(Engine):
         with self._lock():
             kept = [facts for _, facts in records.chosen_by(self._containers())]
             known = {facts.id for facts in kept}
-            new = [spec for spec in specs if spec.id not in known]
+            there = [records.planned(facts) for facts in kept]
+            new = assign_names([spec for spec in specs if spec.id not in known], there)
             subnets = {name: self._network(name) for name in dict.fromkeys(s.network for s in new)}
             taken = {facts.place.address for facts in kept}
             offered = {facts.place.published_address for facts in kept}

@@ -27,7 +27,7 @@ from spotdeploy_local.linux.cgroups import Groups
 from spotdeploy_local.linux.hostlock import held
 from spotdeploy_local.machine_dir import read, write
 from spotdeploy_local.network.networks import Networks
-from spotdeploy_local.specs import assign_addresses, check_specs
+from spotdeploy_local.specs import assign_addresses, assign_names, check_specs
 
 _REMOVERS = 8
 
@@ -81,7 +81,7 @@ class Lifecycle:
         with host.explain_full_disk(self.layout.state, STATE_VARIABLE), self._lock():
             existing = read.machines(self.layout.machines)
             known = {machine.id for machine in existing}
-            new = [spec for spec in specs if spec.id not in known]
+            new = assign_names([spec for spec in specs if spec.id not in known], existing)
             for spec, address in assign_addresses(new, existing):
                 self._write_folder(spec, address, trees[spec.cloud_init], groups, confined)
             there = read.machines(self.layout.machines)
