@@ -121,3 +121,9 @@ def test_in_a_matrix_the_nodes_are_those_of_the_cells(tmp_path: Path) -> None:
     done = spotdeploy(folder, "run", "--only", "size=huge", "--", "true")
     assert done.returncode == 2
     assert "size is never 'huge'" in done.stderr
+
+
+def test_another_name_than_the_configs_has_other_nodes(made: Path) -> None:
+    done = spotdeploy(made, "run", "--deployment", "other", "--", "true")
+    assert done.returncode == 2, done
+    assert "other has no nodes to ask" in done.stderr
