@@ -25,6 +25,7 @@ from spotdeploy.report.model import GroupReport, NodeReport, RunReport, encode
 from spotdeploy.report.run_store import find_run, read_report
 from spotdeploy.report.writer import html_page, junit_xml, write_reports
 from spotdeploy.run.outputs import output_lines
+from spotdeploy.run.verdict import told_once
 from spotdeploy.text import plain
 
 GROUPS: Final = ("GROUP", "VERDICT", "PASSED", "AFTER", "COST")
@@ -124,7 +125,7 @@ def _summary(report: RunReport) -> list[str]:
         if report.grouped:
             cells = ["GROUP", *(node.group for node in report.nodes)]
             nodes = [(cell, *row) for cell, row in zip(cells, nodes, strict=True)]
-        lines += ["", table(nodes), *(_why(node) for node in report.failed)]
+        lines += ["", table(nodes), *_why(report.failed)]
     if report.grouped:
         lines += ["", table([GROUPS, *map(_group, report.groups)])]
     if len(report.providers) > 1 and report.checks:
@@ -165,8 +166,9 @@ def _by_provider(report: RunReport) -> Iterator[tuple[str, ...]]:
         yield (name, *(f"{sum(oks)}/{len(oks)}" if oks else "-" for oks in answers))
 
 
-def _why(node: NodeReport) -> str:
-    return f"  {node.name}: {plain(node.message, limit=600)}"
+def _why(failed: Iterable[NodeReport]) -> list[str]:
+    told = ((node.name, None, plain(node.message, limit=600)) for node in failed)
+    return [f"  {line}" for line in told_once(told)]
 
 
 def _write(path: Path, data: bytes) -> None:

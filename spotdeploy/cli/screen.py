@@ -183,7 +183,7 @@ def _row(node: NodeOutcome) -> tuple[str, ...]:
 def failures(nodes: Iterable[NodeOutcome]) -> list[str]:
     """Why nodes did not pass, for each its failed checks, or else what it says. What several nodes
     failed at alike is one line."""
-    told = [(node.node, text) for node in nodes for text in _why(node)]
+    told = ((one.node.name, one.node.address, text) for one in nodes for text in _why(one))
     return [f"  {line}" for line in told_once(told)]
 
 

@@ -127,3 +127,10 @@ def test_another_name_than_the_configs_has_other_nodes(made: Path) -> None:
     done = spotdeploy(made, "run", "--deployment", "other", "--", "true")
     assert done.returncode == 2, done
     assert "other has no nodes to ask" in done.stderr
+
+
+def test_the_report_tells_what_all_nodes_failed_at_once(made: Path) -> None:
+    shown = spotdeploy(made, "report").stdout
+    (told,) = [line for line in shown.splitlines() if line.startswith("  3 nodes: ")]
+    assert told.removeprefix("  3 nodes: ")
+    assert not [line for line in shown.splitlines() if line.startswith("  shop-")]
