@@ -153,6 +153,15 @@ class PhaseStarted(Event, frozen=True, tag="phase-started"):
     phase: str
 
 
+class PhaseProgress(Event, frozen=True, tag="phase-progress"):
+    """What a node works on in its phase: while it boots, why ssh does not answer yet; while it
+    deploys, the last line of the entry's log, at most every two seconds, and less often with many
+    nodes."""
+
+    node: str
+    text: str
+
+
 class PhaseEnded(Event, frozen=True, tag="phase-ended"):
     """A node left a phase."""
 
@@ -243,6 +252,7 @@ AnyEvent = (
     | NodeCreated
     | NodeListed
     | PhaseStarted
+    | PhaseProgress
     | PhaseEnded
     | CheckAnswered
     | NodeEnded

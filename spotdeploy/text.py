@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 _ESCAPE: Final = re.compile(
@@ -67,3 +67,10 @@ def inert(json: str) -> str:
 def counted(count: int, noun: str) -> str:
     """A number of things, for people: "1 node", "3 nodes"."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like this one, or None when none is."""
+    import difflib
+
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)), None)

@@ -25,6 +25,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "init": ("new",),
     "ssh": ("demo-1", "true"),
     "debug": ("demo-1",),
+    "run": ("--", "true"),
     "diff": ("last", "last"),
     "access": ("export", "access.json"),
 }

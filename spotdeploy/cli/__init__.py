@@ -19,6 +19,8 @@ COMMANDS: Final = {
     "destroy": "Destroy all nodes and prove that nothing is left.",
     "cycle": "Destroy, create and verify, and end with a verdict.",
     "debug": "Show the condition of a node; changes nothing on it.",
+    "logs": "Show the logs of nodes; changes nothing on them.",
+    "run": "Run a command on all nodes; it can change nothing there.",
     "ssh": "Open a shell on a node; it can no longer pass verify.",
     "export": "Print the nodes for ssh, Ansible, a shell or Terraform.",
     "access": "Let a colleague's computer at the nodes: export, import.",
@@ -30,8 +32,10 @@ COMMANDS: Final = {
     "plugins": "List the installed plugins, write a new one, or test one.",
     "schema": "Print the JSON Schema of spotdeploy.toml.",
 }
-"""Each is the function `command` in the module of its name (`list_` for `list`), or for a group
-what its function `group` returns. Its text is the first line of that one's docstring."""
+"""Each is the function `command` in the module of its name (see `MODULES`), or for a group what its
+function `group` returns. Its text is the first line of that one's docstring."""
+MODULES: Final = {"list": "list_", "run": "run_"}
+"""Of the commands whose name a module cannot have, or another one has."""
 GROUPS: Final = frozenset({"access", "plugins"})
 COMPLETING: Final = "_SPOTDEPLOY_COMPLETE"
 
@@ -59,7 +63,8 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
         elif name in GROUPS:
             app.add_typer(_module(name).group(), name=name)
         else:
-            app.command(name)(_module(name).command)
+            module = _module(name)
+            app.command(name, cls=getattr(module, "Parser", None))(module.command)
     return app
 
 
@@ -70,7 +75,7 @@ def _completed() -> list[str]:
 
 
 def _module(name: str) -> Any:
-    return importlib.import_module(f"spotdeploy.cli.{'list_' if name == 'list' else name}")
+    return importlib.import_module(f"spotdeploy.cli.{MODULES.get(name, name)}")
 
 
 def _nothing() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TextIO
 
-from spotdeploy.cli.screen import DESTROY, PlainScreen, Screen, failed_checks, kept_lines
+from spotdeploy.cli.screen import DESTROY, PlainScreen, Screen, failures, kept_lines
 from spotdeploy.cli.tables import table, verdict_text
 from spotdeploy.matrix.run import CellOutcome, MatrixOutcome
 from spotdeploy.run.outputs import output_lines
@@ -59,5 +59,7 @@ def _row(one: CellOutcome, outcome: MatrixOutcome) -> tuple[str, ...]:
 
 def _why(one: CellOutcome) -> Iterator[str]:
     nodes = one.outcome.nodes if one.outcome else ()
-    lines = [line for node in nodes for line in failed_checks(node)]
-    yield from lines or [f"  {one.name}: {below(one.message, limit=1500)}"]
+    lines = failures(nodes) or [f"  {below(one.message, limit=1500)}"]
+    names = tuple(f"  {node.node.name}: " for node in nodes)
+    for line in lines:
+        yield line if line.startswith(names) else f"  {one.name}: {line.strip()}"

@@ -58,6 +58,11 @@ def nodes(context: typer.Context, incomplete: str) -> list[str]:
     return _fitting(lambda: _known(context, query), incomplete)
 
 
+def nodes_and_groups(context: typer.Context, incomplete: str) -> list[str]:
+    """Both of these."""
+    return [*nodes(context, incomplete), *groups(context, incomplete)]
+
+
 def deployments(context: typer.Context, incomplete: str) -> list[str]:
     """The deployments that there were runs of, as the journal knows."""
     query = "SELECT DISTINCT deployment FROM run ORDER BY deployment"

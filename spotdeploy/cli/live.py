@@ -30,6 +30,7 @@ from spotdeploy.events import (
     NodeEnded,
     NodeListed,
     PhaseEnded,
+    PhaseProgress,
     PhaseStarted,
     RunStarted,
     StepStarted,
@@ -62,6 +63,23 @@ class Row:
     ended: float | None = None
     good: int = 0
     asked: set[str] = field(default_factory=set)
+    waiting: dict[str, str] = field(default_factory=dict)
+    """Each check that is not settled well, with its last answer; empty for a good one that must
+    hold."""
+
+    def answered(self, event: CheckAnswered) -> None:
+        """Take a check's answer; the detail is then of the check that is waited for."""
+        self.asked.add(event.check)
+        self.good += event.ok and event.settled
+        if event.ok and event.settled:
+            self.waiting.pop(event.check, None)
+        else:
+            self.waiting[event.check] = "" if event.ok else event.detail or "failed"
+        bad = [f"{check}: {answer}" for check, answer in self.waiting.items() if answer]
+        holding = [f"{check}: ok, must hold" for check in self.waiting]
+        self.detail = next(iter([*bad, *holding]), "")
+        if len(bad) > 1:
+            self.detail = f"{self.detail.partition(chr(10))[0]} (and {len(bad) - 1} more)"
 
     @property
     def failed(self) -> bool:
@@ -170,12 +188,13 @@ class LiveScreen(Screen):
         match event:
             case PhaseStarted():
                 row.phase, row.detail = event.phase, ""
+                row.waiting.clear()
+            case PhaseProgress():
+                row.detail = event.text
             case PhaseEnded() if not event.ok:
                 row.detail = event.detail
             case CheckAnswered():
-                row.asked.add(event.check)
-                row.good += event.ok and event.settled
-                row.detail = "" if event.ok else f"{event.check}: {event.detail}"
+                row.answered(event)
             case NodeEnded():
                 row.phase, row.detail, row.ended = event.verdict, event.detail, time.monotonic()
             case NodeDestroyed():

@@ -119,3 +119,11 @@ NodeName = Annotated[
         help="A node's name or id, as 'list' shows it.", autocompletion=completion.nodes
     ),
 ]
+NodeNames = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[NODE|GROUP]...",
+        help="Nodes or groups by name; all by default.",
+        autocompletion=completion.nodes_and_groups,
+    ),
+]

@@ -33,6 +33,7 @@ from spotdeploy.report.model import (
 from spotdeploy.report.run_store import find_run, read_report
 from spotdeploy.report.writer import html_page, junit_xml, write_reports
 from spotdeploy.run.outputs import output_lines
+from spotdeploy.run.verdict import told_once
 from spotdeploy.text import plain
 
 LINES: Final = 20
@@ -138,7 +139,7 @@ def _summary(report: RunReport) -> list[str]:
         if report.grouped:
             cells = ["GROUP", *(node.group for node in report.nodes)]
             nodes = [(cell, *row) for cell, row in zip(cells, nodes, strict=True)]
-        lines += ["", table(nodes), *(_why(node) for node in report.failed)]
+        lines += ["", table(nodes), *_why(report.failed)]
     if report.grouped:
         lines += ["", table([GROUPS, *map(_group, report.groups)])]
     if len(report.providers) > 1 and report.checks:
@@ -192,8 +193,9 @@ def _by_provider(report: RunReport) -> Iterator[tuple[str, ...]]:
         yield (name, *(f"{sum(oks)}/{len(oks)}" if oks else "-" for oks in answers))
 
 
-def _why(node: NodeReport) -> str:
-    return f"  {node.name}: {plain(node.message, limit=600)}"
+def _why(failed: Iterable[NodeReport]) -> list[str]:
+    told = ((node.name, None, plain(node.message, limit=600)) for node in failed)
+    return [f"  {line}" for line in told_once(told)]
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from io import StringIO
 from typing import Final, TextIO
 
@@ -33,7 +33,7 @@ from spotdeploy.events import (
 from spotdeploy.labels import expires_at
 from spotdeploy.model import DEFAULT_GROUP, Node, Verdict
 from spotdeploy.run.outputs import output_lines
-from spotdeploy.run.verdict import NodeOutcome, Outcome
+from spotdeploy.run.verdict import NodeOutcome, Outcome, told_once
 from spotdeploy.text import below
 
 DESTROY: Final = "spotdeploy destroy"
@@ -179,7 +179,7 @@ def summary(outcome: Outcome, destroy: str = DESTROY) -> str:
             cells = ["GROUP", *(node.group for node in outcome.nodes)]
             rows = [(cell, *row) for cell, row in zip(cells, rows, strict=True)]
         lines.append(table(rows))
-        lines += [line for node in outcome.nodes for line in failed_checks(node)]
+        lines += failures(outcome.nodes)
         lines.append("")
     for refusal in outcome.refusals:
         lines.append(
@@ -227,11 +227,17 @@ def _row(node: NodeOutcome) -> tuple[str, ...]:
     )
 
 
-def failed_checks(node: NodeOutcome) -> list[str]:
-    """Why a node did not pass: each check that failed, or else what it says."""
+def failures(nodes: Iterable[NodeOutcome]) -> list[str]:
+    """Why nodes did not pass, for each its failed checks, or else what it says. What several nodes
+    failed at alike is one line."""
+    told = ((one.node.name, one.node.address, text) for one in nodes for text in _why(one))
+    return [f"  {line}" for line in told_once(told)]
+
+
+def _why(node: NodeOutcome) -> list[str]:
     if node.verdict is Verdict.PASSED:
         return []
     failed = [check for check in node.checks if not check.ok]
-    return [
-        f"  {node.node.name}: {check.name}: {below(check.detail, limit=1500)}" for check in failed
-    ] or [f"  {node.node.name}: {below(node.message, limit=1500)}"]
+    return [f"{check.name}: {below(check.detail, limit=1500)}" for check in failed] or [
+        below(node.message, limit=1500)
+    ]

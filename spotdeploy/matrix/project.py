@@ -116,11 +116,17 @@ class Matrix(Generic[P]):
         location once, however many cells there are. Raises ProviderError."""
         opened = self.all_providers.open_providers()
         lists = ask_all([partial(provider.nodes, labels.anyones()) for provider, _ in opened])
-        alive = [node for nodes in lists for node in nodes if node.state is not NodeState.GONE]
+        return self.ours(
+            node for nodes in lists for node in nodes if node.state is not NodeState.GONE
+        )
+
+    def ours(self, nodes: Iterable[Node]) -> list[Node]:
+        """Those of some nodes that are of a cell, in the order of the cells."""
+        some = list(nodes)
         return [
             node
             for cell in self.everything
-            for node in alive
+            for node in some
             if node.labels.get(labels.DEPLOYMENT) == cell.name
         ]
 

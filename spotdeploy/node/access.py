@@ -9,21 +9,25 @@ import shlex
 import shutil
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import asyncssh
+
 from spotdeploy.check import CommandResult
-from spotdeploy.errors import HostError, RefusedError
+from spotdeploy.errors import HostError, RefusedError, UnreachableError
 from spotdeploy.model import Manifest, Node
 from spotdeploy.node import keys, paths
-from spotdeploy.node.connection import PORT, Dialer, NodeConnection
+from spotdeploy.node.connection import PORT, Dialer, NodeConnection, connect_until
 from spotdeploy.node.diagnostics import DIAGNOSTICS, Diagnostic
 from spotdeploy.project import Project, pick
 from spotdeploy.provider import Provider, SupportsDial
 from spotdeploy.state.journal import Journal
 
+LAST_ATTEMPT: Final = 5.0
+"""Seconds that the last attempt gets, when all that is left is to put a login on record."""
 _LOGIN_SHELL: Final = 'exec "${SHELL:-/bin/sh}" -l'
 
 
@@ -38,23 +42,46 @@ class NodeAccess:
     host_key: str
 
     @asynccontextmanager
-    async def connected(self) -> AsyncIterator[NodeConnection]:
-        """A connection while the block runs. Raises UnreachableError when ssh does not answer."""
+    async def connected(self, patience: float = 0.0) -> AsyncIterator[NodeConnection]:
+        """A connection while the block runs; without `patience` there is one attempt, else they go
+        on for so many seconds. None leaves a login that the node would take for somebody else's,
+        also when we are told to stop.
+
+        Raises UnreachableError when ssh does not answer, RefusedError without keys.
+        """
+        connection = self.connection()
+        try:
+            await (connect_until(connection, patience) if patience else connection.connect())
+            yield connection
+        finally:
+            await put_on_record(connection)
+            await connection.close()
+
+    def connection(self) -> NodeConnection:
+        """A connection that is not made yet. Raises RefusedError when there are no keys, or what is
+        there is none."""
         project = self.project
         login = keys.read(project.keys_folder, project.deployment).login
-        connection = NodeConnection(
+        try:
+            key = login.load()
+        except asyncssh.KeyImportError as error:
+            raise RefusedError(f"the ssh key in {project.keys_folder} is none: {error}") from error
+        return NodeConnection(
             self.node,
             Dialer(self.provider),
             project.config.nodes.user,
-            login.load(),
+            key,
             self.host_key,
             Manifest(()),
         )
-        await connection.connect()
-        try:
-            yield connection
-        finally:
-            await connection.close()
+
+
+async def put_on_record(connection: NodeConnection) -> None:
+    """Log in once more where a login of ours may have broken off before the node had it on record:
+    it would be taken for somebody else's."""
+    if connection.off_record:
+        with suppress(UnreachableError):  # then there is nobody to tell
+            await connection.connect(LAST_ATTEMPT)
 
 
 def find(project: Project, name: str) -> NodeAccess:
@@ -115,22 +142,22 @@ def ssh_line(found: NodeAccess, command: Sequence[str]) -> list[str]:
     if isinstance(found.provider, SupportsDial):
         proxy = shlex.join(found.provider.proxy_command(found.node, PORT))
         options["ProxyCommand"] = proxy.replace("%", "%%")  # else a token of ssh_config(5)
+    sudo = "" if project.config.nodes.user == "root" else "sudo -n "
     return [
         *("ssh", "-F", "/dev/null"),
         *(part for name, value in options.items() for part in ("-o", f"{name}={value}")),
         *(() if command else ("-t",)),
         f"{project.config.nodes.user}@{found.node.address or found.node.name}",
         "--",
-        f"{_mark(project.config.nodes.user)}; {' '.join(command) or _LOGIN_SHELL}",
+        f"{mark_script('spotdeploy ssh', sudo)}; {' '.join(command) or _LOGIN_SHELL}",
     ]
 
 
-def _mark(user: str) -> str:
-    """A line of shell that leaves the mark on the node, or ends the session."""
+def mark_script(what: str, sudo: str = "") -> str:
+    """A line of shell that marks the node as touched by `what`, or ends the session."""
     who = f"{getpass.getuser()} on {platform.node()}"
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    line = shlex.quote(f"{when} {who}: spotdeploy ssh")
-    sudo = "" if user == "root" else "sudo -n "
+    line = shlex.quote(f"{when} {who}: {what}")
     return f"printf '%s\\n' {line} | {sudo}tee -a {paths.TOUCHED} >/dev/null || exit 1"
 
 

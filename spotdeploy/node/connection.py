@@ -107,6 +107,12 @@ class NodeConnection(Connection):
         """True while the connection stands."""
         return self._ssh is not None and not self._ssh.is_closed()
 
+    @property
+    def off_record(self) -> bool:
+        """Whether the node may know of a login of ours that it has not on record as such: the next
+        one that it lets in puts that right."""
+        return self._broken > 0
+
     async def connect(self, timeout: float = ATTEMPT) -> None:
         """Connect once and register the session on the node. `timeout` is in seconds, without
         the time until it is this node's turn.
@@ -316,9 +322,14 @@ class _Tunnel(SSHTCPStreamSession[bytes]):
 
 
 async def connect_until(
-    connection: NodeConnection, seconds: float, *, ready: Callable[[], bool] = lambda: True
+    connection: NodeConnection,
+    seconds: float,
+    *,
+    ready: Callable[[], bool] = lambda: True,
+    tell: Callable[[UnreachableError], None] = lambda _: None,
 ) -> None:
-    """Connect, trying again until `seconds` have passed; see `pause_after`.
+    """Connect, trying again until `seconds` have passed; see `pause_after`. `tell` is given why an
+    attempt failed.
 
     Raises UnreachableError with the last reason; what the node itself answered is not forgotten
     for a last attempt that had little time. `ready` may say that trying makes no sense yet.
@@ -333,6 +344,7 @@ async def connect_until(
             try:
                 return await connection.connect(timeout)
             except UnreachableError as error:
+                tell(error)
                 answered = isinstance(error, ShutOutError) or timeout == ATTEMPT
                 last = error if answered or not isinstance(last, ShutOutError) else last
         now = loop.time()

@@ -6,7 +6,6 @@ import asyncio
 from typing import Final
 
 from spotdeploy.model import Node, NodeState, Phase
-from spotdeploy.node.connection import connect_until
 from spotdeploy.phases.settle import wait_for_cloud_init, wait_for_packages
 from spotdeploy.run.liveness import Liveness
 from spotdeploy.run.node_run import NodeRun
@@ -25,7 +24,7 @@ async def boot(node_run: NodeRun, liveness: Liveness) -> None:
         node_run.node = node_run.connection.node = await _running(node_run.node, liveness)
         await node_run.roster.tell(node_run.node)
         left = deadline - asyncio.get_running_loop().time()
-        await connect_until(node_run.connection, max(1.0, left))
+        await node_run.connect_until(max(1.0, left))
         await wait_for_cloud_init(node_run, limit)
         left = deadline - asyncio.get_running_loop().time()
         await wait_for_packages(node_run, max(1.0, left))

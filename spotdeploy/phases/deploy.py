@@ -37,6 +37,15 @@ _LOGIN: Final = {
 """What a login of root has, and a unit has not. The config's own values go before."""
 _LOOK: Final = 20
 """Seconds one question waits for the end, so that a dead connection is noticed."""
+_PROGRESS: Final = 2
+"""Seconds between two looks at an entry's log, for the last line of it to show..."""
+_PROGRESS_EACH: Final = 25
+"""...with many nodes a second for each so many, so that showing it costs no more with more."""
+_LINE: Final = 300
+"""Characters of that line."""
+_LAST_LINE: Final = (
+    f"tail -c 2000 {paths.DEPLOYMENT_LOG} 2>/dev/null | grep -av '^[[:space:]]*$' | tail -n 1"
+)
 _STOP: Final = 5
 """Seconds that an entry which has had its time gets to end before it is killed."""
 _RECONNECT: Final = 60.0
@@ -120,22 +129,40 @@ async def _start(node_run: NodeRun) -> None:
 
 
 async def _until_ended(node_run: NodeRun, deadline: float) -> dict[str, str]:
+    size = ""
     while True:
         left = deadline - asyncio.get_running_loop().time()
-        text = await _persist(node_run, ["sh", "-c", _diagnose(min(_LOOK, max(1, int(left))))])
-        state = dict(line.partition("=")[::2] for line in text.splitlines())
+        pause = _pause(len(node_run.roster))
+        script = _diagnose(min(_LOOK, max(1, int(left))), pause, size)
+        text = await _persist(node_run, ["sh", "-c", script])
+        state = dict(
+            line.partition("=")[::2] for line in text.split("\n")
+        )  # only the last one is not ours
         over = state.get("SubState") not in ("running", "start", "start-pre", "stop-sigterm")
         if over and state.get("System") != "stopping":
             return state
+        size = state.get("Size", "")
+        size = size if size.isdecimal() else ""
+        node_run.progress(plain(state.get("Last", ""), limit=_LINE))
         await asyncio.sleep(0.05 if not over else _GOING_DOWN)
 
 
-def _diagnose(seconds: int) -> str:
-    """A node that is going down ends the entry too: then only the provider knows what that is."""
+def _pause(nodes: int) -> int:
+    """Seconds between two looks at the log of one of so many nodes."""
+    return min(_LOOK, max(_PROGRESS, nodes // _PROGRESS_EACH))
+
+
+def _diagnose(seconds: int, pause: int, size: str) -> str:
+    """Waits for the entry's end, or until its log has another size at one of the looks. A node that
+    is going down ends the entry too: then only the provider knows what that is."""
     return (
-        f"flock -w {seconds} {_LOCK} true; "
+        f"log={paths.DEPLOYMENT_LOG}; for _ in $(seq {max(1, seconds // pause)}); do "
+        f"flock -w {min(seconds, pause)} {_LOCK} true && break; "
+        f'[ "$(stat -c %s $log 2>/dev/null)" = "{size}" ] || break; done; '
         f"systemctl show -p SubState -p Result -p ExecMainCode -p ExecMainStatus {UNIT} && "
-        "{ echo System=$(systemctl is-system-running) || true; }"
+        "{ echo System=$(systemctl is-system-running) || true; }; code=$?; "
+        'echo "Size=$(stat -c %s $log 2>/dev/null)"; '
+        f"printf 'Last=%s\\n' \"$({_LAST_LINE})\"; exit $code"
     )
 
 
@@ -173,8 +200,7 @@ async def _why(node_run: NodeRun, state: Mapping[str, str]) -> str:
         how = "the node restarted before the entry ended"
     elif state.get("Result") not in ("exit-code", None):
         how = f"the entry ended by {state['Result']} ({state.get('ExecMainStatus', '?')})"
-    last = f"tail -c 2000 {paths.DEPLOYMENT_LOG} | grep -av '^[[:space:]]*$' | tail -n 1"
-    output = plain(await _persist(node_run, ["sh", "-c", last]), limit=500)
+    output = plain(await _persist(node_run, ["sh", "-c", _LAST_LINE]), limit=500)
     if output.startswith(_NOT_RUN):
         how, output = "the node cannot run the entry", output.removeprefix(_NOT_RUN)
     return f"{how}: {output}" if output else how

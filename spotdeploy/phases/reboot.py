@@ -102,7 +102,7 @@ async def _come_back(node_run: NodeRun, deadline: float) -> None:
         if node_run.connection.connected:
             await asyncio.sleep(0.1)
         else:
-            await connect_until(node_run.connection, deadline - clock())
+            await node_run.connect_until(deadline - clock())
     raise UnreachableError(
         f"{node_run.node.name}: it has not gone down since the reboot was ordered",
         phase=node_run.phase,

@@ -11,9 +11,9 @@ from typing import Final
 
 from spotdeploy.config.schema import Config
 from spotdeploy.errors import PayloadError, ProviderError, SpotdeployError, UnreachableError
-from spotdeploy.events import Bus, PhaseEnded, PhaseStarted
+from spotdeploy.events import Bus, PhaseEnded, PhaseProgress, PhaseStarted
 from spotdeploy.model import Fate, FateKind, Node, Phase
-from spotdeploy.node.connection import NodeConnection
+from spotdeploy.node.connection import NodeConnection, connect_until
 from spotdeploy.node.exec import TIMED_OUT
 from spotdeploy.run.admission import Admission
 from spotdeploy.run.context import Plan, Run
@@ -43,6 +43,7 @@ class NodeRun:
     checks: tuple[CheckOutcome, ...] = ()
     announced: Fate | None = None
     """What the node itself read of an interruption, whether or not the cloud confirms it."""
+    _progress: str = ""
     _reconnecting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -66,7 +67,7 @@ class NodeRun:
 
         Raises the block's NodeError under this phase's name; UnreachableError when time is up.
         """
-        self.phase = phase
+        self.phase, self._progress = phase, ""
         self.bus.emit(PhaseStarted(node=self.node.id, phase=phase))
         started = time.monotonic()
         try:
@@ -80,6 +81,18 @@ class NodeRun:
             self._ended(phase, started, str(error) or "cancelled")
             raise
         self._ended(phase, started, "")
+
+    def progress(self, text: str) -> None:
+        """Tell what the node works on in its phase, in one line, where that is something new."""
+        if text != self._progress:
+            self._progress = text
+            self.bus.emit(PhaseProgress(node=self.node.id, text=text))
+
+    async def connect_until(self, seconds: float) -> None:
+        """See `connection.connect_until`; why an attempt failed is told as progress."""
+        await connect_until(
+            self.connection, seconds, tell=lambda error: self.progress(one_line(error, self.node))
+        )
 
     async def reconnect(self) -> None:
         """Connect again, once for all who ask at the same time. Raises UnreachableError."""

@@ -35,6 +35,10 @@ class Roster:
         self._sizes: Counter[str] = Counter()
         self._changed = asyncio.Condition()
 
+    def __len__(self) -> int:
+        """How many nodes are in it."""
+        return len(self._members)
+
     def enter(self, group: str, nodes: Iterable[Node]) -> None:
         """Take in the nodes of a group, in their order, once for each."""
         for node in nodes:

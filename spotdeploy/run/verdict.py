@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -140,6 +141,22 @@ class Outcome:
         return self.verdict.exit_code
 
 
+def told_once(messages: Iterable[tuple[str, str | None, str]]) -> list[str]:
+    """What is told of nodes, each behind its node's name, in their order; what is told of several
+    is told once, with their number. Given are name, address and message. Where each names itself,
+    it says "<name>" or "<address>"."""
+    alike: dict[str, dict[str, str]] = {}
+    for name, address, message in messages:
+        form = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", "<name>", message)
+        if address:
+            form = re.sub(rf"(?<![\w.]){re.escape(address)}(?![\w])", "<address>", form)
+        alike.setdefault(form, {})[name] = message
+    return [
+        f"{len(some)} nodes: {form}" if len(some) > 1 else ": ".join(*some.items())
+        for form, some in alike.items()
+    ]
+
+
 def judge(
     nodes: Sequence[NodeOutcome],
     receipts: Sequence[Receipt],
@@ -165,13 +182,15 @@ def judge(
     payload = [n for n in nodes if n.verdict is Verdict.PAYLOAD_FAILED]
     if len(passed) + len(payload) < quorum:
         missing = desired - (len(nodes) if created is None else created)
-        reasons = [f"{n.node.name}: {n.message}" for n in infrastructure]
+        reasons = told_once((n.node.name, n.node.address, n.message) for n in infrastructure)
         if missing > 0:
             some = f"{missing} of {counted(desired, 'node')}"
             reasons.append(f"{some} could not be created{_why(refusals)}")
         return Verdict.INFRASTRUCTURE_FAILED, "; ".join(reasons)
     if payload:
-        return Verdict.PAYLOAD_FAILED, "; ".join(f"{n.node.name}: {n.message}" for n in payload)
+        return Verdict.PAYLOAD_FAILED, "; ".join(
+            told_once((n.node.name, n.node.address, n.message) for n in payload)
+        )
     if len(passed) < desired:
         some = f"{len(passed)} of {desired} nodes are healthy"
         return Verdict.PASSED, f"{some}, and the quorum is {quorum}"

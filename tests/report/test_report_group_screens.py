@@ -13,7 +13,7 @@ from spotdeploy.cli.live import LiveScreen
 from spotdeploy.cli.screen import PlainScreen, summary
 from spotdeploy.events import Event, RunEnded
 from spotdeploy.model import Node, NodeState, Phase, Verdict
-from spotdeploy.run.verdict import NodeOutcome, Outcome, Refusal
+from spotdeploy.run.verdict import CheckOutcome, NodeOutcome, Outcome, Refusal
 from tests.report import samples
 
 
@@ -140,3 +140,17 @@ def test_the_table_of_a_config_without_groups_has_no_sections(
 ) -> None:
     lines = drawn(monkeypatch, until(samples.passing(2), 20))
     assert [line.split()[0] for line in lines] == ["node", "demo-aws-1", "demo-aws-2"]
+
+
+def _failed(name: str, detail: str) -> NodeOutcome:
+    node = Node(name, name, "local", "local", NodeState.RUNNING)
+    checks = (CheckOutcome("http :80", False, detail), CheckOutcome("log", True))
+    return NodeOutcome(node, Verdict.PAYLOAD_FAILED, Phase.VERIFY, f"http :80: {detail}", checks)
+
+
+def test_the_summary_tells_one_failure_of_many_nodes_once() -> None:
+    nodes = tuple(_failed(f"n-{number}", "refused\nby itself") for number in range(12))
+    nodes += (_failed("odd", "404"), _outcome("good", None))
+    lines = summary(Outcome("r", "d", Verdict.PAYLOAD_FAILED, nodes=nodes)).splitlines()
+    told = [line for line in lines if "http" in line or "by itself" in line]
+    assert told == ["  12 nodes: http :80: refused", "      by itself", "  odd: http :80: 404"]

@@ -7,7 +7,14 @@ import io
 import pytest
 
 from spotdeploy.cli.live import LiveScreen
-from spotdeploy.events import NodeCreated, Note
+from spotdeploy.events import (
+    CheckAnswered,
+    Event,
+    NodeCreated,
+    Note,
+    PhaseProgress,
+    PhaseStarted,
+)
 
 
 class _Terminal(io.StringIO):
@@ -59,3 +66,55 @@ def test_a_line_after_the_end_is_still_shown(terminal: _Terminal) -> None:
         screen.say("during")
     screen.say("after")
     assert terminal.getvalue().rstrip().endswith("after")
+
+
+def made(name: str = "the-node") -> NodeCreated:
+    return NodeCreated(
+        node="i-1",
+        name=name,
+        provider="fake",
+        location="here",
+        zone=None,
+        size="small",
+        market="spot",
+    )
+
+
+def answered(check: str, detail: str = "", *, settled: bool = False) -> CheckAnswered:
+    return CheckAnswered(node="i-1", check=check, ok=not detail, settled=settled, detail=detail)
+
+
+def last_cell(terminal: _Terminal, *events: Event) -> str:
+    """What the node's row says behind its counts."""
+    screen = LiveScreen(terminal)
+    for event in (made(), *events):
+        screen.update(event)
+    (*_, cells) = screen.table().columns
+    (text,) = cells.cells
+    return str(text)
+
+
+def test_while_it_deploys_a_row_has_the_last_line_of_the_entrys_log(terminal: _Terminal) -> None:
+    started = PhaseStarted(node="i-1", phase="deploy")
+    lines = [PhaseProgress(node="i-1", text=text) for text in ("Unpacking", "Setting up nginx")]
+    assert last_cell(terminal, started, *lines) == "Setting up nginx"
+    assert last_cell(terminal, started, *lines, PhaseStarted(node="i-1", phase="reboot")) == ""
+
+
+@pytest.mark.parametrize(
+    ("answers", "text"),
+    [
+        ([answered("http :80", "refused"), answered("log", settled=True)], "http :80: refused"),
+        ([answered("http :80", "refused"), answered("log")], "http :80: refused"),
+        ([answered("a", "no"), answered("b", "not yet")], "a: no (and 1 more)"),
+        ([answered("a", "no\nreally"), answered("b", "not yet")], "a: no (and 1 more)"),
+        ([answered("a", "no"), answered("a"), answered("b", "not yet")], "b: not yet"),
+        ([answered("a"), answered("b", settled=True)], "a: ok, must hold"),
+        ([answered("a", "no"), answered("a", settled=True)], ""),
+        ([answered("a", "no", settled=True), answered("b", settled=True)], "a: no"),
+    ],
+)
+def test_while_it_is_verified_a_row_has_the_check_that_is_waited_for(
+    terminal: _Terminal, answers: list[CheckAnswered], text: str
+) -> None:
+    assert last_cell(terminal, PhaseStarted(node="i-1", phase="verify"), *answers) == text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spotdeploy.model import Node, NodeState, Phase, Verdict
-from spotdeploy.run.verdict import NodeOutcome, Receipt, Refusal, judge
+from spotdeploy.run.verdict import NodeOutcome, Receipt, Refusal, judge, told_once
 
 CLEAN = Receipt(listings=2)
 LEAK = Receipt(left=("node x",))
@@ -73,3 +73,37 @@ def test_a_shortfall_is_told_with_each_place_tried_and_why() -> None:
 
 def test_a_passed_quorum_says_how_many_are_healthy() -> None:
     assert judge(outcomes(P, P), [], desired=3, quorum=2)[1].startswith("2 of 3 nodes are healthy")
+
+
+def test_one_failure_on_many_nodes_is_told_once_with_their_number() -> None:
+    verdict, message = judge(outcomes(Y, P, Y, Y), [], desired=4, quorum=4)
+    assert (verdict, message) == (Verdict.PAYLOAD_FAILED, "3 nodes: why")
+    verdict, message = judge(outcomes(F, F), [], desired=2, quorum=2)
+    assert (verdict, message) == (Verdict.INFRASTRUCTURE_FAILED, "2 nodes: why")
+    assert judge(outcomes(Y, P), [], desired=2, quorum=2)[1] == "n0: why"
+
+
+def test_nodes_that_name_themselves_fail_alike() -> None:
+    one, other = ("shop-1", "10.0.0.1"), ("shop-2", "10.0.0.12")
+    assert told_once(
+        [
+            (*one, "http://10.0.0.1:80 refused"),
+            (*one, "shop-1 is down"),
+            (*other, "http://10.0.0.12:80 refused"),
+            (*other, "shop-2 is up"),
+        ]
+    ) == [
+        "2 nodes: http://<address>:80 refused",
+        "shop-1: shop-1 is down",
+        "shop-2: shop-2 is up",
+    ]
+
+
+@pytest.mark.parametrize("text", ["shop-11 is down", "my-shop-1 is down", "110.0.0.1", "10.0.0.12"])
+def test_what_only_looks_like_a_node_of_its_own_is_told_as_it_is(text: str) -> None:
+    nodes = [(f"shop-{number}", f"10.0.0.{number}") for number in (1, 2)]
+    assert told_once((*node, text) for node in nodes) == [f"2 nodes: {text}"]
+
+
+def test_what_one_node_says_twice_is_of_one_node() -> None:
+    assert told_once([("a", None, "no"), ("a", None, "no")]) == ["a: no"]
