@@ -68,6 +68,9 @@ NAMES = [
     Case("no nodes to verify", command="verify"),
     Case("no nodes to log in to", command="ssh demo-1"),
     Case("no nodes to hand on", command="export --format json"),
+    Case("no command to ask", command="run"),
+    Case("logs since without a unit", command="logs --since 5m"),
+    Case("logs of no nodes", command="logs"),
     Case("a format that there is not", command="export --format yaml"),
     Case("a command that there is not", command="cicle"),
     Case("an option that there is not", command="cycle --kepe never"),
@@ -161,6 +164,18 @@ SHIPPED = [
     ),
 ]
 
+BEFORE = [
+    Case("a command that is empty", '[before]\ncommands = [" "]\n'),
+    Case("a command that none can hold", '[before]\ncommands = ["a\\u0000b"]\n'),
+    Case("a command without time", '[before]\ncommands = [{ run = "true", timeout = "0s" }]\n'),
+    Case("a command at no known time", '[before]\ncommands = [{ run = "x", when = "never" }]\n'),
+    Case("a key of a command that there is not", '[before]\ncommands = [{ rnu = "x" }]\n'),
+    Case(
+        "a file of the commands that is not there",
+        '[before]\ncommands = [{ run = "x", when = "changed" }]\nfiles = ["tests"]\n',
+    ),
+]
+
 VARIABLES = [
     Case("a variable that a shell would drop", '[payload.environment]\n"my.name" = "x"\n'),
     Case("a variable that begins with a digit", '[payload.environment]\n1ST = "x"\n'),
@@ -222,4 +237,14 @@ WRITING = [
     Case("state that is a link", links={".spotdeploy": "/tmp"}),
 ]
 
-CASES: list[Case] = [*FILE, *NAMES, *GROUP, *CELLS, *SHIPPED, *VARIABLES, *OUTPUTS, *WRITING]
+CASES: list[Case] = [
+    *FILE,
+    *NAMES,
+    *GROUP,
+    *CELLS,
+    *SHIPPED,
+    *BEFORE,
+    *VARIABLES,
+    *OUTPUTS,
+    *WRITING,
+]
