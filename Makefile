@@ -3,6 +3,7 @@
 #   make test    set up, then every test
 #   make faults  set up, then every fault case, and write docs/faults.md
 #   make docs    set up, then build the documentation into site/
+#   make pictures  set up, then draw the live table of a run for the documentation
 #   make lock    renew requirements-dev.lock
 #   make bench   set up, then measure beside other tools and write docs/benchmarks.md
 SHELL := /bin/bash
@@ -15,7 +16,7 @@ RUN_PACKAGES := python3 python3-venv systemd-container mmdebstrap iproute2 nftab
 TEST_PACKAGES := $(RUN_PACKAGES) chromium git podman runc
 WORKERS ?= 3
 
-.PHONY: help cycle test check fix smoke bench faults contract reference docs lock clean
+.PHONY: help cycle test check fix smoke bench faults contract reference docs pictures lock clean
 
 help:
 	@grep -E '^#   ' Makefile | sed 's/^#   //'
@@ -50,6 +51,10 @@ contract: $(VENV)/.dev
 # the generated pages: docs/reference, docs/events.md and docs/architecture.md
 reference: $(VENV)/.dev
 	$(BIN)/python -m docs.generate
+
+# docs/assets/live-*.svg: the live table of a run on this computer
+pictures: $(VENV)/.dev
+	$(BIN)/python -m docs.pictures
 
 docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -52,6 +52,7 @@ PARTS = {
         "AWS: create and destroy", "aws_create_destroy", 3, ("amauo", "ansible"), {"sizes": (3,)}
     ),
     "local": Part("A cycle of local machines", "local_cycle", 3, ("molecule",), {"sizes": (1,)}),
+    "grid": Part("Groups and cells", "grid", 1),
     "verify": Part("Verify", "verify", 3, ("ansible", "testinfra")),
     "shipping": Part("Shipping the payload", "shipping", 3, (), {"nodes": 2}),
     "bookkeeping": Part("The journal and the screen", "bookkeeping", 1),
