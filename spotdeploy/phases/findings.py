@@ -199,18 +199,19 @@ def of_life(project: Project, checks: Sequence[Check[Any]]) -> Iterator[Problem]
 def of_network(project: Project) -> Iterator[Problem]:
     """Tell of nodes that will not reach one another, since private addresses lead to one location,
     and of those that will over the internet."""
-    nodes, places, unable = project.config.nodes, [], []
-    for name in project.providers:
-        cls, config = project.provider_config(name)
-        places += [f"{name} {place}" for place in cls.locations(config)]
-        unable += [] if issubclass(cls, SupportsPeers) else [name]
+    nodes = project.config.nodes
     if nodes.open_between_locations and not _talk(project):
         yield Problem(
             "nodes.open_between_locations is true, and nodes.open_between has no ports",
             "name them there, or leave open_between_locations out",
             exit_code=ConfigError.exit_code,
         )
-    if len(places) < 2 or not nodes.open_between:
+    places, unable = [], []
+    for name in project.providers if nodes.open_between else ():
+        cls, config = project.provider_config(name)
+        places += [f"{name} {place}" for place in cls.locations(config)]
+        unable += [] if issubclass(cls, SupportsPeers) else [name]
+    if len(places) < 2:
         return
     where = f"{len(places)}, such as {places[0]} and {places[1]}"
     if not nodes.open_between_locations:
