@@ -98,9 +98,13 @@ def test_a_refusal_that_nobody_reads_is_a_refusal(folder: Path) -> None:
         assert run(folder, ["bash", "-c", line]).returncode == 2
 
 
-def test_a_full_disk_is_no_reader_that_went_away(folder: Path) -> None:
-    done = run(folder, ["bash", "-c", f"{' '.join(SPOTDEPLOY)} schema > /dev/full"])
-    assert done.returncode != 0, done
+@pytest.mark.parametrize("command", ["schema", "history", "config", "--help"])
+def test_a_full_disk_is_no_reader_that_went_away(folder: Path, command: str) -> None:
+    done = run(folder, ["bash", "-c", f"{' '.join(SPOTDEPLOY)} {command} > /dev/full"])
+    words = (
+        "error: cannot write to standard output: No space left on device\ntry: free disk space\n"
+    )
+    assert (done.returncode, done.stderr) == (2, words)
 
 
 def test_ctrl_c_ends_a_command_that_begins_no_run_as_stopped(folder: Path) -> None:
