@@ -13,8 +13,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 RUN_PACKAGES := python3 python3-venv systemd-container mmdebstrap iproute2 nftables zstd openssh-client
-TEST_PACKAGES := $(RUN_PACKAGES) chromium git podman runc
-WORKERS ?= 3
+TEST_PACKAGES := $(RUN_PACKAGES) chromium curl git podman runc
+WORKERS ?= 5
 
 .PHONY: help cycle test check fix smoke bench faults contract reference docs pictures lock clean
 

@@ -76,8 +76,8 @@ def _in_all(nodes: Sequence[Node], now: float) -> str:
 
 
 def age(seconds: float) -> str:
-    """A time in whole minutes: "41m"; "0s" is less than one."""
-    return spell(60 * (seconds // 60))
+    """A time in whole minutes, and below one in seconds: "41m", "8s"."""
+    return spell(seconds // 1 if seconds < 60 else 60 * (seconds // 60))
 
 
 def _group(node: Node, groups: Collection[str]) -> str:

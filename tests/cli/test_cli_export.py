@@ -62,7 +62,10 @@ def here(tmp_path: Path, standing: Path) -> Path:
 def standing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `here` is a copy of: the fake cloud's file is in it too."""
     folder = write(tmp_path_factory.mktemp("standing") / "here")
-    done = spotdeploy(folder, "cycle")
+    with pytest.MonkeyPatch.context() as of_its_own:  # of each worker: locks are in it
+        of_its_own.setenv("HOME", str(folder.parent))
+        of_its_own.setenv("XDG_STATE_HOME", str(folder.parent / "state"))
+        done = spotdeploy(folder, "cycle")
     assert done.returncode == 3, done
     project = Project.open(folder / "spotdeploy.toml")
     journal = Journal(project.journal_path)

@@ -27,7 +27,10 @@ count = 2
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with three nodes that never answered."""
     folder = new(tmp_path_factory.mktemp("made"))
-    done = spotdeploy(folder, "create")
+    with pytest.MonkeyPatch.context() as of_its_own:  # of each worker: locks are in it
+        of_its_own.setenv("HOME", str(folder))
+        of_its_own.setenv("XDG_STATE_HOME", str(folder / "state"))
+        done = spotdeploy(folder, "create")
     assert done.returncode == 3, done
     return folder
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shlex
 import signal
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import pytest
 
 from tests.cycles.project import Done, Project
 
-pytestmark = [pytest.mark.machines, pytest.mark.xdist_group("watching")]
+pytestmark = pytest.mark.machines
 
 TOKEN = "correct-horse-battery"
 SERVER = """\
@@ -159,7 +160,8 @@ class Fixed(Project):
 
     def __init__(self, folder: Path, deployment: str) -> None:
         super().__init__(folder, deployment)
-        self._fixed = dict(os.environ) | {"HOME": str(folder), "WATCH_TOKEN": TOKEN}
+        home = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state")}
+        self._fixed = dict(os.environ) | home | {"WATCH_TOKEN": TOKEN}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -186,7 +188,8 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    with Fixed.opened(tmp_path_factory.mktemp("watched"), "watched") as project:
+    name = f"watched-{secrets.token_hex(3)}"  # workers share this computer
+    with Fixed.opened(tmp_path_factory.mktemp("watched"), name) as project:
         project.entry(ENTRY)
         project.file("server.py", SERVER)
         for unit, service in UNITS.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from collections.abc import Iterator
 from typing import Any
@@ -71,10 +72,7 @@ def test_a_wrong_schedule_is_found_out() -> None:
 @pytest.mark.parametrize("action", list(Action))
 def test_every_operation_of_the_provider_is_published_in_its_version(action: Action) -> None:
     operation = action.value
-    path = operation.path
-    for name in ("subscription", "group", "deployment", "vm", "location", "publisher", "namespace"):
-        path = path.replace(f"{{{name}}}", "{}")
-    path = path.lower()
+    path = re.sub(r"\{\w+\}", "{}", operation.path).lower()
     published = operations().get((operation.verb, path))
     version = published.version if published else ELSEWHERE[f"{operation.verb} {path}"]
     assert operation.version <= version
