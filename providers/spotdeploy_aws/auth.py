@@ -94,6 +94,19 @@ class Chain:
         client.meta.events.register("before-sign", self._put_keys)
         return client
 
+    def known_regions(self) -> list[str]:
+        """The regions that botocore knows, of all partitions; there may be newer ones."""
+        partitions = self._session.get_available_partitions()
+        return [
+            region
+            for partition in partitions
+            for region in self._session.get_available_regions("ec2", partition)
+        ]
+
+    def known_sizes(self) -> list[str]:
+        """The instance types that botocore knows; there may be newer ones."""
+        return list(self._session.get_service_model("ec2").shape_for("InstanceType").enum)
+
     def ca_bundle(self) -> str | None:
         """The file of certificates that AWS_CA_BUNDLE or the profile's `ca_bundle` names:
         https://docs.aws.amazon.com/sdkref/latest/guide/feature-gen-config.html. Raises ConfigError

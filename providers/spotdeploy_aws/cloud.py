@@ -21,7 +21,7 @@ class Cloud:
     def __init__(self, config: AwsConfig, region: str) -> None:
         """Reads and calls nothing."""
         self._config = config
-        self._region = region
+        self.region = region
 
     @cached_property
     def chain(self) -> Chain:
@@ -32,7 +32,7 @@ class Cloud:
     def api(self) -> Api:
         """AWS's APIs. Raises CredentialsError when there are no credentials."""
         self.chain.keys()
-        return Api(self.chain, self._region, self._config.endpoint)
+        return Api(self.chain, self.region, self._config.endpoint)
 
     @cached_property
     def network(self) -> Network:
@@ -63,7 +63,7 @@ class Cloud:
     @cached_property
     def prices(self) -> Prices:
         """The prices."""
-        near = price_list_region(self._region)
+        near = price_list_region(self.region)
         return Prices(self.api, Api(self.chain, near) if near else None, self._config)
 
     @cached_property

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from spotdeploy import labels as names
 from spotdeploy.errors import ProviderError
 from spotdeploy.model import Batch, Market, Offer, Pool, Problem
@@ -16,7 +18,7 @@ from spotdeploy_aws.errors import CODES, MISSING
 from spotdeploy_aws.quotas import running
 from spotdeploy_aws.request import Site, run_instances
 from spotdeploy_aws.schemas import tags
-from spotdeploy_libcloud.doctor import problems_of
+from spotdeploy_libcloud.doctor import did_you_mean, problems_of
 from spotdeploy_libcloud.quota import share
 
 DRY_RUN_OK: Final = "DryRunOperation"
@@ -34,7 +36,7 @@ def examine(cloud: Cloud, config: AwsConfig) -> list[Problem]:
     spot, and room for a node. A warning hides nothing."""
     first = problems_of(lambda: _identity(cloud))
     if first:
-        return first
+        return [replace(one, remedy=_near_region(cloud, one.remedy)) for one in first]
     found = problems_of(lambda: _network(cloud)) + problems_of(lambda: _sizes(cloud, config.sizes))
     if any(problem.fatal for problem in found):
         return found
@@ -62,6 +64,13 @@ def _identity(cloud: Cloud) -> list[Problem]:
     return []
 
 
+def _near_region(cloud: Cloud, remedy: str) -> str:
+    """The remedy, with the nearest region where botocore knows none of this name: a new one it may
+    not know yet, so it is no more than a guess at why AWS does not answer."""
+    known = cloud.chain.known_regions()
+    return remedy if cloud.region in known else did_you_mean(cloud.region, known, remedy)
+
+
 def _network(cloud: Cloud) -> list[Problem]:
     cloud.network.places  # noqa: B018  # it raises when there is nowhere to put a node
     return []
@@ -72,7 +81,8 @@ def _sizes(cloud: Cloud, sizes: Sequence[str]) -> Iterator[Problem]:
     for size in sizes:
         if size not in usable:
             what = f"{size} is not sold in the usable zones of {cloud.api.region}"
-            yield Problem(what, "check provider.aws.sizes", fatal=not usable, exit_code=2)
+            remedy = did_you_mean(size, cloud.chain.known_sizes(), "check provider.aws.sizes")
+            yield Problem(what, remedy, fatal=not usable, exit_code=2)
     for size in usable:
         cloud.images.for_size(size)
 

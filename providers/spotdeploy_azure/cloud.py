@@ -9,7 +9,7 @@ from spotdeploy_azure.api import AzureDriver, environment_of
 from spotdeploy_azure.auth import Chain
 from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.nodes import Nodes
-from spotdeploy_azure.offers import Images, Prices, Size, sold
+from spotdeploy_azure.offers import MACHINES, Images, Prices, Size, skus, sold
 from spotdeploy_libcloud.network import OwnAddress
 
 
@@ -23,6 +23,8 @@ class Cloud:
         self.pause = pause
         self.deletions: dict[str, str] = {}
         """Names of groups, in lower case, to where Azure says how far their deletion is."""
+        self.size_names: list[str] = []
+        """Of all sizes here, once they were asked for."""
 
     @cached_property
     def chain(self) -> Chain:
@@ -37,7 +39,9 @@ class Cloud:
     @cached_property
     def sizes(self) -> dict[str, Size]:
         """Those of the configured sizes that are sold here. One paginated call."""
-        return sold(self.driver, self.location, self._config.sizes)
+        found = skus(self.driver, self.location)
+        self.size_names = [sku.name for sku in found if sku.resource_type == MACHINES]
+        return sold(found, self._config.sizes)
 
     @cached_property
     def images(self) -> Images:

@@ -15,7 +15,7 @@ from spotdeploy_azure.config import AzureConfig
 from spotdeploy_azure.errors import MORE_QUOTA
 from spotdeploy_azure.network import require_subnet
 from spotdeploy_azure.schemas import Permission, ResourceProvider, Subscription, Usage
-from spotdeploy_libcloud.doctor import problems_of
+from spotdeploy_libcloud.doctor import did_you_mean, problems_of
 from spotdeploy_libcloud.quota import Need, share, shortages
 
 ENABLED: Final = ("Enabled", "Warned", "PastDue")
@@ -191,13 +191,15 @@ def _sizes(cloud: Cloud, names: Sequence[str]) -> Iterator[Problem]:
     if not cloud.sizes:
         what = f"Azure does not sell {' or '.join(names)} to this subscription in {cloud.location}"
         remedy = "check provider.azure.sizes with 'az vm list-skus', and the location with "
-        yield Problem(what, f"{remedy}'az account list-locations'", exit_code=2)
+        remedy = did_you_mean(names[0], cloud.size_names, f"{remedy}'az account list-locations'")
+        yield Problem(what, remedy, exit_code=2)
         return
     for name in names:
         size = cloud.sizes.get(name)
         if size is None:
             what = f"Azure does not sell {name} to this subscription in {cloud.location}"
-            yield Problem(what, "check provider.azure.sizes", fatal=False, exit_code=2)
+            remedy = did_you_mean(name, cloud.size_names, "check provider.azure.sizes")
+            yield Problem(what, remedy, fatal=False, exit_code=2)
         elif not size.spot:
             yield Problem(f"{name} cannot be had as Spot", "choose another size", fatal=False)
     for size in cloud.sizes.values():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
@@ -97,10 +97,15 @@ class Size:
         return (market is Market.ON_DEMAND or self.spot) and (zone is None or zone in self.zones)
 
 
-def sold(driver: AzureDriver, location: str, names: Sequence[str]) -> dict[str, Size]:
-    """Those of the named sizes that are sold to this subscription here. One paginated call."""
+def skus(driver: AzureDriver, location: str) -> list[Sku]:
+    """What there is to be had in a location, sold to this subscription or not. One paginated
+    call."""
     query = {"$filter": f"location eq '{location}'"}
-    found = driver.pages(Action.LIST_SIZES, Sku, query=query)
+    return driver.pages(Action.LIST_SIZES, Sku, query=query)
+
+
+def sold(found: Iterable[Sku], names: Sequence[str]) -> dict[str, Size]:
+    """Those of the named sizes that are sold to this subscription."""
     spelling = {name.lower(): name for name in names}
     return {
         spelling[sku.name.lower()]: _size(sku, spelling[sku.name.lower()])

@@ -18,7 +18,7 @@ from spotdeploy_gcp.config import GcpConfig, network_path, project_of, subnetwor
 from spotdeploy_gcp.errors import MISSING, MORE_QUOTA, family
 from spotdeploy_gcp.request import disk_type
 from spotdeploy_gcp.schemas import MachineType, Network, Quota, last
-from spotdeploy_libcloud.doctor import problems_of
+from spotdeploy_libcloud.doctor import did_you_mean, problems_of
 from spotdeploy_libcloud.quota import Need, share, shortages
 
 NO_HYPERDISK: Final = frozenset({"c2", "c2d", "e2", "f1", "g1", "n1", "n2", "n2d", "t2a", "t2d"})
@@ -84,7 +84,9 @@ def _region(cloud: Cloud) -> Iterator[Problem]:
     except ProviderError as error:
         if error.code not in MISSING:
             raise
-        choice = f"the project's regions are {', '.join(cloud.regions())}"
+        regions = cloud.regions()
+        choice = f"the project's regions are {', '.join(regions)}"
+        choice = did_you_mean(cloud.region, regions, choice)
         yield Problem(f"provider.gcp.regions: {error.message}", choice, exit_code=2)
 
 
@@ -125,7 +127,8 @@ def _sizes(cloud: Cloud, config: GcpConfig) -> Iterator[Problem]:
     for size in config.sizes:
         if size not in sold:
             what = f"{size} is not sold in the usable zones of {cloud.region}"
-            yield Problem(what, "check provider.gcp.sizes", fatal=not sold, exit_code=2)
+            remedy = did_you_mean(size, cloud.sizes.like(size), "check provider.gcp.sizes")
+            yield Problem(what, remedy, fatal=not sold, exit_code=2)
     unfit = [size for size in config.sizes if size in sold and not _takes(size, config.disk_type)]
     for size in unfit:
         yield Problem(

@@ -81,6 +81,16 @@ class Sizes:
             if not (one.deprecated and one.deprecated.state in ("OBSOLETE", "DELETED"))
         }
 
+    def like(self, size: str) -> set[str]:
+        """The names of those here that begin or end as this one, which is not sold. One paginated
+        call."""
+        family, _, rest = size.partition("-")
+        filters = {"filter": f'name eq "({family}-.*|.*-{rest})"'}  # one regular expression
+        found = self._driver.zonal(
+            Action.LIST_MACHINE_TYPES, "machineTypes", MachineType, filters, self._region
+        )
+        return {one.name for one in found}
+
     def of(self, size: str) -> MachineType:
         """The machine type of a size. Raises ConfigError for one that is not sold here."""
         for (_, name), kind in self.machine_types.items():

@@ -8,6 +8,8 @@ import pytest
 
 from spotdeploy.errors import ProviderError, ThrottledError
 from spotdeploy.model import Pool
+from spotdeploy.provider import problem_of
+from spotdeploy_aws.config import AwsConfig
 from spotdeploy_aws.provider import AwsProvider
 from tests.labs.aws import AwsLab
 from tests.labs.aws.amis import OWN_IMAGE
@@ -194,3 +196,29 @@ def test_a_volume_that_is_too_small_is_refused_by_ec2_itself(
     lab.cloud.image_sizes[OWN_IMAGE] = 30
     with pytest.raises(ProviderError, match="expect size >= 30GB"):
         make(image=OWN_IMAGE).create(offer(), batch())
+
+
+def test_a_misspelt_size_is_answered_with_the_nearest(make: MakeProvider) -> None:
+    problems = make(sizes=["t3.smal"]).doctor()
+    assert [one.remedy for one in problems if "t3.smal is not sold" in one.what] == [
+        "did you mean t3.small? check provider.aws.sizes"
+    ]
+
+
+def test_a_region_that_nobody_knows_is_answered_with_the_nearest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+    for variable in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")  # nobody is there
+    remedies = {}
+    for region in ("us-esat-1", "us-east-1"):
+        provider = AwsProvider(AwsConfig(regions=(region,), sizes=("t3.small",)), region)
+        try:
+            problems = provider.doctor()
+        except ThrottledError as error:
+            problems = [problem_of(error)]
+        remedies[region] = problems[0].remedy
+    assert "us-east-1" not in remedies["us-east-1"]
+    assert remedies["us-esat-1"].startswith("did you mean us-east-1? ")

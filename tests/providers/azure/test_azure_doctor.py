@@ -144,3 +144,8 @@ def test_sizes_that_will_not_do_are_named(make: MakeProvider) -> None:
     (only,) = make(sizes=["Standard_M128s"]).doctor()
     assert only.fatal
     assert "does not sell Standard_M128s to" in only.what
+
+
+def test_a_misspelt_size_is_answered_with_the_nearest(make: MakeProvider) -> None:
+    (only,) = make(sizes=["Standard_D2as_v55"]).doctor()
+    assert only.remedy.startswith("did you mean Standard_D2as_v5? ")

@@ -256,3 +256,16 @@ def test_an_unknown_region_is_reported_with_googles_message(make: MakeProvider) 
 def test_the_doctor_makes_nothing(provider: GcpProvider, lab: GcpLab) -> None:
     provider.doctor()
     assert {request.split()[0] for request in lab.requests} == {"GET"}
+
+
+@pytest.mark.parametrize(("size", "near"), [("e2-smal", "e2-small"), ("e22-small", "e2-small")])
+def test_a_misspelt_size_is_answered_with_the_nearest(
+    make: MakeProvider, size: str, near: str
+) -> None:
+    remedies = [one.remedy for one in make(sizes=[size]).doctor() if "is not sold" in one.what]
+    assert remedies == [f"did you mean {near}? check provider.gcp.sizes"]
+
+
+def test_a_misspelt_region_is_answered_with_the_nearest(make: MakeProvider) -> None:
+    remedies = [one.remedy for one in make("us-cental1").doctor()]
+    assert [one for one in remedies if one.startswith("did you mean us-central1? ")]
