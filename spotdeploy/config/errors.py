@@ -104,7 +104,8 @@ def explain_toml(error: ValueError, path: Path, text: str) -> ConfigError:
 def _pointed(line: str, at: int) -> tuple[str, int]:
     """A line as it may be shown, without its value, which may be secret; and where in it a place of
     the whole line is."""
-    key, equals, value = line.expandtabs(1).partition("=")
+    line = "".join(char if char.isprintable() else "?" for char in line.expandtabs(1))
+    key, equals, value = line.partition("=")
     shown = f"{key[:_SHOWN]}{equals}{' ...' if equals and value.strip() else ''}"
     end = len(shown.rstrip(".")) if shown.endswith("...") else len(shown)
     return shown, min(at, end)

@@ -112,8 +112,13 @@ def answered(folder: Path, data: bytes) -> Config | ConfigError:
 
 
 def is_one_line(error: ConfigError) -> bool:
+    """What is no TOML has its line below it, and a caret below that."""
     output = f"{error.message}{error.hint or ''}"
-    return len(output.splitlines()) == 1 and output.isprintable() and len(output) < 1000
+    lines = output.splitlines()
+    few = len(lines) == (3 if "not valid TOML in line" in output else 1)
+    return (
+        few and "\n".join(lines) == output and "".join(lines).isprintable() and len(output) < 1000
+    )
 
 
 def leaves(data: dict[str, Any], config: Any) -> Iterator[tuple[Any, Any]]:
