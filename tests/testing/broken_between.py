@@ -8,9 +8,10 @@ from typing import ClassVar
 from msgspec.structs import replace
 
 from spotdeploy import labels as names
-from spotdeploy.model import Batch, Created, Offer
+from spotdeploy.model import Batch, Created, Offer, Resource
 from spotdeploy.ports import ALL_PORTS, PortRange
 from spotdeploy.testing import FakeProvider
+from spotdeploy.testing.fake.machine import Thing
 from tests.testing.teeth import caught_by
 
 ALONE = "test_nodes_reach_one_another_on_no_port_unless_it_is_asked_for"
@@ -20,6 +21,8 @@ ASKED = "test_nodes_reach_one_another_on_the_ports_that_are_open_between_them"
 EVERY = "test_every_port_can_be_open_between_nodes"
 ADMITTED = "test_those_who_are_admitted_reach_the_open_ports_and_nobody_else_does"
 NO_MORE = "test_those_who_are_admitted_no_more_are_let_in_no_more"
+GOES = "test_what_admits_others_goes_with_the_nodes"
+RULE = "rule"
 LATER = "test_nodes_of_a_later_batch_and_of_the_first_reach_one_another"
 
 
@@ -176,3 +179,22 @@ class AdmitsToThoseThatAreThere(FakeProvider):
             for node in created.nodes:
                 state.admitted.pop(state.machines[node.id].door, None)
         return created
+
+
+@caught_by(GOES)
+class LeavesWhatAdmits(FakeProvider):
+    """Makes a rule that nothing deletes."""
+
+    def admit(self, batch: Batch, addresses: Sequence[str]) -> None:
+        super().admit(batch, addresses)
+        with self.cloud._store.transaction() as state:
+            rule = Thing(
+                kind=RULE,
+                id=f"{RULE}-{batch.labels[names.DEPLOYMENT]}",
+                location=self.location,
+                labels=dict(batch.labels),
+            )
+            state.things[rule.id] = rule
+
+    def delete_leftovers(self, resources: Sequence[Resource]) -> None:
+        super().delete_leftovers([one for one in resources if one.kind != RULE])
