@@ -7,6 +7,7 @@ of the same run.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from rows import Row, show, spread
 
 from spotdeploy.matrix.report import MatrixReport, read_matrix_report
 
+ROOT = Path(__file__).resolve().parents[1]
 WITHIN = 1.15
 CONFIG = """
 deployment = "{name}"
@@ -27,16 +29,19 @@ providers = ["local"]
 cell = ["a", "b", "c", "d"]
 [nodes]
 open_between = "all"
-[payload]
-entry = "deploy.sh"
 [groups.first]
 [groups.second]
 after = ["first"]
 [groups.third]
 after = ["second"]
 [[checks]]
-type = "command"
-run = "test -s /opt/spotdeploy/nodes.json"
+type = "systemd"
+units = ["bacalhau.service", "sensor-generator.service"]
+stable_for = "2s"
+[[checks]]
+type = "http"
+port = 8081
+path = "/health"
 """
 
 
@@ -44,9 +49,7 @@ def cycle(folder: Path) -> tuple[float, float]:
     """Seconds that a cycle takes, from its command to its end without destroying, and those of its
     critical path."""
     folder.mkdir()
-    (folder / "instance").mkdir()
-    (folder / "instance/deploy.sh").write_text("#!/bin/sh\n")
-    (folder / "instance/deploy.sh").chmod(0o755)
+    shutil.copytree(ROOT / "instance", folder / "instance")
     (folder / "spotdeploy.toml").write_text(CONFIG.format(name=f"grid-{uuid.uuid4().hex[:6]}"))
     command = [sys.executable, "-m", "spotdeploy"]
     began = time.monotonic()
@@ -55,10 +58,8 @@ def cycle(folder: Path) -> tuple[float, float]:
     subprocess.run([*command, "destroy"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
     if done.returncode:
         raise RuntimeError(f"spotdeploy cycle: {done.returncode}")
-    (run,) = (
-        one for one in (folder / ".spotdeploy/runs").iterdir() if (one / "cells.json").exists()
-    )
-    return seconds, critical_path(read_matrix_report(run))
+    first, *_ = sorted((folder / ".spotdeploy/runs").glob("*/cells.json"))
+    return seconds, critical_path(read_matrix_report(first.parent))
 
 
 def critical_path(report: MatrixReport) -> float:
