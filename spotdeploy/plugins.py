@@ -13,6 +13,7 @@ import pluggy
 
 from spotdeploy import hookspecs
 from spotdeploy.errors import ConfigError, SpotdeployError
+from spotdeploy.text import nearest
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -51,10 +52,7 @@ class Plugins:
 
     def nearest(self, name: str) -> str | None:
         """The installed plugin whose name is most like this one, or None when none is."""
-        import difflib
-
-        names = [point.name for point in self.known()]
-        return next(iter(difflib.get_close_matches(name, names, n=1, cutoff=0.5)), None)
+        return nearest(name, [point.name for point in self.known()])
 
     def provider(self, name: str) -> type[Provider[Any]]:
         """The provider class of that name.

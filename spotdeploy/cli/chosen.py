@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 from spotdeploy import labels
 from spotdeploy.cli.cells import matrix_of
-from spotdeploy.cli.debug import known_secrets
+from spotdeploy.cli.debug import hide_secrets
 from spotdeploy.errors import RefusedError
 from spotdeploy.labels import group_of
 from spotdeploy.model import Node
 from spotdeploy.node.access import NodeAccess, access
-from spotdeploy.phases.plan import read_checks
 from spotdeploy.project import Project, pick
 from spotdeploy.run.location import Location, list_nodes
 from spotdeploy.text import nearest, plain
@@ -128,10 +127,7 @@ class Chosen:
     def _hide(self, project: Project) -> None:
         if project.deployment not in self._hidden:
             self._hidden.add(project.deployment)
-            groups = project.groups.values()
-            checks = [check for group in groups for check in read_checks(group)]
-            secrets = [value for group in groups for value in known_secrets(group)]
-            project.hide_secrets(checks, secrets)
+            hide_secrets(project)
 
     def _known(self, there: Sequence[Node] = ()) -> list[str]:
         projects = self._matrix.everything.values() if self._matrix else (self._project,)

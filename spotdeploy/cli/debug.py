@@ -57,14 +57,20 @@ def command(
     project = project_of(
         Project.open(config, deployment=deployment, providers=provider), only, node
     )
-    groups = project.groups.values()
-    checks = [check for group in groups for check in read_checks(group)]
-    project.hide_secrets(checks, [value for group in groups for value in known_secrets(group)])
+    hide_secrets(project)
     found = inspect_node(project, node, DIAGNOSTICS if everything else OF_PAYLOAD)
     show_diagnostics(found, as_json=json, everything=everything)
 
 
-def known_secrets(project: Project) -> list[str]:
+def hide_secrets(project: Project) -> None:
+    """From now on take the secrets of a project, its checks and its payloads out of everything that
+    is shown."""
+    groups = project.groups.values()
+    checks = [check for group in groups for check in read_checks(group)]
+    project.hide_secrets(checks, [value for group in groups for value in _known_secrets(group)])
+
+
+def _known_secrets(project: Project) -> list[str]:
     """The values of the secrets of a group's payload. Warns of one that cannot be read: it cannot
     be hidden, and what a node shows is most needed when much is out of order."""
     values: list[str] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import msgspec
 
 from spotdeploy.config.secret import NOT_WRITTEN, is_reference
 from spotdeploy.errors import ConfigError
+from spotdeploy.text import nearest
 
 _COMPLAINT: Final = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<where>[\w.\[\]-]*)`)?", re.DOTALL)
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(?P<key>.*)`", re.DOTALL)
@@ -146,8 +146,8 @@ def _name_rule(pattern: str) -> str | None:
 
 def _unknown(file: str, path: str, key: str, known: list[str], top: list[str]) -> ConfigError:
     """`top` are the keys that stand above all tables, where `path` is that of a table."""
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    hint = f"did you mean {_join(path, near[0])}?" if near else f"known: {', '.join(known)}"
+    near = nearest(key, known)
+    hint = f"did you mean {_join(path, near)}?" if near else f"known: {', '.join(known)}"
     if key in top:
         hint = f"{key} belongs to no table: write it above the first line in brackets"
     return ConfigError(f"{file}: {_join(path, quoted(key))}: unknown key", hint=hint)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from spotdeploy.config.keys import Forms, every_key
 from spotdeploy.config.schema import Config, Matrix, Nodes, OwnKeys
 from spotdeploy.errors import ConfigError
+from spotdeploy.text import nearest
 
 PREFIX: Final = "SPOTDEPLOY_"
 BETWEEN: Final = "__"
@@ -118,9 +118,9 @@ def _named(
     found = _known(text, data, table)
     if found in known:
         return found
-    near = difflib.get_close_matches(found, known, n=1)
+    near = nearest(found, known, 0.6)
     rest = name.removeprefix(f"{PREFIX}{table.upper()}{BETWEEN}{text}")
-    mended = f"{PREFIX}{table.upper()}{BETWEEN}{_upper(near[0])}{rest}" if near else None
+    mended = f"{PREFIX}{table.upper()}{BETWEEN}{_upper(near)}{rest}" if near else None
     raise _unknown(name, mended)
 
 
@@ -169,5 +169,5 @@ def _unknown(name: str, near: str | None) -> ConfigError:
 def _nearest(name: str, names: Mapping[str, str], cutoff: float) -> str | None:
     """The known name that is most like this one, both without what all begin with."""
     short = {one.removeprefix(PREFIX): one for one in names}
-    near = difflib.get_close_matches(name.removeprefix(PREFIX), short, n=1, cutoff=cutoff)
-    return short[near[0]] if near else None
+    near = nearest(name.removeprefix(PREFIX), short, cutoff)
+    return short[near] if near else None

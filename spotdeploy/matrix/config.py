@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -16,7 +15,7 @@ from spotdeploy.matrix.cells import Cell, Value, Values, combine, name_cells
 from spotdeploy.model import MarketPolicy
 from spotdeploy.payload.variables import require_text
 from spotdeploy.plugins import PluginError, Plugins
-from spotdeploy.text import counted
+from spotdeploy.text import counted, nearest
 
 PREFIX: Final = "SPOTDEPLOY_MATRIX_"
 """Of the variable that has a cell's value of an axis."""
@@ -98,8 +97,8 @@ def _require_few(count: int, most: int, rule: str, file: str) -> None:
 
 def _axis(given: Any, key: str, file: str) -> tuple[Value, ...]:
     path = f"{file}: matrix.{quoted(key)}"
-    near = difflib.get_close_matches(key, (*LISTS, *LIMITS), n=1, cutoff=0.75)
-    hint = f"did you mean matrix.{near[0]}?" if near else f'write {key} = ["a", "b"]'
+    near = nearest(key, (*LISTS, *LIMITS), 0.75)
+    hint = f"did you mean matrix.{near}?" if near else f'write {key} = ["a", "b"]'
     if not isinstance(given, list):
         raise ConfigError(f"{path}: an axis is a list of values", hint=hint)
     if not given:

@@ -99,14 +99,16 @@ class _Claims:
         """Until a cloud says whether there is a claim of ours."""
         try:
             async with asyncio.timeout(self._answer):
+                found = await self._ask(location)
                 while location in self._unanswered:
-                    found = await self._ask(location)
-                    if found is not None and self._is_ours(found):
-                        self._held.append((location, found))
                     await asyncio.sleep(location.provider.poll_seconds)
+                    found = await self._ask(location)
         except TimeoutError:
             unknown = ProviderError("the cloud does not say whether one was made")
             self._warn(location, "given back", unknown)
+        else:
+            if found is not None and self._is_ours(found):
+                self._held.append((location, found))
 
     async def _release(self, location: Location, claim: Resource, what: str) -> bool:
         """Delete one; False, and told, where that cannot be done: it runs out by itself."""

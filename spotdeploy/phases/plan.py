@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,7 +35,7 @@ from spotdeploy.run.context import Plan, Run
 from spotdeploy.run.location import Location
 from spotdeploy.run.outputs import require_outputs
 from spotdeploy.run.trace import contained
-from spotdeploy.text import counted
+from spotdeploy.text import counted, nearest
 
 
 @dataclass(frozen=True)
@@ -213,8 +212,8 @@ async def find_offers(run: Run) -> Prospects:
 def _check(known: dict[str, type[Check[Any]]], table: Table, path: Path, where: str) -> Check[Any]:
     kind = table.get("type")
     if not isinstance(kind, str) or kind not in known:
-        near = difflib.get_close_matches(str(kind), known, n=1)
-        like = f"did you mean {near[0]}? " if near else ""
+        near = nearest(str(kind), known, 0.6)
+        like = f"did you mean {near}? " if near else ""
         raise ConfigError(
             f"{path.name}: {where}.type: "
             + ("missing" if kind is None else f"{kind!r} is not a check"),

@@ -26,7 +26,7 @@ from spotdeploy.node.access import pinned
 from spotdeploy.project import Project
 from spotdeploy.provider import SupportsDial
 from spotdeploy.run.outputs import numbers_of
-from spotdeploy.run.roster import numbered
+from spotdeploy.run.roster import node_key, numbered
 from spotdeploy.state.folder import private
 from spotdeploy.state.journal import Journal, Moment
 from spotdeploy.text import counted, plain
@@ -93,14 +93,14 @@ def export_access(project: Project, file: Path, now: float | None = None) -> Han
             "only this computer reaches: their network is inside it",
             hint="log in to this computer; 'access export' is for nodes of a cloud",
         )
-    nodes = [node for node in far if _key(node) in pins]
+    nodes = [node for node in far if node_key(node) in pins]
     if not nodes:
         raise RefusedError(
             f"there are no nodes of {project.deployment} of which a host key is known here",
             hint="run 'spotdeploy cycle', or 'spotdeploy list' to see what there is",
         )
     by_group = numbered([node for node, _ in found], numbers_of(project, project.deployment))
-    numbers = {_key(node): at for group in by_group.values() for at, node in group.items()}
+    numbers = {node_key(node): at for group in by_group.values() for at, node in group.items()}
     ends = [labels.expires_at(node.labels) for node in nodes]
     handover = Handover(
         deployment=project.deployment,
@@ -116,8 +116,8 @@ def export_access(project: Project, file: Path, now: float | None = None) -> Han
                 id=node.id,
                 name=node.name,
                 run=node.labels.get(labels.RUN, ""),
-                index=numbers[_key(node)],
-                host_key=pins[_key(node)],
+                index=numbers[node_key(node)],
+                host_key=pins[node_key(node)],
             )
             for node in nodes
         ),
@@ -262,7 +262,3 @@ def _require_free(project: Project) -> None:
 def _node(project: Project, node: HandedNode) -> Node:
     marks = {**project.scope, labels.RUN: node.run}
     return Node(node.id, node.name, node.provider, node.location, NodeState.RUNNING, labels=marks)
-
-
-def _key(node: Node) -> tuple[str, str, str]:
-    return node.provider, node.location, node.id

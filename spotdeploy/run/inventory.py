@@ -17,7 +17,7 @@ from spotdeploy.node.connection import PORT
 from spotdeploy.project import Project
 from spotdeploy.provider import SupportsDial
 from spotdeploy.run.outputs import fill_outputs, near, numbers_of
-from spotdeploy.run.roster import numbered
+from spotdeploy.run.roster import node_key, numbered
 from spotdeploy.text import plain
 
 FORMAT: Final = 1
@@ -99,7 +99,7 @@ def read_inventory(project: Project, groups: Collection[str] | None = None) -> I
         if group not in project.groups:
             raise RefusedError(f"there is no group {group!r}", hint=near(group, project.groups))
     found = project.nodes_with_providers()
-    providers = {_key(node): provider for node, provider in found}
+    providers = {node_key(node): provider for node, provider in found}
     by_group = numbered([node for node, _ in found], numbers_of(project, project.deployment))
     chosen = [name for name in (*project.groups, *by_group) if name in (groups or by_group)]
     shown = {name: by_group[name] for name in chosen if name in by_group}
@@ -117,7 +117,7 @@ def read_inventory(project: Project, groups: Collection[str] | None = None) -> I
         deployment=project.deployment,
         groups={
             name: tuple(
-                _entry(project, node, index, providers[_key(node)], pins.get(_key(node)))
+                _entry(project, node, index, providers[node_key(node)], pins.get(node_key(node)))
                 for index, node in members.items()
             )
             for name, members in shown.items()
@@ -163,7 +163,3 @@ def _entry(
         proxy_command=tuple(proxy),
         expires_at=expires_at(node.labels),
     )
-
-
-def _key(node: Node) -> tuple[str, str, str]:
-    return node.provider, node.location, node.id

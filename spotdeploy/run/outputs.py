@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
@@ -17,7 +16,7 @@ from spotdeploy.model import Node
 from spotdeploy.project import Project
 from spotdeploy.run.roster import numbered
 from spotdeploy.state.journal import Journal
-from spotdeploy.text import counted, plain
+from spotdeploy.text import counted, nearest, plain
 
 FACTS: Final = (
     *("address", "private_address", "name", "id", "index", "group"),
@@ -160,5 +159,5 @@ def _count(group: Project) -> int:
 def near(text: str, known: Iterable[str], what: str = "groups") -> str:
     """What to do about a name that is not known."""
     names = list(known)
-    found = difflib.get_close_matches(text, names, n=1)
-    return f"did you mean {found[0]}?" if found else f"{what}: {', '.join(names)}"
+    found = nearest(text, names, 0.6)
+    return f"did you mean {found}?" if found else f"{what}: {', '.join(names)}"

@@ -42,16 +42,16 @@ class Roster:
     def enter(self, group: str, nodes: Iterable[Node]) -> None:
         """Take in the nodes of a group, in their order, once for each."""
         for node in nodes:
-            if _key(node) not in self._members:
-                self._members[_key(node)] = Member(node, group, self._sizes[group])
+            if node_key(node) not in self._members:
+                self._members[node_key(node)] = Member(node, group, self._sizes[group])
                 self._sizes[group] += 1
 
     def replace(self, old: Node, new: Sequence[Node]) -> None:
         """Let nodes take another's place; the first has its index."""
-        gone = self._members.pop(_key(old), None)
+        gone = self._members.pop(node_key(old), None)
         for node in new:
             if gone is not None:
-                self._members[_key(node)] = Member(node, gone.group, gone.index)
+                self._members[node_key(node)] = Member(node, gone.group, gone.index)
                 gone = None
 
     def dismiss(self, group: str) -> None:
@@ -61,7 +61,7 @@ class Roster:
 
     def member(self, node: Node) -> Member:
         """What is known of a node; of one that nobody entered, that it is the first."""
-        return self._members.get(_key(node)) or Member(node, "", 0)
+        return self._members.get(node_key(node)) or Member(node, "", 0)
 
     def members(self, groups: Iterable[str]) -> list[Member]:
         """The nodes of some groups, by group and index."""
@@ -71,7 +71,7 @@ class Roster:
 
     async def tell(self, node: Node, *, host_key: str = "", ended: bool = False) -> None:
         """Take note of what became known of a node."""
-        member = self._members.get(_key(node))
+        member = self._members.get(node_key(node))
         if member is None:
             return
         member.node, member.ended = node, ended
@@ -98,7 +98,7 @@ def numbered(
     found: dict[str, dict[int, Node]] = {}
     rest: list[Node] = []
     for node in nodes:
-        group, index = found.setdefault(group_of(node.labels), {}), known.get(_key(node))
+        group, index = found.setdefault(group_of(node.labels), {}), known.get(node_key(node))
         if index is None or index in group:
             rest.append(node)
         else:
@@ -115,5 +115,6 @@ def _by_name(node: Node) -> tuple[tuple[bool, int, str], ...]:
     return tuple((one.isdecimal(), int(one) if one.isdecimal() else 0, one) for one in parts)
 
 
-def _key(node: Node) -> tuple[str, str, str]:
+def node_key(node: Node) -> tuple[str, str, str]:
+    """Provider, location and id: what no other node has."""
     return node.provider, node.location, node.id
