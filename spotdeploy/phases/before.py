@@ -47,7 +47,9 @@ GRACE: Final = 3.0
 """Seconds that a stopped command gets to end before it is killed."""
 LAST_WORDS: Final = 1.0
 """Seconds for what was written before a command ended, should something that left its process group
-hold its output open."""
+hold its output open; and for what was killed to be gone."""
+POLL: Final = 0.01
+"""Seconds between two looks at whether that is so."""
 OUTPUT_LIMIT: Final = 8 << 20
 """Bytes of a command's output that are shown and kept."""
 LINE_LIMIT: Final = LONGEST
@@ -290,7 +292,8 @@ async def _run(
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End all processes of a command's group: those that it left running too."""
+    """End all processes of a command's group, those that it left running too, and wait until they
+    are gone: a kill is not done when it is sent."""
     if process.returncode is None:
         _signal(process, signal.SIGTERM)
         with suppress(TimeoutError):
@@ -298,11 +301,19 @@ async def _end(process: asyncio.subprocess.Process) -> None:
                 await process.wait()
     _signal(process, signal.SIGKILL)
     await process.wait()
+    with suppress(TimeoutError):  # a dead one counts until its parent, or this host, reaps it
+        async with asyncio.timeout(LAST_WORDS):
+            while _signal(process, 0):
+                await asyncio.sleep(POLL)
 
 
-def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):  # gone, or of another user by sudo
+def _signal(process: asyncio.subprocess.Process, number: int) -> bool:
+    """Send it to all of the group; 0 only asks. Gives whether there is any that we may signal."""
+    try:
         os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):  # gone, or of another user by sudo
+        return False
+    return True
 
 
 def _why(code: int) -> str:

@@ -173,9 +173,13 @@ def test_a_disk_smaller_than_the_image_on_gcp(shop: Shop) -> None:
 
 @on("aws", "gcp", "azure")
 def test_a_size_that_is_not_sold(shop: Shop) -> None:
-    wrong = {"aws": "t3.smal", "gcp": "e2-smal", "azure": "Standard_D2as_v55"}[shop.cloud]
+    wrong, near = {
+        "aws": ("t3.smal", "t3.small"),
+        "gcp": ("e2-smal", "e2-small"),
+        "azure": ("Standard_D2as_v55", "Standard_D2as_v5"),
+    }[shop.cloud]
     shop.table["sizes"] = [wrong]
-    shop.refused(wrong, f"try: check provider.{shop.cloud}.sizes")
+    shop.refused(wrong, f"try: did you mean {near}? check provider.{shop.cloud}.sizes")
 
 
 @on("gcp")
