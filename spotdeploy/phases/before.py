@@ -47,9 +47,10 @@ GRACE: Final = 3.0
 """Seconds that a stopped command gets to end before it is killed."""
 LAST_WORDS: Final = 1.0
 """Seconds for what was written before a command ended, should something that left its process group
-hold its output open; and for what was killed to be gone."""
-POLL: Final = 0.01
-"""Seconds between two looks at whether that is so."""
+hold its output open."""
+GONE_LOOKS: Final = 100
+GONE_POLL: Final = 0.01
+"""Seconds between two looks at whether what was killed is gone."""
 OUTPUT_LIMIT: Final = 8 << 20
 """Bytes of a command's output that are shown and kept."""
 LINE_LIMIT: Final = LONGEST
@@ -301,10 +302,10 @@ async def _end(process: asyncio.subprocess.Process) -> None:
                 await process.wait()
     _signal(process, signal.SIGKILL)
     await process.wait()
-    with suppress(TimeoutError):  # a dead one counts until its parent, or this host, reaps it
-        async with asyncio.timeout(LAST_WORDS):
-            while _signal(process, 0):
-                await asyncio.sleep(POLL)
+    for _ in range(GONE_LOOKS):  # a dead one counts until its parent, or this host, reaps it
+        if not _signal(process, 0):
+            break
+        await asyncio.sleep(GONE_POLL)
 
 
 def _signal(process: asyncio.subprocess.Process, number: int) -> bool:

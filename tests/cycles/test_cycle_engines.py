@@ -55,5 +55,5 @@ def test_the_reference_payload_passes_with_its_reboot_and_leaves_nothing(
         assert {node["id"] for node in project.nodes()} == {one.id for one in engine.machines()}
         done = project.run("destroy")
         assert done.code == 0, done
-    for listing in (commands.list_ids, commands.list_networks):
+    for listing in (commands.list_ids, commands.list_network_names):
         assert engine.cli.run(*listing(engine.layout.key)) == ""

@@ -16,6 +16,7 @@ import pytest
 from spotdeploy_local.engines.container import commands
 from spotdeploy_local.engines.container.engine import ContainerEngine
 from spotdeploy_local.engines.container.filters import Filters
+from spotdeploy_local.engines.container.fitness import About
 from spotdeploy_local.layout import Layout
 from tests.providers.local.machine_bench import MachineBench, eventually, processes
 
@@ -35,18 +36,26 @@ class ContainerBench(MachineBench[ContainerEngine]):
         name = commands.container_name(key, "")
         return [
             *(f"container {one}" for one in engine.cli.run(*commands.list_ids(key)).split()),
-            *(f"network {one}" for one in engine.cli.run(*commands.list_networks(key)).split()),
+            *(
+                f"network {one}"
+                for one in engine.cli.run(*commands.list_network_names(key)).split()
+            ),
             *(f"filter {one}" for one in Filters(engine.program, key).networks()),
             *(f"folder {path}" for path in engine.layout.notices.glob("*/*")),
             *(f"process {line}" for line in processes() if name in line),
         ]
 
 
+ABOUTS: dict[str, About] = {}
+"""What the engines of this host said of themselves: asked once for all tests of a process."""
+
+
 @contextmanager
 def container_bench(program: str, folder: Path, key: Path) -> Iterator[ContainerBench]:
     """An engine of its own; skips the test where this host cannot run it. At the end its machines
     are destroyed and nothing may be left."""
-    engine = ContainerEngine(program, Layout(folder / "state", Path("/var/cache/spotdeploy")))
+    layout = Layout(folder / "state", Path("/var/cache/spotdeploy"))
+    engine = ContainerEngine(program, layout, abouts=ABOUTS)
     if unfit := [problem for problem in engine.problems() if problem.fatal]:
         pytest.skip(f"{unfit[0].what} ({unfit[0].remedy})")
     engine.prepare(print)

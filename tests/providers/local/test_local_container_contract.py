@@ -34,7 +34,8 @@ class ContainerContract(LocalContract):
 
     @pytest.fixture
     def engine(self, container: ContainerBench) -> SmallHost:
-        return SmallHost(container.engine.program, container.engine.layout)
+        one = container.engine
+        return SmallHost(one.program, one.layout, abouts=one.abouts)
 
     @pytest.fixture
     def facts(self) -> Facts:

@@ -145,8 +145,13 @@ def list_containers(key: str) -> list[str]:
     return ["ps", "--all", "--no-trunc", f"--filter=label={STATE}={key}", "--format=json"]
 
 
-def list_networks(key: str) -> list[str]:
+def list_network_names(key: str) -> list[str]:
     return ["network", "ls", f"--filter=label={STATE}={key}", "--format={{.Name}}"]
+
+
+def list_networks(key: str) -> list[str]:
+    """podman's own listing has all that we need of each network; docker's has not."""
+    return ["network", "ls", f"--filter=label={STATE}={key}", "--format=json"]
 
 
 def remove(program: str, containers: Sequence[str]) -> list[str]:

@@ -71,7 +71,7 @@ class ContainerEngine(Engine):
         return Cli.of_host(self.program, self.layout.state / "hooks")
 
     def problems(self) -> Sequence[Problem]:
-        found = [*fitness.problems(self.cli, self.reason)]
+        found = [*fitness.problems(self.cli, self.reason, lambda _: self._about())]
         if sys.platform == "linux":
             found += host.low_limit(host.INOTIFY)
         return found
@@ -88,7 +88,7 @@ class ContainerEngine(Engine):
     def room(self) -> int:
         if sys.platform == "linux":
             return host.room()
-        return fitness.about(self.cli).memory // fitness.MACHINE_MEMORY
+        return self._about().memory // fitness.MACHINE_MEMORY
 
     def prepare(self, progress: Progress, *, cloud_init: bool = False) -> None:
         self._fit()
@@ -134,15 +134,16 @@ class ContainerEngine(Engine):
         self.stop([machine])
 
     def destroy(self, ids: Sequence[str]) -> None:
+        if not ids:
+            return
         try:
             self._remove(ids)
         except RefusedCommandError:  # a mount of one that has just ended may be busy for a moment
             self._remove(ids)
         for machine in ids:
             write.remove(self._notices / machine)
-        if ids:
-            with self._lock():
-                self._remove_networks(self._idle_networks())
+        with self._lock():
+            self._remove_networks(self._idle(self._machines_facts(), self._networks()))
 
     def console(self, machine: str) -> str:
         self._existing(machine)
@@ -165,11 +166,13 @@ class ContainerEngine(Engine):
         return proxy_command(None, address, there)
 
     def leftovers(self) -> Sequence[Leftover]:
-        here = {one.id for one in self.machines()}
+        kept, networks = self._machines_facts(), self._networks()
+        here = {facts.id for facts in kept}
+        filters = self._filters.networks() if self._filters else set()
         notices = sorted(self._notices.iterdir()) if self._notices.is_dir() else []
         return [
-            *(Leftover(self._kind("network"), name) for name in self._idle_networks()),
-            *(Leftover(self._kind("filter"), name) for name in self._idle_filters()),
+            *(Leftover(self._kind("network"), name) for name in self._idle(kept, networks)),
+            *(Leftover(self._kind("filter"), name) for name in sorted(filters - networks.keys())),
             *(Leftover(self._kind("notice"), one.name) for one in notices if one.name not in here),
         ]
 
@@ -209,10 +212,11 @@ class ContainerEngine(Engine):
     def _create_missing(self, specs: Sequence[MachineSpec]) -> dict[str, str]:
         """Make the containers that are not there yet, without booting any. Gives the failures."""
         about = self._fit()
-        images = {spec.cloud_init: self._image(cloud_init=spec.cloud_init) for spec in specs}
+        kinds = {spec.cloud_init for spec in specs}
+        images = {cloud_init: self._image(cloud_init=cloud_init) for cloud_init in kinds}
         first_user = self._first_user(about)
         with self._lock():
-            kept = [facts for _, facts in records.chosen_by(self._containers())]
+            kept = self._machines_facts()
             known = {facts.id for facts in kept}
             there = [records.planned(facts) for facts in kept]
             new = assign_names([spec for spec in specs if spec.id not in known], there)
@@ -285,7 +289,7 @@ class ContainerEngine(Engine):
 
     def _network(self, network: str) -> str:
         """The subnet of a network, which is made if need be."""
-        found = dict(map(records.network, self._networks()))
+        found = self._networks()
         if network in found:
             return found[network]
         free = places.subnets(self.program, self.layout.key, found.values())
@@ -301,28 +305,29 @@ class ContainerEngine(Engine):
                 return subnet
         raise ProviderError(f"no subnet is free for a network of {self.program}")
 
-    def _networks(self) -> list[Mapping[str, Any]]:
-        names = self.cli.run(*commands.list_networks(self.layout.key)).split()
-        return self.cli.json("network", "inspect", *names) if names else []
+    def _networks(self) -> dict[str, str]:
+        """Our networks, each with its subnet."""
+        if self.program == "podman":
+            found = self.cli.json(*commands.list_networks(self.layout.key)) or []
+        else:
+            names = self.cli.run(*commands.list_network_names(self.layout.key)).split()
+            found = self.cli.json("network", "inspect", *names) if names else []
+        return dict(map(records.network, found))
 
-    def _idle_networks(self) -> list[str]:
+    @staticmethod
+    def _idle(kept: Sequence[Facts], networks: Mapping[str, str]) -> list[str]:
         """Networks without a machine."""
-        used = {facts.network for _, facts in records.chosen_by(self._containers())}
-        there = {name for name, _ in map(records.network, self._networks())}
-        return sorted(there - used)
-
-    def _idle_filters(self) -> list[str]:
-        """Networks that are gone but for their rules."""
-        if not self._filters:
-            return []
-        there = {name for name, _ in map(records.network, self._networks())}
-        return sorted(self._filters.networks() - there)
+        return sorted(networks.keys() - {facts.network for facts in kept})
 
     def _remove_networks(self, networks: Sequence[str]) -> None:
         if names := [commands.network_name(self.layout.key, one) for one in networks]:
             self.cli.run("network", "rm", *names)
         if networks and self._filters:
             self._filters.remove(networks)
+
+    def _machines_facts(self) -> list[Facts]:
+        """What is kept with each machine that there is."""
+        return [facts for _, facts in records.chosen_by(self._containers())]
 
     def _containers(self) -> list[Mapping[str, Any]]:
         """All containers of this state folder, as the engine inspects them."""
@@ -390,12 +395,16 @@ class ContainerEngine(Engine):
         return users.first_user(self.layout.key)
 
     def _fit(self) -> fitness.About:
-        """What the engine is; asked once. Raises HostError when no machine can boot on it."""
+        """What the engine is. Raises HostError when no machine can boot on it."""
+        found = self._about()
+        for problem in fitness.unfit(self.cli, found):
+            raise HostError(problem.what, hint=problem.remedy)
+        return found
+
+    def _about(self) -> fitness.About:
+        """What the engine says of itself; asked once. Raises HostError when it does not answer."""
         if self.program not in self.abouts:
-            found = fitness.about(self.cli)
-            for problem in fitness.unfit(self.cli, found):
-                raise HostError(problem.what, hint=problem.remedy)
-            self.abouts[self.program] = found
+            self.abouts[self.program] = fitness.about(self.cli)
         return self.abouts[self.program]
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -86,14 +86,14 @@ def of_docker(info: Mapping[str, Any]) -> About:
     )
 
 
-def problems(cli: Cli, reason: str) -> Sequence[Problem]:
+def problems(cli: Cli, reason: str, ask: Callable[[Cli], About] = about) -> Sequence[Problem]:
     """Everything that would stop a start, and what machines of this engine lack. `reason` says why
-    it was chosen. Changes nothing."""
+    it was chosen, and `ask` gives what the engine says of itself. Changes nothing."""
     if not shutil.which(cli.program):
         remedy = f"install {cli.program}, or take another engine: [provider.local] engine"
         return [Problem(f"{cli.program} is missing on this host", remedy)]
     try:
-        found = about(cli)
+        found = ask(cli)
     except HostError as error:
         return [Problem(error.message, error.hint or "see the message")]
     return [*unfit(cli, found), lacks(cli.program, found, reason)]
