@@ -19,6 +19,7 @@ from spotdeploy.run.verdict import Outcome, Receipt
 from spotdeploy.testing.fake import faults
 from spotdeploy.testing.fake.cloud import FakeCloud
 from spotdeploy.testing.fake.store import FileStore
+from tests.command import run
 
 CONFIG = """
 deployment = "leaky"
@@ -35,17 +36,6 @@ destroy = "2s"
 [provider.fake]
 faults = [{ kind = "stuck" }]
 """
-
-
-def run(folder: Path, command: str, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "spotdeploy", command, *options],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def test_a_machine_that_never_goes_is_exit_code_4_and_the_next_cycle_creates_nothing(

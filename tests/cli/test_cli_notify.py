@@ -24,6 +24,7 @@ from spotdeploy.config.secret import Secret
 from spotdeploy.testing import FakeCloud
 from spotdeploy.testing.fake import faults
 from spotdeploy.testing.fake.store import FileStore
+from tests.command import run as run_command
 
 CONFIG = """
 deployment = "shop"
@@ -97,15 +98,7 @@ def run(tmp_path: Path) -> Run:
 
     def run(notify: str, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         (tmp_path / "spotdeploy.toml").write_text(CONFIG + notify)
-        return subprocess.run(
-            [sys.executable, "-m", "spotdeploy", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, **more},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return run_command(tmp_path, *arguments, environment={**os.environ, **more})
 
     return run
 

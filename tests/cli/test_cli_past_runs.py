@@ -12,18 +12,12 @@ import jsonschema
 import pytest
 
 from spotdeploy.state.journal import Journal
+from tests.command import run
 from tests.report import samples
 
 
 def spotdeploy(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "spotdeploy", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run(folder, *arguments)
 
 
 @pytest.fixture

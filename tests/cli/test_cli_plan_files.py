@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from spotdeploy.payload.manifest import read_manifest
 from spotdeploy.phases.findings import of_payload
 from spotdeploy.project import Project
+from tests.command import run
 
 CONFIG = """
 deployment = "files"
@@ -36,8 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def plan(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "spotdeploy", "plan", *arguments]
-    return subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=60)
+    return run(folder, "plan", *arguments)
 
 
 def test_every_path_is_listed_with_mode_and_size_and_the_total(folder: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from spotdeploy.cli.tables import show_nodes
 from spotdeploy.model import Batch, Market, Node, NodeState, Offer
 from spotdeploy.testing.fake.cloud import FakeCloud
 from spotdeploy.testing.fake.store import FileStore
+from tests.command import run as run_command
 
 CONFIG = """
 deployment = "elsewhere"
@@ -24,14 +24,7 @@ locations = ["here", "there"]
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "spotdeploy", "reap", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return run_command(folder, "reap", *arguments)
 
 
 def cloud_of(folder: Path) -> FakeCloud:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from spotdeploy.model import Batch, Market, Offer
 from spotdeploy.testing import FakeCloud
 from spotdeploy.testing.fake import faults
 from spotdeploy.testing.fake.store import FileStore
+from tests.command import run
 from tests.cycles.project import Done
 
 CONFIG = """\
@@ -47,14 +46,7 @@ class Shop:
         (self.folder / "spotdeploy.toml").write_text(text)
 
     def run(self, *arguments: str) -> Done:
-        done = subprocess.run(
-            [sys.executable, "-m", "spotdeploy", *arguments],
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = run(self.folder, *arguments)
         return Done(done.returncode, done.stdout, done.stderr)
 
     def old_nodes(self) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cycles.project import COMMAND, PATIENCE
+from tests.command import COMMAND, PATIENCE
 
 
 def at_a_terminal(folder: Path, answer: str, arguments: Sequence[str]) -> tuple[int, str]:

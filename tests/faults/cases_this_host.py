@@ -10,7 +10,8 @@ from pathlib import Path
 from signal import SIGINT
 
 from spotdeploy.model import Verdict
-from tests.cycles.project import COMMAND, Done, Running
+from tests.command import COMMAND
+from tests.cycles.project import Done, Running
 from tests.faults.case import REFUSED, Case, Family
 from tests.faults.cycle_points import (
     Moment,

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.cycles.project import PATIENCE, Project
+from tests.command import PATIENCE
+from tests.cycles.project import Project
 from tests.labs.clouds import AnyLab, AnyMachineLab
 from tests.labs.machine_network import client_environment
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cycles.project import PATIENCE
+from tests.command import PATIENCE
 from tests.labs.clouds import AnyMachineLab, Cloud
 from tests.labs.lab_project import LabProject, assert_as_published
 from tests.labs.machine_network import MachineNetwork

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.cycles.project import PATIENCE, Done, eventually
+from tests.command import PATIENCE
+from tests.cycles.project import Done, eventually
 from tests.labs.aws import AwsMachineLab
 from tests.labs.azure import AzureMachineLab
 from tests.labs.azure.faults import QUOTA as AZURE_QUOTA
