@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import tomli_w
 
-from tests.command import COMMAND, PATIENCE, run
+from tests.command import COMMAND, PATIENCE, enter, run
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ class Project:
         (self.folder / "spotdeploy.toml").write_text(tomli_w.dumps(self.config))
 
     @property
-    def enter(self) -> Sequence[str]:
-        """What goes before each command."""
-        return ()
+    def network(self) -> Path | None:
+        """The network namespace of each command; None is this process's own."""
+        return None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -91,11 +91,17 @@ class Project:
 
     def run(self, *arguments: str, command: Sequence[str] = ()) -> Done:
         """Run a command to its end. `command` is what runs spotdeploy this once."""
-        if not self.enter and (command or self.command) == COMMAND:
-            done = run(self.folder, *arguments, environment=self.environment, seconds=self.patience)
+        if (command or self.command) == COMMAND:
+            done = run(
+                self.folder,
+                *arguments,
+                environment=self.environment,
+                seconds=self.patience,
+                network=self.network,
+            )
             return Done(done.returncode, done.stdout, done.stderr)
         done = subprocess.run(
-            [*self.enter, *(command or self.command), *arguments],
+            [*enter(self.network), *(command or self.command), *arguments],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,
@@ -116,7 +122,7 @@ class Project:
         """A command that goes on while the block runs; it is killed when it outlives it."""
         self.write()
         process = subprocess.Popen(
-            [*self.enter, *self.command, *arguments],
+            [*enter(self.network), *self.command, *arguments],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,

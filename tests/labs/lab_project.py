@@ -39,9 +39,9 @@ class LabProject(Project):
         self.config["payload"]["reboot"] = True
 
     @property
-    def enter(self) -> Sequence[str]:
-        """Into the labs' network."""
-        return self._labs[0].network.enter
+    def network(self) -> Path | None:
+        """The labs'."""
+        return self._labs[0].network.namespace
 
     @property
     def environment(self) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import TypeVar
 from spotdeploy_local.linux import syscalls
 from spotdeploy_local.network.dial import dial
 from spotdeploy_local.network.networks import socket_in
+from tests.command import enter
 
 T = TypeVar("T")
 CONNECT_SECONDS = 10.0
@@ -24,8 +25,13 @@ class Network(ABC):
 
     @property
     @abstractmethod
+    def namespace(self) -> Path | None:
+        """The file of its namespace; None is this process's own."""
+
+    @property
     def enter(self) -> Sequence[str]:
         """What to put before a command to run it there."""
+        return enter(self.namespace)
 
     @abstractmethod
     def connect(self, host: str, port: int) -> socket.socket:
@@ -56,9 +62,8 @@ class Loopback(Network):
     """This host's own loopback."""
 
     @property
-    def enter(self) -> Sequence[str]:
-        """Nothing."""
-        return ()
+    def namespace(self) -> None:
+        """This process's own."""
 
     def connect(self, host: str, port: int) -> socket.socket:
         """See `Network`."""
@@ -77,9 +82,9 @@ class Namespace(Network):
         self._thread = ThreadPoolExecutor(1, "in-namespace", self._go_there)
 
     @property
-    def enter(self) -> Sequence[str]:
-        """`nsenter`."""
-        return ("nsenter", f"--net={self._file}")
+    def namespace(self) -> Path:
+        """See `Network`."""
+        return self._file
 
     def connect(self, host: str, port: int) -> socket.socket:
         """See `Network`."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from tests.labs.aws.amis import write_amis
+from tests.forked import start_module
 from tests.labs.network import HttpConnection, Loopback, Network
 
 START_SECONDS = 60.0
@@ -31,10 +30,11 @@ class MotoServer:
     """Serves the AWS APIs on a port of 127.0.0.1, in this network namespace or another."""
 
     def __init__(self, folder: Path, network: Network | None = None) -> None:
-        """Its images and log go to `folder`."""
+        """Its log goes to `folder`."""
         self._folder = folder
+        self._log = folder / "moto.log"
         self._network = network or Loopback()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ForkServerProcess | None = None
         self.port = 0
 
     @property
@@ -45,26 +45,27 @@ class MotoServer:
     def start(self) -> None:
         """Start it and wait until it answers."""
         self.port = self._free_port()
-        amis = self._folder / "amis.json"
-        write_amis(amis)
-        environment = {
-            **os.environ,
-            "MOTO_AMIS_PATH": str(amis),
+        own = {
+            "MOTO_AMIS_PATH": "read before",  # see tests.preload; without it there are more
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
-        command = [*self._network.enter, sys.executable, "-m", "moto.server", "-p", str(self.port)]
-        with (self._folder / "moto.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                command, env=environment, stdout=log, stderr=subprocess.STDOUT
-            )
+        self._process = start_module(
+            "moto.server",
+            f"--port={self.port}",
+            folder=self._folder,
+            environment={**os.environ, **own},
+            out=self._log,
+            err=self._log,
+            network=self._network.namespace,
+        )
         self._wait()
 
     def stop(self) -> None:
         """End it."""
         if self._process:
             self._process.terminate()
-            self._process.wait(30)
+            self._process.join(30)
             self._process = None
 
     def reset(self) -> None:
@@ -82,7 +83,7 @@ class MotoServer:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             assert self._process is not None
-            if self._process.poll() is not None:
+            if not self._process.is_alive():
                 break
             try:
                 self.send("GET", "/moto-api/data.json")
@@ -90,9 +91,7 @@ class MotoServer:
                 time.sleep(0.1)
             else:
                 return
-        raise RuntimeError(
-            f"moto did not start:\n{(self._folder / 'moto.log').read_text()[-2000:]}"
-        )
+        raise RuntimeError(f"moto did not start:\n{self._log.read_text()[-2000:]}")
 
     def _free_port(self) -> int:
         with self._network.listener("127.0.0.1") as probe:
