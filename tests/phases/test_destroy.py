@@ -678,7 +678,7 @@ async def test_a_group_that_is_listed_late_is_found_after_its_machine(
 async def test_what_was_told_as_left_is_expected_until_it_is_proven_gone(
     fake_project: FakeProjects,
 ) -> None:
-    here = fake_project(count=1, patience="700ms")
+    here = fake_project(count=1, patience="2s")
     await here.create()
     (group,) = (id_ for id_ in here.cloud.billed() if id_.startswith("group"))
     here.cloud.script(faults.StuckResource())

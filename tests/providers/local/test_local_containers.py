@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import shlex
+import socket
 import subprocess
+from dataclasses import dataclass, field
 from dataclasses import replace as changed
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from msgspec.structs import replace
 
 from spotdeploy.errors import ConfigError, ProviderError
 from spotdeploy.ports import ALL_PORTS, PortRange
-from spotdeploy_local.engine import Bind, MachineState
+from spotdeploy_local.engine import Bind, MachineSpec, MachineState
 from spotdeploy_local.engines.container.engine import ContainerEngine
 from spotdeploy_local.engines.container.images import ContainerImages
 from spotdeploy_local.image.releases import DEFAULT
@@ -170,6 +172,32 @@ def test_one_machine_that_cannot_start_is_told_and_the_others_run(
     for more in ({"address": "10.0.0.9"}, {"binds": (Bind(container.key, "/mnt"),)}):
         with pytest.raises(ConfigError, match="no addresses or folders of one's choice"):
             container.engine.start_all([container.spec("other", **more)])
+
+
+@dataclass(frozen=True)
+class Contended(ContainerEngine):
+    """An engine on a host where somebody takes a machine's port before it starts."""
+
+    taken: list[socket.socket] = field(default_factory=list)
+
+    def _boot(self, spec: MachineSpec) -> None:
+        if not self.taken:
+            address = self._place(spec.id).published_address
+            self.taken.append(socket.create_server((address, spec.publish[0])))
+        super()._boot(spec)
+
+
+def test_a_port_that_is_taken_before_the_start_is_offered_elsewhere(
+    container: ContainerBench,
+) -> None:
+    one = container.engine
+    engine = Contended(one.program, one.layout, abouts=one.abouts)
+    started = engine.start_all([container.spec("one", publish=(18081,))])
+    (taken,) = engine.taken
+    with taken:
+        assert started.failures == {}
+        (machine,) = started.machines
+        assert machine.published_address not in (taken.getsockname()[0], "")
 
 
 def test_what_a_crash_leaves_is_found_and_released(container: ContainerBench) -> None:

@@ -77,8 +77,9 @@ class Cli:
         except subprocess.TimeoutExpired as error:
             raise ProviderError(f"`{_short(command)}` gave no answer in {seconds:g} s") from error
         if done.returncode != 0:
-            output = done.stderr.decode(errors="replace").strip()
-            message = output.splitlines()[-1] if output else f"exit code {done.returncode}"
+            lines = done.stderr.decode(errors="replace").strip().splitlines()
+            reasons = [line for line in lines if line.startswith("Error")]  # docker sums up below
+            message = next(iter(reasons or lines[-1:]), f"exit code {done.returncode}")
             raise RefusedCommandError(f"{self.program} {arguments[0]}: {message}")
         return done.stdout.decode(errors="replace")
 

@@ -49,6 +49,8 @@ from spotdeploy_local.specs import assign_names, check_specs
 _SIDE_BY_SIDE: Final = 8
 _NETWORK_TRIES: Final = 16
 _INSPECT_TRIES: Final = 5
+_START_TRIES: Final = 2
+"""A port that was free when a container was made may be another program's when it starts."""
 CONSOLE_BYTES: Final = 1024 * 1024
 
 
@@ -102,14 +104,11 @@ class ContainerEngine(Engine):
         self.layout.mark_used(self.program)
         cgroup_hook.write(self.layout.state / "hooks")
         unique = list({spec.id: spec for spec in specs}.values())
-        failures = self._create_missing(unique)
-        there = self.machines()
-        fresh = {one.id: one.name for one in there if one.state is MachineState.PENDING}
-        booting = [spec for spec in unique if spec.id in fresh and spec.id not in failures]
-        failures |= self._side_by_side(
-            self._boot, [replace(spec, name=fresh[spec.id]) for spec in booting]
-        )
-        self.destroy(list(failures))
+        for _ in range(_START_TRIES):
+            if failures := self._start(unique):
+                self.destroy(list(failures))
+            else:
+                break
         wanted = [spec.id for spec in unique if spec.id not in failures]
         found = {one.id: one for one in self.machines()}
         return Started(tuple(found[one] for one in wanted if one in found), failures)
@@ -208,6 +207,15 @@ class ContainerEngine(Engine):
             self.cli.run(*commands.remove(self.program, ending))
             for machine in ids:
                 self.places.pop(machine, None)
+
+    def _start(self, specs: Sequence[MachineSpec]) -> dict[str, str]:
+        """Make and boot those that are not there yet. Gives the failures."""
+        failures = self._create_missing(specs)
+        there = self.machines()
+        fresh = {one.id: one.name for one in there if one.state is MachineState.PENDING}
+        booting = [spec for spec in specs if spec.id in fresh and spec.id not in failures]
+        named = [replace(spec, name=fresh[spec.id]) for spec in booting]
+        return failures | self._side_by_side(self._boot, named)
 
     def _create_missing(self, specs: Sequence[MachineSpec]) -> dict[str, str]:
         """Make the containers that are not there yet, without booting any. Gives the failures."""
