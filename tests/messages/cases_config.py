@@ -30,6 +30,7 @@ FILE = [
     Case("no TOML: a table is there twice", "[nodes]\n[nodes]\n"),
     Case("no TOML: nested too deeply", f"x = {'[' * 3000}\n"),
     Case("no TOML: no UTF-8", config=b'deployment = "\xff"\n'),
+    Case("no TOML: it ends too early", "[nodes]\nopen_ports = [\n"),
     Case("no TOML: a number of 5,000 digits", f"[nodes]\ncount = {'9' * 5000}\n"),
     Case("a key is missing", top='providers = ["fake"]\n'),
     Case("a key that there is not", "[nodes]\ncuont = 3\n"),
@@ -53,13 +54,12 @@ FILE = [
     Case("a web hook in the clear", '[notify]\nwebhook = "https://hooks.example/x"\n'),
     Case(
         "a config above that is a link",
-        files={"real.toml": BASE, ".git/": ""},
+        files={"real.toml": BASE},
         links={"spotdeploy.toml": "real.toml"},
         held=lambda: contextlib.chdir("instance"),
     ),
     Case(
         "a config above that everybody can write",
-        files={".git/": ""},
         modes={"spotdeploy.toml": 0o666},
         held=lambda: contextlib.chdir("instance"),
     ),

@@ -66,12 +66,18 @@ SSH = [
         variables={"PATH": "/nowhere"},
         first=[known_nodes],
     ),
-    Case("ssh to a node of another computer", command=f"ssh {NODE}", first=[nodes]),
+    Case("a node of another computer", command=f"debug {NODE}", first=[nodes]),
     Case("verify without keys", command="verify", first=[nodes]),
     Case(
         "a key that is none",
         command=f"debug {NODE}",
         first=[known_nodes, lambda: Path(".spotdeploy/demo/id_ed25519").write_text("none\n")],
+    ),
+    Case(
+        "a key that is a folder",
+        command="verify",
+        files={".spotdeploy/demo/id_ed25519/": ""},
+        first=[nodes],
     ),
     Case("keys where a file is", command="cycle", files={".spotdeploy/demo": ""}),
 ]

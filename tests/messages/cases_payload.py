@@ -49,7 +49,6 @@ SHIPPED = [
     Case(
         "a folder that lies elsewhere",
         payload='[payload]\npath = "out"\nentry = "e.sh"\n',
-        files={".git/": ""},
         links={"out": "/etc"},
     ),
     Case("an upload that is a pipe", payload=UPLOAD, first=[lambda: os.mkfifo("certs")]),

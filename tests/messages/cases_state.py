@@ -62,7 +62,7 @@ REPORTS = [
         files={"run/cells.json/": ""},
     ),
     Case("notes of cells where a file is", MATRIX, "cycle", files={".spotdeploy/demo/cells": ""}),
-    Case("output to a full disk", command="schema", held=worlds.full_output),
+    Case("output to a full disk", command=worlds.schema_to_a_full_disk),
 ]
 
 STATE = [

@@ -11,7 +11,6 @@ import ast
 import contextlib
 import io
 import os
-import platform
 import re
 import stat
 import sys
@@ -39,7 +38,7 @@ NONE_MADE: Final = "# Made by no case here"
 VARYING: Final = (
     (r"\b20\d{6}-\d{6}-[0-9a-f]{6}\b", "RUN"),
     (r"\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\b", "TIME"),
-    (r"\bpid \d+", "pid PID"),
+    (r"\bpid \d+ on \S+, since", "pid PID on HOST, since"),
     (r"\bbegun \S+ ago", "begun SPAN ago"),
     (r"\bfor \S+ more at most", "for SPAN more at most"),
     (r"\bthis process may have \d+", "this process may have LIMIT"),
@@ -112,6 +111,7 @@ def perform(step: Step) -> Said:
     argv = ["spotdeploy", *step.split()] if isinstance(step, str) else sys.argv
     with (
         mock.patch.object(sys, "argv", argv),
+        mock.patch.object(sys.modules["__main__"], "__package__", None),  # as of a script
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
@@ -128,14 +128,15 @@ def perform(step: Step) -> Said:
 
 def stable(text: str, folder: Path) -> str:
     """A text as it is on every computer and in every run."""
-    text = text.replace(str(folder), "FOLDER").replace(platform.node(), "HOST")
+    text = text.replace(str(folder), "FOLDER")
     for pattern, word in VARYING:
         text = re.sub(pattern, word, text)
     return text
 
 
 def prepare(case: Case, folder: Path) -> None:
-    """Write the project."""
+    """Write the project, as a repository of its own."""
+    (folder / ".git").mkdir()
     (folder / "home").mkdir(mode=0o700)
     (folder / "instance").mkdir()
     (folder / "instance" / "e.sh").write_text("true\n")

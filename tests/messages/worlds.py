@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 
 import msgspec
 
 from spotdeploy import labels
+from spotdeploy.__main__ import main
 from spotdeploy.model import Batch, Market, Node, Offer
 from spotdeploy.node import keys
 from spotdeploy.project import Project
@@ -82,7 +84,7 @@ def a_claim() -> None:
 
 def an_older_run() -> None:
     """The last run's folder becomes that of a run long ago."""
-    sorted(RUNS.iterdir())[-1].rename(RUNS / RUN)
+    max(RUNS.iterdir()).rename(RUNS / RUN)
 
 
 def badly_named_nodes() -> None:
@@ -140,17 +142,17 @@ def installed() -> None:
     sys.path.append(str(Path("site").absolute()))
 
 
-@contextlib.contextmanager
-def full_output() -> Iterator[None]:
-    """Standard output goes to a disk without space."""
+def schema_to_a_full_disk() -> None:
+    """The command, whose output goes to a disk without space."""
     kept, full = os.dup(1), os.open("/dev/full", os.O_WRONLY)
     os.dup2(full, 1)
     try:
         with (
             open(1, "w", encoding="utf-8", closefd=False) as stream,
+            mock.patch.object(sys, "argv", ["spotdeploy", "schema"]),
             contextlib.redirect_stdout(stream),
         ):
-            yield
+            main()
     finally:
         os.dup2(kept, 1)
         os.close(kept)
