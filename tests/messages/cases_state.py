@@ -17,6 +17,13 @@ CELLS_RUN = "cycle --config other.toml"
 RUN = f".spotdeploy/runs/{worlds.RUN}"
 LOCKS = "home/.local/state/spotdeploy/locks"
 
+
+def begin_matrix() -> None:
+    """As a run of a matrix begins, in the folder `run`."""
+    with MatrixRecorder() as recorder:
+        recorder.begin(Path("run"), [])
+
+
 INIT = [
     Case("init where something is", command="init ."),
     Case("init below a file", command="init spotdeploy.toml/new"),
@@ -58,7 +65,7 @@ REPORTS = [
     Case("runs where a file is", command="cycle", files={".spotdeploy/runs": ""}),
     Case(
         "a list of cells where a folder is",
-        command=lambda: MatrixRecorder().begin(Path("run"), []),
+        command=begin_matrix,
         files={"run/cells.json/": ""},
     ),
     Case("notes of cells where a file is", MATRIX, "cycle", files={".spotdeploy/demo/cells": ""}),
