@@ -64,10 +64,16 @@ class Plugins:
         loaded: list[type[Provider[Any]]] = self._hook_results("spotdeploy_register_provider")
         found = [cls for cls in loaded if cls.name == name]
         if len(found) > 1:
-            raise PluginError(f"two plugins register a provider named {name!r}: {_where(found)}")
+            raise PluginError(
+                f"two plugins register a provider named {name!r}: {_where(found)}",
+                hint="leave out or uninstall one of them",
+            )
         if not found:
             other = f"; its provider is named {own.name!r}" if own else ""
-            raise PluginError(f"plugin {name!r} registers no provider of that name{other}")
+            raise PluginError(
+                f"plugin {name!r} registers no provider of that name{other}",
+                hint="'spotdeploy plugins' lists what each gives",
+            )
         return found[0]
 
     def provider_of(self, plugin: str) -> type[Provider[Any]] | None:
@@ -87,7 +93,8 @@ class Plugins:
                 if found.setdefault(cls.kind, cls) is not cls:
                     raise PluginError(
                         f"two plugins register a check of type {cls.kind!r}: "
-                        f"{_where([found[cls.kind], cls])}"
+                        f"{_where([found[cls.kind], cls])}",
+                        hint="leave out or uninstall one of them",
                     )
         return found
 
@@ -132,7 +139,7 @@ class Plugins:
     def _load_path(self, plugin: str) -> None:
         path = (self._folder / plugin).resolve()
         if not path.exists():
-            raise ConfigError(f"plugins: {path} does not exist")
+            raise ConfigError(f"plugins: {path} does not exist", hint="correct the path")
         if path.stem in sys.stdlib_module_names:
             raise PluginError(
                 f"plugin {plugin!r}: Python has a module named {path.stem!r} itself",
@@ -149,13 +156,15 @@ class Plugins:
         except Exception as error:
             raise PluginError(
                 f"plugin {name!r} cannot be imported: {type(error).__name__}: {error}",
-                hint="update or uninstall it",
+                hint="correct, update or uninstall it",
             ) from error
         self._manager.register(plugin, name)
         try:
             self._manager.check_pending()
         except pluggy.PluginValidationError as error:
-            raise PluginError(f"plugin {name!r}: {error}") from error
+            raise PluginError(
+                f"plugin {name!r}: {error}", hint="correct, update or uninstall it"
+            ) from error
 
     def _given(self, plugin: str, hook: str) -> Any:
         """What one plugin gives for a hook; None without it. Raises PluginError when it breaks
@@ -167,7 +176,7 @@ class Plugins:
         except Exception as error:
             raise PluginError(
                 f"plugin {plugin!r} cannot be used: {type(error).__name__}: {error}",
-                hint="update or uninstall it",
+                hint="correct, update or uninstall it",
             ) from error
 
     def _hook_results(self, hook: str) -> list[Any]:

@@ -51,8 +51,7 @@ def one_cell(project: P, only: Sequence[str] | None) -> P:
     if len(cells) != 1:
         choices = (" ".join(f"--only {one}" for one in str(cell).split()) for cell in cells)
         raise RefusedError(
-            f"{project.path.name}: matrix: this is about one deployment, and there are "
-            f"{len(cells)}",
+            f"{project.path.name}: matrix: it has {len(cells)} cells, and this command is for one",
             hint=f"choose one: {'; or '.join(choices)}",
         )
     return next(iter(cells.values()))

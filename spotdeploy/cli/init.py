@@ -99,7 +99,9 @@ def choose(
     for given in values:
         key, equals, value = given.partition("=")
         if not equals or not key:
-            raise ConfigError(f"--set: {given!r} is not KEY=VALUE", hint="such as nodes.count=3")
+            raise ConfigError(
+                f"--set: {given!r} is not KEY=VALUE", hint="write it like nodes.count=3"
+            )
         put(data, key, value if key in text_keys else _value(value), "--set")
     return data
 
@@ -131,7 +133,9 @@ def write(folder: Path, name: str | None, chosen: Mapping[str, Any]) -> list[Pat
         )
         ignore = _ignored(folder / IGNORE)
     except OSError as error:
-        raise ConfigError(f"cannot write to {folder}: {error.strerror}") from error
+        raise ConfigError(
+            f"cannot write to {folder}: {error.strerror}", hint="choose another folder"
+        ) from error
     return [*targets, *ignore]
 
 

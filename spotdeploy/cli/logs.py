@@ -101,7 +101,10 @@ def _log(unit: str | None, since: str | None, lines: int) -> Callable[[], Log]:
             )
         return partial(DeploymentLog, lines)
     if not unit.strip() or not unit.isprintable() or unit.startswith("-") or "/" in unit:
-        raise ConfigError(f"--unit: {plain(unit, limit=100)!r} is not the name of a systemd unit")
+        raise ConfigError(
+            f"--unit: {plain(unit, limit=100)!r} is not the name of a systemd unit",
+            hint="write it like ssh.service; 'spotdeploy debug' shows those that failed",
+        )
     try:
         seconds = None if since is None else Duration(since)
     except ValueError as error:

@@ -36,7 +36,10 @@ WHERE: Final = 6
 def run_again(options: RunOptions, times: int, *, watch: bool) -> NoReturn:
     """Repeat or watch; not both. Raises ConfigError for both."""
     if options.failed:
-        raise ConfigError("--failed is one cycle", hint="leave out --repeat and --watch")
+        raise ConfigError(
+            "--failed is one cycle, and --repeat and --watch are several",
+            hint="leave one of them out",
+        )
     if not watch:
         repeat(options, times)
     if times > 1:

@@ -125,8 +125,6 @@ def _question(words: Sequence[str], timeout: str, *, network: bool, write: bool)
         raise ConfigError(
             "no command: nothing stands behind --", hint="spotdeploy run -- systemctl --failed"
         )
-    if any("\0" in word for word in words):
-        raise ConfigError("the command holds a null character, which no program can be given")
     try:
         seconds = Duration(timeout)
     except ValueError as error:
@@ -134,7 +132,7 @@ def _question(words: Sequence[str], timeout: str, *, network: bool, write: bool)
     if not 0 < seconds <= LONGEST:
         raise ConfigError(
             f"--timeout: {timeout} is not between 0s and {spell(LONGEST)}",
-            hint="what takes longer is a job of the payload",
+            hint=f"give at most {spell(LONGEST)}: what takes longer is a job of the payload",
         )
     return Question(tuple(words), seconds, network=network, write=write)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -35,6 +37,9 @@ _WORDS: Final = {
 }
 _SIGNS: Final = {"<=": "at most", ">=": "at least", "<": "less than", ">": "more than"}
 _AT: Final = re.compile(r"\(at line (?P<line>\d+), column (?P<column>\d+)\)")
+_LONG_NUMBER: Final = re.compile(r"[0-9_]{640,}")
+"""The shortest that Python can be told to refuse has 640 digits."""
+_WRITE: Final = 'write text as name = "value" and a list as names = ["a", "b"]'
 _TWICE: Final = re.compile(
     r"Cannot (?:overwrite a value|declare .* twice|mutate immutable namespace)"
 )
@@ -84,13 +89,10 @@ def explain_toml(error: ValueError, path: Path, text: str) -> ConfigError:
             hint="save it as UTF-8",
         )
     if found is None:
-        return ConfigError(f"{path}: not valid TOML: {error}")
+        return _nowhere(error, path, text)
     what = str(error)[: found.start()].strip()
     twice = _TWICE.match(what)
-    if twice:
-        hint = "it is there already: leave one of them out"
-    else:
-        hint = 'write text as name = "value" and a list as names = ["a", "b"]'
+    hint = "it is there already: leave one of them out" if twice else _WRITE
     line = text.split("\n")[int(found["line"]) - 1]
     shown, at = _pointed(line, 0 if twice else int(found["column"]) - 1)
     margin = f"{found['line']:>4} | "
@@ -98,6 +100,19 @@ def explain_toml(error: ValueError, path: Path, text: str) -> ConfigError:
         f"{path}: not valid TOML in line {found['line']}: {what}\n"
         f"{margin}{shown}\n{' ' * (len(margin) + at)}^",
         hint=hint,
+    )
+
+
+def _nowhere(error: ValueError, path: Path, text: str) -> ConfigError:
+    """What a parser, or Python itself, says of no line."""
+    if isinstance(error, tomllib.TOMLDecodeError):  # at the end
+        return ConfigError(f"{path}: not valid TOML: {error}", hint=_WRITE)
+    number = _LONG_NUMBER.search(text)
+    where = f", in line {text.count(chr(10), 0, number.start()) + 1}" if number else ""
+    most = sys.get_int_max_str_digits()
+    return ConfigError(
+        f"{path}: not valid TOML: a number of more than {most} digits{where}",
+        hint="write it as text, in quotes",
     )
 
 

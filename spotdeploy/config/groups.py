@@ -27,7 +27,7 @@ def read_groups(config: Config, file: str, decode: Decode) -> dict[str, Group]:
         if name in RESERVED or not _is_name(name):
             raise ConfigError(
                 f"{file}: groups: {name!r} is no name of a group",
-                hint="lower case letters, digits and -, beginning with a letter; "
+                hint="write it in lower case letters, digits and -, beginning with a letter; "
                 "here and node mean something else to checks",
             )
     groups = {
@@ -100,7 +100,7 @@ def _merged(base: Mapping[str, Table], tables: Table, file: str, where: str) -> 
     merged = dict(base)
     for name, table in tables.items():
         if not isinstance(table, dict):
-            raise ConfigError(f"{file}: {where}.{name}: should be a table")
+            raise ConfigError(f"{file}: {where}.{name}: should be a table: [{where}.{name}]")
         merged[name] = {**base.get(name, {}), **table}
     return merged
 

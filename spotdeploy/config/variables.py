@@ -155,7 +155,8 @@ def _value(text: str, name: str, forms: Forms) -> object:
         if forms.text:
             return text
         raise ConfigError(
-            f"{name}: {text!r} is not a value as in TOML", hint='such as 3, true or ["a", "b"]'
+            f"{name}: {text!r} is not a value as in TOML",
+            hint='write it like 3, true or ["a", "b"]',
         ) from error
 
 

@@ -82,7 +82,7 @@ def _require_axes(exclude: Iterable[Values], axes: Mapping[str, object], file: s
         for key in entry:
             if key not in axes:
                 raise ConfigError(
-                    f"{file}: matrix.exclude[{index}].{quoted(key)}: no axis is named so",
+                    f"{file}: matrix.exclude[{index}].{quoted(key)}: there is no such axis",
                     hint=f"the axes: {', '.join(axes) or 'none'}",
                 )
 
@@ -140,7 +140,7 @@ def _require_names(names: Iterable[str], file: str, table: str = "matrix") -> No
         if not _AXIS.fullmatch(name):
             raise ConfigError(
                 f"{path}: an axis is named by letters, digits, _ and -, and begins with no digit",
-                hint="it becomes a variable's name",
+                hint="rename it: it becomes a variable's name",
             )
         other = made.setdefault(variable(name), name)
         if other != name:

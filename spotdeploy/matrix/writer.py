@@ -33,12 +33,15 @@ class MatrixRecorder:
 
     def begin(self, folder: Path, cells: Sequence[Planned]) -> None:
         """Begin the run's folder. Raises HostError when it cannot be made."""
-        self.folder = folder
         self.log.open(folder)
         try:
             write_cells(folder, cells)
         except OSError as error:
-            raise HostError(f"cannot write to {folder}: {error.strerror}") from error
+            raise HostError(
+                f"cannot write to {folder}: {error.strerror}",
+                hint="free disk space or make the folder writable",
+            ) from error
+        self.folder = folder
 
     def __enter__(self) -> MatrixRecorder:
         return self

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import asyncssh
-
 from spotdeploy.check import CommandResult
 from spotdeploy.errors import HostError, RefusedError, UnreachableError
 from spotdeploy.model import Manifest, Node
@@ -58,19 +56,15 @@ class NodeAccess:
             await connection.close()
 
     def connection(self) -> NodeConnection:
-        """A connection that is not made yet. Raises RefusedError when there are no keys, or what is
-        there is none."""
+        """A connection that is not made yet. Raises RefusedError when there are no keys, or
+        they cannot be used."""
         project = self.project
         login = keys.read(project.keys_folder, project.deployment).login
-        try:
-            key = login.load()
-        except asyncssh.KeyImportError as error:
-            raise RefusedError(f"the ssh key in {project.keys_folder} is none: {error}") from error
         return NodeConnection(
             self.node,
             Dialer(self.provider),
             project.config.nodes.user,
-            key,
+            login.load(),
             self.host_key,
             Manifest(()),
         )

@@ -132,7 +132,7 @@ def are_imported(folder: Path) -> bool:
 
 
 def read(folder: Path, deployment: str) -> Keys:
-    """The keys that `make` kept. Raises RefusedError when there are none."""
+    """The keys that `make` kept. Raises RefusedError when they are not there, or cannot be used."""
     try:
         login, host = (
             KeyPair(path.read_text("utf-8"), path.with_suffix(".pub").read_text("utf-8").strip())
@@ -143,7 +143,21 @@ def read(folder: Path, deployment: str) -> Keys:
             f"the ssh keys of {deployment} are not in {folder}: its nodes were created elsewhere",
             hint="run it where they were created, or 'spotdeploy cycle' for fresh nodes",
         ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unusable(folder, error) from error
+    try:
+        login.load()
+    except ValueError as error:
+        raise _unusable(folder, error) from error
     return Keys(login, host)
+
+
+def _unusable(folder: Path, error: OSError | ValueError) -> RefusedError:
+    why = error.strerror if isinstance(error, OSError) else error
+    return RefusedError(
+        f"the ssh keys in {folder} cannot be used: {why}",
+        hint="put back those that opened the nodes, or 'spotdeploy cycle' for fresh nodes",
+    )
 
 
 def forget(folder: Path) -> None:
@@ -166,7 +180,10 @@ def write_known_hosts(folder: Path, host_keys: Mapping[str, str]) -> Path:
     try:
         write_private(path, text.encode())
     except OSError as error:
-        raise HostError(f"cannot write {path}: {error.strerror}") from error
+        raise HostError(
+            f"cannot write {path}: {error.strerror}",
+            hint="free disk space or make the folder writable",
+        ) from error
     return path
 
 

@@ -119,5 +119,6 @@ class UserData:
         if len(packed) <= limit:
             return packed
         raise ConfigError(
-            f"user-data is {len(packed)} bytes even when compressed; this cloud takes {limit}"
+            f"user-data is {len(packed)} bytes even when compressed; this cloud takes {limit}",
+            hint="use another provider, or correct its user_data_limit if its cloud takes more",
         )

@@ -110,4 +110,4 @@ def read_parts(paths: Iterable[Path]) -> Iterator[bytes]:
             below = file.relative_to(path).parts
             noise = any(part.startswith((".", "__pycache__")) for part in below)
             if file.is_file() and not noise:
-                yield str(file).encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest()
+                yield os.fsencode(file) + b"\0" + hashlib.sha256(file.read_bytes()).digest()

@@ -44,7 +44,10 @@ class Ignore:
         except FileNotFoundError:
             return self
         except OSError as error:
-            raise ConfigError(f"cannot read {file}: {error.strerror}") from error
+            raise ConfigError(
+                f"cannot read {file}: {error.strerror}",
+                hint="make it a file that you can read, or remove it",
+            ) from error
         return Ignore(((f"{folder}/", _spec(file, lines)), *self._rules))
 
     def leaves_out(self, path: str, name: str, *, folder: bool) -> bool:
@@ -75,6 +78,6 @@ def _spec(file: Path, lines: list[str]) -> GitIgnoreSpec:
             GitIgnoreSpec.from_lines([line])
         except ValueError as error:
             raise ConfigError(
-                f"{file}, line {number}: {line!r} is no pattern", hint="as in a .gitignore"
+                f"{file}, line {number}: {line!r} is no pattern", hint="write it as in a .gitignore"
             ) from error
     return GitIgnoreSpec.from_lines(lines)

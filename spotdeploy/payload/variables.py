@@ -78,7 +78,10 @@ def read_secrets(
         value = _decoded(key, _read(key, secret.reference, folder))
         if len(value.strip()) < SHORTEST:
             what = "is empty" if not value.strip() else f"has fewer than {SHORTEST} characters"
-            raise ConfigError(f"{key} {what}: it could not be hidden", hint="give it a value")
+            raise ConfigError(
+                f"{key} {what}: it could not be hidden",
+                hint=f"give it {SHORTEST} characters or more",
+            )
         if len(value.encode()) > SECRET_LIMIT:
             raise ConfigError(
                 f"{key} has more than {SECRET_LIMIT} bytes", hint="ship a file instead"
@@ -95,9 +98,14 @@ def _key(name: str) -> str:
 
 def _require_name(key: str, name: str) -> None:
     if not _NAME.fullmatch(name):
-        raise ConfigError(f"{key}: {_NAME_RULE}", hint="systemd and shells would drop it")
+        raise ConfigError(
+            f"{key}: {_NAME_RULE}", hint="rename it: systemd and shells would drop it"
+        )
     if len(name) > _NAME_LIMIT:
-        raise ConfigError(f"{key}: a name has at most {_NAME_LIMIT} characters")
+        raise ConfigError(
+            f"{key}: a name has at most {_NAME_LIMIT} characters, and this one {len(name)}",
+            hint="rename it",
+        )
     if name.startswith(OWN):
         raise ConfigError(
             f"{key}: {OWN}... are variables that spotdeploy sets itself",
@@ -114,8 +122,11 @@ def require_text(key: str, name: str, value: str) -> None:
             f"{key} holds U+{found:04X}, which no variable can hold",
             hint="encode it, for example in base64",
         )
-    if len(name) + 1 + len(value.encode()) > VALUE_LIMIT:
-        raise ConfigError(f"{key}: a variable has at most {VALUE_LIMIT} bytes", hint="ship a file")
+    if (size := len(name) + 1 + len(value.encode())) > VALUE_LIMIT:
+        raise ConfigError(
+            f"{key}: a variable has at most {VALUE_LIMIT} bytes, and this one {size}",
+            hint="ship a file",
+        )
 
 
 def _require_total(key: str, values: Mapping[str, str], limit: int) -> None:

@@ -91,13 +91,17 @@ class Bench:
             return shipped
         where = f"{self.project.path.name}: before.files"
         files = [self.project.resolve(name) for name in names]
+        parts: list[bytes] = []
         for index, file in enumerate(files):
             if not file.exists():  # else one that is misspelt would be looked at for ever
                 raise ConfigError(f"{where}[{index}]: {file} does not exist", hint="correct it")
-        try:
-            parts = list(read_parts(files))
-        except OSError as error:
-            raise ConfigError(f"{where}: cannot read {error.filename}: {error.strerror}") from error
+            try:
+                parts += read_parts([file])
+            except OSError as error:
+                raise ConfigError(
+                    f"{where}[{index}]: cannot read {error.filename or file}: {error.strerror}",
+                    hint="make it readable, or name what the commands read instead",
+                ) from error
         return hashlib.sha256(b"".join([shipped.encode(), *parts])).hexdigest()
 
 

@@ -36,7 +36,10 @@ class EventLog:
             private_folder(folder)
             self._file = FileIO(folder / EVENTS, "ab", opener=private)
         except OSError as error:
-            raise HostError(f"cannot write to {folder}: {error.strerror}") from error
+            raise HostError(
+                f"cannot write to {folder}: {error.strerror}",
+                hint="free disk space or make the folder writable",
+            ) from error
         self._write(b"".join(self._early))
 
     def on(self, event: Event) -> None:
@@ -92,4 +95,6 @@ def event_stream(target: str) -> EventStream:
     try:
         return EventStream(Path(target).open("ab", buffering=0))
     except OSError as error:
-        raise HostError(f"--events: cannot write {target}: {error.strerror}") from error
+        raise HostError(
+            f"--events: cannot write {target}: {error.strerror}", hint="name another file"
+        ) from error

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from spotdeploy.report.event_log import JUNIT, PAGE, REPORT, EventLog
+from spotdeploy.report.event_log import EVENTS, JUNIT, PAGE, REPORT, EventLog
 from spotdeploy.report.model import RunReport, build, encode, logs
 from spotdeploy.report.run_store import read_events, written_report
 from spotdeploy.run.verdict import Outcome
@@ -29,8 +29,8 @@ class RunRecorder:
 
     def begin(self, folder: Path) -> None:
         """Begin the run's folder. Raises HostError when it cannot be made."""
-        self.folder = folder
         self.log.open(folder)
+        self.folder = folder
 
     def __enter__(self) -> Self:
         return self
@@ -50,6 +50,8 @@ def write_reports(folder: Path, outcome: Outcome | None = None) -> list[str]:
     """
     try:
         events = read_events(folder)[0]
+        if not events and outcome is None:
+            return [f"no reports: {folder / EVENTS} has no events"]
         report = build(events, outcome, written_report(folder))
         output = logs(events)
     except Exception as error:  # noqa: BLE001  # see the module's first line

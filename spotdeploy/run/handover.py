@@ -204,7 +204,10 @@ def _read(file: Path) -> bytes:
                 hint=f"chmod 600 {file}, if nobody else did read it",
             )
         if status.st_size > LIMIT:
-            raise RefusedError(f"{file} is too large", hint="name what 'access export' wrote")
+            raise RefusedError(
+                f"{file} has {status.st_size} bytes, and such a file at most {LIMIT}",
+                hint="name what 'access export' wrote",
+            )
         return stream.read(LIMIT)
 
 

@@ -32,7 +32,9 @@ def refuse_links(state: Path) -> None:
             hint="run it as the user who ran it here before, such as with sudo",
         ) from error
     except OSError as error:
-        raise HostError(f"cannot read {state}: {error.strerror}") from error
+        raise HostError(
+            f"cannot read {state}: {error.strerror}", hint=f"see what keeps you: ls -laR {state}"
+        ) from error
     if found is not None:
         raise RefusedError(
             f"{found} is a link, to {found.readlink()}; spotdeploy makes none there and follows "

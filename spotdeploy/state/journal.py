@@ -431,8 +431,9 @@ class Journal:
             return self._unusable(f"is damaged: {error}")
         space = "free disk space or make the folder writable; nothing is created without it"
         marked = code == sqlite3.SQLITE_READONLY and os.access(self._path, os.W_OK)
+        why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
         return HostError(
-            f"cannot write the journal {self._path}: {error}",
+            f"cannot write the journal {self._path}: {why}",
             hint=self._begin_anew if marked else space,  # a damaged header forbids to write
         )
 

@@ -210,7 +210,7 @@ def test_a_matrix_is_exported_cell_by_cell(tmp_path: Path) -> None:
     folder = write(tmp_path / "cells", CLUSTER + '[matrix]\npy = ["3.11", "3.12"]\n')
     done = spotdeploy(folder, "export")
     assert done.returncode == 2
-    assert "there are 2" in done.stderr
+    assert "it has 2 cells" in done.stderr
     assert "--only py=3.11; or --only py=3.12" in done.stderr
     assert "no nodes of shop" in spotdeploy(folder, "export", "--only", "py=3.12").stderr
 

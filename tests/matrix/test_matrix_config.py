@@ -61,7 +61,7 @@ def texts(matrix: Matrix[Project]) -> list[str]:
         ("a = [1]\ninclude = [{}]", "matrix.include[0]: is empty"),
         ("a = [1]\nexclude = [{}]", "matrix.exclude[0]: is empty"),
         ("a = [1]\nexclude = [{a = [1]}]", "matrix.exclude[0].a: should be text, a whole"),
-        ("a = [1]\nexclude = [{b = 1}]", "matrix.exclude[0].b: no axis is named so"),
+        ("a = [1]\nexclude = [{b = 1}]", "matrix.exclude[0].b: there is no such axis"),
         ("include = [{a = 1}, {a = 1}]", "matrix.include: two cells are a=1"),
         ('market = ["spots"]', "matrix.market[0]: 'spots' is not a choice"),
         ('a = [1]\n[[matrix.include]]\na = 2\nmarket = "no"', "matrix.include[0].market: 'no'"),

@@ -15,13 +15,14 @@ import re
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from unittest import mock
 
-from spotdeploy.cli import build_app
+from spotdeploy.__main__ import main
 from spotdeploy.cli.errors import show
 from spotdeploy.errors import SpotdeployError
 
@@ -33,6 +34,19 @@ ELSEWHERE: Final = ("live", "scaffold", "testing")
 """Rooms whose messages are for authors of plugins; their tests have them."""
 BASE: Final = 'deployment = "demo"\nproviders = ["fake"]\n'
 PAYLOAD: Final = '[payload]\nentry = "e.sh"\n'
+NONE_MADE: Final = "# Made by no case here"
+VARYING: Final = (
+    (r"\b20\d{6}-\d{6}-[0-9a-f]{6}\b", "RUN"),
+    (r"\b20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\b", "TIME"),
+    (r"\bpid \d+ on \S+, since", "pid PID on HOST, since"),
+    (r"\bbegun \S+ ago", "begun SPAN ago"),
+    (r"\bfor \S+ more at most", "for SPAN more at most"),
+    (r"\bthis process may have \d+", "this process may have LIMIT"),
+    (r"\buser-data is \d+ bytes", "user-data is SIZE bytes"),
+)
+"""What is another one in each run or on each computer, and what stands for it."""
+Step = str | Callable[[], object]
+"""A command line without its first word, or a function; both run in the project's folder."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +57,7 @@ class Case:
     """In a few words."""
     more: str = ""
     """What follows in the config."""
-    command: str = "plan"
+    command: Step = "plan"
     top: str = BASE
     payload: str = PAYLOAD
     files: Mapping[str, str | bytes] = field(default_factory=dict)
@@ -54,6 +68,10 @@ class Case:
     variables: Mapping[str, str] = field(default_factory=dict)
     config: str | bytes | None = None
     """The whole config, in place of `top`, `payload` and `more`."""
+    first: Sequence[Step] = ()
+    """What went before, in this order."""
+    held: Callable[[], AbstractContextManager[object]] = nullcontext
+    """What is so while the command runs, and no longer."""
 
     def text(self) -> str | bytes:
         """The config."""
@@ -71,29 +89,54 @@ class Said:
 def play(case: Case, folder: Path) -> Said:
     """Run the command in a folder that has what the case says."""
     prepare(case, folder)
-    out, err = io.StringIO(), io.StringIO()
-    code: object = 0
-    words = case.command.split()
     variables = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), **case.variables}
     with (
         mock.patch.dict(os.environ, variables, clear=True),
-        mock.patch.object(sys, "argv", ["spotdeploy", *words]),
+        mock.patch.object(sys, "path", [*sys.path]),
         contextlib.chdir(folder),
+    ):
+        for step in case.first:
+            perform(step)
+        with case.held():
+            said = perform(case.command)
+    _forget_modules(folder)
+    return Said(said.code, stable(said.text, folder))
+
+
+def perform(step: Step) -> Said:
+    """Take one step. What it said is its errors, or where there are none what it printed."""
+    written = io.BytesIO(), io.BytesIO()
+    err, out = (io.TextIOWrapper(one, "utf-8", write_through=True) for one in written)
+    code: object = 0
+    argv = ["spotdeploy", *step.split()] if isinstance(step, str) else sys.argv
+    with (
+        mock.patch.object(sys, "argv", argv),
+        mock.patch.object(sys.modules["__main__"], "__package__", None),  # as of a script
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
         try:
-            build_app(words)(words, prog_name="spotdeploy")
-        except SpotdeployError as error:
+            (main if isinstance(step, str) else step)()
+        except SpotdeployError as error:  # of a function
             show(error)
             code = error.exit_code
         except SystemExit as end:
             code = end.code
-    return Said(code, err.getvalue().replace(str(folder), "FOLDER"))
+    errors, printed = (one.getvalue().decode() for one in written)
+    return Said(code, errors or printed)
+
+
+def stable(text: str, folder: Path) -> str:
+    """A text as it is on every computer and in every run."""
+    text = text.replace(str(folder), "FOLDER")
+    for pattern, word in VARYING:
+        text = re.sub(pattern, word, text)
+    return text
 
 
 def prepare(case: Case, folder: Path) -> None:
-    """Write the project."""
+    """Write the project, as a repository of its own."""
+    (folder / ".git").mkdir()
     (folder / "home").mkdir(mode=0o700)
     (folder / "instance").mkdir()
     (folder / "instance" / "e.sh").write_text("true\n")
@@ -113,6 +156,13 @@ def prepare(case: Case, folder: Path) -> None:
         (folder / name).symlink_to(target)
     for name, mode in case.modes.items():
         (folder / name).chmod(mode)
+
+
+def _forget_modules(folder: Path) -> None:
+    """Those of a project's own plugins: the next case has others of the same name."""
+    for name, module in list(sys.modules.items()):
+        if (file := getattr(module, "__file__", None)) and Path(file).is_relative_to(folder):
+            del sys.modules[name]
 
 
 @dataclass(frozen=True, order=True)
@@ -164,7 +214,7 @@ def recorded() -> Iterator[set[tuple[str, int]]]:
         yield seen
 
 
-def render(cases: list[Case]) -> str:
+def render(cases: Sequence[Case]) -> str:
     """The catalogue: each case, and at its end the messages that no case makes."""
     blocks = []
     with recorded() as seen:
@@ -175,7 +225,7 @@ def render(cases: list[Case]) -> str:
             blocks.append(f"## {case.what}\n{said.text.rstrip()}\n(exit code {said.code})\n")
     missing = [one for one in sites() if (one.file, one.line) not in seen]
     rest = [f"{one.file.removeprefix('spotdeploy/')}: {one.words}" for one in missing]
-    return "\n".join([*blocks, "# Made by no case here", *rest]) + "\n"
+    return "\n".join([*blocks, NONE_MADE, *rest]) + "\n"
 
 
 def _make_removable(folder: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from spotdeploy.model import Manifest
-from spotdeploy.payload.hashes import RACY_NS, Digests
+from spotdeploy.payload.hashes import RACY_NS, Digests, read_parts
 from spotdeploy.payload.manifest import build_manifest
 
 OLD_SECONDS = RACY_NS / 1e9 + 3
@@ -157,3 +157,11 @@ def test_files_that_are_gone_are_forgotten(tree: Path, kept: Path) -> None:
     built(tree, kept)
     assert "two" not in kept.read_text()
     assert [file.name for file in kept.parent.iterdir()] == [kept.name]
+
+
+def test_a_file_whose_name_is_no_utf_8_is_read_like_any_other(tmp_path: Path) -> None:
+    file = tmp_path / os.fsdecode(b"caf\xe9.py")
+    file.write_text("one")
+    before = list(read_parts([tmp_path]))
+    file.write_text("two")
+    assert before != list(read_parts([tmp_path]))

@@ -132,6 +132,12 @@ def test_reports_of_no_events_are_one_problem() -> None:
     assert problem.startswith("no reports: ")
 
 
+def test_a_run_that_was_killed_before_its_first_event_gets_no_reports(tmp_path: Path) -> None:
+    (tmp_path / EVENTS).touch()
+    assert write_reports(tmp_path) == [f"no reports: {tmp_path / EVENTS} has no events"]
+    assert names(tmp_path) == {EVENTS}
+
+
 def test_no_half_written_file_is_left(tmp_path: Path) -> None:
     folder = samples.payload_failure().write(tmp_path)
     assert write_reports(folder) == []
