@@ -42,7 +42,9 @@ def examine(project: Project) -> list[Findings]:
     try:
         return [
             examine_config(project),
-            *asyncio.run(examine_locations(project, locations, account=True)),
+            *asyncio.run(
+                examine_locations(project, locations, project.groups.values(), account=True)
+            ),
         ]
     finally:
         for location in locations:

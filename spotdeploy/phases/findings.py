@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import msgspec
+
 from spotdeploy import labels
 from spotdeploy.check import Check
 from spotdeploy.config.secret import named_secret, secret_parts
@@ -65,10 +67,9 @@ def draft(project: Project) -> Batch:
     nodes = project.config.nodes
     talk = _talk(project)
     life = float(nodes.time_to_live)  # what providers encode is a plain number
-    alone = nodes.placement == "each" or len(project.providers) == 1
     return Batch(
         token="plan",  # noqa: S106  # of a create call
-        count=(nodes.quorum or nodes.count) if alone else 1,
+        count=_least(project),
         labels=labels.for_batch(
             project.deployment,
             "plan",
@@ -88,12 +89,37 @@ def draft(project: Project) -> Batch:
 
 
 async def examine_locations(
-    project: Project, locations: Sequence[Location], *, account: bool = False
+    project: Project,
+    locations: Sequence[Location],
+    groups: Iterable[Project] = (),
+    *,
+    account: bool = False,
 ) -> list[Findings]:
-    """What is found in each location, all asked at once; with `account`, whose it is too. Changes
-    nothing."""
+    """What is found in each location, all asked at once; with `account`, whose it is too. Quotas
+    must have room for the like nodes of all `groups` of the run together. Changes nothing."""
     batch = draft(project)
-    return await asyncio.gather(*(_examine(project, one, batch, account) for one in locations))
+    asked = []
+    for one in locations:
+        name = one.provider.name
+        count = sum(_least(group) for group in groups if _is_like(group, project, name))
+        mine = msgspec.structs.replace(batch, count=max(count, batch.count))
+        asked.append(_examine(project, one, mine, account))
+    return await asyncio.gather(*asked)
+
+
+def _least(project: Project) -> int:
+    """How many nodes a provider must give for the run to pass: one where another may give the
+    rest."""
+    nodes = project.config.nodes
+    alone = nodes.placement == "each" or len(project.providers) == 1
+    return (nodes.quorum or nodes.count) if alone else 1
+
+
+def _is_like(group: Project, project: Project, provider: str) -> bool:
+    """Whether a group asks a provider for such nodes as the project does."""
+    if provider not in group.providers or group.pool.policy != project.pool.policy:
+        return False
+    return group.provider_config(provider) == project.provider_config(provider)
 
 
 def stand_in(findings: Sequence[Findings]) -> list[Findings]:

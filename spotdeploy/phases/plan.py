@@ -167,7 +167,7 @@ async def ask_offers(run: Run) -> Prospects:
     known = Findings(run.project.path.name, tuple(dict.fromkeys(itertools.chain(*own))))
     asked = await contained(
         run,
-        asyncio.gather(*(_examine(group) for group in run.groups)),
+        asyncio.gather(*(_examine(group, run.groups) for group in run.groups)),
         "asking what stands against the run",
     )
     findings = [known, *itertools.chain(*(found.values() for found in asked))]
@@ -228,9 +228,10 @@ async def _prepare(run: Run, location: Location) -> None:
     await contained(run, preparing, f"preparing {location}")
 
 
-async def _examine(group: Run) -> dict[Location, Findings]:
-    """What stands against asking each location for nodes of a group."""
-    found = await examine_locations(group.project, group.locations)
+async def _examine(group: Run, groups: Sequence[Run]) -> dict[Location, Findings]:
+    """What stands against asking each location for nodes of one of the groups."""
+    every = [one.project for one in groups]
+    found = await examine_locations(group.project, group.locations, every)
     return dict(zip(group.locations, stand_in(found) if group.stand_in else found, strict=True))
 
 

@@ -269,6 +269,23 @@ def test_a_quota_that_is_too_small_even_without_the_old_node_on_aws(shop: Shop) 
     shop.refused("has room for 3 of 3 vCPUs, and this run needs 4", code=3)
 
 
+@on("aws", "azure")
+def test_a_quota_that_the_groups_together_exceed(shop: Shop) -> None:
+    cloud = shop._labs[0].cloud
+    if shop.cloud == "azure":
+        cloud.spot_limit = 6  # type: ignore[attr-defined]
+    else:
+        cloud.quotas.applied["L-34B43A08"] = 6.0  # type: ignore[attr-defined]
+    shop.config["groups"] = {"head": {"count": 1}, "worker": {"count": 2}}
+    shop.write()
+    assert shop.run("plan").code == 0
+    shop.config["groups"]["worker"]["count"] = 3
+    shop.refused("has room for 6 of 6", "and this run needs 8", code=3)
+    shop.config["groups"]["worker"]["quorum"] = 2
+    shop.write()
+    assert shop.run("plan").code == 0
+
+
 @on("aws", "gcp", "azure")
 def test_an_entry_that_no_node_could_run(shop: Shop) -> None:
     shop.config["payload"]["entry"] = "deploy"
