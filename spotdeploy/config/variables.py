@@ -21,6 +21,15 @@ _NEAR: Final = 0.85
 of somebody else's programs."""
 _EXPORTED: Final = re.compile(r"SPOTDEPLOY_(OUTPUT_\w+|\w+_\d+_[A-Z_]+|\w+_ADDRESSES)")
 """What `spotdeploy export --format env` sets, however like a known name it is."""
+ON_NODE: Final = "SPOTDEPLOY_NODE_ID"
+FACTS: Final = frozenset(
+    f"{PREFIX}{name}"
+    for name in (
+        *("DEPLOYMENT", "RUN", "NODE", "NODE_NAME", "NODE_ID", "GROUP", "INDEX", "COUNT"),
+        *("PROVIDER", "LOCATION", "ZONE", "SIZE", "MARKET", "ADDRESS", "PRIVATE_ADDRESS"),
+    )
+)
+"""What an entry is told of its node: where ON_NODE is set, these stand for no keys."""
 _WHOLE: Final = ("provider", "groups", "matrix", "outputs")
 """Tables of which a variable stands for a key, and never for the whole: what it does not say, such
 as an account, would be lost."""
@@ -46,7 +55,8 @@ def read_variables(data: Mapping[str, Any], environment: Mapping[str, str]) -> I
     Raises ConfigError for one that stands for none and is meant to, with the nearest name, and for
     two that stand for the same key.
     """
-    found = sorted(name for name in environment if name.startswith(PREFIX))
+    told = FACTS if ON_NODE in environment else frozenset[str]()
+    found = sorted(name for name in environment if name.startswith(PREFIX) and name not in told)
     if not found:
         return
     core = dict(every_key(Config))

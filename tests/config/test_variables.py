@@ -8,6 +8,7 @@ import pytest
 
 from spotdeploy.config.load import load
 from spotdeploy.config.schema import Settings
+from spotdeploy.config.variables import FACTS
 from spotdeploy.errors import ConfigError
 from spotdeploy.project import Project
 
@@ -154,6 +155,15 @@ def test_a_wrong_value_is_named_by_its_variable(
     with pytest.raises(ConfigError) as caught:
         Project.open(path, providers=["fake"]).open_providers()
     assert caught.value.message.startswith(f"SPOTDEPLOY_{name}: {message}")
+
+
+def test_what_an_entry_is_told_of_its_node_stands_for_no_key(tmp_path: Path) -> None:
+    told = dict.fromkeys(FACTS, "outer")
+    settings = read(tmp_path, **told, SPOTDEPLOY_NODES__COUNT="3")
+    assert (settings.config.deployment, settings.config.nodes.count) == ("a", 3)
+    del told["SPOTDEPLOY_NODE_ID"]
+    with pytest.raises(ConfigError, match="SPOTDEPLOY_PROVIDER"):
+        read(tmp_path, **told)
 
 
 def test_two_variables_for_one_key_are_refused(tmp_path: Path) -> None:

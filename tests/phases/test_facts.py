@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from spotdeploy.check import CommandResult
+from spotdeploy.config.variables import FACTS
 from spotdeploy.errors import UnreachableError
 from spotdeploy.model import Market, Node, NodeState
 from spotdeploy.node.keys import fingerprint, public_key
@@ -91,6 +92,7 @@ def test_variables_say_the_same_and_what_is_not_known_is_empty(fake_project: Fak
     assert found["SPOTDEPLOY_ADDRESS"] == "203.0.113.1"
     assert found["SPOTDEPLOY_PRIVATE_ADDRESS"] == ""
     assert found["SPOTDEPLOY_MARKET"] == "spot"
+    assert found.keys() == FACTS
 
 
 async def test_what_becomes_known_later_is_told_to_those_who_come_later(
