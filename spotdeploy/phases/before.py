@@ -34,6 +34,7 @@ from spotdeploy.payload.hashes import read_parts
 from spotdeploy.payload.manifest import changed_since
 from spotdeploy.payload.syntax import Fault, find_faults
 from spotdeploy.project import Project
+from spotdeploy.run.cancellation import finish_despite_cancel
 from spotdeploy.run.context import Plan, digest_of
 from spotdeploy.state.journal import Journal
 from spotdeploy.text import plain
@@ -266,7 +267,7 @@ async def _run(
     """Run a command in a process group of its own, which is gone when this returns or raises."""
     ours, theirs = os.pipe()
     try:
-        process = await asyncio.create_subprocess_exec(
+        starting = asyncio.create_subprocess_exec(
             *("/bin/sh", "-c", command),
             cwd=folder,
             stdin=subprocess.DEVNULL,
@@ -275,6 +276,7 @@ async def _run(
             start_new_session=True,
             env={"PYTHONUNBUFFERED": "1", **os.environ},
         )
+        process, stopped = await finish_despite_cancel(starting)  # else its children would go on
     except OSError as error:
         os.close(ours)
         return _Ended(None, f"cannot be run: {error.strerror}")
@@ -285,6 +287,8 @@ async def _run(
         os.close(theirs)
     output = _Output(ours, say)
     try:
+        if stopped:
+            raise asyncio.CancelledError
         async with asyncio.timeout(timeout):
             code = await process.wait()
     except TimeoutError:

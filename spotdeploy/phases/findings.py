@@ -117,6 +117,8 @@ def _least(project: Project) -> int:
 
 def _is_like(group: Project, project: Project, provider: str) -> bool:
     """Whether a group asks a provider for such nodes as the project does."""
+    if group is project:
+        return True
     if provider not in group.providers or group.pool.policy != project.pool.policy:
         return False
     return group.provider_config(provider) == project.provider_config(provider)
