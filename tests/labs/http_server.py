@@ -8,6 +8,7 @@ import sys
 import threading
 from abc import abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -29,12 +30,14 @@ class Handler(BaseHTTPRequestHandler):
         if context and self.request.recv(1, socket.MSG_PEEK) == TLS_HANDSHAKE:
             self.request = context.wrap_socket(self.request, server_side=True)
             self.secure = True
+            self.server.connections.add(self.request)  # type: ignore[attr-defined]  # of _Server
         super().setup()
 
     def finish(self) -> None:
         """What was wrapped is ours to close."""
         super().finish()
         if self.secure:
+            self.server.connections.discard(self.request)  # type: ignore[attr-defined]
             self.request.close()
 
     @abstractmethod
@@ -70,6 +73,27 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class _Server(ThreadingHTTPServer):
+    def __init__(self, handler: type[Handler]) -> None:
+        super().__init__(("", 0), handler, bind_and_activate=False)
+        self.connections: set[Any] = set()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """A connection of a client, which may keep it open for long."""
+        self.connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """It is over."""
+        self.connections.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """End them all, and their threads with them."""
+        super().server_close()
+        for one in [*self.connections]:
+            with suppress(OSError):  # it ended meanwhile
+                one.shutdown(socket.SHUT_RDWR)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that does not trust the certificate hangs up, which is no fault of the lab."""
         if not isinstance(sys.exception(), ssl.SSLError):
@@ -82,7 +106,7 @@ class HttpServer:
     def __init__(self, listener: socket.socket, handler: type[Handler], **given: object) -> None:
         """`listener` is bound already, in whichever network namespace it belongs to. What is
         `given` becomes attributes of the handler's `server`."""
-        server = _Server(("", 0), handler, bind_and_activate=False)
+        server = _Server(handler)
         server.socket.close()
         server.socket = listener
         server.daemon_threads = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import select
+import selectors
 import subprocess
 import sys
 import time
@@ -66,9 +66,9 @@ def _start(folder: Path) -> tuple[int, subprocess.Popen[bytes]]:
 
 def _error(folder: Path, pipe: int, process: subprocess.Popen[bytes], deadline: float) -> str:
     """What kept the machine from starting; empty when it runs."""
-    with open(pipe, "rb") as answer:
-        left = max(0.0, deadline - time.monotonic())
-        if not select.select([answer], [], [], left)[0]:
+    with open(pipe, "rb") as answer, selectors.DefaultSelector() as waiting:
+        waiting.register(answer, selectors.EVENT_READ)  # select(2) takes no number above 1023
+        if not waiting.select(max(0.0, deadline - time.monotonic())):
             process.kill()
             process.wait()
             return f"its supervisor gave no answer in {_START_SECONDS:g} s"
