@@ -109,6 +109,17 @@ def test_nodes_of_a_deployment_meet_and_no_other_has_their_addresses(
         container.engine.dial("stranger", 22, timeout=1.0)
 
 
+def test_nodes_of_a_deployment_find_one_another_by_name(container: ContainerBench) -> None:
+    if container.engine.program == "podman" and not Path("/usr/lib/podman/netavark").exists():
+        pytest.skip("podman resolves names with netavark alone")
+    container.start(container.spec("one"), container.spec("two"))
+    container.start(container.spec("stranger", network="other"))
+    for source, target in (("one", "two"), ("two", "one")):
+        found = container.run(source, f"getent ahostsv4 {target}").split()
+        assert found[0] == container.machine(target).address
+    assert container.ssh("one", "getent hosts stranger").returncode != 0
+
+
 def test_nodes_reach_of_one_another_what_is_open_and_nothing_else(
     container: ContainerBench,
 ) -> None:
