@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 import tempfile
@@ -55,6 +56,8 @@ def container_bench(program: str, folder: Path, key: Path) -> Iterator[Container
     """An engine of its own; skips the test where this host cannot run it. At the end its machines
     are destroyed and nothing may be left."""
     layout = Layout(folder / "state", Path("/var/cache/spotdeploy"))
+    if os.geteuid() != 0:  # whose images are where its own home is, and no test's
+        os.environ["XDG_DATA_HOME"] = f"{pwd.getpwuid(os.geteuid()).pw_dir}/.local/share"
     engine = ContainerEngine(program, layout, abouts=ABOUTS)
     if unfit := [problem for problem in engine.problems() if problem.fatal]:
         pytest.skip(f"{unfit[0].what} ({unfit[0].remedy})")
