@@ -35,13 +35,14 @@ class ContainerBench(MachineBench[ContainerEngine]):
         """Everything of this engine's that podman, the kernel or the disk still has."""
         engine, key = self.engine, self.engine.layout.key
         name = commands.container_name(key, "")
+        filters = Filters(engine.program, key)
         return [
             *(f"container {one}" for one in engine.cli.run(*commands.list_ids(key)).split()),
             *(
                 f"network {one}"
                 for one in engine.cli.run(*commands.list_network_names(key)).split()
             ),
-            *(f"filter {one}" for one in Filters(engine.program, key).networks()),
+            *(f"filter {one}" for one in (filters.networks() if filters.is_there else ())),
             *(f"folder {path}" for path in engine.layout.notices.glob("*/*")),
             *(f"process {line}" for line in processes() if name in line),
         ]
