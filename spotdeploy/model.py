@@ -175,6 +175,17 @@ class Resource(msgspec.Struct, frozen=True):
         return f"{self.kind} {self.id} ({self.provider} {self.location})"
 
 
+class Cached(msgspec.Struct, frozen=True):
+    """Something that a provider keeps on this computer and can make again, such as an image."""
+
+    kind: str
+    id: str
+    size: int
+    """Bytes."""
+    needed: bool
+    """Whether the provider would make it again with the config that it was given."""
+
+
 class Phase(StrEnum):
     """What a node is going through."""
 

@@ -214,6 +214,15 @@ class Project:
                     opened[name, place] = open_at(cls, config, place), place
         return list(opened.values())
 
+    def open_for_each_group(self) -> list[Provider[Any]]:
+        """An object for each provider in use as each group configures it, at its first location.
+
+        Raises PluginError and ConfigError as `provider_config` does.
+        """
+        return [
+            open_at(cls, config, cls.locations(config)[0]) for _, (cls, config) in self._configs()
+        ]
+
     def open_all_locations(self) -> list[Opened]:
         """As `open_providers`, and an object for every other location that a provider can name.
 

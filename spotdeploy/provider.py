@@ -20,6 +20,7 @@ from spotdeploy.duration import Duration
 from spotdeploy.errors import LostReplyError, ProviderError, SpotdeployError, ThrottledError
 from spotdeploy.model import (
     Batch,
+    Cached,
     Created,
     Fate,
     Node,
@@ -290,6 +291,20 @@ class SupportsPrepare(ABC):
     @abstractmethod
     def prepare(self, progress: Callable[[str], None]) -> None:
         """Make it, reporting each step; returns at once when it is there. Blocks for minutes."""
+
+
+class SupportsPrune(ABC):
+    """A provider that keeps things on this computer that it can make again, such as images."""
+
+    @abstractmethod
+    def cached(self) -> Sequence[Cached]:
+        """What is kept and no node uses, whatever config it was made for. Changes nothing, may be
+        repeated."""
+
+    @abstractmethod
+    def discard(self, things: Sequence[Cached]) -> Sequence[Cached]:
+        """Remove these, and return those that are gone now: one that a node uses by now stays, and
+        a missing one is gone. May be repeated."""
 
 
 class SupportsClaims(ABC):

@@ -84,7 +84,7 @@ def run(contracts: Mapping[str, str]) -> Kept:
             [
                 *(sys.executable, "-m", "pytest", "-q", "--numprocesses", "2"),
                 *("-m", "campaign or not campaign"),
-                *("--dist", "loadgroup", f"--junitxml={results}", *contracts.values()),
+                *("--dist", "worksteal", f"--junitxml={results}", *contracts.values()),
             ],
             cwd=REPOSITORY,
             check=False,

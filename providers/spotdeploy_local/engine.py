@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from spotdeploy.errors import ProviderError
-from spotdeploy.model import Problem
+from spotdeploy.model import Cached, Problem
 from spotdeploy.ports import PortRange
 
 Progress = Callable[[str], None]
@@ -162,6 +162,15 @@ class Engine(ABC):
 
         Raises HostError when the disk is full or a package cannot be fetched.
         """
+
+    @abstractmethod
+    def cached(self, *, cloud_init: bool = False) -> Sequence[Cached]:
+        """The images on this host that no machine uses, of any config; those that `prepare` would
+        build are `needed`. Changes nothing."""
+
+    @abstractmethod
+    def discard(self, things: Sequence[Cached]) -> Sequence[Cached]:
+        """Remove those of these images that no machine uses by now; gives what is gone."""
 
     @abstractmethod
     def start_all(self, specs: Sequence[MachineSpec]) -> Started:

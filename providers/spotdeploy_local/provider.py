@@ -9,7 +9,7 @@ from typing import ClassVar
 from msgspec.structs import replace
 
 from spotdeploy.errors import CapacityError, HostError
-from spotdeploy.model import Batch, Created, Fate, Node, Offer, Pool, Problem, Resource
+from spotdeploy.model import Batch, Cached, Created, Fate, Node, Offer, Pool, Problem, Resource
 from spotdeploy.provider import (
     BaseProvider,
     SupportsClaims,
@@ -17,6 +17,7 @@ from spotdeploy.provider import (
     SupportsDial,
     SupportsPlan,
     SupportsPrepare,
+    SupportsPrune,
 )
 from spotdeploy_local import claims, convert
 from spotdeploy_local.config import LocalConfig
@@ -34,6 +35,7 @@ class LocalProvider(
     SupportsDial,
     SupportsPlan,
     SupportsPrepare,
+    SupportsPrune,
 ):
     """Machines from an engine. One network per deployment; open ports are also offered to this
     host's browsers on `Node.address`."""
@@ -73,6 +75,12 @@ class LocalProvider(
 
     def prepare(self, progress: Callable[[str], None]) -> None:
         self.engine.prepare(progress, cloud_init=self.config.cloud_init)
+
+    def cached(self) -> Sequence[Cached]:
+        return self.engine.cached(cloud_init=self.config.cloud_init)
+
+    def discard(self, things: Sequence[Cached]) -> Sequence[Cached]:
+        return self.engine.discard(things)
 
     def create(self, offer: Offer, batch: Batch) -> Created:
         config = self.config

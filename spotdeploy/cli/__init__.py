@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "export": "Print the nodes for ssh, Ansible, a shell or Terraform.",
     "access": "Let a colleague's computer at the nodes: export, import.",
     "reap": "List expired resources of every deployment; --yes ends them.",
+    "prune": "Free disk space: remove images that no node uses.",
     "doctor": "Look for what would stop a run: credentials, tools.",
     "history": "List the runs of this deployment, newest first.",
     "report": "Show how a run ended, and where its report is.",

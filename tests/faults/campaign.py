@@ -80,7 +80,7 @@ def run(*arguments: str) -> list[Line]:
         subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-q", "-m", "campaign or not campaign"),
-                *("--numprocesses", str(WORKERS), "--dist", "loadgroup"),
+                *("--numprocesses", str(WORKERS), "--dist", "worksteal"),
                 *(f"--junitxml={results}", *TESTS, *arguments),
             ],
             cwd=REPOSITORY,

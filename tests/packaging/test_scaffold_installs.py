@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("scaffold-installs")
 PATIENCE = 240.0
 
 

@@ -17,7 +17,6 @@ from spotdeploy.scaffold.kinds import Kind
 from spotdeploy.scaffold.writing import write
 from spotdeploy_local.engines.default import default_engine
 
-pytestmark = pytest.mark.xdist_group("third-party")
 PIP = (sys.executable, "-m", "pip")
 PATIENCE = 240.0
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal
 
+from msgspec.structs import replace
+
 from spotdeploy.errors import ConfigError, HostError, SpotdeployError
-from spotdeploy.model import Problem
+from spotdeploy.model import Cached, Problem
 from spotdeploy_local.engine import Engine, Leftover, Machine, MachineSpec, Progress, Started
 from spotdeploy_local.image.releases import DEFAULT, RELEASES
 from spotdeploy_local.layout import Layout
@@ -66,6 +68,19 @@ class LocalEngines(Engine):
 
     def prepare(self, progress: Progress, *, cloud_init: bool = False) -> None:
         self.chosen.prepare(progress, cloud_init=cloud_init)
+
+    def cached(self, *, cloud_init: bool = False) -> Sequence[Cached]:
+        """Of every engine; what is needed is so by the one that makes machines."""
+        chosen = self.chosen
+        found: dict[tuple[str, str], Cached] = {}
+        for engine in sorted(self._all, key=lambda one: one is chosen):  # its word is the last
+            for one in engine.cached(cloud_init=cloud_init):
+                found[one.kind, one.id] = replace(one, needed=one.needed and engine is chosen)
+        return list(found.values())
+
+    def discard(self, things: Sequence[Cached]) -> Sequence[Cached]:
+        gone = {one for engine in self._all for one in engine.discard(things)}
+        return [one for one in things if one in gone]
 
     def start_all(self, specs: Sequence[MachineSpec]) -> Started:
         return self.chosen.start_all(specs)
@@ -188,7 +203,9 @@ def first_that_works(programs: Sequence[str]) -> str:
 
 
 def nspawn_refusal(layout: Layout, image: str, *, nested: bool) -> str:
-    """What keeps systemd-nspawn from being used here; empty when nothing does."""
+    """What keeps systemd-nspawn from being used here, or lets it give less than a container engine;
+    empty when nothing does."""
+    from spotdeploy_local.engines.nspawn.confinement import nspawn_version, too_new
     from spotdeploy_local.linux import host
 
     if sys.platform != "linux":
@@ -198,7 +215,7 @@ def nspawn_refusal(layout: Layout, image: str, *, nested: bool) -> str:
     if nested:
         return "it has no disk for engines in its nodes"
     found = (one.what for one in host.problems(layout, has_image=True) if one.fatal)
-    return next(found, "")
+    return next(found, "") or too_new(nspawn_version())
 
 
 def _has(engine: Engine, machine: str) -> bool:

@@ -20,7 +20,10 @@ from spotdeploy_local.image.releases import RELEASES
 _FORMAT = "$(REPO_URI)|$(RELEASE)|$(CODENAME)|$(COMPONENT)|$(ORIGIN)"
 _NOT_FOR_IMAGES = ("Acquire::IndexTargets", "Acquire::Languages", "Acquire::CompressionTypes")
 _LAST_LINES = 15
-_KEY_PACKAGES = {"debian": "debian-archive-keyring", "ubuntu": "ubuntu-keyring"}
+_KEY_PACKAGES = {
+    "debian": "debian-archive-keyring",
+    "ubuntu": "ubuntu-keyring (in Debian from 13 on)",
+}
 KEYS = Path("/usr/share/keyrings")
 """Where distributions put the keys of their archives, their own and those of others."""
 _CONFINED = (

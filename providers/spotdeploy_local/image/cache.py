@@ -11,12 +11,13 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from spotdeploy.errors import HostError
+from spotdeploy.model import Cached
 from spotdeploy_local.engine import Progress
 from spotdeploy_local.image.build import Command, customize, run_build
 from spotdeploy_local.image.recipe import Recipe
@@ -30,6 +31,8 @@ BUILD_SECONDS = 900.0
 OLD_SECONDS = 30 * 86400.0
 """The age at which an image is renewed, for its packages' security updates."""
 
+_KIND = "image"
+_BLOCK = 512  # bytes, in which stat(2) counts what a file takes of the disk
 _SAMPLED = ("usr/bin", "usr/sbin", "usr/lib/systemd/system", "usr/lib/x86_64-linux-gnu", "etc")
 
 
@@ -85,6 +88,37 @@ class Images:
                 progress(f"the image stays as it is, without security updates: {error.message}")
         return tree
 
+    def unused(self, needed: Recipe | None) -> list[Cached]:
+        """The images that no machine runs on, with those that are half built or replaced; `needed`
+        and what it is built upon are told apart."""
+        kept = set()
+        while needed:
+            kept.add(self._image(needed).name)
+            needed = needed.base
+        names = {folder.name.partition(".")[0] for folder in self.folder.glob("root-*")}
+        found = ((name, self._unused(name)) for name in sorted(names))
+        return [
+            Cached(_KIND, name, sum(map(_disk_bytes, folders)), needed=name in kept)
+            for name, folders in found
+            if folders
+        ]
+
+    def discard(self, things: Sequence[Cached]) -> list[Cached]:
+        """Remove these images, unless a machine runs on one by now. Gives those that are gone.
+        Raises HostError while one is being built."""
+        gone = []
+        for thing in things:
+            if thing.kind == _KIND:
+                with held(self.folder / f"{thing.id.removeprefix('root-')}.lock"):
+                    folders = self._unused(thing.id)
+                    for folder in folders:
+                        _remove_unused(folder)
+                gone += [] if any(folder.exists() for folder in folders) else [thing]
+        return gone
+
+    def _unused(self, name: str) -> list[Path]:
+        return [one for one in self.folder.glob(f"{name}*") if not _is_used(one)]
+
     def _is_old(self, recipe: Recipe) -> bool:
         return self._age(recipe) > OLD_SECONDS
 
@@ -134,14 +168,29 @@ class Images:
 
 def _remove_unused(folder: Path) -> None:
     """Remove an old or half-built image, unless a machine runs on it, which then locks it."""
+    if not _is_used(folder):
+        shutil.rmtree(folder, ignore_errors=True)  # its builder may be just dying
+
+
+def _is_used(folder: Path) -> bool:
     used = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(used, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return
+        return True
     finally:
         os.close(used)
-    shutil.rmtree(folder, ignore_errors=True)  # its builder may be just dying
+    return False
+
+
+def _disk_bytes(folder: Path) -> int:
+    """What a tree takes of the disk; a file of several names counts once."""
+    files = {
+        (status.st_dev, status.st_ino): status.st_blocks
+        for top, _, names in os.walk(folder)
+        for status in (os.lstat(Path(top, name)) for name in names)
+    }
+    return sum(files.values()) * _BLOCK
 
 
 def _stamp(recipe: Recipe, tree: Path) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 import tempfile
@@ -34,13 +35,14 @@ class ContainerBench(MachineBench[ContainerEngine]):
         """Everything of this engine's that podman, the kernel or the disk still has."""
         engine, key = self.engine, self.engine.layout.key
         name = commands.container_name(key, "")
+        filters = Filters(engine.program, key)
         return [
             *(f"container {one}" for one in engine.cli.run(*commands.list_ids(key)).split()),
             *(
                 f"network {one}"
                 for one in engine.cli.run(*commands.list_network_names(key)).split()
             ),
-            *(f"filter {one}" for one in Filters(engine.program, key).networks()),
+            *(f"filter {one}" for one in (filters.networks() if filters.is_there else ())),
             *(f"folder {path}" for path in engine.layout.notices.glob("*/*")),
             *(f"process {line}" for line in processes() if name in line),
         ]
@@ -55,6 +57,8 @@ def container_bench(program: str, folder: Path, key: Path) -> Iterator[Container
     """An engine of its own; skips the test where this host cannot run it. At the end its machines
     are destroyed and nothing may be left."""
     layout = Layout(folder / "state", Path("/var/cache/spotdeploy"))
+    if os.geteuid() != 0:  # whose images are where its own home is, and no test's
+        os.environ["XDG_DATA_HOME"] = f"{pwd.getpwuid(os.geteuid()).pw_dir}/.local/share"
     engine = ContainerEngine(program, layout, abouts=ABOUTS)
     if unfit := [problem for problem in engine.problems() if problem.fatal]:
         pytest.skip(f"{unfit[0].what} ({unfit[0].remedy})")

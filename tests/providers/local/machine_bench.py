@@ -127,8 +127,12 @@ class MachineBench(Generic[E]):
         )
 
     def _in_machine(self, machine: str, *command: str) -> bool:
-        """Whether a program of the host succeeds in the machine's network."""
-        enter = ["nsenter", f"--net=/proc/{self.machine(machine).pid}/ns/net"]
+        """Whether a program of the host succeeds in the machine's network, which without root is
+        entered through the user namespace that it belongs to."""
+        names = ("net",) if os.geteuid() == 0 else ("user", "net")
+        pid = self.machine(machine).pid
+        enter = ["nsenter", "--preserve-credentials"]
+        enter += [f"--{name}=/proc/{pid}/ns/{name}" for name in names]
         return subprocess.run([*enter, *command], check=False).returncode == 0
 
 

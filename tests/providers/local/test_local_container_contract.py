@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from spotdeploy.model import Node
+from spotdeploy.ports import PortRange
 from spotdeploy.testing import Facts, Powers
 from spotdeploy_local.engines.container import commands
 from spotdeploy_local.engines.container.engine import ContainerEngine
@@ -47,12 +48,15 @@ class ContainerContract(LocalContract):
             place = f"{commands.container_name(engine.layout.key, node.id)}:{USER_DATA}"
             return _only_file(container.copied(place))
 
+        def reaches(source: Node, target: Node, port: PortRange) -> bool:
+            return container.reaches(source.id, target.id, port)
+
         return Powers(
             no_capacity=lambda: engine.limit.append(0),
             limit_to=engine.limit.append,
             stop=lambda node: engine.stop([node.id]),
             interrupt=lambda node: engine.preempt(node.id),
-            reaches=lambda source, target, port: container.reaches(source.id, target.id, port),
+            reaches=None if engine.filter_problems() else reaches,
             vanish=lambda node: engine.destroy([node.id]),
             user_data_of=user_data,
             inventory=container.remains,

@@ -66,6 +66,7 @@ def test_a_container_is_told_all_that_its_machine_is(program: str) -> None:
     assert told[-2:] == ["image:1", boot.INIT]
     assert {
         "--hostname=web-1",
+        "--network-alias=web-1",
         "--ip=10.78.42.2",
         "--publish=127.77.0.2:8080:8080",
         "--publish=127.0.0.1:40001:22",

@@ -14,10 +14,12 @@ import pytest
 from msgspec.structs import replace
 
 from spotdeploy.errors import ConfigError, ProviderError
+from spotdeploy.model import Cached
 from spotdeploy.ports import ALL_PORTS, PortRange
 from spotdeploy_local.engine import Bind, MachineSpec, MachineState
+from spotdeploy_local.engines.container.boot import archive
 from spotdeploy_local.engines.container.engine import ContainerEngine
-from spotdeploy_local.engines.container.images import ContainerImages
+from spotdeploy_local.engines.container.images import DIGEST, REPOSITORY, ContainerImages
 from spotdeploy_local.image.releases import DEFAULT
 from tests.providers.local.container_bench import ContainerBench
 from tests.providers.local.machine_bench import connect, eventually
@@ -109,9 +111,22 @@ def test_nodes_of_a_deployment_meet_and_no_other_has_their_addresses(
         container.engine.dial("stranger", 22, timeout=1.0)
 
 
+def test_nodes_of_a_deployment_find_one_another_by_name(container: ContainerBench) -> None:
+    if container.engine.program == "podman" and not Path("/usr/lib/podman/netavark").exists():
+        pytest.skip("podman resolves names with netavark alone")
+    container.start(container.spec("one"), container.spec("two"))
+    container.start(container.spec("stranger", network="other"))
+    for source, target in (("one", "two"), ("two", "one")):
+        found = container.run(source, f"getent ahostsv4 {target}").split()
+        assert found[0] == container.machine(target).address
+    assert container.ssh("one", "getent hosts stranger").returncode != 0
+
+
 def test_nodes_reach_of_one_another_what_is_open_and_nothing_else(
     container: ContainerBench,
 ) -> None:
+    if unkept := container.engine.filter_problems():
+        pytest.skip(unkept[0].what)
     opened = (PortRange("22"), PortRange("53/udp"))
     container.start(container.spec("one", open_between=opened), container.spec("shut"))
     assert container.reaches("shut", "one", PortRange("22"))
@@ -289,6 +304,25 @@ def remove_built(engine: ContainerEngine) -> None:
 def by_hand(command: str) -> None:
     """Run it as a person would: again, when a mount of what has just ended is still busy."""
     eventually(lambda: subprocess.run(command, shell=True).returncode == 0)
+
+
+def test_an_image_that_no_container_was_made_of_can_be_removed(
+    container: ContainerBench, tmp_path: Path
+) -> None:
+    engine, name = container.engine, f"{REPOSITORY}:test-{tmp_path.name.replace('_', '-')}"
+
+    def unused() -> list[Cached]:
+        return [thing for thing in engine.cached() if thing.id == name]
+
+    packed = archive({"/file": (b"content", 0o644)})
+    engine.cli.run("import", f"--change=LABEL {DIGEST}=test", "-", name, data=packed)
+    made = engine.cli.run("create", "--network=none", name, "/file").strip()
+    assert unused() == []
+    engine.cli.run("rm", made)
+    (thing,) = unused()
+    assert (thing.needed, thing.size > 0) == (False, True)
+    assert [engine.discard([thing]) for _ in range(2)] == [[thing], [thing]]
+    assert unused() == []
 
 
 def test_the_commands_for_a_person_list_and_end_a_machine(container: ContainerBench) -> None:

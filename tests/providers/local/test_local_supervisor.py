@@ -12,7 +12,7 @@ import pytest
 
 from spotdeploy_local.engine import Bind, MachineSpec
 from spotdeploy_local.engines.nspawn import launch, plan, supervisor
-from spotdeploy_local.engines.nspawn.confinement import Confinement
+from spotdeploy_local.engines.nspawn.confinement import Confinement, too_new
 from spotdeploy_local.machine_dir import read
 
 
@@ -33,6 +33,22 @@ def test_without_a_user_namespace_the_container_has_no_say_about_the_host() -> N
     (dropped,) = (one for one in command if one.startswith("--drop-capability="))
     assert {"CAP_SYS_ADMIN", "CAP_MKNOD", "CAP_DAC_READ_SEARCH"} <= set(dropped[18:].split(","))
     assert Confinement("refused").first_user("one") == 0
+
+
+@pytest.mark.parametrize(
+    ("version", "refused"),
+    [
+        ("systemd 252 (252.39-1~deb12u1)\n+PAM", False),
+        ("systemd 257 (257.13-1~deb13u1)\n+PAM", True),
+        ("systemd 255 (255.4-1ubuntu8)\n", True),
+        ("nothing of the kind", False),
+    ],
+)
+def test_a_new_systemd_nspawn_is_not_run_in_a_user_namespace_of_ours(
+    version: str, refused: bool
+) -> None:
+    found = Confinement(too_new(version))
+    assert (found.first_user("one") == 0, bool(found.problems)) == (refused, refused)
 
 
 def test_a_machine_s_users_are_in_the_range_of_containers() -> None:

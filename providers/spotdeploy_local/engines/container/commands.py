@@ -103,6 +103,7 @@ def create(
         f"--hostname={spec.name}",
         "--tty",  # systemd writes to the console that comes with it
         f"--network={place.network}",
+        f"--network-alias={spec.name}",  # before 5, podman's names find no host name
         f"--ip={place.address}",
         # a successor is then known to every neighbour; docker sees to that by itself
         *([f"--mac-address={mac(place.address)}"] if program == "podman" else []),

@@ -23,7 +23,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from spotdeploy.errors import ConfigError, HostError, ProviderError
-from spotdeploy.model import Problem
+from spotdeploy.model import Cached, Problem
 from spotdeploy_local.engine import (
     Engine,
     Leftover,
@@ -95,6 +95,12 @@ class ContainerEngine(Engine):
     def prepare(self, progress: Progress, *, cloud_init: bool = False) -> None:
         self._fit()
         self._images().renew(progress, cloud_init=cloud_init)
+
+    def cached(self, *, cloud_init: bool = False) -> Sequence[Cached]:
+        return self._images().unused(cloud_init=cloud_init)
+
+    def discard(self, things: Sequence[Cached]) -> Sequence[Cached]:
+        return self._images().discard(things)
 
     def start_all(self, specs: Sequence[MachineSpec]) -> Started:
         check_specs(specs)

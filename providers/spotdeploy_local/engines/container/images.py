@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from spotdeploy.errors import HostError, ProviderError
+from spotdeploy.model import Cached
 from spotdeploy_local.engine import Progress
 from spotdeploy_local.engines.container.cli import Cli, RefusedCommandError
 from spotdeploy_local.image.build import customize, mmdebstrap
@@ -115,6 +116,38 @@ class ContainerImages:
                 except RefusedCommandError:
                     continue  # a container was made of it
 
+    def unused(self, *, cloud_init: bool) -> list[Cached]:
+        """Our images, and the trees that they are made of, which no container was made of."""
+        recipe = recipe_of(self.image, cloud_init=cloud_init)
+        needed = {self.reference(cloud_init=cloud_init), self._base()}
+        found = []
+        for one in self._ours():
+            if not self.cli.run("ps", "--all", "--quiet", f"--filter=ancestor={one['Id']}").strip():
+                name = next(iter(one.get("RepoTags") or []), one["Id"])
+                found.append(Cached(self._kind, name, one["Size"], needed=name in needed))
+        return [*found, *self._trees().unused(recipe if self._has_tree(recipe) else None)]
+
+    def discard(self, things: Sequence[Cached]) -> list[Cached]:
+        """Remove these; gives what is gone. The engine keeps one that a container was made of."""
+        gone = self._trees().discard(things)
+        for one in things:
+            if one.kind == self._kind:
+                if self._has(one.id):
+                    try:
+                        self.cli.run("rmi", one.id)
+                    except RefusedCommandError:
+                        continue
+                gone.append(one)
+        return gone
+
+    @property
+    def _kind(self) -> str:
+        return f"{self.cli.program}-image"
+
+    def _base(self) -> str:
+        """What an image of the user's Containerfile is called before it has what a node needs."""
+        return f"{REPOSITORY}:{_digest([self._source()])}-base"
+
     def _take(self, tree: Path, name: str, recipe: Recipe, built: str, progress: Progress) -> None:
         """Hand a tree to the engine."""
         progress(f"handing the image to {self.cli.program}")
@@ -139,7 +172,7 @@ class ContainerImages:
         base = BASES.get(self.image, self.image)
         with tempfile.TemporaryDirectory() as folder:
             if (file := Path(self.image)).is_file():
-                base = f"{REPOSITORY}:{_digest([self._source()])}-base"
+                base = self._base()
                 progress(f"building {file}")
                 of_ours = f"--label={DIGEST}={_digest([self._source()])}"
                 self._run_build(

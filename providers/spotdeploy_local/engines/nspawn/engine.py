@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spotdeploy.errors import ProviderError
-from spotdeploy.model import Problem
+from spotdeploy.model import Cached, Problem
 from spotdeploy_local.engine import LabEngine, Leftover, Machine, MachineSpec, Progress, Started
 from spotdeploy_local.image.releases import DEFAULT
 from spotdeploy_local.layout import Layout
@@ -85,6 +85,12 @@ class NspawnEngine(LabEngine):
 
     def prepare(self, progress: Progress, *, cloud_init: bool = False) -> None:
         self.lifecycle.prepare(progress, cloud_init=cloud_init)
+
+    def cached(self, *, cloud_init: bool = False) -> Sequence[Cached]:
+        return self.lifecycle.cached(cloud_init=cloud_init)
+
+    def discard(self, things: Sequence[Cached]) -> Sequence[Cached]:
+        return self.lifecycle.discard(things)
 
     def start_all(self, specs: Sequence[MachineSpec]) -> Started:
         return self.lifecycle.start_all(specs)

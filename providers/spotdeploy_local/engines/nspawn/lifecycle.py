@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spotdeploy.errors import HostError, ProviderError
-from spotdeploy.model import Problem
+from spotdeploy.model import Cached, Problem
 from spotdeploy_local.engine import Leftover, MachineSpec, Progress, Started
 from spotdeploy_local.engines.nspawn.confinement import Confinement, confinement
 from spotdeploy_local.engines.nspawn.launch import launch
@@ -55,6 +55,12 @@ class Lifecycle:
     def prepare(self, progress: Progress, *, cloud_init: bool) -> None:
         self._refuse_unfit_host()
         self._images().renew(recipe_of(self.image, cloud_init=cloud_init), progress)
+
+    def cached(self, *, cloud_init: bool) -> Sequence[Cached]:
+        return self._images().unused(recipe_of(self.image, cloud_init=cloud_init))
+
+    def discard(self, things: Sequence[Cached]) -> Sequence[Cached]:
+        return self._images().discard(things)
 
     def start_all(self, specs: Sequence[MachineSpec]) -> Started:
         check_specs(specs)
