@@ -130,8 +130,8 @@ class AwsLab(Lab[Call, Faults, Timing]):
         """End instances of one region behind the client's back."""
         region = self.cloud.known[ids[0]].region
         numbered = {f"InstanceId.{n}": id_ for n, id_ in enumerate(ids, 1)}
+        self.cloud.went(list(ids), reason)  # first: who asks meanwhile is told the same reason
         self.ask(region, {"Action": "TerminateInstances", **numbered})
-        self.cloud.went(list(ids), reason)
 
     def ask(self, region: str, parameters: dict[str, str]) -> Reply:
         """Ask moto itself, past the proxy."""
