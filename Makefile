@@ -26,7 +26,8 @@ help:
 cycle: $(VENV)/.run
 	$(BIN)/spotdeploy cycle --provider local
 
-test: $(VENV)/.dev check smoke
+test: $(VENV)/.dev
+	$(MAKE) --jobs=2 --output-sync=target check smoke
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 check: $(VENV)/.dev
