@@ -6,12 +6,12 @@ import fcntl
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from spotdeploy_local.image.recipe import recipe_of
+from tests.command import run
 
 CONFIG = """
 deployment = "demo"
@@ -44,15 +44,7 @@ def name_of(release: str, *, cloud_init: bool = False) -> str:
 def prune(cache: Path, *arguments: str, config: str = CONFIG) -> subprocess.CompletedProcess[str]:
     (cache.parent / "spotdeploy.toml").write_text(config)
     places = {"SPOTDEPLOY_LOCAL_CACHE": str(cache), "SPOTDEPLOY_LOCAL_STATE": f"{cache}-state"}
-    return subprocess.run(
-        [sys.executable, "-m", "spotdeploy", "prune", *arguments],
-        cwd=cache.parent,
-        env=os.environ | places,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run(cache.parent, "prune", *arguments, environment=os.environ | places)
 
 
 def left(cache: Path) -> set[str]:
