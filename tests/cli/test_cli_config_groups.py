@@ -15,7 +15,7 @@ from spotdeploy.config.json_schema import build_schema
 from spotdeploy.phases.facts import NodeFacts, RunFacts
 from spotdeploy.plugins import Plugins
 from spotdeploy.project import Project
-from tests.cli.test_cli_past_runs import spotdeploy
+from tests.command import run as spotdeploy
 
 CLUSTER = """
 deployment = "shop"

@@ -26,7 +26,7 @@ from spotdeploy.run.handover import Handover
 from spotdeploy.state.journal import Journal
 from spotdeploy.testing.fake.cloud import FakeCloud
 from spotdeploy.testing.fake.store import FileStore
-from tests.cli.test_cli_past_runs import spotdeploy
+from tests.command import run as spotdeploy
 
 CLUSTER = """
 deployment = "shop"

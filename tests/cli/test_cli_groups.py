@@ -13,7 +13,7 @@ from spotdeploy.cli.tables import show_nodes
 from spotdeploy.model import Node, NodeState
 from spotdeploy.report.writer import write_reports
 from spotdeploy.state.journal import Journal
-from tests.cli.test_cli_past_runs import spotdeploy
+from tests.command import run as spotdeploy
 from tests.report import samples
 
 CLUSTER = """

@@ -12,12 +12,8 @@ import jsonschema
 import pytest
 
 from spotdeploy.state.journal import Journal
-from tests.command import run
+from tests.command import run as spotdeploy
 from tests.report import samples
-
-
-def spotdeploy(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run(folder, *arguments)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_cli_past_runs import spotdeploy
+from tests.command import run as spotdeploy
 
 CLUSTER = """
 deployment = "shop"
