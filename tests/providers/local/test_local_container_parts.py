@@ -10,6 +10,7 @@ import sys
 import tarfile
 from collections.abc import Mapping
 from dataclasses import asdict
+from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,15 @@ def test_a_container_is_told_all_that_its_machine_is(program: str) -> None:
         assert (option in told) == (program == "podman")
 
 
+def test_the_steps_of_a_build_get_the_limits_that_podman_may_give_them() -> None:
+    limits = {"nofile": 20000, "nproc": 100}
+    assert commands.build("podman", limits, ["--tag", "image:1", "."]) == [
+        *("build", "--isolation=chroot", "--ulimit=nofile=20000:20000", "--ulimit=nproc=100:100"),
+        *("--tag", "image:1", "."),
+    ]
+    assert commands.build("docker", limits, ["."]) == ["build", "."]
+
+
 def test_what_was_kept_with_a_container_is_read_back() -> None:
     assert records.facts(inspected()) == FACTS
     assert records.facts({"Config": {"Labels": None}}) is None
@@ -125,6 +135,9 @@ def test_what_podman_lists_is_what_it_would_inspect() -> None:
     assert (machine.state, machine.message) == (MachineState.STOPPED, "it powered itself off")
     late = records.of_listing(listed | {"ExitedAt": 1061})
     assert records.machine(late, FACTS, None).message == "its time to live was over"
+    fast = changed(FACTS, created_at=1000.7, time_to_live=60.0)  # ended at 1060.5: process 1 counts
+    on_time = records.of_listing(listed)
+    assert records.machine(on_time, fast, None).message == "its time to live was over"
     never = records.of_listing(listed | {"State": "created", "ExitedAt": -62135596800})
     assert records.machine(never, FACTS, None).state is MachineState.PENDING
 
@@ -284,6 +297,33 @@ def test_a_missing_program_and_a_refusal_are_told_apart(tmp_path: Path) -> None:
     assert fitness.problems(Cli("no-such-engine"), "")[0].what == (
         "no-such-engine is missing on this host"
     )
+
+
+@pytest.mark.parametrize(
+    ("printed", "reason"),
+    [
+        (["unasked advice", "last words"], "last words"),
+        (
+            ["Error response from daemon: no", "Error: failed to start containers: a"],
+            "Error response from daemon: no",
+        ),
+        (
+            ["Error: pasta failed with exit code 1:", "Failed to open() /dev/net/tun", "No tap"],
+            "Error: pasta failed with exit code 1: Failed to open() /dev/net/tun No tap",
+        ),
+        (["Error: one:", "of a", "Error: two:", "of b"], "Error: one: of a"),
+        ([], "exit code 125"),
+    ],
+)
+def test_a_refusal_is_told_with_its_reason(tmp_path: Path, printed: list[str], reason: str) -> None:
+    words = tmp_path / "words"
+    words.write_text("".join(f"{line}\n" for line in printed))
+    program = tmp_path / "engine"
+    program.write_text(f"#!/bin/sh\ncat {words} >&2; exit 125\n")
+    program.chmod(0o755)
+    with pytest.raises(RefusedCommandError) as refused:
+        Cli(str(program)).run("start")
+    assert refused.value.message == f"engine start: {reason}".replace("engine", str(program), 1)
 
 
 def test_a_host_with_both_versions_of_control_groups_is_known(tmp_path: Path) -> None:
