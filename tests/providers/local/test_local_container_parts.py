@@ -194,6 +194,9 @@ def test_ports_are_offered_where_all_are_free_else_where_most_are(
     assert places.candidates("10.78.3.9", {"127.77.0.9"})[0] == "127.77.1.9"
     indirect = places.place(SPEC, "net", "10.78.1.2", (), direct=False)
     assert set(indirect.forwarded) == {22}
+    both = replace(SPEC, publish=(80, 81))
+    rest = places.place(both, "net", "10.78.1.2", (), direct=False, spent={80})
+    assert (rest.published, set(rest.forwarded)) == ((81,), {22, 80, 81})
     monkeypatch.setattr(sys, "platform", "darwin")
     assert places.candidates("10.78.3.9", ()) == ["127.0.0.1"]
 
@@ -275,6 +278,13 @@ def test_users_without_users_of_their_own_are_told_how_to_get_some(tmp_path: Pat
     assert "usermod --add-subuids" in found.remedy
     subuid.write_text("root:100000:65536\n")
     assert fitness.missing_ids(0, (subuid,)) is None
+
+
+def test_rootless_docker_offers_a_port_once() -> None:
+    rootless = fitness.of_docker(docker_info(SecurityOptions=["name=rootless"]))
+    assert fitness.offers_once("docker", rootless)
+    assert not fitness.offers_once("docker", fitness.of_docker(docker_info()))
+    assert not fitness.offers_once("podman", rootless)
 
 
 def test_what_docker_lacks_is_told_without_shyness() -> None:

@@ -238,12 +238,17 @@ class ContainerEngine(Engine):
             taken = {facts.place.address for facts in kept}
             offered = {facts.place.published_address for facts in kept}
             plans: dict[str, Facts] = {}
+            spent = {port for facts in kept for port in facts.place.published}
             for spec in new:
                 network = commands.network_name(self.layout.key, spec.network)
                 address = places.free_address(subnets[spec.network], taken)
-                found = places.place(spec, network, address, offered, direct=about.direct)
+                once = spent if fitness.offers_once(self.program, about) else ()
+                found = places.place(
+                    spec, network, address, offered, direct=about.direct, spent=once
+                )
                 taken.add(address)
                 offered.add(found.published_address)
+                spent.update(found.published)
                 plans[spec.id] = _facts(spec, found)
             self._filter(subnets, [*kept, *plans.values()])
 

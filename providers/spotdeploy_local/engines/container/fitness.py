@@ -86,6 +86,14 @@ def of_docker(info: Mapping[str, Any]) -> About:
     )
 
 
+def offers_once(program: str, found: About) -> bool:
+    """Whether a port can be offered once only, whatever the address: rootless docker leads all of
+    them through 127.0.0.1 of its own network namespace, and the second one times out.
+    https://github.com/rootless-containers/rootlesskit/blob/v2.0.2/cmd/rootlesskit-docker-proxy/main.go
+    """
+    return program == "docker" and found.rootless
+
+
 def problems(cli: Cli, reason: str, ask: Callable[[Cli], About] = about) -> Sequence[Problem]:
     """Everything that would stop a start, and what machines of this engine lack. `reason` says why
     it was chosen, and `ask` gives what the engine says of itself. Changes nothing."""
