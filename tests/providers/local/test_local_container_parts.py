@@ -280,6 +280,39 @@ def test_users_without_users_of_their_own_are_told_how_to_get_some(tmp_path: Pat
     assert fitness.missing_ids(0, (subuid,)) is None
 
 
+def test_rules_of_others_that_drop_what_podman_s_nodes_send_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def program(name: str, answer: object) -> str:
+        file = tmp_path / name
+        file.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(answer)}\nEND\n")
+        file.chmod(0o755)
+        return str(file)
+
+    base = {"family": "ip", "type": "filter", "hook": "forward", "prio": 0}
+    of_docker = base | {"table": "filter", "name": "FORWARD", "policy": "drop"}
+    of_podman = base | {"table": "netavark", "name": "FORWARD", "policy": "accept"}
+    plain = {"family": "ip", "table": "filter", "name": "DOCKER-USER"}
+    chains = [{"metainfo": {}}, *({"chain": one} for one in (of_docker, of_podman, plain))]
+    program("nft", {"nftables": chains})
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    own_table = program("new", {"version": "1.14.0", "default_fw_driver": "nftables"})
+    bridged = tmp_path / "bridged"
+    assert filters.dropped(own_table, bridged) == []
+    bridged.write_text("1\n")
+    (told,) = filters.dropped(own_table, bridged)
+    assert "ip filter FORWARD drops what is forwarded" in told.what
+    assert told.remedy.startswith("nft insert rule ip filter FORWARD ip saddr 10.78.0.0/15")
+    assert not told.fatal
+    accepting = {"rules": told.remedy.partition(" FORWARD ")[2]}
+    program("nft", {"nftables": chains} | accepting)  # the remedy was followed
+    assert filters.dropped(own_table, bridged) == []
+    assert filters.dropped(program("old", {"version": "1.4.0"}), bridged) == []
+    assert filters.dropped(program("older", "netavark 1.0"), bridged) == []
+    bridged.write_text("0\n")
+    assert filters.dropped(own_table, bridged) == []
+
+
 def test_rootless_docker_offers_a_port_once() -> None:
     rootless = fitness.of_docker(docker_info(SecurityOptions=["name=rootless"]))
     assert fitness.offers_once("docker", rootless)

@@ -33,7 +33,14 @@ from spotdeploy_local.engine import (
     Progress,
     Started,
 )
-from spotdeploy_local.engines.container import cgroup_hook, commands, fitness, places, records
+from spotdeploy_local.engines.container import (
+    cgroup_hook,
+    commands,
+    filters,
+    fitness,
+    places,
+    records,
+)
 from spotdeploy_local.engines.container.boot import archive, boot_files
 from spotdeploy_local.engines.container.cli import Cli, RefusedCommandError
 from spotdeploy_local.engines.container.commands import Facts, Place
@@ -80,7 +87,8 @@ class ContainerEngine(Engine):
 
     def filter_problems(self) -> Sequence[Problem]:
         if self._filters:
-            return []
+            netavark = self._about().netavark
+            return filters.dropped(netavark) if netavark else []
         what = f"all ports are open between nodes of {self.program} here, not these alone"
         return [Problem(what, f"run as root on Linux, with nftables: {self.program}", fatal=False)]
 
@@ -173,11 +181,11 @@ class ContainerEngine(Engine):
     def leftovers(self) -> Sequence[Leftover]:
         kept, networks = self._machines_facts(), self._networks()
         here = {facts.id for facts in kept}
-        filters = self._filters.networks() if self._filters else set()
+        tables = self._filters.networks() if self._filters else set()
         notices = sorted(self._notices.iterdir()) if self._notices.is_dir() else []
         return [
             *(Leftover(self._kind("network"), name) for name in self._idle(kept, networks)),
-            *(Leftover(self._kind("filter"), name) for name in sorted(filters - networks.keys())),
+            *(Leftover(self._kind("filter"), name) for name in sorted(tables - networks.keys())),
             *(Leftover(self._kind("notice"), one.name) for one in notices if one.name not in here),
         ]
 
@@ -303,8 +311,8 @@ class ContainerEngine(Engine):
     def _filters(self) -> Filters | None:
         """The rules between machines; None where this host cannot keep any: its bridges are another
         computer's or another user's then, or nft is missing."""
-        filters = Filters(self.program, self.layout.key)
-        return filters if filters.is_there and os.geteuid() == 0 and self._fit().direct else None
+        found = Filters(self.program, self.layout.key)
+        return found if found.is_there and os.geteuid() == 0 and self._fit().direct else None
 
     def _network(self, network: str) -> str:
         """The subnet of a network, which is made if need be."""

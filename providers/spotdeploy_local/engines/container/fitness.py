@@ -34,6 +34,8 @@ class About:
     runtime: str
     confined: bool
     """Whether root in a container is nobody on that computer, or can be made so."""
+    netavark: str = ""
+    """The program that sets up podman's networks, where podman says which."""
 
     @property
     def direct(self) -> bool:
@@ -65,6 +67,7 @@ def of_podman(info: Mapping[str, Any]) -> About:
         memory=host["memTotal"],
         runtime=host["ociRuntime"]["name"],
         confined=True,
+        netavark=(host.get("networkBackendInfo") or {}).get("path", ""),
     )
 
 
