@@ -13,7 +13,7 @@ import shlex
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -118,8 +118,10 @@ class ContainerEngine(Engine):
         self.layout.mark_used(self.program)
         cgroup_hook.write(self.layout.state / "hooks")
         unique = list({spec.id: spec for spec in specs}.values())
+        spoilt: set[str] = set()  # addresses that podman 4 may keep for what did not start
         for _ in range(_START_TRIES):
-            if failures := self._start(unique):
+            if failures := self._start(unique, spoilt):
+                spoilt |= {self.places[one].address for one in failures if one in self.places}
                 self.destroy(list(failures))
             else:
                 break
@@ -222,17 +224,20 @@ class ContainerEngine(Engine):
             for machine in ids:
                 self.places.pop(machine, None)
 
-    def _start(self, specs: Sequence[MachineSpec]) -> dict[str, str]:
+    def _start(self, specs: Sequence[MachineSpec], spoilt: Collection[str]) -> dict[str, str]:
         """Make and boot those that are not there yet. Gives the failures."""
-        failures = self._create_missing(specs)
+        failures = self._create_missing(specs, spoilt)
         there = self.machines()
         fresh = {one.id: one.name for one in there if one.state is MachineState.PENDING}
         booting = [spec for spec in specs if spec.id in fresh and spec.id not in failures]
         named = [replace(spec, name=fresh[spec.id]) for spec in booting]
         return failures | self._side_by_side(self._boot, named)
 
-    def _create_missing(self, specs: Sequence[MachineSpec]) -> dict[str, str]:
-        """Make the containers that are not there yet, without booting any. Gives the failures."""
+    def _create_missing(
+        self, specs: Sequence[MachineSpec], spoilt: Collection[str] = ()
+    ) -> dict[str, str]:
+        """Make the containers that are not there yet, without booting any, at other addresses than
+        those that are `spoilt`. Gives the failures."""
         about = self._fit()
         kinds = {spec.cloud_init for spec in specs}
         images = {cloud_init: self._image(cloud_init=cloud_init) for cloud_init in kinds}
@@ -243,7 +248,7 @@ class ContainerEngine(Engine):
             there = [records.planned(facts) for facts in kept]
             new = assign_names([spec for spec in specs if spec.id not in known], there)
             subnets = {name: self._network(name) for name in dict.fromkeys(s.network for s in new)}
-            taken = {facts.place.address for facts in kept}
+            taken = {facts.place.address for facts in kept} | set(spoilt)
             offered = {facts.place.published_address for facts in kept}
             plans: dict[str, Facts] = {}
             spent = {port for facts in kept for port in facts.place.published}
