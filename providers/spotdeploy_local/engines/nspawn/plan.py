@@ -15,7 +15,7 @@ from spotdeploy_local.engines.nspawn.places import (
     NETWORK_NAMESPACE,
     USER_NAMESPACE,
 )
-from spotdeploy_local.network.commands import machine_commands, port_commands
+from spotdeploy_local.network.commands import GATEWAY, machine_commands, port_commands
 
 PUBLISH_NETWORKS = 256
 
@@ -30,6 +30,9 @@ class Plan(TypedDict):
     address: str
     switch: str
     """The file on which the network's namespace is mounted."""
+    network: str
+    name_server: str
+    """The switch's address, at which supervisors tell the names of the network's machines."""
     run_folder: str
     """Mounts below it belong to other networks and are let go."""
     port_commands: str
@@ -64,6 +67,8 @@ def make_plan(
     return Plan(
         address=address,
         switch=str(switch),
+        network=spec.network,
+        name_server=str(GATEWAY),
         run_folder=str(switch.parent.parent),
         port_commands=port_commands(address, spec.extra_addresses),
         machine_commands=machine_commands(address, spec.extra_addresses),

@@ -31,6 +31,7 @@ from spotdeploy_local.engines.nspawn.places import (
 )
 from spotdeploy_local.linux import syscalls, users
 from spotdeploy_local.machine_dir import locks
+from spotdeploy_local.network import names
 
 PROGRAMS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "net/tun")
@@ -67,6 +68,8 @@ def main() -> None:
             os._exit(0)
         if not locks.take("lock"):
             os._exit(0)
+        machines = os.open("..", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        asked = listen_for_names(plan["switch"], plan["name_server"])
         prepare(plan)
         record(state="running", boots=1, published_address=address)
     except OSError as error:
@@ -77,6 +80,7 @@ def main() -> None:
     os.close(pipe)
     for listener in listeners:
         in_background(accept, listener, plan["address"])
+    in_background(tell_names, asked, machines, plan["network"])
     if plan["lifetime"]:
         in_background(expire, plan["lifetime"])
     run(plan)
@@ -109,6 +113,28 @@ def listen(address: str, ports: list[int]) -> tuple[list[socket.socket], list[in
         except OSError:
             taken.append(port)
     return listeners, taken
+
+
+def listen_for_names(switch: str, address: str) -> socket.socket:
+    """Be a name server in the switch's namespace, where this process stays until it has one of its
+    own. The supervisors of a network share the port, and the kernel gives each query to one.
+    Raises OSError."""
+    namespace = os.open(switch, os.O_RDONLY | os.O_CLOEXEC)
+    syscalls.setns(namespace, syscalls.CLONE_NEWNET)
+    os.close(namespace)
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    server.bind((address, names.PORT))
+    return server
+
+
+def tell_names(server: socket.socket, machines: int, network: str) -> None:
+    """Answer whoever asks for a machine of the network by name."""
+    while True:
+        query, asker = server.recvfrom(names.QUERY_BYTES)
+        if reply := names.answer(query, lambda: names.addresses(machines, network)):
+            with contextlib.suppress(OSError):  # the asker is gone
+                server.sendto(reply, asker)
 
 
 def join_groups(groups: list[str]) -> None:
