@@ -10,6 +10,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
+# where this is set, each worker and command of the tests would compile every module again
+export PYTHONDONTWRITEBYTECODE :=
+
 VENV := .venv
 BIN := $(VENV)/bin
 RUN_PACKAGES := python3 python3-venv systemd-container mmdebstrap iproute2 nftables zstd openssh-client
@@ -21,7 +24,7 @@ TEST_PACKAGES += $(shell . /etc/os-release 2>/dev/null; [ "$$ID$$VERSION_ID" = d
 	echo golang-github-containernetworking-plugin-dnsname)
 WORKERS ?= 6
 
-.PHONY: help cycle test check fix smoke bench faults contract reference docs pictures lock clean
+.PHONY: help cycle test check compiled fix smoke bench faults contract reference docs pictures lock clean
 
 help:
 	@grep -E '^#   ' Makefile | sed 's/^#   //'
@@ -30,7 +33,7 @@ cycle: $(VENV)/.run
 	$(BIN)/spotdeploy cycle --provider local
 
 test: $(VENV)/.dev
-	$(MAKE) --jobs=2 --output-sync=target check smoke
+	$(MAKE) --jobs=3 --output-sync=target check smoke compiled
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal
 
 check: $(VENV)/.dev
@@ -41,6 +44,10 @@ check: $(VENV)/.dev
 fix: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# every test module, once for all workers, which tell what is wrong with one
+compiled: $(VENV)/.dev
+	-$(BIN)/pytest --collect-only -p no:terminal
 
 smoke: $(VENV)/.dev
 	tests/packaging/smoke.sh
