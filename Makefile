@@ -16,8 +16,6 @@ export PYTHONDONTWRITEBYTECODE :=
 VENV := .venv
 BIN := $(VENV)/bin
 RUN_PACKAGES := python3 python3-venv systemd-container mmdebstrap iproute2 nftables zstd openssh-client
-# a systemd-nspawn of Debian 13 or Ubuntu 24.04 gives machines no user namespace: podman does
-RUN_PACKAGES += $(shell . /etc/os-release 2>/dev/null; [ "$${VERSION_ID%%.*}" -ge 13 ] 2>/dev/null && echo podman)
 TEST_PACKAGES := $(RUN_PACKAGES) chromium curl git podman runc
 # the podman of Debian 12 may have CNI, which tells names with this plugin
 TEST_PACKAGES += $(shell . /etc/os-release 2>/dev/null; [ "$$ID$$VERSION_ID" = debian12 ] && \

@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-
 from msgspec.structs import replace
 
 from spotdeploy.errors import ConfigError, HostError

@@ -27,6 +27,7 @@ from spotdeploy_local.engines.nspawn.places import (
     DISK,
     HOME,
     NETWORK_NAMESPACE,
+    PROC,
     USER_NAMESPACE,
 )
 from spotdeploy_local.linux import syscalls, users
@@ -157,6 +158,8 @@ def prepare(plan: Plan) -> None:
     for switch in mounts_below(plan["run_folder"]):
         syscalls.unmount(switch)
     mount_disk(plan["image"], user)
+    if user is not None:
+        mount_empty_proc(f"{plan['root']}/{PROC}")
     os.mkdir(BINDS)
     for number, (source, read_only) in enumerate(plan["binds"]):
         show_bind(source, f"{BINDS}/{number}", user, read_only=read_only)
@@ -189,6 +192,26 @@ def mount_disk(image: str, user: int | None) -> None:
     options = f"lowerdir={lower},upperdir=upper,workdir=work"
     syscalls.mount("overlay", DISK, "overlay", data=options)
     syscalls.unmount(lower)
+
+
+def mount_empty_proc(target: str) -> None:
+    """Mount a /proc of a namespace whose only process has ended. In a user namespace the kernel
+    mounts one only beside another, and newer systemd-nspawn (255, 257) has let go of this
+    process's by then: mnt_already_visible() in
+    https://github.com/torvalds/linux/blob/v6.12/fs/namespace.c"""
+    os.makedirs(target, exist_ok=True)
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    syscalls.unshare(syscalls.CLONE_NEWPID)
+    child = os.fork()
+    if not child:
+        with contextlib.suppress(OSError):
+            syscalls.mount("proc", target, "proc")
+            os._exit(0)
+        os._exit(1)
+    if os.waitpid(child, 0)[1] != 0:
+        raise OSError(f"/proc cannot be mounted on {target}")
+    syscalls.setns(own, syscalls.CLONE_NEWPID)
+    os.close(own)
 
 
 def show_bind(source: str, target: str, user: int | None, *, read_only: bool) -> None:
