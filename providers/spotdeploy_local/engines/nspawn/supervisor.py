@@ -133,8 +133,8 @@ def tell_names(server: socket.socket, machines: int, network: str) -> None:
     """Answer whoever asks for a machine of the network by name."""
     while True:
         query, asker = server.recvfrom(names.QUERY_BYTES)
-        if reply := names.answer(query, lambda: names.addresses(machines, network)):
-            with contextlib.suppress(OSError):  # the asker is gone
+        with contextlib.suppress(OSError):  # the asker is gone, or the folder cannot be read
+            if reply := names.answer(query, lambda: names.addresses(machines, network)):
                 server.sendto(reply, asker)
 
 
