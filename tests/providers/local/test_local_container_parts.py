@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import pwd
 import subprocess
 import sys
 import tarfile
@@ -262,6 +263,25 @@ def test_users_without_users_of_their_own_are_told_how_to_get_some(tmp_path: Pat
     assert "usermod --add-subuids" in found.remedy
     subuid.write_text("root:100000:65536\n")
     assert fitness.missing_ids(0, (subuid,)) is None
+
+
+def test_podman_that_does_not_answer_a_user_without_users_is_not_blamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for program in ("podman", "docker"):
+        (tmp_path / program).write_text(
+            "#!/bin/sh\necho Error: cannot re-exec process >&2; exit 1\n"
+        )
+        (tmp_path / program).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(os, "getuid", lambda: pwd.getpwnam("nobody").pw_uid)
+    (podman,) = fitness.problems(Cli("podman"), "")
+    assert podman.what.endswith("gives nobody no users for containers")
+    (docker,) = fitness.problems(Cli("docker"), "")
+    assert docker.what.endswith("docker info: Error: cannot re-exec process")
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    (root,) = fitness.problems(Cli("podman"), "")
+    assert root.what.endswith("podman info: Error: cannot re-exec process")
 
 
 def test_what_docker_lacks_is_told_without_shyness() -> None:
