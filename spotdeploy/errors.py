@@ -44,6 +44,17 @@ class HostError(SpotdeployError):
     exit_code = 2
 
 
+SPACE = "free disk space or make the folder writable"
+"""What to do when a file of ours cannot be written."""
+
+
+def cannot(do: str, error: OSError, *, then: str = "") -> HostError:
+    """A file or folder of ours that cannot be used: `do` is what was tried, such as "write PATH",
+    and `then` what follows from it."""
+    hint = f"{SPACE}; {then}" if then else SPACE
+    return HostError(f"cannot {do}: {error.strerror}", hint=hint)
+
+
 class BeforeError(SpotdeployError):
     """What must pass on this computer before a run does not: nothing was changed. Exit code 1."""
 

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from spotdeploy.errors import HostError
+from spotdeploy.errors import cannot
 from spotdeploy.matrix.cells import Cell, Value, is_cell_of
 from spotdeploy.project import Project
 from spotdeploy.state.folder import private_folder, write_private
@@ -49,10 +49,7 @@ def remember(project: Project, cell: Cell, providers: tuple[str, ...]) -> None:
         _write(path, Former(dict(cell.values), every))
         _sync(folder)
     except OSError as error:
-        raise HostError(
-            f"cannot write {path}: {error.strerror}",
-            hint="free disk space or make the folder writable; nothing is created without it",
-        ) from error
+        raise cannot(f"write {path}", error, then="nothing is created without it") from error
 
 
 def known(project: Project) -> dict[str, Former]:

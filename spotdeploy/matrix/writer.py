@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from spotdeploy.errors import HostError
+from spotdeploy.errors import cannot
 from spotdeploy.matrix.report import (
     MatrixReport,
     Planned,
@@ -37,10 +37,7 @@ class MatrixRecorder:
         try:
             write_cells(folder, cells)
         except OSError as error:
-            raise HostError(
-                f"cannot write to {folder}: {error.strerror}",
-                hint="free disk space or make the folder writable",
-            ) from error
+            raise cannot(f"write to {folder}", error) from error
         self.folder = folder
 
     def __enter__(self) -> MatrixRecorder:

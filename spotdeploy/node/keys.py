@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from spotdeploy.errors import HostError, RefusedError
+from spotdeploy.errors import RefusedError, cannot
 from spotdeploy.state.folder import private_folder, write_private
 from spotdeploy.text import plain
 
@@ -120,9 +120,8 @@ def keep(folder: Path, keys: Keys, *, imported: bool = False) -> None:
         if imported:
             write_private(folder / IMPORTED, b"")
     except OSError as error:
-        raise HostError(
-            f"cannot write the ssh keys to {folder}: {error.strerror}",
-            hint="free disk space or make the folder writable; nothing is created without them",
+        raise cannot(
+            f"write the ssh keys to {folder}", error, then="nothing is created without them"
         ) from error
 
 
@@ -180,10 +179,7 @@ def write_known_hosts(folder: Path, host_keys: Mapping[str, str]) -> Path:
     try:
         write_private(path, text.encode())
     except OSError as error:
-        raise HostError(
-            f"cannot write {path}: {error.strerror}",
-            hint="free disk space or make the folder writable",
-        ) from error
+        raise cannot(f"write {path}", error) from error
     return path
 
 

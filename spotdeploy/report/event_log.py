@@ -9,7 +9,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from spotdeploy.errors import HostError
+from spotdeploy.errors import HostError, cannot
 from spotdeploy.events import Event
 from spotdeploy.state.folder import private, private_folder
 from spotdeploy.text import inert
@@ -36,10 +36,7 @@ class EventLog:
             private_folder(folder)
             self._file = FileIO(folder / EVENTS, "ab", opener=private)
         except OSError as error:
-            raise HostError(
-                f"cannot write to {folder}: {error.strerror}",
-                hint="free disk space or make the folder writable",
-            ) from error
+            raise cannot(f"write to {folder}", error) from error
         self._write(b"".join(self._early))
 
     def on(self, event: Event) -> None:

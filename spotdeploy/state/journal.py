@@ -21,7 +21,7 @@ from typing import Annotated, Any, Final, TypeVar, cast
 import msgspec
 
 from spotdeploy import labels
-from spotdeploy.errors import HostError
+from spotdeploy.errors import SPACE, HostError
 from spotdeploy.model import Market, Node, Offer
 from spotdeploy.state.folder import private_folder
 from spotdeploy.text import plain
@@ -429,7 +429,7 @@ class Journal:
             )
         if (code and code not in _DISK) or isinstance(error, UnicodeDecodeError):
             return self._unusable(f"is damaged: {error}")
-        space = "free disk space or make the folder writable; nothing is created without it"
+        space = f"{SPACE}; nothing is created without it"
         marked = code == sqlite3.SQLITE_READONLY and os.access(self._path, os.W_OK)
         why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
         return HostError(

@@ -18,7 +18,7 @@ import filelock
 import msgspec
 import platformdirs
 
-from spotdeploy.errors import HostError, RefusedError
+from spotdeploy.errors import RefusedError, cannot
 from spotdeploy.state.folder import private_folder
 
 
@@ -45,10 +45,7 @@ def home_id(folder: Path | None = None) -> str:
             file.write(secrets.token_hex(4))
         return path.read_text().strip()
     except OSError as error:
-        raise HostError(
-            f"cannot write {path}: {error.strerror}",
-            hint="free disk space or make the folder writable",
-        ) from error
+        raise cannot(f"write {path}", error) from error
 
 
 @contextmanager
@@ -73,10 +70,7 @@ def locked(deployment: str, command: str, folder: Path | None = None) -> Iterato
             hint="wait for it, or stop it with Ctrl-C in its terminal",
         ) from error
     except OSError as error:
-        raise HostError(
-            f"cannot lock {path}: {error.strerror}",
-            hint="free disk space or make the folder writable",
-        ) from error
+        raise cannot(f"lock {path}", error) from error
     try:
         holder = Holder(os.getpid(), platform.node(), time.time(), command)
         note.write_bytes(msgspec.json.encode(holder))

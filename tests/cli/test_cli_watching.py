@@ -16,7 +16,7 @@ keep = "always"
 [payload]
 entry = "entry.sh"
 [timeouts]
-boot = "1s"
+boot = "3s"
 [groups.head]
 [groups.worker]
 count = 2

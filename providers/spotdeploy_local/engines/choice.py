@@ -203,9 +203,7 @@ def first_that_works(programs: Sequence[str]) -> str:
 
 
 def nspawn_refusal(layout: Layout, image: str, *, nested: bool) -> str:
-    """What keeps systemd-nspawn from being used here, or lets it give less than a container engine;
-    empty when nothing does."""
-    from spotdeploy_local.engines.nspawn.confinement import nspawn_version, too_new
+    """What keeps systemd-nspawn from being used here; empty when nothing does."""
     from spotdeploy_local.linux import host
 
     if sys.platform != "linux":
@@ -215,7 +213,7 @@ def nspawn_refusal(layout: Layout, image: str, *, nested: bool) -> str:
     if nested:
         return "it has no disk for engines in its nodes"
     found = (one.what for one in host.problems(layout, has_image=True) if one.fatal)
-    return next(found, "") or too_new(nspawn_version())
+    return next(found, "")
 
 
 def _has(engine: Engine, machine: str) -> bool:

@@ -18,6 +18,7 @@ from spotdeploy_local.linux.cgroups import hierarchies
 
 APT_PACKAGES: Final = ("systemd-container", "mmdebstrap", "iproute2")
 """The Debian packages that the host needs."""
+INSTALL_NFT: Final = "apt-get install --no-install-recommends nftables"
 IMAGE_BYTES: Final = 700 * 1024 * 1024
 MACHINE_BYTES: Final = 100 * 1024 * 1024
 MACHINE_MEMORY: Final = 64 * 1024 * 1024
@@ -104,8 +105,7 @@ def missing_filter(which: Callable[[str], str | None]) -> list[Problem]:
     """What opens ports between machines, as a problem when `which` does not find it."""
     if which("nft"):
         return []
-    remedy = "apt-get install --no-install-recommends nftables"
-    return [Problem("nft, which opens ports between nodes, is missing on this host", remedy)]
+    return [Problem("nft, which opens ports between nodes, is missing on this host", INSTALL_NFT)]
 
 
 def unfit_disk(folder: Path, mountinfo: str) -> list[Problem]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from spotdeploy_local.engine import MachineSpec
 from spotdeploy_local.image.recipe import USER_DATA
+from spotdeploy_local.network.commands import GATEWAY
 
 _DATASOURCE = "/etc/cloud/cloud.cfg.d/91_spotdeploy_datasource.cfg"
 _SEED = "/var/lib/cloud/seed/nocloud"
@@ -24,7 +25,7 @@ def first_files(spec: MachineSpec, address: str) -> dict[str, bytes]:
     files = {
         "/etc/hostname": f"{spec.name}\n".encode(),
         "/etc/hosts": hosts.encode(),
-        "/etc/resolv.conf": b"",
+        "/etc/resolv.conf": f"nameserver {GATEWAY}\n".encode(),
         "/etc/machine-id": f"{machine_id(spec.id)}\n".encode(),
     }
     if spec.cloud_init:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from spotdeploy.errors import HostError
 from spotdeploy_local.engine import Machine
 from spotdeploy_local.layout import Layout
 from spotdeploy_local.linux import syscalls
@@ -27,16 +28,19 @@ from spotdeploy_local.network.commands import switch_commands
 from spotdeploy_local.network.nft import run_nft
 
 # What machines send to one another the switch forwards, on the one interface it has, once it has
-# rules that say what. It answers for every machine then, without the delay that is meant for
+# rules that say what: a new namespace may do so from the start, as the host does. It answers for
+# every machine then, without the delay that is meant for
 # proxies, and tells no sender of a better way: there is none.
 # https://docs.kernel.org/networking/ip-sysctl.html
 _SETTINGS = (
+    ("ip_forward", "0"),
     ("conf/all/send_redirects", "0"),
     ("conf/default/send_redirects", "0"),
     ("conf/br0/proxy_arp_pvlan", "1"),
     ("neigh/br0/proxy_delay", "0"),
 )
 _IPV4 = Path("/proc/sys/net/ipv4")
+_FORWARDING = _IPV4 / "ip_forward"
 
 T = TypeVar("T")
 
@@ -56,16 +60,21 @@ class Networks:
         return file
 
     def filter(self, name: str, machines: Sequence[Machine]) -> None:
-        """Let the network's machines, which are given, reach of one another what they open. Raises
-        HostError, with the output of nft."""
+        """Let the network's machines, which are given, reach of one another what they open, and
+        tell them at once of what leads nowhere. Raises HostError, with the output of nft; never
+        where nothing is open and nothing was."""
         file = self.layout.switch(name)
 
         def work() -> None:
             _enter(file)
-            forwarding = _IPV4 / "ip_forward"
-            if filters.opens(machines) or forwarding.read_text().strip() != "0":
+            needed = filters.opens(machines) or _FORWARDING.read_text().strip() != "0"
+            try:
                 _run_nft(filters.ruleset(machines))
-                forwarding.write_text("1")
+            except HostError:
+                if needed:
+                    raise
+            else:
+                _FORWARDING.write_text("1")
 
         in_thread(work)
 

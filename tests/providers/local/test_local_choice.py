@@ -52,18 +52,6 @@ def test_what_gives_most_is_taken_and_the_reason_is_told(path: Path) -> None:
     assert choose("docker", HERE, image="fedora-43") == ("docker", "as the config says")
 
 
-def test_an_engine_in_a_user_namespace_goes_before_a_systemd_nspawn_that_has_none(
-    path: Path,
-) -> None:
-    install(path, *NSPAWN)
-    (path / "systemd-nspawn").write_text("#!/bin/sh\necho 'systemd 257 (257.13-1)'\n")
-    assert choose("auto", HERE, image="debian-12")[0] == "nspawn"
-    install(path, "podman")
-    name, reason = choose("auto", HERE, image="debian-12")
-    assert name == "podman"
-    assert "systemd-nspawn 257 boots in no user namespace that it did not make" in reason
-
-
 def test_a_node_with_an_engine_of_its_own_is_no_machine_of_nspawn(path: Path) -> None:
     install(path, *NSPAWN, "podman")
     name, reason = choose("auto", HERE, image="debian-12", nested=True)

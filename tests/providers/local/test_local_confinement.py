@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -22,6 +23,18 @@ from tests.providers.local.nspawn_bench import Bench, eventually
 pytestmark = pytest.mark.machines
 
 HOSTILE = Path(__file__).with_name("hostile_payload.py").read_bytes()
+_UNCOVER = """
+import ctypes, json, os
+covered = not os.path.exists("/run/proc")
+if ctypes.CDLL(None).umount2(b"/run", 2) == 0 and os.path.isdir("/run/proc"):
+    os.chdir("/run/proc")
+files = ("sysrq-trigger", "sys/kernel/core_pattern", "sys/vm/drop_caches", "sys/kernel/hostname")
+print(json.dumps({
+    "covered": covered,
+    "processes": [] if os.getcwd() == "/root" else [one for one in os.listdir() if one.isdigit()],
+    "writable": [file for file in files if os.access(file, os.W_OK)],
+}))
+"""
 SYSCTLS = ("hostname", "domainname", "pid_max", "shmmax", "msgmni", "core_pattern", "panic")
 
 
@@ -71,6 +84,12 @@ def test_what_a_payload_may_set_is_its_machine_s_own(confined: Bench) -> None:
         confined.ssh("one", f"mount -o remount,rw /proc/sys; echo 7777 >/proc/sys/kernel/{name}")
     confined.ssh("one", "hostname owned; date -s 2001-01-01; sysctl -w net.ipv4.ip_forward=1")
     assert sysctls() == before
+
+
+def test_what_systemd_nspawn_covers_shows_no_process_and_sets_nothing(bench: Bench) -> None:
+    bench.start(bench.spec("one"))
+    shown = json.loads(bench.run("one", f"python3 -c {shlex.quote(_UNCOVER)}"))
+    assert shown == {"covered": True, "processes": [], "writable": []}
 
 
 def test_a_confined_machine_is_whole(confined: Bench) -> None:

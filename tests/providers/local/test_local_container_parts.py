@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import pwd
 import subprocess
 import sys
 import tarfile
@@ -318,6 +319,25 @@ def test_rootless_docker_offers_a_port_once() -> None:
     assert fitness.offers_once("docker", rootless)
     assert not fitness.offers_once("docker", fitness.of_docker(docker_info()))
     assert not fitness.offers_once("podman", rootless)
+
+
+def test_podman_that_does_not_answer_a_user_without_users_is_not_blamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for program in ("podman", "docker"):
+        (tmp_path / program).write_text(
+            "#!/bin/sh\necho Error: cannot re-exec process >&2; exit 1\n"
+        )
+        (tmp_path / program).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(os, "getuid", lambda: pwd.getpwnam("nobody").pw_uid)
+    (podman,) = fitness.problems(Cli("podman"), "")
+    assert podman.what.endswith("gives nobody no users for containers")
+    (docker,) = fitness.problems(Cli("docker"), "")
+    assert docker.what.endswith("docker info: Error: cannot re-exec process")
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    (root,) = fitness.problems(Cli("podman"), "")
+    assert root.what.endswith("podman info: Error: cannot re-exec process")
 
 
 def test_what_docker_lacks_is_told_without_shyness() -> None:

@@ -18,7 +18,7 @@ def test_first_files_name_the_machine_and_give_it_an_id_of_its_own() -> None:
     files = write.first_files(replace(SPEC, name="web-1", user_data=b"hook"), "10.77.0.5")
     assert files["/etc/hostname"] == b"web-1\n"
     assert b"10.77.0.5 web-1\n" in files["/etc/hosts"]
-    assert files["/etc/resolv.conf"] == b""
+    assert files["/etc/resolv.conf"] == b"nameserver 10.77.0.1\n"
     assert files["/var/lib/spotdeploy/user-data"] == b"hook"
     assert write.machine_id("one") != write.machine_id("two")
 

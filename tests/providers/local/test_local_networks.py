@@ -12,8 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from spotdeploy.errors import ConfigError
+from spotdeploy.errors import ConfigError, HostError
 from spotdeploy.ports import ALL_PORTS, PortRange
 from spotdeploy_local.network.commands import mac
 from tests.providers.local.nspawn_bench import Bench, connect
@@ -93,6 +94,25 @@ def test_a_network_has_no_way_out(bench: Bench) -> None:
     assert "No route to host" in failed.stderr
 
 
+def test_without_nft_machines_boot_as_long_as_nothing_is_open_between_them(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bench.start(bench.spec("one"))
+    networks = bench.engine.lifecycle.networks()
+    networks.ensure("other")
+    switch = bench.engine.layout.switch("other")
+    forwarding = ["nsenter", f"--net={switch}", "cat", "/proc/sys/net/ipv4/ip_forward"]
+    one = bench.machine("one")
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", str(tmp_path))
+        networks.filter("other", [one])
+        with pytest.raises(HostError, match="cannot open ports between machines: nft is missing"):
+            networks.filter("other", [replace(one, open_between=SSH)])
+    assert subprocess.run(forwarding, check=True, capture_output=True).stdout == b"0\n"
+    networks.filter("other", [one])
+    assert subprocess.run(forwarding, check=True, capture_output=True).stdout == b"1\n"
+
+
 def test_two_networks_share_no_address_and_never_meet(bench: Bench) -> None:
     bench.start(
         bench.spec("here", publish=(22,)), bench.spec("there", network="other", publish=(22,))
@@ -103,6 +123,24 @@ def test_two_networks_share_no_address_and_never_meet(bench: Bench) -> None:
     assert here.published_address != there.published_address
     assert bench.run("here", "hostname") == "here"
     assert bench.run("there", "hostname") == "there"
+
+
+def test_machines_of_a_network_find_one_another_by_name_as_long_as_they_are_there(
+    bench: Bench,
+) -> None:
+    bench.start(bench.spec("one"), bench.spec("two", address="10.0.3.7"))
+    bench.start(bench.spec("stranger", network="other"))
+    for source, target in (("one", "two"), ("two", "one")):
+        address = bench.machine(target).address
+        assert bench.run(source, f"getent ahostsv4 {target}").split()[0] == address
+        assert bench.run(source, f"getent hosts {address}").split() == [address, target]
+    assert bench.ssh("one", "getent hosts stranger").returncode != 0
+    bench.engine.stop(["two"])
+    assert bench.run("one", "getent hosts two").split() == ["10.0.3.7", "two"]
+    bench.engine.destroy(["two"])
+    assert bench.ssh("one", "getent hosts two").returncode != 0
+    bench.start(bench.spec("two"))
+    assert bench.run("one", "getent hosts two").split()[0] == bench.machine("two").address
 
 
 def test_a_held_network_serves_its_machines_and_outlives_them(bench: Bench) -> None:

@@ -106,7 +106,9 @@ def problems(cli: Cli, reason: str, ask: Callable[[Cli], About] = about) -> Sequ
     try:
         found = ask(cli)
     except HostError as error:
-        return [Problem(error.message, error.hint or "see the message")]
+        alone = cli.program == "podman" and sys.platform == "linux" and os.getuid() != 0
+        missing = missing_ids(os.getuid()) if alone else None  # podman itself says less of it
+        return [missing or Problem(error.message, error.hint or "see the message")]
     return [*unfit(cli, found), lacks(cli.program, found, reason)]
 
 

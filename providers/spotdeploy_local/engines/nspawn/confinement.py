@@ -3,7 +3,6 @@ capabilities."""
 
 from __future__ import annotations
 
-import re
 import subprocess
 from dataclasses import dataclass
 from functools import cache
@@ -17,13 +16,6 @@ from spotdeploy_local.linux import users
 from spotdeploy_local.linux.host import existing
 
 _TRIAL_SECONDS = 60.0
-_NEWEST: Final = 253
-"""The last systemd-nspawn that is run in a user namespace which it did not make. 252 boots there;
-257 does not: it opens the current folder to lock a tree, mounts in the mount namespace that it is
-started in, and keeps no /proc beside which the kernel would let it mount its own. Those between
-were not tried. https://github.com/systemd/systemd/blob/v257/src/basic/lock-util.c,
-https://github.com/systemd/systemd/blob/v257/src/nspawn/nspawn.c"""
-
 DROPPED: Final = tuple(
     f"CAP_{name}"
     for name in (
@@ -71,24 +63,7 @@ class Confinement:
 
 def confinement(layout: Layout) -> Confinement:
     """How machines of this layout are confined, found out by trying. Changes nothing."""
-    return Confinement(
-        too_new(nspawn_version())
-        or try_user_namespace(existing(layout.cache), existing(layout.state))
-    )
-
-
-def too_new(version: str) -> str:
-    """Why a systemd-nspawn of this `--version` is run in no user namespace; empty when it is."""
-    found = re.match(r"systemd (\d+)", version)
-    if found is None or int(found[1]) <= _NEWEST:
-        return ""
-    return f"systemd-nspawn {found[1]} boots in no user namespace that it did not make"
-
-
-def nspawn_version() -> str:
-    """What the installed one says to `--version`."""
-    command = ["systemd-nspawn", "--version"]
-    return subprocess.run(command, check=False, capture_output=True, text=True).stdout
+    return Confinement(try_user_namespace(existing(layout.cache), existing(layout.state)))
 
 
 @cache

@@ -15,13 +15,20 @@ from spotdeploy_local.engines.nspawn.places import (
     NETWORK_NAMESPACE,
     USER_NAMESPACE,
 )
-from spotdeploy_local.network.commands import machine_commands, port_commands
+from spotdeploy_local.network.commands import GATEWAY, machine_commands, port_commands
 
 PUBLISH_NETWORKS = 256
 
 # Joins control groups before it becomes the container; a shell does it because Python may not
-# fork once it has threads.
-_JOIN = 'while [ "$1" != -- ]; do echo 0 >"$1"; shift; done; shift; exec "$@"'
+# fork once it has threads. The machine's folder is nothing that root on the machine may see.
+_JOIN = 'cd /; while [ "$1" != -- ]; do echo 0 >"$1"; shift; done; shift; exec "$@"'
+
+# Newer releases (255, 257) mount where they are started, not in their child alone.
+# https://github.com/systemd/systemd/blob/v257/src/nspawn/nspawn.c
+_CONFINE = (
+    *("nsenter", f"--user={USER_NAMESPACE}", "--"),
+    *("unshare", "--mount", "--propagation=unchanged", "--"),
+)
 
 
 class Plan(TypedDict):
@@ -30,6 +37,9 @@ class Plan(TypedDict):
     address: str
     switch: str
     """The file on which the network's namespace is mounted."""
+    network: str
+    name_server: str
+    """The switch's address, at which supervisors tell the names of the network's machines."""
     run_folder: str
     """Mounts below it belong to other networks and are let go."""
     port_commands: str
@@ -38,6 +48,8 @@ class Plan(TypedDict):
     """The host's user that the machine's root is; 0 without a user namespace."""
     image: str
     """The folder that has the root of its image."""
+    root: str
+    """The folder on its disk that is its root."""
     binds: list[tuple[str, bool]]
     """What of the host is shown, and whether it is read-only."""
     container: list[str]
@@ -61,16 +73,20 @@ def make_plan(
 ) -> Plan:
     """The whole plan of one machine."""
     first_user = confined.first_user(spec.id)
+    root = f"{DISK}/{tree.name}"
     return Plan(
         address=address,
         switch=str(switch),
+        network=spec.network,
+        name_server=str(GATEWAY),
         run_folder=str(switch.parent.parent),
         port_commands=port_commands(address, spec.extra_addresses),
         machine_commands=machine_commands(address, spec.extra_addresses),
         first_user=first_user,
         image=str(tree.parent),
+        root=root,
         binds=[(str(bind.source), bind.read_only) for bind in spec.binds],
-        container=container_command(spec, tree.name, node_groups, confined),
+        container=container_command(spec, root, node_groups, confined),
         engine_groups=engine_groups,
         publish_ports=list(spec.publish),
         publish_addresses=publish_addresses(address),
@@ -81,19 +97,19 @@ def make_plan(
 def container_command(
     machine: MachineSpec, root: str, groups: Sequence[str], confined: Confinement
 ) -> list[str]:
-    """The command that boots the machine inside its supervisor's namespaces. `root` is the folder
-    on the machine's disk that is its root: in a user namespace systemd-nspawn may move no mount
-    that was made outside of it, and so it is given a folder, which it binds by itself."""
+    """The command that boots the machine inside its supervisor's namespaces. In a user namespace
+    systemd-nspawn may move no mount that was made outside of it, and so `root` is a folder, which
+    it binds by itself."""
     return [
         *("/bin/sh", "-ec", _JOIN, "sh", *groups, "--"),
-        *(() if confined.refusal else ("nsenter", f"--user={USER_NAMESPACE}", "--")),
+        *(() if confined.refusal else _CONFINE),
         "systemd-nspawn",
         "--quiet",
         "--settings=no",
         "--register=no",
         "--keep-unit",
         "--boot",
-        f"--directory={DISK}/{root}",
+        f"--directory={root}",
         f"--machine={machine.name}",
         f"--network-namespace-path={NETWORK_NAMESPACE}",
         "--console=read-only",

@@ -27,10 +27,12 @@ from spotdeploy_local.engines.nspawn.places import (
     DISK,
     HOME,
     NETWORK_NAMESPACE,
+    PROC,
     USER_NAMESPACE,
 )
 from spotdeploy_local.linux import syscalls, users
 from spotdeploy_local.machine_dir import locks
+from spotdeploy_local.network import names
 
 PROGRAMS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "net/tun")
@@ -67,6 +69,8 @@ def main() -> None:
             os._exit(0)
         if not locks.take("lock"):
             os._exit(0)
+        machines = os.open("..", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        asked = listen_for_names(plan["switch"], plan["name_server"])
         prepare(plan)
         record(state="running", boots=1, published_address=address)
     except OSError as error:
@@ -77,6 +81,7 @@ def main() -> None:
     os.close(pipe)
     for listener in listeners:
         in_background(accept, listener, plan["address"])
+    in_background(tell_names, asked, machines, plan["network"])
     if plan["lifetime"]:
         in_background(expire, plan["lifetime"])
     run(plan)
@@ -111,6 +116,28 @@ def listen(address: str, ports: list[int]) -> tuple[list[socket.socket], list[in
     return listeners, taken
 
 
+def listen_for_names(switch: str, address: str) -> socket.socket:
+    """Be a name server in the switch's namespace, where this process stays until it has one of its
+    own. The supervisors of a network share the port, and the kernel gives each query to one.
+    Raises OSError."""
+    namespace = os.open(switch, os.O_RDONLY | os.O_CLOEXEC)
+    syscalls.setns(namespace, syscalls.CLONE_NEWNET)
+    os.close(namespace)
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    server.bind((address, names.PORT))
+    return server
+
+
+def tell_names(server: socket.socket, machines: int, network: str) -> None:
+    """Answer whoever asks for a machine of the network by name."""
+    while True:
+        query, asker = server.recvfrom(names.QUERY_BYTES)
+        with contextlib.suppress(OSError):  # the asker is gone, or the folder cannot be read
+            if reply := names.answer(query, lambda: names.addresses(machines, network)):
+                server.sendto(reply, asker)
+
+
 def join_groups(groups: list[str]) -> None:
     """Move the caller into control groups."""
     for group in groups:
@@ -131,6 +158,8 @@ def prepare(plan: Plan) -> None:
     for switch in mounts_below(plan["run_folder"]):
         syscalls.unmount(switch)
     mount_disk(plan["image"], user)
+    if user is not None:
+        mount_empty_proc(f"{plan['root']}/{PROC}")
     os.mkdir(BINDS)
     for number, (source, read_only) in enumerate(plan["binds"]):
         show_bind(source, f"{BINDS}/{number}", user, read_only=read_only)
@@ -163,6 +192,26 @@ def mount_disk(image: str, user: int | None) -> None:
     options = f"lowerdir={lower},upperdir=upper,workdir=work"
     syscalls.mount("overlay", DISK, "overlay", data=options)
     syscalls.unmount(lower)
+
+
+def mount_empty_proc(target: str) -> None:
+    """Mount a /proc of a namespace whose only process has ended. In a user namespace the kernel
+    mounts one only beside another, and newer systemd-nspawn (255, 257) has let go of this
+    process's by then: mnt_already_visible() in
+    https://github.com/torvalds/linux/blob/v6.12/fs/namespace.c"""
+    os.makedirs(target, exist_ok=True)
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    syscalls.unshare(syscalls.CLONE_NEWPID)
+    child = os.fork()
+    if not child:
+        with contextlib.suppress(OSError):
+            syscalls.mount("proc", target, "proc")
+            os._exit(0)
+        os._exit(1)
+    if os.waitpid(child, 0)[1] != 0:
+        raise OSError(f"/proc cannot be mounted on {target}")
+    syscalls.setns(own, syscalls.CLONE_NEWPID)
+    os.close(own)
 
 
 def show_bind(source: str, target: str, user: int | None, *, read_only: bool) -> None:
