@@ -57,6 +57,8 @@ class Groups:
                 _delegate([tree.root, parent, parent / machine])
                 for leaf in ("engine", "node"):
                     (parent / machine / leaf).mkdir(exist_ok=True)
+                # systemd-nspawn asks the group of its process 1, the supervisor, for controllers
+                (parent / machine / "engine").chmod(0o755)
                 _give(parent / machine / leaf, owner)
             elif not tree.controls:
                 _give(parent / machine, owner)

@@ -11,6 +11,7 @@ import sys
 import tarfile
 from collections.abc import Mapping
 from dataclasses import asdict
+from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,15 @@ def test_a_container_is_told_all_that_its_machine_is(program: str) -> None:
         assert (option in told) == (program == "podman")
 
 
+def test_the_steps_of_a_build_get_the_limits_that_podman_may_give_them() -> None:
+    limits = {"nofile": 20000, "nproc": 100}
+    assert commands.build("podman", limits, ["--tag", "image:1", "."]) == [
+        *("build", "--isolation=chroot", "--ulimit=nofile=20000:20000", "--ulimit=nproc=100:100"),
+        *("--tag", "image:1", "."),
+    ]
+    assert commands.build("docker", limits, ["."]) == ["build", "."]
+
+
 def test_what_was_kept_with_a_container_is_read_back() -> None:
     assert records.facts(inspected()) == FACTS
     assert records.facts({"Config": {"Labels": None}}) is None
@@ -126,6 +136,9 @@ def test_what_podman_lists_is_what_it_would_inspect() -> None:
     assert (machine.state, machine.message) == (MachineState.STOPPED, "it powered itself off")
     late = records.of_listing(listed | {"ExitedAt": 1061})
     assert records.machine(late, FACTS, None).message == "its time to live was over"
+    fast = changed(FACTS, created_at=1000.7, time_to_live=60.0)  # ended at 1060.5: process 1 counts
+    on_time = records.of_listing(listed)
+    assert records.machine(on_time, fast, None).message == "its time to live was over"
     never = records.of_listing(listed | {"State": "created", "ExitedAt": -62135596800})
     assert records.machine(never, FACTS, None).state is MachineState.PENDING
 
@@ -182,6 +195,9 @@ def test_ports_are_offered_where_all_are_free_else_where_most_are(
     assert places.candidates("10.78.3.9", {"127.77.0.9"})[0] == "127.77.1.9"
     indirect = places.place(SPEC, "net", "10.78.1.2", (), direct=False)
     assert set(indirect.forwarded) == {22}
+    both = replace(SPEC, publish=(80, 81))
+    rest = places.place(both, "net", "10.78.1.2", (), direct=False, spent={80})
+    assert (rest.published, set(rest.forwarded)) == ((81,), {22, 80, 81})
     monkeypatch.setattr(sys, "platform", "darwin")
     assert places.candidates("10.78.3.9", ()) == ["127.0.0.1"]
 
@@ -265,6 +281,46 @@ def test_users_without_users_of_their_own_are_told_how_to_get_some(tmp_path: Pat
     assert fitness.missing_ids(0, (subuid,)) is None
 
 
+def test_rules_of_others_that_drop_what_podman_s_nodes_send_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def program(name: str, answer: object) -> str:
+        file = tmp_path / name
+        file.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(answer)}\nEND\n")
+        file.chmod(0o755)
+        return str(file)
+
+    base = {"family": "ip", "type": "filter", "hook": "forward", "prio": 0}
+    of_docker = base | {"table": "filter", "name": "FORWARD", "policy": "drop"}
+    of_podman = base | {"table": "netavark", "name": "FORWARD", "policy": "accept"}
+    plain = {"family": "ip", "table": "filter", "name": "DOCKER-USER"}
+    chains = [{"metainfo": {}}, *({"chain": one} for one in (of_docker, of_podman, plain))]
+    program("nft", {"nftables": chains})
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    own_table = program("new", {"version": "1.14.0", "default_fw_driver": "nftables"})
+    bridged = tmp_path / "bridged"
+    assert filters.dropped(own_table, bridged) == []
+    bridged.write_text("1\n")
+    (told,) = filters.dropped(own_table, bridged)
+    assert "ip filter FORWARD drops what is forwarded" in told.what
+    assert told.remedy.startswith("nft insert rule ip filter FORWARD ip saddr 10.78.0.0/15")
+    assert not told.fatal
+    accepting = {"rules": told.remedy.partition(" FORWARD ")[2]}
+    program("nft", {"nftables": chains} | accepting)  # the remedy was followed
+    assert filters.dropped(own_table, bridged) == []
+    assert filters.dropped(program("old", {"version": "1.4.0"}), bridged) == []
+    assert filters.dropped(program("older", "netavark 1.0"), bridged) == []
+    bridged.write_text("0\n")
+    assert filters.dropped(own_table, bridged) == []
+
+
+def test_rootless_docker_offers_a_port_once() -> None:
+    rootless = fitness.of_docker(docker_info(SecurityOptions=["name=rootless"]))
+    assert fitness.offers_once("docker", rootless)
+    assert not fitness.offers_once("docker", fitness.of_docker(docker_info()))
+    assert not fitness.offers_once("podman", rootless)
+
+
 def test_podman_that_does_not_answer_a_user_without_users_is_not_blamed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,6 +360,33 @@ def test_a_missing_program_and_a_refusal_are_told_apart(tmp_path: Path) -> None:
     assert fitness.problems(Cli("no-such-engine"), "")[0].what == (
         "no-such-engine is missing on this host"
     )
+
+
+@pytest.mark.parametrize(
+    ("printed", "reason"),
+    [
+        (["unasked advice", "last words"], "last words"),
+        (
+            ["Error response from daemon: no", "Error: failed to start containers: a"],
+            "Error response from daemon: no",
+        ),
+        (
+            ["Error: pasta failed with exit code 1:", "Failed to open() /dev/net/tun", "No tap"],
+            "Error: pasta failed with exit code 1: Failed to open() /dev/net/tun No tap",
+        ),
+        (["Error: one:", "of a", "Error: two:", "of b"], "Error: one: of a"),
+        ([], "exit code 125"),
+    ],
+)
+def test_a_refusal_is_told_with_its_reason(tmp_path: Path, printed: list[str], reason: str) -> None:
+    words = tmp_path / "words"
+    words.write_text("".join(f"{line}\n" for line in printed))
+    program = tmp_path / "engine"
+    program.write_text(f"#!/bin/sh\ncat {words} >&2; exit 125\n")
+    program.chmod(0o755)
+    with pytest.raises(RefusedCommandError) as refused:
+        Cli(str(program)).run("start")
+    assert refused.value.message == f"engine start: {reason}".replace("engine", str(program), 1)
 
 
 def test_a_host_with_both_versions_of_control_groups_is_known(tmp_path: Path) -> None:

@@ -54,6 +54,17 @@ def test_a_machine_s_user_may_make_groups_but_not_where_version_1_has_a_controll
     assert owned == {"systemd/ours/one", "unified/ours/one/node"}
 
 
+def test_groups_are_open_to_a_machine_s_user_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        cgroups.Groups("ours", (cgroups.Hierarchy(tmp_path, unified=True),)).create("one", 777)
+    finally:
+        os.umask(before)
+    made = [path for path in tmp_path.rglob("*") if path.is_dir()]
+    assert {path.name for path in made} == {"ours", "one", "engine", "node"}
+    assert {path.stat().st_mode & 0o777 for path in made} == {0o755}
+
+
 def test_a_missing_tool_is_named_with_the_line_that_installs_it() -> None:
     (problem,) = host.missing_tools(lambda tool: None if tool == "mmdebstrap" else f"/bin/{tool}")
     assert problem.what == "missing on this host: mmdebstrap"

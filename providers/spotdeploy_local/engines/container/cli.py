@@ -77,9 +77,9 @@ class Cli:
         except subprocess.TimeoutExpired as error:
             raise ProviderError(f"`{_short(command)}` gave no answer in {seconds:g} s") from error
         if done.returncode != 0:
-            lines = done.stderr.decode(errors="replace").strip().splitlines()
-            reasons = [line for line in lines if line.startswith("Error")]  # docker sums up below
-            message = next(iter(reasons or lines[-1:]), f"exit code {done.returncode}")
+            message = (
+                _reason(done.stderr.decode(errors="replace")) or f"exit code {done.returncode}"
+            )
             raise RefusedCommandError(f"{self.program} {arguments[0]}: {message}")
         return done.stdout.decode(errors="replace")
 
@@ -107,6 +107,18 @@ def _input(data: bytes | None, stdin: IO[bytes] | None) -> Iterator[IO[bytes] | 
 def is_mixed(unified: Path = UNIFIED) -> bool:
     """True where both versions of the control groups have controllers."""
     return sys.platform == "linux" and unified.is_file() and bool(unified.read_text().strip())
+
+
+def _reason(printed: str) -> str:
+    """Why the engine refused: its first error, since docker sums up below, with the words of the
+    program that it called (pasta) where it announces them by a colon."""
+    lines = printed.strip().splitlines()
+    errors = [number for number, line in enumerate(lines) if line.startswith("Error")]
+    if not errors:
+        return next(iter(lines[-1:]), "")
+    first, second = (*errors, len(lines))[:2]
+    end = second if lines[first].rstrip().endswith(":") else first + 1
+    return " ".join(line.strip() for line in lines[first:end])
 
 
 def _short(command: list[str]) -> str:

@@ -116,7 +116,7 @@ def create(
             if first_user is not None
         ),
         *(f"--cap-add={name}" for name in CAPABILITIES),
-        *(f"--ulimit={name}={value}:{value}" for name, value in limits.items()),
+        *limit_options(limits),
         *(f"--label={name}={value}" for name, value in labels.items()),
         *(_PODMAN if program == "podman" else _DOCKER),
         *(f"--volume={folder}" for folder in _NESTED if spec.nested),
@@ -125,6 +125,17 @@ def create(
         image,
         INIT,
     ]
+
+
+def limit_options(limits: Mapping[str, int]) -> list[str]:
+    return [f"--ulimit={name}={value}:{value}" for name, value in limits.items()]
+
+
+def build(program: str, limits: Mapping[str, int], arguments: Sequence[str]) -> list[str]:
+    """`build`. With podman its steps run in no container of their own, which would need the groups
+    of one that runs; docker's run under the limits of its daemon."""
+    own = ["--isolation=chroot", *limit_options(limits)] if program == "podman" else []
+    return ["build", *own, *arguments]
 
 
 def create_network(program: str, key: str, network: str, subnet: str) -> list[str]:

@@ -13,7 +13,7 @@ import shlex
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -33,7 +33,14 @@ from spotdeploy_local.engine import (
     Progress,
     Started,
 )
-from spotdeploy_local.engines.container import cgroup_hook, commands, fitness, places, records
+from spotdeploy_local.engines.container import (
+    cgroup_hook,
+    commands,
+    filters,
+    fitness,
+    places,
+    records,
+)
 from spotdeploy_local.engines.container.boot import archive, boot_files
 from spotdeploy_local.engines.container.cli import Cli, RefusedCommandError
 from spotdeploy_local.engines.container.commands import Facts, Place
@@ -80,7 +87,8 @@ class ContainerEngine(Engine):
 
     def filter_problems(self) -> Sequence[Problem]:
         if self._filters:
-            return []
+            netavark = self._about().netavark
+            return filters.dropped(netavark) if netavark else []
         what = f"all ports are open between nodes of {self.program} here, not these alone"
         return [Problem(what, f"run as root on Linux, with nftables: {self.program}", fatal=False)]
 
@@ -110,8 +118,10 @@ class ContainerEngine(Engine):
         self.layout.mark_used(self.program)
         cgroup_hook.write(self.layout.state / "hooks")
         unique = list({spec.id: spec for spec in specs}.values())
+        spoilt: set[str] = set()  # addresses that podman 4 may keep for what did not start
         for _ in range(_START_TRIES):
-            if failures := self._start(unique):
+            if failures := self._start(unique, spoilt):
+                spoilt |= {self.places[one].address for one in failures if one in self.places}
                 self.destroy(list(failures))
             else:
                 break
@@ -173,11 +183,11 @@ class ContainerEngine(Engine):
     def leftovers(self) -> Sequence[Leftover]:
         kept, networks = self._machines_facts(), self._networks()
         here = {facts.id for facts in kept}
-        filters = self._filters.networks() if self._filters else set()
+        tables = self._filters.networks() if self._filters else set()
         notices = sorted(self._notices.iterdir()) if self._notices.is_dir() else []
         return [
             *(Leftover(self._kind("network"), name) for name in self._idle(kept, networks)),
-            *(Leftover(self._kind("filter"), name) for name in sorted(filters - networks.keys())),
+            *(Leftover(self._kind("filter"), name) for name in sorted(tables - networks.keys())),
             *(Leftover(self._kind("notice"), one.name) for one in notices if one.name not in here),
         ]
 
@@ -214,17 +224,20 @@ class ContainerEngine(Engine):
             for machine in ids:
                 self.places.pop(machine, None)
 
-    def _start(self, specs: Sequence[MachineSpec]) -> dict[str, str]:
+    def _start(self, specs: Sequence[MachineSpec], spoilt: Collection[str]) -> dict[str, str]:
         """Make and boot those that are not there yet. Gives the failures."""
-        failures = self._create_missing(specs)
+        failures = self._create_missing(specs, spoilt)
         there = self.machines()
         fresh = {one.id: one.name for one in there if one.state is MachineState.PENDING}
         booting = [spec for spec in specs if spec.id in fresh and spec.id not in failures]
         named = [replace(spec, name=fresh[spec.id]) for spec in booting]
         return failures | self._side_by_side(self._boot, named)
 
-    def _create_missing(self, specs: Sequence[MachineSpec]) -> dict[str, str]:
-        """Make the containers that are not there yet, without booting any. Gives the failures."""
+    def _create_missing(
+        self, specs: Sequence[MachineSpec], spoilt: Collection[str] = ()
+    ) -> dict[str, str]:
+        """Make the containers that are not there yet, without booting any, at other addresses than
+        those that are `spoilt`. Gives the failures."""
         about = self._fit()
         kinds = {spec.cloud_init for spec in specs}
         images = {cloud_init: self._image(cloud_init=cloud_init) for cloud_init in kinds}
@@ -235,15 +248,20 @@ class ContainerEngine(Engine):
             there = [records.planned(facts) for facts in kept]
             new = assign_names([spec for spec in specs if spec.id not in known], there)
             subnets = {name: self._network(name) for name in dict.fromkeys(s.network for s in new)}
-            taken = {facts.place.address for facts in kept}
+            taken = {facts.place.address for facts in kept} | set(spoilt)
             offered = {facts.place.published_address for facts in kept}
             plans: dict[str, Facts] = {}
+            spent = {port for facts in kept for port in facts.place.published}
             for spec in new:
                 network = commands.network_name(self.layout.key, spec.network)
                 address = places.free_address(subnets[spec.network], taken)
-                found = places.place(spec, network, address, offered, direct=about.direct)
+                once = spent if fitness.offers_once(self.program, about) else ()
+                found = places.place(
+                    spec, network, address, offered, direct=about.direct, spent=once
+                )
                 taken.add(address)
                 offered.add(found.published_address)
+                spent.update(found.published)
                 plans[spec.id] = _facts(spec, found)
             self._filter(subnets, [*kept, *plans.values()])
 
@@ -298,8 +316,8 @@ class ContainerEngine(Engine):
     def _filters(self) -> Filters | None:
         """The rules between machines; None where this host cannot keep any: its bridges are another
         computer's or another user's then, or nft is missing."""
-        filters = Filters(self.program, self.layout.key)
-        return filters if filters.is_there and os.geteuid() == 0 and self._fit().direct else None
+        found = Filters(self.program, self.layout.key)
+        return found if found.is_there and os.geteuid() == 0 and self._fit().direct else None
 
     def _network(self, network: str) -> str:
         """The subnet of a network, which is made if need be."""

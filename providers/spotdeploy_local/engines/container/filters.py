@@ -11,9 +11,12 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
 
+from spotdeploy.model import Problem
 from spotdeploy_local.engine import Machine
 from spotdeploy_local.network.filters import openings
 from spotdeploy_local.network.nft import run_nft
@@ -21,6 +24,8 @@ from spotdeploy_local.network.nft import run_nft
 _KINDS = ("bridge", "ip")
 _OURS = "10.78.0.0/15"
 """Where the networks of all container engines are."""
+_BRIDGED: Final = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+"""Says 1 where what bridges carry passes the rules for what is forwarded, too."""
 _ANSWERS = (
     "tcp flags & (syn | ack) != syn accept",
     "icmp type { echo-reply, destination-unreachable, time-exceeded } accept",
@@ -104,6 +109,52 @@ def _answers(machines: Sequence[Machine]) -> Iterator[str]:
         if ports and others:
             to = f"ip daddr {{ {', '.join(others)} }}"
             yield f"ip saddr {machine.address} {to} udp sport {{ {', '.join(ports)} }} accept"
+
+
+def dropped(netavark: str, bridged: Path = _BRIDGED) -> list[Problem]:
+    """A warning, where other rules drop all that podman's machines send to one another: docker and
+    ufw drop what is forwarded and not theirs, and a netavark that keeps its rules in a table of its
+    own opens nothing in theirs. `netavark` is that program; an older one opens their chain."""
+    if not bridged.is_file() or bridged.read_text().strip() != "1":
+        return []
+    if _printed(netavark, "version").get("default_fw_driver") != "nftables":
+        return []
+    listed = _printed("nft", "--json", "list", "chains").get("nftables", [])
+    accepted = f"ip saddr {_OURS} ip daddr {_OURS}"
+    return [
+        Problem(
+            f"nodes of podman reach nothing of one another here: {chain} drops what is forwarded, "
+            "as docker and ufw have it",
+            f"nft insert rule {chain} {accepted} accept",
+            fatal=False,
+        )
+        for chain in dropping(listed)
+        if accepted not in _text("nft", "list", "chain", *chain.split())
+    ]
+
+
+def dropping(listed: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The chains for what is forwarded that drop what no rule accepts, from `nft list chains`."""
+    chains = [entry["chain"] for entry in listed if "chain" in entry]
+    return [
+        f"{one['family']} {one['table']} {one['name']}"
+        for one in chains
+        if one["family"] in ("ip", "inet")
+        and (one.get("hook"), one.get("policy")) == ("forward", "drop")
+    ]
+
+
+def _printed(*command: str) -> Mapping[str, Any]:
+    """The object that a command prints as JSON; empty when it prints none."""
+    try:
+        found = json.loads(_text(*command))
+    except ValueError:  # a netavark before 1.4 says its version in words
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _text(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 def _nft(text: str) -> None:

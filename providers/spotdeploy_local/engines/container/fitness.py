@@ -34,6 +34,8 @@ class About:
     runtime: str
     confined: bool
     """Whether root in a container is nobody on that computer, or can be made so."""
+    netavark: str = ""
+    """The program that sets up podman's networks, where podman says which."""
 
     @property
     def direct(self) -> bool:
@@ -65,6 +67,7 @@ def of_podman(info: Mapping[str, Any]) -> About:
         memory=host["memTotal"],
         runtime=host["ociRuntime"]["name"],
         confined=True,
+        netavark=(host.get("networkBackendInfo") or {}).get("path", ""),
     )
 
 
@@ -84,6 +87,14 @@ def of_docker(info: Mapping[str, Any]) -> About:
         runtime=info.get("DefaultRuntime", ""),
         confined=bool({"name=rootless", "name=userns"} & {*security}),
     )
+
+
+def offers_once(program: str, found: About) -> bool:
+    """Whether a port can be offered once only, whatever the address: rootless docker leads all of
+    them through 127.0.0.1 of its own network namespace, and the second one times out.
+    https://github.com/rootless-containers/rootlesskit/blob/v2.0.2/cmd/rootlesskit-docker-proxy/main.go
+    """
+    return program == "docker" and found.rootless
 
 
 def problems(cli: Cli, reason: str, ask: Callable[[Cli], About] = about) -> Sequence[Problem]:

@@ -20,6 +20,7 @@ from typing import Any, Final
 from spotdeploy.errors import HostError, ProviderError
 from spotdeploy.model import Cached
 from spotdeploy_local.engine import Progress
+from spotdeploy_local.engines.container import commands, fitness
 from spotdeploy_local.engines.container.cli import Cli, RefusedCommandError
 from spotdeploy_local.image.build import customize, mmdebstrap
 from spotdeploy_local.image.cache import BUILD_SECONDS, OLD_SECONDS, Images
@@ -190,10 +191,9 @@ class ContainerImages:
         progress("the image is ready")
 
     def _run_build(self, arguments: Sequence[str]) -> None:
-        # a container of its own for each step would need the limits and groups of one that runs
-        own = ["--isolation=chroot"] if self.cli.program == "podman" else []
+        command = commands.build(self.cli.program, fitness.limits(), arguments)
         try:
-            self.cli.run("build", *own, *arguments, seconds=BUILD_SECONDS)
+            self.cli.run(*command, seconds=BUILD_SECONDS)
         except ProviderError as error:
             raise HostError(
                 f"the image could not be built: {error.message}",

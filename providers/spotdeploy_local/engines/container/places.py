@@ -39,11 +39,19 @@ def free_address(subnet: str, taken: Collection[str]) -> str:
 
 
 def place(
-    spec: MachineSpec, network: str, address: str, taken: Collection[str], *, direct: bool
+    spec: MachineSpec,
+    network: str,
+    address: str,
+    taken: Collection[str],
+    *,
+    direct: bool,
+    spent: Collection[int] = (),
 ) -> Place:
-    """A machine's place. `taken` are addresses that other machines' ports are offered on, and
-    `direct` says that this host reaches containers at their own address."""
-    published_address, published = offer(spec.publish, candidates(address, taken))
+    """A machine's place. `taken` are addresses that other machines' ports are offered on, `spent`
+    are ports that can be offered nowhere any more, and `direct` says that this host reaches
+    containers at their own address."""
+    offered = [port for port in spec.publish if port not in spent]
+    published_address, published = offer(offered, candidates(address, taken))
     inside = () if direct else sorted({_SSH, *spec.publish})
     forwarded = dict(zip(inside, free_ports(len(inside)), strict=True))
     return Place(network, address, published_address, published, forwarded)

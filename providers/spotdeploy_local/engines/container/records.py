@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -94,7 +95,8 @@ def _state(status: str) -> MachineState:
 
 def _message(state: Mapping[str, Any], kept: Facts) -> str:
     ended = moment(state["FinishedAt"]) if state.get("FinishedAt") else 0.0
-    if kept.time_to_live is not None and ended >= kept.created_at + kept.time_to_live:
+    made = math.floor(kept.created_at)  # process 1 counts whole seconds, and podman tells no others
+    if kept.time_to_live is not None and ended >= made + kept.time_to_live:
         return "its time to live was over"
     code = state["ExitCode"]
     if code == 0:
