@@ -83,8 +83,8 @@ async def test_the_nodes_of_a_cloud_that_did_its_part_are_run_and_the_verdict_co
 async def test_no_node_of_a_cloud_is_run_when_it_made_too_few_and_so_did_the_others(
     fake_project: FakeProjects,
 ) -> None:
-    few = faults.PartialFill(give=1, times=1)
-    full = [faults.NoCapacity(at=2), faults.NoCapacity(location="there")]
+    few = faults.PartialFill(location="here", give=1, times=1)
+    full = [faults.NoCapacity(location=place, at=at) for place, at in (("here", 2), ("there", 1))]
     here = fake_project(count=2, faults=[few, *full])
     run = beside(here, Other)
     nodes, _ = await made(here, run)
