@@ -154,6 +154,7 @@ def test_without_root_the_local_provider_says_what_to_do(folder: Path) -> None:
     done = cycle_in_mounts(folder, f"exec unshare --user {sys.executable} -m spotdeploy cycle")
     refused(folder, "local local: ", done)
     assert "root" in done.stderr
+    assert "sudo" in done.stderr
 
 
 def test_without_an_engine_the_local_provider_names_what_to_install(folder: Path) -> None:

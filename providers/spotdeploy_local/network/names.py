@@ -56,17 +56,19 @@ def answer(query: bytes, known: Callable[[], Mapping[str, str]]) -> bytes:
     if flags & _IS_ANSWER:
         return b""
     reply = _ANSWERED | flags & (_OPERATION | _WISHED)
+    if flags & _OPERATION:
+        return _HEADER.pack(number, reply | _NOT_IMPLEMENTED, 0, 0, 0, 0)
     try:
         name, end = _question(query)
         kind, group = _KIND.unpack_from(query, end)
     except (IndexError, ValueError, struct.error):
         questions = 0
-    if flags & _OPERATION or questions != 1:
-        code = _NOT_IMPLEMENTED if flags & _OPERATION else _MALFORMED
-        return _HEADER.pack(number, reply | code, 0, 0, 0, 0)
+    if questions != 1:
+        return _HEADER.pack(number, reply | _MALFORMED, 0, 0, 0, 0)
     code, data = _find(name, kind if group == _INTERNET else 0, known())
-    header = _HEADER.pack(number, reply | code, 1, 1 if data else 0, 0, 0)
-    return header + query[_HEADER.size : end + _KIND.size] + (_record(kind, data) if data else b"")
+    records = [_record(kind, data)] if data else []
+    header = _HEADER.pack(number, reply | code, 1, len(records), 0, 0)
+    return b"".join((header, query[_HEADER.size : end + _KIND.size], *records))
 
 
 def _question(query: bytes) -> tuple[str, int]:

@@ -29,9 +29,8 @@ from spotdeploy_local.network.nft import run_nft
 
 # What machines send to one another the switch forwards, on the one interface it has, once it has
 # rules that say what: a new namespace may do so from the start, as the host does. It answers for
-# every machine then, without the delay that is meant for
-# proxies, and tells no sender of a better way: there is none.
-# https://docs.kernel.org/networking/ip-sysctl.html
+# every machine then, without the delay that is meant for proxies, and tells no sender of a better
+# way: there is none. https://docs.kernel.org/networking/ip-sysctl.html
 _SETTINGS = (
     ("ip_forward", "0"),
     ("conf/all/send_redirects", "0"),

@@ -252,10 +252,10 @@ class ContainerEngine(Engine):
             offered = {facts.place.published_address for facts in kept}
             plans: dict[str, Facts] = {}
             spent = {port for facts in kept for port in facts.place.published}
+            once = spent if fitness.offers_once(self.program, about) else ()
             for spec in new:
                 network = commands.network_name(self.layout.key, spec.network)
                 address = places.free_address(subnets[spec.network], taken)
-                once = spent if fitness.offers_once(self.program, about) else ()
                 found = places.place(
                     spec, network, address, offered, direct=about.direct, spent=once
                 )
